@@ -1,0 +1,109 @@
+"""Series to the Prometheus text format and OpenMetrics 1.0.
+
+The two differ only in their headers and their end, so the lines of a series are made once and
+serve both. The standard library only, because the client imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from itertools import accumulate
+from math import isinf
+
+from pg_pool_exporter.catalogue import METRICS, Metric
+from pg_pool_exporter.model import Histogram
+from pg_pool_exporter.series import Series
+
+TEXT_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS_CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+Blocks = Mapping[Metric, str]
+"""The lines of each metric's series, without its header."""
+
+
+def blocks(series: Iterable[Series]) -> dict[Metric, str]:
+    """The lines of `series`, gathered by metric."""
+    lines: dict[Metric, list[str]] = {}
+    for metric, labels, value in series:
+        lines.setdefault(metric, []).append(
+            _histogram(metric, labels, value)
+            if isinstance(value, Histogram)
+            else f"{metric.name}{_braces(metric.labels, labels)} {number(value)}\n"
+        )
+    return {metric: "".join(parts) for metric, parts in lines.items()}
+
+
+def page(parts: Iterable[Blocks], *, openmetrics: bool = False) -> str:
+    """One page from blocks of several origins, its metrics in the catalogue's order."""
+    gathered: dict[Metric, list[str]] = {}
+    for part in parts:
+        for metric, text in part.items():
+            gathered.setdefault(metric, []).append(text)
+    out: list[str] = []
+    for metric in METRICS:
+        if metric in gathered:
+            out.append(header(metric, openmetrics=openmetrics))
+            out += gathered[metric]
+    if openmetrics:
+        out.append("# EOF\n")
+    return "".join(out)
+
+
+@lru_cache(maxsize=1024)
+def header(metric: Metric, *, openmetrics: bool = False) -> str:
+    """The HELP and TYPE lines. OpenMetrics names a counter's family without its `_total`."""
+    name = metric.name
+    text = metric.help.replace("\\", r"\\").replace("\n", r"\n")
+    if openmetrics:
+        text = text.replace('"', r"\"")
+        if metric.type == "counter":
+            name = name.removesuffix("_total")
+    return f"# HELP {name} {text}\n# TYPE {name} {metric.type}\n"
+
+
+def number(value: float) -> str:
+    """A value as both formats spell it: whole numbers without a fraction."""
+    if isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    whole = int(value)
+    return str(whole) if whole == value else repr(value)
+
+
+def bound(value: float) -> str:
+    """An upper bound as OpenMetrics spells it (`1.0`); text format takes any spelling."""
+    return repr(float(value))
+
+
+def _histogram(metric: Metric, labels: tuple[str, ...], value: Histogram) -> str:
+    names = (*metric.labels, "le")
+    cumulated = list(accumulate(value.counts))
+    lines = [
+        f"{metric.name}_bucket{_braces(names, (*labels, le))} {count}\n"
+        for le, count in zip(_bounds(metric), cumulated, strict=True)
+    ]
+    own = _braces(metric.labels, labels)
+    lines.append(f"{metric.name}_sum{own} {number(value.total)}\n")
+    lines.append(f"{metric.name}_count{own} {cumulated[-1]}\n")
+    return "".join(lines)
+
+
+@lru_cache(maxsize=64)
+def _bounds(metric: Metric) -> tuple[str, ...]:
+    return (*map(bound, metric.bounds), "+Inf")
+
+
+# Series keep their labels from poll to poll, so the block of braces is nearly always a look-up.
+@lru_cache(maxsize=32768)
+def _braces(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    # An empty value is the same as no label: leaving it out keeps unknowns off the page.
+    pairs = [
+        f'{name}="{escape(value)}"' for name, value in zip(names, values, strict=True) if value
+    ]
+    return "{" + ",".join(pairs) + "}" if pairs else ""
+
+
+def escape(value: str) -> str:
+    """A label value with backslash, quote and newline escaped, and surrogates replaced."""
+    escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return escaped if escaped.isascii() else escaped.encode("utf-8", "replace").decode()
