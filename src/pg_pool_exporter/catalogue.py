@@ -131,9 +131,7 @@ POOL_ACQUIRE = _pool(
     "histogram", "acquire_seconds", "Time from asking for a connection to having it.",
     bounds=ACQUIRE_BOUNDS,
 )  # fmt: skip
-POOL_HOLD = _pool(
-    "histogram", "hold_seconds", "Time from checkout to return.", bounds=HOLD_BOUNDS
-)
+POOL_HOLD = _pool("histogram", "hold_seconds", "Time from checkout to return.", bounds=HOLD_BOUNDS)
 POOL_ACQUIRE_WAIT = _pool(
     "counter", "acquire_wait_seconds_total", "Time spent waiting for connections, in all."
 )
@@ -178,7 +176,7 @@ SERVER_INFO = _server(
 )  # fmt: skip
 SERVER_CONNECTIONS = _server(
     "gauge", "connections",
-    "Client sessions by state, the exporter's own left out; unknown is what it has no right to see.",
+    "Client sessions by state, the exporter's own left out; unknown: it has no right to see it.",
     *_SESSION, "state",
 )  # fmt: skip
 SERVER_OLDEST_STATE = _server(
@@ -210,9 +208,7 @@ SERVER_RESERVED = _server(
     "Slots that an ordinary role cannot have: superuser_reserved_connections, and from "
     "PostgreSQL 16 reserved_connections.",
 )  # fmt: skip
-SERVER_USED = _server(
-    "gauge", "used_connections", "Slots taken, the exporter's own included."
-)
+SERVER_USED = _server("gauge", "used_connections", "Slots taken, the exporter's own included.")
 SERVER_DATABASE_LIMIT = _server(
     "gauge", "database_connection_limit", "CONNECTION LIMIT of a database, where set.", "database"
 )
@@ -267,7 +263,9 @@ SERIES_FOLDED = _exporter(
     *_TARGET,
 )  # fmt: skip
 RELOAD_SUCCESSFUL = _exporter(
-    "gauge", "config_last_reload_successful", "1 when the last (re)load of the configuration worked."
+    "gauge",
+    "config_last_reload_successful",
+    "1 when the last (re)load of the configuration worked.",
 )
 RELOAD_TIMESTAMP = _exporter(
     "gauge", "config_last_reload_success_timestamp_seconds",

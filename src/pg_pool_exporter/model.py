@@ -100,7 +100,7 @@ class SessionKey(NamedTuple):
 class StateSample(NamedTuple):
     """Sessions of one group in one state: how many, and the longest time in it (None: unknown)."""
 
-    count: int
+    sessions: int
     oldest: float | None
 
 
@@ -117,9 +117,9 @@ class SessionGroup:
     blocking: int = 0
 
     @property
-    def count(self) -> int:
+    def sessions(self) -> int:
         """Number of sessions in all states."""
-        return sum(state.count for state in self.states.values())
+        return sum(state.sessions for state in self.states.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

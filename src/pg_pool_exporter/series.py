@@ -89,9 +89,7 @@ def of_server(name: str, sample: ServerSample) -> Iterator[Series]:
     """Series of one server, named `name` in the configuration; without `pg_server_up`."""
     settings = sample.settings
     recovery = "true" if settings.in_recovery else "false"
-    yield Series(
-        c.SERVER_INFO, (name, settings.version, recovery, sample.host, sample.port), 1
-    )
+    yield Series(c.SERVER_INFO, (name, settings.version, recovery, sample.host, sample.port), 1)
     yield Series(c.SERVER_MAX, (name,), settings.max_connections)
     yield Series(c.SERVER_RESERVED, (name,), settings.reserved_connections)
     yield Series(c.SERVER_USED, (name,), sample.used)

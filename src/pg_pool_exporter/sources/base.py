@@ -19,7 +19,7 @@ class PollError(Exception):
         self.reason = reason
 
 
-class TargetGone(Exception):
+class TargetGoneError(Exception):
     """The target does not exist any more (nobody listens on a process's socket): forget it."""
 
 
@@ -29,7 +29,7 @@ class Source(Protocol):
     async def poll(self) -> Snapshot:
         """Read the target once.
 
-        Raises `PollError` for a failure with a known reason and `TargetGone` when it is to be
+        Raises `PollError` for a failure with a known reason and `TargetGoneError` when it is to be
         forgotten. Cancelling (the poller does so at the deadline) takes effect at once, whatever
         the target does.
         """
