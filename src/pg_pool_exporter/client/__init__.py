@@ -1,0 +1,100 @@
+"""What an application imports to show its connection pools.
+
+    from pg_pool_exporter.client import instrument
+
+    instrument(pool, app="orders")
+
+The standard library only. Nothing here raises into the application, blocks it, or keeps a
+connection or a pool alive.
+"""
+
+from __future__ import annotations
+
+import os
+from types import FunctionType
+from typing import TypeVar
+
+from pg_pool_exporter import durations
+from pg_pool_exporter.client.expose import Collector, asgi_app, serve, wsgi_app
+from pg_pool_exporter.client.process import PROCESS
+from pg_pool_exporter.client.registry import default_app, log
+from pg_pool_exporter.client.tracker import declare_long_lived
+
+__all__ = [
+    "Collector",
+    "asgi_app",
+    "instrument",
+    "long_lived",
+    "serve",
+    "uninstrument",
+    "wsgi_app",
+]
+
+_T = TypeVar("_T")
+_LEAK_AFTER_SECONDS = 60.0
+
+
+def instrument(
+    pool: _T,
+    *,
+    app: str | None = None,
+    name: str | None = None,
+    server: str | None = None,
+    leak_after: float | str | None = None,
+) -> _T:
+    """Measure a pool from now on, and show this process to the daemon. Returns the pool.
+
+    `app` is the application's name (default: `$PG_POOL_EXPORTER_APP`, else the script's name),
+    `name` the pool's (default: the library's own name for it, which for `pool-N` depends on the
+    order of creation), `server` the server's name in the daemon's configuration, where host and
+    port don't tell it. A checkout that lasts longer than `leak_after` is overdue: seconds or a
+    text such as "90s" (default: `$PG_POOL_EXPORTER_LEAK_AFTER`, else 60 s).
+
+    Calling it again for the same pool changes nothing. What goes wrong is logged, to the logger
+    `pg_pool_exporter.client`, and the pool is left as it was.
+    """
+    try:
+        PROCESS.registry.add(
+            pool,
+            app=app or default_app(),
+            name=name or "",
+            server=server or os.environ.get("PG_POOL_EXPORTER_SERVER", ""),
+            leak_after=_leak_after(leak_after),
+        )
+        PROCESS.expose()
+    except Exception as error:  # noqa: BLE001 - nothing may reach the application
+        log.error("pool is not instrumented: %s", error, exc_info=not isinstance(error, TypeError))
+    return pool
+
+
+def uninstrument(pool: _T) -> _T:
+    """Stop measuring a pool and make it what it was. Returns the pool."""
+    try:
+        PROCESS.registry.remove(pool)
+    except Exception:  # noqa: BLE001 - nothing may reach the application
+        log.exception("pool is still instrumented")
+    return pool
+
+
+def long_lived(what: _T) -> _T:
+    """Declare that a checkout lasts long on purpose, so that it is never overdue. Returns `what`.
+
+    Give it a connection that is checked out (one that listens for notifications, or holds a
+    leader's lock), or use it as the decorator of the function that checks connections out.
+    """
+    if isinstance(what, FunctionType):
+        declare_long_lived(what.__code__)
+    elif not PROCESS.registry.exempt(what):
+        log.warning("long_lived: not a function, nor a connection that is checked out")
+    return what
+
+
+def _leak_after(given: float | str | None) -> float:
+    if given is None:
+        given = os.environ.get("PG_POOL_EXPORTER_LEAK_AFTER")
+    if given is None:
+        return _LEAK_AFTER_SECONDS
+    seconds = durations.seconds(given) if isinstance(given, str) else float(given)
+    if not seconds > 0:
+        raise ValueError(f"leak_after must be more than 0 seconds, not {seconds}")
+    return seconds

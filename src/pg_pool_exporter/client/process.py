@@ -1,0 +1,119 @@
+"""This process as an instrumented one: its pools, its slot, its socket, and what a fork does to it.
+
+Everything that is process-wide stands here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+
+from pg_pool_exporter.client.registry import Registry, default_app, host, log
+from pg_pool_exporter.client.server import Listener, PortListener, SocketListener
+from pg_pool_exporter.client.siblings import sibling_pages
+from pg_pool_exporter.client.slots import Slot
+from pg_pool_exporter.model import PoolSample
+from pg_pool_exporter.series import of_pools
+from pg_pool_exporter.sockets import default_directory, make_directory
+from pg_pool_exporter.textformat import blocks, page
+
+
+class Process:
+    """The instrumented pools of this process and where their page is served."""
+
+    def __init__(self) -> None:
+        self.registry = Registry()
+        self._ports: list[tuple[str, int]] = []
+        self._start()
+
+    def _start(self) -> None:
+        # Re-entrant: a signal handler may interrupt us and instrument a pool.
+        self._lock = threading.RLock()
+        self._exposed = False
+        self._slot: Slot | None = None
+        self._listeners: list[Listener] = []
+
+    def expose(self) -> None:
+        """Take a slot and serve on its socket, once; what fails is logged and left."""
+        with self._lock:
+            if self._exposed:
+                return
+            self._exposed = True
+            directory = default_directory()
+            try:
+                make_directory(directory)
+                self._slot = Slot.take(directory, self._app())
+            except OSError as error:
+                log.warning(
+                    "no daemon will find this process: its socket can't be put into %s: %s",
+                    directory,
+                    error,
+                )
+            else:
+                self._serve(SocketListener(self.own_page, self._slot))
+            for where in self._ports:
+                self._serve(PortListener(self.shared_page, *where))
+
+    def serve_port(self, address: str, port: int) -> None:
+        """Serve the page of all processes of the application on a port, from now on."""
+        self.expose()
+        with self._lock:
+            self._ports.append((address, port))
+            self._serve(PortListener(self.shared_page, address, port))
+
+    def samples(self) -> list[PoolSample]:
+        """One reading of each pool of this process."""
+        return self.registry.samples(self._name())
+
+    def own_page(self) -> str:
+        """The page of this process alone."""
+        return page([blocks(of_pools(self.samples()))])
+
+    def shared_page(self) -> str:
+        """The page of this process and its siblings, see `siblings`."""
+        own = blocks(of_pools(self.samples()))
+        slot = self._slot
+        if slot is None:
+            return page([own])
+        return page([own, *sibling_pages(slot.socket_path, self._app())])
+
+    def close(self) -> None:
+        """Stop serving and give the slot back."""
+        with self._lock:
+            for listener in self._listeners:
+                listener.close()
+            self._listeners.clear()
+            if self._slot is not None:
+                self._slot.release()
+                self._slot = None
+
+    def forked(self) -> None:
+        """In a child: nothing of the parent's is ours, and nobody else runs our locks.
+
+        The child shows itself with its first checkout. One that never uses a pool, and most
+        children don't, stays unseen.
+        """
+        listeners, slot = self._listeners, self._slot
+        self._start()
+        for listener in listeners:
+            listener.abandon()
+        if slot is not None:
+            slot.release()
+        self.registry.forked(self.expose)
+
+    def _serve(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+        listener.start()
+
+    def _app(self) -> str:
+        return self.registry.app() or default_app()
+
+    def _name(self) -> str:
+        slot = self._slot
+        return f"{host()}:{slot.number if slot is not None else f'pid-{os.getpid()}'}"
+
+
+PROCESS = Process()
+os.register_at_fork(after_in_child=PROCESS.forked)
+atexit.register(PROCESS.close)

@@ -1,0 +1,164 @@
+"""The pools of this process that are instrumented, and the process's own name."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import socket
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pg_pool_exporter.client.tracker import Tracker
+from pg_pool_exporter.model import PoolKey, PoolSample
+
+log = logging.getLogger("pg_pool_exporter.client")
+
+# Which module knows the pools of which library. Imported only for a pool of it.
+ADAPTERS = {"psycopg_pool": ("pg_pool_exporter.client.psycopg", "PsycopgAdapter")}
+
+
+class Adapter(Protocol):
+    """What is known of one pool library. An adapter keeps no pool alive."""
+
+    tracker: Tracker
+    default_name: str
+
+    def __init__(self, pool: Any, *, leak_after: float, server: str) -> None: ...
+
+    def install(self, pool: Any) -> None:
+        """Make the pool measure."""
+
+    def uninstall(self, pool: Any) -> None:
+        """Make it what it was."""
+
+    def forked(self, pool: Any, wake: Callable[[], None]) -> None:
+        """Start anew in a child process."""
+
+    def sample(self, pool: Any, key: PoolKey) -> PoolSample | None:
+        """How it stands; None once it is closed."""
+
+
+@dataclass(slots=True)
+class _Instrumented:
+    pool: weakref.ref[Any]
+    adapter: Adapter
+    app: str
+    name: str
+
+
+class Registry:
+    """Instrumented pools of one process; `process` gives the process's name at each reading."""
+
+    def __init__(self) -> None:
+        # Re-entrant: a signal handler may instrument a pool, too.
+        self._lock = threading.RLock()
+        self._pools: list[_Instrumented] = []
+
+    def add(self, pool: Any, *, app: str, name: str, server: str, leak_after: float) -> None:
+        """Instrument a pool. Doing it again changes nothing.
+
+        Raises `TypeError` for a pool of a library that isn't known.
+        """
+        adapter_class = _adapter_class(pool)
+        with self._lock:
+            self._forget_dead()
+            if self._find(pool) is not None:
+                return
+            adapter = adapter_class(pool, leak_after=leak_after, server=server)
+            unique = self._unique_name(app, name or adapter.default_name)
+            adapter.install(pool)
+            self._pools.append(_Instrumented(weakref.ref(pool), adapter, app, unique))
+
+    def remove(self, pool: Any) -> None:
+        """Stop measuring a pool; one that isn't instrumented is left alone."""
+        with self._lock:
+            found = self._find(pool)
+            if found is not None:
+                self._pools.remove(found)
+                found.adapter.uninstall(pool)
+
+    def samples(self, process: str) -> list[PoolSample]:
+        """One reading of each pool that is open."""
+        with self._lock:
+            self._forget_dead()
+            pools = list(self._pools)
+        samples = []
+        for one in pools:
+            pool = one.pool()
+            if pool is None:
+                continue
+            try:
+                sample = one.adapter.sample(pool, PoolKey(one.app, one.name, process))
+            except Exception:
+                # One pool that can't be read must not hide the others.
+                log.exception("pool %r can't be read", one.name)
+                continue
+            if sample is not None:
+                samples.append(sample)
+        return samples
+
+    def app(self) -> str | None:
+        """The application that the first pool belongs to."""
+        with self._lock:
+            return self._pools[0].app if self._pools else None
+
+    def exempt(self, connection: object) -> bool:
+        """Declare an open checkout long-lived; False when no pool here knows it."""
+        with self._lock:
+            return any(one.adapter.tracker.exempt(connection) for one in self._pools)
+
+    def forked(self, wake: Callable[[], None]) -> None:
+        """Start anew in a child process, where another thread may have held the lock."""
+        self._lock = threading.RLock()
+        for one in self._pools:
+            pool = one.pool()
+            if pool is not None:
+                one.adapter.forked(pool, wake)
+
+    def _find(self, pool: Any) -> _Instrumented | None:
+        return next((one for one in self._pools if one.pool() is pool), None)
+
+    def _forget_dead(self) -> None:
+        self._pools = [one for one in self._pools if one.pool() is not None]
+
+    def _unique_name(self, app: str, name: str) -> str:
+        taken = {one.name for one in self._pools if one.app == app}
+        candidates = (name if number == 1 else f"{name}-{number}" for number in range(1, 10**6))
+        return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def _adapter_class(pool: Any) -> type[Adapter]:
+    for base in type(pool).__mro__:
+        library = base.__module__.partition(".")[0]
+        if library in ADAPTERS:
+            module, name = ADAPTERS[library]
+            found = importlib.import_module(module)
+            if found.accepts(pool):
+                adapter: type[Adapter] = getattr(found, name)
+                return adapter
+    known = ", ".join(sorted(ADAPTERS))
+    raise TypeError(
+        f"{type(pool).__module__}.{type(pool).__qualname__} is no pool that can be instrumented; "
+        f"the known libraries are: {known}"
+    )
+
+
+def default_app() -> str:
+    """The application's name when nobody gives one: its script's."""
+    name = os.environ.get("PG_POOL_EXPORTER_APP")
+    if name:
+        return name
+    script = Path(sys.argv[0] if sys.argv else "")
+    # `python -m package` runs package/__main__.py.
+    return (script.parent.name if script.stem == "__main__" else script.stem) or "python"
+
+
+def host() -> str:
+    """The host's name, as other parts of its monitoring know it."""
+    return socket.gethostname() or "localhost"

@@ -1,0 +1,114 @@
+"""Which line of application code is asking for a connection.
+
+Walking the stack is on the hot path, so it only picks a code object and an offset in it; the line
+number and the text are worked out when somebody looks.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from functools import lru_cache
+from pathlib import Path
+from types import CodeType
+from typing import Final
+
+# How near a file is to the application's own code. A site is the innermost frame of the highest
+# rank on the stack, so an application that is itself installed as a package is still named.
+_APPLICATION: Final = 2
+_LIBRARY: Final = 1
+_PLUMBING: Final = 0
+
+_CLIENT = str(Path(__file__).parent)
+_PLUMBING_PACKAGES = (
+    "asyncpg", "django", "gevent", "psycopg", "psycopg2", "psycopg_pool", "sqlalchemy",
+)  # fmt: skip
+# A deeper stack than this between the pool and the application's code isn't looked through.
+_MOST_FRAMES = 80
+_MOST_FILES = 10_000
+
+
+# A place in code: a code object and the offset of an instruction in it. A plain tuple, as a named
+# one takes longer to make than the stack takes to walk.
+Site = tuple[CodeType, int]
+
+_ranks: dict[str, int] = {}
+_NOWHERE: Site = ((lambda: None).__code__, 0)
+
+
+def calling_site() -> Site:
+    """The innermost frame of application code that leads to the caller's caller."""
+    frame = sys._getframe(2)
+    library: Site | None = None
+    for _ in range(_MOST_FRAMES):
+        code = frame.f_code
+        rank = _ranks.get(code.co_filename)
+        if rank is None:
+            rank = _remember_rank(code.co_filename)
+        if rank == _APPLICATION:
+            return code, frame.f_lasti
+        if rank == _LIBRARY and library is None:
+            library = code, frame.f_lasti
+        outer = frame.f_back
+        if outer is None:
+            break
+        frame = outer
+    return library or _NOWHERE
+
+
+def _remember_rank(filename: str) -> int:
+    rank = _rank(filename)
+    # Generated code may have a new file name each time.
+    if len(_ranks) < _MOST_FILES:
+        _ranks[filename] = rank
+    return rank
+
+
+def _rank(filename: str) -> int:
+    if filename.startswith((_CLIENT, "<frozen", *_standard_library())):
+        # site-packages lies inside the standard library's directory.
+        package = _package(filename)
+        if package is None:
+            return _PLUMBING
+    else:
+        package = _package(filename)
+        if package is None:
+            return _APPLICATION
+    return _PLUMBING if package in _PLUMBING_PACKAGES else _LIBRARY
+
+
+def _package(filename: str) -> str | None:
+    """The top-level package of an installed file, else None."""
+    for marker in ("/site-packages/", "/dist-packages/"):
+        _, found, rest = filename.rpartition(marker)
+        if found:
+            return rest.partition("/")[0]
+    return None
+
+
+@lru_cache(maxsize=1)
+def _standard_library() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    return tuple({f"{paths[name]}/" for name in ("stdlib", "platstdlib")})
+
+
+@lru_cache(maxsize=512)
+def describe(site: Site) -> str:
+    """`file:line function` of a site, the file relative to where Python found it."""
+    if site is _NOWHERE:
+        return "unknown"
+    code, offset = site
+    line: int | None = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= offset < end and number is not None:
+            line = number
+            break
+    return f"{_relative(code.co_filename)}:{line} {code.co_qualname}"
+
+
+def _relative(filename: str) -> str:
+    path = Path(filename)
+    roots = [Path(root) for root in (*sys.path, str(Path.cwd())) if root]
+    relative = [path.relative_to(root) for root in roots if path.is_relative_to(root)]
+    # The longest root leaves the shortest name: the one that the application imports it by.
+    return str(min(relative, key=lambda name: len(name.parts), default=path))
