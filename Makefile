@@ -1,0 +1,44 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ADDRESS ?= 127.0.0.1:10432
+
+.PHONY: help demo test lint docs clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   PostgreSQL, two applications (one leaks) and the exporter; Ctrl-C ends it"
+	@echo "make test   all tests; says what is skipped for want of an optional program"
+	@echo "make lint   ruff, mypy, import order"
+	@echo "make docs   write the generated documentation again"
+	@echo "make clean  remove the virtual environment and caches"
+
+demo: $(VENV)/.demo
+	@$(BIN)/pg-pool-exporter demo --web.listen-address=$(ADDRESS)
+
+test: $(VENV)/.dev
+	$(BIN)/pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev
+	$(BIN)/pg-pool-exporter metrics > docs/metrics.md
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# An extra is installed anew when what it asks for may have changed.
+$(VENV)/.%: pyproject.toml | $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+$(VENV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; say which: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "python3-venv is needed (Debian: apt-get install python3-venv)" >&2; exit 1; }

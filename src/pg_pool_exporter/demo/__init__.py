@@ -1,0 +1,163 @@
+"""`pg-pool-exporter demo`: the whole thing on one machine, with nothing to install besides.
+
+A PostgreSQL server, two applications and the daemon, each a process of its own, all of them gone
+with their files at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from pg_pool_exporter.demo.postgres import ThrowAwayPostgres, embedded_binaries
+from pg_pool_exporter.demo.table import table
+
+_REFRESH_SECONDS = 2.0
+_START_SECONDS = 20.0
+_STOP_SECONDS = 10.0
+_PREFIX = "PG_POOL_EXPORTER_"
+_CLEAR = "\x1b[H\x1b[J"
+
+_CONFIG = """\
+servers:
+  - name: demo
+    dsn: "{dsn}"
+    interval: 1s
+    timeout: 1s
+"""
+
+
+class DemoError(Exception):
+    """The demonstration can't go on; the message says why."""
+
+
+def run(*, listen_address: str, duration: float | None) -> int:
+    """Run for `duration` seconds, or until Ctrl-C; the exit code.
+
+    `listen_address` is the daemon's `HOST:PORT`. Raises nothing: what goes wrong is printed.
+    """
+    try:
+        with _interruptible(), ExitStack() as stack:
+            _run(stack, listen_address, duration)
+    except KeyboardInterrupt:
+        pass
+    except (DemoError, FileNotFoundError, TimeoutError, RuntimeError) as error:
+        print(f"pg-pool-exporter demo: {error}", file=sys.stderr)
+        return 1
+    print("Stopped; nothing is left behind.")
+    return 0
+
+
+def _run(stack: ExitStack, listen_address: str, duration: float | None) -> None:
+    print("Starting PostgreSQL, two applications and the exporter ...", flush=True)
+    directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgpe-demo-")))
+    postgres = stack.enter_context(ThrowAwayPostgres(embedded_binaries()))
+    sockets = directory / "sockets"
+    sockets.mkdir()
+    config = directory / "config.yaml"
+    config.write_text(_CONFIG.format(dsn=_dsn(postgres)))
+    log = directory / "exporter.log"
+    daemon = _start(
+        stack, log,
+        ["pg_pool_exporter", "run", f"--config.file={config}", f"--socket-dir={sockets}",
+         f"--web.listen-address={listen_address}"],
+    )  # fmt: skip
+    for kind in ("healthy", "leaky"):
+        dsn = f"{_dsn(postgres)} application_name=shop-{kind}"
+        _start(
+            stack, directory / f"{kind}.log", ["pg_pool_exporter.demo.shop", kind, dsn],
+            PG_POOL_EXPORTER_SOCKET_DIR=str(sockets),
+        )  # fmt: skip
+    # An address without a host means all of them, which a client can't connect to.
+    host, _, port = listen_address.rpartition(":")
+    url = f"http://{host or '127.0.0.1'}:{port}/metrics"
+    _wait_for(url, daemon, log)
+    _show(url, None if duration is None else time.monotonic() + duration)
+
+
+def _show(url: str, end: float | None) -> None:
+    lively = sys.stdout.isatty()
+    while end is None or time.monotonic() < end:
+        page = _page(url)
+        print(
+            f"{_CLEAR if lively else ''}Metrics: {url}\n\n{table(page)}\n\n"
+            "shop-leaky borrows a connection now and then and forgets it. Ctrl-C ends.\n",
+            flush=True,
+        )
+        left = _REFRESH_SECONDS if end is None else end - time.monotonic()
+        time.sleep(max(0.0, min(_REFRESH_SECONDS, left)))
+
+
+def _page(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own address
+        text: str = response.read().decode()
+        return text
+
+
+def _wait_for(url: str, daemon: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while True:
+        if daemon.poll() is not None:
+            raise DemoError(f"the exporter did not start:\n{log.read_text(errors='replace')}")
+        try:
+            if "pg_pool_connections{" in _page(url):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            pass
+        if time.monotonic() > end:
+            raise DemoError(f"no pool is shown at {url} after {_START_SECONDS:.0f} s")
+        time.sleep(0.1)
+
+
+def _start(
+    stack: ExitStack, log: Path, module: Sequence[str], **environment: str
+) -> subprocess.Popen[bytes]:
+    """`python -m module`, ended when `stack` is unwound."""
+    # Without the caller's own settings of the exporter, which are not meant for the demonstration.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
+    with log.open("wb") as output:
+        # A session of its own: Ctrl-C at the terminal is for us, and we stop them in order.
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            env={**inherited, **environment},
+        )  # fmt: skip
+    stack.callback(_stop, process)
+    return process
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _dsn(postgres: ThrowAwayPostgres) -> str:
+    return f"host={postgres.host} port={postgres.port} user=postgres dbname=postgres"
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have SIGTERM end the block as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

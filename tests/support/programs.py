@@ -1,0 +1,136 @@
+"""Programs that tests start: the exporter's command, and servers from Debian's packages."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pg_pool_exporter.demo.postgres import wait_until
+
+PROMETHEUS = Path("/usr/bin/prometheus")
+PROMTOOL = Path("/usr/bin/promtool")
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def fetch(url: str, headers: Mapping[str, str] | None = None) -> str:
+    """The body at `url`."""
+    request = urllib.request.Request(url, headers=dict(headers or {}))
+    with urllib.request.urlopen(request, timeout=10) as response:
+        text: str = response.read().decode()
+        return text
+
+
+def answers(url: str) -> bool:
+    """Whether `url` answers with success."""
+    try:
+        fetch(url)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def running(
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that writes its output to `log`, ended by SIGTERM when the block is left."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, stdin=stdin, stdout=output, stderr=output,
+            env={**os.environ, **(environment or {})},
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        finally:
+            process.kill()
+            process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
+
+
+def exporter(*arguments: str) -> list[str]:
+    """The command `pg-pool-exporter` with its arguments."""
+    return [sys.executable, "-m", "pg_pool_exporter", *arguments]
+
+
+class Prometheus:
+    """A real Prometheus that scrapes `target` (HOST:PORT) each second."""
+
+    def __init__(self, directory: Path, target: str) -> None:
+        self._directory = directory
+        self._target = target
+        self._url = f"http://127.0.0.1:{free_port()}"
+
+    def __enter__(self) -> Self:
+        config = self._directory / "prometheus.yml"
+        config.write_text(
+            json.dumps(
+                {
+                    "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+                    "scrape_configs": [
+                        {"job_name": "pools", "static_configs": [{"targets": [self._target]}]}
+                    ],
+                }
+            )
+        )
+        self._context = running(
+            [PROMETHEUS, f"--config.file={config}", f"--storage.tsdb.path={self._directory}/data",
+             f"--web.listen-address={self._url.removeprefix('http://')}"],
+            log=self._directory / "prometheus.log",
+        )  # fmt: skip
+        self._context.__enter__()
+        wait_until(lambda: answers(f"{self._url}/-/ready"), "Prometheus is ready")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._context.__exit__(None, None, None)
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """The instant vector that `expression` gives now, as labels and values."""
+        query = urllib.parse.urlencode({"query": expression})
+        answer: dict[str, Any] = json.loads(fetch(f"{self._url}/api/v1/query?{query}"))
+        return [(one["metric"], float(one["value"][1])) for one in answer["data"]["result"]]
+
+    def value(self, expression: str) -> float | None:
+        """The value of `expression` where it gives one series, else None."""
+        found = self.query(expression)
+        return found[0][1] if len(found) == 1 else None
+
+
+def seconds_until(condition: Any, what: str, deadline: float) -> float:
+    """How long it took until `condition()` was true; raises `TimeoutError` after `deadline` s."""
+    start = time.monotonic()
+    wait_until(condition, what, deadline)
+    return time.monotonic() - start
