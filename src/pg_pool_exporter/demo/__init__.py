@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -51,7 +51,7 @@ def run(*, listen_address: str, duration: float | None) -> int:
             _run(stack, listen_address, duration)
     except KeyboardInterrupt:
         pass
-    except (DemoError, FileNotFoundError, TimeoutError, RuntimeError) as error:
+    except (DemoError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
         print(f"pg-pool-exporter demo: {error}", file=sys.stderr)
         return 1
     print("Stopped; nothing is left behind.")
@@ -59,6 +59,10 @@ def run(*, listen_address: str, duration: float | None) -> int:
 
 
 def _run(stack: ExitStack, listen_address: str, duration: float | None) -> None:
+    # An address without a host means all of them, which a client can't connect to.
+    host, _, port = listen_address.rpartition(":")
+    host = host or "127.0.0.1"
+    _check_free(host.strip("[]"), port)
     print("Starting PostgreSQL, two applications and the exporter ...", flush=True)
     directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgpe-demo-")))
     postgres = stack.enter_context(ThrowAwayPostgres(embedded_binaries()))
@@ -78,11 +82,21 @@ def _run(stack: ExitStack, listen_address: str, duration: float | None) -> None:
             stack, directory / f"{kind}.log", ["pg_pool_exporter.demo.shop", kind, dsn],
             PG_POOL_EXPORTER_SOCKET_DIR=str(sockets),
         )  # fmt: skip
-    # An address without a host means all of them, which a client can't connect to.
-    host, _, port = listen_address.rpartition(":")
-    url = f"http://{host or '127.0.0.1'}:{port}/metrics"
+    url = f"http://{host}:{port}/metrics"
     _wait_for(url, daemon, log)
     _show(url, None if duration is None else time.monotonic() + duration)
+
+
+def _check_free(host: str, port: str) -> None:
+    """Somebody else's exporter at this address would answer in the place of ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, int(port)), family=family).close()
+    except (OSError, ValueError) as error:
+        raise DemoError(
+            f"can't serve on {host}:{port} ({error}); choose another address with "
+            "--web.listen-address=HOST:PORT"
+        ) from None
 
 
 def _show(url: str, end: float | None) -> None:
@@ -112,7 +126,7 @@ def _wait_for(url: str, daemon: subprocess.Popen[bytes], log: Path) -> None:
         try:
             if "pg_pool_connections{" in _page(url):
                 return
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:  # not yet
             pass
         if time.monotonic() > end:
             raise DemoError(f"no pool is shown at {url} after {_START_SECONDS:.0f} s")

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -23,7 +24,8 @@ Pool = ConnectionPool[Any]
 Handler = Callable[[Pool], None]
 
 _WORKERS = 5
-_LEAK_EVERY = 60  # requests of the leaky application's report page
+_EMPTY_EVERY = 250  # one in so many reports has no rows: a few seconds apart
+_reports = count(1)
 
 
 def show_product(pool: Pool) -> None:
@@ -35,8 +37,8 @@ def show_product(pool: Pool) -> None:
 def show_report(pool: Pool) -> None:
     """A handler with a bug: it returns early and forgets its connection."""
     connection = pool.getconn()
-    rows = connection.execute("select 1 where random() < %s", [1 / _LEAK_EVERY]).fetchall()
-    if rows:
+    rows = connection.execute("select 1 where %s", [next(_reports) % _EMPTY_EVERY > 0]).fetchall()
+    if not rows:
         return
     pool.putconn(connection)
 

@@ -1,0 +1,18 @@
+"""The kinds of targets, and what reads each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from pg_pool_exporter.sources.base import Source
+from pg_pool_exporter.sources.exposition_text import ExpositionTextSource, SocketSource
+from pg_pool_exporter.sources.postgres import PostgresSource
+
+Kind = Literal["server", "app", "process"]
+
+SOURCES: Mapping[Kind, Callable[..., Source]] = {
+    "server": PostgresSource,
+    "app": ExpositionTextSource,
+    "process": SocketSource,
+}

@@ -1,0 +1,32 @@
+"""The file of a unix socket, told apart from another one that takes its place."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+
+class SocketFile(NamedTuple):
+    """A real socket (no symbolic link) in the file system. Two are equal if they are the same."""
+
+    path: Path
+    device: int
+    inode: int
+    made: int
+    """Time of its creation in nanoseconds: file systems give the numbers of inodes out again."""
+
+    @classmethod
+    def at(cls, path: Path) -> SocketFile | None:
+        """The socket at `path`; None when there is none. Raises `OSError` when it can't be told."""
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISSOCK(found.st_mode):
+            return None
+        return cls(path, found.st_dev, found.st_ino, found.st_mtime_ns)
+
+    def in_place(self) -> bool:
+        """Whether this very socket is still at its path."""
+        return SocketFile.at(self.path) == self

@@ -1,0 +1,103 @@
+"""The syntax of one line of the Prometheus text format (OpenMetrics included).
+
+The lines come from outside: whatever they hold, the outcome is a value or `Malformed`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from hashlib import blake2b
+from math import inf, isnan
+from typing import NamedTuple
+
+Labels = Mapping[str, str]
+"""Label values by name. An empty value is the same as no label."""
+
+# 10 kB names with every byte escaped still fit; no single line can hold up the process.
+MAX_LINE_BYTES = 64 * 1024
+MAX_LABEL_CHARACTERS = 200
+
+# Possessive quantifiers: a hostile line costs one pass and no backtracking.
+_NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*+")
+_LABEL = r'[ \t]*+([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+"((?:[^"\\]++|\\[\\"n])*+)"[ \t]*+'
+_EACH_LABEL = re.compile(_LABEL)
+_BRACES = re.compile(rf"\{{(?:{_LABEL},)*+(?:{_LABEL})?[ \t]*+\}}".encode())
+_VALUE = re.compile(
+    rb"[ \t]++([^ \t\r]++)"
+    rb"(?:[ \t]++[-+.0-9eE]++)?"  # timestamp
+    rb"[ \t\r]*+(?:#.*+)?",  # exemplar
+    re.DOTALL,
+)
+_ESCAPE = re.compile(r"\\(.)")
+_UNESCAPED = {"\\": "\\", '"': '"', "n": "\n"}
+
+
+class Malformed(Exception):  # noqa: N818 - a verdict on the page, always turned into a PollError
+    """What is wrong with a line. The message never holds text of the page."""
+
+
+class SeriesLine(NamedTuple):
+    """A line that gives a series its value: `key` is all that comes before the value."""
+
+    key: bytes
+    labels: Labels
+    value: bytes
+
+
+def metric_name(line: bytes) -> bytes:
+    """The name that the line begins with, empty when it begins with none."""
+    match = _NAME.match(line)
+    return match[0] if match else b""
+
+
+def series_line(line: bytes, name: bytes) -> SeriesLine:
+    """Parse a line that begins with the metric's `name`."""
+    if len(line) > MAX_LINE_BYTES:
+        raise Malformed(f"longer than {MAX_LINE_BYTES} bytes")
+    labels, end = _labels(line, len(name)) if line.startswith(b"{", len(name)) else ({}, len(name))
+    match = _VALUE.fullmatch(line, end)
+    if match is None:
+        raise Malformed("no value after the series, or something wrong behind it")
+    return SeriesLine(line[:end], labels, match[1])
+
+
+def _labels(line: bytes, start: int) -> tuple[Labels, int]:
+    braces = _BRACES.match(line, start)
+    if braces is None:
+        raise Malformed("malformed or unterminated label")
+    text = braces[0].decode("utf-8", "replace")
+    pairs = _EACH_LABEL.findall(text)
+    labels: dict[str, str] = dict(pairs)
+    if len(labels) < len(pairs):
+        raise Malformed("the same label twice")
+    if "\\" in text:
+        labels = {name: _ESCAPE.sub(_unescaped, value) for name, value in labels.items()}
+    if len(text) > MAX_LABEL_CHARACTERS:
+        labels = {name: _cut(value) for name, value in labels.items()}
+    return labels, braces.end()
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    return _UNESCAPED[escape[1]]
+
+
+def _cut(text: str) -> str:
+    if len(text) <= MAX_LABEL_CHARACTERS:
+        return text
+    # The digest keeps two long values with the same beginning apart.
+    digest = blake2b(text.encode(), digest_size=6).hexdigest()
+    return f"{text[: MAX_LABEL_CHARACTERS - len(digest) - 1]}~{digest}"
+
+
+def number(text: bytes) -> float | None:
+    """A value of a pool: finite and never negative. None for NaN, which says "not known"."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise Malformed("the value is not a number") from None
+    if 0 <= value < inf and b"_" not in text:
+        return value
+    if isnan(value):
+        return None
+    raise Malformed("the value is negative, infinite or not a number")

@@ -1,0 +1,180 @@
+"""Which targets there are: those of the configuration, and the sockets of running processes."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from pg_pool_exporter import discovery
+from pg_pool_exporter.config import AppConfig, Config, ServerConfig
+from pg_pool_exporter.discovery import Discovery, SocketDirectory, Target
+from pg_pool_exporter.sources.exposition_text import ExpositionTextSource, SocketSource
+from pg_pool_exporter.sources.postgres import PostgresSource
+
+SERVER = {"name": "main", "dsn": "postgresql://exporter:s3cret@db/postgres"}
+
+
+@pytest.fixture
+def bind(tmp_path: Path) -> Callable[[str], Path]:
+    """Makes a socket of a name in the directory, as a process does."""
+
+    def make(name: str) -> Path:
+        path = tmp_path / name
+        with socket.socket(socket.AF_UNIX) as own:
+            own.bind(str(path))
+        return path
+
+    return make
+
+
+def names(directory: SocketDirectory) -> list[str]:
+    """Names of the sockets that are found."""
+    return [socket.path.name for socket in directory.scan()]
+
+
+def processes(of: Discovery) -> dict[str, Target]:
+    """The targets that are processes, by name."""
+    return {target.name: target for target in of.targets() if target.kind == "process"}
+
+
+def test_only_real_sockets_with_our_suffix_are_found_sorted(
+    tmp_path: Path, bind: Callable[[str], Path]
+) -> None:
+    for name in ("orders-1.sock", "orders-0.sock", "other", ".hidden.sock", "a\nb.sock"):
+        bind(name)
+    (tmp_path / "file.sock").touch()
+    (tmp_path / "directory.sock").mkdir()
+    (tmp_path / "link.sock").symlink_to("orders-0.sock")
+    os.mkfifo(tmp_path / "pipe.sock")
+    assert names(SocketDirectory(tmp_path)) == ["orders-0.sock", "orders-1.sock"]
+
+
+def test_a_directory_that_is_not_there_yet_has_no_sockets_and_is_no_problem(
+    tmp_path: Path,
+) -> None:
+    with capture_logs() as logs:
+        assert SocketDirectory(tmp_path / "later").scan() == []
+    assert logs == []
+
+
+def test_a_directory_that_cannot_be_read_is_told_once_and_again_after_it_was_well(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "sockets"
+    directory = SocketDirectory(path)
+    with capture_logs() as logs:
+        for _ in range(2):
+            path.touch()
+            assert directory.scan() == []
+            assert directory.scan() == []
+            path.unlink()
+            path.mkdir()
+            assert directory.scan() == []
+            path.rmdir()
+    assert [entry["log_level"] for entry in logs] == ["warning", "info"] * 2
+    assert logs[0]["error"] == "can't be read: Not a directory"
+
+
+def test_sockets_beyond_the_limit_are_left_out_and_told(
+    tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "MAX_SOCKETS", 2)
+    for number in range(3):
+        bind(f"orders-{number}.sock")
+    directory = SocketDirectory(tmp_path)
+    with capture_logs() as logs:
+        assert names(directory) == ["orders-0.sock", "orders-1.sock"]
+    assert "more than 2 sockets" in logs[0]["error"]
+
+
+def test_a_process_comes_and_goes_with_its_socket(
+    tmp_path: Path, bind: Callable[[str], Path]
+) -> None:
+    found = Discovery(Config(socket_dir=str(tmp_path)))
+    assert processes(found) == {}
+    path = bind("orders-0.sock")
+    assert list(processes(found)) == ["orders-0"]
+    path.unlink()
+    assert processes(found) == {}
+
+
+def test_a_socket_that_stays_is_the_same_target_and_one_made_anew_is_another(
+    tmp_path: Path, bind: Callable[[str], Path]
+) -> None:
+    found = Discovery(Config(socket_dir=str(tmp_path)))
+    path = bind("orders-0.sock")
+    first = processes(found)["orders-0"]
+    path.chmod(0o660)
+    assert processes(found)["orders-0"] == first
+    path.unlink()
+    bind("orders-0.sock")
+    assert processes(found)["orders-0"] != first
+
+
+def test_no_directory_is_looked_into_when_the_configuration_says_so(
+    tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PG_POOL_EXPORTER_SOCKET_DIR", str(tmp_path))
+    bind("orders-0.sock")
+    assert list(processes(Discovery(Config()))) == ["orders-0"]
+    assert processes(Discovery(Config(socket_dir=""))) == {}
+
+
+def config(**keys: object) -> Config:
+    """A configuration that reads no sockets."""
+    return Config.model_validate({"socket_dir": "", **keys})
+
+
+def test_servers_and_the_pages_of_apps_are_targets() -> None:
+    app = {
+        "name": "orders",
+        "interval": "10s",
+        "targets": ["http://orders-1:8080", "https://orders-2/m?token=s3cret"],
+    }
+    targets = Discovery(config(servers=[SERVER | {"timeout": "1s"}], apps=[app])).targets()
+    assert [(t.kind, t.name, t.interval, t.timeout) for t in targets] == [
+        ("server", "main", 5.0, 1.0),
+        ("app", "orders@orders-1:8080/metrics", 10.0, 3.0),
+        ("app", "orders@orders-2/m", 10.0, 3.0),
+    ]
+    assert "s3cret" not in repr(targets)
+
+
+def test_pages_that_differ_in_their_query_alone_have_different_names() -> None:
+    app = {"name": "a", "targets": [f"http://proxy/m?page={page}" for page in range(3)]}
+    targets = Discovery(config(apps=[app])).targets()
+    assert [target.name for target in targets] == ["a@proxy/m", "a@proxy/m#2", "a@proxy/m#3"]
+
+
+def test_a_target_is_the_same_after_a_reload_unless_something_of_it_changed() -> None:
+    def targets(**change: object) -> tuple[Target, ...]:
+        apps = [{"name": "orders", "targets": ["http://orders"]}]
+        return Discovery(config(servers=[SERVER | change], apps=apps)).targets()
+
+    assert targets() == targets()
+    assert {*targets()} == {*targets()}
+    for change in ({"interval": "6s"}, {"dsn": "postgresql://db2/postgres"}, {"max_groups": 7}):
+        assert len({*targets(), *targets(**change)}) == 3
+
+
+def test_each_kind_of_target_makes_its_own_source(
+    tmp_path: Path, bind: Callable[[str], Path]
+) -> None:
+    bind("orders-0.sock")
+    found = Discovery(
+        Config(
+            socket_dir=str(tmp_path),
+            servers=(ServerConfig.model_validate(SERVER),),
+            apps=(AppConfig(name="orders", targets=("http://orders",)),),
+        )
+    )
+    assert {target.kind: type(target.source()) for target in found.targets()} == {
+        "server": PostgresSource,
+        "app": ExpositionTextSource,
+        "process": SocketSource,
+    }

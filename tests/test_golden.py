@@ -1,0 +1,150 @@
+"""A whole scrape, as a file: every change of the metrics shows in its diff.
+
+`UPDATE_GOLDEN=1 pytest tests/test_golden.py` writes it anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from pg_pool_exporter import __version__
+from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, METRICS
+from pg_pool_exporter.exposition import Exposition
+from pg_pool_exporter.model import (
+    DatabaseCounters,
+    Health,
+    Histogram,
+    PoolInfo,
+    PoolKey,
+    PoolSample,
+    ServerSample,
+    ServerSettings,
+    SessionGroup,
+    SessionKey,
+    Snapshot,
+    StateSample,
+    TimeoutOverride,
+)
+from pg_pool_exporter.self_metrics import ReloadStatus
+from pg_pool_exporter.store import Store, TargetKey, TargetState
+
+GOLDEN = Path(__file__).parent / "golden"
+
+POOL = PoolSample(
+    key=PoolKey("orders", "main", "web-1:0"),
+    idle=3, active=7, max=10, min=2, waiting=2,
+    oldest_idle=1.5, oldest_active=61.25, oldest_waiting=0.75,
+    active_seconds=1234.5, saturated_seconds=12.0,
+    requests=1010, queued=20, rejected=1, acquire_wait=0.5, acquired=1007, held=400.5,
+    returned=1000, connects=12, connect_errors=1, lost=1, leaked=1,
+    timeouts={"pool": 2, "connect": 0},
+    leaked_slots={"orders/views.py:42 checkout": 1},
+    overdue={'odd "name"\\path.py:7 f': 2},
+    acquire=Histogram((1000, *[0] * (len(ACQUIRE_BOUNDS) - 2), 6, 1), 0.5),
+    hold=Histogram((0, 900, *[0] * (len(HOLD_BOUNDS) - 2), 100), 400.5),
+    info=PoolInfo(
+        client="psycopg_pool", client_version="3.3.3", source="instrumented", pid="4711",
+        host="db.example", port="5432", database="shop", user="orders", application="orders",
+    ),
+)  # fmt: skip
+UNLIMITED = PoolSample(key=PoolKey("jobs", "main", "web-1:0"), idle=0, active=1)
+SERVER = ServerSample(
+    host="db.example",
+    port="5432",
+    used=10,
+    groups={
+        SessionKey("shop", "orders", "orders"): SessionGroup(
+            states={
+                "active": StateSample(2, 0.25),
+                "idle": StateSample(5, 1.5),
+                "idle_in_transaction": StateSample(1, 65.0),
+            },
+            oldest_backend=3600.0,
+            oldest_transaction=65.0,
+            waiting=1,
+            oldest_waiting=0.25,
+            blocking=1,
+        ),
+        # Sessions that the exporter has no right to see.
+        SessionKey("shop", "hidden", ""): SessionGroup(states={"unknown": StateSample(1, None)}),
+    },
+    databases={
+        "shop": DatabaseCounters(
+            deadlocks=1, sessions=100, ended={"abandoned": 1, "fatal": 2, "killed": 3}
+        ),
+        "old": DatabaseCounters(deadlocks=0),
+    },
+    settings=ServerSettings(
+        version="16.4",
+        in_recovery=False,
+        max_connections=100,
+        reserved_connections=3,
+        database_limits={"shop": 50},
+        role_limits={"orders": 20},
+        timeouts={"statement_timeout": 30.0, "idle_in_transaction_session_timeout": 0.0},
+        overrides={TimeoutOverride("statement_timeout", "all", "reports"): 600.0},
+    ),
+)
+
+
+@pytest.fixture
+def exposition() -> Exposition:
+    """Everything that can be shown, at a time that stands still."""
+    store = Store()
+    health = Health(up=True, polls=5, failures={"timeout": 1}, duration=0.125, last_success=1000.5)
+    for kind, name, snapshot in (
+        ("server", "main", Snapshot(server=SERVER, folded=4)),
+        ("process", "orders-0", Snapshot(pools=(POOL, UNLIMITED))),
+        ("process", "gone-1", None),
+    ):
+        state = TargetState(
+            key=TargetKey(kind, name), interval=5.0, taken=0.0, snapshot=snapshot,
+            health=health if snapshot else Health(polls=1, failures={"refused": 1}, duration=0.5),
+        )  # fmt: skip
+        store.put(state)
+    return Exposition(store, ReloadStatus(True, 999.0), clock=lambda: 0.0)
+
+
+def without_what_varies(page: str) -> str:
+    """Without process_*, and with a stand-in for versions."""
+    page = re.sub(r"^(# \w+ )?process_.*\n", "", page, flags=re.MULTILINE)
+    page = page.replace(f'version="{__version__}"', 'version="VERSION"')
+    return re.sub(r'python="[^"]*"', 'python="PYTHON"', page)
+
+
+@pytest.mark.parametrize("openmetrics", [False, True], ids=["text", "openmetrics"])
+def test_a_whole_scrape_is_what_the_golden_file_says(
+    exposition: Exposition, openmetrics: bool
+) -> None:
+    page = without_what_varies(exposition.plain(openmetrics=openmetrics).decode())
+    golden = GOLDEN / ("metrics.openmetrics.txt" if openmetrics else "metrics.txt")
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(page)
+    assert page == golden.read_text()
+
+
+def test_the_golden_files_are_valid_and_hold_the_same_samples() -> None:
+    def samples(families: object) -> set[tuple[str, tuple[tuple[str, str], ...], float]]:
+        return {
+            (sample.name, tuple(sorted(sample.labels.items())), sample.value)
+            for family in families  # type: ignore[attr-defined]
+            for sample in family.samples
+        }
+
+    text = samples(parse_text((GOLDEN / "metrics.txt").read_text()))
+    openmetrics = samples(parse_openmetrics((GOLDEN / "metrics.openmetrics.txt").read_text()))
+    assert text == openmetrics
+
+
+def test_the_golden_file_has_every_metric_of_the_catalogue() -> None:
+    page = (GOLDEN / "metrics.txt").read_text()
+    families = {family.name for family in parse_text(page)}
+    assert {metric.name.removesuffix("_total") for metric in METRICS} <= families

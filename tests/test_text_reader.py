@@ -1,0 +1,232 @@
+"""A page of metrics, good or hostile, becomes samples or one clear error."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, OTHER
+from pg_pool_exporter.model import Histogram, PoolKey, PoolSample, Snapshot
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.text_reader import PageReader
+from support.pages import page_of, pool
+
+KEY = PoolKey("orders", "main", "web:0")
+OWN = 'app="orders",pool="main",process="web:0"'
+
+
+def read(*lines: str | bytes) -> Snapshot:
+    """A page of these lines, read for the first time."""
+    encoded = [line.encode() if isinstance(line, str) else line for line in lines]
+    return PageReader().read(b"\n".join([*encoded, b""]))
+
+
+def error(*lines: str | bytes) -> str:
+    """What is wrong with a page of these lines."""
+    with pytest.raises(PollError) as caught:
+        read(*lines)
+    assert caught.value.reason == "protocol"
+    return str(caught.value)
+
+
+def waiting(value: float | None) -> PoolSample:
+    """The pool of most lines below."""
+    return PoolSample(key=KEY, waiting=value)
+
+
+ACCEPTED = {
+    "plain": f"pg_pool_waiting_requests{{{OWN}}} 3",
+    "timestamp": f"pg_pool_waiting_requests{{{OWN}}} 3 1700000000000",
+    "OpenMetrics timestamp": f"pg_pool_waiting_requests{{{OWN}}} 3 1.7e9",
+    "exemplar": f'pg_pool_waiting_requests{{{OWN}}} 3 # {{trace="a b"}} 0.5 1.7e9',
+    "timestamp and exemplar": f'pg_pool_waiting_requests{{{OWN}}} 3 17 # {{trace="x"}} 0.5',
+    "tabs and spaces": f"pg_pool_waiting_requests{{ {OWN.replace('=', ' = ')} , }}\t 3.0\t",
+    "carriage return": f"pg_pool_waiting_requests{{{OWN}}} 3\r",
+    "other order": 'pg_pool_waiting_requests{process="web:0",pool="main",app="orders"} 3e0',
+}
+
+
+@pytest.mark.parametrize("line", ACCEPTED.values(), ids=ACCEPTED)
+def test_every_spelling_of_a_series_is_read_alike_each_time(line: str) -> None:
+    reader = PageReader()
+    for _ in range(2):
+        assert reader.read(f"{line}\n".encode()).pools == (waiting(3),)
+
+
+def test_what_is_not_wanted_is_passed_over_however_it_looks() -> None:
+    snapshot = read(
+        "# HELP pg_pool_waiting_requests Requests.",
+        "# TYPE pg_pool_waiting_requests gauge",
+        "# TYPE pg_pool_from_the_future summary",
+        "# TYPE",
+        "process_cpu_seconds_total{{{ garbage",
+        "pg_pool_from_the_future{{{ garbage",
+        b"\xff\x00\xfe",
+        '{"quoted.name"} 1',
+        f"pg_pool_waiting_requests{{{OWN}}} 3",
+        "# EOF",
+    )
+    assert snapshot == Snapshot(pools=(waiting(3),))
+
+
+def test_an_empty_page_has_no_pools() -> None:
+    assert read() == Snapshot()
+
+
+def test_a_value_that_is_not_a_number_on_purpose_is_absent() -> None:
+    assert read(f"pg_pool_waiting_requests{{{OWN}}} NaN").pools == (waiting(None),)
+
+
+def test_labels_are_unescaped_and_invalid_utf8_is_replaced() -> None:
+    snapshot = read(
+        rb'pg_pool_waiting_requests{app="a\"\\b\nc",pool="caf' + b'\xe9\xff",process="p"} 1'
+    )
+    assert snapshot.pools[0].key == PoolKey('a"\\b\nc', "caf\ufffd\ufffd", "p")
+
+
+def test_long_names_are_cut_and_stay_apart() -> None:
+    first, second = (
+        read(f'pg_pool_waiting_requests{{app="{"x" * 10_000}{end}",pool="p",process="q"}} 1')
+        .pools[0]
+        .key.app
+        for end in "ab"
+    )
+    assert len(first) == len(second) == 200
+    assert first != second
+    assert first.startswith("x" * 180)
+
+
+BUCKETS = [
+    f'pg_pool_acquire_seconds_bucket{{{OWN},le="{le}"}} 2' for le in (*ACQUIRE_BOUNDS, "+Inf")
+]
+WHOLE = [
+    *BUCKETS,
+    f"pg_pool_acquire_seconds_sum{{{OWN}}} 0.5",
+    f"pg_pool_acquire_seconds_count{{{OWN}}} 2",
+]
+
+
+def test_a_histogram_is_read() -> None:
+    expected = Histogram((2, *[0] * len(ACQUIRE_BOUNDS)), 0.5)
+    assert read(*WHOLE).pools == (PoolSample(key=KEY, acquire=expected),)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        WHOLE[1:],
+        WHOLE[:-1],
+        [*BUCKETS, WHOLE[-1]],
+        [*WHOLE[:-1], WHOLE[-1].replace(" 2", " 3")],
+        [WHOLE[0].replace(" 2", " 3"), *WHOLE[1:]],
+        [WHOLE[0].replace(" 2", " 1.5"), *WHOLE[1:]],
+        [WHOLE[0].replace(" 2", " NaN"), *WHOLE[1:]],
+    ],
+    ids=[
+        "without a bucket",
+        "without its count",
+        "without its sum",
+        "with another count",
+        "with falling counts",
+        "with half an observation",
+        "with an unknown bucket count",
+    ],
+)
+def test_a_histogram_that_is_not_whole_is_an_error(lines: list[str]) -> None:
+    message = error("# a comment", *lines)
+    assert message == (
+        "line 2: the pool that begins here has a pg_pool_acquire_seconds whose buckets, sum and "
+        "count are not complete or do not agree"
+    )
+
+
+MALFORMED = {
+    "no labels": ("pg_pool_waiting_requests 1", "missing"),
+    "no process": ('pg_pool_waiting_requests{app="a",pool="b"} 1', "missing"),
+    "empty app": ('pg_pool_waiting_requests{app="",pool="b",process="c"} 1', "missing"),
+    "no value": (f"pg_pool_waiting_requests{{{OWN}}}", "no value"),
+    "no space": (f"pg_pool_waiting_requests{{{OWN}}}1", "no value"),
+    "name only": ("pg_pool_waiting_requests", "no value"),
+    "two values": (f"pg_pool_waiting_requests{{{OWN}}} 1 2 3", "something wrong behind"),
+    "text": (f"pg_pool_waiting_requests{{{OWN}}} many", "not a number"),
+    "number of Python": (f"pg_pool_waiting_requests{{{OWN}}} 1_0", "not a number"),
+    "negative": (f"pg_pool_waiting_requests{{{OWN}}} -1", "negative"),
+    "infinite": (f"pg_pool_waiting_requests{{{OWN}}} +Inf", "infinite"),
+    "unterminated value": ('pg_pool_waiting_requests{app="a 1', "unterminated"),
+    "unterminated braces": (f"pg_pool_waiting_requests{{{OWN} 1", "unterminated"),
+    "no quotes": ("pg_pool_waiting_requests{app=a} 1", "malformed"),
+    "wrong escape": (r'pg_pool_waiting_requests{app="\x"} 1', "malformed"),
+    "double comma": ('pg_pool_waiting_requests{app="a",,pool="b"} 1', "malformed"),
+    "label twice": (f'pg_pool_waiting_requests{{{OWN},app="b"}} 1', "same label twice"),
+    "unknown label": (f'pg_pool_waiting_requests{{{OWN},tenant="b"}} 1', "does not have"),
+    "unknown state": (f'pg_pool_connections{{{OWN},state="busy"}} 1', "value of state"),
+    "no state": (f"pg_pool_connections{{{OWN}}} 1", "value of state"),
+    "no site": (f"pg_pool_leaked_slots{{{OWN}}} 1", "site is missing"),
+    "unknown bucket": (f'pg_pool_hold_seconds_bucket{{{OWN},le="7"}} 1', "bucket"),
+    "bucket of text": (f'pg_pool_hold_seconds_bucket{{{OWN},le="x"}} 1', "bucket"),
+    "wrong type": ("# TYPE pg_pool_waiting_requests counter", "another type"),
+    "no type": ("# TYPE pg_pool_waiting_requests", "another type"),
+    "two types": ("# TYPE pg_pool_waiting_requests gauge gauge", "another type"),
+    "OpenMetrics type": ("# TYPE pg_pool_requests gauge", "another type"),
+    "endless line": (f"pg_pool_waiting_requests{{{OWN}}} 1{' ' * 70_000}", "longer than"),
+}
+
+
+@pytest.mark.parametrize(("line", "message"), MALFORMED.values(), ids=MALFORMED)
+def test_one_wrong_line_makes_the_page_an_error_that_names_it(line: str, message: str) -> None:
+    found = error(f"pg_pool_max_connections{{{OWN}}} 5", line)
+    assert found.startswith("line 2: ")
+    assert message in found
+
+
+def test_a_wrong_value_of_a_known_series_is_found_too() -> None:
+    reader = PageReader()
+    reader.read(f"pg_pool_waiting_requests{{{OWN}}} 1\n".encode())
+    with pytest.raises(PollError, match="line 1: the value is negative"):
+        reader.read(f"pg_pool_waiting_requests{{{OWN}}} -1\n".encode())
+
+
+@pytest.mark.parametrize(
+    "second", [ACCEPTED["plain"], ACCEPTED["other order"]], ids=["alike", "spelt otherwise"]
+)
+def test_a_series_twice_is_an_error(second: str) -> None:
+    assert error(ACCEPTED["plain"], second) == "line 2: the same series twice"
+
+
+def test_two_infos_for_one_pool_are_an_error() -> None:
+    lines = [f'pg_pool_info{{{OWN},pid="{pid}"}} 1' for pid in (1, 2)]
+    assert "more than one info" in error(*lines)
+
+
+def test_pools_over_the_cap_are_left_out_and_counted() -> None:
+    pools = [pool(name=f"pool-{number}") for number in range(120)]
+    snapshot = PageReader().read(page_of(*pools))
+    assert snapshot == Snapshot(pools=tuple(pools[:100]), folded=20)
+
+
+def test_the_biggest_sites_keep_their_names_and_the_rest_is_added_up() -> None:
+    sites = {f"app.py:{number} view": float(number) for number in range(1, 121)}
+    snapshot = PageReader().read(page_of(replace(pool(), leaked_slots={OTHER: 7, **sites})))
+    found = snapshot.pools[0].leaked_slots
+    assert found[OTHER] == 7 + sum(range(1, 71))
+    assert min(value for site, value in found.items() if site != OTHER) == 71
+    assert len(found) == 51
+    assert snapshot.folded == 70
+
+
+def test_a_reader_keeps_nothing_of_series_that_are_gone() -> None:
+    reader = PageReader()
+    for number in range(5):
+        assert reader.read(page_of(pool(name=f"pool-{number}"))).pools == (
+            pool(name=f"pool-{number}"),
+        )
+    assert len(reader._places) == page_of(pool()).count(b"\npg_pool_")
+
+
+def test_a_failed_page_does_not_spoil_the_next() -> None:
+    reader = PageReader()
+    for _ in range(2):
+        assert reader.read(page_of(pool())).pools == (pool(),)
+        with pytest.raises(PollError):
+            reader.read(page_of(pool()) * 2)
