@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
@@ -132,15 +134,17 @@ def test_a_whole_scrape_is_what_the_golden_file_says(
 
 
 def test_the_golden_files_are_valid_and_hold_the_same_samples() -> None:
-    def samples(families: object) -> set[tuple[str, tuple[tuple[str, str], ...], float]]:
+    def samples(families: Iterable[Metric]) -> set[tuple[str, tuple[tuple[str, str], ...], float]]:
         return {
             (sample.name, tuple(sorted(sample.labels.items())), sample.value)
-            for family in families  # type: ignore[attr-defined]
+            for family in families
             for sample in family.samples
         }
 
     text = samples(parse_text((GOLDEN / "metrics.txt").read_text()))
-    openmetrics = samples(parse_openmetrics((GOLDEN / "metrics.openmetrics.txt").read_text()))
+    openmetrics = samples(
+        parse_openmetrics((GOLDEN / "metrics.openmetrics.txt").read_text())  # type: ignore[no-untyped-call] # prometheus_client has no types for it
+    )
     assert text == openmetrics
 
 

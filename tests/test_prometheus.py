@@ -58,7 +58,8 @@ def setup(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     config = tmp_path / "config.yaml"
     dsn = postgres.dsn(application_name="orders")
     config.write_text(
-        f'servers: [{{name: main, dsn: "{postgres.dsn()}", interval: {INTERVAL:.0f}s, timeout: 1s}}]\n'
+        f'servers: [{{name: main, dsn: "{postgres.dsn()}", interval: {INTERVAL:.0f}s}}]\n'
+        f"processes: {{interval: {INTERVAL:.0f}s}}\n"
     )
     command = exporter(
         "run", f"--config.file={config}", f"--socket-dir={sockets}",

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from pg_pool_exporter.config import Config
-from pg_pool_exporter.config.models import DEFAULT_INTERVAL, DEFAULT_TIMEOUT
+from pg_pool_exporter.config import Config, ProcessesConfig
 from pg_pool_exporter.sockets import SUFFIX, default_directory
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.registry import SOURCES, Kind
@@ -100,6 +99,7 @@ class Discovery:
     def __init__(self, config: Config) -> None:
         self._configured = (*_servers(config), *_apps(config))
         directory = default_directory() if config.socket_dir is None else config.socket_dir
+        self._processes = config.processes
         self._directory = SocketDirectory(Path(directory)) if directory else None
 
     def targets(self) -> tuple[Target, ...]:
@@ -109,7 +109,7 @@ class Discovery:
         whose socket was made anew is another target than before, although it has the same name.
         """
         sockets = self._directory.scan() if self._directory is not None else []
-        return (*self._configured, *map(_process, sockets))
+        return (*self._configured, *(_process(socket, self._processes) for socket in sockets))
 
 
 def _servers(config: Config) -> Iterator[Target]:
@@ -133,6 +133,6 @@ def _apps(config: Config) -> Iterator[Target]:
             yield Target("app", name, app.interval, app.timeout, (url,))
 
 
-def _process(socket: SocketFile) -> Target:
+def _process(socket: SocketFile, config: ProcessesConfig) -> Target:
     name = socket.path.name.removesuffix(SUFFIX)
-    return Target("process", name, DEFAULT_INTERVAL, DEFAULT_TIMEOUT, (socket,))
+    return Target("process", name, config.interval, config.timeout, (socket,))

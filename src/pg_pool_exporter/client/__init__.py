@@ -10,6 +10,7 @@ connection or a pool alive.
 
 from __future__ import annotations
 
+import inspect
 import os
 from types import FunctionType
 from typing import TypeVar
@@ -82,8 +83,10 @@ def long_lived(what: _T) -> _T:
     Give it a connection that is checked out (one that listens for notifications, or holds a
     leader's lock), or use it as the decorator of the function that checks connections out.
     """
-    if isinstance(what, FunctionType):
-        declare_long_lived(what.__code__)
+    # A context manager's function, for example, is found in what its decorator made of it.
+    function = inspect.unwrap(what) if callable(what) else what
+    if isinstance(function, FunctionType):
+        declare_long_lived(function.__code__)
     elif not PROCESS.registry.exempt(what):
         log.warning("long_lived: not a function, nor a connection that is checked out")
     return what

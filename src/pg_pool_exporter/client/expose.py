@@ -6,11 +6,11 @@ be asked; the collector alone shows its own process.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 from pg_pool_exporter.client.process import PROCESS
+from pg_pool_exporter.client.registry import log
 from pg_pool_exporter.model import Histogram
 from pg_pool_exporter.series import of_pools
 from pg_pool_exporter.textformat import TEXT_CONTENT_TYPE, bound
@@ -23,8 +23,14 @@ _Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 def serve(port: int, address: str = "127.0.0.1") -> None:
-    """Serve the page on a port, in a thread. Of several processes one has the port at a time."""
-    PROCESS.serve_port(address, port)
+    """Serve the page on a port, in a thread, as soon as a pool is instrumented.
+
+    Of several processes one has the port at a time. What goes wrong is logged.
+    """
+    try:
+        PROCESS.serve_port(address, port)
+    except Exception:  # noqa: BLE001 - nothing may reach the application
+        log.exception("the page can't be served on port %s", port)
 
 
 def wsgi_app(environ: _Environ, start_response: _StartResponse) -> Iterable[bytes]:
@@ -48,6 +54,9 @@ async def asgi_app(scope: _Scope, receive: _Receive, send: _Send) -> None:
         await send({"type": "http.response.start", "status": 405, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         return
+    # Here, because it takes longer to import than all the rest of the client.
+    import asyncio
+
     # In a thread: it reads the siblings' sockets.
     body = (await asyncio.to_thread(PROCESS.shared_page)).encode()
     headers = [
@@ -78,7 +87,9 @@ class Collector:
         for metric, labels, value in of_pools(PROCESS.samples()):
             name = metric.name.removesuffix("_total") if metric.type == "counter" else metric.name
             family = families.setdefault(name, Metric(name, metric.help, metric.type))
-            named = dict(zip(metric.labels, labels, strict=True))
+            # An empty value is the same as no label, which is how the page has it.
+            pairs = zip(metric.labels, labels, strict=True)
+            named = {label: text for label, text in pairs if text}
             if isinstance(value, Histogram):
                 _add_histogram(family, metric.bounds, named, value)
             else:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+from contextlib import suppress
+from pathlib import Path
 
 from pg_pool_exporter.client.registry import Registry, default_app, host, log
 from pg_pool_exporter.client.server import Listener, PortListener, SocketListener
@@ -15,7 +17,7 @@ from pg_pool_exporter.client.siblings import sibling_pages
 from pg_pool_exporter.client.slots import Slot
 from pg_pool_exporter.model import PoolSample
 from pg_pool_exporter.series import of_pools
-from pg_pool_exporter.sockets import default_directory, make_directory
+from pg_pool_exporter.sockets import default_directory
 from pg_pool_exporter.textformat import blocks, page
 
 
@@ -35,32 +37,34 @@ class Process:
         self._listeners: list[Listener] = []
 
     def expose(self) -> None:
-        """Take a slot and serve on its socket, once; what fails is logged and left."""
+        """Serve on the socket of a slot and on the ports, once; what fails is logged and left."""
         with self._lock:
             if self._exposed:
                 return
             self._exposed = True
-            directory = default_directory()
             try:
-                make_directory(directory)
-                self._slot = Slot.take(directory, self._app())
-            except OSError as error:
-                log.warning(
-                    "no daemon will find this process: its socket can't be put into %s: %s",
-                    directory,
-                    error,
-                )
-            else:
+                self._slot = Slot(default_directory(), self.registry.app() or default_app())
+                # Now, so that the first page has the name already; the listener tells what fails.
+                with suppress(OSError):
+                    self._slot.take()
                 self._serve(SocketListener(self.own_page, self._slot))
-            for where in self._ports:
-                self._serve(PortListener(self.shared_page, *where))
+                for where in self._ports:
+                    self._serve(PortListener(self.shared_page, *where))
+            except Exception:  # noqa: BLE001 - in a child it runs inside the first checkout
+                log.exception("the page of this process can't be served")
 
     def serve_port(self, address: str, port: int) -> None:
-        """Serve the page of all processes of the application on a port, from now on."""
-        self.expose()
+        """Serve the page of all processes of the application on a port.
+
+        From the first instrumented pool on: before, nobody knows which application this is, and a
+        pre-forking server's parent without a pool would keep the port from its workers.
+        """
         with self._lock:
+            if (address, port) in self._ports:
+                return
             self._ports.append((address, port))
-            self._serve(PortListener(self.shared_page, address, port))
+            if self._exposed:
+                self._serve(PortListener(self.shared_page, address, port))
 
     def samples(self) -> list[PoolSample]:
         """One reading of each pool of this process."""
@@ -74,9 +78,11 @@ class Process:
         """The page of this process and its siblings, see `siblings`."""
         own = blocks(of_pools(self.samples()))
         slot = self._slot
-        if slot is None:
-            return page([own])
-        return page([own, *sibling_pages(slot.socket_path, self._app())])
+        siblings: list[Path] = []
+        if slot is not None:
+            with suppress(OSError):
+                siblings = slot.sibling_sockets()
+        return page([own, *sibling_pages(siblings)])
 
     def close(self) -> None:
         """Stop serving and give the slot back."""
@@ -106,12 +112,9 @@ class Process:
         self._listeners.append(listener)
         listener.start()
 
-    def _app(self) -> str:
-        return self.registry.app() or default_app()
-
     def _name(self) -> str:
-        slot = self._slot
-        return f"{host()}:{slot.number if slot is not None else f'pid-{os.getpid()}'}"
+        number = None if self._slot is None else self._slot.number
+        return f"{host()}:{f'pid-{os.getpid()}' if number is None else number}"
 
 
 PROCESS = Process()

@@ -50,6 +50,8 @@ class _Instrumented:
     adapter: Adapter
     app: str
     name: str
+    told: bool = False
+    """Whether the log has been told that it can't be read."""
 
 
 class Registry:
@@ -63,8 +65,11 @@ class Registry:
     def add(self, pool: Any, *, app: str, name: str, server: str, leak_after: float) -> None:
         """Instrument a pool. Doing it again changes nothing.
 
-        Raises `TypeError` for a pool of a library that isn't known.
+        Raises `TypeError` for a pool of a library that isn't known, and for a name that is no text.
         """
+        for given in (app, name, server):
+            if not isinstance(given, str):
+                raise TypeError(f"a name is a text, not {given!r}")
         adapter_class = _adapter_class(pool)
         with self._lock:
             self._forget_dead()
@@ -97,8 +102,11 @@ class Registry:
                 sample = one.adapter.sample(pool, PoolKey(one.app, one.name, process))
             except Exception:
                 # One pool that can't be read must not hide the others.
-                log.exception("pool %r can't be read", one.name)
+                if not one.told:
+                    log.exception("pool %r can't be read", one.name)
+                one.told = True
                 continue
+            one.told = False
             if sample is not None:
                 samples.append(sample)
         return samples

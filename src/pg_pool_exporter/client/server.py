@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from pg_pool_exporter.client.slots import Slot
@@ -28,6 +29,9 @@ log = logging.getLogger("pg_pool_exporter.client")
 _READER_SECONDS = 5.0
 # How often a listener looks whether its socket is still there, or its port free again.
 _LOOK_SECONDS = 2.0
+_REST_SECONDS = 0.1
+# How long the end of the process may wait for the removal of its socket.
+_CLOSE_SECONDS = 1.0
 _MOST_READERS = 8
 
 
@@ -59,31 +63,53 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
-    allow_reuse_address = True
     request_queue_size = 16
+    timeout = _LOOK_SECONDS
 
-    def __init__(self, listening: socket.socket, page: Callable[[], str]) -> None:
-        super().__init__(("", 0), _Handler, bind_and_activate=False)
-        self.socket.close()
+    def __init__(
+        self, listening: socket.socket, page: Callable[[], str], closed: threading.Event
+    ) -> None:
+        # Not TCPServer's: it makes a socket of its own.
+        socketserver.BaseServer.__init__(self, listening.getsockname(), _Handler)
         self.socket = listening
         self.page = page
-        self.timeout = _LOOK_SECONDS
-        self._free = threading.BoundedSemaphore(_MOST_READERS)
+        self._closed = closed
+        self._readers: dict[socket.socket, float] = {}
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().get_request()
+        except OSError:
+            # Out of descriptors, it would be tried again at once and for ever.
+            self._closed.wait(_REST_SECONDS)
+            raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if len(self._readers) >= _MOST_READERS:
+            self._let_slow_ones_go()
             self.shutdown_request(request)
+            return
+        self._readers[request] = monotonic()
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # there can be no more threads
+            del self._readers[request]
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            del self._readers[request]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         log.debug("a reader of the page went away")
+
+    def _let_slow_ones_go(self) -> None:
+        for reader, since in list(self._readers.items()):
+            if monotonic() - since > _READER_SECONDS:
+                with suppress(OSError):  # it has gone by itself
+                    reader.shutdown(socket.SHUT_RDWR)
 
 
 class Listener:
@@ -92,7 +118,7 @@ class Listener:
     def __init__(self, page: Callable[[], str], name: str) -> None:
         self._page = page
         self._closed = threading.Event()
-        self._server: _Server | None = None
+        self._listening: socket.socket | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -102,38 +128,54 @@ class Listener:
     def close(self) -> None:
         """Stop serving, and remove what was put into the file system."""
         self._closed.set()
-        self.abandon()
+        listening = self._listening
+        if listening is not None:
+            with suppress(OSError):  # the thread has closed it meanwhile
+                listening.shutdown(socket.SHUT_RDWR)
+        if self._thread.is_alive():
+            self._thread.join(_CLOSE_SECONDS)
 
     def abandon(self) -> None:
         """Close the socket and nothing else: in a forked child the place is still the parent's."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.server_close()
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.close()
 
     def listen(self) -> socket.socket | None:
-        """A listening socket; None to try again later."""
+        """A listening socket; None to try again later. Raises `OSError` when there can be none."""
         raise NotImplementedError
 
     def in_place(self) -> bool:
         """Whether readers still find the socket."""
         return True
 
+    def leave(self) -> None:
+        """Remove what `listen` has put into the file system."""
+
     def _run(self) -> None:
+        told = ""
         while not self._closed.is_set():
             try:
-                listening = self.listen()
-            except OSError as error:
-                log.warning("the page of this process can't be served: %s", error)
-                return
-            if listening is None:
+                self._listening = self.listen()
+            except (OSError, OverflowError) as error:
+                # It can get well: a directory is made later, or made again.
+                if told != str(error):
+                    told = str(error)
+                    log.warning("the page of this process can't be served: %s", error)
+            if self._listening is None:
                 self._closed.wait(_LOOK_SECONDS)
                 continue
-            self._server = server = _Server(listening, self._page)
-            # A closed socket ends the loop with an error that has nothing to tell.
-            with suppress(OSError, ValueError):
-                while not self._closed.is_set() and self.in_place():
-                    server.handle_request()
-            server.server_close()
+            told = ""
+            self._serve(_Server(self._listening, self._page, self._closed))
+            self._listening = None
+        self.leave()
+
+    def _serve(self, server: _Server) -> None:
+        # A closed socket ends the loop with an error that has nothing to tell.
+        with suppress(OSError, ValueError):
+            while not self._closed.is_set() and self.in_place():
+                server.handle_request()
+        server.server_close()
 
 
 class SocketListener(Listener):
@@ -141,34 +183,41 @@ class SocketListener(Listener):
 
     def __init__(self, page: Callable[[], str], slot: Slot) -> None:
         super().__init__(page, "pg-pool-exporter-socket")
-        self._path = slot.socket_path
-        self._inode: int | None = None
+        self._slot = slot
+        self._path: Path | None = None
+        self._bound: os.stat_result | None = None
 
-    def listen(self) -> socket.socket | None:
+    def listen(self) -> socket.socket:
         """Bind under a passing name, and move it: readers find it whole, with its final mode."""
-        passing = self._path.with_suffix(f".{os.getpid()}")
+        path = self._slot.take()
+        passing = path.with_suffix(f".{os.getpid()}")
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             passing.unlink(missing_ok=True)
             listening.bind(str(passing))
             passing.chmod(0o660)
             listening.listen(_Server.request_queue_size)
-            self._inode = passing.lstat().st_ino
-            passing.rename(self._path)
+            self._bound = passing.lstat()
+            passing.rename(path)
         except OSError:
             listening.close()
             raise
+        self._path = path
         return listening
 
     def in_place(self) -> bool:
         """Whether the path still leads to the socket."""
-        return _inode(self._path) == self._inode
+        if self._path is None or self._bound is None:
+            return False
+        try:
+            return os.path.samestat(self._path.lstat(), self._bound)
+        except OSError:
+            return False
 
-    def close(self) -> None:
-        """Stop serving and remove the socket, unless it is somebody else's by now."""
-        if self._inode is not None and self.in_place():
+    def leave(self) -> None:
+        """Remove the socket, unless it is somebody else's by now."""
+        if self._path is not None and self.in_place():
             self._path.unlink(missing_ok=True)
-        super().close()
 
 
 class PortListener(Listener):
@@ -192,10 +241,3 @@ class PortListener(Listener):
                 return None
             raise
         return listening
-
-
-def _inode(path: Path) -> int | None:
-    try:
-        return path.lstat().st_ino
-    except OSError:
-        return None

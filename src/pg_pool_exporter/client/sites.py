@@ -26,6 +26,8 @@ _PLUMBING_PACKAGES = (
 # A deeper stack than this between the pool and the application's code isn't looked through.
 _MOST_FRAMES = 80
 _MOST_FILES = 10_000
+# Of a longer description the end is kept: it has the file's name, the line and the function.
+_MOST_CHARACTERS = 200
 
 
 # A place in code: a code object and the offset of an instruction in it. A plain tuple, as a named
@@ -73,7 +75,9 @@ def _rank(filename: str) -> int:
     else:
         package = _package(filename)
         if package is None:
-            return _APPLICATION
+            # A console script (gunicorn's, celery's) is on every stack of an application that it
+            # runs, and would hide one that is itself installed.
+            return _LIBRARY if filename.startswith(_script_directories()) else _APPLICATION
     return _PLUMBING if package in _PLUMBING_PACKAGES else _LIBRARY
 
 
@@ -92,23 +96,41 @@ def _standard_library() -> tuple[str, ...]:
     return tuple({f"{paths[name]}/" for name in ("stdlib", "platstdlib")})
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1)
+def _script_directories() -> tuple[str, ...]:
+    schemes = sysconfig.get_scheme_names()
+    found = {sysconfig.get_path("scripts", scheme) for scheme in schemes}
+    return tuple(f"{path}/" for path in {*found, str(Path(sys.executable).parent)})
+
+
 def describe(site: Site) -> str:
     """`file:line function` of a site, the file relative to where Python found it."""
     if site is _NOWHERE:
         return "unknown"
-    code, offset = site
+    # Code objects are equal whatever file they are from.
+    return _describe(site[0].co_filename, *site)
+
+
+@lru_cache(maxsize=512)
+def _describe(filename: str, code: CodeType, offset: int) -> str:
     line: int | None = code.co_firstlineno
     for start, end, number in code.co_lines():
         if start <= offset < end and number is not None:
             line = number
             break
-    return f"{_relative(code.co_filename)}:{line} {code.co_qualname}"
+    return f"{_relative(filename)}:{line} {code.co_qualname}"[-_MOST_CHARACTERS:]
 
 
 def _relative(filename: str) -> str:
     path = Path(filename)
-    roots = [Path(root) for root in (*sys.path, str(Path.cwd())) if root]
+    roots = [Path(root) for root in (*sys.path, _working_directory()) if root]
     relative = [path.relative_to(root) for root in roots if path.is_relative_to(root)]
     # The longest root leaves the shortest name: the one that the application imports it by.
     return str(min(relative, key=lambda name: len(name.parts), default=path))
+
+
+def _working_directory() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:  # it has been deleted
+        return ""

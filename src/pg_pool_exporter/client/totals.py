@@ -46,6 +46,7 @@ class Totals:
         self.leaked = 0
         self.leaked_slots: Counter[str] = Counter()
         self._leaked_since = 0.0  # sum of the times at which the leaked ones were checked out
+        self._dropped = 0.0  # sum of the seconds for which the dropped ones were checked out
         self._active = 0
         self._saturated = 0.0
         self._saturated_since: float | None = None
@@ -75,6 +76,11 @@ class Totals:
         known = site in self.leaked_slots or len(self.leaked_slots) < MOST_SITES
         self.leaked_slots[site if known else OTHER] += 1
 
+    def drop(self, seconds: float) -> None:
+        """A connection that was checked out for so long is gone, and has cost no slot."""
+        self._dropped += seconds
+        self._active -= 1
+
     def active_seconds(self, open_since: Iterable[float], now: float) -> float:
         """Integral of active connections until `now`, given when the open ones were checked out.
 
@@ -83,7 +89,7 @@ class Totals:
         """
         running = sum(now - since for since in open_since)
         lost = self.leaked * now - self._leaked_since
-        total = self.hold.total + running + lost
+        total = self.hold.total + self._dropped + running + lost
         self._most_active_seconds = max(self._most_active_seconds, total)
         return self._most_active_seconds
 

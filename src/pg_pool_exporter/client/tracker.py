@@ -31,12 +31,13 @@ _PATIENCE_SECONDS = 1.0
 
 _T = TypeVar("_T")
 
-_long_lived_code: set[CodeType] = set()
+# By identity: code objects are equal whatever file they are from.
+_long_lived_code: dict[int, CodeType] = {}
 
 
 def declare_long_lived(code: CodeType) -> None:
     """Checkouts made by this code are never overdue."""
-    _long_lived_code.add(code)
+    _long_lived_code[id(code)] = code
 
 
 class Checkout(weakref.ref[object]):
@@ -119,20 +120,25 @@ class Tracker:
             wake, self._wake = self._wake, None
             wake()
 
-    def returning(self, connection: object) -> float:
-        """A connection is about to be given back; gives the time. Others than ours are ignored."""
-        now = self.clock()
+    def returning(self, connection: object) -> float | None:
+        """A connection is about to be given back; gives the time, None when it isn't out here."""
         checkout = self._open.get(id(connection))
-        if checkout is not None and not checkout.ended:
-            # In this order a reader may miss the checkout for a moment, but never has it twice.
-            checkout.ended = True
-            self._events.append((now, -1, now - checkout.since))
-            self._open.pop(id(connection), None)
+        # A dropped connection's checkout stays behind under an address that may be this one's.
+        if checkout is None or checkout() is not connection or checkout.ended:
+            return None
+        now = self.clock()
+        # In this order a reader may miss the checkout for a moment, but never has it twice.
+        checkout.ended = True
+        self._events.append((now, -1, now - checkout.since))
+        self._open.pop(id(connection), None)
         return now
 
     def note(self, what: str) -> None:
         """Count something rare (a time-out, a new session)."""
         self._notes.append(what)
+        # Where every request fails, nothing else may ever add them up.
+        if len(self._notes) >= _BATCH:
+            self._add_up_if_free()
 
     def exempt(self, connection: object) -> bool:
         """Never call this checkout overdue; False when the connection is not checked out here."""
@@ -146,9 +152,11 @@ class Tracker:
         """Add everything up and tell how the pool stands.
 
         `slots_lost` says that a connection which is dropped without being returned has cost its
-        slot; when the pool is closed it hasn't.
+        slot; in a pool without a limit it hasn't.
         """
-        free = self._lock.acquire(timeout=_PATIENCE_SECONDS)
+        # A signal handler may fork while we have it, and in the child `_lock` is another one.
+        lock = self._lock
+        free = lock.acquire(timeout=_PATIENCE_SECONDS)
         try:
             checkouts = list(self._open.values())
             if free:
@@ -172,14 +180,15 @@ class Tracker:
             )
         finally:
             if free:
-                self._lock.release()
+                lock.release()
 
     def _add_up_if_free(self) -> None:
-        if self._lock.acquire(blocking=False):
+        lock = self._lock
+        if lock.acquire(blocking=False):
             try:
                 self._add_up()
             finally:
-                self._lock.release()
+                lock.release()
 
     def _add_up(self) -> None:
         # Only what is there now: other threads go on appending.
@@ -194,6 +203,8 @@ class Tracker:
             dropped.ended = True
             if count:
                 self._totals.leak(dropped.since, describe(dropped.site))
+            else:
+                self._totals.drop(self.clock() - dropped.since)
 
     def _overdue(self, checkouts: list[Checkout], now: float) -> Mapping[str, int]:
         sites = Counter(
@@ -201,7 +212,7 @@ class Tracker:
             for one in checkouts
             if now - one.since >= self.leak_after
             and not one.long_lived
-            and one.site[0] not in _long_lived_code
+            and id(one.site[0]) not in _long_lived_code
         )
         named = dict(sites.most_common(MOST_SITES))
         if len(named) < len(sites):

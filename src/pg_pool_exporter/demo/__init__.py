@@ -29,6 +29,8 @@ _PREFIX = "PG_POOL_EXPORTER_"
 _CLEAR = "\x1b[H\x1b[J"
 
 _CONFIG = """\
+processes:
+  interval: 1s
 servers:
   - name: demo
     dsn: "{dsn}"

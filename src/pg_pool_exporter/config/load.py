@@ -1,0 +1,79 @@
+"""From a file or a connection string to a validated configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import SecretStr, ValidationError
+
+from pg_pool_exporter.config.document import Document, read
+from pg_pool_exporter.config.errors import ConfigError, Location, Problem, dotted, of_validation
+from pg_pool_exporter.config.models import Config, Section, ServerConfig
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+DSN_VARIABLE = "PG_POOL_EXPORTER_DSN"
+DSN_SERVER = "main"
+"""Name of the server that is configured by `DSN_VARIABLE`: it outlives a change of address."""
+
+
+def load(path: Path) -> Config:
+    """The configuration in the file at `path`. Raises `ConfigError` with all its mistakes."""
+    document = read(path)
+    return validate(Config, document, _repeated(document))
+
+
+def from_dsn(dsn: str) -> Config:
+    """A configuration of one server, named `main`. Raises `ConfigError` about `DSN_VARIABLE`."""
+    try:
+        return Config(servers=(ServerConfig(name=DSN_SERVER, dsn=SecretStr(dsn)),))
+    except ValidationError as error:
+        problems = [replace(p, location=()) for p in of_validation(ServerConfig, error)]
+        raise ConfigError(DSN_VARIABLE, problems) from None
+
+
+def validate(model: type[SectionT], document: Document, others: Iterable[Problem] = ()) -> SectionT:
+    """The document as a `model`. Raises `ConfigError` with all its mistakes and the `others`."""
+    problems = [*others]
+    try:
+        valid = model.model_validate(document.values, context={"directory": document.path.parent})
+    except ValidationError as error:
+        problems += of_validation(model, error)
+    problems = [replace(problem, line=document.line(problem.location)) for problem in problems]
+    problems += document.key_problems
+    if problems:
+        raise ConfigError(document.path, problems)
+    return valid
+
+
+def _repeated(document: Document) -> Iterator[Problem]:
+    """Names and targets that stand twice. Looked for in the plain values: pydantic checks a list
+    as a whole only when all its items are valid.
+    """
+    for section in ("servers", "apps"):
+        yield from _twice(_texts(document, section, "name"))
+    yield from _twice(_texts(document, "apps", "targets"))
+
+
+def _texts(document: Document, section: str, key: str) -> Iterator[tuple[Location, str]]:
+    """The texts, single or in a list, that the items of a section have under a key."""
+    items = document.values.get(section)
+    for position, item in enumerate(items if isinstance(items, list) else ()):
+        value = item.get(key) if isinstance(item, dict) else None
+        if isinstance(value, str):
+            yield (section, position, key), value
+        elif isinstance(value, list):
+            for place, text in enumerate(value):
+                if isinstance(text, str):
+                    yield (section, position, key, place), text
+
+
+def _twice(texts: Iterator[tuple[Location, str]]) -> Iterator[Problem]:
+    first: dict[str, Location] = {}
+    for location, text in texts:
+        before = first.setdefault(text, location)
+        if before != location:
+            yield Problem(location, f"must be unique; {dotted(before)} is the same")

@@ -1,0 +1,108 @@
+"""The keys of the configuration file, as frozen values.
+
+A field that is left out of the repr is also left out of error messages: it can hold a password.
+Checks stand at single fields wherever they can, so that one mistake doesn't hide the next.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    Strict,
+    ValidationInfo,
+    field_validator,
+)
+
+from pg_pool_exporter.config.dsn import check_dsn, has_password
+from pg_pool_exporter.config.values import (
+    ApplicationName,
+    Command,
+    Directory,
+    Interval,
+    Name,
+    PageUrl,
+    ReadableFile,
+    Timeout,
+)
+
+_DEFAULT_INTERVAL = 5.0
+_DEFAULT_TIMEOUT = 3.0
+
+
+def _check_secret_dsn(value: SecretStr) -> SecretStr:
+    check_dsn(value.get_secret_value())
+    return value
+
+
+class Section(BaseModel):
+    """A mapping in a configuration file: no unknown keys, no values of another kind."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _has_a_value(cls, value: Any) -> Any:
+        # `timeout:` with nothing behind it is more likely forgotten than meant as the default.
+        if value is None:
+            raise ValueError("must have a value, or be left out")
+        return value
+
+
+class _Named(Section):
+    name: Name
+
+
+class _Scheduled(Section):
+    interval: Interval = _DEFAULT_INTERVAL
+    timeout: Timeout = Field(default_factory=lambda data: min(_DEFAULT_TIMEOUT, data["interval"]))
+    """Both in seconds."""
+
+
+class ProcessesConfig(_Scheduled):
+    """How processes that have a socket are polled (`processes:`)."""
+
+
+# Fields come in the order of the bases from right to left: the name first.
+class ServerConfig(_Scheduled, _Named):
+    """A PostgreSQL server (`servers:`)."""
+
+    dsn: Annotated[SecretStr, AfterValidator(_check_secret_dsn)] = Field(repr=False)
+    password_file: ReadableFile | None = Field(default=None, repr=False)
+    password_command: Command | None = Field(default=None, repr=False)
+    max_groups: int = Field(default=100, ge=1, le=10_000)
+    """Most named groups of sessions; the rest is folded into `other`."""
+
+    @field_validator("password_file", "password_command")
+    @classmethod
+    def _is_the_only_password(cls, value: Any, info: ValidationInfo) -> Any:
+        dsn = info.data.get("dsn")
+        if dsn is not None and has_password(dsn.get_secret_value()):
+            raise ValueError("must be left out: the dsn holds a password already")
+        if info.data.get("password_file") is not None:
+            raise ValueError("must be left out: there is a password_file already")
+        return value
+
+
+class AppConfig(_Scheduled, _Named):
+    """An application (`apps:`): how servers know it, and where its pages are."""
+
+    application_name: ApplicationName = Field(
+        default_factory=lambda data: data["name"], validate_default=True
+    )
+    targets: Annotated[tuple[PageUrl, ...], Strict(False)] = Field(default=(), repr=False)
+
+
+class Config(Section):
+    """The whole file."""
+
+    socket_dir: Directory | None = None
+    """Directory of the processes' sockets; None is the default one, "" is none."""
+    processes: ProcessesConfig = ProcessesConfig()
+    servers: Annotated[tuple[ServerConfig, ...], Strict(False)] = ()
+    apps: Annotated[tuple[AppConfig, ...], Strict(False)] = ()

@@ -1,0 +1,123 @@
+"""The kinds of single values that configuration keys take."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from stat import S_ISREG
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Strict, ValidationInfo
+
+from pg_pool_exporter.durations import seconds
+from pg_pool_exporter.sockets import PAGE_PATH
+
+MAX_NAME = 63
+"""PostgreSQL's own limit for names."""
+MAX_URL = 2048
+MIN_INTERVAL = 0.1
+MAX_INTERVAL = 3600.0
+
+_DURATION = "must be a duration: a number with its unit, like 500ms, 5s, 2m or 1h"
+
+
+def _name(value: str) -> str:
+    if not 0 < len(value) <= MAX_NAME:
+        raise ValueError(f"must have 1 to {MAX_NAME} characters")
+    if not value.isprintable() or value != value.strip():
+        raise ValueError("must be printable, without spaces around it")
+    return value
+
+
+def _application_name(value: str) -> str:
+    if len(value.encode()) > MAX_NAME:
+        raise ValueError(f"must have at most {MAX_NAME} bytes, PostgreSQL cuts it there")
+    return value
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, str):
+        raise ValueError(_DURATION)
+    try:
+        return seconds(value)
+    except ValueError:
+        raise ValueError(_DURATION) from None
+
+
+def _interval(value: float) -> float:
+    if not MIN_INTERVAL <= value <= MAX_INTERVAL:
+        raise ValueError("must be from 100ms to 1h")
+    return value
+
+
+def _timeout(value: float, info: ValidationInfo) -> float:
+    # Without a valid interval there is nothing to compare with.
+    if not 0 < value <= info.data.get("interval", MAX_INTERVAL):
+        raise ValueError("must be above 0 and not longer than the interval")
+    return value
+
+
+def _path(value: str, info: ValidationInfo) -> str:
+    if not value or "\0" in value:
+        raise ValueError("must be a path")
+    directory: Path = (info.context or {}).get("directory", Path())
+    return str(directory / value)
+
+
+def _directory(value: str, info: ValidationInfo) -> str:
+    return _path(value, info) if value else value
+
+
+def _readable(value: str) -> str:
+    try:
+        regular = S_ISREG(Path(value).stat().st_mode)
+    except FileNotFoundError:
+        raise ValueError("must be a file that exists") from None
+    except OSError:
+        regular = False
+    if not regular or not os.access(value, os.R_OK):
+        raise ValueError("must be a file that the exporter may read")
+    return value
+
+
+def _command(value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    if not value or not all(value) or any("\0" in part for part in value):
+        raise ValueError("must be a program and its arguments, none of them empty")
+    program, *arguments = value
+    if "/" in program:
+        program = _path(program, info)
+    if shutil.which(program) is None:
+        raise ValueError("must begin with a program that exists and may be executed")
+    return (program, *arguments)
+
+
+def _page_url(value: str) -> str:
+    if len(value) > MAX_URL or not value.isprintable() or " " in value:
+        raise ValueError(f"must be a URL of at most {MAX_URL} printable characters")
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError("must be a URL, like http://orders:8080/metrics")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user or a password")
+    if parts.fragment:
+        raise ValueError("must have no #fragment")
+    return parts._replace(path=parts.path or PAGE_PATH).geturl()
+
+
+Name = Annotated[str, AfterValidator(_name)]
+ApplicationName = Annotated[Name, AfterValidator(_application_name)]
+Interval = Annotated[float, BeforeValidator(_seconds), AfterValidator(_interval)]
+Timeout = Annotated[float, BeforeValidator(_seconds), AfterValidator(_timeout)]
+Directory = Annotated[str, AfterValidator(_directory)]
+"""Relative paths, here and below, are relative to the directory of the configuration file. An
+empty one is none."""
+ReadableFile = Annotated[str, AfterValidator(_path), AfterValidator(_readable)]
+Command = Annotated[tuple[str, ...], Strict(False), AfterValidator(_command)]
+PageUrl = Annotated[str, AfterValidator(_page_url)]
+"""Of a page of metrics; without a path it is `/metrics`."""

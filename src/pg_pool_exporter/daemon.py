@@ -1,0 +1,164 @@
+"""Puts the parts together: start, reload, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from pg_pool_exporter import __version__
+from pg_pool_exporter.config import Config, ConfigError
+from pg_pool_exporter.discovery import Discovery
+from pg_pool_exporter.exposition import Exposition
+from pg_pool_exporter.poller import Poller
+from pg_pool_exporter.pollers import Pollers
+from pg_pool_exporter.self_metrics import ReloadStatus
+from pg_pool_exporter.store import Store, TargetKey
+from pg_pool_exporter.web import Web
+from pg_pool_exporter.web_config import WebConfigFile
+from pg_pool_exporter.web_server import Address, WebServer
+
+log = structlog.get_logger(__name__)
+
+# Time between two looks at which targets there are, in seconds.
+DISCOVERY_INTERVAL = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the command line says."""
+
+    load: Callable[[], Config]
+    """Reads the configuration, at the start and for each reload; raises `ConfigError`."""
+    listen: tuple[Address, ...]
+    telemetry_path: str = "/metrics"
+    web_config_file: Path | None = None
+    enable_lifecycle: bool = False
+
+
+class Daemon:
+    """The exporter as a service.
+
+    Raises `ConfigError` when the configuration or the web configuration is wrong.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._load = settings.load
+        self._discovery = Discovery(settings.load())
+        self._store = Store()
+        self._exposition = Exposition(self._store, ReloadStatus(True, time.time()))
+        self._pollers = Pollers(self._store)
+        self._unpolled: set[TargetKey] = set()
+        self._stopping = asyncio.Event()
+        web = Web(
+            self._store,
+            self._exposition,
+            telemetry_path=settings.telemetry_path,
+            unpolled=self.unpolled,
+            reload=self.reload if settings.enable_lifecycle else None,
+        )
+        file = settings.web_config_file
+        self.server = WebServer(
+            web.routes(), settings.listen, WebConfigFile(file) if file is not None else None
+        )
+
+    async def run(self) -> None:
+        """Poll and serve until `stop`, or SIGTERM or SIGINT; SIGHUP reloads.
+
+        Raises `ListenError` when an address cannot be had.
+        """
+        reloads: set[asyncio.Task[bool]] = set()
+
+        def reload() -> None:
+            task = asyncio.create_task(self.reload())
+            reloads.add(task)
+            task.add_done_callback(reloads.discard)
+
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        for ending in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(ending, self.stop)
+        try:
+            self._unpolled = {TargetKey.of(target) for target in self._discovery.targets()}
+            await self.server.start()
+            log.info(
+                "listening", version=__version__, addresses=", ".join(map(str, self.server.bound))
+            )
+            await self._keep_up()
+        finally:
+            await asyncio.gather(self.server.close(), self._pollers.close())
+            for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+        log.info("stopped")
+
+    def stop(self) -> None:
+        """Have `run` end."""
+        self._stopping.set()
+
+    async def reload(self) -> bool:
+        """Load the configuration again; False when it is wrong: then the former one stays.
+
+        Targets that it names as before are polled on without a break.
+        """
+        try:
+            config = await asyncio.to_thread(self._load)
+        except ConfigError as error:
+            former = self._exposition.reload.last_success
+            self._exposition.reload = ReloadStatus(False, former)
+            log.error("configuration wrong, the former one stays", error=str(error))
+            return False
+        self._discovery = Discovery(config)
+        self._exposition.reload = ReloadStatus(True, time.time())
+        await self._pollers.follow(self._discovery.targets())
+        log.info("configuration loaded")
+        return True
+
+    def unpolled(self) -> list[str]:
+        """Names of the targets found at the start that are not polled yet, sorted.
+
+        Later ones don't count: a scrape must not fail because a process has just started.
+        """
+        return sorted(
+            key.name
+            for key in self._unpolled
+            if (state := self._store.get(key)) is None or not state.health.polls
+        )
+
+    async def _keep_up(self) -> None:
+        while not self._stopping.is_set():
+            targets = self._discovery.targets()
+            await self._pollers.follow(targets)
+            self._unpolled.intersection_update(map(TargetKey.of, targets))
+            try:
+                async with asyncio.timeout(DISCOVERY_INTERVAL):
+                    await self._stopping.wait()
+            except TimeoutError:
+                continue
+
+
+class Outcome(NamedTuple):
+    """What polling everything once gave."""
+
+    page: str
+    """Text format."""
+    successful: bool
+    """Whether every target answered."""
+
+
+async def poll_once(config: Config) -> Outcome:
+    """Poll every target once, all at the same time. Failures are told in the log."""
+    store = Store()
+    exposition = Exposition(store, ReloadStatus(True, time.time()))
+    pollers = [Poller(target, target.source(), store) for target in Discovery(config).targets()]
+    try:
+        await asyncio.gather(*(poller.poll() for poller in pollers))
+    finally:
+        await asyncio.gather(*(poller.close() for poller in pollers))
+    page = exposition.plain(openmetrics=False).decode()
+    return Outcome(page, all(state.health.up for state in store.states()))

@@ -1,0 +1,52 @@
+"""What is shown of the targets' states: pure, from values to values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pg_pool_exporter.model import PoolKey, Snapshot
+from pg_pool_exporter.store import TargetKey, TargetState
+
+Owners = Mapping[PoolKey, TargetKey]
+"""Which target gives a pool's series."""
+
+
+class View(NamedTuple):
+    """What is shown of one target."""
+
+    state: TargetState
+    snapshot: Snapshot | None
+    """None when there is none yet, or when it is too old."""
+    hidden: frozenset[PoolKey] = frozenset()
+    """Pools of the snapshot that another target gives already."""
+
+    @property
+    def folded(self) -> int:
+        """Groups and pools of the target that don't have series of their own."""
+        return (self.snapshot.folded if self.snapshot else 0) + len(self.hidden)
+
+
+def views(
+    states: Sequence[TargetState], owners: Owners, now: float
+) -> tuple[list[View], dict[PoolKey, TargetKey]]:
+    """What is shown at `now` (monotonic), and the owners to pass in next time.
+
+    The same series twice would make the whole page invalid, so a pool that two targets give is
+    shown for one of them: for its owner so far, else for the target that came first.
+    """
+    fresh = {
+        state.key: state.snapshot for state in states if state.snapshot and now < state.expires
+    }
+    claimed: dict[PoolKey, TargetKey] = {}
+    for target, snapshot in fresh.items():
+        for pool in snapshot.pools:
+            if pool.key not in claimed or owners.get(pool.key) == target:
+                claimed[pool.key] = target
+    shown = []
+    for state in states:
+        found = fresh.get(state.key)
+        pools = found.pools if found else ()
+        hidden = frozenset(pool.key for pool in pools if claimed[pool.key] != state.key)
+        shown.append(View(state, found, hidden))
+    return shown, claimed

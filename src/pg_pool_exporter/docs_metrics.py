@@ -1,0 +1,79 @@
+"""The catalogue as Markdown: the text of docs/metrics.md, printed by `pg-pool-exporter metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pg_pool_exporter import catalogue as c
+
+_INTRODUCTION = """\
+# Metrics
+
+Printed by `pg-pool-exporter metrics` from the catalogue in the code.
+
+How to read them:
+
+- **Use is active / max**, `pg_pool_connections{state="active"} / pg_pool_max_connections`. It is
+  never total / max: an idle pool at its maximum is healthy.
+- **Absent is not 0.** A series that is missing means that this source cannot tell. A pool without
+  a limit has no `pg_pool_max_connections`, so no use can be computed for it. A counter that a
+  source can tell exists from 0 on, with each known value of its labels.
+- **Units are base units**: seconds, and seconds since the epoch for a timestamp. An age says
+  `_seconds`, and its help says "age".
+- **`other` stands for what was folded.** The biggest groups keep their names, the rest is added up
+  (for ages: the oldest) under `other`; a group keeps its name until it has been too small for 10
+  minutes. `pg_pool_exporter_series_folded` tells how many groups are folded now.
+- **Old values go away.** Without a successful poll for 3 intervals a target's series are no longer
+  shown; those about its health stay.
+- **Both formats** are served, Prometheus text and OpenMetrics 1.0, chosen by `Accept`.
+"""
+_TITLES: dict[c.Section, str] = {
+    "pool": "Pools: what an application sees",
+    "server": "Servers: what PostgreSQL sees",
+    "exporter": "The exporter itself",
+}
+_LABELS: dict[c.Section, str] = {
+    "pool": """\
+`process` is `host:slot` for a process on this host. A successor takes over its slot, so a
+restarted worker goes on with the same series. A process that is read over the network is its
+address. `site` is the line of code that borrowed the connection: `file:line function`.""",
+    "server": "`server` is the server's name in the configuration.",
+    "exporter": """\
+`target` and `kind` (`server`, `app` or `process`) name what is polled. Besides these there are the
+usual `process_*` metrics.""",
+}
+# Labels whose values are all known, by the metric that has them.
+_VALUES = {
+    c.POOL_CONNECTIONS: ("idle", "active"),
+    c.POOL_TIMEOUTS: c.POOL_TIMEOUT_KINDS,
+    c.SERVER_CONNECTIONS: c.BACKEND_STATES,
+    c.SERVER_OLDEST_STATE: c.BACKEND_STATES,
+    c.SERVER_SESSIONS_ENDED: c.SESSION_END_REASONS,
+    c.POLL_FAILURES: c.POLL_FAILURE_REASONS,
+}
+
+
+def markdown() -> str:
+    """The documentation of all metrics."""
+    return "\n".join((_INTRODUCTION, *map(_section, _TITLES)))
+
+
+def _section(section: c.Section) -> str:
+    rows = "".join(_row(metric) for metric in c.METRICS if metric.section == section)
+    return (
+        f"## {_TITLES[section]}\n\n{_LABELS[section]}\n\n"
+        f"| metric | type | labels | meaning |\n|---|---|---|---|\n{rows}"
+    )
+
+
+def _row(metric: c.Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels) or "none"
+    meaning = " ".join((metric.help, *_details(metric))).replace("|", "\\|")
+    return f"| `{metric.name}` | {metric.type} | {labels} | {meaning} |\n"
+
+
+def _details(metric: c.Metric) -> Iterator[str]:
+    if metric in _VALUES:
+        yield f"`{metric.labels[-1]}`: {', '.join(f'`{value}`' for value in _VALUES[metric])}."
+    if metric.bounds:
+        yield f"Bounds in seconds: {', '.join(f'{bound:g}' for bound in metric.bounds)}."

@@ -1,0 +1,95 @@
+"""What a client accepts: `Accept` and `Accept-Encoding` (RFC 9110, section 12.5) to a choice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+# Several times what any client sends. Quotes that never close make reading take the square of it.
+_MAX_LENGTH = 1000
+
+_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_PARAMETER = re.compile(rf"\s*;\s*({_WORD})\s*=\s*({_WORD}|{_QUOTED})")
+_MEMBER = re.compile(rf"(?:{_QUOTED}|[^,])+")
+_ELEMENT = re.compile(rf"\s*({_WORD}(?:/{_WORD})?)((?:{_PARAMETER.pattern})*)\s*")
+_WEIGHT = re.compile(r"0(?:\.\d{0,3})?|1(?:\.0{0,3})?")
+
+
+class _Element(NamedTuple):
+    """One member of the list; `value` and the parameters' names are in lower case."""
+
+    value: str
+    parameters: dict[str, str]
+    weight: float
+
+
+class _Offer(NamedTuple):
+    """A format that is served; a range that names another version does not mean it."""
+
+    media_type: str
+    version: str
+
+
+_TEXT = _Offer("text/plain", "0.0.4")
+_OPENMETRICS = _Offer("application/openmetrics-text", "1.0.0")
+
+
+def prefers_openmetrics(accept: str) -> bool:
+    """Whether OpenMetrics 1.0.0 is wanted more than text 0.0.4.
+
+    The most specific range that matches a format gives its weight. Between equal weights the more
+    specific one wins, then text. Text is also the answer when nothing matches: a client that
+    sends an odd header is better served than refused.
+    """
+    ranges = list(_elements(accept))
+    return _rank(ranges, _OPENMETRICS) > _rank(ranges, _TEXT)
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether gzip is allowed, and wanted at least as much as no compression."""
+    weights = {element.value: element.weight for element in _elements(accept_encoding)}
+    anything = weights.get("*", 0.0)
+    gzip = weights.get("gzip", weights.get("x-gzip", anything))
+    return gzip > 0 and gzip >= weights.get("identity", 0.0)
+
+
+def _rank(ranges: list[_Element], offer: _Offer) -> tuple[float, int]:
+    """The weight of `offer` and how specific the range is that gives it; zeros: not wanted."""
+    matches = [
+        (specificity, element.weight)
+        for element in ranges
+        if (specificity := _specificity(element, offer))
+    ]
+    specificity, weight = max(matches, default=(0, 0.0))
+    return (weight, specificity) if weight else (0.0, 0)
+
+
+def _specificity(element: _Element, offer: _Offer) -> int:
+    """0: no match; 1: `*/*`; 2: `type/*`; 3: the type; 4: the type and its version."""
+    if element.value == "*/*":
+        return 1
+    if element.value == offer.media_type.split("/")[0] + "/*":
+        return 2
+    if element.value != offer.media_type:
+        return 0
+    # Other parameters (charset, escaping) don't change what these formats are.
+    version = element.parameters.get("version")
+    if version is None:
+        return 3
+    return 4 if version == offer.version else 0
+
+
+def _elements(header: str) -> Iterator[_Element]:
+    """The members of a list header; what is malformed, or beyond a length, is passed over."""
+    for member in _MEMBER.findall(header[:_MAX_LENGTH]):
+        match = _ELEMENT.fullmatch(member)
+        if match is None:
+            continue
+        parameters = {
+            name.lower(): value.strip('"') for name, value in _PARAMETER.findall(match[2])
+        }
+        weight = parameters.pop("q", "1")
+        if _WEIGHT.fullmatch(weight):
+            yield _Element(match[1].lower(), parameters, float(weight))

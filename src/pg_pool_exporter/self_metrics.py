@@ -1,0 +1,71 @@
+"""The exporter's series about itself, besides its targets' health."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from prometheus_client.process_collector import ProcessCollector
+
+from pg_pool_exporter import __version__
+from pg_pool_exporter import catalogue as c
+from pg_pool_exporter.series import Series
+from pg_pool_exporter.textformat import Blocks, blocks, header
+
+# Reading /proc costs more than all the rest of a scrape's work.
+PROCESS_REFRESH = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadStatus:
+    """How the last (re)load of the configuration went."""
+
+    successful: bool
+    last_success: float
+    """Seconds since the epoch."""
+
+
+def series(reload: ReloadStatus) -> Iterator[Series]:
+    """Series about this program and its configuration."""
+    yield Series(c.BUILD_INFO, (__version__, platform.python_version()), 1)
+    yield Series(c.RELOAD_SUCCESSFUL, (), int(reload.successful))
+    yield Series(c.RELOAD_TIMESTAMP, (), reload.last_success)
+
+
+class ProcessMetrics:
+    """`process_*`, read again when the last reading is `PROCESS_REFRESH` old.
+
+    `clock` is monotonic, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._collector = ProcessCollector(registry=None)
+        self._blocks: Blocks = {}
+        self.expires = clock()
+
+    def refresh(self) -> None:
+        """Read again, if it is time to."""
+        now = self._clock()
+        if now >= self.expires:
+            self.expires = now + PROCESS_REFRESH
+            self._blocks = blocks(
+                Series(_metric(sample.name, family.type, family.documentation), (), sample.value)
+                for family in self._collector.collect()
+                for sample in family.samples
+            )
+
+    def page(self, *, openmetrics: bool) -> str:
+        """The last reading as text, without the mark that ends an OpenMetrics page."""
+        return "".join(
+            header(metric, openmetrics=openmetrics) + lines
+            for metric, lines in self._blocks.items()
+        )
+
+
+@cache
+def _metric(name: str, kind: str, text: str) -> c.Metric:
+    return c.Metric(name, "counter" if kind == "counter" else "gauge", "exporter", (), text)

@@ -1,0 +1,4 @@
+SELECT datid, datname AS database, deadlocks
+FROM pg_stat_database
+WHERE datname IS NOT NULL
+ORDER BY datid;

@@ -1,0 +1,13 @@
+-- Time-outs by ALTER DATABASE and ALTER ROLE, as their author wrote them.
+SELECT split_part(entry, '=', 1) AS setting,
+       coalesce(datname, 'all') AS database,
+       CASE WHEN setrole = 0 THEN 'all' ELSE pg_get_userbyid(setrole) END AS "user",
+       split_part(entry, '=', 2) AS value
+FROM pg_db_role_setting
+CROSS JOIN unnest(setconfig) AS entry
+LEFT JOIN pg_database ON pg_database.oid = setdatabase
+WHERE split_part(entry, '=', 1) IN (
+    'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout',
+    'idle_session_timeout', 'transaction_timeout')
+ORDER BY setdatabase, setrole
+LIMIT %(limit)s;

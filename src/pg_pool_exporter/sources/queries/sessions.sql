@@ -1,0 +1,30 @@
+-- Sessions by database, role, application and state, in one pass over the activity. The names of
+-- the databases, and which sessions block others, are worked out from this by the exporter: done
+-- here, that costs the server as much again.
+--
+-- own: this session, and one that the exporter let go while it hung. client: without the right to
+-- see a session its type is NULL; then a database and a role tell a client. Others are of interest
+-- when they wait. pg_blocking_pids() locks the lock table: only waiting sessions are asked.
+SELECT coalesce(pid = pg_backend_pid()
+                    OR (pid = %(dropped_pid)s
+                        AND extract(epoch FROM backend_start)::text = %(dropped_started)s),
+                false) AS own,
+       CASE WHEN backend_type IS NULL THEN datid IS NOT NULL AND usesysid IS NOT NULL
+            ELSE backend_type = 'client backend' END AS client,
+       datid,
+       coalesce(pg_get_userbyid(usesysid), 'unknown') AS "user",
+       coalesce(application_name, '') AS application,
+       coalesce(replace(translate(state, '()', ''), ' ', '_'), 'unknown') AS state,
+       array_agg(pid) AS pids,
+       extract(epoch FROM clock_timestamp() - min(state_change))::float8 AS oldest_state,
+       extract(epoch FROM clock_timestamp() - min(backend_start))::float8 AS oldest_backend,
+       extract(epoch FROM clock_timestamp() - min(xact_start))::float8 AS oldest_transaction,
+       count(*) FILTER (WHERE wait_event_type = 'Lock') AS waiting,
+       extract(epoch FROM clock_timestamp()
+                          - min(state_change) FILTER (WHERE wait_event_type = 'Lock'))::float8
+           AS oldest_waiting,
+       string_agg(array_to_string(pg_blocking_pids(pid), ','), ',')
+           FILTER (WHERE wait_event_type = 'Lock') AS blockers
+FROM pg_stat_get_activity(NULL)
+WHERE usesysid IS NOT NULL OR backend_type = 'client backend' OR wait_event_type = 'Lock'
+GROUP BY own, client, datid, usesysid, application_name, state;

@@ -1,0 +1,31 @@
+-- Once, when the connection has been opened: what must be read before our own settings colour it,
+-- then our own settings. Three results.
+
+-- Time-outs whose value in this session is the server's own, not one set for our role or database.
+SELECT name AS setting
+FROM pg_settings
+WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout',
+               'idle_session_timeout', 'transaction_timeout', 'authentication_timeout')
+  AND source IN ('default', 'configuration file', 'command line', 'environment variable', 'global');
+
+-- The identity of this session: process ids are used again, together with the start they are not.
+SELECT pid, extract(epoch FROM backend_start)::text AS started
+FROM pg_stat_get_activity(pg_backend_pid());
+
+-- What this version of the server does not have is not set. Keepalives let the server notice
+-- within some 20 s that we are gone. Where the platform cannot watch a busy session's client,
+-- client_connection_check_interval is an error, so it is set where that is known to work.
+SELECT set_config(own.name, own.value, false) AS value
+FROM pg_settings
+JOIN (VALUES ('statement_timeout', %(statement_timeout)s),
+             ('lock_timeout', %(lock_timeout)s),
+             ('idle_in_transaction_session_timeout', '10s'),
+             ('idle_session_timeout', '0'),
+             ('transaction_timeout', '0'),
+             ('default_transaction_read_only', 'on'),
+             ('tcp_keepalives_idle', '10'),
+             ('tcp_keepalives_interval', '3'),
+             ('tcp_keepalives_count', '3'),
+             ('tcp_user_timeout', '20s'),
+             ('client_connection_check_interval', '10s')) AS own (name, value) USING (name)
+WHERE own.name <> 'client_connection_check_interval' OR version() LIKE '%%linux%%';

@@ -1,0 +1,85 @@
+"""The latest that is known of each target. States are replaced, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
+from typing import NamedTuple
+
+from pg_pool_exporter.discovery import Target
+from pg_pool_exporter.model import Health, Snapshot
+
+# Intervals after which a snapshot says nothing about the present any more.
+EXPIRY_INTERVALS = 3
+
+
+class TargetKey(NamedTuple):
+    """Identity of a target."""
+
+    kind: str
+    name: str
+
+    @classmethod
+    def of(cls, target: Target) -> TargetKey:
+        """The identity of `target`: no two of one discovery share it."""
+        return cls(target.kind, target.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetState:
+    """One target after its last poll."""
+
+    key: TargetKey
+    interval: float
+    """Of its polls, in seconds."""
+    health: Health = field(default_factory=Health)
+    snapshot: Snapshot | None = None
+    """Of the last poll that succeeded."""
+    taken: float = -inf
+    """When the snapshot was taken, on the monotonic clock."""
+
+    @property
+    def expires(self) -> float:
+        """When the snapshot is too old to be shown, on the monotonic clock."""
+        return self.taken + EXPIRY_INTERVALS * self.interval
+
+
+class Store:
+    """Targets in the order in which they came.
+
+    `version` changes with each replacement, so whoever made something out of the states knows
+    whether it still holds.
+    """
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._states: dict[TargetKey, TargetState] = {}
+        self._listeners: list[Callable[[TargetKey], None]] = []
+
+    def subscribe(self, listener: Callable[[TargetKey], None]) -> None:
+        """Have `listener` called for each change of a target, within the call that makes it."""
+        self._listeners.append(listener)
+
+    def put(self, state: TargetState) -> None:
+        """Store `state` in place of the target's former one."""
+        self._states[state.key] = state
+        self._changed(state.key)
+
+    def remove(self, key: TargetKey) -> None:
+        """Forget a target. Nothing happens when it is not there."""
+        if self._states.pop(key, None) is not None:
+            self._changed(key)
+
+    def get(self, key: TargetKey) -> TargetState | None:
+        """The state of one target."""
+        return self._states.get(key)
+
+    def states(self) -> tuple[TargetState, ...]:
+        """All states, in the order in which the targets came."""
+        return tuple(self._states.values())
+
+    def _changed(self, key: TargetKey) -> None:
+        self.version += 1
+        for listener in self._listeners:
+            listener(key)

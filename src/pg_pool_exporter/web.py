@@ -1,0 +1,134 @@
+"""What is served over HTTP: every answer comes from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp import hdrs, web
+
+from pg_pool_exporter.exposition import Exposition
+from pg_pool_exporter.landing_page import landing_page
+from pg_pool_exporter.negotiation import accepts_gzip, prefers_openmetrics
+from pg_pool_exporter.store import Store, TargetKey
+from pg_pool_exporter.textformat import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE
+
+HEALTHY_PATH = "/-/healthy"
+READY_PATH = "/-/ready"
+RELOAD_PATH = "/-/reload"
+PROBE_PATH = "/probe"
+
+# Kinds of targets that the configuration names.
+_CONFIGURED_KINDS = ("server", "app")
+# A large page is handed over piece by piece: what a slow client has not taken yet is then not
+# copied for it, and other clients have their turn in between.
+_PIECE = 256 * 1024
+_MAX_NAMES_SHOWN = 20
+
+
+class Web:
+    """The handlers.
+
+    `unpolled` names the targets that are still to be polled for the first time. `reload` loads the
+    configuration again and tells whether that worked; None when nobody may ask for it over HTTP.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        exposition: Exposition,
+        *,
+        telemetry_path: str,
+        unpolled: Callable[[], list[str]],
+        reload: Callable[[], Awaitable[bool]] | None,
+    ) -> None:
+        self._store = store
+        self._exposition = exposition
+        self._telemetry_path = telemetry_path
+        self._unpolled = unpolled
+        self._reload = reload
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes; all that can be read with GET can be asked about with HEAD."""
+        return [
+            web.get(self._telemetry_path, self._metrics),
+            web.get(PROBE_PATH, self._probe),
+            web.get(HEALTHY_PATH, self._healthy),
+            web.get(READY_PATH, self._ready),
+            web.post(RELOAD_PATH, self._reload_configuration),
+            web.put(RELOAD_PATH, self._reload_configuration),
+            *([] if self._telemetry_path == "/" else [web.get("/", self._landing)]),
+        ]
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        openmetrics = _wants_openmetrics(request)
+        if accepts_gzip(_header(request, hdrs.ACCEPT_ENCODING)):
+            body = await self._exposition.compressed(openmetrics=openmetrics)
+            return await _send(request, body, openmetrics=openmetrics, encoding="gzip")
+        body = self._exposition.plain(openmetrics=openmetrics)
+        return await _send(request, body, openmetrics=openmetrics)
+
+    async def _probe(self, request: web.Request) -> web.StreamResponse:
+        name = request.query.get("target", "")
+        keys = [TargetKey(kind, name) for kind in _CONFIGURED_KINDS]
+        known = [key for key in keys if self._store.get(key) is not None]
+        if not known:
+            # The name is not repeated: it is whatever a client sent.
+            return _text("no target of that name in the configuration", HTTPStatus.NOT_FOUND)
+        openmetrics = _wants_openmetrics(request)
+        body = self._exposition.of_targets(known, openmetrics=openmetrics)
+        return await _send(request, body, openmetrics=openmetrics)
+
+    async def _healthy(self, _request: web.Request) -> web.Response:
+        return _text("healthy")
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        names = self._unpolled()
+        if not names:
+            return _text("ready")
+        shown = ", ".join(names[:_MAX_NAMES_SHOWN])
+        more = len(names) - _MAX_NAMES_SHOWN
+        rest = f" and {more} more" if more > 0 else ""
+        return _text(f"not polled yet: {shown}{rest}", HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def _reload_configuration(self, _request: web.Request) -> web.Response:
+        if self._reload is None:
+            return _text("start with --web.enable-lifecycle to allow this", HTTPStatus.FORBIDDEN)
+        if await self._reload():
+            return _text("reloaded")
+        # The mistakes themselves are for whoever may read the log.
+        return _text("not reloaded: the log says why", HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    async def _landing(self, _request: web.Request) -> web.Response:
+        html = landing_page(self._telemetry_path, self._store.states())
+        return web.Response(text=html, content_type="text/html")
+
+
+def _header(request: web.Request, name: str) -> str:
+    return ",".join(request.headers.getall(name, ()))
+
+
+def _wants_openmetrics(request: web.Request) -> bool:
+    return prefers_openmetrics(_header(request, hdrs.ACCEPT))
+
+
+def _text(message: str, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    return web.Response(text=message + "\n", status=status)
+
+
+async def _send(
+    request: web.Request, body: bytes, *, openmetrics: bool, encoding: str | None = None
+) -> web.StreamResponse:
+    content_type = OPENMETRICS_CONTENT_TYPE if openmetrics else TEXT_CONTENT_TYPE
+    headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
+    if encoding is not None:
+        headers[hdrs.CONTENT_ENCODING] = encoding
+    response = web.StreamResponse(headers=headers)
+    response.content_length = len(body)
+    await response.prepare(request)
+    if request.method != hdrs.METH_HEAD:
+        view = memoryview(body)
+        for start in range(0, len(body), _PIECE):
+            await response.write(view[start : start + _PIECE])
+    await response.write_eof()
+    return response

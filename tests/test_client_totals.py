@@ -1,0 +1,158 @@
+"""Events of a pool added up: histograms, integrals, saturation, leaks."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, OTHER
+from pg_pool_exporter.client.totals import MOST_SITES, Event, Totals
+
+
+def checkout(time: float, waited: float = 0.0) -> Event:
+    return time, 1, waited
+
+
+def give_back(time: float, held: float) -> Event:
+    return time, -1, held
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bucket"),
+    [
+        (0.0, 0),
+        (0.0005, 0),  # a bound belongs to the bucket below it: le means "less or equal"
+        (0.00050001, 1),
+        (30.0, len(ACQUIRE_BOUNDS) - 1),
+        (30.1, len(ACQUIRE_BOUNDS)),
+        (1e9, len(ACQUIRE_BOUNDS)),
+    ],
+)
+def test_a_wait_is_counted_in_the_bucket_that_it_belongs_to(seconds: float, bucket: int) -> None:
+    totals = Totals()
+    totals.add([checkout(100.0, seconds)], limit=5)
+    histogram = totals.acquire.histogram()
+    assert [count for count in histogram.counts if count] == [1]
+    assert histogram.counts[bucket] == 1
+    assert histogram.total == seconds
+    assert totals.hold.histogram().count == 0
+
+
+def test_a_hold_is_counted_with_its_own_bounds() -> None:
+    totals = Totals()
+    totals.add([checkout(0.0), give_back(600.0, 600.0), checkout(600.0)], limit=5)
+    hold = totals.hold.histogram()
+    assert len(hold.counts) == len(HOLD_BOUNDS) + 1
+    assert hold.counts[-2:] == (1, 0)
+    assert totals.acquire.histogram().count == 2
+
+
+@pytest.mark.parametrize(
+    ("events", "limit", "now", "expected"),
+    [
+        pytest.param([], 1, 10.0, 0.0, id="an unused pool is never saturated"),
+        pytest.param([checkout(1.0)], 1, 10.0, 9.0, id="still saturated: until now"),
+        pytest.param([checkout(1.0), give_back(4.0, 3.0)], 1, 10.0, 3.0, id="from full to free"),
+        pytest.param([checkout(1.0), checkout(3.0)], 2, 10.0, 7.0, id="only with all of them out"),
+        pytest.param([checkout(1.0), checkout(3.0)], 3, 10.0, 0.0, id="one left: never saturated"),
+        pytest.param([checkout(1.0)] * 9, float("inf"), 10.0, 0.0, id="no limit: never saturated"),
+        pytest.param(
+            [checkout(1.0), give_back(3.0, 2.0), checkout(3.0), give_back(5.0, 2.0)],
+            1, 10.0, 4.0, id="handed on at once: saturated throughout",
+        ),
+        pytest.param(
+            [give_back(4.0, 3.0), checkout(1.0)], 1, 10.0, 3.0, id="out of order in a batch"
+        ),
+    ],
+)  # fmt: skip
+def test_saturation_is_the_time_with_every_connection_checked_out(
+    events: list[Event], limit: float, now: float, expected: float
+) -> None:
+    totals = Totals()
+    totals.add(events, limit)
+    assert totals.saturated_seconds(now) == pytest.approx(expected)
+
+
+def test_a_leaked_slot_counts_as_active_for_ever_and_stays_saturated() -> None:
+    totals = Totals()
+    totals.add([checkout(2.0)], limit=1)
+    totals.leak(2.0, "shop.py:1 forget")
+    assert totals.active_seconds([], now=12.0) == pytest.approx(10.0)
+    assert totals.active_seconds([], now=20.0) == pytest.approx(18.0)
+    assert totals.saturated_seconds(20.0) == pytest.approx(18.0)
+    assert (totals.leaked, dict(totals.leaked_slots)) == (1, {"shop.py:1 forget": 1})
+
+
+def test_a_dropped_connection_that_cost_no_slot_is_no_longer_active() -> None:
+    totals = Totals()
+    totals.add([checkout(2.0)], limit=float("inf"))
+    totals.drop(3.0)
+    assert totals.leaked == 0
+    assert totals.active_seconds([], now=12.0) == pytest.approx(3.0)
+
+
+def test_lines_of_code_beyond_the_cap_are_counted_as_other() -> None:
+    totals = Totals()
+    for number in range(MOST_SITES + 5):
+        totals.leak(0.0, f"shop.py:{number} forget")
+    totals.leak(0.0, "shop.py:0 forget")
+    assert totals.leaked == MOST_SITES + 6
+    assert totals.leaked_slots.total() == totals.leaked
+    assert totals.leaked_slots[OTHER] == 5
+    assert totals.leaked_slots["shop.py:0 forget"] == 2
+    assert len(totals.leaked_slots) == MOST_SITES + 1
+
+
+# Times are whole eighths, so that sums are exact and only the logic can be wrong.
+_checkouts = st.lists(
+    st.tuples(st.integers(0, 400), st.integers(0, 200)).map(lambda two: (two[0] / 8, two[1] / 8)),
+    max_size=30,
+)
+
+
+@given(_checkouts, st.integers(1, 6), st.integers(1, 5), st.randoms(use_true_random=False))
+def test_integrals_equal_a_brute_force_count_whatever_the_order_within_a_batch(
+    held: list[tuple[float, float]], limit: int, batches: int, random: Random
+) -> None:
+    """Every checkout (start, seconds) ends before the reading at 100."""
+    events = [(start, 1, 0.0) for start, _ in held]
+    events += [(start + seconds, -1, seconds) for start, seconds in held]
+    events.sort()
+    totals = Totals()
+    size = len(events) // batches + 1
+    for first in range(0, len(events), size):
+        batch = events[first : first + size]
+        random.shuffle(batch)
+        totals.add(batch, limit)
+
+    times = sorted({time for time, _, _ in events} | {100.0})
+    active = saturated = 0.0
+    for begin, end in pairwise(times):
+        out = sum(start <= begin < start + seconds for start, seconds in held)
+        active += out * (end - begin)
+        saturated += (end - begin) if out >= limit else 0.0
+    assert totals.active_seconds([], now=100.0) == pytest.approx(active)
+    assert totals.saturated_seconds(100.0) == pytest.approx(saturated)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.booleans()), max_size=40),
+    st.integers(1, 3),
+)
+def test_no_total_ever_falls_also_when_threads_tell_their_events_late(
+    told: list[tuple[int, int, bool]], limit: int
+) -> None:
+    """Batches arrive with times far out of order, and readings see returns that aren't told yet."""
+    totals = Totals()
+    seen = (0.0, 0.0)
+    for now, (time, held, told_open) in enumerate(told, start=100):
+        totals.add([(float(time), 1, 0.0), (float(time + held), -1, float(held))], limit)
+        open_since = [50.0] if told_open else []
+        reading = totals.active_seconds(open_since, now), totals.saturated_seconds(now)
+        assert reading >= seen
+        assert reading[1] >= seen[1]
+        seen = reading

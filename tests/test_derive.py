@@ -1,0 +1,64 @@
+"""What is shown of the targets' states."""
+
+from __future__ import annotations
+
+from pg_pool_exporter.derive import Owners, views
+from pg_pool_exporter.model import PoolKey
+from pg_pool_exporter.store import TargetKey, TargetState
+from support.sources import snapshot
+
+POOL = PoolKey("orders", "main", "web:0")
+FIRST, SECOND = TargetKey("process", "a"), TargetKey("process", "b")
+
+
+def state(key: TargetKey, *pools: str, taken: float = 0.0, folded: int = 0) -> TargetState:
+    return TargetState(key=key, interval=5.0, snapshot=snapshot(*pools, folded=folded), taken=taken)
+
+
+def hidden(*states: TargetState, owners: Owners | None = None, now: float = 1.0) -> dict[str, int]:
+    """How many pools of each target are not shown."""
+    shown, _ = views(states, owners or {}, now)
+    return {view.state.key.name: len(view.hidden) for view in shown}
+
+
+def test_pools_of_different_targets_are_all_shown() -> None:
+    states = state(FIRST, "orders/main/web:0"), state(SECOND, "orders/main/web:1")
+    assert hidden(*states) == {"a": 0, "b": 0}
+
+
+def test_a_pool_that_two_targets_give_is_shown_for_the_one_that_came_first() -> None:
+    states = state(FIRST, "orders/main/web:0"), state(SECOND, "orders/main/web:0", "x/y/z")
+    assert hidden(*states) == {"a": 0, "b": 1}
+
+
+def test_a_pool_stays_with_the_target_that_has_shown_it_so_far() -> None:
+    states = state(FIRST, "orders/main/web:0"), state(SECOND, "orders/main/web:0")
+    assert hidden(*states, owners={POOL: SECOND}) == {"a": 1, "b": 0}
+
+
+def test_a_pool_passes_on_when_its_target_does_not_give_it_any_more() -> None:
+    both = state(FIRST, "orders/main/web:0"), state(SECOND, "orders/main/web:0")
+    _, owners = views(both, {}, 1.0)
+    assert owners == {POOL: FIRST}
+    without, owners = views([state(FIRST), both[1]], owners, 2.0)
+    assert [len(view.hidden) for view in without] == [0, 0]
+    assert owners == {POOL: SECOND}
+
+
+def test_a_snapshot_is_shown_for_three_intervals_and_its_pools_are_then_free() -> None:
+    old, new = state(FIRST, "orders/main/web:0"), state(SECOND, "orders/main/web:0", taken=14.0)
+    before, _ = views([old, new], {}, 14.9)
+    assert [view.snapshot is not None for view in before] == [True, True]
+    after, owners = views([old, new], {}, 15.0)
+    assert [view.snapshot is not None for view in after] == [False, True]
+    assert owners == {POOL: SECOND}
+
+
+def test_what_is_left_out_counts_as_folded() -> None:
+    states = (
+        state(FIRST, "orders/main/web:0", folded=2),
+        state(SECOND, "orders/main/web:0", folded=3),
+        TargetState(key=TargetKey("app", "new"), interval=5.0),
+    )
+    shown, _ = views(states, {}, 1.0)
+    assert [view.folded for view in shown] == [2, 4, 0]

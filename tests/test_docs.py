@@ -1,0 +1,48 @@
+"""The documentation that is generated, or that must keep up with the code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pg_pool_exporter import catalogue
+from pg_pool_exporter.config import AppConfig, Config, ServerConfig
+from pg_pool_exporter.docs_metrics import markdown
+from pg_pool_exporter.flags import COMMANDS, FLAGS, Flag
+
+ROOT = Path(__file__).parents[1]
+CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
+
+
+def test_the_documentation_of_metrics_is_current() -> None:
+    """When this fails: `make docs`, and look at the difference."""
+    assert (ROOT / "docs/metrics.md").read_text() == markdown()
+
+
+def test_every_metric_is_documented_once() -> None:
+    text = markdown()
+    for metric in catalogue.METRICS:
+        assert text.count(f"\n| `{metric.name}` | {metric.type} |") == 1, metric.name
+
+
+def test_known_values_and_bounds_are_documented() -> None:
+    text = markdown()
+    assert "`reason`: `timeout`, `refused`, `auth`," in text
+    assert "`state`: `active`, `idle`, `idle_in_transaction`," in text
+    assert "Bounds in seconds: 0.0005, 0.001, 0.0025, " in text
+
+
+@pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.name)
+def test_every_flag_is_documented(flag: Flag) -> None:
+    assert f"| `{flag.spelt}` |" in CONFIGURATION
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_documented(command: str) -> None:
+    assert f"`{command}`" in CONFIGURATION
+
+
+@pytest.mark.parametrize("model", [Config, ServerConfig, AppConfig], ids=lambda one: one.__name__)
+def test_every_key_is_documented(model: type[Config | ServerConfig | AppConfig]) -> None:
+    assert [key for key in model.model_fields if f"`{key}`" not in CONFIGURATION] == []

@@ -1,0 +1,225 @@
+"""The pages: what is on them, and how often they are made."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from typing import Any
+
+import pytest
+import structlog
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from pg_pool_exporter import __version__
+from pg_pool_exporter.exposition import Exposition
+from pg_pool_exporter.model import Health, PoolKey, PoolSample, Snapshot
+from pg_pool_exporter.self_metrics import ReloadStatus
+from pg_pool_exporter.store import Store, TargetKey, TargetState
+from support.sources import snapshot
+
+
+class Clock:
+    """A monotonic clock that is moved by hand."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Page:
+    """An exposition whose targets are polled by hand."""
+
+    def __init__(self) -> None:
+        self.clock, self.store = Clock(), Store()
+        self.exposition = Exposition(self.store, ReloadStatus(True, 1.7e9), self.clock)
+
+    def polled(self, name: str, found: Snapshot, up: bool = True) -> None:
+        self.store.put(
+            TargetState(
+                key=TargetKey("process", name),
+                interval=5.0,
+                health=Health(up=up, polls=1),
+                snapshot=found,
+                taken=self.clock.now,
+            )
+        )
+
+    def text(self) -> str:
+        return self.exposition.plain(openmetrics=False).decode()
+
+    def value(self, series: str) -> float | None:
+        """The value of a series as it is written on the page; None when it isn't there."""
+        for line in self.text().splitlines():
+            if line.startswith(series + " "):
+                return float(line.removeprefix(series))
+        return None
+
+
+ACTIVE = 'pg_pool_connections{app="orders",pool="main",process="web:0",state="active"}'
+FOLDED = 'pg_pool_exporter_series_folded{target="%s",kind="process"}'
+UP = 'pg_pool_exporter_target_up{target="%s",kind="process"}'
+
+
+@pytest.fixture
+def page() -> Page:
+    return Page()
+
+
+def test_a_page_holds_the_pools_the_targets_health_and_the_exporter_itself(page: Page) -> None:
+    page.polled("a", snapshot("orders/main/web:0", active=3))
+    assert page.value(ACTIVE) == 3
+    assert page.value(UP % "a") == 1
+    assert f'pg_pool_exporter_build_info{{version="{__version__}",' in page.text()
+    assert page.value("pg_pool_exporter_config_last_reload_successful") == 1
+    assert page.value("process_resident_memory_bytes")
+
+
+def test_both_formats_are_valid_and_hold_the_same_values(page: Page) -> None:
+    page.polled("a", snapshot("orders/main/web:0", 'q"\n\\/é/\udcff'))
+    openmetrics = page.exposition.plain(openmetrics=True).decode()
+    assert openmetrics.endswith("# EOF\n")
+    assert openmetrics.count("# EOF") == 1
+    parsed = [
+        parse_text(page.text()),
+        parse_openmetrics(openmetrics),  # type: ignore[no-untyped-call] # it has no types
+    ]
+    samples = [
+        {(s.name, *s.labels.values(), s.value) for family in families for s in family.samples}
+        for families in parsed
+    ]
+    assert samples[0] == samples[1]
+
+
+def test_a_page_is_made_anew_only_when_something_has_changed(page: Page) -> None:
+    page.polled("a", snapshot("orders/main/web:0", active=1))
+    first = page.exposition.plain(openmetrics=False)
+    assert page.exposition.plain(openmetrics=False) is first
+    page.polled("a", snapshot("orders/main/web:0", active=2))
+    assert page.value(ACTIVE) == 2
+
+
+def test_a_failed_poll_leaves_the_last_values_and_shows_the_target_down(page: Page) -> None:
+    found = snapshot("orders/main/web:0", active=3)
+    page.polled("a", found)
+    page.polled("a", found, up=False)
+    assert page.value(ACTIVE) == 3
+    assert page.value(UP % "a") == 0
+
+
+def test_values_older_than_three_intervals_go_although_nothing_is_polled(page: Page) -> None:
+    page.polled("a", snapshot("orders/main/web:0"))
+    page.clock.now += 14.9
+    assert page.value(ACTIVE) is not None
+    page.clock.now += 0.1
+    assert page.value(ACTIVE) is None
+    assert page.value(UP % "a") == 1
+
+
+def test_a_target_that_is_gone_leaves_nothing_on_the_page(page: Page) -> None:
+    page.polled("a", snapshot("orders/main/web:0"))
+    assert "orders" in page.text()
+    page.store.remove(TargetKey("process", "a"))
+    assert "orders" not in page.text()
+    assert UP % "a" not in page.text()
+
+
+def test_a_pool_that_two_targets_give_is_written_once_and_told_once(page: Page) -> None:
+    with structlog.testing.capture_logs() as lines:
+        for active in range(3):
+            page.polled("a", snapshot("orders/main/web:0", active=active))
+            page.polled("b", snapshot("orders/main/web:0", "orders/main/web:1", active=7))
+            assert page.text().count(ACTIVE) == 1
+            assert page.value(ACTIVE) == active
+            assert (page.value(FOLDED % "a"), page.value(FOLDED % "b")) == (0, 1)
+    assert [(line["target"], line["pools"]) for line in lines] == [("b", 1)]
+    page.store.remove(TargetKey("process", "a"))
+    assert page.value(ACTIVE) == 7
+    assert page.value(FOLDED % "b") == 0
+
+
+def test_the_readings_of_the_process_are_at_most_a_second_old(page: Page) -> None:
+    first = page.text()
+    ballast = bytearray(64 * 1024 * 1024)
+    page.clock.now += 0.9
+    assert page.text() == first
+    page.clock.now += 0.1
+    assert page.text() != first
+    del ballast
+
+
+def test_a_reload_is_shown_at_once(page: Page) -> None:
+    assert page.value("pg_pool_exporter_config_last_reload_successful") == 1
+    page.exposition.reload = ReloadStatus(False, 1.7e9)
+    assert page.value("pg_pool_exporter_config_last_reload_successful") == 0
+    assert page.value("pg_pool_exporter_config_last_reload_success_timestamp_seconds") == 1.7e9
+
+
+def test_a_page_of_one_target_holds_nothing_else(page: Page) -> None:
+    page.polled("a", snapshot("orders/main/web:0"))
+    page.polled("b", snapshot("billing/main/web:0"))
+    text = page.exposition.of_targets([TargetKey("process", "b")], openmetrics=False).decode()
+    names = {line.partition("{")[0] for line in text.splitlines() if not line.startswith("#")}
+    assert "billing" in text
+    assert "orders" not in text
+    assert 'target="a"' not in text
+    assert not any(name.startswith(("process_", "pg_pool_exporter_build")) for name in names)
+
+
+def large(version: int) -> Snapshot:
+    """Large enough to be compressed in a thread."""
+    return Snapshot(
+        pools=tuple(
+            PoolSample(key=PoolKey("orders", "main", f"web:{number}"), active=version)
+            for number in range(2000)
+        )
+    )
+
+
+@pytest.mark.parametrize("found", [snapshot("orders/main/web:0"), large(1)], ids=["small", "large"])
+def test_the_compressed_page_is_the_same_page(page: Page, found: Snapshot) -> None:
+    page.polled("a", found)
+    compressed = asyncio.run(page.exposition.compressed(openmetrics=True))
+    assert gzip.decompress(compressed) == page.exposition.plain(openmetrics=True)
+
+
+def test_scrapes_at_the_same_time_share_one_compression(page: Page) -> None:
+    page.polled("a", large(1))
+
+    async def scrapes() -> list[bytes]:
+        many = [page.exposition.compressed(openmetrics=False) for _ in range(20)]
+        return await asyncio.gather(*many)
+
+    pages = asyncio.run(scrapes())
+    assert len({id(compressed) for compressed in pages}) == 1
+
+
+def test_a_compressed_page_is_as_new_as_the_scrape_that_asks_for_it(page: Page) -> None:
+    async def scrape() -> tuple[bytes, list[bytes]]:
+        page.polled("a", large(1))
+        before = asyncio.create_task(page.exposition.compressed(openmetrics=False))
+        await asyncio.sleep(0)
+        page.polled("a", large(2))
+        after: list[Any] = [page.exposition.compressed(openmetrics=False) for _ in range(5)]
+        return await before, await asyncio.gather(*after)
+
+    before, after = asyncio.run(scrape())
+    assert (ACTIVE + " 1\n").encode() in gzip.decompress(before)
+    assert (ACTIVE + " 2\n").encode() in gzip.decompress(after[0])
+    assert len({id(compressed) for compressed in after}) == 1
+
+
+def test_a_scrape_that_is_given_up_takes_nothing_from_the_others(page: Page) -> None:
+    page.polled("a", large(1))
+
+    async def scrape() -> bytes:
+        given_up = asyncio.create_task(page.exposition.compressed(openmetrics=False))
+        other = asyncio.create_task(page.exposition.compressed(openmetrics=False))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        return await other
+
+    assert gzip.decompress(asyncio.run(scrape()))

@@ -1,0 +1,67 @@
+"""Errors of the driver become reasons, also where only a text is at hand."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from pg_pool_exporter.catalogue import POLL_FAILURE_REASONS
+from pg_pool_exporter.sources.connection_errors import explain
+
+SEVERAL = """connection failed: connection to server at "127.0.0.1", port 5432 failed: {last}
+Multiple connection attempts failed. All failures were:
+- host: 'localhost', port: '5432', hostaddr: '::1': Connection refused
+- host: 'localhost', port: '5432', hostaddr: '127.0.0.1': {last}"""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('FATAL:  password authentication failed for user "u"', "auth"),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "u", database "d"', "auth"),
+        ('FATAL:  role "u" is not permitted to log in', "auth"),
+        ("fe_sendauth: no password supplied", "auth"),
+        ("FATAL:  sorry, too many clients already", "too_many_connections"),
+        ('FATAL:  too many connections for database "d"', "too_many_connections"),
+        ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
+         "too_many_connections"),
+        ("FATAL:  remaining connection slots are reserved for non-replication superuser "
+         "connections", "too_many_connections"),
+        ('FATAL:  permission denied for database "d"', "permission"),
+        ('FATAL:  database "d" does not exist', "other"),
+        ("FATAL:  the database system is starting up", "refused"),
+        ("connection failed: Connection refused", "refused"),
+        ("connection to server failed: Connection timed out", "timeout"),
+        ("connection to server failed: No route to host", "refused"),
+        ("server closed the connection unexpectedly", "protocol"),
+        ("SSL error: certificate verify failed", "other"),
+        (SEVERAL.format(last="FATAL:  sorry, too many clients already"), "too_many_connections"),
+        (SEVERAL.format(last="Connection refused"), "refused"),
+    ],
+)  # fmt: skip
+def test_a_text_is_told_apart(text: str, reason: str) -> None:
+    assert explain(psycopg.OperationalError(text), "server main").reason == reason
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (errors.QueryCanceled, "timeout"),
+        (errors.LockNotAvailable, "timeout"),
+        (errors.InsufficientPrivilege, "permission"),
+        (errors.TooManyConnections, "too_many_connections"),
+        (errors.AdminShutdown, "refused"),
+        (errors.UndefinedColumn, "other"),
+    ],
+)
+def test_an_sqlstate_needs_no_text(error: type[psycopg.Error], reason: str) -> None:
+    assert explain(error("übersetzt"), "server main").reason == reason
+    assert reason in POLL_FAILURE_REASONS
+
+
+def test_what_is_unknown_is_one_bounded_line() -> None:
+    error = psycopg.OperationalError("\x1b[2Jsurprise " + "x" * 10_000 + "\nSELECT secret")
+    told = str(explain(error, "server main"))
+    assert told.startswith("server main: [2Jsurprise xxx")
+    assert len(told) < 300

@@ -1,0 +1,180 @@
+"""A server that hangs: the poll ends at its deadline, and nothing piles up on either side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from support.polling import eventually, outcome, poll, run, sessions_opened, sockets_to, source_of
+from support.postgres import EMBEDDED_16, Cluster
+
+EXPORTER = "application_name = 'pg_pool_exporter'"
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A server that logs each session that is opened."""
+    with Cluster(EMBEDDED_16, settings={"log_connections": "on"}) as own:
+        yield own
+
+
+def exporter_pids(cluster: Cluster) -> list[int]:
+    """The exporter's sessions on the server, oldest first."""
+    rows = cluster.run(f"SELECT pid FROM pg_stat_activity WHERE {EXPORTER} ORDER BY backend_start")
+    return [pid for (pid,) in rows]
+
+
+def test_a_stopped_backend_fails_one_poll_and_the_next_uses_a_new_connection(
+    cluster: Cluster,
+) -> None:
+    async def main() -> None:
+        source = source_of(cluster)
+        assert await outcome(source) == "up"
+        (first,) = exporter_pids(cluster)
+        cluster.pause_backend(first)
+        assert await outcome(source) == "timeout"
+        server = await poll(source)
+        assert sockets_to(cluster) == 1
+        assert server.used == 2, "the session that hangs takes its slot still"
+        assert not server.groups, "and is not shown as somebody's"
+        await source.close()
+
+    run(main())
+
+
+def test_backends_that_hang_one_after_the_other_never_make_a_third_session(
+    cluster: Cluster,
+) -> None:
+    async def main() -> None:
+        source = source_of(cluster)
+        for _ in range(2):
+            assert await outcome(source) == "up"
+            cluster.pause_backend(exporter_pids(cluster)[-1])
+            assert await outcome(source) == "timeout"
+        for _ in range(4):
+            assert await outcome(source, 0.1) == "timeout"
+            assert sockets_to(cluster) == 1
+        assert len(exporter_pids(cluster)) == 2
+
+        cluster.resume()
+        assert await outcome(source) == "up"
+        assert sessions_opened(cluster) == 2, "the second connection is used again"
+        await source.close()
+
+    run(main())
+
+
+def test_once_the_dropped_session_is_seen_to_be_gone_another_may_be_dropped(
+    cluster: Cluster,
+) -> None:
+    async def main() -> None:
+        source = source_of(cluster)
+        for round_ in range(1, 4):
+            assert await outcome(source) == "up"
+            cluster.pause_backend(exporter_pids(cluster)[-1])
+            assert await outcome(source) == "timeout"
+            assert await outcome(source) == "up", "by a new connection"
+            assert sessions_opened(cluster) == round_ + 1
+            cluster.resume()
+            await eventually(lambda: len(exporter_pids(cluster)) == 1)
+        await source.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("connected_before", [False, True])
+def test_a_stopped_server_gets_one_connection_attempt_however_long_it_hangs(
+    cluster: Cluster, connected_before: bool
+) -> None:
+    async def main() -> None:
+        source = source_of(cluster)
+        if connected_before:
+            assert await outcome(source) == "up"
+        cluster.pause_all()
+        for _ in range(10):
+            assert await outcome(source, 0.1) == "timeout"
+            assert sockets_to(cluster) <= 1
+        cluster.resume()
+        assert await outcome(source) == "up"
+        assert sessions_opened(cluster) == 1 + connected_before
+        await source.close()
+
+    run(main())
+
+
+def test_a_stopped_postmaster_does_not_disturb_the_connection_that_is_held(
+    cluster: Cluster,
+) -> None:
+    async def main() -> None:
+        source = source_of(cluster)
+        assert await outcome(source) == "up"
+        cluster.pause_postmaster()
+        assert [await outcome(source) for _ in range(3)] == ["up"] * 3
+        await source.close()
+
+    run(main())
+
+
+def test_a_login_that_takes_longer_than_the_deadline_is_waited_for_by_later_polls(
+    cluster: Cluster,
+) -> None:
+    async def main() -> None:
+        cluster.run("ALTER SYSTEM SET post_auth_delay = '1s'")
+        cluster.run("SELECT pg_reload_conf()")
+        source = source_of(cluster)
+        outcomes = [await outcome(source, 0.3)]
+        while outcomes[-1] != "up" and len(outcomes) < 10:
+            outcomes.append(await outcome(source, 0.3))
+        assert set(outcomes[:-1]) == {"timeout"}
+        assert outcomes[-1] == "up"
+        assert sessions_opened(cluster) == 1
+        await source.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("polls", [0, 1, 3])
+@pytest.mark.parametrize("connected_before", [False, True])
+def test_closing_does_not_wait_for_a_server_that_hangs(
+    cluster: Cluster, connected_before: bool, polls: int
+) -> None:
+    async def main() -> None:
+        source = source_of(cluster)
+        if connected_before:
+            assert await outcome(source) == "up"
+        cluster.pause_all()
+        for _ in range(polls):
+            assert await outcome(source, 0.1) == "timeout"
+        started = time.monotonic()
+        await source.close()
+        assert time.monotonic() - started < 0.2
+        assert sockets_to(cluster) == 0
+
+    run(main())
+
+
+def test_closing_while_the_second_hung_connection_is_kept_lets_go_of_it(cluster: Cluster) -> None:
+    async def main() -> None:
+        source = source_of(cluster)
+        for _ in range(2):
+            assert await outcome(source) == "up"
+            cluster.pause_backend(exporter_pids(cluster)[-1])
+            assert await outcome(source) == "timeout"
+        await source.close()
+        assert sockets_to(cluster) == 0
+
+    run(main())
+
+
+def test_the_socket_of_a_hung_query_is_closed_at_once(cluster: Cluster) -> None:
+    async def main() -> None:
+        source = source_of(cluster)
+        assert await outcome(source) == "up"
+        cluster.pause_all()
+        assert await outcome(source) == "timeout"
+        await eventually(lambda: sockets_to(cluster) == 0, 1)
+        await source.close()
+
+    run(main())

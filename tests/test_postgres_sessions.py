@@ -1,0 +1,139 @@
+"""What a poll says about sessions and counters, against real servers of each version at hand."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from typing import Any
+
+import psycopg
+import pytest
+
+from pg_pool_exporter.model import ServerSample, SessionGroup, SessionKey
+from pg_pool_exporter.sources.session_groups import FOLDED
+from support.link import Link
+from support.polling import poll, run, source_of
+from support.postgres import EMBEDDED_16, Cluster, wait_until
+
+
+def polled(cluster: Cluster, **config: Any) -> ServerSample:
+    """One poll by a source of its own."""
+    found: list[ServerSample] = []
+
+    async def main() -> None:
+        source = source_of(cluster, **config)
+        found.append(await poll(source, 5))
+        await source.close()
+
+    run(main())
+    return found[0]
+
+
+def group(server: ServerSample, application: str) -> SessionGroup:
+    return server.groups[SessionKey("postgres", "postgres", application)]
+
+
+def test_sessions_are_counted_by_state_with_the_age_of_each(any_postgres: Cluster) -> None:
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(any_postgres.connect(application_name="orders")) for _ in range(4)
+        ]
+        connections[0].execute("BEGIN")
+        connections[1].execute("BEGIN")
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            connections[1].execute("SELECT 1/0")
+        server = polled(any_postgres)
+    orders = group(server, "orders")
+    assert {state: sample.sessions for state, sample in orders.states.items()} == {
+        "idle": 2,
+        "idle_in_transaction": 1,
+        "idle_in_transaction_aborted": 1,
+    }
+    ages = [sample.oldest for sample in orders.states.values()]
+    ages += [orders.oldest_backend, orders.oldest_transaction]
+    assert all(age is not None and 0 <= age < 5 for age in ages)
+    assert (orders.waiting, orders.oldest_waiting, orders.blocking) == (0, None, 0)
+
+
+def test_sessions_that_wait_for_a_lock_and_the_one_that_blocks_them_are_counted(
+    any_postgres: Cluster,
+) -> None:
+    lock = "SELECT pg_advisory_lock(7)"
+    with any_postgres.connect(application_name="holder") as holder:
+        holder.execute(lock)
+        waiter = threading.Thread(target=any_postgres.run, args=[lock], kwargs={
+            "application_name": "waiter"
+        })  # fmt: skip
+        waiter.start()
+        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        wait_until(lambda: any_postgres.run(waits), "one waits")
+        server = polled(any_postgres)
+        holder.execute("SELECT pg_advisory_unlock(7)")
+        waiter.join()
+    assert group(server, "waiter").waiting == 1
+    assert group(server, "waiter").oldest_waiting is not None
+    assert group(server, "waiter").blocking == 0
+    assert group(server, "holder").waiting == 0
+    assert group(server, "holder").blocking == 1
+
+
+def test_an_idle_server_shows_no_group_and_the_one_slot_that_the_exporter_takes(
+    any_postgres: Cluster,
+) -> None:
+    server = polled(any_postgres)
+    assert server.groups == {}, "background processes are no client sessions"
+    assert server.used == 1
+    assert (server.host, server.port) == ("127.0.0.1", str(any_postgres.port))
+
+
+def test_names_may_be_empty_or_hold_anything(postgres: Cluster) -> None:
+    name = 'a"b\\c d/e\x27'
+    with (
+        psycopg.connect(postgres.dsn(application_name=name)),
+        postgres.connect(application_name=""),
+    ):
+        server = polled(postgres)
+    assert group(server, name).sessions == 1
+    assert group(server, "").sessions == 1
+
+
+def test_a_database_name_that_is_not_utf_8_is_shown_with_replacements(cluster: Cluster) -> None:
+    cluster.run("CREATE DATABASE plain ENCODING 'SQL_ASCII' TEMPLATE template0")
+    with cluster.connect(dbname="plain", client_encoding="SQL_ASCII") as connection:
+        connection.execute(b'CREATE DATABASE "caf\xe9"')
+    assert "caf\N{REPLACEMENT CHARACTER}" in polled(cluster).databases
+
+
+def test_deadlocks_and_sessions_are_counted_by_database(any_postgres: Cluster) -> None:
+    counters = polled(any_postgres).databases["postgres"]
+    assert counters.deadlocks == 0
+    assert counters.sessions is not None
+    assert counters.sessions >= 1
+    assert counters.ended == {"abandoned": 0, "fatal": 0, "killed": 0}
+
+
+def test_hundreds_of_names_are_folded_and_no_session_is_lost() -> None:
+    with (
+        Cluster(EMBEDDED_16, settings={"max_connections": "320"}) as cluster,
+        ExitStack() as stack,
+    ):
+        for number in range(300):
+            stack.enter_context(cluster.connect(application_name=f"worker-{number}"))
+        server = polled(cluster, max_groups=50)
+    assert len(server.groups) == 51
+    assert server.groups[FOLDED].sessions == 250
+    assert sum(one.sessions for one in server.groups.values()) == 300
+    assert server.used == 301
+
+
+def test_a_poll_is_one_round_trip(any_postgres: Cluster) -> None:
+    async def main() -> None:
+        source = source_of(any_postgres, dsn=any_postgres.dsn(port=link.port, sslmode="disable"))
+        await poll(source, 5)
+        for before in range(link.round_trips, link.round_trips + 3):
+            await poll(source)
+            assert link.round_trips == before + 1
+        await source.close()
+
+    with Link(any_postgres.port) as link:
+        run(main())

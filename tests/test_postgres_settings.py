@@ -1,0 +1,145 @@
+"""Settings, limits and time-outs: the server's own values, not those of our session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pg_pool_exporter.model import ServerSettings, TimeoutOverride
+from pg_pool_exporter.sources.server_settings import seconds
+from support.polling import poll, run, source_of
+from support.postgres import EMBEDDED_16, Cluster
+
+
+@pytest.fixture(scope="module")
+def tuned() -> Iterator[Cluster]:
+    """A server with time-outs of its own, in its configuration file."""
+    settings = {
+        "statement_timeout": "90s",
+        "lock_timeout": "1500ms",
+        "reserved_connections": "2",
+        "authentication_timeout": "2min",
+    }
+    with Cluster(EMBEDDED_16, settings=settings) as own:
+        yield own
+
+
+def settings_of(cluster: Cluster, **params: str) -> ServerSettings:
+    found: list[ServerSettings] = []
+
+    async def main() -> None:
+        source = source_of(cluster, dsn=cluster.dsn(**params))
+        found.append((await poll(source, 5)).settings)
+        await source.close()
+
+    run(main())
+    return found[0]
+
+
+def test_server_wide_timeouts_are_those_of_the_file_not_our_own(tuned: Cluster) -> None:
+    settings = settings_of(tuned)
+    assert settings.timeouts == {
+        "statement_timeout": 90,
+        "lock_timeout": 1.5,
+        "idle_in_transaction_session_timeout": 0,
+        "idle_session_timeout": 0,
+        "authentication_timeout": 120,
+    }
+    assert settings.version.startswith("16.")
+    assert settings.in_recovery is False
+    assert (settings.max_connections, settings.reserved_connections) == (100, 3 + 2)
+
+
+def test_a_timeout_of_our_own_role_or_dsn_hides_the_servers_value(tuned: Cluster) -> None:
+    tuned.run("CREATE ROLE exporter LOGIN")
+    tuned.run("ALTER ROLE exporter SET statement_timeout = '1min'")
+    settings = settings_of(tuned, user="exporter", options="-c lock_timeout=5s")
+    assert settings.timeouts.keys() == {
+        "idle_in_transaction_session_timeout",
+        "idle_session_timeout",
+        "authentication_timeout",
+    }
+    tuned.run("DROP ROLE exporter")
+
+
+def test_a_value_set_for_all_roles_is_server_wide(tuned: Cluster) -> None:
+    tuned.run("ALTER ROLE ALL SET idle_session_timeout = '1h'")
+    assert settings_of(tuned).timeouts["idle_session_timeout"] == 3600
+    tuned.run("ALTER ROLE ALL RESET idle_session_timeout")
+
+
+def test_each_version_gives_the_timeouts_that_it_has(any_postgres: Cluster) -> None:
+    timeouts = settings_of(any_postgres).timeouts
+    assert timeouts["statement_timeout"] == 0
+    assert timeouts["authentication_timeout"] == 60
+    assert ("transaction_timeout" in timeouts) == (any_postgres.version >= 17)
+
+
+def test_overrides_and_limits_are_shown_with_all_where_one_of_them_is_open(
+    cluster: Cluster,
+) -> None:
+    cluster.run("CREATE ROLE batch LOGIN CONNECTION LIMIT 5")
+    cluster.run("CREATE ROLE nobody NOLOGIN CONNECTION LIMIT 6")
+    cluster.run("CREATE DATABASE shop CONNECTION LIMIT 7")
+    cluster.run("ALTER ROLE batch SET statement_timeout = '2h'")
+    cluster.run("ALTER DATABASE shop SET lock_timeout = 250")
+    cluster.run("ALTER ROLE batch IN DATABASE shop SET idle_session_timeout = '1.5min'")
+    cluster.run("ALTER ROLE batch SET work_mem = '1MB'")
+    settings = settings_of(cluster)
+    assert settings.overrides == {
+        TimeoutOverride("statement_timeout", "all", "batch"): 7200,
+        TimeoutOverride("lock_timeout", "shop", "all"): 0.25,
+        TimeoutOverride("idle_session_timeout", "shop", "batch"): 90,
+    }
+    assert settings.role_limits == {"batch": 5}
+    assert settings.database_limits == {"shop": 7}
+
+
+def test_settings_are_read_again_after_two_minutes_and_after_a_reconnection(
+    cluster: Cluster,
+) -> None:
+    async def main() -> None:
+        now = 0.0
+        source = source_of(cluster, clock=lambda: now)
+
+        async def limit() -> Any:
+            return (await poll(source, 5)).settings.role_limits.get("batch")
+
+        assert await limit() == 1
+        cluster.run("ALTER ROLE batch CONNECTION LIMIT 2")
+        now = 119
+        assert await limit() == 1
+        now = 120
+        assert await limit() == 2
+        cluster.run("ALTER ROLE batch CONNECTION LIMIT 3")
+        cluster.restart()
+        assert await limit() == 3
+        await source.close()
+
+    cluster.run("CREATE ROLE batch LOGIN CONNECTION LIMIT 1")
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", 0),
+        ("1500", 1.5),
+        ("30s", 30),
+        ("30 s", 30),
+        ("5min", 300),
+        ("1h", 3600),
+        ("1d", 86400),
+        ("250us", 0.00025),
+        ("1.5s", 1.5),
+        ("", None),
+        ("-1", None),
+        ("5 parsecs", None),
+        ("1e400", None),
+        ("٣s", None),
+    ],
+)
+def test_a_timeout_is_read_as_postgresql_writes_it(text: str, expected: float | None) -> None:
+    assert seconds(text) == (expected if expected is None else pytest.approx(expected))

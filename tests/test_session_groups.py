@@ -1,0 +1,208 @@
+"""Which sessions are grouped together, and which groups have a name of their own."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pg_pool_exporter.model import SessionGroup, SessionKey, StateSample
+from pg_pool_exporter.sources.session_groups import (
+    FOLDED,
+    KEEP_SECONDS,
+    Folded,
+    SessionGroups,
+    SessionRow,
+)
+
+
+def row(
+    application: str = "app",
+    sessions: int = 1,
+    state: str = "idle",
+    *,
+    oldest: float | None = None,
+    waiting: int = 0,
+    blocking: int = 0,
+) -> SessionRow:
+    return SessionRow(
+        database="db",
+        user="role",
+        application=application,
+        state=state,
+        sessions=sessions,
+        oldest_state=oldest,
+        oldest_backend=oldest,
+        oldest_transaction=oldest,
+        waiting=waiting,
+        oldest_waiting=oldest if waiting else None,
+        blocking=blocking,
+    )
+
+
+def key(application: str) -> SessionKey:
+    return SessionKey("db", "role", application)
+
+
+def total(folded: Folded) -> int:
+    return sum(group.sessions for group in folded.groups.values())
+
+
+def names(folded: Folded) -> set[str]:
+    """Applications that have a name of their own."""
+    return {key.application for key in folded.groups if key != FOLDED}
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        pytest.param([], {}, id="nobody is connected"),
+        pytest.param(
+            [row(state="idle", sessions=3, oldest=9.0), row(state="active", oldest=1.0)],
+            {
+                key("app"): SessionGroup(
+                    states={"idle": StateSample(3, 9.0), "active": StateSample(1, 1.0)},
+                    oldest_backend=9.0,
+                    oldest_transaction=9.0,
+                )
+            },
+            id="states of one group come together",
+        ),
+        pytest.param(
+            [row(waiting=2, blocking=1, oldest=4.0), row("", state="active", blocking=1)],
+            {
+                key("app"): SessionGroup(
+                    states={"idle": StateSample(1, 4.0)},
+                    oldest_backend=4.0,
+                    oldest_transaction=4.0,
+                    waiting=2,
+                    oldest_waiting=4.0,
+                    blocking=1,
+                ),
+                key(""): SessionGroup(states={"active": StateSample(1, None)}, blocking=1),
+            },
+            id="a session without an application name is a group too",
+        ),
+        pytest.param(
+            [row(state="invented"), row(state="unknown")],
+            {key("app"): SessionGroup(states={"unknown": StateSample(2, None)})},
+            id="a state that a later version invents is unknown",
+        ),
+        pytest.param(
+            [row("a", 5), row("b", 4), row("c", 2, oldest=7.0), row("d", 1, oldest=8.0, waiting=1)],
+            {
+                key("a"): SessionGroup(states={"idle": StateSample(5, None)}),
+                key("b"): SessionGroup(states={"idle": StateSample(4, None)}),
+                FOLDED: SessionGroup(
+                    states={"idle": StateSample(3, 8.0)},
+                    oldest_backend=8.0,
+                    oldest_transaction=8.0,
+                    waiting=1,
+                    oldest_waiting=8.0,
+                ),
+            },
+            id="beyond the biggest, counts add and ages take the maximum",
+        ),
+    ],
+)
+def test_rows_become_groups(
+    rows: list[SessionRow], expected: dict[SessionKey, SessionGroup]
+) -> None:
+    assert SessionGroups(2).fold(rows, 0).groups == expected
+
+
+def test_it_says_how_many_groups_are_folded() -> None:
+    assert SessionGroups(2).fold([row(name) for name in "abcde"], 0).folded == 3
+    assert SessionGroups(5).fold([row(name) for name in "abcde"], 0).folded == 0
+
+
+def test_a_group_keeps_its_name_until_it_was_not_among_the_biggest_for_ten_minutes() -> None:
+    groups = SessionGroups(1)
+    assert names(groups.fold([row("old", 5), row("new", 1)], 0)) == {"old"}
+    smaller = [row("old", 1), row("new", 5)]
+    assert names(groups.fold(smaller, 1)) == {"old"}
+    assert names(groups.fold(smaller, KEEP_SECONDS - 1)) == {"old"}
+    assert names(groups.fold(smaller, KEEP_SECONDS)) == {"new"}
+
+
+def test_a_group_that_was_among_the_biggest_again_has_ten_more_minutes() -> None:
+    groups = SessionGroups(1)
+    groups.fold([row("old", 5)], 0)
+    groups.fold([row("old", 5), row("new", 1)], 500)
+    assert names(groups.fold([row("old", 1), row("new", 5)], 1000)) == {"old"}
+
+
+def test_a_group_that_comes_back_within_ten_minutes_finds_its_place_kept() -> None:
+    groups = SessionGroups(1)
+    groups.fold([row("old", 1)], 0)
+    assert names(groups.fold([row("new", 9)], 100)) == set()
+    assert names(groups.fold([row("old", 1), row("new", 9)], 200)) == {"old"}
+
+
+def test_applications_of_the_configuration_are_never_folded_and_take_nobodys_place() -> None:
+    rows = [row("a", 9), row("b", 8), row("mine", 1), row("", 1)]
+    folded = SessionGroups(1, {"mine"}).fold(rows, 0)
+    assert names(folded) == {"a", "mine"}
+    assert folded.folded == 2
+
+
+def test_a_real_group_called_other_is_counted_with_the_folded_ones() -> None:
+    real = SessionRow(
+        database="other", user="other", application="other", state="idle", sessions=7,
+        oldest_state=None, oldest_backend=None, oldest_transaction=None, waiting=0,
+        oldest_waiting=None, blocking=0,
+    )  # fmt: skip
+    folded = SessionGroups(1).fold([real, row("a", 9), row("b", 1)], 0)
+    assert folded.groups[FOLDED].sessions == 8
+
+
+def test_ten_thousand_names_that_change_each_minute_stay_under_the_cap_for_an_hour() -> None:
+    groups = SessionGroups(100, {"orders"})
+    ever: set[str] = set()
+    for minute in range(60):
+        rows = [row(f"worker-{minute}-{n}", 1 + n % 3) for n in range(10_000)]
+        rows.append(row("orders", 4))
+        folded = groups.fold(rows, minute * 60.0)
+        assert total(folded) == sum(one.sessions for one in rows)
+        assert len(names(folded)) <= 101
+        assert "orders" in names(folded)
+        assert folded.folded == 10_001 - len(names(folded))
+        ever |= names(folded)
+    assert len(ever) <= 6 * 100 + 1, "each place changes hands once in ten minutes at most"
+
+
+polls = st.lists(
+    st.lists(
+        st.builds(
+            row,
+            st.text(alphabet="abcdefg", max_size=2),
+            st.integers(1, 50),
+            st.sampled_from(["idle", "active", "unknown"]),
+            oldest=st.none() | st.floats(0, 1e6),
+            waiting=st.integers(0, 3),
+            blocking=st.integers(0, 3),
+        ),
+        max_size=40,
+    ),
+    max_size=8,
+)
+
+
+@settings(deadline=None)
+@given(polls=polls, limit=st.integers(1, 10), step=st.floats(0.1, 700))
+def test_no_session_is_lost_and_the_cap_holds_whatever_comes(
+    polls: list[list[SessionRow]], limit: int, step: float
+) -> None:
+    groups = SessionGroups(limit, {"a"})
+    for number, rows in enumerate(polls):
+        folded = groups.fold(rows, number * step)
+        assert total(folded) == sum(one.sessions for one in rows)
+        assert len(names(folded) - {"a"}) <= limit
+        for field in ("waiting", "blocking"):
+            assert sum(getattr(group, field) for group in folded.groups.values()) == sum(
+                getattr(one, field) for one in rows
+            )
+        for field in ("oldest_backend", "oldest_transaction", "oldest_waiting"):
+            found = [getattr(group, field) for group in folded.groups.values()]
+            given_ = [getattr(one, field) for one in rows]
+            assert max(filter(None, found), default=0) == max(filter(None, given_), default=0)

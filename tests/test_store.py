@@ -1,0 +1,59 @@
+"""What is known of the targets."""
+
+from __future__ import annotations
+
+from pg_pool_exporter.model import Health, Snapshot
+from pg_pool_exporter.store import Store, TargetKey, TargetState
+
+ORDERS = TargetState(key=TargetKey("process", "orders-0"), interval=5.0)
+BILLING = TargetState(key=TargetKey("app", "billing"), interval=5.0)
+
+
+def test_each_replacement_changes_the_version() -> None:
+    store = Store()
+    versions = {store.version}
+    store.put(ORDERS)
+    versions.add(store.version)
+    store.put(ORDERS)
+    versions.add(store.version)
+    store.remove(ORDERS.key)
+    versions.add(store.version)
+    assert len(versions) == 4
+
+
+def test_forgetting_a_target_that_is_not_there_changes_nothing() -> None:
+    store = Store()
+    store.remove(ORDERS.key)
+    assert store.version == 0
+
+
+def test_targets_keep_the_order_in_which_they_came() -> None:
+    store = Store()
+    for state in (ORDERS, BILLING, ORDERS):
+        store.put(state)
+    assert [state.key.name for state in store.states()] == ["orders-0", "billing"]
+
+
+def test_a_target_is_identified_by_its_kind_and_its_name() -> None:
+    store = Store()
+    store.put(TargetState(key=TargetKey("server", "main"), interval=5.0))
+    store.put(TargetState(key=TargetKey("app", "main"), interval=1.0, health=Health(up=True)))
+    server = store.get(TargetKey("server", "main"))
+    assert server is not None
+    assert not server.health.up
+
+
+def test_a_listener_hears_of_each_change_and_finds_it_stored() -> None:
+    store = Store()
+    heard: list[tuple[str, bool]] = []
+    store.subscribe(lambda key: heard.append((key.name, store.get(key) is not None)))
+    store.put(ORDERS)
+    store.remove(ORDERS.key)
+    assert heard == [("orders-0", True), ("orders-0", False)]
+
+
+def test_a_snapshot_expires_after_three_intervals() -> None:
+    state = TargetState(
+        key=TargetKey("process", "orders-0"), interval=5.0, snapshot=Snapshot(), taken=100.0
+    )
+    assert state.expires == 115.0

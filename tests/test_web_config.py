@@ -1,0 +1,329 @@
+"""TLS, users and headers by `--web.config.file`, as exporter-toolkit has them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import bcrypt
+import pytest
+import structlog
+import trustme
+
+from pg_pool_exporter import web_config
+from pg_pool_exporter.config import ConfigError
+from pg_pool_exporter.web_config import WebConfigFile, load
+from support.serving import Served, serving
+
+PASSWORD = "correct-horse"
+HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+OTHER_HASH = bcrypt.hashpw(b"other", bcrypt.gensalt(4)).decode()
+
+
+class Clock:
+    """A monotonic clock that is moved by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, authority: trustme.CA) -> Path:
+    """A directory with `server.pem` and `server.key` for the loopback, and `ca.pem`."""
+    issue(authority, tmp_path)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    return tmp_path
+
+
+def issue(authority: trustme.CA, directory: Path) -> None:
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(directory / "server.key")
+    directory.joinpath("server.pem").write_bytes(
+        b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+    )
+
+
+TLS = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
+CLIENTS = TLS + "  client_ca_file: ca.pem\n  client_auth_type: RequireAndVerifyClientCert\n"
+USERS = f"basic_auth_users:\n  prometheus: {HASH}\n"
+
+
+def write(directory: Path, text: str) -> Path:
+    """The file with another content; it is a new file each time, as an atomic replacement is."""
+    path = directory / "web.yml"
+    path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").rename(path)
+    return path
+
+
+def served_with(file: WebConfigFile, test: Callable[[Served], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with serving(config=file) as served:
+            await test(served)
+
+    asyncio.run(main())
+
+
+def trusting(authority: trustme.CA, client: trustme.LeafCert | None = None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    if client is not None:
+        client.configure_cert(context)
+    return context
+
+
+async def get(served: Served, tls: ssl.SSLContext | None = None, **options: Any) -> Any:
+    """Status and headers of one scrape on a connection of its own."""
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{served.port}/metrics"
+    async with aiohttp.ClientSession() as session:
+        async with session.get(url, ssl=tls or True, **options) as answer:
+            return answer.status, answer.headers
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("tls_config: {}\n", "web.yml:1: tls_config: is an unknown key; did you mean tls_server"),
+        ("tls_server_config: {cert_file: server.pem}\n", "tls_server_config.key_file: is required"),
+        (
+            "tls_server_config: {cert_file: no.pem, key_file: server.key}\n",
+            "tls_server_config.cert_file: must be a file that exists",
+        ),
+        (
+            TLS + "  client_auth_type: RequireAnyClientCert\n",
+            "web.yml:4: tls_server_config.client_auth_type: must be one of 'NoClientCert'",
+        ),
+        (TLS + "  client_ca_file: ca.pem\n", "client_auth_type: must be set together with"),
+        (
+            TLS + "  client_auth_type: RequireAndVerifyClientCert\n",
+            "client_auth_type: must be set together with",
+        ),
+        (TLS + "  min_version: SSL3\n", "min_version: must be one of 'TLS10'"),
+        (TLS + "  min_version: TLS13\n  max_version: TLS12\n", "must not be below min_version"),
+        (TLS + "  cipher_suites: []\n", "cipher_suites: is an unknown key"),
+        (TLS.replace("server.pem", "ca.pem"), "web.yml:2: tls_server_config.cert_file: must hold"),
+        (TLS.replace("server.pem", "web.yml"), "tls_server_config.cert_file: must hold"),
+        (
+            CLIENTS.replace("ca.pem", "web.yml"),
+            "web.yml:4: tls_server_config.client_ca_file: must hold certificates",
+        ),
+        (
+            f"basic_auth_users:\n  a: {PASSWORD}\n",
+            "web.yml:2: basic_auth_users.a: must be a password's bcrypt hash",
+        ),
+        ("http_server_config: {headers: {X-Evil: a}}\n", "headers: must hold none but Strict-"),
+        (
+            "http_server_config: {headers: {X-Frame-Options: maybe}}\n",
+            "headers: must have a valid value for X-Frame-Options",
+        ),
+        (
+            'http_server_config: {headers: {Content-Security-Policy: "a\\r\\nb"}}\n',
+            "headers: must have a valid value for Content-Security-Policy",
+        ),
+        ("http_server_config: {http2: maybe}\n", "http_server_config.http2: must be true or false"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_path_and_key(
+    certificate: Path, text: str, problem: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(write(certificate, text))
+    assert problem in str(refused.value)
+    assert PASSWORD not in str(refused.value)
+
+
+def test_a_key_that_needs_a_password_is_refused_without_asking_for_it(certificate: Path) -> None:
+    encrypted = Path(__file__).parent / "support" / "encrypted.key"
+    text = TLS.replace("server.key", str(encrypted))
+    with pytest.raises(ConfigError, match="unencrypted key"):
+        load(write(certificate, text))
+
+
+def test_files_are_relative_to_the_directory_of_the_file(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+    assert load(write(certificate, TLS)).tls is not None
+
+
+def test_scrapes_over_tls(certificate: Path, authority: trustme.CA) -> None:
+    async def test(served: Served) -> None:
+        status, _ = await get(served, trusting(authority))
+        assert status == 200
+
+    served_with(WebConfigFile(write(certificate, TLS)), test)
+
+
+def test_old_versions_of_tls_are_refused(certificate: Path, authority: trustme.CA) -> None:
+    async def test(served: Served) -> None:
+        old = trusting(authority)
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises(aiohttp.ClientConnectorSSLError):
+            await get(served, old)
+
+    served_with(WebConfigFile(write(certificate, TLS + "  min_version: TLS13\n")), test)
+
+
+def test_clients_need_a_certificate_of_the_authority(
+    certificate: Path, authority: trustme.CA
+) -> None:
+    async def test(served: Served) -> None:
+        status, _ = await get(served, trusting(authority, authority.issue_cert("prometheus")))
+        assert status == 200
+        for client in (None, trustme.CA().issue_cert("prometheus")):
+            with pytest.raises(aiohttp.ClientError):
+                await get(served, trusting(authority, client))
+
+    served_with(WebConfigFile(write(certificate, CLIENTS)), test)
+
+
+def test_a_renewed_certificate_and_another_client_authority_hold_without_a_restart(
+    certificate: Path, authority: trustme.CA
+) -> None:
+    clock, renewed = Clock(), trustme.CA()
+    former_client = authority.issue_cert("prometheus")
+
+    async def test(served: Served) -> None:
+        status, _ = await get(served, trusting(authority, former_client))
+        assert status == 200
+        issue(renewed, certificate)
+        renewed.cert_pem.write_to_path(certificate / "ca.pem")
+        clock.now += web_config.RECHECK
+        status, _ = await get(served, trusting(renewed, renewed.issue_cert("prometheus")))
+        assert status == 200
+        with pytest.raises(aiohttp.ClientError):
+            await get(served, trusting(renewed, former_client))
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await get(served, trusting(authority, former_client))
+
+    served_with(WebConfigFile(write(certificate, CLIENTS), clock), test)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("basic_auth_users: [", "web.yml"),
+        (USERS + TLS, "tls_server_config: is added or removed by a restart only"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_file_that_is_wrong_later_changes_nothing_and_is_told_once(
+    certificate: Path, text: str | None, problem: str
+) -> None:
+    clock = Clock()
+    path = write(certificate, USERS)
+    file = WebConfigFile(path, clock)
+    if text is None:
+        path.unlink()
+    else:
+        write(certificate, text)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            clock.now += web_config.RECHECK
+            assert file.current().config.basic_auth_users == {"prometheus": HASH}
+    assert len(lines) == 1
+    assert problem in lines[0]["error"]
+    write(certificate, USERS.replace("prometheus", "grafana"))
+    clock.now += web_config.RECHECK
+    assert list(file.current().config.basic_auth_users) == ["grafana"]
+
+
+def test_the_files_are_not_looked_at_for_each_request(certificate: Path) -> None:
+    clock = Clock()
+    file = WebConfigFile(write(certificate, USERS), clock)
+    first = file.current()
+    write(certificate, USERS.replace("prometheus", "grafana"))
+    os.utime(certificate / "web.yml", ns=(1, 1))
+    assert file.current() is first
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "status"),
+    [
+        ("prometheus", PASSWORD, 200),
+        ("naïve", "other", 200),
+        ("prometheus", "wrong", 401),
+        ("prometheus", "", 401),
+        ("prometheus", "other", 401),
+        ("nobody", PASSWORD, 401),
+        ("prometheus", "x" * 100, 401),
+        ("prometheus", "a\0b", 401),
+    ],
+)
+def test_users_are_let_in_with_their_own_password(
+    tmp_path: Path, user: str, password: str, status: int
+) -> None:
+    async def test(served: Served) -> None:
+        auth = aiohttp.BasicAuth(user, password, encoding="utf-8")
+        for _ in range(2):
+            got, headers = await get(served, auth=auth)
+            assert got == status
+            assert ("WWW-Authenticate" in headers) is (status == 401)
+
+    text = f"basic_auth_users:\n  prometheus: {HASH}\n  naïve: {OTHER_HASH}\n"
+    served_with(WebConfigFile(write(tmp_path, text)), test)
+
+
+@pytest.mark.parametrize("header", [None, "", "Basic", "Basic !", "Bearer abc", "Basic cHJvbQ=="])
+def test_without_a_user_and_a_password_nobody_is_let_in(tmp_path: Path, header: str | None) -> None:
+    async def test(served: Served) -> None:
+        status, _ = await get(served, headers={"Authorization": header} if header else {})
+        assert status == 401
+
+    served_with(WebConfigFile(write(tmp_path, USERS)), test)
+
+
+@pytest.mark.parametrize("path", ["/", "/-/healthy", "/-/ready", "/probe", "/nothing"])
+def test_every_path_is_behind_the_password(tmp_path: Path, path: str) -> None:
+    async def test(served: Served) -> None:
+        answer = await served.raw(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+        )
+        assert b" 401 " in answer.partition(b"\r\n")[0]
+
+    served_with(WebConfigFile(write(tmp_path, USERS)), test)
+
+
+def test_guesses_hold_up_no_scrape_with_a_known_password(tmp_path: Path) -> None:
+    slow = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(11)).decode()
+
+    async def test(served: Served) -> None:
+        known = aiohttp.BasicAuth("prometheus", PASSWORD)
+        await get(served, auth=known)
+        guesses = [
+            asyncio.create_task(get(served, auth=aiohttp.BasicAuth("prometheus", f"guess-{n}")))
+            for n in range(5)
+        ]
+        await asyncio.sleep(0)
+        started = time.perf_counter()
+        status, _ = await get(served, auth=known)
+        assert status == 200
+        assert time.perf_counter() - started < 0.1
+        assert not all(guess.done() for guess in guesses)
+        assert {status for status, _ in await asyncio.gather(*guesses)} == {401}
+
+    served_with(WebConfigFile(write(tmp_path, f"basic_auth_users: {{prometheus: {slow}}}\n")), test)
+
+
+def test_headers_are_added_to_every_answer(tmp_path: Path) -> None:
+    async def test(served: Served) -> None:
+        _, headers = await get(served)
+        assert headers["X-Frame-Options"] == "deny"
+        missing = await served.raw(b"GET /no HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b"X-Frame-Options: deny" in missing
+
+    text = "http_server_config:\n  http2: true\n  headers:\n    X-Frame-Options: deny\n"
+    served_with(WebConfigFile(write(tmp_path, text)), test)
