@@ -16,6 +16,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -98,7 +99,7 @@ def sessions(cluster: Cluster, stack: ExitStack, count: int) -> None:
             session.execute("BEGIN")
 
 
-def scrape(page: str) -> None:
+def read(page: str) -> None:
     """Read the whole page."""
     with urlopen(page) as answer:
         answer.read()
@@ -110,15 +111,22 @@ async def measure(
     """Milliseconds of execution by role for one poll, and our round trips for one poll."""
     every = Ours(cluster, link.port, "every_poll", with_settings=False)
     settings = Ours(cluster, cluster.port, "with_settings", with_settings=True)
+
+    async def count() -> None:
+        floor.execute("SELECT count(*) FROM pg_stat_activity")
+
+    async def scrape() -> None:
+        await asyncio.to_thread(read, page)
+
+    turns = deque([every.poll, settings.poll, count, scrape])
     trips = 0
-    for number in range(polls + 3):
-        if number == 3:  # caches are warm and the settings have been read
+    for number in range(polls + 4):
+        if number == 4:  # caches are warm and the settings have been read
             cluster.run("SELECT pg_stat_statements_reset()")
             trips = link.round_trips
-        await every.poll()
-        await settings.poll()
-        floor.execute("SELECT count(*) FROM pg_stat_activity")
-        await asyncio.to_thread(scrape, page)
+        for turn in turns:
+            await turn()
+        turns.rotate()  # whoever comes after another finds warm caches
     trips = link.round_trips - trips
     times = {role: float(time) / polls for role, time in cluster.run(TIME)}
     await every.close()

@@ -26,8 +26,8 @@ Multiple connection attempts failed. All failures were:
         ('FATAL:  too many connections for database "d"', "too_many_connections"),
         ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
          "too_many_connections"),
-        ("FATAL:  remaining connection slots are reserved for non-replication superuser "
-         "connections", "too_many_connections"),
+        (("FATAL:  remaining connection slots are reserved for non-replication superuser "
+         "connections"), "too_many_connections"),
         ('FATAL:  permission denied for database "d"', "permission"),
         ('FATAL:  database "d" does not exist', "other"),
         ("FATAL:  the database system is starting up", "refused"),

@@ -161,9 +161,9 @@ def test_a_slot_lost_while_the_server_is_full_is_taken_back_when_one_is_free(
     async def main() -> None:
         source = source_of(small, dsn=small.dsn(user="exporter"))
         assert await outcome(source) == "up"
-        with ExitStack() as stack:
+        with small.connect() as superuser, ExitStack() as stack:
             fill(small, stack)
-            small.run(
+            superuser.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
                 "WHERE application_name = 'pg_pool_exporter'"
             )

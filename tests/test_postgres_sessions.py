@@ -104,12 +104,20 @@ def test_a_database_name_that_is_not_utf_8_is_shown_with_replacements(cluster: C
     assert "caf\N{REPLACEMENT CHARACTER}" in polled(cluster).databases
 
 
-def test_deadlocks_and_sessions_are_counted_by_database(any_postgres: Cluster) -> None:
-    counters = polled(any_postgres).databases["postgres"]
-    assert counters.deadlocks == 0
-    assert counters.sessions is not None
-    assert counters.sessions >= 1
-    assert counters.ended == {"abandoned": 0, "fatal": 0, "killed": 0}
+def test_a_database_counts_its_deadlocks_and_sessions_and_how_these_ended(
+    any_postgres: Cluster,
+) -> None:
+    before = polled(any_postgres).databases["postgres"]
+    assert before.deadlocks == 0
+    assert before.ended.keys() == {"abandoned", "fatal", "killed"}
+    with any_postgres.connect() as victim:
+        pid = victim.info.backend_pid
+        any_postgres.run(f"SELECT pg_terminate_backend({pid}, 5000)")
+    after = polled(any_postgres).databases["postgres"]
+    assert after.ended["killed"] == before.ended["killed"] + 1
+    assert before.sessions is not None
+    assert after.sessions is not None
+    assert after.sessions > before.sessions
 
 
 def test_hundreds_of_names_are_folded_and_no_session_is_lost() -> None:

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import require
-from pg_pool_exporter.demo.postgres import wait_until
-from support.postgres import Cluster
+from support.postgres import Cluster, wait_until
 from support.programs import (
     PROMETHEUS,
     PROMTOOL,

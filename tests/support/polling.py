@@ -81,7 +81,8 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     async def watched() -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: complaints.append(str(context)))
-        await main
+        async with asyncio.timeout(60):
+            await main
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, left
         gc.collect()

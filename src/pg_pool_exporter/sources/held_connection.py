@@ -113,22 +113,18 @@ class HeldConnection:
 
     async def close(self) -> None:
         """Let go of everything at once."""
-        tasks: set[asyncio.Task[Any]] = {*self._ending}
-        if self._opening is not None:
-            tasks.add(self._opening)
-            if self._connection is None:
-                self._opening.cancel()
-        if self._late is not None:
-            tasks.add(self._late)
-        if self._connection is not None:
-            if tasks:
-                _shut(self._connection)
-            else:
-                await self._connection.close()
-        if tasks:
+        busy = {task for task in (self._opening, self._late) if task is not None}
+        if self._connection is None:
+            for attempt in busy:
+                attempt.cancel()
+        elif any(not task.done() for task in busy):
+            _shut(self._connection)
+        if tasks := busy | self._ending:
             await asyncio.wait(tasks)
-        for task in tasks:
+        for task in busy:
             _retrieve(task)
+        if self._connection is not None:
+            await self._connection.close()
         self._connection = self._link = self._opening = self._late = None
 
     async def _open(self) -> Link:
