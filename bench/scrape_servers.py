@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import random
 import sys
 import time
@@ -21,15 +22,15 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from pg_pool_exporter import catalogue as c
 from pg_pool_exporter import logs
 from pg_pool_exporter.discovery import Target
-from pg_pool_exporter.exposition import Exposition
+from pg_pool_exporter.exposition.pages import Exposition
+from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.model import Histogram, PoolInfo, PoolKey, PoolSample, Snapshot
 from pg_pool_exporter.poller import Poller
-from pg_pool_exporter.self_metrics import ReloadStatus
 from pg_pool_exporter.series import POOL_SCALARS, of_pools
 from pg_pool_exporter.store import Store
 from pg_pool_exporter.textformat import blocks, page
-from pg_pool_exporter.web import Web
-from pg_pool_exporter.web_server import Address, WebServer
+from pg_pool_exporter.web.handlers import Web
+from pg_pool_exporter.web.server import Address, WebServer
 
 INTERVAL = 5.0
 _ADDRESS = Address("127.0.0.1", 0)
@@ -87,6 +88,7 @@ async def exporter(pools: list[PoolSample]) -> None:
     ]
     site = Web(store, exposition, telemetry_path="/metrics", unpolled=list, reload=None)
     server = WebServer(site.routes(), [_ADDRESS])
+    gc.freeze()
     await server.start()
     tasks = [asyncio.create_task(poller.run()) for poller in pollers]
     print(server.bound[0].port, flush=True)

@@ -17,7 +17,7 @@ import pg_pool_exporter
 from pg_pool_exporter import __version__
 from pg_pool_exporter.command_line import UsageError, parse, unknown_variables
 from pg_pool_exporter.flags import Options
-from pg_pool_exporter.web_server import Address
+from pg_pool_exporter.web.server import Address
 from support.postgres import Cluster, wait_until
 from support.programs import answers, exporter, fetch, free_port, running
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,19 +16,21 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from pg_pool_exporter import __version__
-from pg_pool_exporter.exposition import Exposition
+from pg_pool_exporter.exposition.pages import Exposition
+from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.model import Health, PoolKey, PoolSample, Snapshot
-from pg_pool_exporter.self_metrics import ReloadStatus
 from pg_pool_exporter.store import Store, TargetKey, TargetState
 from support.sources import snapshot
 
 
 class Clock:
-    """A monotonic clock that is moved by hand."""
+    """A monotonic clock that is moved by hand, and by `step` with each reading."""
 
     now = 1000.0
+    step = 0.0
 
     def __call__(self) -> float:
+        self.now += self.step
         return self.now
 
 
@@ -38,14 +42,15 @@ class Page:
         self.exposition = Exposition(self.store, ReloadStatus(True, 1.7e9), self.clock)
 
     def polled(self, name: str, found: Snapshot, up: bool = True) -> None:
-        self.store.put(
-            TargetState(
-                key=TargetKey("process", name),
-                interval=5.0,
-                health=Health(up=up, polls=1),
-                snapshot=found,
-                taken=self.clock.now,
-            )
+        self.store.put(self.state(name, found, up))
+
+    def state(self, name: str, found: Snapshot, up: bool = True) -> TargetState:
+        return TargetState(
+            key=TargetKey("process", name),
+            interval=5.0,
+            health=Health(up=up, polls=1),
+            snapshot=found,
+            taken=self.clock.now,
         )
 
     def text(self) -> str:
@@ -99,6 +104,17 @@ def test_a_page_is_made_anew_only_when_something_has_changed(page: Page) -> None
     first = page.exposition.plain(openmetrics=False)
     assert page.exposition.plain(openmetrics=False) is first
     page.polled("a", snapshot("orders/main/web:0", active=2))
+    assert page.value(ACTIVE) == 2
+
+
+def test_a_page_that_takes_long_to_make_is_kept_as_long_as_it_took(page: Page) -> None:
+    page.polled("a", snapshot("orders/main/web:0", active=1))
+    page.clock.step = 0.01
+    first = page.exposition.plain(openmetrics=False)
+    page.clock.step = 0.0
+    page.polled("a", snapshot("orders/main/web:0", active=2))
+    assert page.exposition.plain(openmetrics=False) is first
+    page.clock.now += 0.03
     assert page.value(ACTIVE) == 2
 
 
@@ -177,6 +193,24 @@ def large(version: int) -> Snapshot:
             for number in range(2000)
         )
     )
+
+
+def test_writing_a_large_snapshot_never_keeps_a_scrape_waiting(page: Page) -> None:
+    async def main() -> list[float]:
+        loop = asyncio.get_running_loop()
+        publishing = asyncio.create_task(page.store.publish(page.state("a", large(1))))
+        turns = [loop.time()]
+        while not publishing.done():
+            await asyncio.sleep(0)
+            turns.append(loop.time())
+        return [later - earlier for earlier, later in pairwise(turns)]
+
+    turns = asyncio.run(main())
+    assert len(turns) >= 4
+    assert max(turns) < 0.1
+    started = time.perf_counter()
+    assert page.value(ACTIVE) == 1
+    assert time.perf_counter() - started < 0.05
 
 
 @pytest.mark.parametrize("found", [snapshot("orders/main/web:0"), large(1)], ids=["small", "large"])

@@ -19,7 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, METRICS
-from pg_pool_exporter.exposition import Exposition
+from pg_pool_exporter.exposition.pages import Exposition
+from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.model import (
     DatabaseCounters,
     Health,
@@ -35,7 +36,6 @@ from pg_pool_exporter.model import (
     StateSample,
     TimeoutOverride,
 )
-from pg_pool_exporter.self_metrics import ReloadStatus
 from pg_pool_exporter.store import Store, TargetKey, TargetState
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pg_pool_exporter.negotiation import accepts_gzip, prefers_openmetrics
+from pg_pool_exporter.web.negotiation import accepts_gzip, prefers_openmetrics
 
 PROMETHEUS_2_42 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 from pg_pool_exporter.model import Health, Snapshot
 from pg_pool_exporter.store import Store, TargetKey, TargetState
 
@@ -43,13 +46,19 @@ def test_a_target_is_identified_by_its_kind_and_its_name() -> None:
     assert not server.health.up
 
 
-def test_a_listener_hears_of_each_change_and_finds_it_stored() -> None:
+def test_a_state_is_shown_when_what_is_made_of_it_is_ready() -> None:
     store = Store()
-    heard: list[tuple[str, bool]] = []
-    store.subscribe(lambda key: heard.append((key.name, store.get(key) is not None)))
+    prepared: list[tuple[TargetState, TargetState | None]] = []
+
+    async def prepare(state: TargetState) -> None:
+        prepared.append((state, store.get(state.key)))
+
+    store.before_publishing(prepare)
     store.put(ORDERS)
-    store.remove(ORDERS.key)
-    assert heard == [("orders-0", True), ("orders-0", False)]
+    newer = replace(ORDERS, health=Health(up=True))
+    asyncio.run(store.publish(newer))
+    assert prepared == [(newer, ORDERS)]
+    assert store.get(ORDERS.key) is newer
 
 
 def test_a_snapshot_expires_after_three_intervals() -> None:

@@ -11,13 +11,14 @@ from importlib.util import find_spec
 
 import structlog
 
-from pg_pool_exporter import command_line, daemon, docs_metrics, logs, web_config
+from pg_pool_exporter import command_line, daemon, docs_metrics, logs
 from pg_pool_exporter.command_line import PROGRAM, UsageError
 from pg_pool_exporter.config import DSN_VARIABLE, Config, ConfigError, from_dsn, load
 from pg_pool_exporter.flags import Options
 from pg_pool_exporter.redaction import redact
 from pg_pool_exporter.sockets import default_directory
-from pg_pool_exporter.web_server import ListenError, parse_address
+from pg_pool_exporter.web import config as web_config
+from pg_pool_exporter.web.server import ListenError, parse_address
 
 log = structlog.get_logger(__name__)
 

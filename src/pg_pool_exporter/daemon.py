@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Callable
@@ -15,14 +16,14 @@ import structlog
 from pg_pool_exporter import __version__
 from pg_pool_exporter.config import Config, ConfigError
 from pg_pool_exporter.discovery import Discovery
-from pg_pool_exporter.exposition import Exposition
+from pg_pool_exporter.exposition.pages import Exposition
+from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.poller import Poller
 from pg_pool_exporter.pollers import Pollers
-from pg_pool_exporter.self_metrics import ReloadStatus
 from pg_pool_exporter.store import Store, TargetKey
-from pg_pool_exporter.web import Web
-from pg_pool_exporter.web_config import WebConfigFile
-from pg_pool_exporter.web_server import Address, WebServer
+from pg_pool_exporter.web.config import WebConfigFile
+from pg_pool_exporter.web.handlers import Web
+from pg_pool_exporter.web.server import Address, WebServer
 
 log = structlog.get_logger(__name__)
 
@@ -84,6 +85,9 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, reload)
         for ending in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(ending, self.stop)
+        # What has been imported stays for good: each collection that looked at it again would keep
+        # scrapes waiting for some hundredths of a second.
+        gc.freeze()
         try:
             self._unpolled = {TargetKey.of(target) for target in self._discovery.targets()}
             await self.server.start()
@@ -95,6 +99,7 @@ class Daemon:
             await asyncio.gather(self.server.close(), self._pollers.close())
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+            gc.unfreeze()
         log.info("stopped")
 
     def stop(self) -> None:

@@ -39,14 +39,18 @@ def views(
         state.key: state.snapshot for state in states if state.snapshot and now < state.expires
     }
     claimed: dict[PoolKey, TargetKey] = {}
+    pools = 0
     for target, snapshot in fresh.items():
+        pools += len(snapshot.pools)
         for pool in snapshot.pools:
             if pool.key not in claimed or owners.get(pool.key) == target:
                 claimed[pool.key] = target
-    shown = []
-    for state in states:
-        found = fresh.get(state.key)
-        pools = found.pools if found else ()
-        hidden = frozenset(pool.key for pool in pools if claimed[pool.key] != state.key)
-        shown.append(View(state, found, hidden))
-    return shown, claimed
+    if len(claimed) == pools:
+        return [View(state, fresh.get(state.key)) for state in states], claimed
+    return [_view(state, fresh.get(state.key), claimed) for state in states], claimed
+
+
+def _view(state: TargetState, snapshot: Snapshot | None, owners: Owners) -> View:
+    pools = snapshot.pools if snapshot else ()
+    hidden = frozenset(pool.key for pool in pools if owners[pool.key] != state.key)
+    return View(state, snapshot, hidden)

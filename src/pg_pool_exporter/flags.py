@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pg_pool_exporter import durations, logs
-from pg_pool_exporter.web import PROBE_PATH
-from pg_pool_exporter.web_server import Address, parse_address
+from pg_pool_exporter.web.handlers import PROBE_PATH
+from pg_pool_exporter.web.server import Address, parse_address
 
 PREFIX = "PG_POOL_EXPORTER_"
 COMMANDS = {

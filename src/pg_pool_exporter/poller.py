@@ -83,21 +83,21 @@ class Poller:
         except PollError as error:
             failure = Failure(error.reason, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a source does, the others go on
-            failure = _unforeseen(error)
+            failure = unforeseen(error)
         else:
-            self._succeeded(snapshot, started)
+            await self._succeeded(snapshot, started)
             return True
-        self._failed(failure, started)
+        await self._failed(failure, started)
         return True
 
     async def close(self) -> None:
         """Let go of what the source holds."""
         await self._source.close()
 
-    def _succeeded(self, snapshot: Snapshot, started: float) -> None:
+    async def _succeeded(self, snapshot: Snapshot, started: float) -> None:
         now = asyncio.get_running_loop().time()
         health = self._state.health
-        self._replace(
+        await self._publish(
             Health(
                 up=True,
                 polls=health.polls + 1,
@@ -112,10 +112,10 @@ class Poller:
             self._told = "up"
             self._log.info("target up")
 
-    def _failed(self, failure: Failure, started: float) -> None:
+    async def _failed(self, failure: Failure, started: float) -> None:
         health = self._state.health
         reason = failure.reason
-        self._replace(
+        await self._publish(
             Health(
                 up=False,
                 polls=health.polls + 1,
@@ -131,9 +131,9 @@ class Poller:
             details = {"stack": failure.stack} if failure.stack else {}
             self._log.warning("target down", reason=reason, error=failure.error, **details)
 
-    def _replace(self, health: Health, snapshot: Snapshot | None, taken: float) -> None:
+    async def _publish(self, health: Health, snapshot: Snapshot | None, taken: float) -> None:
         self._state = replace(self._state, health=health, snapshot=snapshot, taken=taken)
-        self._store.put(self._state)
+        await self._store.publish(self._state)
 
 
 def next_poll(name: str, interval: float, started: float, now: float) -> float:
@@ -149,8 +149,10 @@ def next_poll(name: str, interval: float, started: float, now: float) -> float:
     return earliest + (place - earliest) % interval
 
 
-def _unforeseen(error: Exception) -> Failure:
-    # The message of an error that nobody foresaw may quote what was read, or a password: it is
-    # left out, and so is the text of the errors that led to it.
+def unforeseen(error: BaseException) -> Failure:
+    """What may be told of an error that nobody foresaw: its kind and its place.
+
+    Its message, and those of the errors that led to it, may quote what was read, or a password.
+    """
     stack = "".join(traceback.format_tb(error.__traceback__))
     return Failure("other", type(error).__name__, stack)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import structlog
 
 from pg_pool_exporter.discovery import Target
-from pg_pool_exporter.poller import Poller
+from pg_pool_exporter.poller import Poller, unforeseen
 from pg_pool_exporter.store import Store, TargetKey
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ class Pollers:
                 [
                     key
                     for key, running in self._running.items()
-                    if wanted.get(key) != running.target or _failed(running.task)
+                    if wanted.get(key) != running.target or _failure(running.task)
                 ]
             )
             for key, target in wanted.items():
@@ -73,17 +73,18 @@ class Pollers:
                 [running.task for running in leaving.values()], timeout=_STOP_TIMEOUT
             )
         for key, running in leaving.items():
-            if not running.task.done():
-                log.error("poller does not stop", target=key.name, kind=key.kind)
-            elif _failed(running.task):
-                log.error(
-                    "poller failed, starting it again",
-                    target=key.name,
-                    kind=key.kind,
-                    exc_info=running.task.exception(),
-                )
+            self._tell(key, running.task)
             self._store.remove(key)
 
+    def _tell(self, key: TargetKey, task: asyncio.Task[None]) -> None:
+        if not task.done():
+            log.error("poller does not stop", target=key.name, kind=key.kind)
+        elif (error := _failure(task)) is not None:
+            told = unforeseen(error)
+            log.error(
+                "poller failed", target=key.name, kind=key.kind, error=told.error, stack=told.stack
+            )
 
-def _failed(task: asyncio.Task[None]) -> bool:
-    return task.done() and not task.cancelled() and task.exception() is not None
+
+def _failure(task: asyncio.Task[None]) -> BaseException | None:
+    return task.exception() if task.done() and not task.cancelled() else None

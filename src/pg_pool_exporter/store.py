@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
@@ -26,7 +26,8 @@ class TargetKey(NamedTuple):
         return cls(target.kind, target.name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Compared by identity: a state is what one poll gave, and others hold on to it weakly.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class TargetState:
     """One target after its last poll."""
 
@@ -45,6 +46,9 @@ class TargetState:
         return self.taken + EXPIRY_INTERVALS * self.interval
 
 
+Preparation = Callable[[TargetState], Awaitable[None]]
+
+
 class Store:
     """Targets in the order in which they came.
 
@@ -55,21 +59,27 @@ class Store:
     def __init__(self) -> None:
         self.version = 0
         self._states: dict[TargetKey, TargetState] = {}
-        self._listeners: list[Callable[[TargetKey], None]] = []
+        self._preparations: list[Preparation] = []
 
-    def subscribe(self, listener: Callable[[TargetKey], None]) -> None:
-        """Have `listener` called for each change of a target, within the call that makes it."""
-        self._listeners.append(listener)
+    def before_publishing(self, prepare: Preparation) -> None:
+        """Have `prepare` awaited with each new state before it takes the former one's place."""
+        self._preparations.append(prepare)
+
+    async def publish(self, state: TargetState) -> None:
+        """Store `state` when everything that is made out of it is ready."""
+        for prepare in self._preparations:
+            await prepare(state)
+        self.put(state)
 
     def put(self, state: TargetState) -> None:
         """Store `state` in place of the target's former one."""
         self._states[state.key] = state
-        self._changed(state.key)
+        self.version += 1
 
     def remove(self, key: TargetKey) -> None:
         """Forget a target. Nothing happens when it is not there."""
         if self._states.pop(key, None) is not None:
-            self._changed(key)
+            self.version += 1
 
     def get(self, key: TargetKey) -> TargetState | None:
         """The state of one target."""
@@ -78,8 +88,3 @@ class Store:
     def states(self) -> tuple[TargetState, ...]:
         """All states, in the order in which the targets came."""
         return tuple(self._states.values())
-
-    def _changed(self, key: TargetKey) -> None:
-        self.version += 1
-        for listener in self._listeners:
-            listener(key)

@@ -40,14 +40,19 @@ def page(parts: Iterable[Blocks], *, openmetrics: bool = False) -> str:
     for part in parts:
         for metric, text in part.items():
             gathered.setdefault(metric, []).append(text)
+    return "".join(assembled(gathered, openmetrics=openmetrics))
+
+
+def assembled(lines: Mapping[Metric, Iterable[str]], *, openmetrics: bool) -> list[str]:
+    """The pieces of one page from the lines of each metric, in the catalogue's order."""
     out: list[str] = []
     for metric in METRICS:
-        if metric in gathered:
+        if metric in lines:
             out.append(header(metric, openmetrics=openmetrics))
-            out += gathered[metric]
+            out += lines[metric]
     if openmetrics:
         out.append("# EOF\n")
-    return "".join(out)
+    return out
 
 
 @lru_cache(maxsize=1024)

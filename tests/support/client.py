@@ -117,7 +117,7 @@ def run_app(name: str, *arguments: str, directory: Path, seconds: float = 30.0) 
     """
     done = subprocess.run(
         [sys.executable, "-W", "error", APPS / f"{name}.py", *arguments],
-        env={**os.environ, ENVIRONMENT: str(directory)},
+        env={**os.environ, ENVIRONMENT: str(directory), "PYTHONPATH": str(APPS.parent)},
         capture_output=True, text=True, timeout=seconds, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, ""), done.stderr

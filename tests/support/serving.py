@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from pg_pool_exporter.exposition import Exposition
-from pg_pool_exporter.self_metrics import ReloadStatus
+from pg_pool_exporter.exposition.pages import Exposition
+from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.store import Store
-from pg_pool_exporter.web import Web
-from pg_pool_exporter.web_config import WebConfigFile
-from pg_pool_exporter.web_server import WebServer, parse_address
+from pg_pool_exporter.web.config import WebConfigFile
+from pg_pool_exporter.web.handlers import Web
+from pg_pool_exporter.web.server import WebServer, parse_address
 
 
 @dataclass

@@ -37,7 +37,8 @@ def wsgi_app(environ: _Environ, start_response: _StartResponse) -> Iterable[byte
     """A WSGI application that answers GET and HEAD with the page, whatever the path."""
     method = environ.get("REQUEST_METHOD", "GET")
     if method not in {"GET", "HEAD"}:
-        start_response("405 Method Not Allowed", [("Allow", "GET, HEAD"), ("Content-Length", "0")])
+        refusal = [("Allow", "GET, HEAD"), ("Content-Type", "text/plain"), ("Content-Length", "0")]
+        start_response("405 Method Not Allowed", refusal)
         return []
     body = PROCESS.shared_page().encode()
     headers = [("Content-Type", TEXT_CONTENT_TYPE), ("Content-Length", str(len(body)))]

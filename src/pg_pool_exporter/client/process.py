@@ -11,8 +11,8 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from pg_pool_exporter.client.listeners import Listener, PortListener, SocketListener
 from pg_pool_exporter.client.registry import Registry, default_app, host, log
-from pg_pool_exporter.client.server import Listener, PortListener, SocketListener
 from pg_pool_exporter.client.siblings import sibling_pages
 from pg_pool_exporter.client.slots import Slot
 from pg_pool_exporter.model import PoolSample

@@ -8,6 +8,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 import aiohttp
@@ -26,8 +27,10 @@ from pg_pool_exporter.sources.page_fetch import (
 from pg_pool_exporter.sources.socket_file import SocketFile
 from pg_pool_exporter.sources.text_reader import PageReader
 
-# A page of this size is read in some milliseconds; a larger one would hold up the scrapes.
+# A page of this size is read in some milliseconds; a larger one would hold up the scrapes. Larger
+# ones are read one after the other: each thread that computes takes its share from the scrapes.
 _MOST_BYTES_INLINE = 64 * 1024
+_READING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-page")
 
 
 class ExpositionTextSource:
@@ -52,7 +55,8 @@ class ExpositionTextSource:
             self._session = session(self._connector())
         body = await fetch(self._session, self._url, encoding=self._encoding)
         if body.gzipped or len(body.content) > _MOST_BYTES_INLINE:
-            return await asyncio.to_thread(self._read, body)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(_READING, self._read, body)
         return self._read(body)
 
     def _read(self, body: Body) -> Snapshot:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
-from pg_pool_exporter.exposition import Exposition
-from pg_pool_exporter.landing_page import landing_page
-from pg_pool_exporter.negotiation import accepts_gzip, prefers_openmetrics
+from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.store import Store, TargetKey
 from pg_pool_exporter.textformat import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE
+from pg_pool_exporter.web.landing_page import landing_page
+from pg_pool_exporter.web.negotiation import accepts_gzip, prefers_openmetrics
 
 HEALTHY_PATH = "/-/healthy"
 READY_PATH = "/-/ready"
@@ -23,6 +24,8 @@ _CONFIGURED_KINDS = ("server", "app")
 # A large page is handed over piece by piece: what a slow client has not taken yet is then not
 # copied for it, and other clients have their turn in between.
 _PIECE = 256 * 1024
+# A client that has not taken its answer by then is let go of; in seconds.
+_SEND_TIMEOUT = 60.0
 _MAX_NAMES_SHOWN = 20
 
 
@@ -128,7 +131,11 @@ async def _send(
     await response.prepare(request)
     if request.method != hdrs.METH_HEAD:
         view = memoryview(body)
-        for start in range(0, len(body), _PIECE):
-            await response.write(view[start : start + _PIECE])
-    await response.write_eof()
+        try:
+            async with asyncio.timeout(_SEND_TIMEOUT):
+                for start in range(0, len(body), _PIECE):
+                    await response.write(view[start : start + _PIECE])
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
     return response

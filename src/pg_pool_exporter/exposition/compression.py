@@ -24,7 +24,7 @@ class Compressor:
         self._task: asyncio.Task[bytes] | None = None
 
     async def get(self) -> bytes:
-        """The page, at least as new as this call."""
+        """The page as `source` gives it during this call, or a later one."""
         task = self._task
         if task is None or self._plain is not self._source():
             # One that runs already began before this call, so it may lack the latest change. The

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import secrets
 from collections.abc import Mapping
 
-import aiohttp
 import bcrypt
 
 # A check takes a core for some hundredths of a second: guesses must not take them all.
@@ -31,17 +31,17 @@ class BasicAuth:
 
         An unknown user takes as long as a wrong password.
         """
-        try:
-            given = aiohttp.BasicAuth.decode(header or "", encoding="utf-8")
-        except ValueError:
+        given = _credentials(header or "")
+        if given is None:
             return False
-        known = given.login in users
-        hashed = users[given.login] if known else next(iter(users.values()))
-        digest = self._digest(given.login, given.password, hashed)
+        user, password = given
+        known = user in users
+        hashed = users[user] if known else next(iter(users.values()))
+        digest = self._digest(user, password, hashed)
         if digest in self._right:
             return True
         async with self._turn:
-            right = await asyncio.to_thread(_matches, given.password, hashed)
+            right = await asyncio.to_thread(_matches, password, hashed)
         if right and known:
             if len(self._right) >= _REMEMBERED:
                 self._right.clear()
@@ -54,6 +54,17 @@ class BasicAuth:
             data = part.encode()
             digest.update(len(data).to_bytes(8, "big") + data)
         return digest.digest()
+
+
+def _credentials(header: str) -> tuple[str, str] | None:
+    """User and password of a header's value (RFC 7617)."""
+    scheme, _, encoded = header.partition(" ")
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except ValueError:
+        return None
+    user, colon, password = text.partition(":")
+    return (user, password) if colon and scheme.lower() == "basic" else None
 
 
 def _matches(password: str, hashed: str) -> bool:

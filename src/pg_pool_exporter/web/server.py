@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
+import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
 from aiohttp import hdrs, web
+from aiohttp.http import HttpProcessingError
 
-from pg_pool_exporter.basic_auth import BasicAuth
-from pg_pool_exporter.web_config import WebConfigFile, live_context
+from pg_pool_exporter.web.basic_auth import BasicAuth
+from pg_pool_exporter.web.config import WebConfigFile, live_context
+
+log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-# A client that does not take its answer within this time is let go of, in seconds.
-_ANSWER_TIMEOUT = 60.0
 # Longer than most scrape intervals, so that Prometheus keeps its connection; in seconds. Also the
 # time in which a client must have sent its first request.
 _KEEPALIVE = 75.0
@@ -39,6 +40,16 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         host = self.host or ""
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+
+def _is_not_the_clients_fault(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+# The library tells of each malformed request, with a traceback and text from the client: anybody
+# who reaches the port could fill the log.
+log.addFilter(_is_not_the_clients_fault)
 
 
 def parse_address(text: str) -> Address:
@@ -73,12 +84,13 @@ class WebServer:
         self._config = config
         self._auth = BasicAuth()
         application = web.Application(
-            middlewares=[_bound, self._authenticate], client_max_size=_MAX_REQUEST_BODY
+            middlewares=[self._authenticate], client_max_size=_MAX_REQUEST_BODY
         )
         application.add_routes(routes)
         application.on_response_prepare.append(self._add_headers)
         self._runner = web.AppRunner(
             application,
+            logger=log,
             access_log=None,
             keepalive_timeout=_KEEPALIVE,
             shutdown_timeout=_SHUTDOWN_TIMEOUT,
@@ -122,17 +134,3 @@ class WebServer:
         response.headers["X-Content-Type-Options"] = "nosniff"
         if self._config is not None:
             response.headers.update(self._config.current().config.http_server_config.headers)
-
-
-@web.middleware
-async def _bound(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        async with asyncio.timeout(_ANSWER_TIMEOUT):
-            response = await handler(request)
-            await response.prepare(request)
-            await response.write_eof()
-    except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
-        raise
-    return response

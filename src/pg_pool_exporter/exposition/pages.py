@@ -1,0 +1,127 @@
+"""The store to pages: each snapshot is written once, each page once per change."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from math import inf
+from weakref import WeakKeyDictionary
+
+import structlog
+
+from pg_pool_exporter.derive import Owners, View, views
+from pg_pool_exporter.exposition import self_metrics
+from pg_pool_exporter.exposition.compression import Compressor
+from pg_pool_exporter.exposition.page_lines import PageLines
+from pg_pool_exporter.exposition.self_metrics import ProcessMetrics, ReloadStatus
+from pg_pool_exporter.exposition.target_lines import TargetLines
+from pg_pool_exporter.store import Store, TargetKey, TargetState
+from pg_pool_exporter.textformat import blocks, page
+
+log = structlog.get_logger(__name__)
+
+# The place of the exporter's own series among those of the targets.
+_OWN = TargetKey("exporter", "")
+
+
+class Exposition:
+    """The pages of `store`, made from memory alone.
+
+    `clock` is monotonic, in seconds: the one that the states' times are on.
+    """
+
+    def __init__(
+        self, store: Store, reload: ReloadStatus, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.reload = reload
+        """How the last load of the configuration went: replaced by who loads it."""
+        self._store = store
+        self._clock = clock
+        self._process = ProcessMetrics(clock)
+        self._lines: WeakKeyDictionary[TargetState, TargetLines] = WeakKeyDictionary()
+        self._page = PageLines()
+        self._owners: Owners = {}
+        self._with_hidden: set[TargetKey] = set()
+        self._edition = _Edition(-1, reload, -inf)
+        self._compressed = {
+            openmetrics: Compressor(partial(self.plain, openmetrics=openmetrics))
+            for openmetrics in (False, True)
+        }
+        store.before_publishing(self._write_ahead)
+
+    def plain(self, *, openmetrics: bool) -> bytes:
+        """The whole page; the same object until something changes."""
+        begun = self._clock()
+        edition = self._current(begun)
+        if openmetrics not in edition.plain:
+            pieces = self._page.page(openmetrics=openmetrics)
+            own = self._process.page(openmetrics=openmetrics)
+            edition.plain[openmetrics] = "".join([own, *pieces]).encode()
+            # Kept for as long as it took to make: so making pages takes half the time at most,
+            # however many targets are polled and however many clients scrape.
+            made = self._clock()
+            edition.kept_until = made + (made - begun)
+        return edition.plain[openmetrics]
+
+    async def compressed(self, *, openmetrics: bool) -> bytes:
+        """The whole page, gzip."""
+        return await self._compressed[openmetrics].get()
+
+    def of_targets(self, keys: Iterable[TargetKey], *, openmetrics: bool) -> bytes:
+        """A page with nothing but the series of these targets."""
+        self._current(self._clock())
+        return page(self._page.of_targets(keys), openmetrics=openmetrics).encode()
+
+    def _current(self, now: float) -> _Edition:
+        edition = self._edition
+        unchanged = edition.version == self._store.version and now < edition.expires
+        if edition.reload is not self.reload or not (unchanged or now < edition.kept_until):
+            self._edition = self._assemble(now)
+        return self._edition
+
+    def _assemble(self, now: float) -> _Edition:
+        states = self._store.states()
+        shown, self._owners = views(states, self._owners, now)
+        self._tell(shown)
+        self._process.refresh()
+        parts = {view.state.key: self._lines_of(view.state).parts(view) for view in shown}
+        self._page.show({_OWN: (blocks(self_metrics.series(self.reload)),), **parts})
+        expiries = [view.state.expires for view in shown if view.snapshot is not None]
+        return _Edition(self._store.version, self.reload, min([self._process.expires, *expiries]))
+
+    def _lines_of(self, state: TargetState) -> TargetLines:
+        if state not in self._lines:
+            former = self._store.get(state.key)
+            self._lines[state] = TargetLines(self._lines.get(former) if former else None)
+        return self._lines[state]
+
+    async def _write_ahead(self, state: TargetState) -> None:
+        # Each poll pays for its own lines, so that no scrape pays for those of all targets.
+        lines = self._lines_of(state)
+        for _ in lines.write(View(state, state.snapshot, lines.hidden)):
+            await asyncio.sleep(0)
+
+    def _tell(self, shown: Iterable[View]) -> None:
+        with_hidden = {view.state.key: len(view.hidden) for view in shown if view.hidden}
+        for key in with_hidden.keys() - self._with_hidden:
+            log.warning(
+                "pools left out: another target gives them already",
+                target=key.name,
+                kind=key.kind,
+                pools=with_hidden[key],
+            )
+        self._with_hidden = set(with_hidden)
+
+
+@dataclass(slots=True)
+class _Edition:
+    """What the page was made of, and its text by whether it is OpenMetrics."""
+
+    version: int
+    reload: ReloadStatus
+    expires: float
+    plain: dict[bool, bytes] = field(default_factory=dict)
+    kept_until: float = -inf

@@ -1,0 +1,1 @@
+"""The HTTP side: what is answered, to whom, and over which sockets."""

@@ -1,0 +1,361 @@
+"""The whole daemon: real targets on real sockets, scraped over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import structlog
+
+from pg_pool_exporter.config import Config, ConfigError, load
+from pg_pool_exporter.daemon import Daemon, Settings, poll_once
+from pg_pool_exporter.web.server import ListenError, parse_address
+from support import pages
+from support.pages import Peer, good, nothing
+from support.programs import answers, exporter, free_port, running, seconds_until
+
+INTERVAL, TIMEOUT = 0.5, 0.3
+
+
+class Scraper:
+    """A client of a running daemon."""
+
+    def __init__(self, daemon: Daemon, session: aiohttp.ClientSession) -> None:
+        self.daemon = daemon
+        self._session = session
+
+    async def get(self, path: str = "/metrics") -> tuple[int, str]:
+        url = f"http://{self.daemon.server.bound[0]}{path}"
+        async with self._session.get(url) as answer:
+            return answer.status, await answer.text()
+
+    async def post(self, path: str) -> int:
+        url = f"http://{self.daemon.server.bound[0]}{path}"
+        async with self._session.post(url) as answer:
+            return answer.status
+
+    async def value(self, metric: str, target: str = "") -> float | None:
+        """The value of the only series of `metric` (for one target); None when there is none."""
+        _, text = await self.get()
+        found = [
+            float(line.rpartition(" ")[2])
+            for line in text.splitlines()
+            if line.startswith((f"{metric}{{", f"{metric} ")) and target in line
+        ]
+        return found[0] if len(found) == 1 else None
+
+    async def until(self, condition: Callable[[], Awaitable[bool]], deadline: float = 5.0) -> float:
+        """Wait until `condition` holds; the time that it took."""
+        started = time.monotonic()
+        while not await condition():
+            assert time.monotonic() - started < deadline
+            await asyncio.sleep(0.01)
+        return time.monotonic() - started
+
+
+def write(directory: Path, *urls: str) -> Path:
+    """A configuration of these pages; each is an application named by its port."""
+    path = directory / "exporter.yaml"
+    apps = [
+        f"  - {{name: app-{url.split(':')[2].split('/')[0]}, targets: ['{url}'],"
+        f" interval: {INTERVAL * 1000:.0f}ms, timeout: {TIMEOUT * 1000:.0f}ms}}\n"
+        for url in urls
+    ]
+    path.write_text(f"socket_dir: sockets\napps:{'' if apps else ' []'}\n{''.join(apps)}")
+    return path
+
+
+def name(url: str) -> str:
+    """The target of the page at `url`."""
+    return f"app-{url.split(':')[2].split('/')[0]}@{url.removeprefix('http://')}"
+
+
+@asynccontextmanager
+async def exporting(path: Path) -> AsyncIterator[Scraper]:
+    """A daemon with the configuration at `path`."""
+    daemon = Daemon(
+        Settings(
+            load=lambda: load(path), listen=(parse_address("127.0.0.1:0"),), enable_lifecycle=True
+        )
+    )
+    task = asyncio.create_task(daemon.run())
+    async with aiohttp.ClientSession() as session:
+        scraper = Scraper(daemon, session)
+
+        async def started() -> bool:
+            return bool(daemon.server.bound) or task.done()
+
+        await scraper.until(started)
+        try:
+            yield scraper
+        finally:
+            daemon.stop()
+            async with asyncio.timeout(2):
+                await task
+
+
+def test_a_scrape_answers_at_once_while_every_target_hangs(tmp_path: Path) -> None:
+    async def main() -> list[float]:
+        times: list[float] = []
+        async with pages.serving(nothing) as hung:
+            urls = [hung.url + f"?n={number}" for number in range(50)]
+            path = tmp_path / "exporter.yaml"
+            path.write_text(
+                "socket_dir: ''\napps: [{name: hung, interval: 500ms, timeout: 300ms,"
+                f" targets: {urls}}}]\n"
+            )
+            async with exporting(path) as scraper:
+                while len(times) < 200:
+                    started = time.perf_counter()
+                    status, text = await scraper.get()
+                    times.append(time.perf_counter() - started)
+                    assert status == 200
+                    await asyncio.sleep(0.005)
+                assert text.count("pg_pool_exporter_target_up{") == 50
+                assert "pg_pool_exporter_target_up{" in text
+                assert 'reason="timeout"} 0' not in text
+        return times
+
+    assert max(asyncio.run(main())) < 0.1
+
+
+class Switch:
+    """An answer that can be turned off: then the page hangs."""
+
+    hanging = False
+
+    async def __call__(self, peer: Peer) -> None:
+        await (nothing if self.hanging else good)(peer)
+
+
+def test_a_target_that_starts_to_hang_is_shown_down_in_time_and_up_soon_after(
+    tmp_path: Path,
+) -> None:
+    switch = Switch()
+
+    async def main() -> None:
+        async with pages.serving(switch) as page, exporting(write(tmp_path, page.url)) as scraper:
+
+            async def up() -> bool:
+                return await scraper.value("pg_pool_exporter_target_up", name(page.url)) == 1
+
+            async def down() -> bool:
+                return not await up()
+
+            await scraper.until(up)
+            switch.hanging = True
+            assert await scraper.until(down) < INTERVAL + TIMEOUT + 1
+            switch.hanging = False
+            assert await scraper.until(up) < 2 * INTERVAL + 0.2
+
+    asyncio.run(main())
+
+
+def test_values_go_after_three_intervals_of_failures_and_the_health_stays(tmp_path: Path) -> None:
+    switch = Switch()
+
+    async def main() -> None:
+        async with pages.serving(switch) as page, exporting(write(tmp_path, page.url)) as scraper:
+
+            async def shown() -> bool:
+                return await scraper.value("pg_pool_max_connections") == 5
+
+            async def gone() -> bool:
+                return not await shown()
+
+            await scraper.until(shown)
+            switch.hanging = True
+            took = await scraper.until(gone)
+            assert 2 * INTERVAL - 0.1 < took < 3 * INTERVAL + 0.2
+            assert await scraper.value("pg_pool_exporter_target_up", name(page.url)) == 0
+
+    asyncio.run(main())
+
+
+def test_it_is_ready_when_each_target_has_been_polled_whatever_the_outcome(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with (
+            pages.serving(nothing) as hung,
+            pages.serving(good) as page,
+            exporting(write(tmp_path, hung.url, page.url)) as scraper,
+        ):
+            status, text = await scraper.get("/-/ready")
+            assert status == 503
+            assert name(hung.url) in text
+
+            async def ready() -> bool:
+                return (await scraper.get("/-/ready"))[0] == 200
+
+            assert await scraper.until(ready) > TIMEOUT - 0.1
+
+    asyncio.run(main())
+
+
+def test_processes_are_polled_while_their_sockets_are_in_the_directory(tmp_path: Path) -> None:
+    path = tmp_path / "sockets" / "orders-0.sock"
+    path.parent.mkdir()
+
+    async def main() -> None:
+        async with exporting(write(tmp_path)) as scraper:
+
+            async def up() -> bool:
+                return await scraper.value("pg_pool_exporter_target_up", "orders-0") == 1
+
+            async def gone() -> bool:
+                return "orders-0" not in (await scraper.get())[1]
+
+            for _ in range(2):
+                async with pages.serving(good, path):
+                    assert await scraper.until(up) < 1.5
+                    # It is not known from the configuration, and readiness is about the start.
+                    assert (await scraper.get("/probe?target=orders-0"))[0] == 404
+                    assert (await scraper.get("/-/ready"))[0] == 200
+                    path.unlink()
+                    assert await scraper.until(gone) < 1.5
+
+    asyncio.run(main())
+
+
+def test_a_reload_leaves_targets_that_stay_alone_and_follows_the_others(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with (
+            pages.serving(good) as stays,
+            pages.serving(good) as leaves,
+            pages.serving(good) as comes,
+            exporting(write(tmp_path, stays.url, leaves.url)) as scraper,
+        ):
+
+            async def polled_thrice() -> bool:
+                return (await scraper.value(polls, name(stays.url)) or 0) >= 3
+
+            async def new_one_is_up() -> bool:
+                return await scraper.value("pg_pool_exporter_target_up", name(comes.url)) == 1
+
+            polls = "pg_pool_exporter_polls_total"
+            await scraper.until(polled_thrice)
+            write(tmp_path, stays.url, comes.url)
+            assert await scraper.post("/-/reload") == 200
+            assert (await scraper.value(polls, name(stays.url)) or 0) >= 3
+            assert await scraper.value(polls, name(leaves.url)) is None
+            await scraper.until(new_one_is_up)
+
+    asyncio.run(main())
+
+
+def test_a_wrong_file_keeps_the_former_configuration_and_says_so(tmp_path: Path) -> None:
+    successful = "pg_pool_exporter_config_last_reload_successful"
+    when = "pg_pool_exporter_config_last_reload_success_timestamp_seconds"
+
+    async def main() -> None:
+        async with pages.serving(good) as page:
+            path = write(tmp_path, page.url)
+            async with exporting(path) as scraper:
+                first = await scraper.value(when)
+                assert await scraper.value(successful) == 1
+                path.write_text("servers: password=hunter2\n")
+                with structlog.testing.capture_logs() as lines:
+                    assert await scraper.post("/-/reload") == 500
+                assert await scraper.value(successful) == 0
+                assert await scraper.value(when) == first
+                assert await scraper.value("pg_pool_exporter_polls_total") is not None
+                wrong = [line for line in lines if line["log_level"] == "error"]
+                assert len(wrong) == 1
+                assert "exporter.yaml:1: servers: must be a list" in wrong[0]["error"]
+                write(tmp_path, page.url)
+                os.kill(os.getpid(), signal.SIGHUP)
+
+                async def reloaded() -> bool:
+                    return await scraper.value(successful) == 1
+
+                await scraper.until(reloaded)
+                assert (await scraper.value(when) or 0) > (first or 0)
+
+    asyncio.run(main())
+
+
+def test_a_wrong_configuration_at_the_start_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "exporter.yaml"
+    path.write_text("server: []\n")
+
+    async def main() -> None:
+        async with exporting(path):
+            pass
+
+    with pytest.raises(ConfigError, match="did you mean servers"):
+        asyncio.run(main())
+
+
+def test_an_address_that_is_taken_ends_it_and_leaves_nothing_open(tmp_path: Path) -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = parse_address(f"127.0.0.1:{taken.getsockname()[1]}")
+            path = write(tmp_path)
+            daemon = Daemon(Settings(load=lambda: load(path), listen=(address,)))
+            with pytest.raises(ListenError, match="in use"):
+                await daemon.run()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+def test_at_the_end_no_task_and_no_socket_is_left(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        path = write(tmp_path, f"http://127.0.0.1:{hung.getsockname()[1]}/metrics")
+        before = _sockets()
+
+        async def main() -> None:
+            async with exporting(path) as scraper:
+                await scraper.get("/-/healthy")
+                assert _sockets() > before
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+        asyncio.run(main())
+        assert _sockets() == before
+
+
+def _sockets() -> int:
+    """How many sockets this process has open."""
+    return sum(path.is_socket() for path in Path("/proc/self/fd").iterdir())
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_command_quickly_while_targets_and_clients_hang(
+    tmp_path: Path, ending: signal.Signals
+) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as hung:
+        path = write(tmp_path, f"http://127.0.0.1:{hung.getsockname()[1]}/metrics")
+        port = free_port()
+        command = exporter("run", f"--config.file={path}", f"--web.listen-address=127.0.0.1:{port}")
+        with running(command, log=tmp_path / "log") as process:
+            seconds_until(lambda: answers(f"http://127.0.0.1:{port}/metrics"), "it answers", 10)
+            with socket.create_connection(("127.0.0.1", port)) as idle:
+                idle.sendall(b"GET /metrics HTTP/1.1\r\n")
+                started = time.monotonic()
+                process.send_signal(ending)
+                assert process.wait(10) == 0
+                assert time.monotonic() - started < 2
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_polling_once_gives_the_page_and_whether_all_answered(tmp_path: Path) -> None:
+    async def main() -> list[Any]:
+        outcomes = []
+        async with pages.serving(good) as page, pages.serving(nothing) as hung:
+            for urls in ([page.url], [page.url, hung.url], []):
+                config: Config = load(write(tmp_path, *urls))
+                outcomes.append(await poll_once(config))
+        assert 'pg_pool_max_connections{app="orders",pool="main",process="web:0"} 5' in (
+            outcomes[1].page
+        )
+        return [outcome.successful for outcome in outcomes]
+
+    assert asyncio.run(main()) == [True, False, True]

@@ -1,0 +1,118 @@
+"""Pollers follow the targets that there are. On a virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import structlog
+
+from pg_pool_exporter import discovery
+from pg_pool_exporter.pollers import Pollers
+from pg_pool_exporter.sources.base import TargetGoneError
+from pg_pool_exporter.store import Store
+from support import virtual_time
+from support.sources import Scripted, hang, snapshot, target
+
+
+@contextmanager
+def sources(monkeypatch: pytest.MonkeyPatch, *script: Any) -> Iterator[list[Scripted]]:
+    """Targets are read by sources that follow `script`; yields them as they are made."""
+    made: list[Scripted] = []
+
+    def make(*_settings: object) -> Scripted:
+        made.append(Scripted(*script))
+        return made[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(discovery, "SOURCES", {"process": make})
+        yield made
+
+
+def names(store: Store) -> list[str]:
+    return [state.key.name for state in store.states()]
+
+
+def test_targets_that_stay_are_polled_on_and_others_come_and_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        store = Store()
+        pollers = Pollers(store)
+        await pollers.follow([target("a"), target("b")])
+        await asyncio.sleep(20)
+        await pollers.follow([target("b"), target("c")])
+        assert names(store) == ["b", "c"]
+        assert [source.closed for source in made] == [True, False, False]
+        await asyncio.sleep(20)
+        assert len(made[1].polls) in (8, 9)
+        await pollers.close()
+        assert names(store) == []
+        assert all(source.closed for source in made)
+
+    with sources(monkeypatch, snapshot()) as made:
+        virtual_time.run(main())
+
+
+@pytest.mark.parametrize("script", [snapshot(), hang], ids=["idle", "hung"])
+def test_a_changed_target_is_let_go_of_before_it_is_read_anew(
+    monkeypatch: pytest.MonkeyPatch, script: Any
+) -> None:
+    async def main() -> None:
+        pollers = Pollers(Store())
+        await pollers.follow([target("a")])
+        await asyncio.sleep(1)
+        changing = asyncio.create_task(pollers.follow([replace(target("a"), interval=1.0)]))
+        while len(made) == 1:
+            closed_before = made[0].closed
+            await asyncio.sleep(0)
+        assert closed_before
+        await changing
+        await pollers.close()
+
+    with sources(monkeypatch, script) as made:
+        virtual_time.run(main())
+    assert len(made) == 2
+
+
+def test_a_target_that_was_gone_is_read_again_only_when_another_one_takes_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        store = Store()
+        pollers = Pollers(store)
+        for _ in range(3):
+            await pollers.follow([target("a")])
+            await asyncio.sleep(10)
+        assert names(store) == []
+        assert len(made) == 1
+        await pollers.follow([replace(target("a"), settings=("another inode",))])
+        assert len(made) == 2
+        await pollers.close()
+
+    with sources(monkeypatch, TargetGoneError()) as made:
+        virtual_time.run(main())
+
+
+def test_a_poller_that_breaks_is_told_and_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(Store):
+        async def publish(self, state: Any) -> None:
+            raise RuntimeError("a bug")
+
+    async def main() -> None:
+        pollers = Pollers(Broken())
+        await pollers.follow([target("a")])
+        await asyncio.sleep(1)
+        await pollers.follow([target("a")])
+        await pollers.close()
+
+    with structlog.testing.capture_logs() as lines, sources(monkeypatch, snapshot()) as made:
+        virtual_time.run(main())
+    assert len(made) == 2
+    told = [line for line in lines if line["event"] == "poller failed"]
+    assert told[0]["error"] == "RuntimeError"
+    assert "in publish" in told[0]["stack"]
