@@ -19,10 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-
 from bench.scrape_servers import sample
-
 from pg_pool_exporter.series import of_pools
 from pg_pool_exporter.textformat import TEXT_CONTENT_TYPE, blocks, page
 from support.postgres import EMBEDDED_16, Cluster

@@ -1,6 +1,6 @@
 """What a poll costs the server: its execution time, by pg_stat_statements, in one run.
 
-    python bench/poll_cost.py [--polls 40]
+    python -m bench.poll_cost [--polls 40]
 
 The floor is a bare count of pg_stat_activity; the peer is one scrape of Debian's
 prometheus-postgres-exporter. Each has a role of its own, by which the statements are told apart,
@@ -15,14 +15,10 @@ import asyncio
 import os
 import socket
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from urllib.request import urlopen
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
