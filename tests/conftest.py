@@ -1,4 +1,4 @@
-"""Fixtures that several test files use: real PostgreSQL servers."""
+"""Fixtures that several test files use: real PostgreSQL servers, instrumented pools."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+from psycopg_pool import ConnectionPool
 
+from pg_pool_exporter.client import instrument, listeners, server
+from pg_pool_exporter.client.process import Process
+from support.client import own_process, page_of
 from support.polling import SECRET
-from support.postgres import EMBEDDED_16, EMBEDDED_18, Cluster, system_bindirs
+from support.postgres import EMBEDDED_16, EMBEDDED_18, Cluster, system_bindirs, wait_until
 
 _MISSING = pytest.param(None, id="debian", marks=pytest.mark.debian)
 _SYSTEM = [
@@ -76,3 +81,38 @@ def locked() -> Iterator[Cluster]:
         own.run(f"CREATE ROLE exporter LOGIN PASSWORD '{SECRET}'")
         own.hba(["host all exporter all scram-sha-256"])
         yield own
+
+
+@pytest.fixture
+def pool(postgres: Cluster) -> Iterator[ConnectionPool[Any]]:
+    """An open pool of an application, with two connections."""
+    with ConnectionPool(postgres.dsn(), min_size=2, open=True) as pool:
+        pool.wait()
+        yield pool
+
+
+@pytest.fixture
+def client_process(tmp_path: Path) -> Iterator[Process]:
+    """The client of a process that has just begun, with `tmp_path` for its socket."""
+    with own_process(tmp_path) as process:
+        yield process
+
+
+@pytest.fixture
+def shop(
+    client_process: Process,
+    pool: ConnectionPool[Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Process:
+    """The client of a process whose `pool` is instrumented and whose page is served.
+
+    What it looks for every few seconds it looks for at once.
+    """
+    monkeypatch.setattr(listeners, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(server, "_READER_SECONDS", 0.2)
+    monkeypatch.setattr(server.Server, "timeout", 0.05)
+    monkeypatch.setattr(server._Handler, "timeout", 0.3)
+    instrument(pool, app="shop", name="main")
+    wait_until(lambda: page_of(tmp_path / "shop-0.sock"), "the page is served")
+    return client_process

@@ -1,0 +1,180 @@
+"""Correct use of a pool, however odd, never shows as a leak: not even with a threshold of 0."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from psycopg import errors
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from support.client import Watched
+from support.postgres import Cluster, wait_until
+
+Pool = ConnectionPool[Any]
+
+
+class OopsError(Exception):
+    pass
+
+
+def test_a_block_that_ends_well(pool: Pool) -> None:
+    watched = Watched(pool, leak_after=1e-9)
+    with pool.connection() as connection:
+        connection.execute("select 1")
+    assert watched.is_clean()
+
+
+def test_an_exception_inside_the_block(pool: Pool) -> None:
+    watched = Watched(pool, leak_after=1e-9)
+    kept: list[BaseException] = []
+    for error in (OopsError(), KeyboardInterrupt(), SystemExit()):
+        try:
+            with pool.connection():
+                raise error
+        except BaseException as caught:  # noqa: BLE001 - its traceback holds the block's frames
+            kept.append(caught)
+    assert watched.is_clean()
+
+
+def test_an_error_of_the_server_inside_the_block(pool: Pool) -> None:
+    watched = Watched(pool, leak_after=1e-9)
+    with pytest.raises(errors.DivisionByZero), pool.connection() as connection:
+        connection.execute("select 1/0")
+    assert watched.is_clean()
+
+
+def test_try_and_finally(pool: Pool) -> None:
+    watched = Watched(pool, leak_after=1e-9)
+    connection = pool.getconn()
+    try:
+        connection.execute("select 1")
+    finally:
+        pool.putconn(connection)
+    del connection
+    assert watched.is_clean()
+
+
+def test_a_connection_handed_from_thread_to_thread(pool: Pool) -> None:
+    watched = Watched(pool, leak_after=1e-9)
+    connection = pool.getconn()
+    thread = threading.Thread(target=pool.putconn, args=[connection])
+    thread.start()
+    thread.join()
+    del connection
+    assert watched.is_clean()
+
+
+def test_a_generator_that_is_abandoned_in_the_middle(pool: Pool) -> None:
+    def rows() -> Iterator[Any]:
+        with pool.connection() as connection:
+            yield from connection.execute("select generate_series(1, 10)")
+
+    watched = Watched(pool, leak_after=1e-9)
+    next(rows())
+    assert watched.is_clean()
+
+
+def test_a_check_that_fails(postgres: Cluster) -> None:
+    failures = 2
+
+    def check(connection: Any) -> None:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise OopsError
+
+    with ConnectionPool(postgres.dsn(), min_size=1, open=True, check=check, timeout=5) as pool:
+        pool.wait()
+        watched = Watched(pool, leak_after=1e-9)
+        failures = 1
+        with pool.connection():
+            pass
+        failures = 1000
+        with pytest.raises(PoolTimeout):
+            pool.getconn(timeout=0.01)
+        wait_until(watched.is_clean, "nothing is out")
+        assert watched.sample().timeouts["pool"] == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_callbacks_that_reset_and_configure(postgres: Cluster, fails: bool) -> None:
+    def callback(connection: Any) -> None:
+        if fails and watched:
+            raise OopsError
+
+    watched: list[Watched] = []
+    with ConnectionPool(
+        postgres.dsn(), min_size=2, open=True, reset=callback, configure=callback
+    ) as pool:
+        pool.wait()
+        watched.append(Watched(pool, leak_after=1e-9))
+        for _ in range(2):
+            with pool.connection():
+                pass
+        wait_until(watched[0].is_clean, "nothing is out")
+
+
+def test_closing_the_pool_with_connections_out(pool: Pool) -> None:
+    watched = Watched(pool, leak_after=1e-9)
+    returned, dropped = pool.getconn(), pool.getconn()
+    pool.close()
+    pool.putconn(returned)
+    del dropped
+    assert watched.registry.samples("host:0") == []
+
+
+def test_closing_a_connection_that_returns_itself(postgres: Cluster) -> None:
+    with ConnectionPool(postgres.dsn(), min_size=1, open=True, close_returns=True) as pool:
+        pool.wait()
+        watched = Watched(pool, leak_after=1e-9)
+        connection = pool.getconn()
+        connection.close()
+        del connection
+        assert watched.is_clean()
+        assert watched.sample().idle == 1
+
+
+def test_returning_what_is_not_the_pools_own_fails_as_ever(pool: Pool, postgres: Cluster) -> None:
+    plain = ConnectionPool(postgres.dsn(), min_size=1, open=True)
+    watched = Watched(pool, leak_after=1e-9)
+    connection = pool.getconn()
+    for wrong in (None, object(), plain.getconn()):
+        told = []
+        for target in (plain if wrong is None else pool, pool):
+            with pytest.raises((ValueError, AttributeError)) as caught:
+                target.putconn(wrong)  # type: ignore[arg-type]  # wrong on purpose
+            told.append(caught.type)
+        assert told[0] is told[1]
+    pool.putconn(connection)
+    with pytest.raises(ValueError, match="doesn't come from any pool"):
+        pool.putconn(connection)
+    plain.close()
+    del connection
+    assert watched.is_clean()
+
+
+def test_connections_taken_before_the_pool_was_instrumented(pool: Pool) -> None:
+    connection = pool.getconn()
+    watched = Watched(pool, leak_after=1e-9)
+    pool.putconn(connection)
+    with pool.connection():
+        pass
+    assert watched.is_clean()
+
+
+def test_an_application_that_raises_from_a_signal_like_interruption_while_waiting(
+    pool: Pool,
+) -> None:
+    watched = Watched(pool, leak_after=1e-9)
+    out = [pool.getconn(), pool.getconn()]
+    for _ in range(3):
+        with pytest.raises(PoolTimeout):
+            pool.getconn(timeout=0.001)
+    for connection in out:
+        pool.putconn(connection)
+    out.clear()
+    del connection
+    assert watched.is_clean()

@@ -1,0 +1,55 @@
+"""Forked processes: each shows its own numbers, or nothing, whatever was locked at the fork."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.client import run_app
+from support.postgres import Cluster
+
+
+@pytest.fixture(scope="module")
+def told(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What the processes of apps/forks.py found."""
+    directory: Path = tmp_path_factory.mktemp("sockets")
+    return run_app("forks", postgres.dsn(), directory=directory, seconds=60)
+
+
+_NOTHING = {"acquired": 0, "active": 0, "leaked": 0, "waiting": 0, "queued": 0, "connects": 0,
+            "active_seconds": 0.0}  # fmt: skip
+
+
+def test_a_child_that_uses_no_pool_stays_unseen_and_closes_what_it_inherited(told: Any) -> None:
+    unused = told["unused"]
+    assert (unused["sockets"], unused["listeners"]) == (["shop-0.sock"], 0)
+
+
+def test_a_child_has_none_of_its_parents_numbers(told: Any) -> None:
+    numbers = told["unused"]["numbers"]["inherited"]
+    assert numbers.items() >= _NOTHING.items()
+    assert numbers["pid"]
+
+
+def test_a_child_shows_itself_with_its_first_checkout_from_an_inherited_pool(told: Any) -> None:
+    child = told["uses_inherited"]
+    assert child["sockets"] == ["shop-0.sock", "shop-1.sock"]
+    assert (child["answers"], child["listeners"]) == (True, 1)
+    during = child["during"]["inherited"]
+    assert (during["acquired"], during["active"], during["leaked"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("which", ["makes_its_own", "grandchild"])
+def test_a_child_and_a_grandchild_show_their_own_pools(told: Any, which: str) -> None:
+    assert told[which]["answers"]
+    own = told[which]["own"]
+    assert (own["acquired"], own["active"], own["process"], own["pid"]) == (1, 0, "1", True)
+
+
+def test_the_parent_goes_on_as_if_nothing_had_happened(told: Any) -> None:
+    parent = told["parent"]
+    numbers = parent["numbers"]["inherited"]
+    assert (numbers["acquired"], numbers["leaked"], numbers["process"]) == (8, 1, "0")
+    assert (parent["answers"], parent["multiprocessing"]) == (True, 0)

@@ -1,0 +1,229 @@
+"""`instrument`: one line in an application, which it can always do without harm."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+import pg_pool_exporter
+from pg_pool_exporter.client import instrument, long_lived, uninstrument
+from pg_pool_exporter.client.process import Process
+from support.client import own_process
+from support.postgres import Cluster, wait_until
+
+Pool = ConnectionPool[Any]
+
+
+def names(process: Process) -> list[tuple[str, str]]:
+    return [(sample.key.app, sample.key.pool) for sample in process.samples()]
+
+
+def test_it_gives_the_pool_back_and_the_pool_keeps_its_type(
+    client_process: Process, pool: Pool
+) -> None:
+    before = repr(pool)
+    assert instrument(pool, app="shop") is pool
+    assert isinstance(pool, ConnectionPool)
+    assert repr(pool) == before
+
+
+def test_doing_it_twice_changes_nothing(client_process: Process, pool: Pool) -> None:
+    instrument(pool, app="shop", name="main")
+    kind = type(pool)
+    instrument(pool, app="other", name="other")
+    with pool.connection():
+        pass
+    assert type(pool) is kind
+    assert names(client_process) == [("shop", "main")]
+    assert client_process.samples()[0].acquired == 1
+
+
+def test_names_come_from_the_arguments_else_the_environment_else_the_script(
+    client_process: Process, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pool(name: str | None = None) -> Pool:
+        return ConnectionPool(postgres.dsn(), min_size=1, open=False, name=name)
+
+    pools = [pool(), pool("reports"), pool("reports"), pool(), pool()]
+    instrument(pools[0], app="shop", name="main")
+    monkeypatch.setenv("PG_POOL_EXPORTER_APP", "from-environment")
+    instrument(pools[1])
+    instrument(pools[2])
+    monkeypatch.delenv("PG_POOL_EXPORTER_APP")
+    monkeypatch.setattr(sys, "argv", ["/srv/shop/worker.py"])
+    instrument(pools[3], name="x")
+    monkeypatch.setattr(sys, "argv", ["/srv/billing/__main__.py"])
+    instrument(pools[4], name="x")
+    assert names(client_process) == [
+        ("shop", "main"),
+        ("from-environment", "reports"),
+        ("from-environment", "reports-2"),
+        ("worker", "x"),
+        ("billing", "x"),
+    ]
+
+
+def test_the_threshold_and_the_server_come_from_the_arguments_or_the_environment(
+    client_process: Process, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PG_POOL_EXPORTER_LEAK_AFTER", "90s")
+    monkeypatch.setenv("PG_POOL_EXPORTER_SERVER", "eu-1")
+    pools = [ConnectionPool(postgres.dsn(), min_size=1, open=False) for _ in range(3)]
+    instrument(pools[0])
+    instrument(pools[1], leak_after="2m", server="us-1")
+    instrument(pools[2], leak_after=1.5)
+    told = [(one.adapter.tracker.leak_after) for one in client_process.registry._pools]
+    assert told == [90.0, 120.0, 1.5]
+    servers = [sample.info.server for sample in client_process.samples() if sample.info]
+    assert servers == ["eu-1", "us-1", "eu-1"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"leak_after": "soon"}, {"leak_after": -1}, {"leak_after": float("nan")}, {"app": 7},
+     {"name": b"main"}, {"leak_after": object()}],
+)  # fmt: skip
+def test_a_wrong_argument_is_logged_and_the_pool_left_as_it_was(
+    client_process: Process, pool: Pool, options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert instrument(pool, **options) is pool
+    assert type(pool) is ConnectionPool
+    assert [record.name for record in caplog.records] == ["pg_pool_exporter.client"]
+    assert client_process.samples() == []
+
+
+@pytest.mark.parametrize("wrong", [None, 5, object(), ConnectionPool, "pool"])
+def test_what_is_no_known_pool_is_logged_and_given_back(
+    client_process: Process, wrong: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert instrument(wrong, app="shop") is wrong
+    (record,) = caplog.records
+    assert "psycopg_pool" in record.getMessage()
+    assert not record.exc_info
+    assert uninstrument(wrong) is wrong
+
+
+def test_a_class_with_other_arguments_is_refused_and_works_as_before(
+    client_process: Process, postgres: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Own(ConnectionPool[Any]):
+        def getconn(self, timeout: float | None = None, tenant: str = "") -> Any:
+            return super().getconn(timeout)
+
+    with Own(postgres.dsn(), min_size=1, open=True) as pool:
+        instrument(pool, app="shop")
+        assert "other arguments" in caplog.text
+        pool.putconn(pool.getconn(tenant="eu"))
+
+
+def test_an_applications_own_class_is_measured(client_process: Process, postgres: Cluster) -> None:
+    class Own(ConnectionPool[Any]):
+        calls = 0
+
+        def getconn(self, timeout: float | None = None) -> Any:
+            self.calls += 1
+            return super().getconn(timeout)
+
+    with Own(postgres.dsn(), min_size=1, open=True) as pool:
+        instrument(pool, app="shop")
+        with pool.connection():
+            pass
+        assert (pool.calls, client_process.samples()[0].acquired) == (1, 1)
+
+
+def test_one_pool_that_cannot_be_read_hides_no_other_and_is_told_once(
+    client_process: Process, postgres: Cluster, pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(ConnectionPool[Any]):
+        broken = False
+
+        def get_stats(self) -> dict[str, int]:
+            if self.broken:
+                raise ZeroDivisionError
+            return super().get_stats()
+
+    broken = Broken(postgres.dsn(), min_size=1, open=False)
+    instrument(broken, app="shop", name="broken")
+    instrument(pool, app="shop", name="main")
+    broken.broken = True
+    assert [names(client_process) for _ in range(3)] == [[("shop", "main")]] * 3
+    assert caplog.text.count("can't be read") == 1
+    broken.broken = False
+    assert len(client_process.samples()) == 2
+
+
+def test_declaring_something_else_long_lived_is_told_and_harmless(
+    client_process: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    marker = object()
+    assert long_lived(marker) is marker
+    assert "not a function" in caplog.text
+
+
+def test_a_connection_can_be_declared_long_lived(client_process: Process, pool: Pool) -> None:
+    instrument(pool, app="shop", leak_after=1e-9)
+    connection = pool.getconn()
+    assert client_process.samples()[0].overdue != {}
+    assert long_lived(connection) is connection
+    assert client_process.samples()[0].overdue == {}
+    pool.putconn(connection)
+
+
+def test_a_directory_for_sockets_that_is_unsafe_is_told_and_the_application_goes_on(
+    tmp_path: Path, pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with own_process(tmp_path / "link") as process:
+        instrument(pool, app="shop")
+        with pool.connection() as connection:
+            connection.execute("select 1")
+        wait_until(lambda: "symbolic link" in caplog.text, "it is told")
+        assert process.samples()[0].acquired == 1
+        assert process.samples()[0].key.process.endswith(f":pid-{os.getpid()}")
+    assert list((tmp_path / "real").iterdir()) == []
+
+
+def test_the_log_never_holds_a_connection_string(
+    client_process: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        instrument("postgresql://app:hunter2@db/shop", app="shop")
+    assert "hunter2" not in caplog.text
+
+
+def test_an_asynchronous_pool_may_be_made_outside_of_a_loop(
+    client_process: Process, postgres: Cluster
+) -> None:
+    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(postgres.dsn(), min_size=1, open=False)
+    instrument(pool, app="shop", name="main")
+    assert names(client_process) == [("shop", "main")]
+
+
+_IMPORTS = """
+import sys, threading
+before = set(sys.modules)
+import pg_pool_exporter.client
+new = {name.partition(".")[0] for name in set(sys.modules) - before} - {"pg_pool_exporter"}
+print(sorted(new - set(sys.stdlib_module_names)), "asyncio" in sys.modules,
+      threading.active_count())
+"""
+
+
+def test_importing_the_client_brings_the_standard_library_only_and_starts_no_thread() -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys\nsys.path.insert(0, {_source()!r}){_IMPORTS}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "[] False 1"
+
+
+def _source() -> str:
+    return str(Path(str(pg_pool_exporter.__file__)).parent.parent)

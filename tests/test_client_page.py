@@ -1,0 +1,177 @@
+"""The page of a process on its unix socket."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg_pool import ConnectionPool
+
+from conftest import require
+from pg_pool_exporter.client import instrument, server
+from pg_pool_exporter.client.process import Process
+from pg_pool_exporter.textformat import TEXT_CONTENT_TYPE
+from support.client import labels, own_process, page_of, request, series, values
+from support.postgres import Cluster, wait_until
+from support.programs import PROMTOOL
+
+
+def test_a_process_is_found_by_its_socket_in_the_directory(shop: Process, tmp_path: Path) -> None:
+    (path,) = tmp_path.glob("*.sock")
+    assert path.stat().st_mode & 0o777 == 0o660
+    page = page_of(path)
+    assert values(page, "pg_pool_connections", app="shop", pool="main", state="idle") == [2]
+    assert labels(page, "pg_pool_info", "process") == [f"{socket.gethostname()}:0"]
+
+
+def test_its_socket_is_gone_when_the_process_ends(shop: Process, tmp_path: Path) -> None:
+    shop.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["shop-0.lock"]
+
+
+def test_an_end_in_the_first_moment_leaves_no_socket_either(
+    tmp_path: Path, pool: ConnectionPool[Any]
+) -> None:
+    for _ in range(20):
+        with own_process(tmp_path):
+            instrument(pool, app="shop")
+        assert list(tmp_path.glob("*.sock")) == []
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_socket_that_somebody_removes_is_bound_again(
+    shop: Process, tmp_path: Path, whole: bool
+) -> None:
+    """Alone, or with its directory: systemd removes a service's own at each restart."""
+    if whole:
+        shutil.rmtree(tmp_path)
+    else:
+        (tmp_path / "shop-0.sock").unlink()
+    wait_until(lambda: page_of(tmp_path / "shop-0.sock"), "the page is served again")
+
+
+def test_a_directory_that_cannot_be_used_is_told_once_and_tried_again(
+    shop: Process, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.rmtree(tmp_path)
+    tmp_path.write_text("a file in its place")
+    wait_until(lambda: "can't be served" in caplog.text, "it is told")
+    time.sleep(0.5)  # several looks: what must not happen can't be waited for
+    assert caplog.text.count("can't be served") == 1
+    tmp_path.unlink()
+    wait_until(lambda: page_of(tmp_path / "shop-0.sock"), "the page is served again")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/metrics", 200), ("HEAD", "/metrics", 200), ("GET", "/metrics?x=1", 200),
+     ("GET", "/", 404), ("HEAD", "/x", 404), ("POST", "/metrics", 501), ("GET", "/../etc", 404)],
+)  # fmt: skip
+def test_only_the_page_is_served(
+    shop: Process, tmp_path: Path, method: str, path: str, status: int
+) -> None:
+    got, headers, body = request(tmp_path / "shop-0.sock", method, path)
+    assert got == status
+    if status == 200:
+        assert headers["content-type"] == TEXT_CONTENT_TYPE
+        assert int(headers["content-length"]) > 1000
+        assert (body != "") == (method == "GET")
+    else:
+        assert "pg_pool" not in body
+
+
+def connect(path: Path) -> socket.socket:
+    reader = socket.socket(socket.AF_UNIX)
+    reader.settimeout(5)
+    reader.connect(str(path))
+    return reader
+
+
+def test_slow_and_silent_readers_hold_up_no_other(shop: Process, tmp_path: Path) -> None:
+    path = tmp_path / "shop-0.sock"
+    with ExitStack() as stack:
+        silent = [stack.enter_context(connect(path)) for _ in range(3)]
+        silent[0].sendall(b"GET /met")
+        silent[1].sendall(b"GET /metrics HTTP/1.0\r\n\r\n")  # and reads nothing
+        begin = time.monotonic()
+        assert page_of(path)
+        assert time.monotonic() - begin < 0.25
+        assert silent[2].recv(1) == b"", "it is let go"
+
+
+def test_readers_that_drip_do_not_keep_the_page_from_others_for_long(
+    shop: Process, tmp_path: Path
+) -> None:
+    path = tmp_path / "shop-0.sock"
+    stop = threading.Event()
+
+    def drip() -> None:
+        with connect(path) as reader:
+            while not stop.wait(0.05):
+                try:
+                    reader.sendall(b"G")
+                except OSError:
+                    return
+
+    threads = [threading.Thread(target=drip) for _ in range(server._MOST_READERS)]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(0.1)  # they are there first
+        wait_until(lambda: page_of(path), "the page is served", deadline=3)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_the_page_is_valid(shop: Process, pool: ConnectionPool[Any], tmp_path: Path) -> None:
+    kept = pool.getconn()
+    pool.getconn()
+    page = page_of(tmp_path / "shop-0.sock")
+    assert values(page, "pg_pool_leaked_connections_total") == [1]
+    assert values(page, "pg_pool_leaked_slots") == [1]
+    assert values(page, "pg_pool_timeouts_total") == [0, 0]
+    assert not any("_created" in name for name, _ in series(page))
+    pool.putconn(kept)
+    require(PROMTOOL.exists(), "promtool")
+    checked = subprocess.run(
+        [PROMTOOL, "check", "metrics"], input=page, capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_hostile_names_make_no_invalid_page(tmp_path: Path, postgres: Cluster) -> None:
+    app, name = 'a"b\\\n} 1\r\x85\u2028é\udc80', "x" * 10_000
+    with own_process(tmp_path):
+        pool: Any = ConnectionPool(postgres.dsn(), min_size=1, open=False)
+        instrument(pool, app=app, name=name, server="\n# TYPE x gauge\n")
+        wait_until(lambda: any(map(page_of, tmp_path.glob("*.sock"))), "the page is served")
+        page = page_of(next(tmp_path.glob("*.sock")))
+        assert labels(page, "pg_pool_info", "app") == [app.replace("\udc80", "?")]
+        assert labels(page, "pg_pool_info", "pool") == [name]
+
+
+def test_readers_at_the_same_time_all_get_whole_pages(
+    shop: Process, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="pg_pool_exporter.client")
+    pages: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: pages.append(page_of(tmp_path / "shop-0.sock")))
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {len(series(page)) for page in pages} == {len(series(shop.own_page()))}
+    assert caplog.text == ""

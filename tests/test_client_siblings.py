@@ -1,0 +1,164 @@
+"""A port: one page for all processes of an application, from whichever of them has it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg_pool import ConnectionPool
+
+from pg_pool_exporter.client import instrument, serve
+from pg_pool_exporter.client.process import Process
+from support.client import labels, own_process, page_of, values
+from support.postgres import wait_until
+from support.programs import free_port
+
+_SIBLING = """# HELP pg_pool_max_connections x
+# TYPE pg_pool_max_connections gauge
+pg_pool_max_connections{app="shop",pool="main",process="h:%s"} 5
+"""
+
+
+class Sibling:
+    """Something that answers on a socket, in a thread, until the block is left."""
+
+    def __init__(self, path: Path, answer: bytes | None) -> None:
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(str(path))
+        self._listening.listen(8)
+        self._answer = answer
+        self._kept: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        for one in (*self._kept, self._listening):
+            one.close()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                reader, _ = self._listening.accept()
+            except OSError:
+                return
+            self._kept.append(reader)
+            if self._answer is not None:
+                with suppress(OSError):  # it has heard enough
+                    reader.recv(1000)
+                    reader.sendall(self._answer)
+                    reader.shutdown(socket.SHUT_WR)
+
+
+def answer(body: str | bytes, status: str = "200 OK") -> bytes:
+    body = body if isinstance(body, bytes) else body.encode()
+    return b"HTTP/1.0 %s\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(body), body)
+
+
+def test_a_port_shows_every_process_of_the_application(shop: Process, tmp_path: Path) -> None:
+    port = free_port()
+    with Sibling(tmp_path / "shop-7.sock", answer(_SIBLING % 7)):
+        serve(port)
+        serve(port)
+        wait_until(lambda: page_of(port), "the page is served")
+        page = page_of(port)
+        own = f"{socket.gethostname()}:0"
+        assert labels(page, "pg_pool_max_connections", "process") == sorted(["h:7", own])
+        assert labels(page, "pg_pool_info", "process") == [own]
+    shop.close()
+    assert page_of(port) == ""
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(None, id="says nothing"),
+        pytest.param(b"", id="hangs up"),
+        pytest.param(b"HTTP/1.0 x\r\n\r\n", id="no HTTP"),
+        pytest.param(answer(_SIBLING % 7, "500 Oops"), id="fails"),
+        pytest.param(answer(b"\xff\x00garbage\n\n# TYPE\n# TYPE \n"), id="garbage"),
+        pytest.param(answer("x" * (1 << 21)), id="too large"),
+        pytest.param(
+            answer('# TYPE pg_pool_info gauge\npg_pool_info{app="x} 1\n} 2\nother_metric 3\n'
+                   'pg_pool_info{app="y"} x"y\n'), id="lines that aren't samples",
+        ),
+        pytest.param(
+            b"HTTP/1.0 200 OK\r\nContent-Length: 999\r\n\r\n" + (_SIBLING % 7).encode(),
+            id="ends in the middle",
+        ),
+    ],
+)  # fmt: skip
+def test_a_sibling_that_answers_wrongly_is_left_out(
+    shop: Process, tmp_path: Path, wrong: bytes | None
+) -> None:
+    with (
+        Sibling(tmp_path / "shop-1.sock", wrong),
+        Sibling(tmp_path / "shop-2.sock", answer(_SIBLING % 2)),
+    ):
+        begin = time.monotonic()
+        page = shop.shared_page()
+        assert time.monotonic() - begin < 1.5
+    own = f"{socket.gethostname()}:0"
+    assert set(labels(page, "pg_pool_max_connections", "process")) >= {"h:2", own}
+    assert labels(page, "pg_pool_info", "process") == [own]
+    assert "other_metric" not in page
+
+
+def test_many_siblings_that_hang_hold_up_a_scrape_for_two_seconds_at_most(
+    shop: Process, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        for number in range(1, 12):
+            stack.enter_context(Sibling(tmp_path / f"shop-{number}.sock", None))
+        begin = time.monotonic()
+        assert values(shop.shared_page(), "pg_pool_max_connections") == [2]
+        assert time.monotonic() - begin < 3
+
+
+def test_a_port_is_taken_over_when_its_holder_lets_go(shop: Process) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        serve(port)
+        time.sleep(0.1)
+    wait_until(lambda: page_of(port), "the page is served")
+
+
+def test_a_port_asked_for_before_there_is_a_pool_is_served_from_the_first_pool_on(
+    tmp_path: Path, pool: ConnectionPool[Any]
+) -> None:
+    """And the sockets carry the application's name, not the script's."""
+    port = free_port()
+    with own_process(tmp_path):
+        serve(port)
+        assert page_of(port) == ""
+        instrument(pool, app="shop")
+        wait_until(lambda: page_of(port), "the page is served")
+        assert [path.name for path in tmp_path.glob("*.sock")] == ["shop-0.sock"]
+
+
+@pytest.mark.parametrize(
+    ("port", "address"), [(70_000, "127.0.0.1"), (-1, "127.0.0.1"), (0, "203.0.113.1"), (0, "n o")]
+)
+def test_a_port_that_cannot_be_had_is_told(
+    shop: Process, port: int, address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    serve(port, address)
+    wait_until(lambda: "can't be served" in caplog.text, "it is told")
+
+
+def test_a_port_listens_on_this_machine_alone_unless_told_otherwise(shop: Process) -> None:
+    port = free_port()
+    serve(port)
+    wait_until(lambda: page_of(port), "the page is served")
+    with socket.socket() as other, pytest.raises(OSError, match="refused"):
+        other.connect(("127.0.0.2", port))
