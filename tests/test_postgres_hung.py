@@ -149,7 +149,7 @@ def test_closing_does_not_wait_for_a_server_that_hangs(
             assert await outcome(source, 0.1) == "timeout"
         started = time.monotonic()
         await source.close()
-        assert time.monotonic() - started < 0.2
+        assert time.monotonic() - started < 1
         assert sockets_to(cluster) == 0
 
     run(main())

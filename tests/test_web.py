@@ -110,7 +110,7 @@ def test_clients_that_do_not_read_their_answers_hold_up_nobody_and_cost_no_copie
         started = time.perf_counter()
         async with session.head("/metrics") as answer:
             assert answer.status == 200
-        assert time.perf_counter() - started < 0.1
+        assert time.perf_counter() - started < 1
         assert _resident() - before < 15 * size
         for connection in slow:
             connection.close()

@@ -327,7 +327,7 @@ def test_guesses_hold_up_no_scrape_with_a_known_password(tmp_path: Path) -> None
         started = time.perf_counter()
         status, _ = await get(served, headers=known)
         assert status == 200
-        assert time.perf_counter() - started < 0.1
+        assert time.perf_counter() - started < 1
         assert not all(guess.done() for guess in guesses)
         assert {status for status, _ in await asyncio.gather(*guesses)} == {401}
 
