@@ -83,7 +83,7 @@ class Slot:
 
 def _file_prefix(app: str) -> str:
     """The application's name as it may stand in a file name; different for different names."""
-    plain = re.sub(r"[^A-Za-z0-9_.]", "_", app)[:32].lstrip(".")
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", app)[:32].lstrip(".-")
     if plain == app:
         return plain
     return f"{plain}.{sha256(app.encode('utf-8', 'replace')).hexdigest()[:6]}"
