@@ -13,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
 from pg_pool_exporter.demo.postgres import ThrowAwayPostgres, embedded_binaries, wait_until
+from support.programs import free_port
 
 __all__ = ["EMBEDDED_16", "EMBEDDED_18", "Cluster", "system_bindirs", "wait_until"]
 
@@ -32,9 +33,13 @@ class Cluster(ThrowAwayPostgres):
     Everybody is trusted unless `hba` says otherwise.
     """
 
+    host = "127.0.0.1"
+
     def __init__(self, bindir: Path | str, *, settings: Mapping[str, str] | None = None) -> None:
         self._paused: list[int] = []
-        super().__init__(bindir, settings=settings)
+        self.port = free_port()
+        own = {"listen_addresses": self.host, "port": str(self.port)}
+        super().__init__(bindir, settings={**own, **(settings or {})})
 
     def __repr__(self) -> str:
         return f"<Cluster {self.version} {self.host}:{self.port}>"

@@ -15,7 +15,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -26,6 +26,7 @@ _REFRESH_SECONDS = 2.0
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
 _PREFIX = "PG_POOL_EXPORTER_"
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 _CLEAR = "\x1b[H\x1b[J"
 
 _CONFIG = """\
@@ -56,7 +57,8 @@ def run(*, listen_address: str, duration: float | None) -> int:
     except (DemoError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
         print(f"pg-pool-exporter demo: {error}", file=sys.stderr)
         return 1
-    print("Stopped; nothing is left behind.")
+    with suppress(OSError):  # the terminal may be closed
+        print("Stopped; nothing is left behind.", flush=True)
     return 0
 
 
@@ -162,18 +164,19 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _dsn(postgres: ThrowAwayPostgres) -> str:
-    return f"host={postgres.host} port={postgres.port} user=postgres dbname=postgres"
+    return f"host={postgres.directory} user=postgres dbname=postgres"
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Have SIGTERM end the block as Ctrl-C does."""
+    """Have SIGTERM, and SIGHUP when the terminal is closed, end the block as Ctrl-C does."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in _ENDING}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -7,7 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -51,17 +50,15 @@ def wait_until(
 
 
 class ThrowAwayPostgres:
-    """One PostgreSQL server on 127.0.0.1 and a unix socket, gone with its files at the end.
+    """One PostgreSQL server on a unix socket, gone with its files at the end.
 
     `bindir` holds `initdb` and `postgres`; `settings` go into postgresql.conf. The superuser is
-    `postgres`, and everybody is trusted. Use it as a context manager.
+    `postgres`, and everybody is trusted who can enter the directory: only the one who runs it. Use
+    it as a context manager.
     """
-
-    host = "127.0.0.1"
 
     def __init__(self, bindir: Path | str, *, settings: Mapping[str, str] | None = None) -> None:
         self.bindir = Path(bindir)
-        self.port = _free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="pgpe-"))
         self._data = self.directory / "data"
         self._log = self.directory / "log"
@@ -90,7 +87,7 @@ class ThrowAwayPostgres:
         self._discard()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.host}:{self.port}>"
+        return f"<{type(self).__name__} in {self.directory}>"
 
     @property
     def log(self) -> str:
@@ -134,8 +131,7 @@ class ThrowAwayPostgres:
             check=True, stdout=subprocess.DEVNULL, **self._spawn(),
         )  # fmt: skip
         own = {
-            "listen_addresses": self.host,
-            "port": str(self.port),
+            "listen_addresses": "",
             "unix_socket_directories": str(self.directory),
         }
         with (self._data / "postgresql.conf").open("a") as file:
@@ -181,10 +177,3 @@ class ThrowAwayPostgres:
 
 def _account() -> pwd.struct_passwd:
     return pwd.getpwnam("nobody")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((ThrowAwayPostgres.host, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -24,7 +24,7 @@ Pool = ConnectionPool[Any]
 Handler = Callable[[Pool], None]
 
 _WORKERS = 5
-_EMPTY_EVERY = 250  # one in so many reports has no rows: a few seconds apart
+_EMPTY_EVERY = 200  # one in so many reports has no rows: a few seconds apart
 _reports = count(1)
 
 
