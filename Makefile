@@ -9,6 +9,7 @@ ADDRESS ?= 127.0.0.1:10432
 
 help:
 	@echo "make demo   PostgreSQL, two applications (one leaks) and the exporter; Ctrl-C ends it"
+	@echo "            (make demo ADDRESS=127.0.0.1:10433 where the port is taken)"
 	@echo "make test   all tests; says what is skipped for want of an optional program"
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"

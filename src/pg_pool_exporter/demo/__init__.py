@@ -98,9 +98,13 @@ def _check_free(host: str, port: str) -> None:
         socket.create_server((host, int(port)), family=family).close()
     except (OSError, ValueError) as error:
         raise DemoError(
-            f"can't serve on {host}:{port} ({error}); choose another address with "
-            "--web.listen-address=HOST:PORT"
+            f"can't serve on {host}:{port}: {_reason(error)}; choose another address with "
+            "--web.listen-address=HOST:PORT, or make demo ADDRESS=HOST:PORT"
         ) from None
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
 
 
 def _show(url: str, end: float | None) -> None:
