@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import socket
+import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -80,11 +82,13 @@ def name(url: str) -> str:
 
 
 @asynccontextmanager
-async def exporting(path: Path) -> AsyncIterator[Scraper]:
-    """A daemon with the configuration at `path`."""
+async def exporting(path: Path, read: Callable[[], Config] | None = None) -> AsyncIterator[Scraper]:
+    """A daemon with the configuration at `path`, or what `read` gives."""
     daemon = Daemon(
         Settings(
-            load=lambda: load(path), listen=(parse_address("127.0.0.1:0"),), enable_lifecycle=True
+            load=read or (lambda: load(path)),
+            listen=(parse_address("127.0.0.1:0"),),
+            enable_lifecycle=True,
         )
     )
     task = asyncio.create_task(daemon.run())
@@ -285,6 +289,95 @@ def test_a_wrong_file_keeps_the_former_configuration_and_says_so(tmp_path: Path)
     asyncio.run(main())
 
 
+def test_a_file_that_breaks_its_reader_is_refused_like_a_wrong_one(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    loads = iter([load])
+
+    secret = "password=hunter2"
+
+    def breaking() -> Config:
+        return next(loads, fail)(path)
+
+    def fail(_path: Path) -> Config:
+        raise RuntimeError(secret)
+
+    async def main() -> None:
+        async with exporting(path, breaking) as scraper:
+            with structlog.testing.capture_logs() as lines:
+                assert await scraper.post("/-/reload") == 500
+            assert await scraper.value("pg_pool_exporter_config_last_reload_successful") == 0
+            assert lines[0]["error"] == "RuntimeError"
+            assert "in fail" in lines[0]["stack"]
+            assert "hunter2" not in str(lines)
+
+    asyncio.run(main())
+
+
+class SlowLoad:
+    """Reads the file; at its second call it hands over what it read only after `release`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._calls = 0
+        self._release = threading.Event()
+
+    def __call__(self) -> Config:
+        config = load(self._path)
+        self._calls += 1
+        if self._calls == 2:
+            self._release.wait(10)
+        return config
+
+    def release(self) -> None:
+        self._release.set()
+
+    async def begun(self) -> bool:
+        """Whether the second call has read the file."""
+        return self._calls == 2
+
+
+def test_of_two_reloads_the_one_that_read_the_file_last_holds(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with pages.serving(good) as first, pages.serving(good) as second:
+            slow = SlowLoad(write(tmp_path))
+            async with exporting(tmp_path / "exporter.yaml", slow) as scraper:
+                write(tmp_path, first.url)
+                reloads = [asyncio.create_task(scraper.post("/-/reload"))]
+                await scraper.until(slow.begun)
+                write(tmp_path, second.url)
+                reloads.append(asyncio.create_task(scraper.post("/-/reload")))
+                # It has time to overtake the first one.
+                await asyncio.wait(reloads, timeout=0.3)
+                slow.release()
+                assert await asyncio.gather(*reloads) == [200, 200]
+                _, text = await scraper.get()
+                assert name(second.url) in text
+                assert name(first.url) not in text
+
+    asyncio.run(main())
+
+
+def test_a_reload_goes_on_when_whoever_asked_for_it_hangs_up(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with pages.serving(good) as page:
+            slow = SlowLoad(write(tmp_path))
+            async with exporting(tmp_path / "exporter.yaml", slow) as scraper:
+                write(tmp_path, page.url)
+                asking = asyncio.create_task(scraper.post("/-/reload"))
+                await scraper.until(slow.begun)
+                asking.cancel()
+                await asyncio.wait({asking})
+                await scraper.get("/-/healthy")
+                slow.release()
+
+                async def polled() -> bool:
+                    return name(page.url) in (await scraper.get())[1]
+
+                await scraper.until(polled)
+
+    asyncio.run(main())
+
+
 def test_a_wrong_configuration_at_the_start_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "exporter.yaml"
     path.write_text("server: []\n")
@@ -346,6 +439,40 @@ def test_a_signal_ends_the_command_quickly_while_targets_and_clients_hang(
                 process.send_signal(ending)
                 assert process.wait(10) == 0
                 assert time.monotonic() - started < 2
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+# Look-ups of some names never end, as with a name server that gets lost.
+HUNG_LOOKUPS = """
+import socket, sys, time
+look_up = socket.getaddrinfo
+def hang(host, *args, **kwargs):
+    if str(host).endswith(".hung"):
+        time.sleep(60)
+    return look_up(host, *args, **kwargs)
+socket.getaddrinfo = hang
+from pg_pool_exporter.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_it_answers_and_ends_quickly_while_name_lookups_hang(tmp_path: Path) -> None:
+    path, port = tmp_path / "exporter.yaml", free_port()
+    servers = [f"  - {{name: s{n}, dsn: 'postgresql://u@h{n}.hung/x'}}\n" for n in range(20)]
+    apps = [f"  - {{name: a{n}, targets: ['http://a{n}.hung/']}}\n" for n in range(20)]
+    path.write_text(f"socket_dir: ''\nservers:\n{''.join(servers)}apps:\n{''.join(apps)}")
+    command = [
+        *(sys.executable, "-c", HUNG_LOOKUPS),
+        *("run", f"--config.file={path}", f"--web.listen-address=127.0.0.1:{port}"),
+    ]
+    with running(command, log=tmp_path / "log") as process:
+        url = f"http://127.0.0.1:{port}"
+        seconds_until(lambda: answers(f"{url}/-/ready"), "each was polled once", 15)
+        assert answers(f"{url}/metrics")
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert time.monotonic() - started < 2
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pg_pool_exporter.derive import Owners, views
+import pytest
+
+from pg_pool_exporter.derive import Owners, foreseen, views
 from pg_pool_exporter.model import PoolKey
 from pg_pool_exporter.store import TargetKey, TargetState
 from support.sources import snapshot
@@ -52,6 +54,26 @@ def test_a_snapshot_is_shown_for_three_intervals_and_its_pools_are_then_free() -
     after, owners = views([old, new], {}, 15.0)
     assert [view.snapshot is not None for view in after] == [False, True]
     assert owners == {POOL: SECOND}
+
+
+@pytest.mark.parametrize(
+    ("owner", "now", "count"),
+    [
+        pytest.param(None, 1.0, 0, id="new pool"),
+        pytest.param(SECOND, 1.0, 0, id="its own"),
+        pytest.param(FIRST, 14.9, 1, id="another target's"),
+        pytest.param(FIRST, 15.0, 0, id="another target's, too old to be shown"),
+        pytest.param(TargetKey("process", "gone"), 1.0, 0, id="of a target that is gone"),
+    ],
+)
+def test_a_pool_is_foreseen_to_be_hidden_where_another_target_still_gives_it(
+    owner: TargetKey | None, now: float, count: int
+) -> None:
+    stored = {FIRST: state(FIRST, "orders/main/web:0")}
+    owners = {POOL: owner} if owner else {}
+    view = foreseen(state(SECOND, "orders/main/web:0", taken=now), owners, stored.get, now)
+    assert len(view.hidden) == count
+    assert view.snapshot is not None
 
 
 def test_what_is_left_out_counts_as_folded() -> None:

@@ -92,6 +92,39 @@ def test_sockets_beyond_the_limit_are_left_out_and_told(
     assert "more than 2 sockets" in logs[0]["error"]
 
 
+def test_entries_beyond_the_limit_are_not_looked_at_and_told(
+    tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "MAX_ENTRIES", 2)
+    directory = SocketDirectory(tmp_path)
+    with capture_logs() as logs:
+        bind("orders-0.sock")
+        (tmp_path / "other").touch()
+        assert names(directory) == ["orders-0.sock"]
+        assert logs == []
+        (tmp_path / "another").touch()
+        directory.scan()
+        directory.scan()
+        (tmp_path / "another").unlink()
+        assert names(directory) == ["orders-0.sock"]
+    assert [entry["log_level"] for entry in logs] == ["warning", "info"]
+    assert "more than 2 entries" in logs[0]["error"]
+
+
+def test_a_directory_that_is_gone_is_not_said_to_be_well_again(tmp_path: Path) -> None:
+    path = tmp_path / "sockets"
+    directory = SocketDirectory(path)
+    with capture_logs() as logs:
+        path.touch()
+        directory.scan()
+        path.unlink()
+        directory.scan()
+        assert [entry["log_level"] for entry in logs] == ["warning"]
+        path.mkdir()
+        directory.scan()
+    assert logs[1]["event"] == "socket directory is read whole again"
+
+
 def test_a_process_comes_and_goes_with_its_socket(
     tmp_path: Path, bind: Callable[[str], Path]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import threading
 import time
 from itertools import pairwise
 from typing import Any
@@ -15,7 +16,8 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from pg_pool_exporter import __version__
+from pg_pool_exporter import __version__, textformat
+from pg_pool_exporter.exposition import target_lines
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.model import Health, PoolKey, PoolSample, Snapshot
@@ -153,8 +155,46 @@ def test_a_pool_that_two_targets_give_is_written_once_and_told_once(page: Page) 
             assert (page.value(FOLDED % "a"), page.value(FOLDED % "b")) == (0, 1)
     assert [(line["target"], line["pools"]) for line in lines] == [("b", 1)]
     page.store.remove(TargetKey("process", "a"))
+    assert page.value(ACTIVE) is None
+    assert page.value(FOLDED % "b") == 1
+    page.polled("b", snapshot("orders/main/web:0", "orders/main/web:1", active=7))
     assert page.value(ACTIVE) == 7
     assert page.value(FOLDED % "b") == 0
+
+
+def test_what_is_shown_of_pools_that_two_targets_give_is_written_at_their_polls(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Any] = []
+
+    def counted(series: Any) -> Any:
+        series = list(series)
+        written.extend(one for one in series if one.metric.name == "pg_pool_connections")
+        return textformat.blocks(series)
+
+    monkeypatch.setattr(target_lines, "blocks", counted)
+
+    def polled(name: str, found: Snapshot) -> None:
+        asyncio.run(page.store.publish(page.state(name, found)))
+
+    def shown() -> int:
+        written.clear()
+        count = page.text().count('state="active"')
+        assert written == []
+        return count
+
+    polled("a", large(1))
+    assert shown() == 2000
+    polled("b", snapshot("orders/main/web:0", "orders/main/only-b:0"))
+    assert shown() == 2001
+    polled("c", large(2))
+    assert shown() == 2001
+    page.store.remove(TargetKey("process", "a"))
+    assert shown() == 1
+    polled("b", snapshot("orders/main/web:0", "orders/main/only-b:0"))
+    assert shown() == 2
+    polled("c", large(3))
+    assert shown() == 2001
 
 
 def test_the_readings_of_the_process_are_at_most_a_second_old(page: Page) -> None:
@@ -257,3 +297,19 @@ def test_a_scrape_that_is_given_up_takes_nothing_from_the_others(page: Page) -> 
         return await other
 
     assert gzip.decompress(asyncio.run(scrape()))
+
+
+def test_a_compressed_page_does_not_wait_for_the_threads_of_others(page: Page) -> None:
+    page.polled("a", large(1))
+    release = threading.Event()
+
+    async def scrape() -> bytes:
+        hung = [asyncio.create_task(asyncio.to_thread(release.wait, 10)) for _ in range(40)]
+        try:
+            async with asyncio.timeout(5):
+                return await page.exposition.compressed(openmetrics=False)
+        finally:
+            release.set()
+            await asyncio.wait(hung)
+
+    assert (ACTIVE + " 1\n").encode() in gzip.decompress(asyncio.run(scrape()))

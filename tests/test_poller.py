@@ -163,6 +163,42 @@ def test_failures_are_counted_by_their_reason(error: Exception, reason: str) -> 
     assert found.health.failures == {reason: len(source.polls)}
 
 
+def test_a_cancellation_that_nobody_asked_for_is_a_failure_like_any_other() -> None:
+    async def cancelled_inside() -> Any:
+        task = asyncio.create_task(asyncio.sleep(100))
+        task.cancel()
+        await task
+
+    source, found = polled_for(60, snapshot(), cancelled_inside, snapshot())
+    assert len(source.polls) >= 12
+    assert found.health.up
+    assert found.health.failures == {"other": 1}
+
+
+def test_values_that_can_not_be_shown_are_a_failure_and_the_schedule_and_the_last_ones_stay() -> (
+    None
+):
+    class Choosy(Store):
+        async def publish(self, state: TargetState) -> None:
+            if state.snapshot == snapshot("orders/main/bad:0"):
+                raise ValueError("a bug")
+            await super().publish(state)
+
+    async def main() -> None:
+        store = Choosy()
+        good, bad = snapshot("orders/main/a:0"), snapshot("orders/main/bad:0")
+        source = Scripted(good, bad)
+        async with polling(source, store):
+            await asyncio.sleep(60)
+        found = state(store)
+        assert found.snapshot == good
+        assert found.health.failures == {"other": len(source.polls) - 1}
+        gaps = [later - earlier for earlier, later in pairwise(source.polls)]
+        assert gaps[1:] == pytest.approx([5.0] * (len(gaps) - 1))
+
+    virtual_time.run(main())
+
+
 def test_a_success_is_dated_and_survives_later_failures() -> None:
     _, found = polled_for(20, snapshot("orders/main/a:0"), PollError("refused", "nobody listens"))
     assert not found.health.up

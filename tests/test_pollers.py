@@ -116,3 +116,54 @@ def test_a_poller_that_breaks_is_told_and_started_again(monkeypatch: pytest.Monk
     told = [line for line in lines if line["event"] == "poller failed"]
     assert told[0]["error"] == "RuntimeError"
     assert "in publish" in told[0]["stack"]
+
+
+def test_a_poller_that_somebody_else_cancelled_is_started_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        store = Store()
+        pollers = Pollers(store)
+        await pollers.follow([target("a")])
+        await asyncio.sleep(1)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.sleep(1)
+        await pollers.follow([target("a")])
+        assert len(made) == 2
+        assert names(store) == ["a"]
+        await pollers.close()
+
+    with sources(monkeypatch, snapshot()) as made:
+        virtual_time.run(main())
+
+
+def test_a_source_that_does_not_let_go_is_told_and_holds_up_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Stubborn(Scripted):
+        async def close(self) -> None:
+            await released.wait()
+
+    async def main() -> None:
+        pollers = Pollers(Store())
+        await pollers.follow([target("a")])
+        await asyncio.sleep(1)
+        async with asyncio.timeout(2):
+            await pollers.follow([target("b")])
+        assert len(made) == 2
+        released.set()
+        await pollers.close()
+
+    released = asyncio.Event()
+    made: list[Stubborn] = []
+
+    def make(*_settings: object) -> Stubborn:
+        made.append(Stubborn(snapshot()))
+        return made[-1]
+
+    monkeypatch.setattr(discovery, "SOURCES", {"process": make})
+    with structlog.testing.capture_logs() as lines:
+        virtual_time.run(main())
+    told = [line for line in lines if line["event"] == "poller does not stop"]
+    assert [line["target"] for line in told] == ["a"]

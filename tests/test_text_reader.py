@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
-from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, OTHER
+from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, OTHER, POOL_TIMEOUT_KINDS
 from pg_pool_exporter.model import Histogram, PoolKey, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.sticky import KEEP_SECONDS
 from pg_pool_exporter.sources.text_reader import PageReader
 from support.pages import page_of, pool
 
@@ -213,6 +215,74 @@ def test_the_biggest_sites_keep_their_names_and_the_rest_is_added_up() -> None:
     assert min(value for site, value in found.items() if site != OTHER) == 71
     assert len(found) == 51
     assert snapshot.folded == 70
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_pool_that_has_a_place_keeps_it_whatever_comes_before_it_on_the_page() -> None:
+    clock = Clock()
+    reader = PageReader(max_pools=2, clock=clock)
+    old, new = [pool(name="b"), pool(name="c")], [pool(name=f"a{number}") for number in range(9)]
+    assert reader.read(page_of(*old)) == Snapshot(pools=tuple(old))
+    for _ in range(2):
+        clock.now += KEEP_SECONDS
+        assert reader.read(page_of(*new, *old)) == Snapshot(pools=tuple(old), folded=9)
+    clock.now += KEEP_SECONDS - 1
+    assert reader.read(page_of(*new)) == Snapshot(folded=9)
+    clock.now += 1
+    assert reader.read(page_of(*new, *old)) == Snapshot(pools=tuple(old), folded=9)
+    clock.now += KEEP_SECONDS
+    assert reader.read(page_of(*new)) == Snapshot(pools=tuple(new[:2]), folded=7)
+
+
+def test_pools_that_change_from_page_to_page_get_few_names_in_an_hour() -> None:
+    clock = Clock()
+    reader = PageReader(max_pools=10, clock=clock)
+    seen: set[PoolKey] = set()
+    for second in range(0, 3600, 5):
+        clock.now = second
+        lines = (
+            f'pg_pool_waiting_requests{{app="a",pool="{second} {at}",process="p"}} 1\n'
+            for at in range(15)
+        )
+        snapshot = reader.read("".join(lines).encode())
+        assert len(snapshot.pools) + snapshot.folded == 15
+        seen |= {sample.key for sample in snapshot.pools}
+    assert len(seen) <= 10 * 3600 / KEEP_SECONDS
+
+
+def test_a_site_at_the_cut_does_not_flicker() -> None:
+    clock = Clock()
+    reader = PageReader(max_sites=1, clock=clock)
+
+    def sites(**sizes: float) -> Mapping[str, float]:
+        page = page_of(replace(pool(), leaked_slots=sizes, overdue={"elsewhere": 1}))
+        sample = reader.read(page).pools[0]
+        assert sample.overdue == {"elsewhere": 1}
+        return sample.leaked_slots
+
+    assert sites(a=2, b=1) == {"a": 2, OTHER: 1}
+    assert sites(a=2, b=3) == {"a": 2, OTHER: 3}
+    assert sites(b=3) == {OTHER: 3}
+    clock.now = KEEP_SECONDS
+    assert sites(a=2, b=3) == {"b": 3, OTHER: 2}
+
+
+def test_kinds_of_timeouts_that_nobody_knows_are_added_up() -> None:
+    """So that no counter ever changes between a name of its own and `other`."""
+    known = dict.fromkeys(POOL_TIMEOUT_KINDS, 1.0)
+    sample = replace(pool(), timeouts={**known, OTHER: 2, "disk": 3, "moon": 4})
+    snapshot = PageReader().read(page_of(sample))
+    assert snapshot.pools[0].timeouts == {**known, OTHER: 9}
+    assert snapshot.folded == 2
 
 
 def test_a_reader_keeps_nothing_of_series_that_are_gone() -> None:

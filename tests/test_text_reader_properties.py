@@ -9,7 +9,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS
+from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, POOL_TIMEOUT_KINDS
 from pg_pool_exporter.model import Histogram, PoolInfo, PoolKey, PoolSample
 from pg_pool_exporter.series import POOL_INFO_FIELDS, POOL_SCALARS, of_pools
 from pg_pool_exporter.sources.base import PollError
@@ -32,7 +32,7 @@ _infos = st.builds(PoolInfo, **{name: st.just("") | _text for name in POOL_INFO_
 _samples = st.builds(
     PoolSample,
     key=st.builds(PoolKey, _text, _text, _text),
-    timeouts=st.dictionaries(_text, _value, max_size=3),
+    timeouts=st.dictionaries(st.sampled_from(POOL_TIMEOUT_KINDS), _value),
     leaked_slots=st.dictionaries(_text, _value, max_size=3),
     overdue=st.dictionaries(_text, _value, max_size=3),
     acquire=_histograms(ACQUIRE_BOUNDS),

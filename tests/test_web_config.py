@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import threading
 import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import aiohttp
@@ -50,10 +52,10 @@ def certificate(tmp_path: Path, authority: trustme.CA) -> Path:
     return tmp_path
 
 
-def issue(authority: trustme.CA, directory: Path) -> None:
+def issue(authority: trustme.CA, directory: Path, name: str = "server") -> None:
     issued = authority.issue_cert("127.0.0.1")
-    issued.private_key_pem.write_to_path(directory / "server.key")
-    directory.joinpath("server.pem").write_bytes(
+    issued.private_key_pem.write_to_path(directory / f"{name}.key")
+    directory.joinpath(f"{name}.pem").write_bytes(
         b"".join(blob.bytes() for blob in issued.cert_chain_pems)
     )
 
@@ -256,6 +258,81 @@ def test_a_file_that_is_wrong_later_changes_nothing_and_is_told_once(
     assert list(file.current().config.basic_auth_users) == ["grafana"]
 
 
+def test_a_certificate_that_comes_after_the_file_that_names_it_is_used(
+    certificate: Path,
+) -> None:
+    clock = Clock()
+    file = WebConfigFile(write(certificate, TLS), clock)
+    with structlog.testing.capture_logs() as lines:
+        write(certificate, TLS.replace("server.", "later."))
+        for _ in range(3):
+            clock.now += web_config.RECHECK
+            assert _certificate(file) == "server.pem"
+        for suffix in ("pem", "key"):
+            copy(certificate / f"server.{suffix}", certificate / f"later.{suffix}")
+            clock.now += web_config.RECHECK
+            file.current()
+    assert _certificate(file) == "later.pem"
+    # Each kind of mistake once: both files are missing, then only the key.
+    assert [line["log_level"] for line in lines] == ["error", "error", "info"]
+
+
+def test_a_file_that_goes_and_comes_back_is_told_each_time(certificate: Path) -> None:
+    clock = Clock()
+    path = write(certificate, USERS)
+    file = WebConfigFile(path, clock)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(2):
+            path.rename(certificate / "away")
+            clock.now += web_config.RECHECK
+            file.current()
+            (certificate / "away").rename(path)
+            clock.now += web_config.RECHECK
+            file.current()
+    assert [line["log_level"] for line in lines] == ["error", "info"] * 2
+
+
+def test_the_files_that_a_changed_file_names_are_watched_too(certificate: Path) -> None:
+    clock = Clock()
+    file = WebConfigFile(write(certificate, TLS), clock)
+    for suffix in ("pem", "key"):
+        copy(certificate / f"server.{suffix}", certificate / f"other.{suffix}")
+    write(certificate, TLS.replace("server.", "other."))
+    clock.now += web_config.RECHECK
+    first = file.current()
+    issue(trustme.CA(), certificate, "other")
+    clock.now += web_config.RECHECK
+    assert file.current() is not first
+    last = file.current()
+    clock.now += web_config.RECHECK
+    assert file.current() is last
+
+
+def test_a_change_while_the_file_is_read_is_seen_later(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    path = write(certificate, USERS)
+
+    def load_and_change(path: Path) -> web_config.Loaded:
+        loaded = load(path)
+        monkeypatch.setattr(web_config, "load", load)
+        write(certificate, USERS.replace("prometheus", "grafana"))
+        return loaded
+
+    monkeypatch.setattr(web_config, "load", load_and_change)
+    file = WebConfigFile(path, clock)
+    assert list(file.current().config.basic_auth_users) == ["prometheus"]
+    clock.now += web_config.RECHECK
+    assert list(file.current().config.basic_auth_users) == ["grafana"]
+
+
+def _certificate(file: WebConfigFile) -> str:
+    tls = file.current().config.tls_server_config
+    assert tls is not None
+    return Path(tls.cert_file).name
+
+
 def test_the_files_are_not_looked_at_for_each_request(certificate: Path) -> None:
     clock = Clock()
     file = WebConfigFile(write(certificate, USERS), clock)
@@ -285,10 +362,57 @@ def test_users_are_let_in_with_their_own_password(
         for _ in range(2):
             got, headers = await get(served, headers=basic(user, password))
             assert got == status
-            assert ("WWW-Authenticate" in headers) is (status == 401)
+            challenge = headers.get("WWW-Authenticate", "")
+            assert challenge.startswith('Basic realm="') is (status == 401)
 
     text = f"basic_auth_users:\n  prometheus: {HASH}\n  naïve: {OTHER_HASH}\n"
     served_with(WebConfigFile(write(tmp_path, text)), test)
+
+
+def test_a_password_that_was_changed_lets_nobody_in_any_more(tmp_path: Path) -> None:
+    clock = Clock()
+
+    async def test(served: Served) -> None:
+        assert (await get(served, headers=basic("prometheus", PASSWORD)))[0] == 200
+        write(tmp_path, USERS.replace(HASH, OTHER_HASH))
+        clock.now += web_config.RECHECK
+        assert (await get(served, headers=basic("prometheus", PASSWORD)))[0] == 401
+        assert (await get(served, headers=basic("prometheus", "other")))[0] == 200
+
+    served_with(WebConfigFile(write(tmp_path, USERS), clock), test)
+
+
+def test_a_user_who_was_renamed_gets_in_no_more_under_the_former_name(tmp_path: Path) -> None:
+    clock = Clock()
+
+    async def test(served: Served) -> None:
+        assert (await get(served, headers=basic("prometheus", PASSWORD)))[0] == 200
+        write(tmp_path, USERS.replace("prometheus", "prometheus-2"))
+        clock.now += web_config.RECHECK
+        assert (await get(served, headers=basic("prometheus", PASSWORD)))[0] == 401
+        assert (await get(served, headers=basic("prometheus-2", PASSWORD)))[0] == 200
+
+    served_with(WebConfigFile(write(tmp_path, USERS), clock), test)
+
+
+@pytest.mark.parametrize("user", ["prometheus", "nobody"])
+def test_a_wrong_password_costs_one_check_whether_there_is_such_a_user_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    checks = []
+
+    def counted(password: bytes, hashed: bytes) -> bool:
+        checks.append(hashed)
+        return check(password, hashed)
+
+    check = bcrypt.checkpw
+    monkeypatch.setattr(bcrypt, "checkpw", counted)
+
+    async def test(served: Served) -> None:
+        assert (await get(served, headers=basic(user, "wrong")))[0] == 401
+        assert checks == [HASH.encode()]
+
+    served_with(WebConfigFile(write(tmp_path, USERS)), test)
 
 
 @pytest.mark.parametrize(
@@ -332,6 +456,73 @@ def test_guesses_hold_up_no_scrape_with_a_known_password(tmp_path: Path) -> None
         assert {status for status, _ in await asyncio.gather(*guesses)} == {401}
 
     served_with(WebConfigFile(write(tmp_path, f"basic_auth_users: {{prometheus: {slow}}}\n")), test)
+
+
+class Gate:
+    """A check of passwords that does not end before it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._opened = threading.Event()
+        self._check = bcrypt.checkpw
+        self.begun = 0
+        monkeypatch.setattr(bcrypt, "checkpw", self._wait_and_check)
+
+    def _wait_and_check(self, password: bytes, hashed: bytes) -> bool:
+        self.begun += 1
+        self._opened.wait(10)
+        return self._check(password, hashed)
+
+    def open(self) -> None:
+        self._opened.set()
+
+
+def test_more_guesses_than_can_be_checked_soon_are_sent_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+
+    async def test(served: Served) -> None:
+        guesses = [
+            asyncio.create_task(get(served, headers=basic("prometheus", f"guess-{number}")))
+            for number in range(40)
+        ]
+        sent_away = set()
+        for answer in asyncio.as_completed(guesses):
+            status, headers = await answer
+            if status == 503:
+                assert int(headers["Retry-After"]) > 0
+            sent_away.add(status)
+            gate.open()
+        assert sent_away == {503, 401}
+        assert (await get(served, headers=basic("prometheus", PASSWORD)))[0] == 200
+
+    served_with(WebConfigFile(write(tmp_path, USERS)), test)
+
+
+def test_guesses_whose_client_has_hung_up_are_not_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate(monkeypatch)
+
+    async def test(served: Served) -> None:
+        for number in range(100):
+            _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+            guess = basic("prometheus", f"guess-{number}")["Authorization"]
+            writer.write(
+                f"GET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: {guess}\r\n\r\n".encode()
+            )
+            writer.close()
+            await writer.wait_closed()
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.2, gate.open)
+        status = 503
+        while status == 503:
+            status, _ = await get(served, headers=basic("prometheus", PASSWORD))
+        assert status == 200
+        assert gate.begun < 5
+        assert caplog.text == ""
+
+    served_with(WebConfigFile(write(tmp_path, USERS)), test)
 
 
 def test_headers_are_added_to_every_answer(tmp_path: Path) -> None:

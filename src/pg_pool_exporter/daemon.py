@@ -7,6 +7,7 @@ import gc
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from pg_pool_exporter.config import Config, ConfigError
 from pg_pool_exporter.discovery import Discovery
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
-from pg_pool_exporter.poller import Poller
+from pg_pool_exporter.poller import Poller, unforeseen
 from pg_pool_exporter.pollers import Pollers
 from pg_pool_exporter.store import Store, TargetKey
 from pg_pool_exporter.web.config import WebConfigFile
@@ -56,6 +57,10 @@ class Daemon:
         self._exposition = Exposition(self._store, ReloadStatus(True, time.time()))
         self._pollers = Pollers(self._store)
         self._unpolled: set[TargetKey] = set()
+        self._reloads: set[asyncio.Task[bool]] = set()
+        # Not the loop's own threads: whatever holds those up must not hold up a reload. A single
+        # one: reloads take their turn, so what was read last is what holds.
+        self._loader = ThreadPoolExecutor(1, "load")
         self._stopping = asyncio.Event()
         web = Web(
             self._store,
@@ -74,15 +79,8 @@ class Daemon:
 
         Raises `ListenError` when an address cannot be had.
         """
-        reloads: set[asyncio.Task[bool]] = set()
-
-        def reload() -> None:
-            task = asyncio.create_task(self.reload())
-            reloads.add(task)
-            task.add_done_callback(reloads.discard)
-
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, reload)
+        loop.add_signal_handler(signal.SIGHUP, self._start_reload)
         for ending in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(ending, self.stop)
         # What has been imported stays for good: each collection that looked at it again would keep
@@ -96,6 +94,8 @@ class Daemon:
             )
             await self._keep_up()
         finally:
+            for reload in self._reloads:
+                reload.cancel()
             await asyncio.gather(self.server.close(), self._pollers.close())
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
@@ -109,20 +109,10 @@ class Daemon:
     async def reload(self) -> bool:
         """Load the configuration again; False when it is wrong: then the former one stays.
 
-        Targets that it names as before are polled on without a break.
+        Targets that it names as before are polled on without a break. It goes on when whoever
+        asked for it does not wait any more.
         """
-        try:
-            config = await asyncio.to_thread(self._load)
-        except ConfigError as error:
-            former = self._exposition.reload.last_success
-            self._exposition.reload = ReloadStatus(False, former)
-            log.error("configuration wrong, the former one stays", error=str(error))
-            return False
-        self._discovery = Discovery(config)
-        self._exposition.reload = ReloadStatus(True, time.time())
-        await self._pollers.follow(self._discovery.targets())
-        log.info("configuration loaded")
-        return True
+        return await asyncio.shield(self._start_reload())
 
     def unpolled(self) -> list[str]:
         """Names of the targets found at the start that are not polled yet, sorted.
@@ -134,6 +124,33 @@ class Daemon:
             for key in self._unpolled
             if (state := self._store.get(key)) is None or not state.health.polls
         )
+
+    def _start_reload(self) -> asyncio.Task[bool]:
+        task = asyncio.create_task(self._reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+        return task
+
+    async def _reload(self) -> bool:
+        loop = asyncio.get_running_loop()
+        try:
+            discovery = Discovery(await loop.run_in_executor(self._loader, self._load))
+        except ConfigError as error:
+            return self._refuse(error=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever is in a file, the polls go on
+            told = unforeseen(error)
+            return self._refuse(error=told.error, stack=told.stack)
+        self._discovery = discovery
+        self._exposition.reload = ReloadStatus(True, time.time())
+        await self._pollers.follow(self._discovery.targets())
+        log.info("configuration loaded")
+        return True
+
+    def _refuse(self, **details: str | None) -> bool:
+        former = self._exposition.reload.last_success
+        self._exposition.reload = ReloadStatus(False, former)
+        log.error("configuration wrong, the former one stays", **details)
+        return False
 
     async def _keep_up(self) -> None:
         while not self._stopping.is_set():

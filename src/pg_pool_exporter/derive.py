@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from pg_pool_exporter.model import PoolKey, Snapshot
@@ -48,6 +48,26 @@ def views(
     if len(claimed) == pools:
         return [View(state, fresh.get(state.key)) for state in states], claimed
     return [_view(state, fresh.get(state.key), claimed) for state in states], claimed
+
+
+def foreseen(
+    state: TargetState,
+    owners: Owners,
+    current: Callable[[TargetKey], TargetState | None],
+    now: float,
+) -> View:
+    """What will be shown of `state` when it is stored: nearly always what `views` then gives.
+
+    `owners` are those of the last page, `current` gives the state that a target has now.
+    """
+
+    def is_given_already(pool: PoolKey) -> bool:
+        owner = current(owners.get(pool, state.key))
+        return owner is not None and owner.key != state.key and now < owner.expires
+
+    pools = state.snapshot.pools if state.snapshot else ()
+    hidden = frozenset(pool.key for pool in pools if is_given_already(pool.key))
+    return View(state, state.snapshot, hidden)
 
 
 def _view(state: TargetState, snapshot: Snapshot | None, owners: Owners) -> View:

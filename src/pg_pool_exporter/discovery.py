@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 MAX_SOCKETS = 1000
 # Looking costs time for each entry, whatever it is.
-_MAX_ENTRIES = 10 * MAX_SOCKETS
+MAX_ENTRIES = 10 * MAX_SOCKETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +57,32 @@ class SocketDirectory:
     def scan(self) -> list[SocketFile]:
         """The sockets that are there now, sorted by name, at most `MAX_SOCKETS`.
 
-        A directory that is not there yet has none: the first process makes it. What else keeps it
-        from being read is told in the log, once.
+        A directory that is not there yet has none: the first process makes it. What else keeps
+        it from being read, or from being read whole, is told in the log, once.
         """
-        problem = None
-        found: list[SocketFile] = []
         try:
             with os.scandir(self._path) as entries:
-                names = sorted(
-                    entry.name for entry in islice(entries, _MAX_ENTRIES) if _is_name(entry.name)
-                )
-            found = [
-                socket for name in names if (socket := SocketFile.at(self._path / name)) is not None
-            ]
+                names = [entry.name for entry in islice(entries, MAX_ENTRIES + 1)]
         except FileNotFoundError:
-            pass
+            return []
         except OSError as error:
-            problem = f"can't be read: {error.strerror}"
-        if len(found) > MAX_SOCKETS:
-            problem = f"has more than {MAX_SOCKETS} sockets; those beyond are not read"
-        self._tell(problem)
+            self._tell(f"can't be read: {error.strerror}")
+            return []
+        paths = [self._path / name for name in sorted(names[:MAX_ENTRIES]) if _is_name(name)]
+        found = [socket for path in paths if (socket := SocketFile.at(path)) is not None]
+        if len(names) > MAX_ENTRIES:
+            self._tell(f"has more than {MAX_ENTRIES} entries; those beyond are not looked at")
+        elif len(found) > MAX_SOCKETS:
+            self._tell(f"has more than {MAX_SOCKETS} sockets; those beyond are not read")
+        else:
+            self._tell(None)
         return found[:MAX_SOCKETS]
 
     def _tell(self, problem: str | None) -> None:
         if problem != self._told:
             self._told = problem
             if problem is None:
-                log.info("socket directory is readable again", directory=str(self._path))
+                log.info("socket directory is read whole again", directory=str(self._path))
             else:
                 log.warning("socket directory", directory=str(self._path), error=problem)
 

@@ -16,13 +16,17 @@ How to read them:
 - **Use is active / max**, `pg_pool_connections{state="active"} / pg_pool_max_connections`. It is
   never total / max: an idle pool at its maximum is healthy.
 - **Absent is not 0.** A series that is missing means that this source cannot tell. A pool without
-  a limit has no `pg_pool_max_connections`, so no use can be computed for it. A counter that a
-  source can tell exists from 0 on, with each known value of its labels.
+  a limit has no `pg_pool_max_connections`, so no use can be computed for it. A counter exists from
+  0 on, with each value of its labels that the source can tell. Only of what is
+  found or not (a site, sessions in a state, something that has an age) does a missing series mean
+  that there is none.
 - **Units are base units**: seconds, and seconds since the epoch for a timestamp. An age says
   `_seconds`, and its help says "age".
-- **`other` stands for what was folded.** The biggest groups keep their names, the rest is added up
-  (for ages: the oldest) under `other`; a group keeps its name until it has been too small for 10
-  minutes. `pg_pool_exporter_series_folded` tells how many groups are folded now.
+- **`other` stands for what was folded.** The biggest groups of sessions, and the sites with the
+  most connections, have series of their own, the rest is added up (for ages: the oldest) under
+  `other`. Pools beyond the cap cannot be added up and are left out. A name keeps its series until
+  it has been absent or too small for 10 minutes. `pg_pool_exporter_series_folded` tells how many
+  names are folded or left out now.
 - **Old values go away.** Without a successful poll for 3 intervals a target's series are no longer
   shown; those about its health stay.
 - **Both formats** are served, Prometheus text and OpenMetrics 1.0, chosen by `Accept`.
@@ -34,9 +38,9 @@ _TITLES: dict[c.Section, str] = {
 }
 _LABELS: dict[c.Section, str] = {
     "pool": """\
-`process` is `host:slot` for a process on this host. A successor takes over its slot, so a
-restarted worker goes on with the same series. A process that is read over the network is its
-address. `site` is the line of code that borrowed the connection: `file:line function`.""",
+`process` is `host:slot`. A successor takes over the slot, so a restarted worker goes on with the
+same series; a process that could not take a slot is `host:pid-PID`. `site` is the line of code that
+borrowed the connection: `file:line function`.""",
     "server": "`server` is the server's name in the configuration.",
     "exporter": """\
 `target` and `kind` (`server`, `app` or `process`) name what is polled. Besides these there are the
@@ -45,7 +49,7 @@ usual `process_*` metrics.""",
 # Labels whose values are all known, by the metric that has them.
 _VALUES = {
     c.POOL_CONNECTIONS: ("idle", "active"),
-    c.POOL_TIMEOUTS: c.POOL_TIMEOUT_KINDS,
+    c.POOL_TIMEOUTS: (*c.POOL_TIMEOUT_KINDS, c.OTHER),
     c.SERVER_CONNECTIONS: c.BACKEND_STATES,
     c.SERVER_OLDEST_STATE: c.BACKEND_STATES,
     c.SERVER_SESSIONS_ENDED: c.SESSION_END_REASONS,

@@ -25,9 +25,9 @@ _FIRST_KEYS = ("time", "level", "logger", "msg")
 
 
 def configure(level: Level, style: Format) -> None:
-    """Send every event of at least `level` to standard error; those of libraries from warning on.
+    """Send every event of at least `level` to standard error.
 
-    Replaces what was configured before.
+    Those of libraries never below a warning. Replaces what was configured before.
     """
     steps: list[Processor] = [
         structlog.stdlib.add_logger_name,
@@ -53,6 +53,8 @@ def configure(level: Level, style: Format) -> None:
             processors=[ProcessorFormatter.remove_processors_meta, _renderer(style)],
         )
     )
+    # The handler's level holds for libraries that set that of their loggers, as psycopg does.
+    handler.setLevel(level.upper())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger(__package__).setLevel(level.upper())
     logging.captureWarnings(True)

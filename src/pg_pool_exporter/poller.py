@@ -74,6 +74,8 @@ class Poller:
         try:
             async with asyncio.timeout(self._target.timeout):
                 snapshot = await self._source.poll()
+            await self._succeeded(snapshot, started)
+            return True
         except TargetGoneError:
             self._store.remove(self._state.key)
             self._log.info("target gone")
@@ -82,11 +84,14 @@ class Poller:
             failure = Failure("timeout", f"no answer within {self._target.timeout:g} s")
         except PollError as error:
             failure = Failure(error.reason, str(error))
-        except Exception as error:  # noqa: BLE001 - whatever a source does, the others go on
+        except asyncio.CancelledError as error:
+            # One that nobody asked of this task escaped from something that the source waited for.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
             failure = unforeseen(error)
-        else:
-            await self._succeeded(snapshot, started)
-            return True
+        except Exception as error:  # noqa: BLE001 - whatever a source gives, the polls go on
+            failure = unforeseen(error)
         await self._failed(failure, started)
         return True
 
@@ -132,8 +137,9 @@ class Poller:
             self._log.warning("target down", reason=reason, error=failure.error, **details)
 
     async def _publish(self, health: Health, snapshot: Snapshot | None, taken: float) -> None:
-        self._state = replace(self._state, health=health, snapshot=snapshot, taken=taken)
-        await self._store.publish(self._state)
+        state = replace(self._state, health=health, snapshot=snapshot, taken=taken)
+        await self._store.publish(state)
+        self._state = state
 
 
 def next_poll(name: str, interval: float, started: float, now: float) -> float:

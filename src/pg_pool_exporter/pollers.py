@@ -34,8 +34,9 @@ class Pollers:
     async def follow(self, targets: Iterable[Target]) -> None:
         """Have exactly `targets` polled. Those that are polled already go on undisturbed.
 
-        A target that ended by itself, because nobody was there, is not tried again as long as it
-        is listed: only another one in its place is.
+        A target that is gone from the store, because nobody was there, is not tried again as long
+        as it is listed: only another one in its place is. Any other poller that has ended is
+        started again.
         """
         wanted = {TargetKey.of(target): target for target in targets}
         async with self._changing:
@@ -43,7 +44,7 @@ class Pollers:
                 [
                     key
                     for key, running in self._running.items()
-                    if wanted.get(key) != running.target or _failure(running.task)
+                    if wanted.get(key) != running.target or self._has_broken(key, running.task)
                 ]
             )
             for key, target in wanted.items():
@@ -56,6 +57,9 @@ class Pollers:
         """Stop all."""
         async with self._changing:
             await self._stop(list(self._running))
+
+    def _has_broken(self, key: TargetKey, task: asyncio.Task[None]) -> bool:
+        return task.done() and self._store.get(key) is not None
 
     def _start(self, key: TargetKey, target: Target) -> None:
         poller = Poller(target, target.source(), self._store)
@@ -79,12 +83,8 @@ class Pollers:
     def _tell(self, key: TargetKey, task: asyncio.Task[None]) -> None:
         if not task.done():
             log.error("poller does not stop", target=key.name, kind=key.kind)
-        elif (error := _failure(task)) is not None:
+        elif not task.cancelled() and (error := task.exception()) is not None:
             told = unforeseen(error)
             log.error(
                 "poller failed", target=key.name, kind=key.kind, error=told.error, stack=told.stack
             )
-
-
-def _failure(task: asyncio.Task[None]) -> BaseException | None:
-    return task.exception() if task.done() and not task.cancelled() else None

@@ -81,13 +81,13 @@ def bound(value: float) -> str:
 
 
 def _histogram(metric: Metric, labels: tuple[str, ...], value: Histogram) -> str:
-    names = (*metric.labels, "le")
+    pairs = _pairs(metric.labels, labels)
+    own = _braces(metric.labels, labels)
+    bucket = f"{metric.name}_bucket{{{pairs}," if pairs else f"{metric.name}_bucket{{"
     cumulated = list(accumulate(value.counts))
     lines = [
-        f"{metric.name}_bucket{_braces(names, (*labels, le))} {count}\n"
-        for le, count in zip(_bounds(metric), cumulated, strict=True)
+        f"{bucket}{le} {count}\n" for le, count in zip(_bounds(metric), cumulated, strict=True)
     ]
-    own = _braces(metric.labels, labels)
     lines.append(f"{metric.name}_sum{own} {number(value.total)}\n")
     lines.append(f"{metric.name}_count{own} {cumulated[-1]}\n")
     return "".join(lines)
@@ -95,17 +95,26 @@ def _histogram(metric: Metric, labels: tuple[str, ...], value: Histogram) -> str
 
 @lru_cache(maxsize=64)
 def _bounds(metric: Metric) -> tuple[str, ...]:
-    return (*map(bound, metric.bounds), "+Inf")
+    return tuple(f'le="{le}"}}' for le in (*map(bound, metric.bounds), "+Inf"))
 
 
-# Series keep their labels from poll to poll, so the block of braces is nearly always a look-up.
-@lru_cache(maxsize=32768)
 def _braces(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    pairs = _pairs(names, values)
+    return f"{{{pairs}}}" if pairs else ""
+
+
+# Series that follow one another share most of their labels, those of a pool all but the last. So
+# the few last label sets and what they begin with are enough, however many pools there are.
+@lru_cache(maxsize=256)
+def _pairs(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    if not (names or values):
+        return ""
+    front, name, value = _pairs(names[:-1], values[:-1]), names[-1], values[-1]
     # An empty value is the same as no label: leaving it out keeps unknowns off the page.
-    pairs = [
-        f'{name}="{escape(value)}"' for name, value in zip(names, values, strict=True) if value
-    ]
-    return "{" + ",".join(pairs) + "}" if pairs else ""
+    if not value:
+        return front
+    pair = f'{name}="{escape(value)}"'
+    return f"{front},{pair}" if front else pair
 
 
 def escape(value: str) -> str:

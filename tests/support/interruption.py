@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dis
 import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from functools import lru_cache
+from itertools import pairwise
+from types import CodeType, FrameType
 from typing import Any
 
-CRITICAL = {"read", "_add_up", "_add_up_if_free", "_find_leaks", "_take", "add", "leak",
-             "acquired", "returning", "note"}  # fmt: skip
+CRITICAL = {"read", "_reading", "_tidy", "_add_up", "_add_up_if_free", "_count_dropped", "add",
+            "settle", "leak", "_turn", "named", "acquired", "returning", "note"}  # fmt: skip
 """The functions of a tracker, and what they call while its lock is held."""
 
 
@@ -41,6 +44,55 @@ def interrupted_at_each_line(of: set[str], then: Callable[[], object]) -> Iterat
         yield where
     finally:
         sys.settrace(before)
+
+
+class TimeLimitError(Exception):
+    """What a signal handler raises, as that of a task queue does."""
+
+
+class Interruptions:
+    """Raises `TimeLimitError` in the functions named `of`, three times at each place that can be.
+
+    Python looks for signals after a call, at the beginning of a function and of a loop's next
+    round, and not between any two steps: `with lock` can't be torn apart.
+    """
+
+    def __init__(self, of: set[str]) -> None:
+        self._of = of
+        self.where: list[str] = []
+
+    def attempt(self, call: Callable[..., object], *arguments: object) -> None:
+        """Call it; it ends by itself, or by `TimeLimitError`."""
+        before = sys.gettrace()
+        sys.settrace(self._trace)
+        try:
+            call(*arguments)
+        except TimeLimitError:
+            return
+        finally:
+            sys.settrace(before)
+
+    def _trace(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if frame.f_code.co_name not in self._of:
+            return None
+        frame.f_trace_opcodes = True
+        place = f"{frame.f_code.co_name}:{frame.f_lasti}"
+        handled = frame.f_lasti in _where_signals_are_handled(frame.f_code)
+        if event == "opcode" and handled and self.where.count(place) < 3:
+            self.where.append(place)
+            raise TimeLimitError
+        return self._trace
+
+
+@lru_cache
+def _where_signals_are_handled(code: CodeType) -> set[int]:
+    steps = list(dis.get_instructions(code))
+    after = {
+        following.offset
+        for step, following in pairwise(steps)
+        if step.opname == "RESUME" or step.opname.startswith("CALL")
+    }
+    return after | {step.argval for step in steps if step.opname == "JUMP_BACKWARD"}
 
 
 @contextmanager

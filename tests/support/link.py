@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,7 @@ class Link:
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._last: socket.socket | None = None
+        self._silent = False
         self.port: int = self._listener.getsockname()[1]
         self.round_trips = 0
         """How often a client's message followed an answer: what a slow network costs."""
@@ -47,6 +49,13 @@ class Link:
             except OSError:
                 continue  # its other side has gone already
 
+    def cut_clients(self) -> None:
+        """Break the clients' side of all connections there are; the server never learns of it."""
+        self._silent = True
+        for client, _ in self._pairs:
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+
     def _accept(self) -> None:
         while True:
             try:
@@ -67,6 +76,7 @@ class Link:
                     self.round_trips += 1
                 self._last = source
                 target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
+            if not self._silent:
+                target.shutdown(socket.SHUT_WR)
         except OSError:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pg_pool_exporter.client.sites import Site, calling_site
-from pg_pool_exporter.client.tracker import Reading, Tracker
+from pg_pool_exporter.client.tracker import Tracker
 
 
 class Connection:
@@ -35,7 +35,3 @@ HERE = Pool().getconn()
 
 def tracker(clock: Callable[[], float], *, limit: float = 5, leak_after: float = 60) -> Tracker:
     return Tracker(limit=limit, leak_after=leak_after, clock=clock)
-
-
-def read(one: Tracker) -> Reading:
-    return one.read(slots_lost=True)

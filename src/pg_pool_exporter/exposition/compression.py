@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 # Compressing less than this takes the loop less than a thread's turn would.
 _THREAD_FROM = 64 * 1024
@@ -20,6 +22,8 @@ class Compressor:
 
     def __init__(self, source: Callable[[], bytes]) -> None:
         self._source = source
+        # Not the loop's own threads: whatever holds those up must not hold up a scrape.
+        self._thread = ThreadPoolExecutor(1, "gzip")
         self._plain: bytes | None = None
         self._task: asyncio.Task[bytes] | None = None
 
@@ -34,13 +38,13 @@ class Compressor:
                 await asyncio.wait({task})
             if self._task is task:
                 self._plain = self._source()
-                self._task = asyncio.create_task(_compress(self._plain))
+                self._task = asyncio.create_task(self._compress(self._plain))
             task = self._task
         assert task is not None
         return await asyncio.shield(task)
 
-
-async def _compress(plain: bytes) -> bytes:
-    if len(plain) < _THREAD_FROM:
-        return gzip.compress(plain, _LEVEL, mtime=0)
-    return await asyncio.to_thread(gzip.compress, plain, _LEVEL, mtime=0)
+    async def _compress(self, plain: bytes) -> bytes:
+        compress = partial(gzip.compress, plain, _LEVEL, mtime=0)
+        if len(plain) < _THREAD_FROM:
+            return compress()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, compress)

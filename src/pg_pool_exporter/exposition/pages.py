@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from pg_pool_exporter.derive import Owners, View, views
+from pg_pool_exporter.derive import Owners, View, foreseen, views
 from pg_pool_exporter.exposition import self_metrics
 from pg_pool_exporter.exposition.compression import Compressor
 from pg_pool_exporter.exposition.page_lines import PageLines
@@ -100,8 +100,8 @@ class Exposition:
 
     async def _write_ahead(self, state: TargetState) -> None:
         # Each poll pays for its own lines, so that no scrape pays for those of all targets.
-        lines = self._lines_of(state)
-        for _ in lines.write(View(state, state.snapshot, lines.hidden)):
+        view = foreseen(state, self._owners, self._store.get, self._clock())
+        for _ in self._lines_of(state).write(view):
             await asyncio.sleep(0)
 
     def _tell(self, shown: Iterable[View]) -> None:

@@ -22,7 +22,7 @@ class TargetLines:
     """
 
     def __init__(self, former: TargetLines | None) -> None:
-        self.hidden: frozenset[PoolKey] = former.hidden if former else frozenset()
+        self._hidden: frozenset[PoolKey] = former._hidden if former else frozenset()
         self._snapshot: Snapshot | None = former._snapshot if former else None
         self._of_snapshot: Parts = former._of_snapshot if former else ()
         self._folded: int | None = None
@@ -30,7 +30,12 @@ class TargetLines:
         self._all: Parts = ()
 
     def parts(self, view: View) -> Parts:
-        """All lines that `view` shows of the state: the same object as long as they are."""
+        """All lines that `view` shows of the state: the same object as long as they are.
+
+        Pools that were hidden until now are left to the next poll, which writes them ahead.
+        """
+        if view.snapshot is self._snapshot and view.hidden < self._hidden:
+            view = view._replace(hidden=self._hidden)
         for _ in self.write(view):
             pass
         return self._all if view.snapshot else self._of_health
@@ -44,14 +49,14 @@ class TargetLines:
             self._of_health = (blocks(health),)
             self._all = self._of_health + self._of_snapshot
         snapshot = view.snapshot
-        if snapshot is None or (snapshot is self._snapshot and view.hidden == self.hidden):
+        if snapshot is None or (snapshot is self._snapshot and view.hidden == self._hidden):
             return
         series = _series(key.name, snapshot, view.hidden)
         parts = []
         while step := list(islice(series, _STEP)):
             parts.append(blocks(step))
             yield
-        self._snapshot, self.hidden, self._of_snapshot = snapshot, view.hidden, tuple(parts)
+        self._snapshot, self._hidden, self._of_snapshot = snapshot, view.hidden, tuple(parts)
         self._all = self._of_health + self._of_snapshot
 
 

@@ -24,6 +24,7 @@ from pg_pool_exporter.sources.page_fetch import (
     session,
     too_large,
 )
+from pg_pool_exporter.sources.resolving import Resolver
 from pg_pool_exporter.sources.socket_file import SocketFile
 from pg_pool_exporter.sources.text_reader import PageReader
 
@@ -40,7 +41,9 @@ class ExpositionTextSource:
         self,
         url: str,
         *,
-        connector: Callable[[], aiohttp.BaseConnector] = lambda: aiohttp.TCPConnector(limit=1),
+        connector: Callable[[], aiohttp.BaseConnector] = lambda: aiohttp.TCPConnector(
+            limit=1, resolver=Resolver()
+        ),
         encoding: str = "gzip",
     ) -> None:
         self._url = url

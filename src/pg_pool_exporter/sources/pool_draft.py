@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from heapq import nsmallest
+from collections.abc import Mapping, Set
 from itertools import pairwise
 from math import inf
 from typing import Any
 
-from pg_pool_exporter.catalogue import OTHER
+from pg_pool_exporter.catalogue import OTHER, POOL_TIMEOUT_KINDS, POOL_TIMEOUTS
 from pg_pool_exporter.model import Histogram, PoolKey, PoolSample
 from pg_pool_exporter.series import POOL_HISTOGRAMS, POOL_MAPPINGS, POOL_SCALARS
 from pg_pool_exporter.sources.native_page import COUNT, SUM, WHOLE, Member
+from pg_pool_exporter.sources.sticky import StickyChoice
 from pg_pool_exporter.sources.text_syntax import Malformed
 
 _FIELDS = (
@@ -20,6 +20,9 @@ _FIELDS = (
     *(field for field, _ in POOL_HISTOGRAMS),
     "info",
 )
+# These are all that there are: another one never gets a name, so that no counter ever changes
+# between its own name and `other`.
+_KINDS = frozenset(POOL_TIMEOUT_KINDS)
 
 
 class PoolDraft:
@@ -32,8 +35,8 @@ class PoolDraft:
         """Where the pool begins on its page."""
         self.values: dict[str, dict[Member, float]] = {field: {} for field in _FIELDS}
 
-    def sample(self, key: PoolKey, max_sites: int) -> tuple[PoolSample, int]:
-        """The pool, and how many of its sites were folded into `other`.
+    def sample(self, key: PoolKey, sites: SiteNames, now: float) -> tuple[PoolSample, int]:
+        """The pool, and how many values of labels were folded into `other`.
 
         Raises `Malformed` when a histogram is not whole or there is more than one info.
         """
@@ -42,10 +45,13 @@ class PoolDraft:
             scalar.field: values[scalar.field].get(WHOLE) for scalar in POOL_SCALARS
         }
         folded = 0
-        for field, _ in POOL_MAPPINGS:
-            named = {str(label): value for label, value in values[field].items()}
-            fields[field] = _biggest(named, max_sites)
-            folded += len(named.keys() - fields[field].keys())
+        for field, metric in POOL_MAPPINGS:
+            if values[field]:
+                by_label = {str(label): value for label, value in values[field].items()}
+                kinds = metric is POOL_TIMEOUTS
+                named = _KINDS if kinds else sites.choose(field, by_label, now)
+                fields[field] = _with_other(by_label, named)
+                folded += len(by_label.keys() - named - {OTHER})
         for field, metric in POOL_HISTOGRAMS:
             if values[field]:
                 histogram = _histogram(metric.bounds, values[field])
@@ -61,14 +67,32 @@ class PoolDraft:
         return PoolSample(key=key, **fields), folded
 
 
-def _biggest(values: Mapping[str, float], most: int) -> dict[str, float]:
-    """The `most` biggest keep their names; the rest is added to `other`."""
-    if len(values) <= most:
-        return dict(values)
-    named = (label for label in values if label != OTHER)
-    kept = set(nsmallest(most, named, key=lambda label: (-values[label], label)))
-    rest = sum(value for label, value in values.items() if label not in kept)
-    return {label: value for label, value in values.items() if label in kept} | {OTHER: rest}
+class SiteNames:
+    """Which sites of one pool have a name of their own, from page to page.
+
+    At most `limit` in each field. The biggest get the places that are free (see `StickyChoice`).
+    """
+
+    __slots__ = ("_choices", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._choices: dict[str, StickyChoice[str]] = {}
+
+    def choose(self, field: str, sizes: Mapping[str, float], now: float) -> Set[str]:
+        """Those that have a name in `field` from now on, present or not."""
+        choice = self._choices.setdefault(field, StickyChoice(self._limit))
+        return choice.choose_biggest(
+            {site: size for site, size in sizes.items() if site != OTHER}, now
+        )
+
+
+def _with_other(values: Mapping[str, float], named: Set[str]) -> dict[str, float]:
+    """The values that are `named`; the rest is added to `other`."""
+    kept = {label: value for label, value in values.items() if label in named}
+    if len(kept) < len(values):
+        kept[OTHER] = sum(value for label, value in values.items() if label not in named)
+    return kept
 
 
 def _histogram(bounds: tuple[float, ...], values: Mapping[Member, float]) -> Histogram | None:

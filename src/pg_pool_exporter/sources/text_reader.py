@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Set
+
 from pg_pool_exporter.model import PoolKey, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.native_page import NATIVE, Place, Table
-from pg_pool_exporter.sources.pool_draft import PoolDraft
+from pg_pool_exporter.sources.pool_draft import PoolDraft, SiteNames
+from pg_pool_exporter.sources.sticky import StickyChoice
 from pg_pool_exporter.sources.text_syntax import Malformed, metric_name, number, series_line
 
 _TYPE = b"# TYPE "
@@ -16,44 +20,80 @@ class PageReader:
 
     Places of series are kept from one page to the next, so a series that was there before costs
     a look-up and no parsing. What is kept is bounded by the page: only its own series stay.
+
+    Names are bounded over time (see `StickyChoice`): `max_pools` pools, and `max_sites` sites in
+    each field of a pool. `clock` is in seconds and never goes back.
     """
 
-    def __init__(self, table: Table = NATIVE, *, max_pools: int = 100, max_sites: int = 50) -> None:
+    def __init__(
+        self,
+        table: Table = NATIVE,
+        *,
+        max_pools: int = 100,
+        max_sites: int = 50,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._table = table
         self._max_pools = max_pools
         self._max_sites = max_sites
+        self._clock = clock
         self._places: dict[bytes, Place] = {}
+        self._pools: StickyChoice[PoolKey] = StickyChoice(max_pools)
+        self._sites: dict[PoolKey, SiteNames] = {}
 
     def read(self, page: bytes) -> Snapshot:
         """The pools of `page`.
 
-        Only the first `max_pools` pools are kept, and the `max_sites` biggest sites of each; the
-        other sites are added up in `other`. Label values are at most
-        `text_syntax.MAX_LABEL_CHARACTERS` long. One wrong line makes the whole page a
-        `PollError`, because half a page would be half the truth.
+        Pools beyond the cap are left out and counted in `folded`: their ages, bounds, histograms
+        and identity cannot be added up to one that would be true. Sites beyond it are added up
+        in `other`. Label values are at most `text_syntax.MAX_LABEL_CHARACTERS` long. One wrong
+        line makes the whole page a `PollError`, because half a page would be half the truth.
         """
-        reading = _Reading(self._table, self._places, self._max_pools)
+        # Those that have a place, and as many as could get one: never more than three times the
+        # cap, however many a page has.
+        reading = _Reading(self._table, self._places, self._pools.names, 2 * self._max_pools)
         try:
             reading.read(page)
-            snapshot = reading.snapshot(self._max_sites)
+            snapshot = self._snapshot(reading)
         except Malformed as error:
             raise PollError("protocol", f"line {reading.line}: {error}") from None
         # Replaced as a whole: a reading that was given up may still run in its thread.
         self._places = reading.places
         return snapshot
 
+    def _snapshot(self, reading: _Reading) -> Snapshot:
+        now = self._clock()
+        named = self._pools.choose(reading.pools, now)
+        sites = {key: self._sites.get(key) or SiteNames(self._max_sites) for key in named}
+        samples: list[PoolSample] = []
+        folded = len(reading.left_out)
+        for key, draft in reading.pools.items():
+            if key not in named:
+                folded += 1
+                continue
+            reading.line = draft.line
+            sample, others = draft.sample(key, sites[key], now)
+            samples.append(sample)
+            folded += others
+        self._sites = sites
+        return Snapshot(pools=tuple(samples), folded=folded)
+
 
 class _Reading:
     """One page being read."""
 
-    def __init__(self, table: Table, known: dict[bytes, Place], max_pools: int) -> None:
+    def __init__(
+        self, table: Table, known: dict[bytes, Place], wanted: Set[PoolKey], most: int
+    ) -> None:
         self.places: dict[bytes, Place] = {}
+        self.pools: dict[PoolKey, PoolDraft] = {}
+        """In the order of the page: those that are `wanted`, and others up to `most` in all."""
+        self.left_out: set[PoolKey] = set()
         self.line = 0
         self._table = table
         self._known = known
-        self._max_pools = max_pools
-        self._pools: dict[PoolKey, PoolDraft] = {}
-        self._left_out: set[PoolKey] = set()
+        self._wanted = wanted
+        self._most = most
 
     def read(self, page: bytes) -> None:
         """Collect the values of all wanted lines."""
@@ -61,7 +101,7 @@ class _Reading:
             self._table.prefixes,
             self._known,
             self.places,
-            self._pools,
+            self.pools,
         )
         for self.line, line in enumerate(page.split(b"\n"), 1):
             if not line.startswith(prefixes):
@@ -89,24 +129,13 @@ class _Reading:
                 values[member] = value
 
     def _new_pool(self, pool: PoolKey) -> PoolDraft | None:
-        if len(self._pools) == self._max_pools:
-            self._left_out.add(pool)
+        if pool in self.left_out or (pool not in self._wanted and len(self.pools) >= self._most):
+            self.left_out.add(pool)
             return None
-        return self._pools.setdefault(pool, PoolDraft(self.line))
+        return self.pools.setdefault(pool, PoolDraft(self.line))
 
     def _check_type(self, line: bytes) -> None:
         words = line.split(maxsplit=4)
         expected = self._table.types.get(words[2]) if len(words) > 2 else None
         if expected is not None and words[3:] != [expected]:
             raise Malformed("a known metric has another type")
-
-    def snapshot(self, max_sites: int) -> Snapshot:
-        """What was collected."""
-        samples: list[PoolSample] = []
-        folded = len(self._left_out)
-        for key, draft in self._pools.items():
-            self.line = draft.line
-            sample, sites = draft.sample(key, max_sites)
-            samples.append(sample)
-            folded += sites
-        return Snapshot(pools=tuple(samples), folded=folded)

@@ -7,12 +7,19 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
 
-# A check takes a core for some hundredths of a second: guesses must not take them all.
+# A check takes a core for some hundredths of a second: guesses must not take them all, and whoever
+# waits behind too many of them had better come again.
 _CONCURRENT_CHECKS = 1
+_MOST_CHECKS = 16
 _REMEMBERED = 100
+
+
+class BusyError(Exception):
+    """More passwords are waiting to be checked than can be in a reasonable time."""
 
 
 class BasicAuth:
@@ -24,12 +31,15 @@ class BasicAuth:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._right: set[bytes] = set()
-        self._turn = asyncio.Semaphore(_CONCURRENT_CHECKS)
+        # Not the loop's own threads: whatever holds those up must not hold up a scrape.
+        self._threads = ThreadPoolExecutor(_CONCURRENT_CHECKS, "password")
+        self._checks = 0
 
     async def allows(self, header: str | None, users: Mapping[str, str]) -> bool:
         """Whether the header's value names one of `users` (bcrypt hashes) with its password.
 
-        An unknown user takes as long as a wrong password.
+        An unknown user takes as long as a wrong password. Whoever is cancelled gives up its place
+        among those who wait for their check. Raises `BusyError` when there is no place.
         """
         given = _credentials(header or "")
         if given is None:
@@ -38,15 +48,25 @@ class BasicAuth:
         known = user in users
         hashed = users[user] if known else next(iter(users.values()))
         digest = self._digest(user, password, hashed)
-        if digest in self._right:
+        # A user who has been taken out of the file may have left the right answer here.
+        if known and digest in self._right:
             return True
-        async with self._turn:
-            right = await asyncio.to_thread(_matches, password, hashed)
+        right = await self._check(password, hashed)
         if right and known:
             if len(self._right) >= _REMEMBERED:
                 self._right.clear()
             self._right.add(digest)
         return right and known
+
+    async def _check(self, password: str, hashed: str) -> bool:
+        if self._checks >= _MOST_CHECKS:
+            raise BusyError
+        self._checks += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, _matches, password, hashed)
+        finally:
+            self._checks -= 1
 
     def _digest(self, *parts: str) -> bytes:
         digest = hashlib.blake2b(key=self._key)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import structlog
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -109,6 +109,9 @@ class WebConfig(Section):
     """bcrypt hashes by user."""
 
 
+_Stamps: TypeAlias = Mapping[Path, tuple[int, ...]]
+
+
 class Loaded(NamedTuple):
     """A valid file and what it names."""
 
@@ -139,8 +142,8 @@ class WebConfigFile:
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._clock = clock
-        self._loaded = load(path)
-        self._stamp = self._stamp_now()
+        self._loaded, self._stamps = _load_with_stamps(path)
+        self._told: str | None = None
         self._checked = clock()
 
     def current(self) -> Loaded:
@@ -148,34 +151,48 @@ class WebConfigFile:
         now = self._clock()
         if now - self._checked >= RECHECK:
             self._checked = now
-            stamp = self._stamp_now()
-            if stamp != self._stamp:
-                self._stamp = stamp
+            # One that was wrong may be put back as it was before: that is to be told, too.
+            if self._told is not None or self._stamps != _stamps(self._stamps):
                 self._reload()
         return self._loaded
 
     def _reload(self) -> None:
         try:
-            loaded = load(self._path)
+            loaded, stamps = _load_with_stamps(self._path)
             if (loaded.tls is None) != (self._loaded.tls is None):
                 problem = Problem(("tls_server_config",), "is added or removed by a restart only")
                 raise ConfigError(self._path, [problem])
         except ConfigError as error:
-            log.error("web configuration wrong, the former one holds", error=str(error))
+            if str(error) != self._told:
+                self._told = str(error)
+                log.error("web configuration wrong, the former one holds", error=self._told)
             return
-        self._loaded = loaded
-        # What is read anew may name other files than before.
-        self._stamp = self._stamp_now()
+        self._loaded, self._stamps, self._told = loaded, stamps, None
         log.info("web configuration read again")
 
-    def _stamp_now(self) -> tuple[tuple[int, ...], ...]:
-        return tuple(_stamp(path) for path in self._files())
 
-    def _files(self) -> Iterator[Path]:
-        yield self._path
-        tls = self._loaded.config.tls_server_config
-        if tls is not None:
-            yield from map(Path, filter(None, (tls.cert_file, tls.key_file, tls.client_ca_file)))
+def _load_with_stamps(path: Path) -> tuple[Loaded, _Stamps]:
+    """What `load` gives, and the stamps of all files that were read.
+
+    They are older than what was read, so a file that is changed meanwhile is read again later.
+    """
+    stamps = _stamps([path])
+    while True:
+        loaded = load(path)
+        files = {path, *_named_files(loaded.config)}
+        if files == stamps.keys():
+            return loaded, stamps
+        stamps = _stamps(files)
+
+
+def _named_files(config: WebConfig) -> Iterator[Path]:
+    tls = config.tls_server_config
+    if tls is not None:
+        yield from map(Path, filter(None, (tls.cert_file, tls.key_file, tls.client_ca_file)))
+
+
+def _stamps(files: Iterable[Path]) -> _Stamps:
+    return {file: _stamp(file) for file in files}
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

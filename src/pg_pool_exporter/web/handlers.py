@@ -73,8 +73,9 @@ class Web:
 
     async def _probe(self, request: web.Request) -> web.StreamResponse:
         name = request.query.get("target", "")
-        keys = [TargetKey(kind, name) for kind in _CONFIGURED_KINDS]
-        known = [key for key in keys if self._store.get(key) is not None]
+        if not name:
+            return _text("target is missing: /probe?target=NAME", HTTPStatus.BAD_REQUEST)
+        known = [state.key for state in self._store.states() if _is_named(state.key, name)]
         if not known:
             # The name is not repeated: it is whatever a client sent.
             return _text("no target of that name in the configuration", HTTPStatus.NOT_FOUND)
@@ -111,6 +112,16 @@ def _header(request: web.Request, name: str) -> str:
     return ",".join(request.headers.getall(name, ()))
 
 
+def _is_named(key: TargetKey, name: str) -> bool:
+    """Whether the configuration gives the target this name, or its application.
+
+    A target of an application is called `APP@ADDRESS`, see `discovery`.
+    """
+    if key.kind not in _CONFIGURED_KINDS:
+        return False
+    return key.name == name or (key.kind == "app" and key.name.startswith(f"{name}@"))
+
+
 def _wants_openmetrics(request: web.Request) -> bool:
     return prefers_openmetrics(_header(request, hdrs.ACCEPT))
 
@@ -128,14 +139,15 @@ async def _send(
         headers[hdrs.CONTENT_ENCODING] = encoding
     response = web.StreamResponse(headers=headers)
     response.content_length = len(body)
-    await response.prepare(request)
-    if request.method != hdrs.METH_HEAD:
-        view = memoryview(body)
-        try:
-            async with asyncio.timeout(_SEND_TIMEOUT):
-                for start in range(0, len(body), _PIECE):
-                    await response.write(view[start : start + _PIECE])
-        except TimeoutError:
-            if request.transport is not None:
-                request.transport.abort()
+    view = memoryview(body if request.method != hdrs.METH_HEAD else b"")
+    try:
+        async with asyncio.timeout(_SEND_TIMEOUT):
+            await response.prepare(request)
+            for start in range(0, len(view), _PIECE):
+                await response.write(view[start : start + _PIECE])
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+    except ConnectionError:
+        pass  # the client has hung up: nobody's fault, and nobody is there to be told
     return response

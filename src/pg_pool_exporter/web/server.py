@@ -6,12 +6,13 @@ import ipaddress
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
 from typing import NamedTuple
 
 from aiohttp import hdrs, web
 from aiohttp.http import HttpProcessingError
 
-from pg_pool_exporter.web.basic_auth import BasicAuth
+from pg_pool_exporter.web.basic_auth import BasicAuth, BusyError
 from pg_pool_exporter.web.config import WebConfigFile, live_context
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,9 @@ _KEEPALIVE = 75.0
 # Time for running answers at the end, in seconds.
 _SHUTDOWN_TIMEOUT = 0.5
 _MAX_REQUEST_BODY = 1024
+_CHALLENGE = 'Basic realm="pg-pool-exporter", charset="UTF-8"'
+# For a client whose password cannot be checked now, in seconds.
+_RETRY_AFTER = "1"
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>\d{1,5})", re.ASCII)
 
 
@@ -71,6 +75,10 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
+def _refusal(status: HTTPStatus, headers: dict[str, str]) -> web.Response:
+    return web.Response(status=status, text=f"{status.phrase}\n", headers=headers)
+
+
 class WebServer:
     """Serves `routes` on `addresses`; `config` adds TLS, users and headers."""
 
@@ -94,6 +102,8 @@ class WebServer:
             access_log=None,
             keepalive_timeout=_KEEPALIVE,
             shutdown_timeout=_SHUTDOWN_TIMEOUT,
+            # Nothing is done any more for a client that has hung up.
+            handler_cancellation=True,
         )
 
     async def start(self) -> None:
@@ -122,10 +132,14 @@ class WebServer:
     @web.middleware
     async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         users = self._config.current().config.basic_auth_users if self._config else {}
-        if users and not await self._auth.allows(request.headers.get(hdrs.AUTHORIZATION), users):
-            return web.Response(
-                status=401, text="Unauthorized\n", headers={hdrs.WWW_AUTHENTICATE: "Basic"}
-            )
+        if not users:
+            return await handler(request)
+        try:
+            allowed = await self._auth.allows(request.headers.get(hdrs.AUTHORIZATION), users)
+        except BusyError:
+            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, {hdrs.RETRY_AFTER: _RETRY_AFTER})
+        if not allowed:
+            return _refusal(HTTPStatus.UNAUTHORIZED, {hdrs.WWW_AUTHENTICATE: _CHALLENGE})
         return await handler(request)
 
     async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
