@@ -11,27 +11,27 @@ from pg_pool_exporter.sources.activity import read_activity
 
 def row(**values: Any) -> dict[str, Any]:
     default = {
-        "own": False, "client": True, "datid": 5, "user": "role", "application": "app",
-        "state": "idle", "pids": [100], "oldest_state": None, "oldest_backend": None,
-        "oldest_transaction": None, "waiting": 0, "oldest_waiting": None, "blockers": None,
+        "own": False, "hidden": False, "client": True, "datid": 5, "user": "role",
+        "application": "app", "state": "idle", "pids": [100], "oldest_state": None,
+        "oldest_backend": None, "oldest_transaction": None, "waiting": 0, "blockers": None,
     }  # fmt: skip
     return {**default, **values}
 
 
 def test_our_own_sessions_are_counted_apart() -> None:
-    activity = read_activity([row(own=True, pids=[1, 2]), row()], {5: "db"})
-    assert activity.own == 2
+    activity = read_activity([row(own=True, pids=[1, 2]), row()], {5: "db"}, {})
+    assert activity.own == {1, 2}
     assert [one.sessions for one in activity.rows] == [1]
 
 
 @pytest.mark.parametrize(("datid", "name"), [(5, "db"), (None, "unknown"), (6, "unknown")])
 def test_a_database_without_a_name_is_unknown(datid: int | None, name: str) -> None:
-    (found,) = read_activity([row(datid=datid)], {5: "db"}).rows
+    (found,) = read_activity([row(datid=datid)], {5: "db"}, {}).rows
     assert found.database == name
 
 
 def test_a_clock_set_back_on_the_server_gives_no_negative_age() -> None:
-    (found,) = read_activity([row(oldest_state=-3.0, oldest_backend=2.0)], {}).rows
+    (found,) = read_activity([row(oldest_state=-3.0, oldest_backend=2.0)], {}, {}).rows
     assert (found.oldest_state, found.oldest_backend, found.oldest_transaction) == (0, 2, None)
 
 
@@ -43,5 +43,25 @@ def test_whoever_is_waited_for_blocks_whatever_it_is_that_waits() -> None:
             row(client=False, pids=[9], waiting=1, blockers=",2,3,0"),
         ],
         {},
+        {},
     )
     assert {one.application: one.blocking for one in activity.rows} == {"holder": 3, "waiter": 0}
+
+
+def test_a_hidden_session_has_no_known_wait_and_makes_it_unknown_who_blocks() -> None:
+    activity = read_activity([row(application="seen"), row(application="", hidden=True)], {}, {})
+    assert {one.application: (one.waiting, one.blocking) for one in activity.rows} == {
+        "seen": (0, None),
+        "": (None, None),
+    }
+
+
+def test_a_hidden_background_process_hides_no_wait_of_a_client() -> None:
+    (found,) = read_activity([row(), row(client=False, hidden=True)], {}, {}).rows
+    assert (found.waiting, found.blocking) == (0, 0)
+
+
+def test_the_longest_wait_of_a_group_is_that_of_its_sessions() -> None:
+    rows = [row(pids=[1, 2, 3], waiting=2), row(application="other", pids=[4], waiting=1)]
+    activity = read_activity(rows, {}, {1: 5.0, 3: 7.0, 9: 100.0})
+    assert [one.oldest_waiting for one in activity.rows] == [7.0, None]

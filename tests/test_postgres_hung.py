@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import resource
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
-from support.polling import eventually, outcome, poll, run, sessions_opened, sockets_to, source_of
+from pg_pool_exporter.sources.held_connection import KEEP_SECONDS
+from support.link import Link
+from support.polling import (
+    SHORT,
+    eventually,
+    outcome,
+    poll,
+    run,
+    sessions_opened,
+    sockets_to,
+    source_of,
+)
 from support.postgres import EMBEDDED_16, Cluster
 
 EXPORTER = "application_name = 'pg_pool_exporter'"
@@ -34,7 +49,7 @@ def test_a_stopped_backend_fails_one_poll_and_the_next_uses_a_new_connection(
         assert await outcome(source) == "up"
         (first,) = exporter_pids(cluster)
         cluster.pause_backend(first)
-        assert await outcome(source) == "timeout"
+        assert await outcome(source, SHORT) == "timeout"
         server = await poll(source)
         assert sockets_to(cluster) == 1
         assert server.used == 2, "the session that hangs takes its slot still"
@@ -52,7 +67,7 @@ def test_backends_that_hang_one_after_the_other_never_make_a_third_session(
         for _ in range(2):
             assert await outcome(source) == "up"
             cluster.pause_backend(exporter_pids(cluster)[-1])
-            assert await outcome(source) == "timeout"
+            assert await outcome(source, SHORT) == "timeout"
         for _ in range(4):
             assert await outcome(source, 0.1) == "timeout"
             assert sockets_to(cluster) == 1
@@ -74,7 +89,7 @@ def test_once_the_dropped_session_is_seen_to_be_gone_another_may_be_dropped(
         for round_ in range(1, 4):
             assert await outcome(source) == "up"
             cluster.pause_backend(exporter_pids(cluster)[-1])
-            assert await outcome(source) == "timeout"
+            assert await outcome(source, SHORT) == "timeout"
             assert await outcome(source) == "up", "by a new connection"
             assert sessions_opened(cluster) == round_ + 1
             cluster.resume()
@@ -85,7 +100,7 @@ def test_once_the_dropped_session_is_seen_to_be_gone_another_may_be_dropped(
 
 
 @pytest.mark.parametrize("connected_before", [False, True])
-def test_a_stopped_server_gets_one_connection_attempt_however_long_it_hangs(
+def test_a_stopped_server_gets_no_third_session_for_ten_minutes_and_is_seen_when_it_goes_on(
     cluster: Cluster, connected_before: bool
 ) -> None:
     async def main() -> None:
@@ -98,7 +113,8 @@ def test_a_stopped_server_gets_one_connection_attempt_however_long_it_hangs(
             assert sockets_to(cluster) <= 1
         cluster.resume()
         assert await outcome(source) == "up"
-        assert sessions_opened(cluster) == 1 + connected_before
+        assert 1 <= sessions_opened(cluster) <= 2
+        assert exporter_pids(cluster)[1:] == []
         await source.close()
 
     run(main())
@@ -129,10 +145,125 @@ def test_a_login_that_takes_longer_than_the_deadline_is_waited_for_by_later_poll
             outcomes.append(await outcome(source, 0.3))
         assert set(outcomes[:-1]) == {"timeout"}
         assert outcomes[-1] == "up"
-        assert sessions_opened(cluster) == 1
+        assert sessions_opened(cluster) <= 2
         await source.close()
 
     run(main())
+
+
+def test_a_login_that_hangs_fails_one_poll_and_the_next_uses_a_new_connection(
+    cluster: Cluster,
+) -> None:
+    async def main() -> None:
+        cluster.run("ALTER SYSTEM SET post_auth_delay = '2s'")
+        cluster.run("SELECT pg_reload_conf()")
+        before = set(cluster.children())
+        source = source_of(cluster)
+        polled = asyncio.create_task(outcome(source, 1))
+        await eventually(lambda: bool(set(cluster.children()) - before))
+        (login,) = set(cluster.children()) - before
+        cluster.pause_backend(login)
+        assert await polled == "timeout"
+        cluster.run("ALTER SYSTEM RESET post_auth_delay")
+        cluster.run("SELECT pg_reload_conf()")
+        assert await outcome(source) == "up"
+        assert sockets_to(cluster) == 1
+        await source.close()
+
+    run(main())
+
+
+def test_after_ten_minutes_a_connection_that_hangs_is_let_go_again(cluster: Cluster) -> None:
+    async def main() -> None:
+        now = 0.0
+        source = source_of(cluster, clock=lambda: now)
+        for _ in range(2):
+            assert await outcome(source) == "up"
+            cluster.pause_backend(exporter_pids(cluster)[-1])
+            assert await outcome(source, SHORT) == "timeout"
+        now = KEEP_SECONDS - 1
+        assert await outcome(source, SHORT) == "timeout"
+        assert await outcome(source, SHORT) == "timeout"
+        now = KEEP_SECONDS
+        assert await outcome(source, SHORT) == "timeout"
+        server = await poll(source)
+        assert sockets_to(cluster) == 1
+        assert server.used == 3
+        assert not server.groups, "those that hang are not shown as somebody's"
+        await source.close()
+
+    run(main())
+
+
+def test_sessions_whose_network_broke_on_our_side_only_are_not_shown_as_somebodys(
+    cluster: Cluster,
+) -> None:
+    async def main() -> None:
+        source = source_of(cluster, dsn=cluster.dsn(port=link.port, sslmode="disable"))
+        assert await outcome(source) == "up"
+        for broken in range(1, 4):
+            link.cut_clients()
+            server = await poll(source)
+            assert server.used == 1 + broken
+            assert not server.groups
+        await source.close()
+
+    with Link(cluster.port) as link:
+        run(main())
+
+
+def test_a_login_that_ended_late_on_a_server_restarted_since_costs_no_poll(
+    cluster: Cluster,
+) -> None:
+    async def main() -> None:
+        cluster.run("ALTER SYSTEM SET post_auth_delay = '1s'")
+        cluster.run("SELECT pg_reload_conf()")
+        source = source_of(cluster)
+        for _ in range(2):
+            assert await outcome(source, SHORT) == "timeout"
+        cluster.run("ALTER SYSTEM RESET post_auth_delay")
+        cluster.run("SELECT pg_reload_conf()")
+        ready = f"SELECT 1 FROM pg_stat_activity WHERE {EXPORTER} AND query <> ''"
+        await eventually(lambda: bool(cluster.run(f"{ready} AND state = 'idle'")))
+        cluster.restart()
+        assert await outcome(source) == "up"
+        await source.close()
+
+    run(main())
+
+
+def test_without_a_free_descriptor_a_hung_connection_is_let_go_all_the_same(
+    cluster: Cluster,
+) -> None:
+    async def main() -> None:
+        source = source_of(cluster)
+        assert await outcome(source) == "up"
+        (pid,) = exporter_pids(cluster)
+        cluster.pause_backend(pid)
+        with no_free_descriptor():
+            assert await outcome(source, SHORT) == "timeout"
+        await eventually(lambda: sockets_to(cluster) == 0)
+        assert await outcome(source) == "up"
+        await source.close()
+
+    run(main())
+
+
+@contextmanager
+def no_free_descriptor() -> Iterator[None]:
+    """This process has no file descriptor left."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.parametrize("polls", [0, 1, 3])
@@ -161,7 +292,7 @@ def test_closing_while_the_second_hung_connection_is_kept_lets_go_of_it(cluster:
         for _ in range(2):
             assert await outcome(source) == "up"
             cluster.pause_backend(exporter_pids(cluster)[-1])
-            assert await outcome(source) == "timeout"
+            assert await outcome(source, SHORT) == "timeout"
         await source.close()
         assert sockets_to(cluster) == 0
 
@@ -173,7 +304,7 @@ def test_the_socket_of_a_hung_query_is_closed_at_once(cluster: Cluster) -> None:
         source = source_of(cluster)
         assert await outcome(source) == "up"
         cluster.pause_all()
-        assert await outcome(source) == "timeout"
+        assert await outcome(source, SHORT) == "timeout"
         await eventually(lambda: sockets_to(cluster) == 0, 1)
         await source.close()
 

@@ -13,7 +13,7 @@ import pytest
 
 from pg_pool_exporter.sources.connection_errors import explain
 from pg_pool_exporter.sources.password import PasswordError, run_command
-from support.polling import SECRET, failure, outcome, run, source_of
+from support.polling import SECRET, eventually, failure, outcome, run, source_of
 from support.postgres import Cluster
 
 
@@ -50,25 +50,28 @@ def test_a_password_command_gives_the_password(locked: Cluster, script: str, fou
             dsn=locked.dsn(user="exporter"),
             password_command=(sys.executable, "-c", script),
         )
-        assert await outcome(source, 5) == found
+        assert await outcome(source) == found
         await source.close()
 
     run(main())
 
 
-def test_a_password_command_that_hangs_is_waited_for_and_ended_at_close(
+def test_a_password_command_that_hangs_is_ended_once_then_waited_for_and_ended_at_close(
     locked: Cluster, tmp_path: Path
 ) -> None:
     async def main() -> None:
         started = tmp_path / "started"
         script = tmp_path / "command"
-        script.write_text(f"#!/bin/sh\necho >> {started}\nsleep 60\n")
+        script.write_text(f"#!/bin/sh\necho $$ >> {started}\nexec sleep 60\n")
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
         source = source_of(locked, dsn=locked.dsn(user="exporter"), password_command=(str(script),))
-        for _ in range(3):
-            assert await outcome(source) == "timeout"
-        assert started.read_text() == "\n", "it was started once"
+        for _ in range(4):
+            assert await outcome(source, 1) == "timeout"
+        first, second = map(int, started.read_text().split())
+        assert not running(first)
+        assert running(second)
         await source.close()
+        assert not running(second)
 
     run(main())
 
@@ -81,6 +84,25 @@ def test_a_password_command_with_children_is_ended_with_them_when_its_time_is_ov
         assert time.monotonic() - started < 2
 
     run(main())
+
+
+def test_what_a_password_command_leaves_behind_is_ended_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        left = tmp_path / "left"
+        command = ("/bin/sh", "-c", f"sleep 60 & echo $! > {left}; echo {SECRET}")
+        with pytest.raises(PasswordError, match=r"not done within 1 s"):
+            await run_command(command, seconds=1)
+        await eventually(lambda: not running(int(left.read_text())))
+
+    run(main())
+
+
+def running(pid: int) -> bool:
+    """Whether the process is there, and more than a name that nobody has asked after."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_server_that_sends_the_password_back_does_not_bring_it_into_the_log() -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from pg_pool_exporter.model import ServerSettings, TimeoutOverride
-from pg_pool_exporter.sources.server_settings import seconds
+from pg_pool_exporter.sources.server_settings import Limits, seconds, server_settings
 from support.polling import poll, run, source_of
 from support.postgres import EMBEDDED_16, Cluster
 
@@ -31,7 +32,7 @@ def settings_of(cluster: Cluster, **params: str) -> ServerSettings:
 
     async def main() -> None:
         source = source_of(cluster, dsn=cluster.dsn(**params))
-        found.append((await poll(source, 5)).settings)
+        found.append((await poll(source)).settings)
         await source.close()
 
     run(main())
@@ -105,7 +106,7 @@ def test_settings_are_read_again_after_two_minutes_and_after_a_reconnection(
         source = source_of(cluster, clock=lambda: now)
 
         async def limit() -> Any:
-            return (await poll(source, 5)).settings.role_limits.get("batch")
+            return (await poll(source)).settings.role_limits.get("batch")
 
         assert await limit() == 1
         cluster.run("ALTER ROLE batch CONNECTION LIMIT 2")
@@ -122,6 +123,55 @@ def test_settings_are_read_again_after_two_minutes_and_after_a_reconnection(
     run(main())
 
 
+@pytest.mark.parametrize("text", ["1e3", "0x10", ".5s", "010", "250us", "1.5min"])
+def test_a_timeout_is_read_as_the_server_reads_it(cluster: Cluster, text: str) -> None:
+    cluster.run(f"ALTER ROLE postgres SET statement_timeout = '{text}'")
+    (setting,) = cluster.run(
+        "SELECT setting::float8 / 1000 FROM pg_settings WHERE name = 'statement_timeout'"
+    )
+    override = TimeoutOverride("statement_timeout", "all", "postgres")
+    assert (settings_of(cluster).overrides[override],) == setting
+
+
+def test_an_override_that_cannot_be_read_counts_as_left_out() -> None:
+    values = {"max_connections": 100.0, "superuser_reserved_connections": 3.0}
+    override = {"setting": "lock_timeout", "database": "all", "user": "all", "value": "soon"}
+    settings, left_out = server_settings(
+        {"version": "16.4", "in_recovery": False},
+        [{"setting": name, "value": value} for name, value in values.items()],
+        known=[],
+        limits=Limits([], [], [override]),
+        most=10,
+    )
+    assert (settings.overrides, left_out) == ({}, 1)
+
+
+def test_without_the_right_to_one_catalogue_all_else_is_shown_and_the_grant_is_named_once(
+    cluster: Cluster,
+) -> None:
+    async def main() -> None:
+        now = 0.0
+        source = source_of(cluster, dsn=cluster.dsn(user="exporter"), clock=lambda: now)
+        with capture_logs() as logs:
+            for _ in range(3):
+                settings = (await poll(source)).settings
+                assert settings.overrides == {}
+                assert settings.role_limits == {"exporter": 3}
+                now += 120
+        (warning,) = logs
+        assert warning["catalogue"] == "pg_db_role_setting"
+        assert warning["remedy"] == 'GRANT SELECT ON pg_db_role_setting TO "exporter"'
+
+        cluster.run("GRANT SELECT ON pg_db_role_setting TO exporter")
+        assert len((await poll(source)).settings.overrides) == 1
+        await source.close()
+
+    cluster.run("CREATE ROLE exporter LOGIN CONNECTION LIMIT 3 IN ROLE pg_monitor")
+    cluster.run("ALTER ROLE ALL SET lock_timeout = '5s'")
+    cluster.run("REVOKE SELECT ON pg_db_role_setting FROM PUBLIC")
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -132,8 +182,19 @@ def test_settings_are_read_again_after_two_minutes_and_after_a_reconnection(
         ("5min", 300),
         ("1h", 3600),
         ("1d", 86400),
-        ("250us", 0.00025),
+        ("1500us", 0.002),
+        ("250us", 0),
         ("1.5s", 1.5),
+        (".5s", 0.5),
+        ("+5 s", 5),
+        ("1e3", 1),
+        ("1.5E1s", 15),
+        ("0x10", 0.016),
+        ("010", 0.008),
+        ("010.5", 0.010),
+        ("08", None),
+        (".", None),
+        ("1" * 5000, None),
         ("", None),
         ("-1", None),
         ("5 parsecs", None),

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from pg_pool_exporter.model import SessionGroup, SessionKey, StateSample
 from pg_pool_exporter.sources.session_groups import (
     FOLDED,
-    KEEP_SECONDS,
+    PROTECTED_GROUPS,
     Folded,
     SessionGroups,
     SessionRow,
 )
+from pg_pool_exporter.sources.sticky import KEEP_SECONDS
 
 
 def row(
@@ -22,11 +23,12 @@ def row(
     state: str = "idle",
     *,
     oldest: float | None = None,
-    waiting: int = 0,
-    blocking: int = 0,
+    waiting: int | None = 0,
+    blocking: int | None = 0,
+    database: str = "db",
 ) -> SessionRow:
     return SessionRow(
-        database="db",
+        database=database,
         user="role",
         application=application,
         state=state,
@@ -64,6 +66,8 @@ def names(folded: Folded) -> set[str]:
                     states={"idle": StateSample(3, 9.0), "active": StateSample(1, 1.0)},
                     oldest_backend=9.0,
                     oldest_transaction=9.0,
+                    waiting=0,
+                    blocking=0,
                 )
             },
             id="states of one group come together",
@@ -79,26 +83,46 @@ def names(folded: Folded) -> set[str]:
                     oldest_waiting=4.0,
                     blocking=1,
                 ),
-                key(""): SessionGroup(states={"active": StateSample(1, None)}, blocking=1),
+                key(""): SessionGroup(
+                    states={"active": StateSample(1, None)}, waiting=0, blocking=1
+                ),
             },
             id="a session without an application name is a group too",
         ),
         pytest.param(
             [row(state="invented"), row(state="unknown")],
-            {key("app"): SessionGroup(states={"unknown": StateSample(2, None)})},
+            {
+                key("app"): SessionGroup(
+                    states={"unknown": StateSample(2, None)}, waiting=0, blocking=0
+                )
+            },
             id="a state that a later version invents is unknown",
+        ),
+        pytest.param(
+            [row(waiting=None, blocking=None), row(state="active", waiting=1, blocking=1)],
+            {
+                key("app"): SessionGroup(
+                    states={"idle": StateSample(1, None), "active": StateSample(1, None)}
+                )
+            },
+            id="a number that is unknown of some is unknown of all together",
         ),
         pytest.param(
             [row("a", 5), row("b", 4), row("c", 2, oldest=7.0), row("d", 1, oldest=8.0, waiting=1)],
             {
-                key("a"): SessionGroup(states={"idle": StateSample(5, None)}),
-                key("b"): SessionGroup(states={"idle": StateSample(4, None)}),
+                key("a"): SessionGroup(
+                    states={"idle": StateSample(5, None)}, waiting=0, blocking=0
+                ),
+                key("b"): SessionGroup(
+                    states={"idle": StateSample(4, None)}, waiting=0, blocking=0
+                ),
                 FOLDED: SessionGroup(
                     states={"idle": StateSample(3, 8.0)},
                     oldest_backend=8.0,
                     oldest_transaction=8.0,
                     waiting=1,
                     oldest_waiting=8.0,
+                    blocking=0,
                 ),
             },
             id="beyond the biggest, counts add and ages take the maximum",
@@ -144,6 +168,30 @@ def test_applications_of_the_configuration_are_never_folded_and_take_nobodys_pla
     folded = SessionGroups(1, {"mine"}).fold(rows, 0)
     assert names(folded) == {"a", "mine"}
     assert folded.folded == 2
+
+
+def test_users_of_a_protected_application_are_folded_beyond_their_cap_but_not_its_name() -> None:
+    groups = SessionGroups(1, {"mine"})
+    ever: set[SessionKey] = set()
+    for minute in range(60):
+        rows = [row("mine", database=f"tenant-{minute}-{n}") for n in range(200)]
+        folded = groups.fold(rows, minute * 60.0)
+        assert total(folded) == 200
+        rest = folded.groups[SessionKey("other", "other", "mine")].sessions
+        assert folded.folded == rest >= 200 - PROTECTED_GROUPS
+        ever |= folded.groups.keys()
+    assert len(ever) <= 6 * PROTECTED_GROUPS + 1, "and its names are bounded over time"
+
+
+def test_a_protected_application_called_other_loses_no_session() -> None:
+    rows = [SessionRow(
+        database=name, user=name, application="other", state="idle", sessions=5,
+        oldest_state=None, oldest_backend=None, oldest_transaction=None, waiting=0,
+        oldest_waiting=None, blocking=0,
+    ) for name in ("other", "db")]  # fmt: skip
+    folded = SessionGroups(2, {"other"}).fold([*rows, *(row(name) for name in "abcd")], 0)
+    assert total(folded) == 14
+    assert folded.groups[FOLDED].sessions == 5 + 2
 
 
 def test_a_real_group_called_other_is_counted_with_the_folded_ones() -> None:

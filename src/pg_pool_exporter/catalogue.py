@@ -22,8 +22,11 @@ HOLD_BOUNDS = (
     300.0, 600.0,
 )  # fmt: skip
 
+# All values of the label. Each library sees the first two; few have a hook that sees the others.
+POOL_TIMEOUT_KINDS = (
+    "pool", "connect", "statement", "lock", "idle_in_transaction", "idle_session", "transaction",
+)  # fmt: skip
 # Known values of the labels whose counters exist from 0 from the first moment.
-POOL_TIMEOUT_KINDS = ("pool", "connect")
 SESSION_END_REASONS = ("abandoned", "fatal", "killed")
 POLL_FAILURE_REASONS = (
     "timeout", "refused", "auth", "protocol", "too_large", "too_many_connections", "permission",
@@ -124,7 +127,8 @@ POOL_REJECTED = _pool(
 )
 POOL_TIMEOUTS = _pool(
     "counter", "timeouts_total",
-    "Time-outs seen by the application: waiting for the pool, or connecting to the server.",
+    "Time-outs seen by the application: waiting for the pool, connecting to the server, and others "
+    "where its library tells of them.",
     "kind",
 )  # fmt: skip
 POOL_ACQUIRE = _pool(
@@ -191,17 +195,21 @@ SERVER_OLDEST_TRANSACTION = _server(
     "gauge", "oldest_transaction_seconds", "Age of the oldest open transaction.", *_SESSION
 )
 SERVER_WAITING = _server(
-    "gauge", "waiting_connections", "Sessions that wait for a heavyweight lock.", *_SESSION
-)
+    "gauge", "waiting_connections",
+    "Sessions that wait for a heavyweight lock; absent without the right to see it.",
+    *_SESSION,
+)  # fmt: skip
 SERVER_OLDEST_WAITING = _server(
     "gauge", "oldest_waiting_seconds",
-    "Age of the longest wait for a heavyweight lock, counted from the start of the state in "
-    "which the session waits.",
+    "Age of the longest wait for a heavyweight lock; absent before PostgreSQL 14, which does not "
+    "tell.",
     *_SESSION,
 )  # fmt: skip
 SERVER_BLOCKING = _server(
-    "gauge", "blocking_connections", "Sessions that hold up another one's lock.", *_SESSION
-)
+    "gauge", "blocking_connections",
+    "Sessions that hold up another one's lock; absent without the right to see all sessions.",
+    *_SESSION,
+)  # fmt: skip
 SERVER_MAX = _server("gauge", "max_connections", "The setting max_connections.")
 SERVER_RESERVED = _server(
     "gauge", "reserved_connections",

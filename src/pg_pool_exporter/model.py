@@ -112,9 +112,9 @@ class SessionGroup:
     """By state, spelt as in `catalogue.BACKEND_STATES`."""
     oldest_backend: float | None = None
     oldest_transaction: float | None = None
-    waiting: int = 0
+    waiting: int | None = None
     oldest_waiting: float | None = None
-    blocking: int = 0
+    blocking: int | None = None
 
     @property
     def sessions(self) -> int:

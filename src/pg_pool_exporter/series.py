@@ -117,15 +117,15 @@ def _of_groups(name: str, sample: ServerSample) -> Iterator[Series]:
             yield Series(c.SERVER_CONNECTIONS, (*labels, state), count)
             if oldest is not None:
                 yield Series(c.SERVER_OLDEST_STATE, (*labels, state), oldest)
-        yield Series(c.SERVER_WAITING, labels, group.waiting)
-        yield Series(c.SERVER_BLOCKING, labels, group.blocking)
-        for metric, age in (
+        for metric, value in (
+            (c.SERVER_WAITING, group.waiting),
+            (c.SERVER_BLOCKING, group.blocking),
             (c.SERVER_OLDEST_BACKEND, group.oldest_backend),
             (c.SERVER_OLDEST_TRANSACTION, group.oldest_transaction),
             (c.SERVER_OLDEST_WAITING, group.oldest_waiting),
         ):
-            if age is not None:
-                yield Series(metric, labels, age)
+            if value is not None:
+                yield Series(metric, labels, value)
 
 
 def of_health(target: str, kind: str, health: Health, folded: int) -> Iterator[Series]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
 from pg_pool_exporter.sources.session_groups import SessionRow
@@ -11,20 +11,26 @@ Row = dict[str, Any]
 
 
 class Activity(NamedTuple):
-    """The client sessions of others, and how many are the exporter's own."""
+    """The client sessions of others, and the process ids of the exporter's own."""
 
     rows: list[SessionRow]
-    own: int
+    own: Set[int]
 
 
-def read_activity(rows: Iterable[Row], databases: Mapping[int, str]) -> Activity:
+def read_activity(
+    rows: Iterable[Row], databases: Mapping[int, str], waits: Mapping[int, float]
+) -> Activity:
     """Names the databases (by their oid in `databases`) and finds the sessions that block others.
 
-    Blockers are looked for among the clients; whoever waits for them may be anything.
+    `waits` has the seconds that sessions have waited for a lock, by process id.
+
+    Blockers are looked for among the clients; whoever waits for them may be anything. A session
+    that is hidden may wait for any other, so with one of them it is unknown who blocks.
     """
     rows = list(rows)
     blockers = {pid for row in rows for pid in (row["blockers"] or "").split(",") if pid}
     clients = [row for row in rows if row["client"]]
+    all_seen = not any(row["hidden"] for row in clients)
     return Activity(
         rows=[
             SessionRow(
@@ -36,14 +42,16 @@ def read_activity(rows: Iterable[Row], databases: Mapping[int, str]) -> Activity
                 oldest_state=_age(row["oldest_state"]),
                 oldest_backend=_age(row["oldest_backend"]),
                 oldest_transaction=_age(row["oldest_transaction"]),
-                waiting=row["waiting"],
-                oldest_waiting=_age(row["oldest_waiting"]),
-                blocking=sum(str(pid) in blockers for pid in row["pids"]),
+                waiting=None if row["hidden"] else row["waiting"],
+                oldest_waiting=_age(
+                    max((waits[pid] for pid in row["pids"] if pid in waits), default=None)
+                ),
+                blocking=sum(str(pid) in blockers for pid in row["pids"]) if all_seen else None,
             )
             for row in clients
             if not row["own"]
         ],
-        own=sum(len(row["pids"]) for row in clients if row["own"]),
+        own={pid for row in clients if row["own"] for pid in row["pids"]},
     )
 
 

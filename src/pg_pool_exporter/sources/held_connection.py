@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +15,12 @@ from psycopg.rows import DictRow
 
 Connection = AsyncConnection[DictRow]
 Result = list[DictRow]
+
+KEEP_SECONDS = 600.0
+"""How long the next connection that hangs is kept, after one was let go."""
+CLOSE_SECONDS = 1.0
+"""How long `HeldConnection.close` waits for what it has ended."""
+_MOST_ABANDONED = 8
 
 
 class Session(NamedTuple):
@@ -39,6 +45,11 @@ class Link:
     session: Session
     setup: list[Result]
 
+    @property
+    def version(self) -> int:
+        """The server's major version."""
+        return self.connection.info.server_version // 10_000
+
 
 async def execute(connection: Connection, batch: Batch) -> list[Result]:
     """The rows of each statement, in one round trip. Raises `psycopg.Error`.
@@ -56,89 +67,109 @@ async def execute(connection: Connection, batch: Batch) -> list[Result]:
             await connection.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Abandoned:
+    """A connection that was left to the server, and when. No session: it was not open yet."""
+
+    session: Session | None
+    at: float
+
+
 class HeldConnection:
     """Executes batches over one connection at most, and never waits for the driver.
 
     `connect` opens a connection, `prepare` makes it ready. `fetch` may be cancelled at any time
-    and returns at once. Neither a hung connection attempt nor a hung query is cancelled in the
-    driver: that would wait for the server.
+    and returns at once. What hangs then, an attempt to connect or a query, is either let go or
+    kept:
 
-    - An attempt that hangs is kept, and taken over when it completes: under a stopped postmaster
-      each new one would become one more session when it continues.
-    - A connection whose query hangs is dropped: its socket is shut, and the next `fetch` opens
-      another. Its session may stay on the server (`dropped`). Until the caller has seen that it is
-      gone (`forget_dropped`), a second one that hangs is kept, and used again once it has
-      answered. So there are never more than two sessions of ours.
+    - Let go: its socket is shut, and the next `fetch` opens another connection. So a backend that
+      hangs blinds us for one poll only. Its session may stay on the server until it runs again.
+    - Kept: later calls wait on. An attempt is taken over when it completes; after the late answer
+      of a query, which is discarded, its connection is used again.
+
+    It is kept while one that was abandoned earlier may still be on the server: until it has been
+    seen to be gone (`forget_gone`), or for `KEEP_SECONDS`. So a server that hangs as a whole has
+    two sessions of ours, and one more for each ten minutes that it goes on hanging: an hour makes
+    eight at most. There is no more than one socket at any time.
+
+    `clock` gives seconds and never goes back.
     """
 
     def __init__(
         self,
         connect: Callable[[], Awaitable[Connection]],
         prepare: Callable[[Connection], Awaitable[Link]],
+        clock: Callable[[], float],
     ) -> None:
         self._connect = connect
         self._prepare = prepare
+        self._clock = clock
         self._connection: Connection | None = None
-        self._opening: asyncio.Task[Link] | None = None
         self._link: Link | None = None
-        self._late: asyncio.Task[list[Result]] | None = None
-        self._ending: set[asyncio.Task[list[Result]]] = set()
-        self.dropped: Session | None = None
+        self._attempt: asyncio.Task[Link] | None = None
+        self._answer: asyncio.Task[list[Result]] | None = None
+        self._ending: set[asyncio.Task[Any]] = set()
+        self._abandoned: deque[_Abandoned] = deque(maxlen=_MOST_ABANDONED)
 
     def __repr__(self) -> str:
-        state = "open" if self._link else "opening" if self._opening else "closed"
-        late = ", waits for a late answer" if self._late else ""
-        return f"<HeldConnection {state}{late}, dropped={self.dropped}>"
+        state = "open" if self._link else "opening" if self._attempt else "closed"
+        waits = ", waits for an answer" if self._answer else ""
+        return f"<HeldConnection {state}{waits}, {len(self._abandoned)} abandoned>"
 
-    def forget_dropped(self) -> None:
-        """The session that was dropped has been seen to be gone."""
-        self.dropped = None
+    @property
+    def abandoned(self) -> list[Session]:
+        """Sessions of ours that may still be on the server, besides the one in use.
+
+        Those of attempts that were let go are not among them: nobody knows their process ids.
+        """
+        return [one.session for one in self._abandoned if one.session is not None]
+
+    def forget_gone(self, present: Collection[int]) -> None:
+        """Forget the abandoned sessions whose process id is not `present` on the server now."""
+        for one in list(self._abandoned):
+            if one.session is not None and one.session.pid not in present:
+                self._abandoned.remove(one)
 
     async def fetch(self, compose: Callable[[Link], Batch]) -> tuple[Link, list[Result]]:
         """The results of the batch that `compose` makes for the connection in use.
 
-        Opens the connection when there is none. One that turns out to be dead (the server was
-        restarted, a firewall forgot it) is replaced at once, one time. Raises `psycopg.Error`, and
+        Opens the connection when there is none. One from before that turns out to be dead (the
+        server was restarted, a firewall forgot it) is replaced at once. Raises `psycopg.Error`, and
         whatever `connect` and `prepare` raise.
         """
-        if self._link is not None:
-            link = self._link
-            try:
-                return link, await self._query(link, compose)
-            except psycopg.OperationalError:
-                if not link.connection.closed:
-                    raise
+        new = self._link is None and self._attempt is None
+        link = self._link or await self._open()
+        try:
+            return link, await self._query(link, compose)
+        except psycopg.OperationalError:
+            if new or not link.connection.closed:
+                raise
+        self._abandon()
         link = await self._open()
         return link, await self._query(link, compose)
 
     async def close(self) -> None:
-        """Let go of everything at once."""
-        busy = {task for task in (self._opening, self._late) if task is not None}
-        if self._connection is None:
-            for attempt in busy:
-                attempt.cancel()
-        elif any(not task.done() for task in busy):
-            _shut(self._connection)
-        if tasks := busy | self._ending:
-            await asyncio.wait(tasks)
-        for task in busy:
-            _retrieve(task)
+        """Let go of everything, within `CLOSE_SECONDS`."""
+        for task in (self._attempt, self._answer):
+            if task is not None:
+                self._end(task)
+        if self._ending:
+            await asyncio.wait(self._ending, timeout=CLOSE_SECONDS)
         if self._connection is not None:
             await self._connection.close()
-        self._connection = self._link = self._opening = self._late = None
+        self._forget()
 
     async def _open(self) -> Link:
         """A link, by the attempt that is under way or a new one."""
-        if self._opening is None:
-            self._connection = self._link = None
-            self._opening = asyncio.create_task(self._attempt())
-        # Cancelling this leaves the attempt under way: it belongs to the next fetch then.
-        await asyncio.wait({self._opening})
-        opening, self._opening = self._opening, None
-        self._link = opening.result()
+        if self._attempt is None:
+            self._forget()
+            self._attempt = asyncio.create_task(self._make_link())
+        await self._wait(self._attempt)
+        attempt, self._attempt = self._attempt, None
+        self._link = attempt.result()
         return self._link
 
-    async def _attempt(self) -> Link:
+    async def _make_link(self) -> Link:
         connection = self._connection = await self._connect()
         try:
             return await self._prepare(connection)
@@ -147,41 +178,60 @@ class HeldConnection:
             raise
 
     async def _query(self, link: Link, compose: Callable[[Link], Batch]) -> list[Result]:
-        if self._late is not None:
-            await asyncio.wait({self._late})
-            late, self._late = self._late, None
-            _retrieve(late)
-        task = asyncio.create_task(execute(link.connection, compose(link)))
+        if self._answer is not None:
+            await self._wait(self._answer)
+            _retrieve(self._answer)
+        self._answer = asyncio.create_task(execute(link.connection, compose(link)))
+        await self._wait(self._answer)
+        answer, self._answer = self._answer, None
+        return answer.result()
+
+    async def _wait(self, task: asyncio.Task[Any]) -> None:
+        """Wait until the task is done. Cancelling lets it go, or leaves it for a later fetch."""
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
-            self._let_go(link, task)
+            if not task.done() and self._may_let_go():
+                self._end(task)
+                self._abandon()
             raise
-        return task.result()
 
-    def _let_go(self, link: Link, task: asyncio.Task[list[Result]]) -> None:
-        if task.done():
-            _retrieve(task)
-        elif self.dropped is None:
-            self.dropped = link.session
-            self._connection = self._link = None
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
-            task.add_done_callback(_retrieve)
-            _shut(link.connection)
-        else:
-            self._late = task
+    def _may_let_go(self) -> bool:
+        now = self._clock()
+        return all(now - one.at >= KEEP_SECONDS for one in self._abandoned)
+
+    def _abandon(self) -> None:
+        """Leave the session in use, or the one that is being opened, to the server."""
+        session = self._link.session if self._link is not None else None
+        self._abandoned.append(_Abandoned(session, self._clock()))
+        self._forget()
+
+    def _forget(self) -> None:
+        self._connection = self._link = self._attempt = self._answer = None
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        """Have the task end soon, without the driver's own way, which would ask the server."""
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        task.add_done_callback(_retrieve)
+        if self._connection is None:
+            task.cancel()
+        elif not task.done():
+            _shut(self._connection)
 
 
 def _shut(connection: Connection) -> None:
     """End the connection under the driver, which then finds it lost and closes it by itself."""
     if connection.closed:
         return
-    with socket.socket(fileno=os.dup(connection.fileno())) as same:
-        try:
-            same.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return  # the other side was quicker
+    # No descriptor of our own: there may be none left, and this must not fail.
+    borrowed = socket.socket(fileno=connection.fileno())
+    try:
+        borrowed.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # the other side was quicker
+    finally:
+        borrowed.detach()
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

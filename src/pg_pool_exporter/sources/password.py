@@ -69,10 +69,12 @@ async def _output(process: Process) -> bytes:
 
 
 async def _end(process: Process) -> None:
-    if process.returncode is None:
-        # The whole group: a grandchild would keep the pipe open.
+    # The whole group, though the command may have ended: a grandchild would keep the pipe open.
+    try:
         os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+    except ProcessLookupError:
+        return  # nobody is left
+    await process.wait()
 
 
 def _password(content: bytes, source: str) -> str:

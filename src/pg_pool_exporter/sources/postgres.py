@@ -7,17 +7,14 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import psycopg
-import structlog
 from psycopg import AsyncClientCursor, AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import Conninfo
 from psycopg.rows import dict_row
-from psycopg.sql import Identifier
 from psycopg.types.string import TextLoader
 
 from pg_pool_exporter.catalogue import SESSION_END_REASONS
 from pg_pool_exporter.config import ServerConfig
-from pg_pool_exporter.model import DatabaseCounters, ServerSample, ServerSettings, Snapshot
+from pg_pool_exporter.model import DatabaseCounters, ServerSample, Snapshot
 from pg_pool_exporter.sources.activity import read_activity
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection_errors import explain
@@ -30,20 +27,17 @@ from pg_pool_exporter.sources.held_connection import (
     Session,
     execute,
 )
+from pg_pool_exporter.sources.host_addresses import libpq_defaults, with_addresses
 from pg_pool_exporter.sources.password import PasswordError, read_file, run_command
-from pg_pool_exporter.sources.server_settings import STATEMENTS, server_settings
 from pg_pool_exporter.sources.session_groups import SessionGroups
+from pg_pool_exporter.sources.settings_reader import SettingsReader
 from pg_pool_exporter.sources.statements import statement
-
-log = structlog.get_logger(__name__)
+from pg_pool_exporter.sources.sticky import StickyChoice
 
 APPLICATION_NAME = "pg_pool_exporter"
-SETTINGS_SECONDS = 120.0
-"""How often the settings are read: reading them costs as much as several polls."""
-MOST_ENTRIES = 1000
-"""Most databases, limits and overrides that are shown."""
+MOST_DATABASES = 1000
+"""Most databases whose counters are shown."""
 
-_EVERY_POLL = ("sessions", "databases")
 # Given to libpq where the dsn does not say otherwise: a dead network is noticed within some 20 s,
 # also while connecting (Linux applies the user time-out to the handshake too).
 _KEEPALIVE = {
@@ -57,7 +51,7 @@ _NO_CONNECT_TIMEOUT = 2**31 - 1
 
 
 class PostgresSource:
-    """Polls one server. `protected` names applications whose sessions are never folded.
+    """Polls one server. `protected` names applications whose name is never folded.
 
     `clock` gives seconds and never goes back.
     """
@@ -72,42 +66,44 @@ class PostgresSource:
         self._clock = clock
         self._params = conninfo_to_dict(config.dsn.get_secret_value())
         self._where = _where(config.name, self._params)
-        self._held = HeldConnection(self._connect, self._prepare)
+        self._held = HeldConnection(self._connect, self._prepare, clock)
+        self._settings = SettingsReader(config.name, self._held, clock)
         self._groups = SessionGroups(config.max_groups, protected)
-        self._settings: ServerSettings | None = None
-        self._settings_left_out = 0
-        self._settings_read = 0.0
-        self._settings_session: Session | None = None
-        self._sees_all = True
+        self._databases = StickyChoice[str](MOST_DATABASES)
 
     async def poll(self) -> Snapshot:
-        """One round trip. Raises `PollError`; cancelling takes effect at once."""
+        """One round trip; one more when somebody waits, and a few when the settings are due.
+
+        Raises `PollError`; cancelling takes effect at once.
+        """
         try:
-            link, results = await self._held.fetch(self._batch)
+            link, (sessions, databases) = await self._held.fetch(self._batch)
+            waits = await self._waits(link, sessions)
+            settings = await self._settings.settings(link)
         except psycopg.Error as error:
             raise explain(error, self._where) from None
         except PasswordError as error:
             raise PollError("auth", f"{self._where}: {error}") from None
+        activity = read_activity(
+            sessions, {row["datid"]: row["database"] for row in databases}, waits
+        )
+        self._held.forget_gone(activity.own)
         now = self._clock()
-        sessions, databases, *settings = results
-        if settings:
-            self._read_settings(link, settings, now)
-        assert self._settings is not None, "the first poll of a session reads the settings"
-        activity = read_activity(sessions, {row["datid"]: row["database"] for row in databases})
-        if activity.own == 1:
-            self._held.forget_dropped()
         groups, folded = self._groups.fold(activity.rows, now)
-        left_out = max(0, len(databases) - MOST_ENTRIES)
+        shown = self._databases.choose((row["database"] for row in databases), now)
+        counters = {
+            row["database"]: _counters(row) for row in databases if row["database"] in shown
+        }
         return Snapshot(
             server=ServerSample(
                 host=link.connection.info.host,
                 port=str(link.connection.info.port),
-                used=activity.own + sum(row.sessions for row in activity.rows),
+                used=len(activity.own) + sum(row.sessions for row in activity.rows),
                 groups=groups,
-                databases={row["database"]: _counters(row) for row in databases[:MOST_ENTRIES]},
-                settings=self._settings,
+                databases=counters,
+                settings=settings,
             ),
-            folded=folded + left_out + self._settings_left_out,
+            folded=folded + len(databases) - len(counters) + self._settings.left_out,
         )
 
     async def close(self) -> None:
@@ -119,7 +115,7 @@ class PostgresSource:
             "",
             **{
                 **_KEEPALIVE,
-                **self._params,
+                **await with_addresses(self._params),
                 **await self._password(),
                 "application_name": APPLICATION_NAME,
                 "client_encoding": "UTF8",
@@ -155,39 +151,22 @@ class PostgresSource:
         return Link(connection, Session(**setup[1][0]), setup)
 
     def _batch(self, link: Link) -> Batch:
-        due = (
-            self._settings_session != link.session
-            or self._clock() - self._settings_read >= SETTINGS_SECONDS
-        )
-        names = (*_EVERY_POLL, *STATEMENTS) if due else _EVERY_POLL
-        version = link.connection.info.server_version // 10_000
-        dropped = self._held.dropped
+        abandoned = self._held.abandoned
         return Batch(
-            "\n".join(statement(name, version) for name in names),
+            "\n".join(statement(name, link.version) for name in ("sessions", "databases")),
             {
-                "dropped_pid": dropped and dropped.pid,
-                "dropped_started": dropped and dropped.started,
-                "limit": MOST_ENTRIES + 1,
+                "abandoned_pids": [session.pid for session in abandoned],
+                "abandoned_starts": [session.started for session in abandoned],
             },
         )
 
-    def _read_settings(self, link: Link, results: list[Result], now: float) -> None:
-        known = [row["setting"] for row in link.setup[0]]
-        self._settings, self._settings_left_out = server_settings(results, known, MOST_ENTRIES)
-        self._settings_read = now
-        self._settings_session = link.session
-        self._check_rights(**results[0][0])
-
-    def _check_rights(self, *, sees_all: bool, role: str, **_: Any) -> None:
-        """Say once, and again after it has changed, that sessions cannot be seen."""
-        if self._sees_all and not sees_all:
-            log.warning(
-                "the role has no right to see other roles' sessions: their states are unknown",
-                server=self._config.name,
-                role=role,
-                remedy=f"GRANT pg_monitor TO {Identifier(role).as_string()}",
-            )
-        self._sees_all = sees_all
+    async def _waits(self, link: Link, sessions: Result) -> dict[int, float]:
+        """Seconds that sessions have waited for their locks, by process id."""
+        if link.version < 14 or not any(row["waiting"] for row in sessions):
+            return {}
+        batch = Batch(statement("waits", link.version), {})
+        _, (waits,) = await self._held.fetch(lambda _: batch)
+        return {row["pid"]: row["waited"] for row in waits if row["waited"] is not None}
 
 
 class _LenientText(TextLoader):
@@ -207,12 +186,7 @@ def _counters(row: dict[str, Any]) -> DatabaseCounters:
 
 def _where(name: str, params: dict[str, Any]) -> str:
     """The server for people: its name, and what libpq will connect to."""
-    defaults = {
-        option.keyword.decode(): option.val.decode()
-        for option in Conninfo.get_defaults()
-        if option.val
-    }
-    known = {**defaults, **params}
+    known = {**libpq_defaults(), **params}
     host = known.get("host") or known.get("hostaddr") or known.get("service") or "a local socket"
     user = known.get("user", "")
     return (

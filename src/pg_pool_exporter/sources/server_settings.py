@@ -1,36 +1,48 @@
-"""What changes seldom on a server: rows of its settings to `ServerSettings`."""
+"""What changes seldom on a server: rows of its settings and limits to `ServerSettings`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from pg_pool_exporter.model import ServerSettings, TimeoutOverride
 
 Row = dict[str, Any]
 
-STATEMENTS = ("server", "settings", "database_limits", "role_limits", "overrides")
-"""The statements whose results `server_settings` takes, in this order."""
-
 # PostgreSQL's units of time; a time-out without a unit is in milliseconds.
 _UNITS = {"us": 1e-6, "": 1e-3, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_TIME = re.compile(r"\s*(\d+(?:\.\d*)?)\s*(us|ms|s|min|h|d|)\s*", re.ASCII)
+_TIME = re.compile(
+    r"\s*\+?(0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(us|ms|s|min|h|d|)\s*",
+    re.ASCII,
+)
+# The longest that a time-out can be written: more digits are no time, and cost time to read.
+_MOST_TEXT = 100
+
+
+class Limits(NamedTuple):
+    """Rows of what a role may be forbidden to read; none then."""
+
+    databases: list[Row]
+    roles: list[Row]
+    overrides: list[Row]
 
 
 def server_settings(
-    results: list[list[Row]], known: Collection[str], limit: int
+    server: Row, settings: list[Row], known: Collection[str], limits: Limits, most: int
 ) -> tuple[ServerSettings, int]:
-    """The settings, and how many entries were left out because a result had more than `limit`.
+    """The settings, and how many entries were left out.
 
-    `known` names the time-outs whose value in our session is the server's own.
+    Left out is what is over `most` of a kind, and an override that is no time. `known` names the
+    time-outs whose value in our session is the server's own.
     """
-    (server,), settings, databases, roles, overrides = (rows[:limit] for rows in results)
     values = {row["setting"]: row["value"] for row in settings}
+    databases, roles, overrides = (rows[:most] for rows in limits)
     times = {
         TimeoutOverride(row["setting"], row["database"], row["user"]): seconds(row["value"])
         for row in overrides
     }
+    readable = {key: value for key, value in times.items() if value is not None}
     return (
         ServerSettings(
             version=server["version"],
@@ -42,13 +54,31 @@ def server_settings(
             database_limits={row["database"]: row["sessions"] for row in databases},
             role_limits={row["user"]: row["sessions"] for row in roles},
             timeouts={name: values[name] for name in sorted(known) if name in values},
-            overrides={key: value for key, value in times.items() if value is not None},
+            overrides=readable,
         ),
-        sum(max(0, len(rows) - limit) for rows in results),
+        sum(max(0, len(rows) - most) for rows in limits) + len(times) - len(readable),
     )
 
 
 def seconds(text: str) -> float | None:
-    """A time-out as written in ALTER ROLE or ALTER DATABASE, in seconds; None if it is no time."""
-    found = _TIME.fullmatch(text)
-    return float(found[1]) * _UNITS[found[2]] if found else None
+    """A time-out as written in ALTER ROLE or ALTER DATABASE, in seconds; None if it is no time.
+
+    Read as `parse_int` in PostgreSQL's guc.c does: hexadecimal, octal and fractions too, rounded to
+    milliseconds.
+    """
+    found = _TIME.fullmatch(text) if len(text) <= _MOST_TEXT else None
+    if found is None:
+        return None
+    try:
+        return round(_number(found[1]) * _UNITS[found[2]] * 1000) / 1000
+    except (ValueError, OverflowError):
+        return None
+
+
+def _number(text: str) -> float:
+    """Raises `ValueError`."""
+    if text[:2] in ("0x", "0X"):
+        return int(text, 16)
+    if text.isdigit():
+        return int(text, 8 if text[0] == "0" else 10)
+    return float(text)

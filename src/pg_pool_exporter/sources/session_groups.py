@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from pg_pool_exporter.catalogue import BACKEND_STATES, OTHER
 from pg_pool_exporter.model import SessionGroup, SessionKey, StateSample
+from pg_pool_exporter.sources.sticky import StickyChoice
 
 FOLDED = SessionKey(OTHER, OTHER, OTHER)
-KEEP_SECONDS = 600.0
-"""How long a group keeps its name after it was last among the biggest."""
+PROTECTED_GROUPS = 20
+"""Most groups of one protected application that have a name of their own."""
 
 _STATES = frozenset(BACKEND_STATES)
 
@@ -32,13 +32,13 @@ class SessionRow:
     oldest_state: float | None
     oldest_backend: float | None
     oldest_transaction: float | None
-    waiting: int
+    waiting: int | None
     oldest_waiting: float | None
-    blocking: int
+    blocking: int | None
 
 
 class Folded(NamedTuple):
-    """Groups by name, all others together under `FOLDED`, and how many these are."""
+    """Groups by name, the others folded together, and how many these are."""
 
     groups: Mapping[SessionKey, SessionGroup]
     folded: int
@@ -47,16 +47,16 @@ class Folded(NamedTuple):
 class SessionGroups:
     """Decides from poll to poll which groups of sessions have a name of their own.
 
-    At most `limit` groups have one at any time, besides those of the `protected` applications,
-    which always have. The biggest get the places that are free; a group keeps its place until it
-    has not been among the biggest for `KEEP_SECONDS`, present or not. So names are bounded over
-    time too, not only in one poll.
+    At most `limit` groups have one at any time, and `PROTECTED_GROUPS` more of each of the
+    `protected` applications: of those, databases and users are folded, the application never. All
+    others come together under `FOLDED`.
     """
 
     def __init__(self, limit: int, protected: Collection[str] = ()) -> None:
-        self._limit = limit
-        self._protected = frozenset(protected)
-        self._last_among_biggest: dict[SessionKey, float] = {}
+        self._places = StickyChoice[SessionKey](limit)
+        self._protected = {
+            application: StickyChoice[SessionKey](PROTECTED_GROUPS) for application in protected
+        }
 
     def fold(self, rows: Iterable[SessionRow], now: float) -> Folded:
         """The groups of one poll, taken at `now` (seconds on any clock that never goes back).
@@ -68,57 +68,66 @@ class SessionGroups:
             key = SessionKey(row.database, row.user, row.application)
             by_key.setdefault(key, []).append(row)
         named = self._named(by_key, now)
-        groups = {key: _group(by_key[key]) for key in by_key.keys() & named}
-        rest = by_key.keys() - named
-        if rest:
-            groups[FOLDED] = _group(row for key in rest for row in by_key[key])
-        return Folded(groups, len(rest))
+        merged: dict[SessionKey, list[SessionRow]] = {}
+        for key, its_rows in by_key.items():
+            merged.setdefault(key if key in named else self._folded(key), []).extend(its_rows)
+        return Folded(
+            {key: _group(its_rows) for key, its_rows in merged.items()}, len(by_key.keys() - named)
+        )
+
+    def _folded(self, key: SessionKey) -> SessionKey:
+        """What the group is folded into."""
+        return FOLDED._replace(application=key.application) if self._protects(key) else FOLDED
+
+    def _protects(self, key: SessionKey) -> bool:
+        return key.application in self._protected
 
     def _named(self, by_key: Mapping[SessionKey, list[SessionRow]], now: float) -> set[SessionKey]:
-        protected = {key for key in by_key if key.application in self._protected}
-        candidates = by_key.keys() - protected - {FOLDED}
-        # Equal sizes are ordered by name, so that the cut does not move without a reason.
-        biggest = heapq.nsmallest(
-            self._limit, candidates, lambda key: (-sum(row.sessions for row in by_key[key]), key)
-        )
-        seen = self._last_among_biggest
-        for key in biggest:
-            if key in seen:
-                seen[key] = now
-        for key in [key for key, last in seen.items() if now - last >= KEEP_SECONDS]:
-            del seen[key]
-        newcomers = [key for key in biggest if key not in seen]
-        seen.update(dict.fromkeys(newcomers[: self._limit - len(seen)], now))
-        return protected | seen.keys()
+        sizes = {
+            key: sum(row.sessions for row in rows)
+            for key, rows in by_key.items()
+            if key != self._folded(key)
+        }
+        named = {
+            *self._places.choose_biggest(
+                {key: size for key, size in sizes.items() if not self._protects(key)}, now
+            )
+        }
+        for application, places in self._protected.items():
+            named |= places.choose_biggest(
+                {key: size for key, size in sizes.items() if key.application == application}, now
+            )
+        return named
 
 
-def _group(rows: Iterable[SessionRow]) -> SessionGroup:
-    """Many rows as one group: counts add, ages take the maximum."""
+def _group(rows: Collection[SessionRow]) -> SessionGroup:
+    """Many rows as one group: counts add, ages take the maximum.
+
+    What is unknown of one of the rows makes the sum unknown, and an age only when it is of all.
+    """
     states: dict[str, StateSample] = {}
-    oldest_backend: float | None = None
-    oldest_transaction: float | None = None
-    oldest_waiting: float | None = None
-    waiting = blocking = 0
     for row in rows:
         state = row.state if row.state in _STATES else "unknown"
         sessions, oldest = states.get(state, StateSample(0, None))
-        states[state] = StateSample(sessions + row.sessions, _older(oldest, row.oldest_state))
-        oldest_backend = _older(oldest_backend, row.oldest_backend)
-        oldest_transaction = _older(oldest_transaction, row.oldest_transaction)
-        oldest_waiting = _older(oldest_waiting, row.oldest_waiting)
-        waiting += row.waiting
-        blocking += row.blocking
+        states[state] = StateSample(sessions + row.sessions, _oldest((oldest, row.oldest_state)))
     return SessionGroup(
         states=states,
-        oldest_backend=oldest_backend,
-        oldest_transaction=oldest_transaction,
-        waiting=waiting,
-        oldest_waiting=oldest_waiting,
-        blocking=blocking,
+        oldest_backend=_oldest(row.oldest_backend for row in rows),
+        oldest_transaction=_oldest(row.oldest_transaction for row in rows),
+        waiting=_sum(row.waiting for row in rows),
+        oldest_waiting=_oldest(row.oldest_waiting for row in rows),
+        blocking=_sum(row.blocking for row in rows),
     )
 
 
-def _older(one: float | None, other: float | None) -> float | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return max(one, other)
+def _oldest(ages: Iterable[float | None]) -> float | None:
+    return max((age for age in ages if age is not None), default=None)
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    total = 0
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total

@@ -2,13 +2,15 @@
 -- the databases, and which sessions block others, are worked out from this by the exporter: done
 -- here, that costs the server as much again.
 --
--- own: this session, and one that the exporter let go while it hung. client: without the right to
--- see a session its type is NULL; then a database and a role tell a client. Others are of interest
--- when they wait. pg_blocking_pids() locks the lock table: only waiting sessions are asked.
+-- own: this session, and those that the exporter has abandoned. hidden: without the right to see a
+-- session its type is NULL; then a database and a role tell a client. Others are of interest when
+-- they wait. pg_blocking_pids() locks the lock table: only waiting sessions are asked.
 SELECT coalesce(pid = pg_backend_pid()
-                    OR (pid = %(dropped_pid)s
-                        AND extract(epoch FROM backend_start)::text = %(dropped_started)s),
+                    OR (pid = ANY (%(abandoned_pids)s::int[])
+                        AND extract(epoch FROM backend_start)::text
+                            = ANY (%(abandoned_starts)s::text[])),
                 false) AS own,
+       backend_type IS NULL AS hidden,
        CASE WHEN backend_type IS NULL THEN datid IS NOT NULL AND usesysid IS NOT NULL
             ELSE backend_type = 'client backend' END AS client,
        datid,
@@ -20,11 +22,8 @@ SELECT coalesce(pid = pg_backend_pid()
        extract(epoch FROM clock_timestamp() - min(backend_start))::float8 AS oldest_backend,
        extract(epoch FROM clock_timestamp() - min(xact_start))::float8 AS oldest_transaction,
        count(*) FILTER (WHERE wait_event_type = 'Lock') AS waiting,
-       extract(epoch FROM clock_timestamp()
-                          - min(state_change) FILTER (WHERE wait_event_type = 'Lock'))::float8
-           AS oldest_waiting,
        string_agg(array_to_string(pg_blocking_pids(pid), ','), ',')
            FILTER (WHERE wait_event_type = 'Lock') AS blockers
 FROM pg_stat_get_activity(NULL)
 WHERE usesysid IS NOT NULL OR backend_type = 'client backend' OR wait_event_type = 'Lock'
-GROUP BY own, client, datid, usesysid, application_name, state;
+GROUP BY own, hidden, client, datid, usesysid, application_name, state;
