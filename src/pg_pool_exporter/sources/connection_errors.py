@@ -23,6 +23,11 @@ _FULL = Cause(
     "no connection slot is left, trying again; from PostgreSQL 16 on, reserved_connections and "
     "GRANT pg_use_reserved_connections keep one free for the exporter",
 )
+_LIMIT = Cause(
+    "too_many_connections",
+    "the CONNECTION LIMIT of the role or of the database is reached, trying again",
+)
+_NO_PASSWORD = Cause("auth", "the server asks for a password, and none is configured")
 _PERMISSION = Cause(
     "permission", "a right is missing: GRANT pg_monitor, and CONNECT on the database"
 )
@@ -53,9 +58,11 @@ _BY_SQLSTATE = {
 _BY_TEXT = tuple(
     (re.compile(pattern), cause)
     for pattern, cause in (
+        (r"too many connections for (role|database)", _LIMIT),
         ((r"too many clients already|remaining connection slots are reserved"
-         r"|too many connections for|no more connections allowed"), _FULL),
-        ((r"authentication failed|no password supplied|no pg_hba\.conf entry|pg_hba\.conf rejects"
+         r"|no more connections allowed"), _FULL),
+        (r"no password supplied", _NO_PASSWORD),
+        ((r"authentication failed|no pg_hba\.conf entry|pg_hba\.conf rejects"
          r"|role .* does not exist|role .* is not permitted to log in"
          r"|server requested .* authentication|SCRAM|no such user"), _AUTH),
         (r"permission denied for database", _PERMISSION),
