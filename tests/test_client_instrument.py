@@ -167,6 +167,16 @@ def test_declaring_something_else_long_lived_is_told_and_harmless(
     assert "not a function" in caplog.text
 
 
+def test_what_can_not_even_be_asked_about_is_declared_without_harm(
+    client_process: Process, caplog: pytest.LogCaptureFixture
+) -> None:
+    def circle() -> None: ...
+
+    circle.__wrapped__ = circle  # type: ignore[attr-defined]  # what a broken decorator does
+    assert long_lived(circle) is circle
+    assert "nothing is declared" in caplog.text
+
+
 def test_a_connection_can_be_declared_long_lived(client_process: Process, pool: Pool) -> None:
     instrument(pool, app="shop", leak_after=1e-9)
     connection = pool.getconn()
@@ -189,6 +199,18 @@ def test_a_directory_for_sockets_that_is_unsafe_is_told_and_the_application_goes
         assert process.samples()[0].acquired == 1
         assert process.samples()[0].key.process.endswith(f":pid-{os.getpid()}")
     assert list((tmp_path / "real").iterdir()) == []
+
+
+def test_a_pool_that_is_made_again_has_the_name_of_the_one_that_was_closed(
+    client_process: Process, postgres: Cluster
+) -> None:
+    kept = []
+    for _ in range(3):
+        with ConnectionPool(postgres.dsn(), min_size=1, open=True) as pool:
+            instrument(pool, app="shop", name="main")
+            assert names(client_process) == [("shop", "main")]
+            kept.append(pool)
+    assert client_process.samples() == []
 
 
 def test_the_log_never_holds_a_connection_string(

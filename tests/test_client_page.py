@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -131,6 +133,66 @@ def test_readers_that_drip_do_not_keep_the_page_from_others_for_long(
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def test_no_more_than_eight_readers_are_served_at_a_time(
+    shop: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes a thread of the application's process."""
+    monkeypatch.setattr(server._Handler, "timeout", 30)
+    monkeypatch.setattr(server, "_READER_SECONDS", 30)
+    with ExitStack() as stack:
+        served = [stack.enter_context(connect(tmp_path / "shop-0.sock")) for _ in range(8)]
+        ninth = stack.enter_context(connect(tmp_path / "shop-0.sock"))
+        assert ninth.recv(1) == b"", "it is turned away"
+        for reader in served:
+            reader.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            assert reader.recv(8) == b"HTTP/1.0"
+
+
+def test_out_of_descriptors_it_waits_for_better_times_without_turning_in_circles(
+    shop: Process, tmp_path: Path
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX) as reader:
+        reader.settimeout(5)
+        first_free = os.dup(0)
+        os.close(first_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, before[1]))
+        try:
+            reader.connect(str(tmp_path / "shop-0.sock"))
+            begin = time.process_time()
+            time.sleep(0.5)  # what must not happen can't be waited for
+            used = time.process_time() - begin
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert used < 0.2
+        reader.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert reader.recv(8) == b"HTTP/1.0"
+
+
+def test_a_page_that_can_not_be_made_is_answered_so_and_told_once(
+    shop: Process, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "shop-0.sock"
+    with monkeypatch.context() as patch:
+        patch.setattr("pg_pool_exporter.client.process.of_pools", lambda samples: 1 / 0)
+        assert [request(path)[0] for _ in range(3)] == [500, 500, 500]
+        (record,) = caplog.records
+        assert (record.levelname, record.name) == ("ERROR", "pg_pool_exporter.client")
+        assert "can't be made" in record.getMessage()
+    assert request(path)[0] == 200
+
+
+def test_a_reader_that_goes_away_is_no_error(
+    shop: Process, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="pg_pool_exporter.client")
+    with connect(tmp_path / "shop-0.sock") as reader:
+        reader.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    assert page_of(tmp_path / "shop-0.sock")
+    assert {record.levelname for record in caplog.records} <= {"DEBUG"}
 
 
 def test_the_page_is_valid(shop: Process, pool: ConnectionPool[Any], tmp_path: Path) -> None:

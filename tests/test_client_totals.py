@@ -13,12 +13,12 @@ from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, OTHER
 from pg_pool_exporter.client.totals import MOST_SITES, Event, Totals
 
 
-def checkout(time: float, waited: float = 0.0) -> Event:
-    return time, 1, waited
+def checkout(time: float, waited: float = 0.0, which: int = 1) -> Event:
+    return time, False, waited, which
 
 
-def give_back(time: float, held: float) -> Event:
-    return time, -1, held
+def give_back(time: float, held: float, which: int = 1) -> Event:
+    return time, True, held, which
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,18 @@ def test_a_hold_is_counted_with_its_own_bounds() -> None:
         pytest.param([], 1, 10.0, 0.0, id="an unused pool is never saturated"),
         pytest.param([checkout(1.0)], 1, 10.0, 9.0, id="still saturated: until now"),
         pytest.param([checkout(1.0), give_back(4.0, 3.0)], 1, 10.0, 3.0, id="from full to free"),
-        pytest.param([checkout(1.0), checkout(3.0)], 2, 10.0, 7.0, id="only with all of them out"),
-        pytest.param([checkout(1.0), checkout(3.0)], 3, 10.0, 0.0, id="one left: never saturated"),
-        pytest.param([checkout(1.0)] * 9, float("inf"), 10.0, 0.0, id="no limit: never saturated"),
         pytest.param(
-            [checkout(1.0), give_back(3.0, 2.0), checkout(3.0), give_back(5.0, 2.0)],
+            [checkout(1.0), checkout(3.0, which=2)], 2, 10.0, 7.0, id="only with all of them out"
+        ),
+        pytest.param(
+            [checkout(1.0), checkout(3.0, which=2)], 3, 10.0, 0.0, id="one left: never saturated"
+        ),
+        pytest.param(
+            [checkout(1.0, which=n) for n in range(9)], float("inf"), 10.0, 0.0,
+            id="no limit: never saturated",
+        ),
+        pytest.param(
+            [checkout(1.0), give_back(3.0, 2.0), checkout(3.0, which=2), give_back(5.0, 2.0, 2)],
             1, 10.0, 4.0, id="handed on at once: saturated throughout",
         ),
         pytest.param(
@@ -80,7 +87,7 @@ def test_saturation_is_the_time_with_every_connection_checked_out(
 def test_a_leaked_slot_counts_as_active_for_ever_and_stays_saturated() -> None:
     totals = Totals()
     totals.add([checkout(2.0)], limit=1)
-    totals.leak(2.0, "shop.py:1 forget")
+    totals.leak(1, 2.0, "shop.py:1 forget")
     assert totals.active_seconds([], now=12.0) == pytest.approx(10.0)
     assert totals.active_seconds([], now=20.0) == pytest.approx(18.0)
     assert totals.saturated_seconds(20.0) == pytest.approx(18.0)
@@ -90,7 +97,7 @@ def test_a_leaked_slot_counts_as_active_for_ever_and_stays_saturated() -> None:
 def test_a_dropped_connection_that_cost_no_slot_is_no_longer_active() -> None:
     totals = Totals()
     totals.add([checkout(2.0)], limit=float("inf"))
-    totals.drop(3.0)
+    totals.drop(1, 3.0)
     assert totals.leaked == 0
     assert totals.active_seconds([], now=12.0) == pytest.approx(3.0)
 
@@ -98,13 +105,34 @@ def test_a_dropped_connection_that_cost_no_slot_is_no_longer_active() -> None:
 def test_lines_of_code_beyond_the_cap_are_counted_as_other() -> None:
     totals = Totals()
     for number in range(MOST_SITES + 5):
-        totals.leak(0.0, f"shop.py:{number} forget")
-    totals.leak(0.0, "shop.py:0 forget")
+        totals.leak(number, 0.0, f"shop.py:{number} forget")
+    totals.leak(99, 0.0, "shop.py:0 forget")
     assert totals.leaked == MOST_SITES + 6
     assert totals.leaked_slots.total() == totals.leaked
     assert totals.leaked_slots[OTHER] == 5
     assert totals.leaked_slots["shop.py:0 forget"] == 2
     assert len(totals.leaked_slots) == MOST_SITES + 1
+
+
+def test_a_stretch_of_saturation_is_counted_once_also_when_a_thread_tells_of_it_late() -> None:
+    totals = Totals()
+    totals.add([checkout(1.0), give_back(5.0, 4.0)], limit=1)
+    # Held from 2 to 4, by a thread that was stopped before it could tell.
+    totals.add([checkout(2.0, which=2), give_back(4.0, 2.0, 2)], limit=1)
+    assert totals.saturated_seconds(10.0) == 4.0
+    totals.add([checkout(4.5, which=3), give_back(7.0, 2.5, 3)], limit=1)
+    assert totals.saturated_seconds(10.0) == 6.0
+
+
+def test_an_event_that_was_lost_is_put_right_by_what_is_open_now() -> None:
+    totals = Totals()
+    totals.add([checkout(1.0, which=1)], limit=1)
+    totals.settle(set(), 1, now=3.0)  # its return was never told
+    assert totals.saturated_seconds(10.0) == 2.0
+    totals.settle({2}, 1, now=11.0)  # nor was this checkout
+    assert totals.saturated_seconds(15.0) == 6.0
+    totals.add([checkout(10.9, which=2), give_back(16.0, 5.0, 2)], limit=1)
+    assert totals.saturated_seconds(20.0) == 7.0, "what is told late counts for nothing twice"
 
 
 # Times are whole eighths, so that sums are exact and only the logic can be wrong.
@@ -119,8 +147,10 @@ def test_integrals_equal_a_brute_force_count_whatever_the_order_within_a_batch(
     held: list[tuple[float, float]], limit: int, batches: int, random: Random
 ) -> None:
     """Every checkout (start, seconds) ends before the reading at 100."""
-    events = [(start, 1, 0.0) for start, _ in held]
-    events += [(start + seconds, -1, seconds) for start, seconds in held]
+    events = [checkout(start, which=which) for which, (start, _) in enumerate(held)]
+    events += [
+        give_back(start + seconds, seconds, which) for which, (start, seconds) in enumerate(held)
+    ]
     events.sort()
     totals = Totals()
     size = len(events) // batches + 1
@@ -129,7 +159,7 @@ def test_integrals_equal_a_brute_force_count_whatever_the_order_within_a_batch(
         random.shuffle(batch)
         totals.add(batch, limit)
 
-    times = sorted({time for time, _, _ in events} | {100.0})
+    times = sorted({time for time, *_ in events} | {100.0})
     active = saturated = 0.0
     for begin, end in pairwise(times):
         out = sum(start <= begin < start + seconds for start, seconds in held)
@@ -150,7 +180,7 @@ def test_no_total_ever_falls_also_when_threads_tell_their_events_late(
     totals = Totals()
     seen = (0.0, 0.0)
     for now, (time, held, told_open) in enumerate(told, start=100):
-        totals.add([(float(time), 1, 0.0), (float(time + held), -1, float(held))], limit)
+        totals.add([checkout(float(time)), give_back(float(time + held), float(held))], limit)
         open_since = [50.0] if told_open else []
         reading = totals.active_seconds(open_since, now), totals.saturated_seconds(now)
         assert reading >= seen

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pg_pool_exporter.client.sites import describe
 from pg_pool_exporter.client.tracker import Checkout, Reading, Tracker
 from support.client import no_collection
-from support.tracking import HERE, Clock, Connection, read, tracker
+from support.tracking import HERE, Clock, Connection, tracker
 
 
 def test_a_checkout_is_active_until_its_return() -> None:
@@ -18,13 +18,13 @@ def test_a_checkout_is_active_until_its_return() -> None:
     clock.now = 1002.0
     one.acquired(connection, asked=1001.5, site=HERE)
     clock.now = 1005.0
-    during = read(one)
+    during = one.read()
     assert (during.active, during.oldest_active, during.active_seconds) == (1, 3.0, 3.0)
     assert (during.acquire.count, during.acquire.total, during.hold.count) == (1, 0.5, 0)
     clock.now = 1006.0
     assert one.returning(connection) == 1006.0
     clock.now = 1009.0
-    after = read(one)
+    after = one.read()
     assert (after.active, after.oldest_active, after.active_seconds) == (0, None, 4.0)
     assert (after.hold.count, after.hold.total) == (1, 4.0)
     assert after.leaked == 0
@@ -38,19 +38,19 @@ def test_only_what_is_checked_out_can_be_returned() -> None:
     one.acquired(connection, 1000.0, HERE)
     assert one.returning(connection) is not None
     assert one.returning(connection) is None
-    assert read(one).hold.count == 1
+    assert one.read().hold.count == 1
 
 
 def test_a_dropped_connection_is_a_leak_with_the_line_that_borrowed_it() -> None:
     one = tracker(Clock())
     with no_collection():
         one.acquired(Connection(), 1000.0, HERE)
-        reading = read(one)
+        reading = one.read()
     assert (reading.leaked, reading.active) == (1, 1)
     assert list(reading.leaked_slots.values()) == [1]
     assert next(iter(reading.leaked_slots)) == describe(HERE)
     assert reading.oldest_active is None
-    assert read(one).leaked == 1
+    assert one.read().leaked == 1
 
 
 def test_in_a_pool_without_a_limit_a_dropped_connection_costs_nothing() -> None:
@@ -58,10 +58,10 @@ def test_in_a_pool_without_a_limit_a_dropped_connection_costs_nothing() -> None:
     one = tracker(clock, limit=float("inf"))
     one.acquired(Connection(), 1000.0, HERE)
     clock.now += 5
-    reading = one.read(slots_lost=False)
+    reading = one.read()
     assert (reading.leaked, reading.active, reading.active_seconds) == (0, 0, 5.0)
     clock.now += 5
-    assert one.read(slots_lost=False).active_seconds == 5.0
+    assert one.read().active_seconds == 5.0
 
 
 def test_a_leak_is_still_found_when_another_connection_comes_to_the_same_address() -> None:
@@ -69,7 +69,7 @@ def test_a_leak_is_still_found_when_another_connection_comes_to_the_same_address
     with no_collection():
         for _ in range(100):
             one.acquired(Connection(), 1000.0, HERE)
-    assert read(one).leaked == 100
+    assert one.read().leaked == 100
 
 
 def test_returning_a_strangers_connection_at_a_dropped_ones_address_hides_no_leak() -> None:
@@ -84,7 +84,7 @@ def test_returning_a_strangers_connection_at_a_dropped_ones_address_hides_no_lea
             strangers.append(Connection())
         assert id(strangers[-1]) == address
         one.returning(strangers[-1])
-    assert read(one).leaked == 1
+    assert one.read().leaked == 1
 
 
 def test_a_kept_connection_is_overdue_from_the_threshold_to_its_return() -> None:
@@ -93,11 +93,11 @@ def test_a_kept_connection_is_overdue_from_the_threshold_to_its_return() -> None
     connection = Connection()
     one.acquired(connection, 1000.0, HERE)
     clock.now += 59.9
-    assert not read(one).overdue
+    assert not one.read().overdue
     clock.now += 0.1
-    assert list(read(one).overdue.values()) == [1]
+    assert list(one.read().overdue.values()) == [1]
     one.returning(connection)
-    assert not read(one).overdue
+    assert not one.read().overdue
 
 
 def test_a_checkout_declared_long_lived_is_never_overdue() -> None:
@@ -108,11 +108,11 @@ def test_a_checkout_declared_long_lived_is_never_overdue() -> None:
     one.acquired(connection, 1000.0, HERE)
     assert one.exempt(connection)
     clock.now += 1e6
-    assert not read(one).overdue
+    assert not one.read().overdue
     one.returning(connection)
     one.acquired(connection, clock.now, HERE)
     clock.now += 1e6
-    assert read(one).overdue, "the next checkout is another one"
+    assert one.read().overdue, "the next checkout is another one"
 
 
 def test_overdue_lines_beyond_the_cap_are_counted_as_other() -> None:
@@ -123,7 +123,7 @@ def test_overdue_lines_beyond_the_cap_are_counted_as_other() -> None:
         code = compile(f"\n\n{number}", f"file{number}.py", "exec")
         one.acquired(connection, 1000.0, (code, 0))
     clock.now += 100
-    overdue = read(one).overdue
+    overdue = one.read().overdue
     assert sum(overdue.values()) == 40
     assert len(overdue) == 31
     assert overdue["other"] == 10
@@ -134,7 +134,32 @@ def test_failures_are_kept_within_bounds_while_nobody_reads() -> None:
     for _ in range(10_000):
         one.note("timeout")
     assert len(one._notes) < 1000
-    assert read(one).noted["timeout"] == 10_000
+    assert one.read().noted["timeout"] == 10_000
+
+
+def test_dropped_connections_are_kept_within_bounds_while_nobody_reads() -> None:
+    one = tracker(Clock(), limit=float("inf"))
+    for _ in range(10_000):
+        one.acquired(Connection(), 1000.0, HERE)
+    assert len(one._dropped) < 1000
+    assert one.read().acquire.count == 10_000
+
+
+def test_a_return_that_was_cut_short_by_an_exception_leaves_nothing_behind() -> None:
+    clock = Clock()
+    one = tracker(clock, limit=1)
+    one.acquired(connection := Connection(), 1000.0, HERE)
+    (checkout,) = one._open.values()
+    one.read()
+    clock.now += 10
+    checkout.ended = True  # and no further
+    assert one.read().saturated_seconds == 10.0
+    clock.now += 10
+    after = one.read()
+    assert (after.active, after.leaked, after.saturated_seconds) == (0, 0, 10.0)
+    assert one._open == {}
+    del connection
+    assert one.read().leaked == 0
 
 
 def test_events_of_eight_threads_are_all_counted_while_others_read() -> None:
@@ -150,7 +175,7 @@ def test_events_of_eight_threads_are_all_counted_while_others_read() -> None:
 
     def look(into: list[Reading]) -> None:
         while not stop.is_set():
-            into.append(read(one))
+            into.append(one.read())
 
     readers = [threading.Thread(target=look, args=(into,)) for into in readings]
     workers = [threading.Thread(target=work) for _ in range(8)]
@@ -161,7 +186,7 @@ def test_events_of_eight_threads_are_all_counted_while_others_read() -> None:
     stop.set()
     for thread in readers:
         thread.join()
-    last = read(one)
+    last = one.read()
     assert (last.acquire.count, last.hold.count, last.leaked, last.active) == (16_000, 16_000, 0, 0)
     for series in readings:
         told = [
@@ -181,7 +206,7 @@ def test_a_fork_leaves_nothing_of_the_parents_also_when_another_thread_has_our_l
     woken: list[None] = []
     with one._lock:
         one.forked(lambda: woken.append(None))
-        reading = read(one)
+        reading = one.read()
     assert (reading.active, reading.leaked, reading.active_seconds) == (0, 0, 0.0)
     assert (reading.acquire.count, reading.noted["timeout"]) == (0, 0)
     assert not woken
@@ -190,7 +215,7 @@ def test_a_fork_leaves_nothing_of_the_parents_also_when_another_thread_has_our_l
         one.acquired(connection, 1000.0, HERE)
         one.returning(connection)
     assert woken == [None], "the first checkout in the child, and only that, tells"
-    assert read(one).hold.count == 2
+    assert one.read().hold.count == 2
 
 
 def test_a_checkout_keeps_nothing_alive() -> None:

@@ -16,9 +16,14 @@ from pg_pool_exporter.client import instrument
 from pg_pool_exporter.client.process import Process
 from pg_pool_exporter.client.tracker import Reading, Tracker
 from support.client import own_process, values
-from support.interruption import CRITICAL, collected_at_each_line, interrupted_at_each_line
+from support.interruption import (
+    CRITICAL,
+    Interruptions,
+    collected_at_each_line,
+    interrupted_at_each_line,
+)
 from support.postgres import Cluster
-from support.tracking import HERE, Connection, read
+from support.tracking import HERE, Clock, Connection, tracker
 
 
 def test_a_signal_handler_may_use_the_pool_at_any_line_of_ours() -> None:
@@ -38,9 +43,9 @@ def test_a_signal_handler_may_use_the_pool_at_any_line_of_ours() -> None:
             connection = Connection()
             one.acquired(connection, one.clock(), HERE)
             one.returning(connection)
-        read(one)
+        one.read()
     assert len(set(where)) > 25, "it was interrupted in many places"
-    last = read(one)
+    last = one.read()
     assert (last.acquire.count, last.hold.count) == (300 + used, 300 + used)
     assert (last.noted["timeout"], last.leaked, last.active) == (used, 0, 0)
 
@@ -75,18 +80,72 @@ def test_a_signal_handler_that_reads_gets_an_answer_while_our_lock_is_held(
     one = Tracker(limit=5, leak_after=60)
     one.acquired(kept := Connection(), one.clock(), HERE)
     answers: list[Reading] = []
-    with interrupted_at_each_line(CRITICAL, lambda: answers.append(read(one))):
-        read(one)
+    with interrupted_at_each_line(CRITICAL, lambda: answers.append(one.read())):
+        one.read()
     assert len(answers) > 10
     assert {answer.active for answer in answers} == {1}
     one.returning(kept)
+
+
+def test_a_reading_within_a_return_never_counts_its_time_twice() -> None:
+    clock = Clock()
+    one = tracker(clock)
+    one.acquired(connection := Connection(), clock(), HERE)
+    clock.now += 10
+    answers: list[Reading] = []
+    with interrupted_at_each_line({"returning"}, lambda: answers.append(one.read())):
+        one.returning(connection)
+    assert len(answers) > 5
+    assert max(answer.active_seconds for answer in answers) == 10.0
+    assert one.read().active_seconds == 10.0
+
+
+def test_a_signal_handler_that_raises_costs_the_event_at_hand_and_falsifies_nothing_for_good() -> (
+    None
+):
+    """As Celery's time limit does, and Ctrl-C."""
+    one = Tracker(limit=1, leak_after=0)
+    interruptions = Interruptions(CRITICAL)
+    for number in range(1500):
+        connection = Connection()
+        interruptions.attempt(one.acquired, connection, one.clock(), HERE)
+        while id(connection) in one._open:
+            interruptions.attempt(one.returning, connection)
+        interruptions.attempt(one.note, "timeout")
+        if number % 20 == 0:
+            interruptions.attempt(one.read)
+    places = len(interruptions.where)
+    assert places > 120, "it was interrupted in many places"
+    last = one.read()
+    for counted in (last.acquire.count, last.hold.count, last.noted["timeout"]):
+        assert abs(counted - 1500) < places / 3
+    assert (last.active, last.leaked, last.overdue) == (0, 0, {})
+    assert one.read().saturated_seconds == last.saturated_seconds, "nothing is out"
+    for _ in range(300):
+        one.acquired(connection, one.clock(), HERE)
+        one.returning(connection)
+    later = one.read()
+    assert later.hold.count - last.hold.count == 300
+    assert one.read().saturated_seconds == later.saturated_seconds
+
+
+def test_a_signal_handler_that_raises_while_leaks_are_counted_makes_none_up() -> None:
+    one = Tracker(limit=1, leak_after=60)
+    interruptions = Interruptions({"_add_up", "_count_dropped", "leak"})
+    for _ in range(100):
+        one.acquired(Connection(), one.clock(), HERE)
+        interruptions.attempt(one.read)
+    last = one.read()
+    assert 100 - len(interruptions.where) <= last.leaked <= 100
+    assert last.active == last.leaked > 50
+    assert last.saturated_seconds < one.read().saturated_seconds, "no slot is left"
 
 
 def test_a_signal_handler_may_fork_while_our_lock_is_held() -> None:
     """In the child the lock is another one, which is not ours to release."""
     one = Tracker(limit=5, leak_after=60)
     with interrupted_at_each_line({"_add_up"}, lambda: one.forked(lambda: None)):
-        read(one)
+        one.read()
         one._add_up_if_free()
     assert not one._lock.locked()
 
@@ -99,9 +158,9 @@ def test_leaked_connections_in_cycles_are_found_when_collected_inside_our_own_co
             connection.other = connection
             one.acquired(connection, one.clock(), HERE)
         del connection
-        read(one)
+        one.read()
     gc.collect()
-    assert read(one).leaked == 60
+    assert one.read().leaked == 60
 
 
 @pytest.fixture

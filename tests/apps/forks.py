@@ -17,7 +17,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,19 @@ def inherited_listeners() -> int:
         try:
             with socket.socket(fileno=os.dup(int(descriptor.name))) as one:
                 found += one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+        except OSError:
+            continue
+    return found
+
+
+def inherited_readers() -> int:
+    """How many ends of connections to a socket in the directory are open here."""
+    found = 0
+    for descriptor in Path("/proc/self/fd").iterdir():
+        try:
+            with socket.socket(fileno=os.dup(int(descriptor.name))) as one:
+                if not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    found += one.family == socket.AF_UNIX and one.getsockname() != ""
         except OSError:
             continue
     return found
@@ -122,6 +135,18 @@ def locks_held_by_another_thread() -> Iterator[None]:
         thread.join()
 
 
+@contextmanager
+def silent_readers(count: int) -> Iterator[None]:
+    """Readers that this process has accepted, and that say nothing."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            reader = stack.enter_context(socket.socket(socket.AF_UNIX))
+            reader.connect(str(DIRECTORY / "shop-0.sock"))
+        while inherited_readers() < count:
+            time.sleep(0.01)
+        yield
+
+
 def main() -> None:
     told: dict[str, Any] = {}
     inherited: NullConnectionPool[Any] = NullConnectionPool(DSN, max_size=2, open=True)
@@ -138,7 +163,8 @@ def main() -> None:
     assert answers("shop-0.sock")
 
     def unused() -> Any:
-        return {"sockets": sockets(), "listeners": inherited_listeners(), "numbers": numbers()}
+        return {"sockets": sockets(), "listeners": inherited_listeners(), "numbers": numbers(),
+                "readers": inherited_readers()}  # fmt: skip
 
     def uses_inherited() -> Any:
         with inherited.connection():
@@ -153,13 +179,23 @@ def main() -> None:
                 pass
             return {"own": numbers()["own"], "answers": answers("shop-1.sock")}
 
-    with locks_held_by_another_thread():
+    def makes_it_again() -> Any:
+        with ConnectionPool(DSN, min_size=1, open=True) as pool:
+            instrument(pool, app="shop", name="inherited")
+            with pool.connection():
+                before = numbers()
+            with inherited.connection():
+                return {"before": before, "both used": numbers()}
+
+    with locks_held_by_another_thread(), silent_readers(3):
         told["unused"] = in_child(unused)
+    with locks_held_by_another_thread():
         told["makes_its_own"] = in_child(makes_its_own)
     inherited.putconn(kept)  # now there is a free slot for the child, too
     waiter.join()
     with locks_held_by_another_thread():
         told["uses_inherited"] = in_child(uses_inherited)
+        told["makes_it_again"] = in_child(makes_it_again)
         told["grandchild"] = in_child(lambda: in_child(makes_its_own))
 
     worker = multiprocessing.get_context("fork").Process(target=sockets)

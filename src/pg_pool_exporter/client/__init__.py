@@ -83,12 +83,15 @@ def long_lived(what: _T) -> _T:
     Give it a connection that is checked out (one that listens for notifications, or holds a
     leader's lock), or use it as the decorator of the function that checks connections out.
     """
-    # A context manager's function, for example, is found in what its decorator made of it.
-    function = inspect.unwrap(what) if callable(what) else what
-    if isinstance(function, FunctionType):
-        declare_long_lived(function.__code__)
-    elif not PROCESS.registry.exempt(what):
-        log.warning("long_lived: not a function, nor a connection that is checked out")
+    try:
+        # A context manager's function, for example, is found in what its decorator made of it.
+        function = inspect.unwrap(what) if callable(what) else what
+        if isinstance(function, FunctionType):
+            declare_long_lived(function.__code__)
+        elif not PROCESS.registry.exempt(what):
+            log.warning("long_lived: not a function, nor a connection that is checked out")
+    except Exception:  # noqa: BLE001 - nothing may reach the application
+        log.exception("nothing is declared long-lived")
     return what
 
 

@@ -27,6 +27,9 @@ def serve(port: int, address: str = "127.0.0.1") -> None:
 
     Of several processes one has the port at a time. What goes wrong is logged.
     """
+    if not isinstance(port, int) or not 0 < port < 1 << 16:
+        log.error("the page can't be served: a port is a number from 1 to 65535, not %r", port)
+        return
     try:
         PROCESS.serve_port(address, port)
     except Exception:  # noqa: BLE001 - nothing may reach the application

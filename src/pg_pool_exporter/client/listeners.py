@@ -30,6 +30,7 @@ class Listener:
         self._page = page
         self._closed = threading.Event()
         self._listening: socket.socket | None = None
+        self._server: Server | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
@@ -47,16 +48,15 @@ class Listener:
             self._thread.join(_CLOSE_SECONDS)
 
     def abandon(self) -> None:
-        """Close the socket and nothing else: in a forked child the place is still the parent's."""
+        """Close the sockets and nothing else: in a forked child the place is still the parent's."""
         listening, self._listening = self._listening, None
         if listening is not None:
             listening.close()
+        if self._server is not None:
+            self._server.abandon_readers()
 
     def listen(self) -> socket.socket | None:
-        """A listening socket; None while another process has the place.
-
-        Raises `OSError`, or `OverflowError` for a port that no port can be, when there is none.
-        """
+        """A listening socket; None while another process has the place. Raises what goes wrong."""
         raise NotImplementedError
 
     def in_place(self) -> bool:
@@ -70,26 +70,33 @@ class Listener:
         told = ""
         while not self._closed.is_set():
             try:
-                self._listening = self.listen()
-            except (OSError, OverflowError) as error:
+                if self._serve():
+                    told = ""
+                    continue
+            except Exception as error:  # noqa: BLE001 - the thread must go on
                 # It can get well: a directory is made later, or made again.
                 if told != str(error):
                     told = str(error)
                     log.warning("the page of this process can't be served: %s", error)
-            if self._listening is None:
-                self._closed.wait(LOOK_SECONDS)
-                continue
-            told = ""
-            self._serve(Server(self._listening, self._page, self._closed))
-            self._listening = None
-        self.leave()
+            self._closed.wait(LOOK_SECONDS)
+        with suppress(OSError):  # its directory may be gone or somebody else's
+            self.leave()
 
-    def _serve(self, server: Server) -> None:
-        # A closed socket ends the loop with an error that has nothing to tell.
-        with suppress(OSError, ValueError):
-            while not self._closed.is_set() and self.in_place():
-                server.handle_request()
-        server.server_close()
+    def _serve(self) -> bool:
+        """Serve until the place is lost; False, at once, while another process has it."""
+        self._listening = self.listen()
+        if self._listening is None:
+            return False
+        self._server = Server(self._listening, self._page, self._closed)
+        try:
+            # A closed socket ends the loop with an error that has nothing to tell.
+            with suppress(OSError, ValueError):
+                while not self._closed.is_set() and self.in_place():
+                    self._server.handle_request()
+        finally:
+            self._server.server_close()
+            self._listening = None
+        return True
 
 
 class SocketListener(Listener):
@@ -149,7 +156,7 @@ class PortListener(Listener):
         try:
             listening.bind(self._address)
             listening.listen(Server.request_queue_size)
-        except (OSError, OverflowError) as error:
+        except Exception as error:
             listening.close()
             if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
                 return None

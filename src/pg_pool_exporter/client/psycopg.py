@@ -8,6 +8,7 @@ Imported only for a pool of this library, so the library is there.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,8 @@ from pg_pool_exporter.client.tracker import Tracker
 from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample
 
 _Pool = psycopg_pool.ConnectionPool[Any] | psycopg_pool.AsyncConnectionPool[Any]
+
+log = logging.getLogger("pg_pool_exporter.client")
 
 # A null pool makes a session under its lock, and a server that hangs lets that take its time.
 _PATIENCE_SECONDS: Final = 1.0
@@ -56,6 +59,7 @@ class PsycopgAdapter:
             server=server,
         )
         self._lost = self._lost_popped = self._lost_before = 0
+        self._told = False  # the log, that a session can't be looked at
 
     def install(self, pool: _Pool) -> None:
         """Make the pool measure from now on. Raises `TimeoutError` when it is locked for long."""
@@ -63,13 +67,15 @@ class PsycopgAdapter:
         # First, as an application's own class can refuse to have a subclass.
         cls = measuring(own.__class__)
         with _locked(pool):
-            attach(pool, self)
-            own._waiting = TimedQueue(own._waiting, self.tracker.clock)
+            # All that can fail comes before anything is exchanged.
             for connection in own._pool:
                 self._idle_from_now(connection)
                 self._look_where_it_leads(connection)
             self._lost_before = _lost(pool.get_stats())
+            waiting = TimedQueue(own._waiting, self.tracker.clock)
+            attach(pool, self)
             own.__class__ = cls
+            own._waiting = waiting
 
     def uninstall(self, pool: _Pool) -> None:
         """Make the pool what it was, unless somebody else has exchanged its class since."""
@@ -101,8 +107,15 @@ class PsycopgAdapter:
     def connected(self, connection: Any) -> None:
         """The pool has a new session, which nobody else uses yet."""
         self.tracker.note(_CONNECTED)
-        self._idle_from_now(connection)
-        self._look_where_it_leads(connection)
+        try:
+            self._idle_from_now(connection)
+            self._look_where_it_leads(connection)
+        except Exception:
+            # The pool would take it for a failure to connect, and try again for ever.
+            if not self._told:
+                log.warning("a session of pool %r can't be looked at", self.default_name,
+                            exc_info=True)  # fmt: skip
+            self._told = True
 
     def connect_failed(self, error: Exception) -> None:
         """The pool could not make a session."""
@@ -113,18 +126,21 @@ class PsycopgAdapter:
         """The application has reset the pool's own counters, which had these values."""
         self._lost_popped += _lost(stats)
 
-    def sample(self, pool: _Pool, key: PoolKey) -> PoolSample | None:
-        """How the pool stands; None once it is closed."""
+    def in_use(self, pool: _Pool) -> bool:
+        """Whether the pool isn't closed, nor inherited over a fork and not used since."""
         own: Any = pool
-        if own._closed and own._opened:
-            return None
+        return not (own._closed and own._opened) and not self.tracker.inherited
+
+    def sample(self, pool: _Pool, key: PoolKey) -> PoolSample:
+        """How the pool stands."""
+        own: Any = pool
         self.tracker.limit = _limit(pool)
         limited = isfinite(self.tracker.limit)
         idle = [getattr(one, "_pg_pool_exporter_idle_since", None) for one in copy(own._pool)]
         idle_since = [since for since in idle if since is not None]
         queue = own._waiting if isinstance(own._waiting, TimedQueue) else None
         waiting = None if queue is None else queue.live()
-        reading = self.tracker.read(slots_lost=limited)
+        reading = self.tracker.read()
         noted = reading.noted
         now = self.tracker.clock()
         failed = noted[_TIMEOUT] + noted[_REJECTED] + noted[_FAILED]
@@ -173,15 +189,17 @@ class PsycopgAdapter:
         """Ask a live session: a conninfo may be a callable, and what it doesn't say comes from a
         service file, the environment or libpq's defaults.
         """
-        info = connection.info
+        # Not `connection.info`: it decodes the names by the session's encoding, and fails where
+        # that is SQL_ASCII.
+        session = connection.pgconn
         try:
             self._info = replace(
                 self._info,
-                host=info.host,
-                port=str(info.port),
-                database=info.dbname,
-                user=info.user,
-                application=info.parameter_status("application_name") or "",
+                host=_text(session.host),
+                port=str(connection.info.port),
+                database=_text(session.db),
+                user=_text(session.user),
+                application=_text(session.parameter_status(b"application_name") or b""),
             )
         except psycopg.Error:  # it is closed already
             return
@@ -209,6 +227,11 @@ def _locked(pool: _Pool) -> Iterator[None]:
 def _limit(pool: _Pool) -> float:
     """The maximum; infinity for a null pool without one."""
     return pool.max_size or inf
+
+
+def _text(name: bytes) -> str:
+    """A name as psycopg has sent it to the server."""
+    return name.decode("utf-8", "replace")
 
 
 def _lost(stats: Mapping[str, int]) -> int:

@@ -40,8 +40,11 @@ class Adapter(Protocol):
     def forked(self, pool: Any, wake: Callable[[], None]) -> None:
         """Start anew in a child process."""
 
-    def sample(self, pool: Any, key: PoolKey) -> PoolSample | None:
-        """How it stands; None once it is closed."""
+    def in_use(self, pool: Any) -> bool:
+        """Whether it isn't closed, nor inherited over a fork and not used since."""
+
+    def sample(self, pool: Any, key: PoolKey) -> PoolSample:
+        """How it stands."""
 
 
 @dataclass(slots=True)
@@ -49,7 +52,9 @@ class _Instrumented:
     pool: weakref.ref[Any]
     adapter: Adapter
     app: str
+    wanted: str
     name: str
+    """The wanted one, made unique; empty where a fork has made the name free for others."""
     told: bool = False
     """Whether the log has been told that it can't be read."""
 
@@ -76,9 +81,10 @@ class Registry:
             if self._find(pool) is not None:
                 return
             adapter = adapter_class(pool, leak_after=leak_after, server=server)
-            unique = self._unique_name(app, name or adapter.default_name)
+            wanted = name or adapter.default_name
+            unique = self._unique_name(app, wanted)
             adapter.install(pool)
-            self._pools.append(_Instrumented(weakref.ref(pool), adapter, app, unique))
+            self._pools.append(_Instrumented(weakref.ref(pool), adapter, app, wanted, unique))
 
     def remove(self, pool: Any) -> None:
         """Stop measuring a pool; one that isn't instrumented is left alone."""
@@ -89,17 +95,16 @@ class Registry:
                 found.adapter.uninstall(pool)
 
     def samples(self, process: str) -> list[PoolSample]:
-        """One reading of each pool that is open."""
+        """One reading of each pool that is in use."""
         with self._lock:
             self._forget_dead()
-            pools = list(self._pools)
+            in_use = [(one, pool) for one in self._pools if (pool := _in_use(one)) is not None]
+            for one, _ in in_use:
+                one.name = one.name or self._unique_name(one.app, one.wanted)
         samples = []
-        for one in pools:
-            pool = one.pool()
-            if pool is None:
-                continue
+        for one, pool in in_use:
             try:
-                sample = one.adapter.sample(pool, PoolKey(one.app, one.name, process))
+                samples.append(one.adapter.sample(pool, PoolKey(one.app, one.name, process)))
             except Exception:
                 # One pool that can't be read must not hide the others.
                 if not one.told:
@@ -107,8 +112,6 @@ class Registry:
                 one.told = True
                 continue
             one.told = False
-            if sample is not None:
-                samples.append(sample)
         return samples
 
     def app(self) -> str | None:
@@ -126,6 +129,7 @@ class Registry:
         self._lock = threading.RLock()
         for one in self._pools:
             pool = one.pool()
+            one.name = ""
             if pool is not None:
                 one.adapter.forked(pool, wake)
 
@@ -136,9 +140,15 @@ class Registry:
         self._pools = [one for one in self._pools if one.pool() is not None]
 
     def _unique_name(self, app: str, name: str) -> str:
-        taken = {one.name for one in self._pools if one.app == app}
+        taken = {one.name for one in self._pools if one.app == app and _in_use(one) is not None}
         candidates = (name if number == 1 else f"{name}-{number}" for number in range(1, 10**6))
         return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def _in_use(one: _Instrumented) -> Any:
+    """The pool, where it is there to be shown; else None."""
+    pool = one.pool()
+    return pool if pool is not None and one.adapter.in_use(pool) else None
 
 
 def _adapter_class(pool: Any) -> type[Adapter]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.server
 import logging
+import os
 import socket
 import socketserver
 import threading
@@ -43,7 +44,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.path.partition("?")[0] != PAGE_PATH:
             self.send_error(404, explain=f"The page is {PAGE_PATH}.")
             return
-        body = self.server.page().encode()
+        body = self.server.body()
+        if body is None:
+            self.send_error(500)
+            return
         self.send_response(200)
         self.send_header("Content-Type", TEXT_CONTENT_TYPE)
         self.send_header("Content-Length", str(len(body)))
@@ -71,9 +75,29 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         # Not TCPServer's: it makes a socket of its own.
         socketserver.BaseServer.__init__(self, listening.getsockname(), _Handler)
         self.socket = listening
-        self.page = page
+        self._page = page
         self._closed = closed
+        self._told = False  # the log, that the page can't be made
         self._readers: dict[socket.socket, float] = {}
+
+    def body(self) -> bytes | None:
+        """The page; None when it can't be made, which is logged once."""
+        try:
+            body = self._page().encode()
+        except Exception:
+            if not self._told:
+                log.exception("the page of this process can't be made")
+            self._told = True
+            return None
+        self._told = False
+        return body
+
+    def abandon_readers(self) -> None:
+        """In a forked child: close what was accepted, without an end for those who read it."""
+        for reader in self._readers:
+            # A plain `close` waits for the files that were made of it, which nobody closes here.
+            with suppress(OSError):  # it is closed already
+                os.close(reader.detach())
 
     def get_request(self) -> tuple[socket.socket, Any]:
         if self._closed.is_set():

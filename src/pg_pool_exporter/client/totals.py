@@ -13,9 +13,10 @@ from pg_pool_exporter.model import Histogram
 MOST_SITES = 30
 
 
-# When; 1 for a checkout and -1 for a return; seconds that were waited for it, or that it was held.
-# A plain tuple: a named one takes longer to make than the rest of recording an event.
-Event = tuple[float, int, float]
+# When; whether it is a return; the seconds that were waited for it, or that it was held; and which
+# checkout, as a number that no two of those that are open share. So of two at the same time the
+# checkout comes first. A plain tuple: a named one takes longer to make than the rest of recording.
+Event = tuple[float, bool, float, int]
 
 
 class Observations:
@@ -47,39 +48,56 @@ class Totals:
         self.leaked_slots: Counter[str] = Counter()
         self._leaked_since = 0.0  # sum of the times at which the leaked ones were checked out
         self._dropped = 0.0  # sum of the seconds for which the dropped ones were checked out
-        self._active = 0
+        self._out: set[int] = set()  # the checkouts that are neither returned nor dropped
         self._saturated = 0.0
         self._saturated_since: float | None = None
+        self._saturated_until = 0.0
         self._most_active_seconds = 0.0
         self._most_saturated_seconds = 0.0
 
-    def add(self, events: Iterable[Event], limit: float) -> None:
-        """Add a batch of events of a pool that can have `limit` active connections.
+    def add(self, events: list[Event], limit: float) -> None:
+        """Add events of a pool that can have `limit` active connections.
 
-        Threads append their events a moment after they took the time, so a batch is put in order
-        first; what is late from batch to batch is a matter of microseconds and counts as no time.
+        Takes each from the list as it is added: an exception that a signal handler raises here
+        loses one event at most. Threads append theirs a moment after they took the time, so they
+        are put in order first. One that comes too late for that is counted, but ends and begins
+        no saturated time before what was counted already.
         """
-        for time, step, seconds in sorted(events):
-            (self.acquire if step > 0 else self.hold).add(seconds)
-            self._active += step
-            if self._active >= limit:
-                if self._saturated_since is None:
-                    self._saturated_since = time
-            elif self._saturated_since is not None:
-                self._saturated += max(0.0, time - self._saturated_since)
-                self._saturated_since = None
+        events.sort(reverse=True)
+        out, acquire, hold = self._out, self.acquire, self.hold
+        room = limit - self.leaked
+        saturated = self._saturated_since is not None
+        while events:
+            time, returned, seconds, checkout = events.pop()
+            if returned:
+                hold.add(seconds)
+                out.discard(checkout)
+            else:
+                acquire.add(seconds)
+                out.add(checkout)
+            if (len(out) >= room) is not saturated:
+                self._turn(time)
+                saturated = not saturated
 
-    def leak(self, since: float, site: str) -> None:
+    def settle(self, out: set[int], limit: float, now: float) -> None:
+        """Say which checkouts are open `now`: an event may have been lost."""
+        self._out = out
+        saturated = self._saturated_since is not None
+        if (len(out) + self.leaked >= limit) is not saturated:
+            self._turn(now)
+
+    def leak(self, checkout: int, since: float, site: str) -> None:
         """A connection that was checked out at `since` is gone; its slot stays active for ever."""
+        self._out.discard(checkout)
         self.leaked += 1
         self._leaked_since += since
         known = site in self.leaked_slots or len(self.leaked_slots) < MOST_SITES
         self.leaked_slots[site if known else OTHER] += 1
 
-    def drop(self, seconds: float) -> None:
+    def drop(self, checkout: int, seconds: float) -> None:
         """A connection that was checked out for so long is gone, and has cost no slot."""
+        self._out.discard(checkout)
         self._dropped += seconds
-        self._active -= 1
 
     def active_seconds(self, open_since: Iterable[float], now: float) -> float:
         """Integral of active connections until `now`, given when the open ones were checked out.
@@ -100,3 +118,15 @@ class Totals:
             running = max(0.0, now - self._saturated_since)
         self._most_saturated_seconds = max(self._most_saturated_seconds, self._saturated + running)
         return self._most_saturated_seconds
+
+    def _turn(self, time: float) -> None:
+        """The last free connection is taken, or the first is free again."""
+        # Comparisons, as `max` costs more than all the rest, and a full pool turns at each event.
+        since, until = self._saturated_since, self._saturated_until
+        if since is None:
+            self._saturated_since = max(until, time)
+        else:
+            if time > since:
+                self._saturated += time - since
+                self._saturated_until = time
+            self._saturated_since = None

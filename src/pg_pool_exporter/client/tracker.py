@@ -3,7 +3,12 @@
 The hot path runs in the application's threads, in signal handlers and, where a connection is
 dropped, inside the garbage collector at any point of our own code. So it takes no lock: it appends
 to deques (one atomic step each) and changes a dictionary of open checkouts. `Tracker.read` and now
-and then a checkout add the events up, under a lock that nobody on the hot path waits for.
+and then a checkout add the events up, under a lock that the hot path leaves alone while it is held.
+
+A signal handler may raise after any call of ours (Celery's time limit, Ctrl-C). So whatever is
+added up is taken from its queue one at a time, and each reading puts right what was lost. And the
+lock is taken by `with` alone: between its `acquire` and a `try` such an exception would leave it
+held for ever.
 """
 
 from __future__ import annotations
@@ -13,13 +18,14 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from time import monotonic
+from itertools import repeat, starmap
+from math import isfinite
+from time import monotonic, sleep
 from types import CodeType
-from typing import TypeVar
 
-from pg_pool_exporter.catalogue import OTHER
+from pg_pool_exporter.client.overdue import OverdueSites
 from pg_pool_exporter.client.sites import Site, describe
-from pg_pool_exporter.client.totals import MOST_SITES, Event, Totals
+from pg_pool_exporter.client.totals import Event, Totals
 from pg_pool_exporter.model import Histogram
 
 # Events are added up in batches: small enough that the checkout which does it is late by some 50
@@ -28,8 +34,7 @@ _BATCH = 128
 # Only a reader that interrupts an adding-up in its own thread (from a signal handler) waits this
 # long, and then does without the latest events.
 _PATIENCE_SECONDS = 1.0
-
-_T = TypeVar("_T")
+_LOOK_SECONDS = 0.001
 
 # By identity: code objects are equal whatever file they are from.
 _long_lived_code: dict[int, CodeType] = {}
@@ -90,10 +95,17 @@ class Tracker:
         self._lock = threading.Lock()
         self._open: dict[int, Checkout] = {}
         self._events: deque[Event] = deque()
+        self._batch: list[Event] = []  # events that are being added up
         self._dropped: deque[weakref.ref[object]] = deque()
         self._on_drop = self._dropped.append
         self._notes: deque[str] = deque()
         self._totals = Totals()
+        self._overdue = OverdueSites()
+
+    @property
+    def inherited(self) -> bool:
+        """Whether it came over a fork, and this process has checked nothing out since."""
+        return self._wake is not None
 
     def forked(self, wake: Callable[[], None]) -> None:
         """Start anew in a child process: a lock that nobody holds, and nothing of the parent's.
@@ -113,7 +125,7 @@ class Tracker:
         # This may replace the checkout of a dropped connection that had the same address: that one
         # is in `_dropped`.
         self._open[id(connection)] = checkout
-        self._events.append((now, 1, now - asked))
+        self._events.append((now, False, now - asked, id(checkout)))
         if len(self._events) >= _BATCH:
             self._add_up_if_free()
         if self._wake is not None:
@@ -122,15 +134,16 @@ class Tracker:
 
     def returning(self, connection: object) -> float | None:
         """A connection is about to be given back; gives the time, None when it isn't out here."""
-        checkout = self._open.get(id(connection))
+        address = id(connection)
+        checkout = self._open.get(address)
         # A dropped connection's checkout stays behind under an address that may be this one's.
-        if checkout is None or checkout() is not connection or checkout.ended:
+        if checkout is None or checkout() is not connection:
             return None
         now = self.clock()
         # In this order a reader may miss the checkout for a moment, but never has it twice.
         checkout.ended = True
-        self._events.append((now, -1, now - checkout.since))
-        self._open.pop(id(connection), None)
+        self._events.append((now, True, now - checkout.since, id(checkout)))
+        self._open.pop(address, None)
         return now
 
     def note(self, what: str) -> None:
@@ -148,78 +161,88 @@ class Tracker:
         checkout.long_lived = True
         return True
 
-    def read(self, *, slots_lost: bool) -> Reading:
+    def read(self) -> Reading:
         """Add everything up and tell how the pool stands.
 
-        `slots_lost` says that a connection which is dropped without being returned has cost its
-        slot; in a pool without a limit it hasn't.
+        A connection that is dropped without being returned has cost its slot, except in a pool
+        without a limit.
         """
-        # A signal handler may fork while we have it, and in the child `_lock` is another one.
-        lock = self._lock
-        free = lock.acquire(timeout=_PATIENCE_SECONDS)
-        try:
-            checkouts = list(self._open.values())
-            if free:
-                self._add_up()
-                self._find_leaks(count=slots_lost)
-            # A dropped one stays in `_open` until its address is used again, but has ended.
-            checkouts = [one for one in checkouts if not one.ended]
-            now = self.clock()
-            totals = self._totals
-            return Reading(
-                active=len(checkouts) + totals.leaked,
-                oldest_active=max((now - one.since for one in checkouts), default=None),
-                active_seconds=totals.active_seconds((one.since for one in checkouts), now),
-                saturated_seconds=totals.saturated_seconds(now),
-                acquire=totals.acquire.histogram(),
-                hold=totals.hold.histogram(),
-                noted=Counter(totals.noted),
-                leaked=totals.leaked,
-                leaked_slots=Counter(totals.leaked_slots),
-                overdue=self._overdue(checkouts, now),
-            )
-        finally:
-            if free:
-                lock.release()
+        if not self._is_free_soon():
+            return self._reading([one for one in self._open.copy().values() if not one.ended])
+        with self._lock:
+            self._add_up()
+            checkouts = self._tidy()
+            self._totals.settle({id(one) for one in checkouts}, self.limit, self.clock())
+            return self._reading(checkouts)
+
+    def _is_free_soon(self) -> bool:
+        deadline = monotonic() + _PATIENCE_SECONDS
+        while self._lock.locked():
+            if monotonic() > deadline:
+                return False
+            sleep(_LOOK_SECONDS)
+        return True
+
+    def _reading(self, checkouts: list[Checkout]) -> Reading:
+        now = self.clock()
+        totals = self._totals
+        overdue = Counter(describe(one.site) for one in checkouts if self._is_overdue(one, now))
+        return Reading(
+            active=len(checkouts) + totals.leaked,
+            oldest_active=max((now - one.since for one in checkouts), default=None),
+            active_seconds=totals.active_seconds((one.since for one in checkouts), now),
+            saturated_seconds=totals.saturated_seconds(now),
+            acquire=totals.acquire.histogram(),
+            hold=totals.hold.histogram(),
+            noted=Counter(totals.noted),
+            leaked=totals.leaked,
+            leaked_slots=Counter(totals.leaked_slots),
+            overdue=self._overdue.named(overdue, now),
+        )
+
+    def _is_overdue(self, checkout: Checkout, now: float) -> bool:
+        return (
+            now - checkout.since >= self.leak_after
+            and not checkout.long_lived
+            and id(checkout.site[0]) not in _long_lived_code
+        )
 
     def _add_up_if_free(self) -> None:
-        lock = self._lock
-        if lock.acquire(blocking=False):
-            try:
+        # Another thread may take it between the two: then this one waits for it, which is rare.
+        if not self._lock.locked():
+            with self._lock:
                 self._add_up()
-            finally:
-                lock.release()
 
     def _add_up(self) -> None:
-        # Only what is there now: other threads go on appending.
-        self._totals.add(_take(self._events), self.limit)
-        self._totals.noted.update(_take(self._notes))
+        # Only what is there now: other threads go on appending. Of what has been dropped by now,
+        # the checkouts are among the events, so it is counted after them.
+        dropped = len(self._dropped)
+        # Moved in one step, which no signal interrupts.
+        self._batch.extend(starmap(self._events.popleft, repeat((), len(self._events))))
+        self._totals.add(self._batch, self.limit)
+        for _ in range(len(self._notes)):
+            self._totals.noted[self._notes.popleft()] += 1
+        for _ in range(dropped):
+            self._count_dropped(self._dropped.popleft())
 
-    def _find_leaks(self, *, count: bool) -> None:
-        for dropped in _take(self._dropped):
-            assert isinstance(dropped, Checkout)
-            if dropped.ended:
-                continue
-            dropped.ended = True
-            if count:
-                self._totals.leak(dropped.since, describe(dropped.site))
-            else:
-                self._totals.drop(self.clock() - dropped.since)
+    def _count_dropped(self, dropped: weakref.ref[object]) -> None:
+        assert isinstance(dropped, Checkout)
+        if dropped.ended:
+            return
+        dropped.ended = True
+        if isfinite(self.limit):
+            self._totals.leak(id(dropped), dropped.since, describe(dropped.site))
+        else:
+            self._totals.drop(id(dropped), self.clock() - dropped.since)
 
-    def _overdue(self, checkouts: list[Checkout], now: float) -> Mapping[str, int]:
-        sites = Counter(
-            describe(one.site)
-            for one in checkouts
-            if now - one.since >= self.leak_after
-            and not one.long_lived
-            and id(one.site[0]) not in _long_lived_code
-        )
-        named = dict(sites.most_common(MOST_SITES))
-        if len(named) < len(sites):
-            named[OTHER] = sites.total() - sum(named.values())
-        return named
-
-
-def _take(queue: deque[_T]) -> list[_T]:
-    """Remove what is in the queue now, in order; no more, or appending threads could keep us."""
-    return [queue.popleft() for _ in range(len(queue))]
+    def _tidy(self) -> list[Checkout]:
+        """The open checkouts; what has ended otherwise than by a return is taken from them."""
+        # A copy is made in one step: the collector can't run the application's code in between.
+        checkouts = self._open.copy()
+        for address, checkout in checkouts.items():
+            if checkout.ended:
+                gone = self._open.pop(address, None)
+                if gone is not None and not gone.ended:
+                    # Another thread has just borrowed a connection at the same address.
+                    self._open[address] = gone
+        return [one for one in checkouts.values() if not one.ended]

@@ -1,0 +1,78 @@
+"""What a pool's sessions tell of where they lead, and do not."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg_pool import ConnectionPool
+
+from pg_pool_exporter.client import instrument
+from pg_pool_exporter.client.process import Process
+from support.postgres import Cluster
+
+
+@pytest.fixture(scope="module")
+def ascii_database(postgres: Cluster) -> Iterator[str]:
+    """A database without an encoding, whose name and role aren't ASCII."""
+    postgres.run('CREATE ROLE "josé" LOGIN')
+    postgres.run(
+        """CREATE DATABASE "données" ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'
+        TEMPLATE template0"""
+    )
+    yield postgres.dsn(user="josé", dbname="données")
+    postgres.run('DROP DATABASE "données"')
+    postgres.run('DROP ROLE "josé"')
+
+
+def test_names_that_the_database_cannot_tell_the_encoding_of_do_no_harm(
+    client_process: Process, ascii_database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ConnectionPool(ascii_database, min_size=1, open=False, timeout=5) as pool:
+        instrument(pool, app="shop")
+        with pool.connection() as connection:
+            assert connection.info.encoding == "ascii"
+        (sample,) = client_process.samples()
+        assert sample.info is not None
+        assert (sample.info.user, sample.info.database) == ("josé", "données")
+    assert caplog.text == ""
+
+
+class Shy(psycopg.Connection[Any]):
+    """An application's own class, which doesn't tell where it leads."""
+
+    @property
+    def info(self) -> psycopg.ConnectionInfo:
+        raise RuntimeError("ask somebody else")
+
+
+def test_a_session_that_cannot_be_looked_at_is_told_once_and_still_used(
+    client_process: Process, postgres: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ConnectionPool(
+        postgres.dsn(), connection_class=Shy, min_size=3, open=False, timeout=5
+    ) as pool:
+        instrument(pool, app="shop")
+        pool.wait()
+        with pool.connection() as connection:
+            connection.execute("select 1")
+        assert client_process.samples()[0].acquired == 1
+    assert caplog.text.count("can't be looked at") == 1
+
+
+def test_a_pool_that_turns_out_not_to_be_measurable_is_left_as_it_was(
+    client_process: Process, postgres: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ConnectionPool(postgres.dsn(), connection_class=Shy, min_size=1, open=True) as pool:
+        pool.wait()
+        before = dict(vars(pool))
+        instrument(pool, app="shop")
+        assert "not instrumented" in caplog.text
+        assert type(pool) is ConnectionPool
+        assert type(pool._waiting) is deque
+        assert vars(pool).keys() == before.keys()
+        with pool.connection():
+            pass
