@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -76,3 +77,25 @@ def test_a_pool_that_turns_out_not_to_be_measurable_is_left_as_it_was(
         assert vars(pool).keys() == before.keys()
         with pool.connection():
             pass
+
+
+def test_sessions_that_were_being_made_meanwhile_are_known_too(
+    client_process: Process, postgres: Cluster
+) -> None:
+    entered, instrumented = threading.Event(), threading.Event()
+
+    class Slow(ConnectionPool[Any]):
+        def _connect(self, timeout: float | None = None) -> Any:
+            entered.set()
+            instrumented.wait(5)
+            return super()._connect(timeout)
+
+    with Slow(postgres.dsn(application_name="late"), min_size=1, open=True, timeout=5) as pool:
+        assert entered.wait(5)
+        instrument(pool, app="shop")
+        instrumented.set()
+        pool.wait()
+        (sample,) = client_process.samples()
+        assert sample.info is not None
+        assert (sample.info.host, sample.info.application) == (postgres.host, "late")
+        assert sample.oldest_idle is not None

@@ -144,7 +144,9 @@ POOL_HELD = _pool(
     "counter", "held_seconds_total", "Time that returned connections were held, in all."
 )
 POOL_RETURNED = _pool("counter", "returned_total", "Connections given back.")
-POOL_CONNECTS = _pool("counter", "connects_total", "Sessions opened by the pool.")
+POOL_CONNECTS = _pool(
+    "counter", "connects_total", "Sessions opened by the pool since it was instrumented."
+)
 POOL_CONNECT_ERRORS = _pool(
     "counter", "connect_errors_total", "Attempts to open a session that failed."
 )

@@ -97,10 +97,14 @@ def long_lived(what: _T) -> _T:
 
 def _leak_after(given: float | str | None) -> float:
     if given is None:
-        given = os.environ.get("PG_POOL_EXPORTER_LEAK_AFTER")
-    if given is None:
-        return _LEAK_AFTER_SECONDS
-    seconds = durations.seconds(given) if isinstance(given, str) else float(given)
-    if not seconds > 0:
-        raise ValueError(f"leak_after must be more than 0 seconds, not {seconds}")
-    return seconds
+        given = os.environ.get("PG_POOL_EXPORTER_LEAK_AFTER") or _LEAK_AFTER_SECONDS
+    try:
+        seconds = durations.seconds(given) if isinstance(given, str) else float(given)
+        if seconds > 0:
+            return seconds
+        problem = "it must be more than 0"
+    except (TypeError, ValueError) as error:
+        problem = str(error)
+    # A slip in a threshold must not cost all that is measured.
+    log.warning("leak_after is taken as %g s: %s", _LEAK_AFTER_SECONDS, problem)
+    return _LEAK_AFTER_SECONDS

@@ -147,6 +147,7 @@ class PortListener(Listener):
     def __init__(self, page: Callable[[], str], host: str, port: int) -> None:
         super().__init__(page, "pg-pool-exporter-port")
         self._address = (host, port)
+        self._waiting = False
 
     def listen(self) -> socket.socket | None:
         """Bind the port; None while another process has it."""
@@ -159,6 +160,18 @@ class PortListener(Listener):
         except Exception as error:
             listening.close()
             if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+                self._wait_for_it()
                 return None
             raise
+        self._waiting = False
         return listening
+
+    def _wait_for_it(self) -> None:
+        # Among the processes of a pre-forking server this is as it should be.
+        if not self._waiting:
+            log.info(
+                "port %d is taken, by another process of the application or by somebody else; "
+                "it is served from here when it is free",
+                self._address[1],
+            )
+        self._waiting = True

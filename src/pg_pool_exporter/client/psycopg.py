@@ -32,6 +32,8 @@ log = logging.getLogger("pg_pool_exporter.client")
 # A null pool makes a session under its lock, and a server that hangs lets that take its time.
 _PATIENCE_SECONDS: Final = 1.0
 
+_IDLE_SINCE: Final = "_pg_pool_exporter_idle_since"
+
 # What the tracker counts for us, besides checkouts.
 _TIMEOUT: Final = "timeout"
 _REJECTED: Final = "rejected"
@@ -107,15 +109,7 @@ class PsycopgAdapter:
     def connected(self, connection: Any) -> None:
         """The pool has a new session, which nobody else uses yet."""
         self.tracker.note(_CONNECTED)
-        try:
-            self._idle_from_now(connection)
-            self._look_where_it_leads(connection)
-        except Exception:
-            # The pool would take it for a failure to connect, and try again for ever.
-            if not self._told:
-                log.warning("a session of pool %r can't be looked at", self.default_name,
-                            exc_info=True)  # fmt: skip
-            self._told = True
+        self._get_to_know(connection)
 
     def connect_failed(self, error: Exception) -> None:
         """The pool could not make a session."""
@@ -136,8 +130,11 @@ class PsycopgAdapter:
         own: Any = pool
         self.tracker.limit = _limit(pool)
         limited = isfinite(self.tracker.limit)
-        idle = [getattr(one, "_pg_pool_exporter_idle_since", None) for one in copy(own._pool)]
-        idle_since = [since for since in idle if since is not None]
+        idle = copy(own._pool)
+        self._look_at_late_ones(idle)
+        idle_since = [
+            since for one in idle if (since := getattr(one, _IDLE_SINCE, None)) is not None
+        ]
         queue = own._waiting if isinstance(own._waiting, TimedQueue) else None
         waiting = None if queue is None else queue.live()
         reading = self.tracker.read()
@@ -183,7 +180,30 @@ class PsycopgAdapter:
         return self._lost
 
     def _idle_from_now(self, connection: Any) -> None:
-        connection._pg_pool_exporter_idle_since = self.tracker.clock()
+        setattr(connection, _IDLE_SINCE, self.tracker.clock())
+
+    def _get_to_know(self, connection: Any) -> None:
+        """Look at a session for the first time. Raises nothing: in the midst of connecting the
+        pool would take it for a failure to connect, and try again for ever.
+        """
+        try:
+            if not hasattr(connection, _IDLE_SINCE):
+                self._idle_from_now(connection)
+            self._look_where_it_leads(connection)
+        except Exception:
+            if not self._told:
+                log.warning("a session of pool %r can't be looked at", self.default_name,
+                            exc_info=True)  # fmt: skip
+            self._told = True
+
+    def _look_at_late_ones(self, idle: list[Any]) -> None:
+        """Sessions that were being made while the pool was instrumented have passed us by.
+
+        The application may be using them by now: what is asked of them doesn't touch the protocol.
+        """
+        for connection in idle:
+            if not hasattr(connection, _IDLE_SINCE) or not (self._info.port or self._told):
+                self._get_to_know(connection)
 
     def _look_where_it_leads(self, connection: Any) -> None:
         """Ask a live session: a conninfo may be a callable, and what it doesn't say comes from a
