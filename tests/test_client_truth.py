@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
-from random import Random
 from typing import Any
 
 import pytest
@@ -50,13 +49,13 @@ def test_of_16000_checkouts_by_8_threads_none_is_lost_and_no_counter_ever_falls(
     clock = time.monotonic
 
     def work(number: int) -> None:
-        random = Random(number)
         for _ in range(2000):
             asked = clock()
             connection = pool.getconn()
             got = clock()
-            if random.random() < 0.2:
-                time.sleep(0.0005)  # the load, not a wait for a condition
+            # The load, not a wait for a condition: long against what a thread that is switched out
+            # between the caller's clock and ours makes of the difference.
+            time.sleep(0.001)
             end = clock()
             pool.putconn(connection)
             waited[number] += got - asked
