@@ -372,6 +372,7 @@ class TestRun:
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: answers(f"{url}/-/ready"), "the exporter is ready")
             assert 'pg_server_up{server="main"} 1' in fetch(f"{url}/own")
+            assert f'"sockets": "{tmp_path / "sockets"}"' in log.read_text()
             config.write_text("servers: nonsense")
             process.send_signal(signal.SIGHUP)
             wait_until(lambda: "must be a list" in log.read_text(), "the mistake is logged")

@@ -90,7 +90,10 @@ class Daemon:
             self._unpolled = {TargetKey.of(target) for target in self._discovery.targets()}
             await self.server.start()
             log.info(
-                "listening", version=__version__, addresses=", ".join(map(str, self.server.bound))
+                "listening",
+                version=__version__,
+                addresses=", ".join(map(str, self.server.bound)),
+                sockets=str(self._discovery.socket_directory or "none"),
             )
             await self._keep_up()
         finally:

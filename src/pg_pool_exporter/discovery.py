@@ -99,7 +99,9 @@ class Discovery:
         self._configured = (*_servers(config), *_apps(config))
         directory = default_directory() if config.socket_dir is None else config.socket_dir
         self._processes = config.processes
-        self._directory = SocketDirectory(Path(directory)) if directory else None
+        self.socket_directory = Path(directory) if directory else None
+        """Where sockets are looked for; it need not be there yet."""
+        self._directory = SocketDirectory(self.socket_directory) if self.socket_directory else None
 
     def targets(self) -> tuple[Target, ...]:
         """All targets that there are now; no two have the same kind and name.
