@@ -50,6 +50,9 @@ def test_a_full_file_is_read(tmp_path: Path) -> None:
         apps:
           - name: orders
             application_name: orders-api
+            server: main
+            leak_after: 90s
+            max_connections: 20
             targets: [http://orders:8080/own, "https://[::1]:8443"]
             interval: 1.5s
         """,
@@ -62,6 +65,7 @@ def test_a_full_file_is_read(tmp_path: Path) -> None:
     assert (main.interval, main.timeout, main.max_groups) == (120, 0.5, 7)
     [orders] = config.apps
     assert orders.application_name == "orders-api"
+    assert (orders.server, orders.leak_after, orders.max_connections) == ("main", 90, 20)
     assert orders.targets == ("http://orders:8080/own", "https://[::1]:8443/metrics")
     assert (orders.interval, orders.timeout) == (1.5, 1.5)
 
@@ -82,7 +86,21 @@ def test_what_is_left_out_has_a_default(tmp_path: Path) -> None:
     assert [(one.interval, one.timeout) for one in config.servers] == [(5, 3), (1, 1)]
     assert config.servers[0].max_groups == 100
     assert config.apps[0].application_name == "orders"
+    assert config.apps[0].leak_after == 60
     assert config.apps[0].targets == ()
+
+
+def test_an_app_points_at_a_server_of_the_file(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        f"""
+        servers: [{{name: main, dsn: "{DSN}"}}]
+        apps: [{{name: orders, server: mian}}]
+        """,
+    )
+    assert mistakes(path) == [
+        "3: apps[0].server: must be the name of one of the servers; did you mean main?"
+    ]
 
 
 def test_processes_are_polled_as_often_as_the_file_says(tmp_path: Path) -> None:

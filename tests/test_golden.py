@@ -22,9 +22,16 @@ from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, METRICS
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.model import (
+    AppOnServer,
+    BouncerDatabase,
+    BouncerPool,
+    BouncerPoolKey,
+    BouncerSample,
     DatabaseCounters,
     Health,
     Histogram,
+    Joined,
+    LogCounts,
     PoolInfo,
     PoolKey,
     PoolSample,
@@ -95,6 +102,37 @@ SERVER = ServerSample(
         overrides={TimeoutOverride("statement_timeout", "all", "reports"): 600.0},
     ),
 )
+LOG = LogCounts(
+    timeouts={"shop": {"statement": 2, "lock": 0}},
+    opened={"shop": 12},
+    closed={"shop": 10},
+    refused={"too_many_connections": 1, "other": 0},
+    read=4096,
+    lag=0,
+)
+BOUNCER = BouncerSample(
+    version="1.18.0",
+    pools={
+        BouncerPoolKey("shop", "orders"): BouncerPool(
+            connections={"idle": 3, "active": 2, "login": 0, "tested": 0, "cancel": 0},
+            clients={"active": 2, "waiting": 1, "cancel": 0},
+            oldest_waiting=0.25, oldest_idle=7, size=20, reserve_size=5, min_size=1,
+        )
+    },
+    databases={
+        "shop": BouncerDatabase(
+            transactions=100, queries=200, wait=1.5, connections=5, max_connections=50
+        )
+    },
+    max_clients=100,
+    clients=3,
+)  # fmt: skip
+JOINED = Joined(
+    unreturned={AppOnServer("main", "orders"): 1},
+    suspects={AppOnServer("main", "orders"): 2},
+    missing={AppOnServer("main", "orders"): 0},
+    demand={"main": 120},
+)
 
 
 @pytest.fixture
@@ -104,6 +142,8 @@ def exposition() -> Exposition:
     health = Health(up=True, polls=5, failures={"timeout": 1}, duration=0.125, last_success=1000.5)
     for kind, name, snapshot in (
         ("server", "main", Snapshot(server=SERVER, folded=4)),
+        ("log", "main", Snapshot(log=LOG)),
+        ("bouncer", "edge", Snapshot(bouncer=BOUNCER)),
         ("process", "orders-0", Snapshot(pools=(POOL, UNLIMITED))),
         ("process", "gone-1", None),
     ):
@@ -112,7 +152,9 @@ def exposition() -> Exposition:
             health=health if snapshot else Health(polls=1, failures={"refused": 1}, duration=0.5),
         )  # fmt: skip
         store.put(state)
-    return Exposition(store, ReloadStatus(True, 999.0), clock=lambda: 0.0)
+    exposition = Exposition(store, ReloadStatus(True, 999.0), clock=lambda: 0.0)
+    exposition.joined = JOINED
+    return exposition
 
 
 def without_what_varies(page: str) -> str:

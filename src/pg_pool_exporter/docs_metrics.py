@@ -34,6 +34,8 @@ How to read them:
 _TITLES: dict[c.Section, str] = {
     "pool": "Pools: what an application sees",
     "server": "Servers: what PostgreSQL sees",
+    "bouncer": "PgBouncer: its own family",
+    "joined": "Both sides together: what neither sees alone",
     "exporter": "The exporter itself",
 }
 _LABELS: dict[c.Section, str] = {
@@ -42,9 +44,16 @@ _LABELS: dict[c.Section, str] = {
 same series; a process that could not take a slot is `host:pid-PID`. `site` is the line of code that
 borrowed the connection: `file:line function`.""",
     "server": "`server` is the server's name in the configuration.",
+    "bouncer": """\
+`bouncer` is the bouncer's name in the configuration. Its pools belong to a database and a user, not
+to an application: adding them to the applications' would count the same connection twice. A limit
+of 0 is unlimited and has no series.""",
+    "joined": """\
+`server` is the server's name in the configuration, `app` the application. Absent, not 0, while an
+answer would not be sound, for example because a known process of the application can't be read.""",
     "exporter": """\
-`target` and `kind` (`server`, `app` or `process`) name what is polled. Besides these there are the
-usual `process_*` metrics.""",
+`target` and `kind` (`server`, `log`, `app`, `process` or `bouncer`) name what is polled. Besides
+these there are the usual `process_*` metrics.""",
 }
 # Labels whose values are all known, by the metric that has them.
 _VALUES = {
@@ -53,6 +62,10 @@ _VALUES = {
     c.SERVER_CONNECTIONS: c.BACKEND_STATES,
     c.SERVER_OLDEST_STATE: c.BACKEND_STATES,
     c.SERVER_SESSIONS_ENDED: c.SESSION_END_REASONS,
+    c.SERVER_TIMEOUTS: c.SERVER_TIMEOUT_KINDS,
+    c.SERVER_REFUSED: c.REFUSAL_REASONS,
+    c.BOUNCER_CONNECTIONS: c.BOUNCER_SERVER_STATES,
+    c.BOUNCER_CLIENTS: c.BOUNCER_CLIENT_STATES,
     c.POLL_FAILURES: c.POLL_FAILURE_REASONS,
 }
 

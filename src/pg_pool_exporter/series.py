@@ -10,7 +10,16 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pg_pool_exporter import catalogue as c
-from pg_pool_exporter.model import Health, Histogram, PoolInfo, PoolSample, ServerSample
+from pg_pool_exporter.model import (
+    BouncerSample,
+    Health,
+    Histogram,
+    Joined,
+    LogCounts,
+    PoolInfo,
+    PoolSample,
+    ServerSample,
+)
 
 
 class Series(NamedTuple):
@@ -128,6 +137,81 @@ def _of_groups(name: str, sample: ServerSample) -> Iterator[Series]:
                 yield Series(metric, labels, value)
 
 
+def of_log(name: str, counts: LogCounts) -> Iterator[Series]:
+    """Series of the log of the server named `name`."""
+    for database, by_kind in counts.timeouts.items():
+        for kind, count in by_kind.items():
+            yield Series(c.SERVER_TIMEOUTS, (name, database, kind), count)
+    for metric, by_database in ((c.SERVER_OPENED, counts.opened), (c.SERVER_CLOSED, counts.closed)):
+        for database, count in (by_database or {}).items():
+            yield Series(metric, (name, database), count)
+    for reason, count in counts.refused.items():
+        yield Series(c.SERVER_REFUSED, (name, reason), count)
+    yield Series(c.LOG_BYTES, (name, "log"), counts.read)
+    yield Series(c.LOG_LAG, (name, "log"), counts.lag)
+
+
+# Fields of `BouncerPool` and `BouncerDatabase` that are one series.
+_BOUNCER_POOL = (
+    ("oldest_waiting", c.BOUNCER_OLDEST_WAITING),
+    ("oldest_idle", c.BOUNCER_OLDEST_IDLE),
+    ("size", c.BOUNCER_POOL_SIZE),
+    ("reserve_size", c.BOUNCER_RESERVE_POOL_SIZE),
+    ("min_size", c.BOUNCER_MIN_POOL_SIZE),
+)
+_BOUNCER_DATABASE = (
+    ("transactions", c.BOUNCER_TRANSACTIONS),
+    ("queries", c.BOUNCER_QUERIES),
+    ("wait", c.BOUNCER_WAIT),
+    ("connections", c.BOUNCER_DATABASE_CONNECTIONS),
+    ("max_connections", c.BOUNCER_DATABASE_MAX),
+)
+
+
+def of_bouncer(name: str, sample: BouncerSample) -> Iterator[Series]:
+    """Series of one bouncer, named `name` in the configuration; without `pg_bouncer_up`."""
+    yield Series(c.BOUNCER_INFO, (name, sample.version), 1)
+    for key, pool in sample.pools.items():
+        labels = (name, *key)
+        for state, count in pool.connections.items():
+            yield Series(c.BOUNCER_CONNECTIONS, (*labels, state), count)
+        for state, count in pool.clients.items():
+            yield Series(c.BOUNCER_CLIENTS, (*labels, state), count)
+        yield from _fields(_BOUNCER_POOL, pool, labels)
+    for database, counters in sample.databases.items():
+        yield from _fields(_BOUNCER_DATABASE, counters, (name, database))
+    if sample.max_clients is not None:
+        yield Series(c.BOUNCER_MAX_CLIENTS, (name,), sample.max_clients)
+    if sample.clients is not None:
+        yield Series(c.BOUNCER_CLIENT_CONNECTIONS, (name,), sample.clients)
+
+
+def _fields(
+    table: Iterable[tuple[str, c.Metric]], values: object, labels: tuple[str, ...]
+) -> Iterator[Series]:
+    for field, metric in table:
+        value = getattr(values, field)
+        if value is not None:
+            yield Series(metric, labels, value)
+
+
+def of_joined(joined: Joined) -> Iterator[Series]:
+    """Series of what both sides tell together."""
+    for metric, by_app in (
+        (c.UNRETURNED, joined.unreturned),
+        (c.UNRETURNED_SUSPECTS, joined.suspects),
+        (c.MISSING_SESSIONS, joined.missing),
+    ):
+        for key, value in by_app.items():
+            yield Series(metric, tuple(key), value)
+    for server, value in joined.demand.items():
+        yield Series(c.SERVER_POOL_DEMAND, (server,), value)
+
+
+# Of some kinds of targets, whether they are up has a metric of its own besides.
+_UP = {"server": c.SERVER_UP, "bouncer": c.BOUNCER_UP}
+
+
 def of_health(target: str, kind: str, health: Health, folded: int) -> Iterator[Series]:
     """Series about the polls of one target; `folded` is its last snapshot's."""
     labels = (target, kind)
@@ -140,8 +224,8 @@ def of_health(target: str, kind: str, health: Health, folded: int) -> Iterator[S
     if health.last_success is not None:
         yield Series(c.LAST_SUCCESS, labels, health.last_success)
     yield Series(c.SERIES_FOLDED, labels, folded)
-    if kind == "server":
-        yield Series(c.SERVER_UP, (target,), int(health.up))
+    if kind in _UP:
+        yield Series(_UP[kind], (target,), int(health.up))
 
 
 def of_pools(samples: Iterable[PoolSample]) -> Iterator[Series]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +24,7 @@ DSN_SERVER = "main"
 def load(path: Path) -> Config:
     """The configuration in the file at `path`. Raises `ConfigError` with all its mistakes."""
     document = read(path)
-    return validate(Config, document, _repeated(document))
+    return validate(Config, document, (*_repeated(document), *_unknown_servers(document)))
 
 
 def from_dsn(dsn: str) -> Config:
@@ -56,6 +57,16 @@ def _repeated(document: Document) -> Iterator[Problem]:
     for section in ("servers", "apps"):
         yield from _twice(_texts(document, section, "name"))
     yield from _twice(_texts(document, "apps", "targets"))
+
+
+def _unknown_servers(document: Document) -> Iterator[Problem]:
+    """Apps that point at a server which is not in the file."""
+    known = {name for _, name in _texts(document, "servers", "name")}
+    for location, name in _texts(document, "apps", "server"):
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield Problem(location, f"must be the name of one of the servers{hint}")
 
 
 def _texts(document: Document, section: str, key: str) -> Iterator[tuple[Location, str]]:

@@ -24,6 +24,7 @@ from pg_pool_exporter.config.values import (
     ApplicationName,
     Command,
     Directory,
+    Duration,
     Interval,
     Name,
     PageUrl,
@@ -33,6 +34,7 @@ from pg_pool_exporter.config.values import (
 
 _DEFAULT_INTERVAL = 5.0
 _DEFAULT_TIMEOUT = 3.0
+_DEFAULT_LEAK_AFTER = 60.0
 
 
 def _check_secret_dsn(value: SecretStr) -> SecretStr:
@@ -92,9 +94,16 @@ class ServerConfig(_Scheduled, _Named):
 class AppConfig(_Scheduled, _Named):
     """An application (`apps:`): how servers know it, and where its pages are."""
 
+    server: Name | None = None
+    """Name of the server that its pools point at, where their pages don't tell."""
+
     application_name: ApplicationName = Field(
         default_factory=lambda data: data["name"], validate_default=True
     )
+    leak_after: Duration = _DEFAULT_LEAK_AFTER
+    """Age in seconds at which one of its checkouts is overdue."""
+    max_connections: int | None = Field(default=None, ge=1, le=100_000)
+    """Most connections of each of its pools, where their pages don't tell."""
     targets: Annotated[tuple[PageUrl, ...], Strict(False)] = Field(default=(), repr=False)
 
 

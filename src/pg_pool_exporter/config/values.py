@@ -59,6 +59,12 @@ def _timeout(value: float, info: ValidationInfo) -> float:
     return value
 
 
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise ValueError("must be above 0")
+    return value
+
+
 def _path(value: str, info: ValidationInfo) -> str:
     if not value or "\0" in value:
         raise ValueError("must be a path")
@@ -114,6 +120,7 @@ Name = Annotated[str, AfterValidator(_name)]
 ApplicationName = Annotated[Name, AfterValidator(_application_name)]
 Interval = Annotated[float, BeforeValidator(_seconds), AfterValidator(_interval)]
 Timeout = Annotated[float, BeforeValidator(_seconds), AfterValidator(_timeout)]
+Duration = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)]
 Directory = Annotated[str, AfterValidator(_directory)]
 """Relative paths, here and below, are relative to the directory of the configuration file. An
 empty one is none."""

@@ -18,6 +18,8 @@ from pg_pool_exporter.exposition.compression import Compressor
 from pg_pool_exporter.exposition.page_lines import PageLines
 from pg_pool_exporter.exposition.self_metrics import ProcessMetrics, ReloadStatus
 from pg_pool_exporter.exposition.target_lines import TargetLines
+from pg_pool_exporter.model import Joined
+from pg_pool_exporter.series import of_joined
 from pg_pool_exporter.store import Store, TargetKey, TargetState
 from pg_pool_exporter.textformat import blocks, page
 
@@ -38,6 +40,8 @@ class Exposition:
     ) -> None:
         self.reload = reload
         """How the last load of the configuration went: replaced by who loads it."""
+        self.joined = Joined()
+        """What both sides tell together: replaced by who joins them."""
         self._store = store
         self._clock = clock
         self._process = ProcessMetrics(clock)
@@ -45,7 +49,7 @@ class Exposition:
         self._page = PageLines()
         self._owners: Owners = {}
         self._with_hidden: set[TargetKey] = set()
-        self._edition = _Edition(-1, reload, -inf)
+        self._edition = _Edition(-1, reload, self.joined, -inf)
         self._compressed = {
             openmetrics: Compressor(partial(self.plain, openmetrics=openmetrics))
             for openmetrics in (False, True)
@@ -77,7 +81,11 @@ class Exposition:
 
     def _current(self, now: float) -> _Edition:
         edition = self._edition
-        unchanged = edition.version == self._store.version and now < edition.expires
+        unchanged = (
+            edition.version == self._store.version
+            and edition.joined is self.joined
+            and now < edition.expires
+        )
         if edition.reload is not self.reload or not (unchanged or now < edition.kept_until):
             self._edition = self._assemble(now)
         return self._edition
@@ -88,9 +96,11 @@ class Exposition:
         self._tell(shown)
         self._process.refresh()
         parts = {view.state.key: self._lines_of(view.state).parts(view) for view in shown}
-        self._page.show({_OWN: (blocks(self_metrics.series(self.reload)),), **parts})
+        own = blocks(self_metrics.series(self.reload)), blocks(of_joined(self.joined))
+        self._page.show({_OWN: own, **parts})
         expiries = [view.state.expires for view in shown if view.snapshot is not None]
-        return _Edition(self._store.version, self.reload, min([self._process.expires, *expiries]))
+        expires = min([self._process.expires, *expiries])
+        return _Edition(self._store.version, self.reload, self.joined, expires)
 
     def _lines_of(self, state: TargetState) -> TargetLines:
         if state not in self._lines:
@@ -122,6 +132,7 @@ class _Edition:
 
     version: int
     reload: ReloadStatus
+    joined: Joined
     expires: float
     plain: dict[bool, bytes] = field(default_factory=dict)
     kept_until: float = -inf

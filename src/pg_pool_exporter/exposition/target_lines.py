@@ -8,7 +8,14 @@ from itertools import islice
 from pg_pool_exporter.derive import View
 from pg_pool_exporter.exposition.page_lines import Parts
 from pg_pool_exporter.model import PoolKey, Snapshot
-from pg_pool_exporter.series import Series, of_health, of_pools, of_server
+from pg_pool_exporter.series import (
+    Series,
+    of_bouncer,
+    of_health,
+    of_log,
+    of_pools,
+    of_server,
+)
 from pg_pool_exporter.textformat import blocks
 
 # Series that are written in one go: some milliseconds, in which no scrape is answered.
@@ -63,4 +70,8 @@ class TargetLines:
 def _series(name: str, snapshot: Snapshot, hidden: frozenset[PoolKey]) -> Iterator[Series]:
     if snapshot.server is not None:
         yield from of_server(name, snapshot.server)
+    if snapshot.log is not None:
+        yield from of_log(name, snapshot.log)
+    if snapshot.bouncer is not None:
+        yield from of_bouncer(name, snapshot.bouncer)
     yield from of_pools(pool for pool in snapshot.pools if pool.key not in hidden)

@@ -1,0 +1,59 @@
+"""What a poll yields: frozen values without behaviour, passed from source to exposition.
+
+`None` means "this source cannot tell": no series is written for it. Ages and durations are float
+seconds. The standard library only, because the client imports it.
+"""
+
+from pg_pool_exporter.model.bouncers import (
+    BouncerDatabase,
+    BouncerPool,
+    BouncerPoolKey,
+    BouncerSample,
+)
+from pg_pool_exporter.model.joined import (
+    AppOnServer,
+    Joined,
+)
+from pg_pool_exporter.model.pools import (
+    Histogram,
+    PoolInfo,
+    PoolKey,
+    PoolSample,
+)
+from pg_pool_exporter.model.servers import (
+    DatabaseCounters,
+    LogCounts,
+    ServerSample,
+    ServerSettings,
+    SessionGroup,
+    SessionKey,
+    StateSample,
+    TimeoutOverride,
+)
+from pg_pool_exporter.model.snapshot import (
+    Health,
+    Snapshot,
+)
+
+__all__ = [
+    "AppOnServer",
+    "BouncerDatabase",
+    "BouncerPool",
+    "BouncerPoolKey",
+    "BouncerSample",
+    "DatabaseCounters",
+    "Health",
+    "Histogram",
+    "Joined",
+    "LogCounts",
+    "PoolInfo",
+    "PoolKey",
+    "PoolSample",
+    "ServerSample",
+    "ServerSettings",
+    "SessionGroup",
+    "SessionKey",
+    "Snapshot",
+    "StateSample",
+    "TimeoutOverride",
+]

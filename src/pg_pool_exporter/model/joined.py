@@ -1,0 +1,25 @@
+"""Both sides together: what neither sees alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class AppOnServer(NamedTuple):
+    """An application as far as its pools point at one server."""
+
+    server: str
+    app: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """What both sides tell together. What can't be told soundly now is not in the mappings."""
+
+    unreturned: Mapping[AppOnServer, float] = field(default_factory=dict)
+    suspects: Mapping[AppOnServer, float] = field(default_factory=dict)
+    missing: Mapping[AppOnServer, float] = field(default_factory=dict)
+    demand: Mapping[str, float] = field(default_factory=dict)
+    """By server."""

@@ -1,0 +1,85 @@
+"""Pools: what an application sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Observations by bucket.
+
+    `counts` has one entry a bound of the metric and a last one for +Inf, not cumulated; `total`
+    is the sum of the observed seconds.
+    """
+
+    counts: tuple[int, ...]
+    total: float
+
+    @property
+    def count(self) -> int:
+        """Number of observations."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolInfo:
+    """Where a pool comes from and where it leads. An empty string is an unknown."""
+
+    client: str = ""
+    client_version: str = ""
+    source: str = ""
+    pid: str = ""
+    host: str = ""
+    port: str = ""
+    server: str = ""
+    database: str = ""
+    user: str = ""
+    application: str = ""
+
+
+class PoolKey(NamedTuple):
+    """Identity of a pool: no two samples of one scrape share it."""
+
+    app: str
+    pool: str
+    process: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSample:
+    """One pool of one process at one reading."""
+
+    key: PoolKey
+    idle: float | None = None
+    active: float | None = None
+    max: float | None = None
+    min: float | None = None
+    waiting: float | None = None
+    oldest_idle: float | None = None
+    oldest_active: float | None = None
+    oldest_waiting: float | None = None
+    active_seconds: float | None = None
+    saturated_seconds: float | None = None
+    requests: float | None = None
+    queued: float | None = None
+    rejected: float | None = None
+    acquire_wait: float | None = None
+    acquired: float | None = None
+    held: float | None = None
+    returned: float | None = None
+    connects: float | None = None
+    connect_errors: float | None = None
+    lost: float | None = None
+    leaked: float | None = None
+    timeouts: Mapping[str, float] = field(default_factory=dict)
+    """By kind."""
+    leaked_slots: Mapping[str, float] = field(default_factory=dict)
+    """By site."""
+    overdue: Mapping[str, float] = field(default_factory=dict)
+    """By site."""
+    acquire: Histogram | None = None
+    hold: Histogram | None = None
+    info: PoolInfo | None = None

@@ -1,0 +1,36 @@
+"""What a poll yields, and how the polls went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pg_pool_exporter.model.bouncers import BouncerSample
+from pg_pool_exporter.model.pools import PoolSample
+from pg_pool_exporter.model.servers import LogCounts, ServerSample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What one successful poll of one target yields. Replaced by the next one, never changed."""
+
+    pools: tuple[PoolSample, ...] = ()
+    server: ServerSample | None = None
+    log: LogCounts | None = None
+    bouncer: BouncerSample | None = None
+    folded: int = 0
+    """Groups folded into `other`, or left out, because they were over a cap."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How the polls of a target went."""
+
+    up: bool = False
+    polls: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
+    """By reason, one of `catalogue.POLL_FAILURE_REASONS`."""
+    duration: float | None = None
+    """Of the last poll, in seconds."""
+    last_success: float | None = None
+    """Seconds since the epoch."""
