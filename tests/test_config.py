@@ -434,11 +434,11 @@ ENCODED = (
         ("postgresql://h:65536/d", "must have a port from 1 to 65535"),
         (
             "postgresql://one,two/d",
-            "must name one host: give each server its own entry under servers",
+            "must name one host: give each its own entry",
         ),
         (
             "hostaddr=127.0.0.1,127.0.0.2",
-            "must name one host: give each server its own entry under servers",
+            "must name one host: give each its own entry",
         ),
         (
             "host=h application_name=x connect_timeout=3",

@@ -54,7 +54,7 @@ def _repeated(document: Document) -> Iterator[Problem]:
     """Names and targets that stand twice. Looked for in the plain values: pydantic checks a list
     as a whole only when all its items are valid.
     """
-    for section in ("servers", "apps"):
+    for section in ("servers", "apps", "pgbouncers"):
         yield from _twice(_texts(document, section, "name"))
     yield from _twice(_texts(document, "apps", "targets"))
 

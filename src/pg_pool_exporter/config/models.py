@@ -70,15 +70,12 @@ class ProcessesConfig(_Scheduled):
     """How processes that have a socket are polled (`processes:`)."""
 
 
-# Fields come in the order of the bases from right to left: the name first.
-class ServerConfig(_Scheduled, _Named):
-    """A PostgreSQL server (`servers:`)."""
+class ConnectionConfig(Section):
+    """What the exporter connects to as a client of PostgreSQL, and who it is there."""
 
     dsn: Annotated[SecretStr, AfterValidator(_check_secret_dsn)] = Field(repr=False)
     password_file: ReadableFile | None = Field(default=None, repr=False)
     password_command: Command | None = Field(default=None, repr=False)
-    max_groups: int = Field(default=100, ge=1, le=10_000)
-    """Most named groups of sessions; the rest is folded into `other`."""
 
     @field_validator("password_file", "password_command")
     @classmethod
@@ -89,6 +86,21 @@ class ServerConfig(_Scheduled, _Named):
         if info.data.get("password_file") is not None:
             raise ValueError("must be left out: there is a password_file already")
         return value
+
+
+# Fields come in the order of the bases from right to left: the name first.
+class ServerConfig(_Scheduled, ConnectionConfig, _Named):
+    """A PostgreSQL server (`servers:`)."""
+
+    max_groups: int = Field(default=100, ge=1, le=10_000)
+    """Most named groups of sessions; the rest is folded into `other`."""
+
+
+class BouncerConfig(_Scheduled, ConnectionConfig, _Named):
+    """A PgBouncer, or one of its relatives, by its admin console (`pgbouncers:`)."""
+
+    max_pools: int = Field(default=100, ge=1, le=10_000)
+    """Most named pools; the rest is folded into `other`."""
 
 
 class AppConfig(_Scheduled, _Named):
@@ -115,3 +127,4 @@ class Config(Section):
     processes: ProcessesConfig = ProcessesConfig()
     servers: Annotated[tuple[ServerConfig, ...], Strict(False)] = ()
     apps: Annotated[tuple[AppConfig, ...], Strict(False)] = ()
+    pgbouncers: Annotated[tuple[BouncerConfig, ...], Strict(False)] = ()

@@ -7,12 +7,14 @@ from typing import Literal
 
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.exposition_text import ExpositionTextSource, SocketSource
+from pg_pool_exporter.sources.pgbouncer import BouncerSource
 from pg_pool_exporter.sources.postgres import PostgresSource
 
-Kind = Literal["server", "app", "process"]
+Kind = Literal["server", "app", "process", "bouncer"]
 
 SOURCES: Mapping[Kind, Callable[..., Source]] = {
     "server": PostgresSource,
     "app": ExpositionTextSource,
     "process": SocketSource,
+    "bouncer": BouncerSource,
 }
