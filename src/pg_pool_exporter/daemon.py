@@ -52,7 +52,8 @@ class Daemon:
 
     def __init__(self, settings: Settings) -> None:
         self._load = settings.load
-        self._discovery = Discovery(settings.load())
+        self._wake = asyncio.Event()
+        self._discovery = Discovery(settings.load(), changed=self._wake.set)
         self._store = Store()
         self._exposition = Exposition(self._store, ReloadStatus(True, time.time()))
         self._pollers = Pollers(self._store)
@@ -87,6 +88,7 @@ class Daemon:
         # scrapes waiting for some hundredths of a second.
         gc.freeze()
         try:
+            self._discovery.start()
             self._unpolled = {TargetKey.of(target) for target in self._discovery.targets()}
             await self.server.start()
             log.info(
@@ -99,6 +101,7 @@ class Daemon:
         finally:
             for reload in self._reloads:
                 reload.cancel()
+            self._discovery.stop()
             await asyncio.gather(self.server.close(), self._pollers.close())
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
@@ -108,6 +111,7 @@ class Daemon:
     def stop(self) -> None:
         """Have `run` end."""
         self._stopping.set()
+        self._wake.set()
 
     async def reload(self) -> bool:
         """Load the configuration again; False when it is wrong: then the former one stays.
@@ -137,13 +141,16 @@ class Daemon:
     async def _reload(self) -> bool:
         loop = asyncio.get_running_loop()
         try:
-            discovery = Discovery(await loop.run_in_executor(self._loader, self._load))
+            config = await loop.run_in_executor(self._loader, self._load)
         except ConfigError as error:
             return self._refuse(error=str(error))
         except Exception as error:  # noqa: BLE001 - whatever is in a file, the polls go on
             told = unforeseen(error)
             return self._refuse(error=told.error, stack=told.stack)
-        self._discovery = discovery
+        former = self._discovery
+        self._discovery = Discovery(config, former, self._wake.set)
+        former.stop()
+        self._discovery.start()
         self._exposition.reload = ReloadStatus(True, time.time())
         await self._pollers.follow(self._discovery.targets())
         log.info("configuration loaded")
@@ -157,12 +164,14 @@ class Daemon:
 
     async def _keep_up(self) -> None:
         while not self._stopping.is_set():
+            self._wake.clear()
             targets = self._discovery.targets()
             await self._pollers.follow(targets)
             self._unpolled.intersection_update(map(TargetKey.of, targets))
+            self._exposition.discovered = self._discovery.statuses
             try:
                 async with asyncio.timeout(DISCOVERY_INTERVAL):
-                    await self._stopping.wait()
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 
@@ -173,17 +182,24 @@ class Outcome(NamedTuple):
     page: str
     """Text format."""
     successful: bool
-    """Whether every target answered."""
+    """Whether every list of targets could be had, and every target answered."""
 
 
 async def poll_once(config: Config) -> Outcome:
-    """Poll every target once, all at the same time. Failures are told in the log."""
+    """Look up targets, and poll each of them once, all at the same time.
+
+    Failures are told in the log.
+    """
     store = Store()
     exposition = Exposition(store, ReloadStatus(True, time.time()))
-    pollers = [Poller(target, target.source(), store) for target in Discovery(config).targets()]
+    discovery = Discovery(config)
+    await discovery.refresh()
+    pollers = [Poller(target, target.source(), store) for target in discovery.targets()]
     try:
         await asyncio.gather(*(poller.poll() for poller in pollers))
     finally:
         await asyncio.gather(*(poller.close() for poller in pollers))
+    exposition.discovered = discovery.statuses
     page = exposition.plain(openmetrics=False).decode()
-    return Outcome(page, all(state.health.up for state in store.states()))
+    found = all(status.up for status in discovery.statuses)
+    return Outcome(page, found and all(state.health.up for state in store.states()))

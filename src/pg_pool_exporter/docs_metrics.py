@@ -52,8 +52,9 @@ of 0 is unlimited and has no series.""",
 `server` is the server's name in the configuration, `app` the application. Absent, not 0, while an
 answer would not be sound, for example because a known process of the application can't be read.""",
     "exporter": """\
-`target` and `kind` (`server`, `log`, `app`, `process` or `bouncer`) name what is polled. Besides
-these there are the usual `process_*` metrics.""",
+`target` and `kind` (`server`, `log`, `app`, `process` or `bouncer`) name what is polled;
+`mechanism` (`file_sd`, `http_sd` or `dns_sd`) and `place`, where targets of an `app` are looked up.
+Besides these there are the usual `process_*` metrics.""",
 }
 # Labels whose values are all known, by the metric that has them.
 _VALUES = {

@@ -1,5 +1,6 @@
 """The configuration: YAML to validated, frozen values, or all mistakes at once."""
 
+from pg_pool_exporter.config.discovery import DiscoveryConfig, DnsConfig, HttpConfig
 from pg_pool_exporter.config.document import read
 from pg_pool_exporter.config.errors import ConfigError, Problem
 from pg_pool_exporter.config.load import DSN_VARIABLE, from_dsn, load, validate
@@ -9,9 +10,9 @@ from pg_pool_exporter.config.models import (
     Config,
     ConnectionConfig,
     ProcessesConfig,
-    Section,
     ServerConfig,
 )
+from pg_pool_exporter.config.section import Section
 
 __all__ = [
     "DSN_VARIABLE",
@@ -20,6 +21,9 @@ __all__ = [
     "Config",
     "ConfigError",
     "ConnectionConfig",
+    "DiscoveryConfig",
+    "DnsConfig",
+    "HttpConfig",
     "Problem",
     "ProcessesConfig",
     "Section",

@@ -12,7 +12,8 @@ from pydantic import SecretStr, ValidationError
 
 from pg_pool_exporter.config.document import Document, read
 from pg_pool_exporter.config.errors import ConfigError, Location, Problem, dotted, of_validation
-from pg_pool_exporter.config.models import Config, Section, ServerConfig
+from pg_pool_exporter.config.models import Config, ServerConfig
+from pg_pool_exporter.config.section import Section
 
 SectionT = TypeVar("SectionT", bound=Section)
 

@@ -8,18 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    Strict,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, Field, SecretStr, Strict, ValidationInfo, field_validator
 
+from pg_pool_exporter.config.discovery import DiscoveryConfig
 from pg_pool_exporter.config.dsn import check_dsn, has_password
+from pg_pool_exporter.config.section import Section
 from pg_pool_exporter.config.values import (
     ApplicationName,
     Command,
@@ -40,20 +33,6 @@ _DEFAULT_LEAK_AFTER = 60.0
 def _check_secret_dsn(value: SecretStr) -> SecretStr:
     check_dsn(value.get_secret_value())
     return value
-
-
-class Section(BaseModel):
-    """A mapping in a configuration file: no unknown keys, no values of another kind."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _has_a_value(cls, value: Any) -> Any:
-        # `timeout:` with nothing behind it is more likely forgotten than meant as the default.
-        if value is None:
-            raise ValueError("must have a value, or be left out")
-        return value
 
 
 class _Named(Section):
@@ -103,7 +82,7 @@ class BouncerConfig(_Scheduled, ConnectionConfig, _Named):
     """Most named pools; the rest is folded into `other`."""
 
 
-class AppConfig(_Scheduled, _Named):
+class AppConfig(_Scheduled, DiscoveryConfig, _Named):
     """An application (`apps:`): how servers know it, and where its pages are."""
 
     server: Name | None = None

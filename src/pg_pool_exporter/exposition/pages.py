@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from pg_pool_exporter.derive import Owners, View, foreseen, views
+from pg_pool_exporter.discovery import ProviderStatus
 from pg_pool_exporter.exposition import self_metrics
 from pg_pool_exporter.exposition.compression import Compressor
 from pg_pool_exporter.exposition.page_lines import PageLines
@@ -42,6 +43,8 @@ class Exposition:
         """How the last load of the configuration went: replaced by who loads it."""
         self.joined = Joined()
         """What both sides tell together: replaced by who joins them."""
+        self.discovered: tuple[ProviderStatus, ...] = ()
+        """How looking up targets goes: replaced by who does it."""
         self._store = store
         self._clock = clock
         self._process = ProcessMetrics(clock)
@@ -96,7 +99,8 @@ class Exposition:
         self._tell(shown)
         self._process.refresh()
         parts = {view.state.key: self._lines_of(view.state).parts(view) for view in shown}
-        own = blocks(self_metrics.series(self.reload)), blocks(of_joined(self.joined))
+        about_us = blocks(self_metrics.series(self.reload, self.discovered))
+        own = about_us, blocks(of_joined(self.joined))
         self._page.show({_OWN: own, **parts})
         expiries = [view.state.expires for view in shown if view.snapshot is not None]
         expires = min([self._process.expires, *expiries])

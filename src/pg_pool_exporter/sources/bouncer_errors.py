@@ -23,8 +23,8 @@ BOUNCER = Causes(
     by_sqlstate={"42601": _NO_CONSOLE, "42704": _NO_CONSOLE},
     by_text=(
         *patterns(
-            (r"no more connections allowed",
-             Cause("too_many_connections", "max_client_conn is reached, trying again")),
+            (r"no more connections allowed|too many (connections|clients)",
+             Cause("too_many_connections", "the bouncer takes no more clients, trying again")),
             (r"no password supplied", NO_PASSWORD),
             (r"FATAL: +not allowed",
              Cause("permission", "the user may not use the admin console: add it to stats_users")),

@@ -29,11 +29,23 @@ _REASONS: dict[int | None, str] = {
     errno.ETIMEDOUT: "timeout",
     None: "refused",
 }
-_CONTENT_TYPES = ("text/plain", "application/openmetrics-text")
-_HEADERS = {
-    "Accept": "text/plain;version=0.0.4, application/openmetrics-text;version=1.0.0;q=0.5",
-    "User-Agent": f"pg-pool-exporter/{__version__}",
-}
+_HEADERS = {"User-Agent": f"pg-pool-exporter/{__version__}"}
+
+
+class Accepted(NamedTuple):
+    """What is asked for, and how much of it is taken."""
+
+    header: str
+    """`Accept` of the request."""
+    content_types: tuple[str, ...]
+    max_bytes: int = MAX_BODY_BYTES
+
+
+PAGE = Accepted(
+    "text/plain;version=0.0.4, application/openmetrics-text;version=1.0.0;q=0.5",
+    ("text/plain", "application/openmetrics-text"),
+)
+"""A page of metrics as Prometheus text."""
 
 
 class NotConnectedError(PollError):
@@ -66,17 +78,19 @@ def session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
     )
 
 
-async def fetch(via: aiohttp.ClientSession, url: str, *, encoding: str) -> Body:
+async def fetch(
+    via: aiohttp.ClientSession, url: str, *, encoding: str, accepted: Accepted = PAGE
+) -> Body:
     """The body of the page at `url`, asked for with this `Accept-Encoding`.
 
     Raises `PollError`. Its message never holds what the other side sent, nor the URL, whose query
     can be a secret.
     """
-    headers = {"Accept-Encoding": encoding}
+    headers = {"Accept": accepted.header, "Accept-Encoding": encoding}
     try:
         async with via.get(url, headers=headers, allow_redirects=False) as response:
-            gzipped = _check(response)
-            return Body(await _content(response), gzipped)
+            gzipped = _check(response, accepted)
+            return Body(await _content(response, accepted.max_bytes), gzipped)
     except aiohttp.ClientConnectorDNSError:
         raise PollError("refused", "the host name is not known") from None
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError):
@@ -91,34 +105,35 @@ async def fetch(via: aiohttp.ClientSession, url: str, *, encoding: str) -> Body:
         raise _broken_off(error) from None
 
 
-def _check(response: aiohttp.ClientResponse) -> bool:
+def _check(response: aiohttp.ClientResponse, accepted: Accepted) -> bool:
     """Whether the body is gzipped. Raises `PollError` for an answer whose body is no page."""
     if response.status != 200:
         raise PollError("protocol", f"the answer has status {response.status}")
     content_type = response.headers.get("Content-Type")
-    if content_type is not None and response.content_type not in _CONTENT_TYPES:
-        raise PollError("protocol", f"the content type is none of {', '.join(_CONTENT_TYPES)}")
+    if content_type is not None and response.content_type not in accepted.content_types:
+        types = ", ".join(accepted.content_types)
+        raise PollError("protocol", f"the content type is none of {types}")
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if encoding not in ("identity", "gzip"):
         raise PollError("protocol", "the content encoding is not gzip")
     return encoding == "gzip"
 
 
-async def _content(response: aiohttp.ClientResponse) -> bytes:
+async def _content(response: aiohttp.ClientResponse, most: int) -> bytes:
     content = bytearray()
-    if (response.content_length or 0) <= MAX_BODY_BYTES:
+    if (response.content_length or 0) <= most:
         async for chunk in response.content.iter_any():
             content += chunk
-            if len(content) > MAX_BODY_BYTES:
+            if len(content) > most:
                 break
         else:
             return bytes(content)
-    raise too_large()
+    raise too_large(most)
 
 
-def too_large() -> PollError:
-    """The failure of a poll whose page is over the limit."""
-    return PollError("too_large", f"the page is larger than {MAX_BODY_BYTES // 2**20} MiB")
+def too_large(most: int = MAX_BODY_BYTES) -> PollError:
+    """The failure when a page is over the limit of `most` bytes."""
+    return PollError("too_large", f"the page is larger than {most // 2**20} MiB")
 
 
 def _not_connected(error: OSError) -> NotConnectedError:

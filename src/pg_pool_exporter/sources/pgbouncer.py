@@ -32,7 +32,7 @@ CONSOLE = "pgbouncer"
 _MOST_VERSION = 100
 # Each product has types of its own choice for one and the same number. 0 stands for unknown ones.
 _TYPES = (
-    0, "text", "name", "varchar", "unknown", "bool", "int2", "int4", "int8", "numeric", "float4",
+    0, "text", "name", "varchar", "bool", "int2", "int4", "int8", "numeric", "float4",
     "float8",
 )  # fmt: skip
 
@@ -112,11 +112,7 @@ class BouncerSource:
         """The settings, read again when they are old or were read over another connection."""
         now = self._clock()
         known = self._settings
-        if (
-            known is not None
-            and known.link is link
-            and now - known.read_at < SETTINGS_SECONDS
-        ):
+        if known is not None and known.link is link and now - known.read_at < SETTINGS_SECONDS:
             return known
         settings = _Settings(link, now)
         for row in await self._try("VERSION", settings) or []:

@@ -1,0 +1,80 @@
+"""Where the addresses of an application's processes are looked up, in Prometheus' terms."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, Strict, ValidationInfo, field_validator
+
+from pg_pool_exporter.config.section import Section
+from pg_pool_exporter.config.values import (
+    HostName,
+    ListFiles,
+    ListUrl,
+    MetricsPath,
+    RefreshInterval,
+)
+from pg_pool_exporter.sockets import PAGE_PATH
+
+_UNIQUE = "must not name a place twice"
+
+
+class HttpConfig(Section):
+    """A list that is served over HTTP (`http_sd:`)."""
+
+    url: ListUrl = Field(repr=False)
+    refresh_interval: RefreshInterval = 60.0
+    """Seconds."""
+
+
+class DnsConfig(Section):
+    """Names that are looked up in DNS (`dns_sd:`)."""
+
+    names: Annotated[tuple[HostName, ...], Strict(False)] = Field(min_length=1)
+    type: Literal["SRV", "A", "AAAA"] = "SRV"
+    port: int | None = Field(default=None, ge=1, le=65535, validate_default=True)
+    """Of all the addresses; SRV records bring their own."""
+    refresh_interval: RefreshInterval = 30.0
+    """Seconds."""
+
+    @field_validator("port")
+    @classmethod
+    def _fits_the_type(cls, value: int | None, info: ValidationInfo) -> int | None:
+        kind = info.data.get("type")
+        if kind == "SRV" and value is not None:
+            raise ValueError("must be left out: SRV records bring their own port")
+        if kind in ("A", "AAAA") and value is None:
+            raise ValueError(f"is required for {kind} records, which have none")
+        return value
+
+
+class DiscoveryConfig(Section):
+    """How addresses of an application are found, and what its pages' URLs are made of."""
+
+    file_sd: Annotated[tuple[ListFiles, ...], Strict(False)] = ()
+    http_sd: Annotated[tuple[HttpConfig, ...], Strict(False)] = ()
+    dns_sd: Annotated[tuple[DnsConfig, ...], Strict(False)] = ()
+    scheme: Literal["http", "https"] = "http"
+    metrics_path: MetricsPath = PAGE_PATH
+
+    @field_validator("file_sd")
+    @classmethod
+    def _files_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len({*value}) < len(value):
+            raise ValueError(_UNIQUE)
+        return value
+
+    @field_validator("http_sd")
+    @classmethod
+    def _urls_once(cls, value: tuple[HttpConfig, ...]) -> tuple[HttpConfig, ...]:
+        if len({one.url for one in value}) < len(value):
+            raise ValueError(_UNIQUE)
+        return value
+
+    @field_validator("dns_sd")
+    @classmethod
+    def _names_once(cls, value: tuple[DnsConfig, ...]) -> tuple[DnsConfig, ...]:
+        asked = [(name, one.type, one.port) for one in value for name in one.names]
+        if len({*asked}) < len(asked):
+            raise ValueError(_UNIQUE)
+        return value

@@ -1,0 +1,108 @@
+"""Lists of addresses in files, watched."""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import ClassVar, NamedTuple
+
+from pg_pool_exporter.discovery.address_list import (
+    MAX_BYTES,
+    Address,
+    ListError,
+    from_json,
+    from_yaml,
+)
+from pg_pool_exporter.discovery.places import Listing
+
+WATCH_SECONDS = 1.0
+MAX_FILES = 1000
+"""Most files that one pattern stands for."""
+
+# Not the loop's own threads: a file system that hangs holds up no more than other files.
+_READING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="file-sd")
+
+
+class _Version(NamedTuple):
+    """A file at one moment: another one in its place, or another content, is another version."""
+
+    device: int
+    inode: int
+    changed: int
+    size: int
+
+
+class _File(NamedTuple):
+    """A file as it was read last."""
+
+    version: _Version | None
+    listing: Listing
+
+
+class FilePlace:
+    """The files that a pattern stands for.
+
+    Each is read again when it has changed. One that can't be read, or is wrong, keeps the
+    addresses that it had; those of one that is gone are gone.
+    """
+
+    mechanism: ClassVar[str] = "file_sd"
+
+    def __init__(self, pattern: str) -> None:
+        self.key = self.name = pattern
+        self._files: dict[str, _File] = {}
+
+    async def look_up(self) -> Listing:
+        """All files' addresses, in the order of the files' names."""
+        loop = asyncio.get_running_loop()
+        self._files = await loop.run_in_executor(_READING, self._read_all, self._files)
+        addresses = [address for file in self._files.values() for address in file.listing.addresses]
+        problems = [file.listing.problem for file in self._files.values() if file.listing.problem]
+        if len(self._files) == MAX_FILES:
+            problems.append(f"stands for {MAX_FILES} files or more; those beyond are not read")
+        return Listing(tuple(addresses), "; ".join(problems[:3]) or None)
+
+    def _read_all(self, former: dict[str, _File]) -> dict[str, _File]:
+        matching = glob.iglob(self.name)  # noqa: PTH207 - a pattern can begin anywhere
+        paths = sorted(islice(matching, MAX_FILES))
+        found = {path: _read(path, former.get(path)) for path in paths}
+        return {path: file for path, file in found.items() if file is not None}
+
+
+def _read(path: str, former: _File | None) -> _File | None:
+    """The file as it is now; None when it has gone."""
+    addresses = former.listing.addresses if former is not None else ()
+    version = None
+    try:
+        version = _version(path)
+        if former is not None and former.version == version:
+            return former
+        return _File(version, Listing(tuple(_parse(path))))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    except ListError as error:
+        problem = str(error)
+    return _File(version, Listing(addresses, f"{path} {problem}"))
+
+
+def _version(path: str) -> _Version:
+    found = os.stat(path)  # noqa: PTH116 - paths of a pattern are texts
+    if not stat.S_ISREG(found.st_mode):
+        raise ListError("is no regular file")
+    return _Version(found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def _parse(path: str) -> list[Address]:
+    # Without O_NONBLOCK a named pipe that has just taken the file's place would hold us up.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - there is no path any more
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ListError(f"is larger than {MAX_BYTES // 1024} KiB")
+    return from_json(content) if path.lower().endswith(".json") else from_yaml(content)

@@ -1,0 +1,40 @@
+"""Lists of addresses that are served over HTTP."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from pg_pool_exporter.discovery.address_list import MAX_BYTES, ListError, from_json
+from pg_pool_exporter.discovery.places import Listing
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.page_fetch import Accepted, fetch, session
+from pg_pool_exporter.sources.resolving import Resolver
+
+_ACCEPTED = Accepted(
+    header="application/json", content_types=("application/json",), max_bytes=MAX_BYTES
+)
+
+
+class HttpPlace:
+    """The list at a URL."""
+
+    mechanism: ClassVar[str] = "http_sd"
+
+    def __init__(self, url: str) -> None:
+        self.key = url
+        parts = urlsplit(url)
+        # Without the query, which can hold a token.
+        self.name = f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+    async def look_up(self) -> Listing:
+        """Get the list, over a connection of its own."""
+        connector = aiohttp.TCPConnector(limit=1, resolver=Resolver(), force_close=True)
+        async with session(connector) as via:
+            try:
+                body = await fetch(via, self.key, encoding="identity", accepted=_ACCEPTED)
+            except PollError as error:
+                raise ListError(f"could not be had: {error}") from None
+        return Listing(tuple(from_json(body.content)))
