@@ -159,7 +159,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
     assert mistakes(path) == [
         (
             "1: socket_dirr: is an unknown key; did you mean socket_dir? "
-            "(known keys: socket_dir, processes, servers, apps)"
+            "(known keys: socket_dir, processes, servers, apps, pgbouncers)"
         ),
         "5: servers[0].password_file: must be a file that exists",
         f"6: servers[0].intervall: is an unknown key; did you mean interval? (known keys: {keys})",
@@ -254,7 +254,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
             [
                 (
                     "1: (a key that is not a plain word): is an unknown key "
-                    "(known keys: socket_dir, processes, servers, apps)"
+                    "(known keys: socket_dir, processes, servers, apps, pgbouncers)"
                 )
             ],
         ),

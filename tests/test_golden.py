@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, METRICS
+from pg_pool_exporter.discovery import ProviderStatus
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.model import (
@@ -154,6 +155,11 @@ def exposition() -> Exposition:
         store.put(state)
     exposition = Exposition(store, ReloadStatus(True, 999.0), clock=lambda: 0.0)
     exposition.joined = JOINED
+    exposition.discovered = (
+        ProviderStatus(
+            app="orders", mechanism="file_sd", place="/etc/pools/*.json", up=True, targets=2
+        ),
+    )
     return exposition
 
 

@@ -101,8 +101,9 @@ class Daemon:
         finally:
             for reload in self._reloads:
                 reload.cancel()
-            self._discovery.stop()
-            await asyncio.gather(self.server.close(), self._pollers.close())
+            await asyncio.gather(
+                self.server.close(), self._pollers.close(), self._discovery.close()
+            )
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
             gc.unfreeze()

@@ -126,7 +126,7 @@ class Bouncer:
 
     def dsn(self, dbname: str = "pgbouncer", user: str = "stats", **params: str) -> str:
         """A connection string: of the console unless told otherwise."""
-        known = {"host": "127.0.0.1", "port": self.port, "password": PASSWORD, **params}
+        known = {"host": "127.0.0.1", "port": str(self.port), "password": PASSWORD, **params}
         return make_conninfo("", dbname=dbname, user=user, **known)
 
     def connect(self, dbname: str, user: str = "app") -> psycopg.Connection[TupleRow]:

@@ -8,7 +8,7 @@ bounded, and no message repeats what stands in them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -19,6 +19,9 @@ from pg_pool_exporter.config.document import MAX_VALUES, expanded_size
 from pg_pool_exporter.config.errors import dotted, of_validation
 
 MAX_BYTES = 1024 * 1024
+
+_MOST_LEVELS = 20
+_TOO_DEEP = "is nested too deeply"
 
 
 class ListError(Exception):
@@ -55,7 +58,7 @@ def from_json(content: bytes) -> list[Address]:
     except json.JSONDecodeError as error:
         raise ListError(f"is not valid JSON (line {error.lineno})") from None
     except RecursionError:
-        raise ListError("is nested too deeply") from None
+        raise ListError(_TOO_DEEP) from None
     except ValueError:
         raise ListError("is not UTF-8 text, or holds an impossible number") from None
 
@@ -65,6 +68,7 @@ def from_yaml(content: bytes) -> list[Address]:
     # The one that is written in C is ten times as fast.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
+        _check_depth(yaml.parse(content, loader))
         root = yaml.compose(content, loader)
         if root is None:
             return []
@@ -77,10 +81,19 @@ def from_yaml(content: bytes) -> list[Address]:
         raise ListError(f"is not valid YAML{line}") from None
     except yaml.YAMLError:
         raise ListError("is not valid YAML") from None
-    except RecursionError:
-        raise ListError("is nested too deeply") from None
     except ValueError:
         raise ListError("holds an impossible date or number") from None
+
+
+def _check_depth(events: Iterable[yaml.Event]) -> None:
+    # What makes values out of them calls itself for each level, and ends the program when it is
+    # out of stack.
+    depth = 0
+    for event in events:
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MOST_LEVELS:
+            raise ListError(_TOO_DEEP)
 
 
 def _addresses(values: Any) -> list[Address]:
@@ -88,11 +101,10 @@ def _addresses(values: Any) -> list[Address]:
         groups = _List.model_validate({"groups": values}).groups
     except ValidationError as error:
         problem, *others = of_validation(_List, error)
-        more = f" (and {len(others)} more mistakes)" if others else ""
         place = dotted(problem.location[1:])
-        raise ListError(
-            f"is wrong: {place + ': ' if place else ''}{problem.message}{more}"
-        ) from None
+        more = f" (and {len(others)} more mistakes)" if others else ""
+        where = f" at {place}" if place else ""
+        raise ListError(f"is wrong{where}: {problem.message}{more}") from None
     return [*_each(groups)]
 
 

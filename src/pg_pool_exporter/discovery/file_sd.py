@@ -23,6 +23,7 @@ WATCH_SECONDS = 1.0
 MAX_FILES = 1000
 """Most files that one pattern stands for."""
 
+_MOST_PROBLEMS = 3
 # Not the loop's own threads: a file system that hangs holds up no more than other files.
 _READING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="file-sd")
 
@@ -59,18 +60,21 @@ class FilePlace:
     async def look_up(self) -> Listing:
         """All files' addresses, in the order of the files' names."""
         loop = asyncio.get_running_loop()
-        self._files = await loop.run_in_executor(_READING, self._read_all, self._files)
-        addresses = [address for file in self._files.values() for address in file.listing.addresses]
-        problems = [file.listing.problem for file in self._files.values() if file.listing.problem]
-        if len(self._files) == MAX_FILES:
-            problems.append(f"stands for {MAX_FILES} files or more; those beyond are not read")
-        return Listing(tuple(addresses), "; ".join(problems[:3]) or None)
+        self._files, more = await loop.run_in_executor(_READING, self._read_all)
+        addresses: list[Address] = []
+        problems = [f"stands for more than {MAX_FILES} files"] if more else []
+        for file in self._files.values():
+            addresses += file.listing.addresses
+            problems += [file.listing.problem] if file.listing.problem else []
+        return Listing(tuple(addresses), "; ".join(problems[:_MOST_PROBLEMS]) or None)
 
-    def _read_all(self, former: dict[str, _File]) -> dict[str, _File]:
+    def _read_all(self) -> tuple[dict[str, _File], bool]:
+        """The files as they are now, and whether there are more of them than are read."""
         matching = glob.iglob(self.name)  # noqa: PTH207 - a pattern can begin anywhere
-        paths = sorted(islice(matching, MAX_FILES))
-        found = {path: _read(path, former.get(path)) for path in paths}
-        return {path: file for path, file in found.items() if file is not None}
+        paths = list(islice(matching, MAX_FILES + 1))
+        found = {path: _read(path, self._files.get(path)) for path in sorted(paths[:MAX_FILES])}
+        files = {path: file for path, file in found.items() if file is not None}
+        return files, len(paths) > MAX_FILES
 
 
 def _read(path: str, former: _File | None) -> _File | None:

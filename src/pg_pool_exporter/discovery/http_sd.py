@@ -37,4 +37,6 @@ class HttpPlace:
                 body = await fetch(via, self.key, encoding="identity", accepted=_ACCEPTED)
             except PollError as error:
                 raise ListError(f"could not be had: {error}") from None
+        if body.gzipped:
+            raise ListError("is compressed, which was not asked for")
         return Listing(tuple(from_json(body.content)))

@@ -129,15 +129,16 @@ class _Pages(NamedTuple):
 
 def _pages(addresses: Sequence[Address], app: AppConfig) -> _Pages:
     urls: dict[str, None] = {}
-    problems: list[str] = []
+    left_out: list[str] = []
     for address in addresses[:MAX_ADDRESSES]:
         try:
             urls[url_of(address, app)] = None
         except ValueError as error:
-            problems.append(f"{address.at}: {error}")
-    if len(addresses) > MAX_ADDRESSES:
-        problems.append(f"there are more than {MAX_ADDRESSES} addresses")
-    if not problems:
+            left_out.append(f"{address.at}: {error}")
+    left_out += [
+        f"{address.at}: is one of more than {MAX_ADDRESSES}"
+        for address in addresses[MAX_ADDRESSES:]
+    ]
+    if not left_out:
         return _Pages(tuple(urls), None)
-    left_out = len(addresses) - len(urls)
-    return _Pages(tuple(urls), f"has {left_out} addresses that are left out: {problems[0]}")
+    return _Pages(tuple(urls), f"has addresses that are left out ({len(left_out)}): {left_out[0]}")

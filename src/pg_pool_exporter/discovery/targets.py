@@ -87,6 +87,11 @@ class Discovery:
         for task in self._tasks:
             task.cancel()
 
+    async def close(self) -> None:
+        """End all looking up, and wait until it has ended."""
+        self.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def _found_pages(self) -> tuple[Target, ...]:
         """The pages of all applications, made anew when one of the lists has changed."""
         lists = tuple(provider.urls for provider in self._providers)
