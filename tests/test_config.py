@@ -7,7 +7,18 @@ from textwrap import dedent
 
 import pytest
 
-from pg_pool_exporter.config import AppConfig, Config, ConfigError, ServerConfig, from_dsn, load
+from pg_pool_exporter.config import (
+    AppConfig,
+    BouncerConfig,
+    Config,
+    ConfigError,
+    DnsConfig,
+    HttpConfig,
+    Section,
+    ServerConfig,
+    from_dsn,
+    load,
+)
 
 SECRET = "hunter2"
 DURATION = "must be a duration: a number with its unit, like 500ms, 5s, 2m or 1h"
@@ -524,8 +535,10 @@ def test_secrets_are_in_no_repr(tmp_path: Path) -> None:
         assert SECRET not in str(value)
 
 
-@pytest.mark.parametrize("model", [Config, ServerConfig, AppConfig])
-def test_the_example_has_every_key(model: type[Config | ServerConfig | AppConfig]) -> None:
+@pytest.mark.parametrize(
+    "model", [Config, ServerConfig, AppConfig, BouncerConfig, HttpConfig, DnsConfig]
+)
+def test_the_example_has_every_key(model: type[Section]) -> None:
     text = (Path(__file__).parents[1] / "config.example.yaml").read_text()
     assert [
         key for key in model.model_fields if f"{key}: " not in text and f"{key}:\n" not in text
@@ -534,9 +547,104 @@ def test_the_example_has_every_key(model: type[Config | ServerConfig | AppConfig
 
 def test_the_example_is_valid(tmp_path: Path) -> None:
     example = (Path(__file__).parents[1] / "config.example.yaml").read_text()
-    for name in ("secrets/exporter", "bin/database-token"):
+    for name in ("secrets/exporter", "secrets/stats", "bin/database-token"):
         path = tmp_path / name
-        path.parent.mkdir()
+        path.parent.mkdir(exist_ok=True)
         path.touch(mode=0o755)
     config = load(write(tmp_path, example))
-    assert [len(config.servers), len(config.apps)] == [2, 1]
+    assert [len(config.servers), len(config.apps), len(config.pgbouncers)] == [2, 1, 1]
+
+
+def test_a_bouncer_is_configured_as_a_server_is(tmp_path: Path) -> None:
+    (tmp_path / "secret").touch()
+    path = write(
+        tmp_path,
+        """
+        pgbouncers:
+          - {name: edge, dsn: "host=bouncer port=6432 user=stats", password_file: secret}
+        """,
+    )
+    (bouncer,) = load(path).pgbouncers
+    assert (bouncer.name, bouncer.interval, bouncer.timeout) == ("edge", 5.0, 3.0)
+    assert bouncer.password_file == str(tmp_path / "secret")
+
+
+def test_mistakes_about_bouncers_are_told(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        f"""
+        pgbouncers:
+          - {{name: edge, dsn: "postgresql://u:{SECRET}@h/d", password_file: {SECRET}}}
+          - {{name: edge, dsn: "postgresql://h:99999/d", max_pools: 0, max_groups: 5}}
+        """,
+    )
+    keys = "name, interval, timeout, dsn, password_file, password_command, max_pools"
+    told = mistakes(path)
+    assert SECRET not in str(told)
+    assert told == [
+        "3: pgbouncers[0].password_file: must be a file that exists",
+        "4: pgbouncers[1].name: must be unique; pgbouncers[0].name is the same",
+        "4: pgbouncers[1].dsn: must have a port from 1 to 65535",
+        "4: pgbouncers[1].max_pools: must be at least 1; found 0",
+        (
+            "4: pgbouncers[1].max_groups: is an unknown key; did you mean max_pools? "
+            f"(known keys: {keys})"
+        ),
+    ]
+
+
+def test_places_where_addresses_are_looked_up(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        apps:
+          - name: orders
+            scheme: https
+            metrics_path: /actuator/prometheus
+            file_sd: [targets/*.json, /etc/pools/*.YAML]
+            http_sd: [{url: "http://sd:8080"}, {url: "http://sd:8080/x", refresh_interval: 5m}]
+            dns_sd:
+              - names: [_pools._tcp.example.org]
+              - {names: [web.example.org], type: AAAA, port: 9187, refresh_interval: 1d}
+        """,
+    )
+    (app,) = load(path).apps
+    assert app.file_sd == (f"{tmp_path}/targets/*.json", "/etc/pools/*.YAML")
+    assert [(one.url, one.refresh_interval) for one in app.http_sd] == [
+        ("http://sd:8080/", 60.0),
+        ("http://sd:8080/x", 300.0),
+    ]
+    assert [(one.names, one.type, one.port, one.refresh_interval) for one in app.dns_sd] == [
+        (("_pools._tcp.example.org",), "SRV", None, 30.0),
+        (("web.example.org",), "AAAA", 9187, 86_400.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("file_sd: [targets.txt]", "file_sd[0]: must end in .json, .yml, .yaml: that is how"),
+        ("file_sd: targets.json", "file_sd: must be a list"),
+        ("file_sd: [a.json, a.json]", "file_sd: must not name a place twice"),
+        ("http_sd: [{url: 'ftp://sd'}]", "http_sd[0].url: must be a URL, like http://"),
+        (f"http_sd: [{{url: 'http://u:{SECRET}@sd'}}]", "must not hold a user or a password"),
+        ("http_sd: [{url: 'http://sd'}, {url: 'http://sd/'}]", "http_sd: must not name a place"),
+        ("http_sd: [{url: 'http://sd', refresh_interval: 100ms}]", "must be from 1s to 1d"),
+        ("dns_sd: [{}]", "dns_sd[0].names: is required"),
+        ("dns_sd: [{names: []}]", "dns_sd[0].names: must have at least one name"),
+        ("dns_sd: [{names: ['a b']}]", "dns_sd[0].names[0]: must be a name for DNS"),
+        ("dns_sd: [{names: ['a..b']}]", "dns_sd[0].names[0]: must be a name for DNS"),
+        ("dns_sd: [{names: [a], type: MX}]", "must be one of 'SRV', 'A' or 'AAAA'"),
+        ("dns_sd: [{names: [a], type: A}]", "dns_sd[0].type: must have a port beside it"),
+        ("dns_sd: [{names: [a], port: 80}]", "dns_sd[0].type: must be A or AAAA with a port"),
+        ("dns_sd: [{names: [a, a]}]", "dns_sd: must not name a place twice"),
+        ("scheme: ftp", "scheme: must be one of 'http' or 'https'"),
+        ("metrics_path: metrics", "metrics_path: must be a path, like /metrics, without ? and #"),
+    ],
+)
+def test_mistakes_about_places_are_told(tmp_path: Path, keys: str, message: str) -> None:
+    path = write(tmp_path, f"apps:\n  - name: orders\n    {keys}\n")
+    (told,) = mistakes(path)
+    assert told.startswith("3: apps[0].")
+    assert message in told
+    assert SECRET not in told

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from pg_pool_exporter.config import AppConfig, Config, ServerConfig
+from pg_pool_exporter.config import AppConfig, BouncerConfig, Config, ServerConfig
 from pg_pool_exporter.discovery import Discovery, Target, sockets
 from pg_pool_exporter.discovery.sockets import SocketDirectory
 from pg_pool_exporter.sources.exposition_text import ExpositionTextSource, SocketSource
+from pg_pool_exporter.sources.pgbouncer import BouncerSource
 from pg_pool_exporter.sources.postgres import PostgresSource
 
+BOUNCER = {"name": "edge", "dsn": "postgresql://stats:s3cret@bouncer:6432/pgbouncer"}
 SERVER = {"name": "main", "dsn": "postgresql://exporter:s3cret@db/postgres"}
 
 
@@ -163,15 +165,17 @@ def config(**keys: object) -> Config:
     return Config.model_validate({"socket_dir": "", **keys})
 
 
-def test_servers_and_the_pages_of_apps_are_targets() -> None:
+def test_servers_bouncers_and_the_pages_of_apps_are_targets() -> None:
     app = {
         "name": "orders",
         "interval": "10s",
         "targets": ["http://orders-1:8080", "https://orders-2/m?token=s3cret"],
     }
-    targets = Discovery(config(servers=[SERVER | {"timeout": "1s"}], apps=[app])).targets()
+    configured = config(servers=[SERVER | {"timeout": "1s"}], apps=[app], pgbouncers=[BOUNCER])
+    targets = Discovery(configured).targets()
     assert [(t.kind, t.name, t.interval, t.timeout) for t in targets] == [
         ("server", "main", 5.0, 1.0),
+        ("bouncer", "edge", 5.0, 3.0),
         ("app", "orders@orders-1:8080/metrics", 10.0, 3.0),
         ("app", "orders@orders-2/m", 10.0, 3.0),
     ]
@@ -203,6 +207,7 @@ def test_each_kind_of_target_makes_its_own_source(
         Config(
             socket_dir=str(tmp_path),
             servers=(ServerConfig.model_validate(SERVER),),
+            pgbouncers=(BouncerConfig.model_validate(BOUNCER),),
             apps=(AppConfig(name="orders", targets=("http://orders",)),),
         )
     )
@@ -210,4 +215,5 @@ def test_each_kind_of_target_makes_its_own_source(
         "server": PostgresSource,
         "app": ExpositionTextSource,
         "process": SocketSource,
+        "bouncer": BouncerSource,
     }

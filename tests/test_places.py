@@ -79,14 +79,31 @@ def test_a_link_that_leads_elsewhere_is_another_file(tmp_path: Path) -> None:
     assert listed(place) == (["two:1"], None)
 
 
+def pipe(path: Path) -> None:
+    """A named pipe that nobody writes into."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def loop(path: Path) -> None:
+    """A link to itself."""
+    path.unlink()
+    path.symlink_to(path.name)
+
+
 @pytest.mark.parametrize(
     ("spoil", "problem"),
     [
         (lambda path: path.write_text('[{"targets": ['), "is not valid JSON (line 1)"),
         (lambda path: path.write_bytes(b" " * (MAX_BYTES + 1)), "is larger than 1024 KiB"),
-        (lambda path: (path.unlink(), path.mkdir()), "is no regular file"),
-        (lambda path: (path.unlink(), os.mkfifo(path)), "is no regular file"),
-        (lambda path: (path.unlink(), path.symlink_to(path.name)), "cannot be read: "),
+        (directory, "is no regular file"),
+        (pipe, "is no regular file"),
+        (loop, "cannot be read: "),
     ],
 )
 def test_a_file_that_breaks_keeps_its_addresses_and_the_others_go_on(

@@ -276,7 +276,7 @@ CONSOLES = [
         pools={
             _SHOP: BouncerPool(
                 connections={"idle": 3, "active": 2, "tested": 0, "login": 1},
-                clients={"active": 2, "waiting": 1, "cancel": 0},
+                clients={"active": 2, "waiting": 1},
                 oldest_waiting=1.5,
             )
         },

@@ -30,21 +30,28 @@ class HttpConfig(Section):
 class DnsConfig(Section):
     """Names that are looked up in DNS (`dns_sd:`)."""
 
-    names: Annotated[tuple[HostName, ...], Strict(False)] = Field(min_length=1)
-    type: Literal["SRV", "A", "AAAA"] = "SRV"
-    port: int | None = Field(default=None, ge=1, le=65535, validate_default=True)
+    names: Annotated[tuple[HostName, ...], Strict(False)]
+    port: int | None = Field(default=None, ge=1, le=65535)
     """Of all the addresses; SRV records bring their own."""
+    type: Literal["SRV", "A", "AAAA"] = Field(default="SRV", validate_default=True)
     refresh_interval: RefreshInterval = 30.0
     """Seconds."""
 
-    @field_validator("port")
+    @field_validator("names")
     @classmethod
-    def _fits_the_type(cls, value: int | None, info: ValidationInfo) -> int | None:
-        kind = info.data.get("type")
-        if kind == "SRV" and value is not None:
-            raise ValueError("must be left out: SRV records bring their own port")
-        if kind in ("A", "AAAA") and value is None:
-            raise ValueError(f"is required for {kind} records, which have none")
+    def _some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("must have at least one name")
+        return value
+
+    @field_validator("type")
+    @classmethod
+    def _fits_the_port(cls, value: str, info: ValidationInfo) -> str:
+        port = info.data.get("port", ...)
+        if value == "SRV" and isinstance(port, int):
+            raise ValueError("must be A or AAAA with a port: SRV records bring their own")
+        if value != "SRV" and port is None:
+            raise ValueError("must have a port beside it: only SRV records bring their own")
         return value
 
 

@@ -68,21 +68,21 @@ class ConnectionConfig(Section):
 
 
 # Fields come in the order of the bases from right to left: the name first.
-class ServerConfig(_Scheduled, ConnectionConfig, _Named):
+class ServerConfig(ConnectionConfig, _Scheduled, _Named):
     """A PostgreSQL server (`servers:`)."""
 
     max_groups: int = Field(default=100, ge=1, le=10_000)
     """Most named groups of sessions; the rest is folded into `other`."""
 
 
-class BouncerConfig(_Scheduled, ConnectionConfig, _Named):
+class BouncerConfig(ConnectionConfig, _Scheduled, _Named):
     """A PgBouncer, or one of its relatives, by its admin console (`pgbouncers:`)."""
 
     max_pools: int = Field(default=100, ge=1, le=10_000)
     """Most named pools; the rest is folded into `other`."""
 
 
-class AppConfig(_Scheduled, DiscoveryConfig, _Named):
+class AppConfig(DiscoveryConfig, _Scheduled, _Named):
     """An application (`apps:`): how servers know it, and where its pages are."""
 
     server: Name | None = None

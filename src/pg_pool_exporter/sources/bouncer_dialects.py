@@ -32,7 +32,7 @@ _BY_NAME = {
     "PgBouncer": _PGBOUNCER,
     # Free clients are idle ones there; those that wait are in neither list. Its databases are
     # single servers of a pool.
-    "PgCat": Dialect(names_databases=False, lists=(), not_told={"sv_used"}),
+    "PgCat": Dialect(names_databases=False, lists=(), not_told={"sv_used", "cl_cancel_req"}),
     "PgDog": Dialect(lists=(), wait_unit=1e-3),
 }
 # Its limit and its number of connections are those of clients.
