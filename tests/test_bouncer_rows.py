@@ -64,6 +64,7 @@ def servers(*times: str | None, state: str = "idle") -> Rows:
         ("2025-03-30 03:00:10 CEST", ["2025-03-30 01:59:00 CET", "2025-03-30 03:00:00 CEST"], None),
         ("2025-03-30 12:00:10 CEST", [None], None),
         ("2025-03-30 12:00:10 CEST", ["yesterday"], None),
+        ("2025-03-30 12:00:10 CEST", ["2025-99-99 12:00:00 CEST"], None),
         ("soon", ["2025-03-30 12:00:00 CEST"], None),
         ("2025-03-30 12:00:10 CEST", [], None),
     ],

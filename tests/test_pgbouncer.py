@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from conftest import require
 from pg_pool_exporter.config import BouncerConfig
 from pg_pool_exporter.model import BouncerPoolKey, BouncerSample, Snapshot
+from pg_pool_exporter.sources import pgbouncer
 from pg_pool_exporter.sources.pgbouncer import SETTINGS_SECONDS, BouncerSource
 from support.pgbouncer import PGBOUNCER, Bouncer
 from support.polling import failure, outcome, run, snapshot_of, sockets_to_port
@@ -187,6 +188,15 @@ def test_pools_beyond_the_limit_are_added_up_as_other(start: Callable[..., Bounc
     assert set(snapshot.bouncer.pools) == {SHOP, BouncerPoolKey("other", "other")}
     assert (other.connections["active"], other.clients["active"], other.size) == (2, 2, 40)
     assert snapshot.folded == 2
+
+
+def test_many_rows_are_read_as_few_are(
+    start: Callable[..., Bouncer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pgbouncer, "_MOST_ROWS_INLINE", 0)
+    bouncer = start()
+    with bouncer.holding(2, "shop"):
+        assert polled(bouncer).pools[SHOP].connections["active"] == 2
 
 
 def test_one_connection_is_kept_and_the_configuration_is_read_again_every_few_minutes(

@@ -56,7 +56,7 @@ class Provider:
         self.listing = known
         self._interval = interval
         self._changed = changed
-        self._failed = False
+        self._worked = False
         self._told: str | None = None
         self._log = log.bind(app=app.name, mechanism=place.mechanism, place=place.name)
         self._pages = _pages(known.addresses, app)
@@ -73,7 +73,7 @@ class Provider:
             app=self.app.name,
             mechanism=self.place.mechanism,
             place=self.place.name,
-            up=self._told is None,
+            up=self._worked and self._told is None,
             targets=len(self.urls),
         )
 
@@ -81,26 +81,29 @@ class Provider:
         """Look up at once and then on schedule, until cancelled."""
         while True:
             await self.refresh()
-            wait = min(self._interval, RETRY_SECONDS) if self._failed else self._interval
+            wait = self._interval if self._worked else min(self._interval, RETRY_SECONDS)
             await asyncio.sleep(wait)
 
     async def refresh(self) -> None:
         """Look up once. When that fails the former list stays; the log says so, once."""
-        self._failed = True
         try:
             async with asyncio.timeout(LOOK_UP_SECONDS):
                 listing = await self.place.look_up()
         except TimeoutError:
-            self._tell(f"could not be had within {LOOK_UP_SECONDS:g} s")
+            self._fail(f"could not be had within {LOOK_UP_SECONDS:g} s")
         except ListError as error:
-            self._tell(str(error))
+            self._fail(str(error))
         except Exception as error:  # noqa: BLE001 - whatever a list holds, all others go on
-            self._tell(f"could not be read: {type(error).__name__}")
+            self._fail(f"could not be read: {type(error).__name__}")
         else:
-            self._failed = False
             self._take(listing)
 
+    def _fail(self, problem: str) -> None:
+        self._worked = False
+        self._tell(problem)
+
     def _take(self, listing: Listing) -> None:
+        self._worked = True
         former = self._pages
         if listing.addresses != self.listing.addresses:
             self._pages = _pages(listing.addresses, self.app)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from pg_pool_exporter.model import BouncerDatabase, BouncerPool, BouncerPoolKey
+from pg_pool_exporter.sources.adding import oldest, total
 from pg_pool_exporter.sources.bouncer_dialects import Dialect
 
 Row: TypeAlias = Mapping[str, str | None]
@@ -34,8 +35,8 @@ _IDLE_STATES = ("idle", "used")
 _RESERVE_SIZES = ("reserve_pool", "reserve_pool_size")
 # PgBouncer pads some numbers.
 _NUMBER = re.compile(r" *\d{1,20}(?:\.\d{1,20})? *", re.ASCII)
-# Local time of the bouncer's host, and from 1.10 on the abbreviation of its zone.
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(.*)", re.ASCII)
+# Where the abbreviation of the zone follows a local time.
+_ZONE = len("2026-11-24 10:06:40")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,25 +80,16 @@ def pools(answers: Answers, dialect: Dialect) -> dict[BouncerPoolKey, BouncerPoo
 def databases(answers: Answers, dialect: Dialect) -> dict[str, BouncerDatabase]:
     """The databases by name: those that are configured, and those that have counters."""
     sizes = _Sizes(answers, dialect)
-    stats = answers.stats or []
-    columns = {column for row in stats for column in row} - dialect.not_told
-
-    def total(name: str, column: str) -> float | None:
-        # A database that was never used has no row, and has counted nothing.
-        if column not in columns:
-            return None
-        return sum(number(row, column) or 0.0 for row in stats if row.get("database") == name)
-
-    named = {name for row in stats if (name := row.get("database"))} | sizes.databases
+    counters = _Counters(answers.stats or [], dialect)
     return {
         name: BouncerDatabase(
-            transactions=total(name, "total_xact_count"),
-            queries=total(name, "total_query_count"),
-            wait=_scaled(total(name, "total_wait_time"), dialect.wait_unit),
+            transactions=counters.of(name, "total_xact_count"),
+            queries=counters.of(name, "total_query_count"),
+            wait=_scaled(counters.of(name, "total_wait_time"), dialect.wait_unit),
             connections=sizes.of(name, "current_connections"),
             max_connections=_limit(sizes.of(name, "max_connections")),
         )
-        for name in sorted(named - {answers.console})
+        for name in sorted((counters.databases | sizes.databases) - {answers.console})
     }
 
 
@@ -110,11 +102,11 @@ def together(some: Iterable[BouncerPool]) -> BouncerPool:
     return BouncerPool(
         connections=_added(pool.connections for pool in some),
         clients=_added(pool.clients for pool in some),
-        oldest_waiting=_oldest(pool.oldest_waiting for pool in some),
-        oldest_idle=_oldest(pool.oldest_idle for pool in some),
-        size=_sum(pool.size for pool in some),
-        reserve_size=_sum(pool.reserve_size for pool in some),
-        min_size=_sum(pool.min_size for pool in some),
+        oldest_waiting=oldest(pool.oldest_waiting for pool in some),
+        oldest_idle=oldest(pool.oldest_idle for pool in some),
+        size=total(pool.size for pool in some),
+        reserve_size=total(pool.reserve_size for pool in some),
+        min_size=total(pool.min_size for pool in some),
     )
 
 
@@ -160,6 +152,27 @@ class _Sizes:
         return otherwise if own is None else own
 
 
+class _Counters:
+    """What SHOW STATS says of databases; several rows of one (its users, its servers) add up."""
+
+    def __init__(self, stats: Rows, dialect: Dialect) -> None:
+        self._columns = {column for row in stats for column in row} - dialect.not_told
+        self._rows: dict[str, Rows] = {}
+        for row in stats:
+            self._rows.setdefault(row.get("database") or "", []).append(row)
+
+    @property
+    def databases(self) -> set[str]:
+        """The names of all databases that have a row."""
+        return self._rows.keys() - {""}
+
+    def of(self, database: str, column: str) -> float | None:
+        """A counter. A database that was never used has no row, and has counted nothing."""
+        if column not in self._columns:
+            return None
+        return sum(number(row, column) or 0.0 for row in self._rows.get(database, ()))
+
+
 def _key(row: Row) -> BouncerPoolKey | None:
     database, user = row.get("database"), row.get("user")
     return None if database is None or user is None else BouncerPoolKey(database, user)
@@ -184,10 +197,10 @@ def _pool(row: Row, dialect: Dialect) -> BouncerPool:
 def _count(row: Row, columns: Iterable[str], dialect: Dialect) -> float | None:
     """The sum of the columns that there are; None when there is none of them."""
     counts = [number(row, column) for column in columns if column not in dialect.not_told]
-    return _sum(known) if (known := [count for count in counts if count is not None]) else None
+    return total(known) if (known := [count for count in counts if count is not None]) else None
 
 
-def _oldest_idle(answers: Answers) -> dict[BouncerPoolKey, float]:
+def _oldest_idle(answers: Answers) -> dict[tuple[str | None, str | None], float]:
     """How long the longest-idle connection of each pool has been so, in whole seconds.
 
     Times are local to a host whose zone we don't know. The newest one on the sockets that are
@@ -195,26 +208,28 @@ def _oldest_idle(answers: Answers) -> dict[BouncerPoolKey, float]:
     apart by their abbreviations (when summer time ends with connections idle): not told then.
     """
     times = [time for row in answers.active_sockets or () if (time := row.get("request_time"))]
-    now = _TIME.fullmatch(max(times, default=""))
-    if now is None:
-        return {}
-    oldest: dict[BouncerPoolKey, str] = {}
-    unknown: set[BouncerPoolKey] = set()
+    now = max(times, default="")
+    since: dict[tuple[str | None, str | None], str] = {}
     for row in answers.servers or ():
-        key, time = _key(row), row.get("request_time")
-        if key is None or row.get("state") not in _IDLE_STATES:
-            continue
-        if time is None or not _TIME.fullmatch(time) or time[19:] != now[2]:
-            unknown.add(key)
-        else:
-            oldest[key] = min(oldest.get(key, time), time)
-    return {key: _age(time, now[0]) for key, time in oldest.items() if key not in unknown}
+        if row.get("state") in _IDLE_STATES:
+            key, time = (row.get("database"), row.get("user")), row.get("request_time") or ""
+            # Whatever is no time of this zone comes before all that are.
+            time = time if time[_ZONE:] == now[_ZONE:] else ""
+            since[key] = min(since.get(key, time), time)
+    return {key: age for key, time in since.items() if (age := _age(time, now)) is not None}
 
 
-def _age(then: str, now: str) -> float:
-    """Seconds between two local times."""
-    between = datetime.fromisoformat(now[:19]) - datetime.fromisoformat(then[:19])
+def _age(then: str, now: str) -> float | None:
+    """Seconds between two local times; None when one of them is none."""
+    try:
+        between = _local_time(now) - _local_time(then)
+    except ValueError:
+        return None
     return max(0.0, between.total_seconds())
+
+
+def _local_time(text: str) -> datetime:
+    return datetime.strptime(text[:_ZONE], "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - nobody knows it
 
 
 def _limit(value: float | None) -> float | None:
@@ -232,16 +247,3 @@ def _added(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:
         for state, count in by_state.items():
             added[state] = added.get(state, 0.0) + count
     return added
-
-
-def _oldest(ages: Iterable[float | None]) -> float | None:
-    return max((age for age in ages if age is not None), default=None)
-
-
-def _sum(values: Iterable[float | None]) -> float | None:
-    total = 0.0
-    for one in values:
-        if one is None:
-            return None
-        total += one
-    return total

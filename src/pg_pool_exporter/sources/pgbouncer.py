@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
 import psycopg
 
 from pg_pool_exporter.config import BouncerConfig
-from pg_pool_exporter.model import BouncerSample, Snapshot
+from pg_pool_exporter.model import (
+    BouncerDatabase,
+    BouncerPool,
+    BouncerPoolKey,
+    BouncerSample,
+    Snapshot,
+)
 from pg_pool_exporter.sources import bouncer_rows
 from pg_pool_exporter.sources.bouncer_dialects import Dialect, dialect
 from pg_pool_exporter.sources.bouncer_errors import BOUNCER
@@ -24,12 +33,18 @@ from pg_pool_exporter.sources.held_connection import (
 )
 from pg_pool_exporter.sources.password import PasswordError
 
+Pools: TypeAlias = dict[BouncerPoolKey, BouncerPool]
+Databases: TypeAlias = dict[str, BouncerDatabase]
+
 SETTINGS_SECONDS = 120.0
 """How often the bouncer's version, configuration and users are read."""
 CONSOLE = "pgbouncer"
 """The console's database where the dsn names none."""
 
 _MOST_VERSION = 100
+# Read in some milliseconds.
+_MOST_ROWS_INLINE = 1000
+_READING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-console")
 # Each product has types of its own choice for one and the same number. 0 stands for unknown ones.
 _TYPES = (
     0, "text", "name", "varchar", "bool", "int2", "int4", "int8", "numeric", "float4",
@@ -89,17 +104,14 @@ class BouncerSource:
             raise self._connector.failure(error) from None
         # It is one process: since it answers, it has let go of what we left to it, too.
         self._held.forget_gone(())
-        told = settings.dialect
-        shown = self._folding.fold(
-            bouncer_rows.pools(answers, told), bouncer_rows.databases(answers, told), self._clock()
-        )
+        shown = self._folding.fold(*await _read(answers, settings.dialect), self._clock())
         return Snapshot(
             bouncer=BouncerSample(
                 version=settings.version,
                 pools=shown.pools,
                 databases=shown.databases,
                 max_clients=settings.max_clients,
-                clients=_clients(lists, told),
+                clients=_clients(lists, settings.dialect),
             ),
             folded=shown.folded,
         )
@@ -143,6 +155,17 @@ class BouncerSource:
             settings.unknown.add(what)
             return None
         return rows
+
+
+async def _read(answers: Answers, told: Dialect) -> tuple[Pools, Databases]:
+    """The pools and the databases; of many rows in a thread, so that no scrape waits."""
+
+    def read() -> tuple[Pools, Databases]:
+        return bouncer_rows.pools(answers, told), bouncer_rows.databases(answers, told)
+
+    if len(answers.pools) + len(answers.servers or ()) <= _MOST_ROWS_INLINE:
+        return read()
+    return await asyncio.get_running_loop().run_in_executor(_READING, read)
 
 
 async def _prepare(connection: Connection) -> Link:
