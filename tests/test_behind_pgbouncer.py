@@ -106,6 +106,8 @@ def test_the_application_the_bouncer_and_the_server_each_show_their_own_connecti
     assert setup.values("pg_pool_max_connections", "app") == {"orders": 5}
     assert setup.values("pg_bouncer_pool_size", "user") == {"app": 4}
 
+    assert setup.values("pg_bouncer_up", "bouncer") == {"edge": 1}
+
     setup.tell("back", "back")
     setup.shows(
         pool={"active": 1, "idle": 2},

@@ -289,17 +289,19 @@ def test_a_restart_between_two_polls_costs_none_of_them(start: Callable[..., Bou
     run(main())
 
 
-def test_a_bouncer_that_is_paused_by_its_administrator_is_read_on(
-    start: Callable[..., Bouncer],
+@pytest.mark.parametrize("command", ["PAUSE", "SUSPEND"])
+def test_a_bouncer_that_its_administrator_stops_is_read_on(
+    start: Callable[..., Bouncer], command: str
 ) -> None:
     bouncer = start()
 
     async def main() -> None:
         source = source_of(bouncer)
         assert await outcome(source) == "up"
-        bouncer.console("PAUSE")
-        assert await outcome(source) == "up"
-        bouncer.console("RESUME")
+        with bouncer.console_session() as session:
+            session.execute(command.encode())
+            assert [await outcome(source) for _ in range(2)] == ["up"] * 2
+            session.execute(b"RESUME")
         await source.close()
 
     run(main())

@@ -135,12 +135,16 @@ class Bouncer:
         client.execute("SELECT 1")
         return client
 
-    def console(self, command: str, user: str = "admin") -> list[DictRow]:
-        """The rows of a command of the admin console."""
-        with psycopg.connect(
+    def console_session(self, user: str = "admin") -> psycopg.Connection[DictRow]:
+        """A session of the admin console."""
+        return psycopg.connect(
             self.dsn(user=user), autocommit=True, cursor_factory=ClientCursor, row_factory=dict_row
-        ) as connection:
-            cursor = connection.execute(command.encode())
+        )
+
+    def console(self, command: str) -> list[DictRow]:
+        """The rows of a command of the admin console."""
+        with self.console_session() as session:
+            cursor = session.execute(command.encode())
             return cursor.fetchall() if cursor.description else []
 
     @contextmanager
