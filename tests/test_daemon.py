@@ -19,7 +19,7 @@ from pg_pool_exporter.config import Config, ConfigError, load
 from pg_pool_exporter.daemon import Daemon, Settings, poll_once
 from pg_pool_exporter.web.server import ListenError, parse_address
 from support import pages
-from support.exporting import exporting
+from support.daemons import exporting
 from support.pages import Peer, good, nothing
 from support.programs import answers, exporter, free_port, running, seconds_until
 

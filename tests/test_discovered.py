@@ -15,8 +15,8 @@ from pg_pool_exporter.config import load
 from pg_pool_exporter.daemon import poll_once
 from pg_pool_exporter.discovery import dns_sd
 from support import pages
+from support.daemons import Scraper, exporting
 from support.dns_server import name_server
-from support.exporting import Scraper, exporting
 from support.pages import Peer, answer, good, head, nothing, page_of, pool
 
 UP = "pg_pool_exporter_discovery_up"

@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from pg_pool_exporter.config import AppConfig, BouncerConfig, Config, ServerConfig
-from pg_pool_exporter.discovery import Discovery, Target, sockets
-from pg_pool_exporter.discovery.sockets import SocketDirectory
+from pg_pool_exporter.discovery import Discovery, Target, targets
+from pg_pool_exporter.discovery.targets import SocketDirectory
 from pg_pool_exporter.sources.exposition_text import ExpositionTextSource, SocketSource
 from pg_pool_exporter.sources.pgbouncer import BouncerSource
 from pg_pool_exporter.sources.postgres import PostgresSource
@@ -85,7 +85,7 @@ def test_a_directory_that_cannot_be_read_is_told_once_and_again_after_it_was_wel
 def test_sockets_beyond_the_limit_are_left_out_and_told(
     tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "MAX_SOCKETS", 2)
+    monkeypatch.setattr(targets, "MAX_SOCKETS", 2)
     for number in range(3):
         bind(f"orders-{number}.sock")
     directory = SocketDirectory(tmp_path)
@@ -97,7 +97,7 @@ def test_sockets_beyond_the_limit_are_left_out_and_told(
 def test_entries_beyond_the_limit_are_not_looked_at_and_told(
     tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(targets, "MAX_ENTRIES", 2)
     directory = SocketDirectory(tmp_path)
     with capture_logs() as logs:
         bind("orders-0.sock")

@@ -88,7 +88,7 @@ class Daemon:
         # scrapes waiting for some hundredths of a second.
         gc.freeze()
         try:
-            self._discovery.start()
+            self._discovery.providers.start()
             self._unpolled = {TargetKey.of(target) for target in self._discovery.targets()}
             await self.server.start()
             log.info(
@@ -102,7 +102,7 @@ class Daemon:
             for reload in self._reloads:
                 reload.cancel()
             await asyncio.gather(
-                self.server.close(), self._pollers.close(), self._discovery.close()
+                self.server.close(), self._pollers.close(), self._discovery.providers.close()
             )
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
@@ -150,8 +150,8 @@ class Daemon:
             return self._refuse(error=told.error, stack=told.stack)
         former = self._discovery
         self._discovery = Discovery(config, former, self._wake.set)
-        former.stop()
-        self._discovery.start()
+        former.providers.stop()
+        self._discovery.providers.start()
         self._exposition.reload = ReloadStatus(True, time.time())
         await self._pollers.follow(self._discovery.targets())
         log.info("configuration loaded")
@@ -169,7 +169,7 @@ class Daemon:
             targets = self._discovery.targets()
             await self._pollers.follow(targets)
             self._unpolled.intersection_update(map(TargetKey.of, targets))
-            self._exposition.discovered = self._discovery.statuses
+            self._exposition.discovered = self._discovery.providers.statuses
             try:
                 async with asyncio.timeout(DISCOVERY_INTERVAL):
                     await self._wake.wait()
@@ -194,13 +194,13 @@ async def poll_once(config: Config) -> Outcome:
     store = Store()
     exposition = Exposition(store, ReloadStatus(True, time.time()))
     discovery = Discovery(config)
-    await discovery.refresh()
+    await discovery.providers.refresh()
     pollers = [Poller(target, target.source(), store) for target in discovery.targets()]
     try:
         await asyncio.gather(*(poller.poll() for poller in pollers))
     finally:
         await asyncio.gather(*(poller.close() for poller in pollers))
-    exposition.discovered = discovery.statuses
+    exposition.discovered = discovery.providers.statuses
     page = exposition.plain(openmetrics=False).decode()
-    found = all(status.up for status in discovery.statuses)
+    found = all(status.up for status in discovery.providers.statuses)
     return Outcome(page, found and all(state.health.up for state in store.states()))

@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict, ValidationInfo, field_validator
 
-from pg_pool_exporter.config.section import Section
-from pg_pool_exporter.config.values import (
+from pg_pool_exporter.config.places import (
     HostName,
     ListFiles,
     ListUrl,
     MetricsPath,
     RefreshInterval,
 )
+from pg_pool_exporter.config.section import Section
 from pg_pool_exporter.sockets import PAGE_PATH
 
 _UNIQUE = "must not name a place twice"

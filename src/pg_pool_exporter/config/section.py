@@ -1,4 +1,4 @@
-"""What every mapping in a configuration file has in common."""
+"""What all sections of configuration files have in common."""
 
 from __future__ import annotations
 

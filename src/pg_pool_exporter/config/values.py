@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from pathlib import Path
 from stat import S_ISREG
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Strict, ValidationInfo
 
@@ -18,13 +17,9 @@ from pg_pool_exporter.sockets import PAGE_PATH
 MAX_NAME = 63
 """PostgreSQL's own limit for names."""
 MAX_URL = 2048
-MAX_HOST_NAME = 253
-LIST_SUFFIXES = (".json", ".yml", ".yaml")
-"""Of files with lists of addresses, as Prometheus has them."""
 MIN_INTERVAL = 0.1
 MAX_INTERVAL = 3600.0
 
-_NO_URL = "must be a URL, like http://orders:8080/metrics"
 _DURATION = "must be a duration: a number with its unit, like 500ms, 5s, 2m or 1h"
 
 
@@ -104,59 +99,22 @@ def _command(value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
     return (program, *arguments)
 
 
-def _refresh_interval(value: float) -> float:
-    if not 1.0 <= value <= 86_400.0:
-        raise ValueError("must be from 1s to 1d")
-    return value
-
-
-def _list_files(value: str) -> str:
-    if not value.lower().endswith(LIST_SUFFIXES):
-        raise ValueError(f"must end in {', '.join(LIST_SUFFIXES)}: that is how it is read")
-    return value
-
-
-def _host_name(value: str) -> str:
-    labels = value.removesuffix(".").split(".")
-    if len(value) > MAX_HOST_NAME or not all(0 < len(label) <= 63 for label in labels):
-        raise ValueError("must be a name for DNS, like _pools._tcp.example.org")
-    if not value.isascii() or not re.fullmatch(r"[\w.-]+", value):
-        raise ValueError("must be a name for DNS, of letters, digits, - and _")
-    return value
-
-
-def _metrics_path(value: str) -> str:
-    if not value.startswith("/") or "?" in value or "#" in value or not value.isprintable():
-        raise ValueError("must be a path, like /metrics, without ? and #")
-    return value
-
-
 def page_url(value: str) -> str:
     """The URL of a page, checked. Raises `ValueError` with a predicate about it."""
-    parts = _url(value)
-    return parts._replace(path=parts.path or PAGE_PATH).geturl()
-
-
-def _list_url(value: str) -> str:
-    parts = _url(value)
-    return parts._replace(path=parts.path or "/").geturl()
-
-
-def _url(value: str) -> SplitResult:
     if len(value) > MAX_URL or not value.isprintable() or " " in value:
         raise ValueError(f"must be a URL of at most {MAX_URL} printable characters")
     try:
         parts = urlsplit(value)
         valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
-        raise ValueError(_NO_URL) from None
+        valid = False
     if not valid:
-        raise ValueError(_NO_URL)
+        raise ValueError("must be a URL, like http://orders:8080/metrics")
     if "@" in parts.netloc:
         raise ValueError("must not hold a user or a password")
     if parts.fragment:
         raise ValueError("must have no #fragment")
-    return parts
+    return parts._replace(path=parts.path or PAGE_PATH).geturl()
 
 
 Name = Annotated[str, AfterValidator(_name)]
@@ -167,14 +125,8 @@ Duration = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)
 Directory = Annotated[str, AfterValidator(_directory)]
 """Relative paths, here and below, are relative to the directory of the configuration file. An
 empty one is none."""
+AnyPath = Annotated[str, AfterValidator(_path)]
 ReadableFile = Annotated[str, AfterValidator(_path), AfterValidator(_readable)]
 Command = Annotated[tuple[str, ...], Strict(False), AfterValidator(_command)]
 PageUrl = Annotated[str, AfterValidator(page_url)]
 """Of a page of metrics; without a path it is `/metrics`."""
-ListUrl = Annotated[str, AfterValidator(_list_url)]
-"""Of a list of addresses."""
-RefreshInterval = Annotated[float, BeforeValidator(_seconds), AfterValidator(_refresh_interval)]
-ListFiles = Annotated[str, AfterValidator(_path), AfterValidator(_list_files)]
-"""Of files with lists of addresses; `*` and `?` stand for any characters of a name."""
-HostName = Annotated[str, AfterValidator(_host_name)]
-MetricsPath = Annotated[str, AfterValidator(_metrics_path)]

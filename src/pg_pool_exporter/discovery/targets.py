@@ -1,25 +1,30 @@
-"""Which targets there are now: those of the configuration, those that are found by it, and the
-sockets in the directory.
-"""
+"""Which targets there are now: configured, looked up, and the sockets in the directory."""
 
 from __future__ import annotations
 
-import asyncio
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
+
 from pg_pool_exporter.config import AppConfig, Config, ProcessesConfig
-from pg_pool_exporter.discovery.provider import Provider, ProviderStatus
-from pg_pool_exporter.discovery.providers import providers
-from pg_pool_exporter.discovery.sockets import SocketDirectory
+from pg_pool_exporter.discovery.providers import Providers
 from pg_pool_exporter.sockets import SUFFIX, default_directory
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.registry import SOURCES, Kind
 from pg_pool_exporter.sources.socket_file import SocketFile
+
+log = structlog.get_logger(__name__)
+
+MAX_SOCKETS = 1000
+# Looking costs time for each entry, whatever it is.
+MAX_ENTRIES = 10 * MAX_SOCKETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +48,56 @@ class Target:
         return SOURCES[self.kind](*self.settings)
 
 
+class SocketDirectory:
+    """The directory in which instrumented processes put their sockets."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._told: str | None = None
+
+    def scan(self) -> list[SocketFile]:
+        """The sockets that are there now, sorted by name, at most `MAX_SOCKETS`.
+
+        A directory that is not there yet has none: the first process makes it. What else keeps
+        it from being read, or from being read whole, is told in the log, once.
+        """
+        try:
+            with os.scandir(self._path) as entries:
+                names = [entry.name for entry in islice(entries, MAX_ENTRIES + 1)]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self._tell(f"can't be read: {error.strerror}")
+            return []
+        paths = [self._path / name for name in sorted(names[:MAX_ENTRIES]) if _is_name(name)]
+        found = [socket for path in paths if (socket := SocketFile.at(path)) is not None]
+        if len(names) > MAX_ENTRIES:
+            self._tell(f"has more than {MAX_ENTRIES} entries; those beyond are not looked at")
+        elif len(found) > MAX_SOCKETS:
+            self._tell(f"has more than {MAX_SOCKETS} sockets; those beyond are not read")
+        else:
+            self._tell(None)
+        return found[:MAX_SOCKETS]
+
+    def _tell(self, problem: str | None) -> None:
+        if problem != self._told:
+            self._told = problem
+            if problem is None:
+                log.info("socket directory is read whole again", directory=str(self._path))
+            else:
+                log.warning("socket directory", directory=str(self._path), error=problem)
+
+
+def _is_name(name: str) -> bool:
+    # Hidden ones are not meant to be found; control characters have no place in labels and logs.
+    return name.endswith(SUFFIX) and not name.startswith(".") and name.isprintable()
+
+
 class Discovery:
     """The targets of a configuration.
 
     Places that `former` looked at, too, are as it knows them until they have been looked at again.
-    `changed` is called whenever other targets are found by looking them up; sockets are seen when
-    `targets` is asked.
+    `changed` is called whenever other addresses are found.
     """
 
     def __init__(
@@ -59,45 +108,16 @@ class Discovery:
     ) -> None:
         self._configured = (*_servers(config), *_bouncers(config))
         self._apps = config.apps
-        known = former._providers if former is not None else ()
-        self._providers: tuple[Provider, ...] = tuple(providers(config, known, changed))
-        self._pages = _Pages((), ())
-        self._tasks: set[asyncio.Task[None]] = set()
+        known = former.providers if former is not None else None
+        self.providers: Providers = Providers(config.apps, known, changed)
+        """Where addresses of applications are looked up; who runs the discovery starts them."""
+        self._found = self.providers.urls
+        self._pages = (*_pages(self._apps, self._found),)
         directory = default_directory() if config.socket_dir is None else config.socket_dir
         self._processes = config.processes
         self.socket_directory = Path(directory) if directory else None
         """Where sockets are looked for; it need not be there yet."""
         self._directory = SocketDirectory(self.socket_directory) if self.socket_directory else None
-
-    @property
-    def statuses(self) -> tuple[ProviderStatus, ...]:
-        """How looking up targets goes, place by place."""
-        return tuple(provider.status for provider in self._providers)
-
-    def start(self) -> None:
-        """Begin to look up targets, in tasks of their own, until `stop`."""
-        self._tasks = {asyncio.create_task(provider.run()) for provider in self._providers}
-
-    async def refresh(self) -> None:
-        """Look up all targets once."""
-        await asyncio.gather(*(provider.refresh() for provider in self._providers))
-
-    def stop(self) -> None:
-        """End all looking up."""
-        for task in self._tasks:
-            task.cancel()
-
-    async def close(self) -> None:
-        """End all looking up, and wait until it has ended."""
-        self.stop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _found_pages(self) -> tuple[Target, ...]:
-        """The pages of all applications, made anew when one of the lists has changed."""
-        lists = tuple(provider.urls for provider in self._providers)
-        if not self._pages.targets or lists != self._pages.lists:
-            self._pages = _Pages(lists, tuple(_pages(self._apps, self._providers)))
-        return self._pages.targets
 
     def targets(self) -> tuple[Target, ...]:
         """All targets that there are now; no two have the same kind and name.
@@ -105,19 +125,15 @@ class Discovery:
         Cheap enough to be asked each second: it costs a look into the socket directory. A process
         whose socket was made anew is another target than before, although it has the same name.
         """
+        if (found := self.providers.urls) != self._found:
+            self._found = found
+            self._pages = (*_pages(self._apps, found),)
         sockets = self._directory.scan() if self._directory is not None else []
         return (
             *self._configured,
-            *self._found_pages(),
+            *self._pages,
             *(_process(socket, self._processes) for socket in sockets),
         )
-
-
-class _Pages(NamedTuple):
-    """Targets that are pages, and the lists of URLs that they are made from."""
-
-    lists: tuple[tuple[str, ...], ...]
-    targets: tuple[Target, ...]
 
 
 def _servers(config: Config) -> Iterator[Target]:
@@ -133,19 +149,23 @@ def _bouncers(config: Config) -> Iterator[Target]:
         yield Target("bouncer", bouncer.name, bouncer.interval, bouncer.timeout, (bouncer,))
 
 
-def _pages(apps: Iterable[AppConfig], providers: Iterable[Provider]) -> Iterator[Target]:
+def _pages(apps: Iterable[AppConfig], found: Mapping[str, Iterable[str]]) -> Iterator[Target]:
+    for app in apps:
+        # One that is listed twice is one page.
+        yield from app_targets(app, dict.fromkeys((*app.targets, *found[app.name])))
+
+
+def app_targets(app: AppConfig, urls: Iterable[str]) -> Iterator[Target]:
+    """The targets of an application whose pages are at `urls`."""
     # Without the query, which can hold a token. Pages that differ in it alone are numbered.
     pages: Counter[str] = Counter()
-    for app in apps:
-        found = (url for provider in providers if provider.app is app for url in provider.urls)
-        # One that is listed twice is one page.
-        for url in dict.fromkeys((*app.targets, *found)):
-            parts = urlsplit(url)
-            name = f"{app.name}@{parts.netloc}{parts.path}"
-            pages[name] += 1
-            if pages[name] > 1:
-                name = f"{name}#{pages[name]}"
-            yield Target("app", name, app.interval, app.timeout, (url,))
+    for url in urls:
+        parts = urlsplit(url)
+        name = f"{app.name}@{parts.netloc}{parts.path}"
+        pages[name] += 1
+        if pages[name] > 1:
+            name = f"{name}#{pages[name]}"
+        yield Target("app", name, app.interval, app.timeout, (url,))
 
 
 def _process(socket: SocketFile, config: ProcessesConfig) -> Target:

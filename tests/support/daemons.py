@@ -1,4 +1,4 @@
-"""The whole daemon in this process, and a client that scrapes it."""
+"""The daemon in this process, and a client that scrapes it."""
 
 from __future__ import annotations
 
