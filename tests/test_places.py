@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import dns.rcode
 import pytest
 
 from pg_pool_exporter.discovery import dns_sd, file_sd
-from pg_pool_exporter.discovery.address_list import MAX_BYTES, ListError
+from pg_pool_exporter.discovery.address_list import MAX_BYTES, Address, ListError
 from pg_pool_exporter.discovery.dns_sd import DnsPlace
 from pg_pool_exporter.discovery.file_sd import FilePlace
 from pg_pool_exporter.discovery.http_sd import HttpPlace
@@ -135,6 +136,33 @@ def test_the_number_of_files_is_bounded_and_told(
     addresses, problem = listed(FilePlace(f"{tmp_path}/*.json"))
     assert len(addresses) == 2
     assert problem == "stands for more than 2 files"
+
+
+def test_a_file_system_that_hangs_has_one_thread_at_most_and_is_read_when_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.json", "a:1")
+    place = FilePlace(f"{tmp_path}/a.json")
+    goes_on, reads = threading.Event(), 0
+    parse = file_sd._parse
+
+    def hang(path: str) -> list[Address]:
+        nonlocal reads
+        reads += 1
+        goes_on.wait(10)
+        return parse(path)
+
+    async def main() -> None:
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await place.look_up()
+        goes_on.set()
+        assert [address.text for address in (await place.look_up()).addresses] == ["a:1"]
+
+    monkeypatch.setattr(file_sd, "_parse", hang)
+    asyncio.run(main())
+    assert reads == 1
 
 
 JSON = "Content-Type: application/json; charset=utf-8"

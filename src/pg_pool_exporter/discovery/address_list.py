@@ -19,6 +19,8 @@ from pg_pool_exporter.config.document import MAX_VALUES, expanded_size
 from pg_pool_exporter.config.errors import dotted, of_validation
 
 MAX_BYTES = 1024 * 1024
+MAX_YAML_BYTES = 256 * 1024
+"""Reading YAML takes long, and much of it can't be interrupted by a scrape."""
 
 _MOST_LEVELS = 20
 _TOO_DEEP = "is nested too deeply"
@@ -65,6 +67,8 @@ def from_json(content: bytes) -> list[Address]:
 
 def from_yaml(content: bytes) -> list[Address]:
     """The addresses in a list in YAML; an empty text is an empty list. Raises `ListError`."""
+    if len(content) > MAX_YAML_BYTES:
+        raise ListError(f"is larger than {MAX_YAML_BYTES // 1024} KiB, the most for YAML")
     # The one that is written in C is ten times as fast.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:

@@ -6,7 +6,7 @@ import asyncio
 import glob
 import os
 import stat
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from itertools import islice
 from typing import ClassVar, NamedTuple
 
@@ -18,14 +18,13 @@ from pg_pool_exporter.discovery.address_list import (
     from_yaml,
 )
 from pg_pool_exporter.discovery.places import Listing
+from pg_pool_exporter.discovery.threads import in_thread
 
 WATCH_SECONDS = 1.0
 MAX_FILES = 1000
 """Most files that one pattern stands for."""
 
 _MOST_PROBLEMS = 3
-# Not the loop's own threads: a file system that hangs holds up no more than other files.
-_READING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="file-sd")
 
 
 class _Version(NamedTuple):
@@ -56,11 +55,14 @@ class FilePlace:
     def __init__(self, pattern: str) -> None:
         self.key = self.name = pattern
         self._files: dict[str, _File] = {}
+        self._reading: Future[tuple[dict[str, _File], bool]] | None = None
 
     async def look_up(self) -> Listing:
         """All files' addresses, in the order of the files' names."""
-        loop = asyncio.get_running_loop()
-        self._files, more = await loop.run_in_executor(_READING, self._read_all)
+        # One that hangs is waited for by later look-ups.
+        if self._reading is None or self._reading.done():
+            self._reading = in_thread(self._read_all)
+        self._files, more = await asyncio.wrap_future(self._reading)
         addresses: list[Address] = []
         problems = [f"stands for more than {MAX_FILES} files"] if more else []
         for file in self._files.values():

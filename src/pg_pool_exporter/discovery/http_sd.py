@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -9,6 +11,7 @@ import aiohttp
 
 from pg_pool_exporter.discovery.address_list import MAX_BYTES, ListError, from_json
 from pg_pool_exporter.discovery.places import Listing
+from pg_pool_exporter.discovery.threads import in_thread
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.page_fetch import Accepted, fetch, session
 from pg_pool_exporter.sources.resolving import Resolver
@@ -39,4 +42,5 @@ class HttpPlace:
                 raise ListError(f"could not be had: {error}") from None
         if body.gzipped:
             raise ListError("is compressed, which was not asked for")
-        return Listing(tuple(from_json(body.content)))
+        addresses = await asyncio.wrap_future(in_thread(partial(from_json, body.content)))
+        return Listing(tuple(addresses))
