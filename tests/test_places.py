@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import threading
@@ -136,6 +137,20 @@ def test_the_number_of_files_is_bounded_and_told(
     addresses, problem = listed(FilePlace(f"{tmp_path}/*.json"))
     assert len(addresses) == 2
     assert problem == "stands for more than 2 files"
+
+
+def test_a_file_that_may_be_read_again_is_read_although_it_has_not_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(path: str) -> list[Address]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    write(tmp_path / "a.json", "a:1")
+    place = FilePlace(f"{tmp_path}/a.json")
+    with monkeypatch.context() as patch:
+        patch.setattr(file_sd, "_parse", deny)
+        assert listed(place) == ([], f"{tmp_path}/a.json cannot be read: Permission denied")
+    assert listed(place) == (["a:1"], None)
 
 
 def test_a_file_system_that_hangs_has_one_thread_at_most_and_is_read_when_it_goes_on(

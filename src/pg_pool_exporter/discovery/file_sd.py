@@ -91,10 +91,12 @@ def _read(path: str, former: _File | None) -> _File | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
+        # Not for what is in it: so it is tried again although it has not changed.
+        version, problem = None, f"cannot be read: {error.strerror}"
     except ListError as error:
         problem = str(error)
-    return _File(version, Listing(addresses, f"{path} {problem}"))
+    name = os.fsencode(path).decode("utf-8", "replace")
+    return _File(version, Listing(addresses, f"{name} {problem}"))
 
 
 def _version(path: str) -> _Version:

@@ -10,6 +10,8 @@ from pg_pool_exporter.discovery.address_list import Address
 
 _PARAMETER = "__param_"
 _SCHEMES = ("http", "https")
+# What a path may hold as it is (RFC 3986), and what is encoded already.
+_UNQUOTED = "/%:@!$&'()*+,;="
 
 
 def url_of(address: Address, config: DiscoveryConfig) -> str:
@@ -34,7 +36,3 @@ def url_of(address: Address, config: DiscoveryConfig) -> str:
     }
     query = f"?{urlencode(parameters)}" if parameters else ""
     return page_url(f"{scheme}://{address.text}{quote(path, safe=_UNQUOTED)}{query}")
-
-
-# What a path may hold as it is (RFC 3986), and what is encoded already.
-_UNQUOTED = "/%:@!$&'()*+,;="

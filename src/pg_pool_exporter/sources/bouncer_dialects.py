@@ -21,8 +21,8 @@ class Dialect:
     """Columns that are there and always 0, or mean something else than in PgBouncer."""
     names_databases: bool = True
     """Whether the names of SHOW DATABASES are those of SHOW POOLS."""
-    lists: tuple[str, ...] = ("used_clients",)
-    """Items of SHOW LISTS that make all its clients together."""
+    clients: str | None = "used_clients"
+    """The item of SHOW LISTS that counts all its clients; None where there is none."""
     wait_unit: float = 1e-6
     """Of `total_wait_time`, in seconds."""
 
@@ -32,8 +32,8 @@ _BY_NAME = {
     "PgBouncer": _PGBOUNCER,
     # Free clients are idle ones there; those that wait are in neither list. Its databases are
     # single servers of a pool.
-    "PgCat": Dialect(names_databases=False, lists=(), not_told={"sv_used", "cl_cancel_req"}),
-    "PgDog": Dialect(lists=(), wait_unit=1e-3),
+    "PgCat": Dialect(names_databases=False, clients=None, not_told={"sv_used", "cl_cancel_req"}),
+    "PgDog": Dialect(clients=None, wait_unit=1e-3),
 }
 # Its limit and its number of connections are those of clients.
 _ODYSSEY = Dialect(

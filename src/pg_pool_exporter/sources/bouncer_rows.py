@@ -116,9 +116,9 @@ def number(row: Row, column: str) -> float | None:
     return float(text) if text is not None and _NUMBER.fullmatch(text) else None
 
 
-def value(rows: Rows | None, key: str, name: str, column: str) -> float | None:
-    """The number in `column` of the row that has `name` under `key`."""
-    return next((number(row, column) for row in rows or () if row.get(key) == name), None)
+def value(rows: Rows | None, key: str, name: str | None, column: str) -> float | None:
+    """The number in `column` of the row that has `name` under `key`; None when there is none."""
+    return next((number(row, column) for row in rows or () if name and row.get(key) == name), None)
 
 
 class _Sizes:

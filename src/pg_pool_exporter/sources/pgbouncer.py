@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import psycopg
@@ -52,18 +53,18 @@ _TYPES = (
 )  # fmt: skip
 
 
+@dataclass(slots=True)
 class _Settings:
     """What changes seldom, as it was read last over one connection."""
 
-    def __init__(self, link: Link, read_at: float) -> None:
-        self.link = link
-        self.read_at = read_at
-        self.version = ""
-        self.dialect: Dialect = dialect("")
-        self.max_clients: float | None = None
-        self.users: Rows | None = None
-        self.unknown: set[str] = set()
-        """What this console does not know how to show."""
+    link: Link
+    read_at: float
+    version: str = ""
+    dialect: Dialect = field(default_factory=lambda: dialect(""))
+    max_clients: float | None = None
+    users: Rows | None = None
+    unknown: set[str] = field(default_factory=set)
+    """What this console does not know how to show."""
 
 
 class BouncerSource:
@@ -111,7 +112,7 @@ class BouncerSource:
                 pools=shown.pools,
                 databases=shown.databases,
                 max_clients=settings.max_clients,
-                clients=_clients(lists, settings.dialect),
+                clients=bouncer_rows.value(lists, "list", settings.dialect.clients, "items"),
             ),
             folded=shown.folded,
         )
@@ -170,9 +171,3 @@ async def _read(answers: Answers, told: Dialect) -> tuple[Pools, Databases]:
 
 async def _prepare(connection: Connection) -> Link:
     return Link(connection, Session(connection.info.backend_pid, ""), [])
-
-
-def _clients(lists: Rows | None, told: Dialect) -> float | None:
-    counts = [bouncer_rows.value(lists, "list", item, "items") for item in told.lists]
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
