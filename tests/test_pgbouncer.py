@@ -117,16 +117,17 @@ def test_the_age_of_the_first_that_waits_and_of_the_longest_idle_connection_grow
         pass
     began = time.monotonic()
     with bouncer.holding(3, "shop", waiting=1):
-        waiting_since = time.monotonic()
+        waits = time.monotonic()
         time.sleep(1.2)
+        before = time.monotonic()
         sample = polled(bouncer)
-        most = time.monotonic() - began
-        waited = sample.pools[SHOP].oldest_waiting
-        assert waited is not None
-        assert time.monotonic() - waiting_since - 0.5 <= waited <= most
-        idle = sample.pools[BouncerPoolKey("archive", "app")].oldest_idle
-        assert idle is not None
-        assert 1 <= idle <= most + 1, "in whole seconds, whatever the zone of its host is"
+        after = time.monotonic()
+    waited = sample.pools[SHOP].oldest_waiting
+    assert waited is not None
+    assert before - waits - 0.1 <= waited <= after - began
+    idle = sample.pools[BouncerPoolKey("archive", "app")].oldest_idle
+    assert idle is not None
+    assert 1 <= idle <= after - began + 2, "in whole seconds, whatever the zone of its host is"
 
 
 def test_limits_are_shown_and_those_that_are_unlimited_are_not(
