@@ -399,7 +399,7 @@ class TestRun:
         said = refused(f"--config.file={path}", f"--web.listen-address={LOCAL}")
         assert said.endswith(
             f"{path}:1: server: is an unknown key; did you mean servers? "
-            "(known keys: socket_dir, processes, servers, apps)\n"
+            "(known keys: socket_dir, processes, servers, apps, pgbouncers)\n"
         )
 
 
