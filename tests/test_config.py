@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
@@ -19,24 +18,10 @@ from pg_pool_exporter.config import (
     from_dsn,
     load,
 )
+from support.configuration import SECRET, mistakes, write
 
-SECRET = "hunter2"
 DURATION = "must be a duration: a number with its unit, like 500ms, 5s, 2m or 1h"
 DSN = "postgresql://exporter@db.example/postgres"
-
-
-def write(directory: Path, text: str) -> Path:
-    path = directory / "config.yaml"
-    path.write_text(dedent(text))
-    return path
-
-
-def mistakes(path: Path) -> list[str]:
-    """What is said about the file, without its name."""
-    with pytest.raises(ConfigError) as caught:
-        load(path)
-    assert SECRET not in str(caught.value)
-    return [line.removeprefix(f"{path}:").strip() for line in str(caught.value).splitlines()]
 
 
 def server(directory: Path, more: str) -> Path:
@@ -170,7 +155,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
     assert mistakes(path) == [
         (
             "1: socket_dirr: is an unknown key; did you mean socket_dir? "
-            "(known keys: socket_dir, processes, servers, apps, pgbouncers)"
+            f"(known keys: {', '.join(Config.model_fields)})"
         ),
         "5: servers[0].password_file: must be a file that exists",
         f"6: servers[0].intervall: is an unknown key; did you mean interval? (known keys: {keys})",
@@ -265,7 +250,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
             [
                 (
                     "1: (a key that is not a plain word): is an unknown key "
-                    "(known keys: socket_dir, processes, servers, apps, pgbouncers)"
+                    f"(known keys: {', '.join(Config.model_fields)})"
                 )
             ],
         ),
@@ -553,98 +538,3 @@ def test_the_example_is_valid(tmp_path: Path) -> None:
         path.touch(mode=0o755)
     config = load(write(tmp_path, example))
     assert [len(config.servers), len(config.apps), len(config.pgbouncers)] == [2, 1, 1]
-
-
-def test_a_bouncer_is_configured_as_a_server_is(tmp_path: Path) -> None:
-    (tmp_path / "secret").touch()
-    path = write(
-        tmp_path,
-        """
-        pgbouncers:
-          - {name: edge, dsn: "host=bouncer port=6432 user=stats", password_file: secret}
-        """,
-    )
-    (bouncer,) = load(path).pgbouncers
-    assert (bouncer.name, bouncer.interval, bouncer.timeout) == ("edge", 5.0, 3.0)
-    assert bouncer.password_file == str(tmp_path / "secret")
-
-
-def test_mistakes_about_bouncers_are_told(tmp_path: Path) -> None:
-    path = write(
-        tmp_path,
-        f"""
-        pgbouncers:
-          - {{name: edge, dsn: "postgresql://u:{SECRET}@h/d", password_file: {SECRET}}}
-          - {{name: edge, dsn: "postgresql://h:99999/d", max_pools: 0, max_groups: 5}}
-        """,
-    )
-    keys = "name, interval, timeout, dsn, password_file, password_command, max_pools"
-    told = mistakes(path)
-    assert SECRET not in str(told)
-    assert told == [
-        "3: pgbouncers[0].password_file: must be a file that exists",
-        "4: pgbouncers[1].name: must be unique; pgbouncers[0].name is the same",
-        "4: pgbouncers[1].dsn: must have a port from 1 to 65535",
-        "4: pgbouncers[1].max_pools: must be at least 1; found 0",
-        (
-            "4: pgbouncers[1].max_groups: is an unknown key; did you mean max_pools? "
-            f"(known keys: {keys})"
-        ),
-    ]
-
-
-def test_places_where_addresses_are_looked_up(tmp_path: Path) -> None:
-    path = write(
-        tmp_path,
-        """
-        apps:
-          - name: orders
-            scheme: https
-            metrics_path: /actuator/prometheus
-            file_sd: [targets/*.json, /etc/pools/*.YAML]
-            http_sd: [{url: "http://sd:8080"}, {url: "http://sd:8080/x", refresh_interval: 5m}]
-            dns_sd:
-              - names: [_pools._tcp.example.org]
-              - {names: [web.example.org], type: AAAA, port: 9187, refresh_interval: 1d}
-        """,
-    )
-    (app,) = load(path).apps
-    assert app.file_sd == (f"{tmp_path}/targets/*.json", "/etc/pools/*.YAML")
-    assert [(one.url, one.refresh_interval) for one in app.http_sd] == [
-        ("http://sd:8080/", 60.0),
-        ("http://sd:8080/x", 300.0),
-    ]
-    assert [(one.names, one.type, one.port, one.refresh_interval) for one in app.dns_sd] == [
-        (("_pools._tcp.example.org",), "SRV", None, 30.0),
-        (("web.example.org",), "AAAA", 9187, 86_400.0),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ("file_sd: [targets.txt]", "file_sd[0]: must end in .json, .yml, .yaml: that is how"),
-        ("file_sd: targets.json", "file_sd: must be a list"),
-        ("file_sd: [a.json, a.json]", "file_sd: must not name a place twice"),
-        ("http_sd: [{url: 'ftp://sd'}]", "http_sd[0].url: must be a URL, like http://"),
-        (f"http_sd: [{{url: 'http://u:{SECRET}@sd'}}]", "must not hold a user or a password"),
-        ("http_sd: [{url: 'http://sd'}, {url: 'http://sd/'}]", "http_sd: must not name a place"),
-        ("http_sd: [{url: 'http://sd', refresh_interval: 100ms}]", "must be from 1s to 1d"),
-        ("dns_sd: [{}]", "dns_sd[0].names: is required"),
-        ("dns_sd: [{names: []}]", "dns_sd[0].names: must have at least one name"),
-        ("dns_sd: [{names: ['a b']}]", "dns_sd[0].names[0]: must be a name in DNS"),
-        ("dns_sd: [{names: ['a..b']}]", "dns_sd[0].names[0]: must be a name in DNS"),
-        ("dns_sd: [{names: [a], type: MX}]", "must be one of 'SRV', 'A' or 'AAAA'"),
-        ("dns_sd: [{names: [a], type: A}]", "dns_sd[0].type: must have a port beside it"),
-        ("dns_sd: [{names: [a], port: 80}]", "dns_sd[0].type: must be A or AAAA with a port"),
-        ("dns_sd: [{names: [a, a]}]", "dns_sd: must not name a place twice"),
-        ("scheme: ftp", "scheme: must be one of 'http' or 'https'"),
-        ("metrics_path: metrics", "metrics_path: must be a path, like /metrics, without ? and #"),
-    ],
-)
-def test_mistakes_about_places_are_told(tmp_path: Path, keys: str, message: str) -> None:
-    path = write(tmp_path, f"apps:\n  - name: orders\n    {keys}\n")
-    (told,) = mistakes(path)
-    assert told.startswith("3: apps[0].")
-    assert message in told
-    assert SECRET not in told

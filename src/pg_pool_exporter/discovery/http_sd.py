@@ -13,12 +13,8 @@ from pg_pool_exporter.discovery.address_list import MAX_BYTES, ListError, from_j
 from pg_pool_exporter.discovery.places import Listing
 from pg_pool_exporter.discovery.threads import in_thread
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.page_fetch import Accepted, fetch, session
+from pg_pool_exporter.sources.page_fetch import DOCUMENT, fetch, session
 from pg_pool_exporter.sources.resolving import Resolver
-
-_ACCEPTED = Accepted(
-    header="application/json", content_types=("application/json",), max_bytes=MAX_BYTES
-)
 
 
 class HttpPlace:
@@ -37,10 +33,12 @@ class HttpPlace:
         connector = aiohttp.TCPConnector(limit=1, resolver=Resolver(), force_close=True)
         async with session(connector) as via:
             try:
-                body = await fetch(via, self.key, encoding="identity", accepted=_ACCEPTED)
+                body = await fetch(via, self.key, encoding="identity", accepted=DOCUMENT)
             except PollError as error:
                 raise ListError(f"could not be had: {error}") from None
         if body.gzipped:
             raise ListError("is compressed, which was not asked for")
+        if len(body.content) > MAX_BYTES:
+            raise ListError(f"is larger than {MAX_BYTES // 1024} KiB")
         addresses = await asyncio.wrap_future(in_thread(partial(from_json, body.content)))
         return Listing(tuple(addresses))

@@ -33,12 +33,11 @@ _HEADERS = {"User-Agent": f"pg-pool-exporter/{__version__}"}
 
 
 class Accepted(NamedTuple):
-    """What is asked for, and how much of it is taken."""
+    """What is asked for."""
 
     header: str
     """`Accept` of the request."""
     content_types: tuple[str, ...]
-    max_bytes: int = MAX_BODY_BYTES
 
 
 PAGE = Accepted(
@@ -46,6 +45,8 @@ PAGE = Accepted(
     ("text/plain", "application/openmetrics-text"),
 )
 """A page of metrics as Prometheus text."""
+DOCUMENT = Accepted("application/json", ("application/json", "text/plain"))
+"""A document in JSON."""
 
 
 class NotConnectedError(PollError):
@@ -90,7 +91,7 @@ async def fetch(
     try:
         async with via.get(url, headers=headers, allow_redirects=False) as response:
             gzipped = _check(response, accepted)
-            return Body(await _content(response, accepted.max_bytes), gzipped)
+            return Body(await _content(response), gzipped)
     except aiohttp.ClientConnectorDNSError:
         raise PollError("refused", "the host name is not known") from None
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError):
@@ -119,21 +120,21 @@ def _check(response: aiohttp.ClientResponse, accepted: Accepted) -> bool:
     return encoding == "gzip"
 
 
-async def _content(response: aiohttp.ClientResponse, most: int) -> bytes:
+async def _content(response: aiohttp.ClientResponse) -> bytes:
     content = bytearray()
-    if (response.content_length or 0) <= most:
+    if (response.content_length or 0) <= MAX_BODY_BYTES:
         async for chunk in response.content.iter_any():
             content += chunk
-            if len(content) > most:
+            if len(content) > MAX_BODY_BYTES:
                 break
         else:
             return bytes(content)
-    raise too_large(most)
+    raise too_large()
 
 
-def too_large(most: int = MAX_BODY_BYTES) -> PollError:
-    """The failure when a page is over the limit of `most` bytes."""
-    return PollError("too_large", f"the page is larger than {most // 2**20} MiB")
+def too_large() -> PollError:
+    """The failure of a poll whose page is over the limit."""
+    return PollError("too_large", f"the page is larger than {MAX_BODY_BYTES // 2**20} MiB")
 
 
 def _not_connected(error: OSError) -> NotConnectedError:
