@@ -1,0 +1,18 @@
+package orders;
+
+import com.zaxxer.hikari.HikariConfig;
+import com.zaxxer.hikari.HikariDataSource;
+
+/** HikariCP with MBeans, which Jolokia's agent serves: java -javaagent:jolokia-agent-jvm.jar=port=8778 */
+final class MBeanPool {
+  static HikariDataSource open() {
+    var config = new HikariConfig();
+    config.setJdbcUrl(System.getenv("JDBC_URL"));
+    config.addDataSourceProperty("ApplicationName", "orders");
+    config.setPoolName("main");
+    config.setMaximumPoolSize(5);
+    config.setConnectionTimeout(2000);
+    config.setRegisterMbeans(true);
+    return new HikariDataSource(config);
+  }
+}

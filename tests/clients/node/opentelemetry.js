@@ -1,0 +1,31 @@
+// An application with a pg.Pool, instrumented by OpenTelemetry.
+import { createRequire } from "node:module";
+import { PrometheusExporter } from "@opentelemetry/exporter-prometheus";
+import { registerInstrumentations } from "@opentelemetry/instrumentation";
+import { PgInstrumentation } from "@opentelemetry/instrumentation-pg";
+import { MeterProvider } from "@opentelemetry/sdk-metrics";
+
+const exporter = new PrometheusExporter({
+  port: Number(process.env.METRICS_PORT ?? 9464),
+  host: process.env.METRICS_HOST ?? "127.0.0.1",
+});
+registerInstrumentations({
+  meterProvider: new MeterProvider({ readers: [exporter] }),
+  instrumentations: [new PgInstrumentation()],
+});
+
+// After the instrumentation, and by require, which it can hook into.
+const { Pool } = createRequire(import.meta.url)("pg");
+// It names the pool by host, port and database, and not from a connection string.
+const url = new URL(process.env.DATABASE_URL);
+export const pool = new Pool({
+  host: url.hostname,
+  port: Number(url.port),
+  user: url.username,
+  password: url.password,
+  database: url.pathname.slice(1),
+  application_name: "orders",
+  max: 5,
+  connectionTimeoutMillis: 2000,
+});
+pool.on("error", console.error);
