@@ -14,10 +14,10 @@ from pg_pool_exporter.sources.pool_draft import SiteNames
 class ForeignDraft:
     """The values of one pool: of each field those of the first alias, added up."""
 
-    __slots__ = ("_info", "_ranked", "line")
+    __slots__ = ("_info", "_ranked", "at")
 
-    def __init__(self, line: int, info: PoolInfo) -> None:
-        self.line = line
+    def __init__(self, at: int, info: PoolInfo) -> None:
+        self.at = at
         """Where the pool begins on its page."""
         self._info = info
         self._ranked: dict[tuple[str, Member, int], tuple[int, float]] = {}

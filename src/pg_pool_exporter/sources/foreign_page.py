@@ -19,9 +19,16 @@ from pg_pool_exporter.formats import (
     first_of,
 )
 from pg_pool_exporter.model import PoolInfo
-from pg_pool_exporter.sources.native_page import NATIVE
+from pg_pool_exporter.sources.native_page import NATIVE, PREFIX
 from pg_pool_exporter.sources.origin import Origin
-from pg_pool_exporter.sources.page_table import WHOLE, DraftKey, Place, Slot, Table
+from pg_pool_exporter.sources.page_table import (
+    WHOLE,
+    DraftKey,
+    Place,
+    Slot,
+    Table,
+    wanted_lines,
+)
 from pg_pool_exporter.sources.pool_names import safe_pool_name
 from pg_pool_exporter.sources.text_syntax import any_number
 
@@ -41,18 +48,18 @@ def table(formats: Iterable[Format]) -> Table:
     for form in formats:
         for name, uses in _uses(form).items():
             places[name.encode()] = _resolver(form, uses)
-    return Table(_prefixes(places), {}, places, formats)
+    return Table(wanted_lines(_prefixes(places), types=False), {}, places, formats)
 
 
 @cache
 def automatic() -> Table:
     """The table of a page that may have any known format, or our own."""
     foreign = table(FORMATS.values())
-    return replace(
-        foreign,
-        prefixes=tuple({*NATIVE.prefixes, *foreign.prefixes}),
-        types=NATIVE.types,
-        places={**foreign.places, **NATIVE.places},
+    return Table(
+        wanted_lines({PREFIX, *_prefixes(foreign.places)}, types=True),
+        NATIVE.types,
+        {**foreign.places, **NATIVE.places},
+        foreign.formats,
     )
 
 

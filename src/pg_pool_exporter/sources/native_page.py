@@ -1,7 +1,4 @@
-"""Where the series of our own page go: the tables of `series`, walked backwards.
-
-A page with other names than ours needs only another `Table`.
-"""
+"""Where the series of our own page go: the tables of `series`, walked backwards."""
 
 from __future__ import annotations
 
@@ -26,6 +23,7 @@ from pg_pool_exporter.sources.page_table import (
     Member,
     Place,
     Table,
+    wanted_lines,
 )
 from pg_pool_exporter.sources.text_syntax import Malformed, number
 
@@ -121,8 +119,9 @@ def _native_types() -> dict[bytes, bytes]:
     return types
 
 
+PREFIX = b"pg_pool_"
 NATIVE = Table(
-    prefixes=(b"pg_pool_",),
+    wanted=wanted_lines([PREFIX], types=True),
     types=_native_types(),
     places={
         name.encode(): _place(labels, part) for name, (labels, part) in _native_parts().items()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -51,12 +52,15 @@ class Place(NamedTuple):
     """None on our own page, where each value stands once."""
 
 
+TYPE = b"# TYPE "
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """Which series of a page are wanted, and where their values go."""
 
-    prefixes: tuple[bytes, ...]
-    """How every wanted name begins: what begins otherwise is not looked at."""
+    wanted: re.Pattern[bytes]
+    """Finds the lines that are looked at, each with the line feed before it; see `wanted_lines`."""
     types: Mapping[bytes, bytes]
     """The type of each family whose TYPE line must be right."""
     places: Mapping[bytes, Callable[[Labels, Origin], tuple[Place, ...]]]
@@ -64,3 +68,14 @@ class Table:
     labels that do not fit the name."""
     formats: tuple[Format, ...] = ()
     """The foreign ones among them. A page with none of these, and not our own, is an error."""
+
+
+def wanted_lines(prefixes: Iterable[bytes], *, types: bool) -> re.Pattern[bytes]:
+    """Finds the lines that begin with one of these, and the TYPE lines of such names.
+
+    Most lines of most pages are somebody else's. One pass that begins at each line feed is the
+    fastest way past them: three times faster than to split the page.
+    """
+    starts = b"|".join(re.escape(prefix) for prefix in sorted(prefixes))
+    type_line = b"(?:%b)?" % TYPE if types else b""
+    return re.compile(rb"\n(%b(?:%b)[^\n]*+)" % (type_line, starts))

@@ -28,10 +28,10 @@ _KINDS = frozenset(POOL_TIMEOUT_KINDS)
 class PoolDraft:
     """The values of one pool on our own page: `values[field][member]`."""
 
-    __slots__ = ("line", "values")
+    __slots__ = ("at", "values")
 
-    def __init__(self, line: int) -> None:
-        self.line = line
+    def __init__(self, at: int) -> None:
+        self.at = at
         """Where the pool begins on its page."""
         self.values: dict[str, dict[Member, float]] = {field: {} for field in _FIELDS}
 

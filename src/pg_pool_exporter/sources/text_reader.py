@@ -11,12 +11,10 @@ from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.foreign_draft import ForeignDraft
 from pg_pool_exporter.sources.native_page import NATIVE
 from pg_pool_exporter.sources.origin import UNKNOWN, Origin
-from pg_pool_exporter.sources.page_table import DraftKey, Place, Table
+from pg_pool_exporter.sources.page_table import TYPE, DraftKey, Place, Table
 from pg_pool_exporter.sources.pool_draft import PoolDraft, SiteNames
 from pg_pool_exporter.sources.sticky import StickyChoice
 from pg_pool_exporter.sources.text_syntax import Malformed, metric_name, series_line
-
-_TYPE = b"# TYPE "
 
 
 class PageReader:
@@ -66,7 +64,8 @@ class PageReader:
             reading.read(page)
             snapshot = self._snapshot(reading)
         except Malformed as error:
-            raise PollError("protocol", f"line {reading.line}: {error}") from None
+            line = page.count(b"\n", 0, reading.at) + 1
+            raise PollError("protocol", f"line {line}: {error}") from None
         if self._table.formats and not reading.drafts and not _is_empty(page):
             raise PollError("protocol", _not_recognised(self._table))
         # Replaced as a whole: a reading that was given up may still run in its thread.
@@ -84,7 +83,7 @@ class PageReader:
             if key not in named:
                 folded += 1
                 continue
-            reading.line = draft.line
+            reading.at = draft.at
             sample, others = draft.sample(key, sites[key], now)
             samples.append(self._origin.complete(sample))
             folded += others
@@ -122,25 +121,21 @@ class _Reading:
         self.drafts: dict[DraftKey, PoolDraft | ForeignDraft] = {}
         """In the order of the page: those that are `wanted`, and others up to `most` in all."""
         self.left_out: set[DraftKey] = set()
-        self.line = 0
+        self.at = 0
+        """Where on the page the reading is."""
         self._table = table
         self._origin = origin
         self._known = known
         self._wanted = wanted
         self._most = most
-        self._types = tuple(_TYPE + prefix for prefix in table.prefixes) if table.types else ()
 
     def read(self, page: bytes) -> None:
         """Collect the values of all wanted lines."""
         known, places, drafts = self._known, self.places, self.drafts
-        wanted = self._table.prefixes + self._types
-        # Most lines of most pages are somebody else's: this is the way out for them.
-        for self.line, line in [
-            numbered
-            for numbered in enumerate(page.split(b"\n"), 1)
-            if numbered[1].startswith(wanted)
-        ]:
-            if line.startswith(_TYPE):
+        for match in self._table.wanted.finditer(b"\n" + page):
+            self.at = match.start()
+            line = match[1]
+            if line.startswith(TYPE):
                 self._check_type(line)
                 continue
             key, _, text = line.rpartition(b" ")
@@ -185,9 +180,7 @@ class _Reading:
         ):
             self.left_out.add(key)
             return None
-        draft = (
-            PoolDraft(self.line) if place.slot is None else ForeignDraft(self.line, place.slot.info)
-        )
+        draft = PoolDraft(self.at) if place.slot is None else ForeignDraft(self.at, place.slot.info)
         return self.drafts.setdefault(key, draft)
 
     def _check_type(self, line: bytes) -> None:
