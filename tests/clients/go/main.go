@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-const acquireTimeout = 2 * time.Second
+const acquireTimeout = 3 * time.Second
 
 // borrow takes a connection from a pool; giveBack returns it.
 type borrow func(context.Context) (giveBack func(), err error)

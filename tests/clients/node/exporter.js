@@ -14,7 +14,7 @@ export const pool = new pg.Pool({
   database: url.pathname.slice(1),
   application_name: "orders",
   max: 5,
-  connectionTimeoutMillis: 2000,
+  connectionTimeoutMillis: 3000,
 });
 pool.on("error", console.error);
 monitorPgPool(pool, register); // before the first connection

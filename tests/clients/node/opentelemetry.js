@@ -26,6 +26,6 @@ export const pool = new Pool({
   database: url.pathname.slice(1),
   application_name: "orders",
   max: 5,
-  connectionTimeoutMillis: 2000,
+  connectionTimeoutMillis: 3000,
 });
 pool.on("error", console.error);

@@ -8,16 +8,17 @@ export const pool = new pg.Pool({
   connectionString: process.env.DATABASE_URL,
   application_name: "orders",
   max: 5,
-  connectionTimeoutMillis: 2000, // without it a request waits for ever
+  connectionTimeoutMillis: 3000, // without it a request waits for ever
 });
 pool.on("error", console.error); // without it a lost idle connection ends the process
 
 const port = Number(process.env.METRICS_PORT ?? 9464);
-const metrics = poolMetrics(pool, {
+const labels = {
   app: "orders",
   pool: "main",
   process: `${os.hostname()}:${port}`,
-});
+};
+const metrics = poolMetrics(pool, labels, Number(process.env.LEAK_AFTER_SECONDS ?? 60));
 
 export const server = http.createServer(async (_request, response) => {
   response.setHeader("Content-Type", metrics.contentType);

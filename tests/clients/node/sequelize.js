@@ -7,7 +7,7 @@ import { sequelizeMetrics } from "./sequelize-metrics.js";
 export const sequelize = new Sequelize(process.env.DATABASE_URL, {
   dialectOptions: { application_name: "orders" },
   logging: false,
-  pool: { max: 5, min: 0, acquire: 2000 },
+  pool: { max: 5, min: 0, acquire: 3000 },
 });
 
 const port = Number(process.env.METRICS_PORT ?? 9464);

@@ -11,7 +11,7 @@ final class MBeanPool {
     config.addDataSourceProperty("ApplicationName", "orders");
     config.setPoolName("main");
     config.setMaximumPoolSize(5);
-    config.setConnectionTimeout(2000);
+    config.setConnectionTimeout(3000);
     config.setRegisterMbeans(true);
     return new HikariDataSource(config);
   }

@@ -18,7 +18,7 @@ final class MicrometerPool {
     config.addDataSourceProperty("ApplicationName", "orders");
     config.setPoolName("main"); // else HikariPool-1, which depends on the order of creation
     config.setMaximumPoolSize(5);
-    config.setConnectionTimeout(2000);
+    config.setConnectionTimeout(3000);
     config.setMetricRegistry(registry);
     var pool = new HikariDataSource(config);
 

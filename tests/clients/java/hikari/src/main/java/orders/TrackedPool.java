@@ -15,7 +15,7 @@ final class TrackedPool {
     config.addDataSourceProperty("ApplicationName", "orders");
     config.setPoolName("main");
     config.setMaximumPoolSize(5);
-    config.setConnectionTimeout(2000);
+    config.setConnectionTimeout(3000);
     config.setMetricsTrackerFactory(new PrometheusMetricsTrackerFactory());
     var pool = new HikariDataSource(config);
     new HTTPServer.Builder().withInetSocketAddress(address).withDaemonThreads(true).build();

@@ -1,0 +1,200 @@
+"""Pool libraries of other languages, and what each shows of what is true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+SIZE = 5
+"""Most connections of the pool in each application."""
+
+
+@dataclass
+class Truth:
+    """What was done to a pool, and what must therefore be seen. Most fields are `PoolSample`'s."""
+
+    idle: int = 0
+    active: int = 0
+    waiting: int = 0
+    requests: int = 0
+    acquired: int = 0
+    returned: int = 0
+    queued: int = 0
+    connects: int = 0
+    timeouts: int = 0
+    max: int = SIZE
+    min: int = 0
+    queued_in_vain: int = 0
+    """Of `queued`, those that never got a connection."""
+    returned_last: bool = False
+    """Whether nothing has happened since a connection went back into the pool."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """A pool library, and by what it shows its pools."""
+
+    toolchain: str
+    """Marker of its tests: `node`, `java` or `go`."""
+    directory: str
+    """Where its application is, below `tests/clients`."""
+    built: str
+    """What is there once the application has been built."""
+    command: tuple[str, ...]
+    """Starts the application there; `{port}` is where it shall serve its page."""
+    format: str
+    """The format of its page, as in the configuration."""
+    pool: str = "main"
+    """How it names its pool; `{server}` is the server's address."""
+    shows: tuple[str, ...]
+    """Fields of `PoolSample` that it knows exactly. It knows no others but those below."""
+    differs: Mapping[str, Callable[[Truth], float]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    """Fields of which it shows something else than the truth."""
+    times: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))
+    """Sums of seconds that it knows, and whether requests that failed are in them."""
+    timeout_kinds: tuple[str, ...] = ("pool",)
+    path: str = "/metrics"
+    """Of its page."""
+    fills: bool = False
+    """Whether the pool opens all its connections at the start."""
+
+    def truth(self) -> Truth:
+        """What is true of the pool before anything is done to it."""
+        return Truth(idle=SIZE, connects=SIZE, min=SIZE) if self.fills else Truth()
+
+
+_GAUGES = ("idle", "active", "max")
+_HIKARI = (*_GAUGES, "min", "waiting", "timeouts", "returned")
+_HIKARI_DIFFERS = {
+    # Requests that failed are among those that have been answered.
+    "acquired": lambda truth: truth.acquired + truth.timeouts,
+    # The first connection is opened before it begins to count.
+    "connects": lambda truth: truth.connects - 1,
+}
+_HIKARI_TIMES = {"acquire_wait": True, "held": False}
+_PGX_DIFFERS = {
+    # Counted when they have a connection, be it one that was opened for them.
+    "queued": lambda truth: truth.connects + truth.queued - truth.queued_in_vain - truth.waiting,
+}
+_JAVA = ("java", "-cp", "target/classes:target/lib/*")
+_JOLOKIA = "-javaagent:target/lib/jolokia-agent-jvm-2.2.9-javaagent.jar=host=127.0.0.1,port={port}"
+
+LIBRARIES = {
+    "pg.Pool": Library(
+        toolchain="node",
+        directory="node",
+        built="node_modules",
+        command=("node", "obey.js", "./pg-pool.js"),
+        format="native",
+        shows=(*_GAUGES, "waiting", "timeouts", "requests", "acquired", "returned"),
+        times={"acquire_wait": False, "held": False},
+        timeout_kinds=("pool", "connect"),
+    ),
+    "Sequelize": Library(
+        toolchain="node",
+        directory="node",
+        built="node_modules",
+        command=("node", "obey.js", "./sequelize.js"),
+        format="native",
+        shows=(*_GAUGES, "min", "waiting", "timeouts", "requests", "acquired"),
+    ),
+    "node-postgres exporter": Library(
+        toolchain="node",
+        directory="node",
+        built="node_modules",
+        command=("node", "obey.js", "./exporter.js"),
+        format="node-postgres",
+        pool="{server}/postgres",
+        shows=(*_GAUGES, "waiting", "connects"),
+    ),
+    "pg.Pool by OpenTelemetry": Library(
+        toolchain="node",
+        directory="node",
+        built="node_modules",
+        command=("node", "obey.js", "./opentelemetry.js"),
+        format="otel",
+        pool="{server}/postgres",
+        shows=("max",),
+        differs={
+            # A connection that goes back is counted before it is back, and shown as such only
+            # with the next one that moves.
+            "idle": lambda truth: truth.idle - truth.returned_last,
+            "active": lambda truth: truth.active + truth.returned_last,
+        },
+    ),
+    "HikariCP by Micrometer": Library(
+        toolchain="java",
+        directory="java/hikari",
+        built="target/lib",
+        command=(*_JAVA, "orders.Obey", "micrometer"),
+        format="micrometer",
+        shows=_HIKARI,
+        differs=_HIKARI_DIFFERS,
+        times=_HIKARI_TIMES,
+        fills=True,
+    ),
+    "HikariCP's tracker": Library(
+        toolchain="java",
+        directory="java/hikari",
+        built="target/lib",
+        command=(*_JAVA, "orders.Obey", "tracker"),
+        format="hikaricp",
+        shows=_HIKARI,
+        differs=_HIKARI_DIFFERS,
+        times=_HIKARI_TIMES,
+        fills=True,
+    ),
+    "HikariCP by Jolokia": Library(
+        toolchain="java",
+        directory="java/hikari",
+        built="target/lib",
+        command=("java", _JOLOKIA, *_JAVA[1:], "orders.Obey", "mbeans"),
+        format="jolokia",
+        shows=(*_GAUGES, "min", "waiting"),
+        path="/jolokia/",
+        fills=True,
+    ),
+    "Spring Boot": Library(
+        toolchain="java",
+        directory="java/spring",
+        built="target/orders-1.jar",
+        command=("java", "-jar", "target/orders-1.jar", "--server.port={port}"),
+        format="micrometer",
+        shows=_HIKARI,
+        differs=_HIKARI_DIFFERS,
+        times=_HIKARI_TIMES,
+        path="/actuator/prometheus",
+        fills=True,
+    ),
+    "pgxpool": Library(
+        toolchain="go",
+        directory="go",
+        built="build/app",
+        command=("build/app", "pgxpool"),
+        format="pgxpool",
+        shows=(*_GAUGES, "timeouts", "acquired", "connects"),
+        differs=_PGX_DIFFERS,
+        times={"acquire_wait": False},
+    ),
+    "pgxpool by cmackenzie1": Library(
+        toolchain="go",
+        directory="go",
+        built="build/app",
+        command=("build/app", "cmackenzie1"),
+        format="pgx-pool",
+        shows=(*_GAUGES, "timeouts", "connects"),
+        differs=_PGX_DIFFERS,
+    ),
+    "database/sql": Library(
+        toolchain="go",
+        directory="go",
+        built="build/app",
+        command=("build/app", "database/sql"),
+        format="go-sql",
+        shows=(*_GAUGES, "queued"),
+        times={"acquire_wait": True},
+    ),
+}
