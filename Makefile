@@ -4,13 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 ADDRESS ?= 127.0.0.1:10432
 
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test clients lint docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   PostgreSQL, two applications (one leaks) and the exporter; Ctrl-C ends it"
 	@echo "            (make demo ADDRESS=127.0.0.1:10433 where the port is taken)"
 	@echo "make test   all tests; says what is skipped for want of an optional program"
+	@echo "make clients   what the tests need of the applications in Node, Java and Go; needs their tools"
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"
 	@echo "make clean  remove the virtual environment and caches"
@@ -20,6 +21,13 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/pytest
+
+clients: CLIENTS := tests/clients
+clients:
+	cd $(CLIENTS)/node && npm ci --silent --ignore-scripts
+	cd $(CLIENTS)/java/hikari && mvn -q -B package
+	cd $(CLIENTS)/java/spring && mvn -q -B package
+	cd $(CLIENTS)/go && GOTOOLCHAIN=local go build -o build/app .
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -120,7 +120,7 @@ class Application:
         """
         expected = self._expected()
         deadline = time.monotonic() + _SETTLE_SECONDS
-        while (shown := self._known(sample := self._pool(form))) != expected:
+        while (shown := self._known(sample := self.pool(form))) != expected:
             if time.monotonic() > deadline:
                 raise AssertionError(f"{shown} is shown instead of {expected}")
             time.sleep(0.05)
@@ -144,8 +144,8 @@ class Application:
                 least, most = 0, ACQUIRE_TIMEOUT
             assert least * 0.9 < getattr(sample, name) < most, name
 
-    def pools(self, form: str = "auto") -> tuple[PoolSample, ...]:
-        """The pools on the page, read as the configuration says."""
+    def pool(self, form: str = "auto") -> PoolSample:
+        """The one pool on the page, read in a format as the daemon does."""
         self._config.write_text(
             f"apps: [{{name: orders, format: {form}, "
             f'targets: ["http://127.0.0.1:{self.port}{self.library.path}"]}}]\nsocket_dir: ""\n'
@@ -159,10 +159,7 @@ class Application:
             finally:
                 await source.close()
 
-        return asyncio.run(poll())
-
-    def _pool(self, form: str) -> PoolSample:
-        pools = self.pools(form)
+        pools = asyncio.run(poll())
         assert len(pools) == 1, pools
         return pools[0]
 

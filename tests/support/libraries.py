@@ -36,7 +36,7 @@ class Library:
     """A pool library, and by what it shows its pools."""
 
     toolchain: str
-    """Marker of its tests: `node`, `java` or `go`."""
+    """Its command, and the marker of its tests: `node`, `java` or `go`."""
     directory: str
     """Where its application is, below `tests/clients`."""
     built: str

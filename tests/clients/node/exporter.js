@@ -19,7 +19,7 @@ export const pool = new pg.Pool({
 pool.on("error", console.error);
 monitorPgPool(pool, register); // before the first connection
 
-export const server = http.createServer(async (_request, response) => {
+const server = http.createServer(async (_request, response) => {
   response.setHeader("Content-Type", register.contentType);
   response.end(await register.metrics());
 });

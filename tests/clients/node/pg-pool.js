@@ -13,14 +13,10 @@ export const pool = new pg.Pool({
 pool.on("error", console.error); // without it a lost idle connection ends the process
 
 const port = Number(process.env.METRICS_PORT ?? 9464);
-const labels = {
-  app: "orders",
-  pool: "main",
-  process: `${os.hostname()}:${port}`,
-};
+const labels = { app: "orders", pool: "main", process: `${os.hostname()}:${port}` };
 const metrics = poolMetrics(pool, labels, Number(process.env.LEAK_AFTER_SECONDS ?? 60));
 
-export const server = http.createServer(async (_request, response) => {
+const server = http.createServer(async (_request, response) => {
   response.setHeader("Content-Type", metrics.contentType);
   response.end(await metrics.metrics());
 });

@@ -11,13 +11,10 @@ export const sequelize = new Sequelize(process.env.DATABASE_URL, {
 });
 
 const port = Number(process.env.METRICS_PORT ?? 9464);
-const metrics = sequelizeMetrics(sequelize, {
-  app: "orders",
-  pool: "main",
-  process: `${os.hostname()}:${port}`,
-});
+const labels = { app: "orders", pool: "main", process: `${os.hostname()}:${port}` };
+const metrics = sequelizeMetrics(sequelize, labels);
 
-export const server = http.createServer(async (_request, response) => {
+const server = http.createServer(async (_request, response) => {
   response.setHeader("Content-Type", metrics.contentType);
   response.end(await metrics.metrics());
 });

@@ -12,6 +12,7 @@ final class MBeanPool {
     config.setPoolName("main");
     config.setMaximumPoolSize(5);
     config.setConnectionTimeout(3000);
+    config.setLeakDetectionThreshold(60_000); // logs the stack of who holds a connection longer
     config.setRegisterMbeans(true);
     return new HikariDataSource(config);
   }

@@ -19,6 +19,7 @@ final class MicrometerPool {
     config.setPoolName("main"); // else HikariPool-1, which depends on the order of creation
     config.setMaximumPoolSize(5);
     config.setConnectionTimeout(3000);
+    config.setLeakDetectionThreshold(60_000); // logs the stack of who holds a connection longer
     config.setMetricRegistry(registry);
     var pool = new HikariDataSource(config);
 

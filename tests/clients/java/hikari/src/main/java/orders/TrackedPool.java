@@ -16,6 +16,7 @@ final class TrackedPool {
     config.setPoolName("main");
     config.setMaximumPoolSize(5);
     config.setConnectionTimeout(3000);
+    config.setLeakDetectionThreshold(60_000); // logs the stack of who holds a connection longer
     config.setMetricsTrackerFactory(new PrometheusMetricsTrackerFactory());
     var pool = new HikariDataSource(config);
     new HTTPServer.Builder().withInetSocketAddress(address).withDaemonThreads(true).build();
