@@ -15,6 +15,7 @@ import aiohttp
 
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sockets import PAGE_PATH
+from pg_pool_exporter.sources.access import PLAIN, Access
 from pg_pool_exporter.sources.base import PollError, TargetGoneError
 from pg_pool_exporter.sources.native_page import NATIVE
 from pg_pool_exporter.sources.origin import UNKNOWN, Origin
@@ -22,6 +23,7 @@ from pg_pool_exporter.sources.page_fetch import (
     MAX_BODY_BYTES,
     Body,
     NotConnectedError,
+    Request,
     fetch,
     session,
     too_large,
@@ -37,8 +39,16 @@ _MOST_BYTES_INLINE = 64 * 1024
 _READING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-page")
 
 
+def tcp_connector() -> aiohttp.BaseConnector:
+    """Keeps one connection to a host."""
+    return aiohttp.TCPConnector(limit=1, resolver=Resolver())
+
+
 class ExpositionTextSource:
-    """A page at an http or https URL, read by `table`; `origin` tells what it may leave out."""
+    """A page at an http or https URL, read by `table`; `origin` tells what it may leave out.
+
+    `access` gives, at each poll, what the page is asked for with.
+    """
 
     def __init__(
         self,
@@ -46,14 +56,14 @@ class ExpositionTextSource:
         table: Table = NATIVE,
         origin: Origin = UNKNOWN,
         *,
-        connector: Callable[[], aiohttp.BaseConnector] = lambda: aiohttp.TCPConnector(
-            limit=1, resolver=Resolver()
-        ),
+        connector: Callable[[], aiohttp.BaseConnector] = tcp_connector,
         encoding: str = "gzip",
+        access: Callable[[], Access] = lambda: PLAIN,
     ) -> None:
         self._url = url
         self._connector = connector
         self._encoding = encoding
+        self._access = access
         self._session: aiohttp.ClientSession | None = None
         self._reader = PageReader(table, origin)
 
@@ -61,7 +71,9 @@ class ExpositionTextSource:
         """Read the page."""
         if self._session is None:
             self._session = session(self._connector())
-        body = await fetch(self._session, self._url, encoding=self._encoding)
+        body = await fetch(
+            self._session, Request(self._url, self._access(), encoding=self._encoding)
+        )
         if body.gzipped or len(body.content) > _MOST_BYTES_INLINE:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(_READING, self._read, body)
