@@ -8,11 +8,13 @@ import aiohttp
 
 from pg_pool_exporter.config import AccessConfig
 from pg_pool_exporter.config.page_address import PageAddress
-from pg_pool_exporter.formats import AUTO, FORMATS, NATIVE_NAME, Format
-from pg_pool_exporter.sources.access import access
+from pg_pool_exporter.formats import AUTO, FORMATS, JOLOKIA, NATIVE_NAME, Format
+from pg_pool_exporter.sources.access import Access, access
 from pg_pool_exporter.sources.base import Source
-from pg_pool_exporter.sources.exposition_text import ExpositionTextSource, tcp_connector
+from pg_pool_exporter.sources.exposition_text import ExpositionTextSource
 from pg_pool_exporter.sources.foreign_page import automatic, table
+from pg_pool_exporter.sources.http_client import tcp_connector
+from pg_pool_exporter.sources.jolokia import JolokiaSource
 from pg_pool_exporter.sources.native_page import NATIVE
 from pg_pool_exporter.sources.origin import UNKNOWN, Origin
 from pg_pool_exporter.sources.page_table import Table
@@ -36,13 +38,15 @@ class AppPage:
 def app_source(page: AppPage) -> Source:
     """What reads `page`."""
     socket = page.address.socket
-    return ExpositionTextSource(
-        page.address.url,
-        _table(page.format),
-        page.origin,
-        connector=(lambda: aiohttp.UnixConnector(socket)) if socket else tcp_connector,
-        access=lambda: access(page.access),
-    )
+    connector = (lambda: aiohttp.UnixConnector(socket)) if socket else tcp_connector
+    url, origin = page.address.url, page.origin
+
+    def now() -> Access:
+        return access(page.access)
+
+    if page.format == JOLOKIA:
+        return JolokiaSource(url, origin, connector=connector, access=now)
+    return ExpositionTextSource(url, _table(page.format), origin, connector=connector, access=now)
 
 
 def _table(form: Format | str) -> Table:

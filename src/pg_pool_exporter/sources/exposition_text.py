@@ -17,6 +17,7 @@ from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sockets import PAGE_PATH
 from pg_pool_exporter.sources.access import PLAIN, Access
 from pg_pool_exporter.sources.base import PollError, TargetGoneError
+from pg_pool_exporter.sources.http_client import HttpClient, tcp_connector
 from pg_pool_exporter.sources.native_page import NATIVE
 from pg_pool_exporter.sources.origin import UNKNOWN, Origin
 from pg_pool_exporter.sources.page_fetch import (
@@ -24,12 +25,9 @@ from pg_pool_exporter.sources.page_fetch import (
     Body,
     NotConnectedError,
     Request,
-    fetch,
-    session,
     too_large,
 )
 from pg_pool_exporter.sources.page_table import Table
-from pg_pool_exporter.sources.resolving import Resolver
 from pg_pool_exporter.sources.socket_file import SocketFile
 from pg_pool_exporter.sources.text_reader import PageReader
 
@@ -37,11 +35,6 @@ from pg_pool_exporter.sources.text_reader import PageReader
 # ones are read one after the other: each thread that computes takes its share from the scrapes.
 _MOST_BYTES_INLINE = 64 * 1024
 _READING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-page")
-
-
-def tcp_connector() -> aiohttp.BaseConnector:
-    """Keeps one connection to a host."""
-    return aiohttp.TCPConnector(limit=1, resolver=Resolver())
 
 
 class ExpositionTextSource:
@@ -61,19 +54,15 @@ class ExpositionTextSource:
         access: Callable[[], Access] = lambda: PLAIN,
     ) -> None:
         self._url = url
-        self._connector = connector
+        self._client = HttpClient(connector)
         self._encoding = encoding
         self._access = access
-        self._session: aiohttp.ClientSession | None = None
         self._reader = PageReader(table, origin)
 
     async def poll(self) -> Snapshot:
         """Read the page."""
-        if self._session is None:
-            self._session = session(self._connector())
-        body = await fetch(
-            self._session, Request(self._url, self._access(), encoding=self._encoding)
-        )
+        request = Request(self._url, self._access(), encoding=self._encoding)
+        body = await self._client.fetch(request)
         if body.gzipped or len(body.content) > _MOST_BYTES_INLINE:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(_READING, self._read, body)
@@ -84,8 +73,7 @@ class ExpositionTextSource:
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
-        if self._session is not None:
-            await self._session.close()
+        await self._client.close()
 
 
 class SocketSource:

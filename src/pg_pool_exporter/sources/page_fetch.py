@@ -14,13 +14,10 @@ import aiohttp
 from aiohttp.http_exceptions import LineTooLong
 from yarl import URL
 
-from pg_pool_exporter import __version__
 from pg_pool_exporter.sources.access import PLAIN, Access
 from pg_pool_exporter.sources.base import PollError
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-_MAX_HEADER_BYTES = 8 * 1024
-_MAX_HEADERS = 128
 
 # Other reasons, for example too many open files, are not the target's.
 _REASONS: dict[int | None, str] = {
@@ -36,10 +33,6 @@ _PAGES = ("text/plain", "application/openmetrics-text")
 _DOCUMENTS = ("application/json", "text/plain")
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 3
-_HEADERS = {
-    "Accept": "text/plain;version=0.0.4, application/openmetrics-text;version=1.0.0;q=0.5",
-    "User-Agent": f"pg-pool-exporter/{__version__}",
-}
 
 
 class NotConnectedError(PollError):
@@ -55,21 +48,6 @@ class Body(NamedTuple):
 
     content: bytes
     gzipped: bool
-
-
-def session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
-    """A session without cookies, proxies, credentials from files, and deadlines of its own."""
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers=_HEADERS,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-        auto_decompress=False,
-        trust_env=False,
-        max_line_size=_MAX_HEADER_BYTES,
-        max_field_size=_MAX_HEADER_BYTES,
-        max_headers=_MAX_HEADERS,
-    )
 
 
 class Request(NamedTuple):
