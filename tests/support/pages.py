@@ -35,6 +35,10 @@ class Peer:
         """The head of the request."""
         return await self._reader.readuntil(b"\r\n\r\n")
 
+    async def body(self, length: int) -> bytes:
+        """The body of the request, which has this length."""
+        return await self._reader.readexactly(length)
+
     async def send(self, data: bytes) -> None:
         """Send, and wait until the other side takes it."""
         self.writer.write(data)
