@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -108,6 +109,14 @@ def test_hikaricp_logs_the_line_that_holds_a_connection(start: Start, tmp_path: 
     line = line_of(file, "          pool.getConnection();")
     wait_until(lambda: f"(Application.java:{line})" in log.read_text(), "its line is logged")
     assert "Connection leak detection triggered for " in log.read_text()
+
+
+@pytest.mark.java
+def test_the_policy_for_jolokia_lets_nothing_else_be_read(start: Start) -> None:
+    application = start(LIBRARIES["HikariCP by Jolokia"])
+    url = f"http://127.0.0.1:{application.port}/jolokia/read"
+    assert json.loads(fetch(f"{url}/com.zaxxer.hikari:type=Pool%20(main)"))["status"] == 200
+    assert json.loads(fetch(f"{url}/java.lang:type=Runtime"))["status"] == 403
 
 
 @pytest.mark.go

@@ -113,8 +113,10 @@ class Application:
         truth.timeouts += truth.waiting + 1
         truth.waiting = 0
 
-    def assert_shown(self, form: str = "auto") -> PoolSample:
+    def assert_shown(self, form: str | None = None) -> PoolSample:
         """Read the page until it shows what is true and no more; fail when it doesn't.
+
+        In the format `form`, or in one that is recognised, if it can be.
 
         Some libraries show what was true a second ago.
         """
@@ -144,8 +146,9 @@ class Application:
                 least, most = 0, ACQUIRE_TIMEOUT
             assert least * 0.9 < getattr(sample, name) < most, name
 
-    def pool(self, form: str = "auto") -> PoolSample:
-        """The one pool on the page, read in a format as the daemon does."""
+    def pool(self, form: str | None = None) -> PoolSample:
+        """The one pool on the page, read by a source of the daemon."""
+        form = form or self.library.loosest_format
         self._config.write_text(
             f"apps: [{{name: orders, format: {form}, "
             f'targets: ["http://127.0.0.1:{self.port}{self.library.path}"]}}]\nsocket_dir: ""\n'
@@ -174,7 +177,7 @@ class Application:
 
     def _known(self, sample: PoolSample) -> dict[str, Any]:
         """What a sample tells, but for what it tells of the clock, and for its names."""
-        apart = {"key", "info", "oldest_active", *self.library.times}
+        apart = {"key", "info", *self.library.times, *self.library.apart}
         values = {name: getattr(sample, name) for name in sample.__slots__ if name not in apart}
         return {name: value for name, value in values.items() if value not in (None, {})}
 

@@ -55,11 +55,20 @@ class Library:
     """Fields of which it shows something else than the truth."""
     times: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))
     """Sums of seconds that it knows, and whether requests that failed are in them."""
+    apart: tuple[str, ...] = ()
+    """Fields that it knows and that have tests of their own."""
     timeout_kinds: tuple[str, ...] = ("pool",)
     path: str = "/metrics"
     """Of its page."""
+    recognised: bool = True
+    """Whether `format: auto` finds it."""
     fills: bool = False
     """Whether the pool opens all its connections at the start."""
+
+    @property
+    def loosest_format(self) -> str:
+        """`auto`, or its format where that has to be named."""
+        return "auto" if self.recognised else self.format
 
     def truth(self) -> Truth:
         """What is true of the pool before anything is done to it."""
@@ -80,7 +89,10 @@ _PGX_DIFFERS = {
     "queued": lambda truth: truth.connects + truth.queued - truth.queued_in_vain - truth.waiting,
 }
 _JAVA = ("java", "-cp", "target/classes:target/lib/*")
-_JOLOKIA = "-javaagent:target/lib/jolokia-agent-jvm-2.2.9-javaagent.jar=host=127.0.0.1,port={port}"
+_JOLOKIA = (
+    "-javaagent:target/lib/jolokia-agent-jvm-2.2.9-javaagent.jar="
+    "host=127.0.0.1,port={port},policyLocation=file:jolokia-access.xml"
+)
 
 LIBRARIES = {
     "pg.Pool": Library(
@@ -91,6 +103,7 @@ LIBRARIES = {
         format="native",
         shows=(*_GAUGES, "waiting", "timeouts", "requests", "acquired", "returned"),
         times={"acquire_wait": False, "held": False},
+        apart=("oldest_active", "overdue"),
         timeout_kinds=("pool", "connect"),
     ),
     "Sequelize": Library(
@@ -155,6 +168,7 @@ LIBRARIES = {
         format="jolokia",
         shows=(*_GAUGES, "min", "waiting"),
         path="/jolokia/",
+        recognised=False,
         fills=True,
     ),
     "Spring Boot": Library(
