@@ -11,7 +11,7 @@ help:
 	@echo "make demo   PostgreSQL, two applications (one leaks) and the exporter; Ctrl-C ends it"
 	@echo "            (make demo ADDRESS=127.0.0.1:10433 where the port is taken)"
 	@echo "make test   all tests; says what is skipped for want of an optional program"
-	@echo "make clients   what the tests need of the applications in Node, Java and Go; needs their tools"
+	@echo "make clients  builds the applications in Node, Java and Go that tests start, with their tools"
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"
 	@echo "make clean  remove the virtual environment and caches"
@@ -22,12 +22,11 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(BIN)/pytest
 
-clients: CLIENTS := tests/clients
 clients:
-	cd $(CLIENTS)/node && npm ci --silent --ignore-scripts
-	cd $(CLIENTS)/java/hikari && mvn -q -B package
-	cd $(CLIENTS)/java/spring && mvn -q -B package
-	cd $(CLIENTS)/go && GOTOOLCHAIN=local go build -o build/app .
+	cd tests/clients/node && npm ci --silent --ignore-scripts
+	cd tests/clients/java/hikari && mvn --quiet --batch-mode package
+	cd tests/clients/java/spring && mvn --quiet --batch-mode package
+	cd tests/clients/go && GOTOOLCHAIN=local go build -buildvcs=false -o build/app .
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

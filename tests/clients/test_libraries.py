@@ -43,6 +43,8 @@ def start(postgres: Cluster, tmp_path: Path) -> Iterator[Start]:
 @pytest.mark.parametrize("library", ALL)
 def test_each_state_of_the_pool_is_shown(library: Library, start: Start) -> None:
     application = start(library)
+    for unused in application.pools():  # Some show a pool only once it is used.
+        assert (unused.max, unused.active or 0) == (SIZE, 0)
     application.take(3)
     application.give()
     application.assert_shown()

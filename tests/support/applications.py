@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -59,6 +60,7 @@ class Application:
             )  # fmt: skip
         try:
             self._answer("ready")
+            wait_until(self._listens, "the application serves its page")
         except BaseException:
             self._end()
             raise
@@ -147,10 +149,14 @@ class Application:
             assert least * 0.9 < getattr(sample, name) < most, name
 
     def pool(self, form: str | None = None) -> PoolSample:
-        """The one pool on the page, read by a source of the daemon."""
-        form = form or self.library.loosest_format
+        """The one pool on the page."""
+        (pool,) = self.pools(form)
+        return pool
+
+    def pools(self, form: str | None = None) -> tuple[PoolSample, ...]:
+        """All pools on the page, read by a source of the daemon's."""
         self._config.write_text(
-            f"apps: [{{name: orders, format: {form}, "
+            f"apps: [{{name: orders, format: {form or self.library.loosest_format}, "
             f'targets: ["http://127.0.0.1:{self.port}{self.library.path}"]}}]\nsocket_dir: ""\n'
         )
         (target,) = Discovery(load(self._config)).targets()
@@ -162,9 +168,7 @@ class Application:
             finally:
                 await source.close()
 
-        pools = asyncio.run(poll())
-        assert len(pools) == 1, pools
-        return pools[0]
+        return asyncio.run(poll())
 
     def _expected(self) -> dict[str, Any]:
         library, truth = self.library, self.truth
@@ -180,6 +184,10 @@ class Application:
         apart = {"key", "info", *self.library.times, *self.library.apart}
         values = {name: getattr(sample, name) for name in sample.__slots__ if name not in apart}
         return {name: value for name, value in values.items() if value not in (None, {})}
+
+    def _listens(self) -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
 
     def _sessions(self) -> int:
         statement = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'orders'"
