@@ -149,12 +149,7 @@ class Application:
             assert least * 0.9 < getattr(sample, name) < most, name
 
     def pool(self, form: str | None = None) -> PoolSample:
-        """The one pool on the page."""
-        (pool,) = self.pools(form)
-        return pool
-
-    def pools(self, form: str | None = None) -> tuple[PoolSample, ...]:
-        """All pools on the page, read by a source of the daemon's."""
+        """The one pool on the page, read by a source of the daemon's. Raises `PollError`."""
         self._config.write_text(
             f"apps: [{{name: orders, format: {form or self.library.loosest_format}, "
             f'targets: ["http://127.0.0.1:{self.port}{self.library.path}"]}}]\nsocket_dir: ""\n'
@@ -168,7 +163,8 @@ class Application:
             finally:
                 await source.close()
 
-        return asyncio.run(poll())
+        (pool,) = asyncio.run(poll())
+        return pool
 
     def _expected(self) -> dict[str, Any]:
         library, truth = self.library, self.truth

@@ -60,6 +60,8 @@ class Library:
     timeout_kinds: tuple[str, ...] = ("pool",)
     path: str = "/metrics"
     """Of its page."""
+    shown_unused: bool = True
+    """Whether the pool is on the page before it is used."""
     recognised: bool = True
     """Whether `format: auto` finds it."""
     fills: bool = False
@@ -129,6 +131,7 @@ LIBRARIES = {
         built="node_modules",
         command=("node", "obey.js", "./opentelemetry.js"),
         format="otel",
+        shown_unused=False,
         pool="{server}/postgres",
         shows=("max",),
         differs={
