@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +17,7 @@ from pg_pool_exporter.sources.base import PollError
 from support.applications import CLIENTS, Application
 from support.libraries import LIBRARIES, SIZE, Library
 from support.postgres import Cluster, wait_until
-from support.programs import fetch
+from support.programs import exporter, fetch
 
 Start = Callable[..., Application]
 
@@ -78,6 +80,52 @@ def test_a_connection_that_is_never_returned_stays_active(library: Library, star
     application.give(2)
     assert application.truth.active == 1
     application.assert_shown(library.format)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "library"),
+    [
+        pytest.param("node", "pg.Pool", marks=pytest.mark.node),
+        pytest.param("java", "Spring Boot", marks=pytest.mark.java),
+        pytest.param("go", "pgxpool", marks=pytest.mark.go),
+    ],
+)
+def test_the_command_shows_what_the_recipe_says(recipe: str, library: str, start: Start) -> None:
+    application = start(LIBRARIES[library])
+    application.take(3)
+    application.give()
+    application.assert_shown()
+    once = exporter("once", f"--config.file={application.config}")
+    done = subprocess.run(once, check=True, capture_output=True, text=True)
+    text = (CLIENTS.parents[1] / "docs" / "apps" / f"{recipe}.md").read_text()
+    (sample,) = re.findall(r"^```text\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    shown = _without_process(done.stdout).splitlines()
+    for line in _without_process(sample).splitlines():
+        assert line in shown
+
+
+def _without_process(page: str) -> str:
+    return re.sub(r'process="[^"]*"', "", page)
+
+
+@pytest.mark.node
+def test_a_query_of_the_pool_is_a_checkout_for_the_lines_for_node(start: Start) -> None:
+    application = start(LIBRARIES["pg.Pool"])
+    application.query()
+    application.assert_shown()
+
+
+@pytest.mark.node
+def test_a_server_that_does_not_answer_is_a_time_out_of_connecting_for_the_lines_for_node(
+    start: Start, postgres: Cluster
+) -> None:
+    application = start(LIBRARIES["pg.Pool"])
+    postgres.pause_postmaster()
+    try:
+        application.take_in_vain()
+    finally:
+        postgres.resume()
+    assert application.pool().timeouts == {"pool": 0, "connect": 1}
 
 
 @pytest.mark.node

@@ -39,7 +39,7 @@ class Application:
         self.truth = library.truth()
         self.port = free_port()
         self.log = directory / "application.log"
-        self._config = directory / "config.yaml"
+        self.config = directory / "config.yaml"
         self._postgres = postgres
         self._environment = {
             "DATABASE_URL": f"postgresql://postgres:x@{postgres.host}:{postgres.port}/postgres",
@@ -93,9 +93,13 @@ class Application:
                 truth.waiting -= 1
                 truth.acquired += 1
             else:
-                truth.active -= 1
-                truth.idle += 1
-                truth.returned_last = True
+                self._returned()
+
+    def query(self) -> None:
+        """Have the pool do a query, which takes a connection and returns it."""
+        self._borrow("query")
+        self.truth.returned += 1
+        self._returned()
 
     def ask(self, times: int = 1) -> None:
         """Ask for connections that are all out, without waiting for one."""
@@ -150,11 +154,11 @@ class Application:
 
     def pool(self, form: str | None = None) -> PoolSample:
         """The one pool on the page, read by a source of the daemon's. Raises `PollError`."""
-        self._config.write_text(
+        self.config.write_text(
             f"apps: [{{name: orders, format: {form or self.library.loosest_format}, "
             f'targets: ["http://127.0.0.1:{self.port}{self.library.path}"]}}]\nsocket_dir: ""\n'
         )
-        (target,) = Discovery(load(self._config)).targets()
+        (target,) = Discovery(load(self.config)).targets()
 
         async def poll() -> tuple[PoolSample, ...]:
             source = target.source()
@@ -201,6 +205,11 @@ class Application:
             truth.idle -= 1
         else:
             truth.connects += 1
+
+    def _returned(self) -> None:
+        self.truth.active -= 1
+        self.truth.idle += 1
+        self.truth.returned_last = True
 
     def _tell(self, command: str) -> str:
         assert self._process.stdin is not None

@@ -1,5 +1,5 @@
 // Runs an application (`node obey.js ./pg-pool.js`) and does what the lines of its input say; each is
-// answered by a line once it is done: take, give, ask (without waiting for the answer), forget.
+// answered by a line once it is done: take, give, query, ask (without waiting for the answer), forget.
 import readline from "node:readline";
 
 const { pool, sequelize } = await import(process.argv[2]);
@@ -20,6 +20,9 @@ const commands = {
   },
   async ask() {
     take().catch(() => {});
+  },
+  async query() {
+    await pool.query("SELECT 1");
   },
   async forget() {
     await borrow();
