@@ -27,7 +27,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from urllib.request import urlopen
 
-from bench.actuator_page import LINES, actuator_page
+from support.actuator_page import LINES, actuator_page
 
 INTERVAL = 5.0
 DEADLINE = 1.0
@@ -110,7 +110,7 @@ def configuration(ports: list[int]) -> str:
 def latest(asked: dict[int, list[float]], begin: float, end: float) -> tuple[float, float, int]:
     """Of all polls in the time: the 99th percentile and the most that one was late; how many."""
     late = sorted(
-        abs(after - before - INTERVAL)
+        after - before - INTERVAL
         for times in asked.values()
         for before, after in pairwise(times)
         if begin <= before and after <= end

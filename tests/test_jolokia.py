@@ -95,10 +95,13 @@ def test_pools_are_read(mbeans: dict[str, Any], expected: dict[str, dict[str, fl
         assert "hunter2" not in repr(pool)
 
 
-def test_the_names_property_may_come_first() -> None:
-    """As Jolokia writes an object's name with `canonicalNaming`, sorted by property."""
-    document = answered({"com.zaxxer.hikari:name=main,type=Pool": POOL})
-    assert [pool.key.pool for pool in hikari_pools(document, ORIGIN)] == ["main"]
+@pytest.mark.parametrize("recorded", ["jolokia", "jolokia-register2"])
+def test_recorded_answers_are_read(recorded: str) -> None:
+    """Of Jolokia's JVM agent 2.1.1 with HikariCP 5.1.0, in both forms of the MBeans' names."""
+    document = (Path(__file__).parent / f"pages/{recorded}.json").read_bytes()
+    found = {pool.key.pool: pool for pool in hikari_pools(document, ORIGIN)}
+    values = {"idle": 3, "active": 1, "waiting": 0, "max": 4, "min": 4}
+    assert found == {name: sample(name, **values) for name in ("first", "second (2)")}
 
 
 BAD = [
@@ -153,7 +156,9 @@ class Agent:
                                  f"Content-Length: {len(body)}") + body)  # fmt: skip
 
 
-def test_an_application_is_read_through_its_agent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("url", ["", "/jolokia", "/jolokia/"])
+def test_an_application_is_read_through_its_agent(tmp_path: Path, url: str) -> None:
+    """The agent answers 404 without the slash at the end."""
     password = tmp_path / "password"
     agent = Agent()
 
@@ -164,7 +169,7 @@ def test_an_application_is_read_through_its_agent(tmp_path: Path) -> None:
                     "name": "orders",
                     "format": "jolokia",
                     "max_connections": 99,
-                    "targets": [served.url.removesuffix("/metrics")],
+                    "targets": [served.url.replace("/metrics", url)],
                     "basic_auth": {"username": "prom", "password_file": write(password, "wrong")},
                 }
             )
@@ -183,7 +188,7 @@ def test_an_application_is_read_through_its_agent(tmp_path: Path) -> None:
     assert {field: getattr(pool, field) for field in WHOLE} == WHOLE
     assert pool.info == PoolInfo(client="HikariCP", source="jolokia", application="orders")
     request_line = agent.asked[1][0].split(b"\r\n")[0]
-    assert request_line == b"POST /jolokia HTTP/1.1"
+    assert request_line == b"POST /jolokia/ HTTP/1.1"
     assert agent.asked[1][1]["mbean"] == "com.zaxxer.hikari:type=Pool*,*"
 
 

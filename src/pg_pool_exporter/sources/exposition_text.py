@@ -31,9 +31,10 @@ from pg_pool_exporter.sources.page_table import Table
 from pg_pool_exporter.sources.socket_file import SocketFile
 from pg_pool_exporter.sources.text_reader import PageReader
 
-# A page of this size is read in some milliseconds; a larger one would hold up the scrapes. Larger
-# ones are read one after the other: each thread that computes takes its share from the scrapes.
-_MOST_BYTES_INLINE = 64 * 1024
+# So many lines are read in some milliseconds, and those of most applications are fewer. More would
+# hold up the scrapes. Such pages are read one after the other: each thread that computes takes its
+# share from the scrapes.
+_MOST_LINES_INLINE = 500
 _READING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-page")
 
 
@@ -63,10 +64,11 @@ class ExpositionTextSource:
         """Read the page."""
         request = Request(self._url, self._access(), encoding=self._encoding)
         body = await self._client.fetch(request)
-        if body.gzipped or len(body.content) > _MOST_BYTES_INLINE:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(_READING, self._read, body)
-        return self._read(body)
+        lines = None if body.gzipped else self._reader.lines(body.content, _MOST_LINES_INLINE)
+        if lines is not None:
+            return self._reader.read(body.content, lines)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(_READING, self._read, body)
 
     def _read(self, body: Body) -> Snapshot:
         return self._reader.read(_unzipped(body.content) if body.gzipped else body.content)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -63,7 +64,9 @@ class JolokiaSource:
         access: Callable[[], Access] = lambda: PLAIN,
         max_pools: int = 100,
     ) -> None:
-        self._url = url
+        parts = urlsplit(url)
+        # The JVM agent answers 404 to the address without it; the others take both.
+        self._url = parts._replace(path=f"{parts.path.rstrip('/')}/").geturl()
         self._origin = origin
         self._client = HttpClient(connector)
         self._access = access
