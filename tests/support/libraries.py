@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 
 SIZE = 5
@@ -25,8 +26,8 @@ class Truth:
     timeouts: int = 0
     max: int = SIZE
     min: int = 0
-    queued_in_vain: int = 0
-    """Of `queued`, those that never got a connection."""
+    queued_with_success: int = 0
+    """Of `queued`, those that got a connection."""
     returned_last: bool = False
     """Whether nothing has happened since a connection went back into the pool."""
 
@@ -77,6 +78,10 @@ class Library:
         return Truth(idle=SIZE, connects=SIZE, min=SIZE) if self.fills else Truth()
 
 
+_node = partial(Library, toolchain="node", directory="node", built="node_modules")
+_hikari = partial(Library, toolchain="java", directory="java/hikari", built="target/lib")
+_go = partial(Library, toolchain="go", directory="go", built="build/app")
+
 _GAUGES = ("idle", "active", "max")
 _HIKARI = (*_GAUGES, "min", "waiting", "timeouts", "returned")
 _HIKARI_DIFFERS = {
@@ -88,7 +93,7 @@ _HIKARI_DIFFERS = {
 _HIKARI_TIMES = {"acquire_wait": True, "held": False}
 _PGX_DIFFERS = {
     # Counted when they have a connection, be it one that was opened for them.
-    "queued": lambda truth: truth.connects + truth.queued - truth.queued_in_vain - truth.waiting,
+    "queued": lambda truth: truth.connects + truth.queued_with_success,
 }
 _JAVA = ("java", "-cp", "target/classes:target/lib/*")
 _JOLOKIA = (
@@ -97,10 +102,7 @@ _JOLOKIA = (
 )
 
 LIBRARIES = {
-    "pg.Pool": Library(
-        toolchain="node",
-        directory="node",
-        built="node_modules",
+    "pg.Pool": _node(
         command=("node", "obey.js", "./pg-pool.js"),
         format="native",
         shows=(*_GAUGES, "waiting", "timeouts", "requests", "acquired", "returned"),
@@ -108,27 +110,18 @@ LIBRARIES = {
         apart=("oldest_active", "overdue"),
         timeout_kinds=("pool", "connect"),
     ),
-    "Sequelize": Library(
-        toolchain="node",
-        directory="node",
-        built="node_modules",
+    "Sequelize": _node(
         command=("node", "obey.js", "./sequelize.js"),
         format="native",
         shows=(*_GAUGES, "min", "waiting", "timeouts", "requests", "acquired"),
     ),
-    "node-postgres exporter": Library(
-        toolchain="node",
-        directory="node",
-        built="node_modules",
+    "node-postgres exporter": _node(
         command=("node", "obey.js", "./exporter.js"),
         format="node-postgres",
         pool="{server}/postgres",
         shows=(*_GAUGES, "waiting", "connects"),
     ),
-    "pg.Pool by OpenTelemetry": Library(
-        toolchain="node",
-        directory="node",
-        built="node_modules",
+    "pg.Pool by OpenTelemetry": _node(
         command=("node", "obey.js", "./opentelemetry.js"),
         format="otel",
         shown_unused=False,
@@ -141,10 +134,7 @@ LIBRARIES = {
             "active": lambda truth: truth.active + truth.returned_last,
         },
     ),
-    "HikariCP by Micrometer": Library(
-        toolchain="java",
-        directory="java/hikari",
-        built="target/lib",
+    "HikariCP by Micrometer": _hikari(
         command=(*_JAVA, "orders.Obey", "micrometer"),
         format="micrometer",
         shows=_HIKARI,
@@ -152,10 +142,7 @@ LIBRARIES = {
         times=_HIKARI_TIMES,
         fills=True,
     ),
-    "HikariCP's tracker": Library(
-        toolchain="java",
-        directory="java/hikari",
-        built="target/lib",
+    "HikariCP's tracker": _hikari(
         command=(*_JAVA, "orders.Obey", "tracker"),
         format="hikaricp",
         shows=_HIKARI,
@@ -163,10 +150,7 @@ LIBRARIES = {
         times=_HIKARI_TIMES,
         fills=True,
     ),
-    "HikariCP by Jolokia": Library(
-        toolchain="java",
-        directory="java/hikari",
-        built="target/lib",
+    "HikariCP by Jolokia": _hikari(
         command=("java", _JOLOKIA, *_JAVA[1:], "orders.Obey", "mbeans"),
         format="jolokia",
         shows=(*_GAUGES, "min", "waiting"),
@@ -186,29 +170,20 @@ LIBRARIES = {
         path="/actuator/prometheus",
         fills=True,
     ),
-    "pgxpool": Library(
-        toolchain="go",
-        directory="go",
-        built="build/app",
+    "pgxpool": _go(
         command=("build/app", "pgxpool"),
         format="pgxpool",
         shows=(*_GAUGES, "timeouts", "acquired", "connects"),
         differs=_PGX_DIFFERS,
         times={"acquire_wait": False},
     ),
-    "pgxpool by cmackenzie1": Library(
-        toolchain="go",
-        directory="go",
-        built="build/app",
+    "pgxpool by cmackenzie1": _go(
         command=("build/app", "cmackenzie1"),
         format="pgx-pool",
         shows=(*_GAUGES, "timeouts", "connects"),
         differs=_PGX_DIFFERS,
     ),
-    "database/sql": Library(
-        toolchain="go",
-        directory="go",
-        built="build/app",
+    "database/sql": _go(
         command=("build/app", "database/sql"),
         format="go-sql",
         shows=(*_GAUGES, "queued"),
