@@ -2,16 +2,12 @@
 import http from "node:http";
 import { monitorPgPool } from "@christiangalsterer/node-postgres-prometheus-exporter";
 import pg from "pg";
+import { parse } from "pg-connection-string";
 import { register } from "prom-client";
 
-// The exporter shows nothing for a pool that has a connection string instead of host and database.
-const url = new URL(process.env.DATABASE_URL);
+// Parsed, because the exporter shows nothing of a pool that has only a connection string.
 export const pool = new pg.Pool({
-  host: url.hostname,
-  port: Number(url.port),
-  user: url.username,
-  password: url.password,
-  database: url.pathname.slice(1),
+  ...parse(process.env.DATABASE_URL),
   application_name: "orders",
   max: 5,
   connectionTimeoutMillis: 3000,

@@ -4,6 +4,7 @@ import { PrometheusExporter } from "@opentelemetry/exporter-prometheus";
 import { registerInstrumentations } from "@opentelemetry/instrumentation";
 import { PgInstrumentation } from "@opentelemetry/instrumentation-pg";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
+import { parse } from "pg-connection-string";
 
 const exporter = new PrometheusExporter({
   port: Number(process.env.METRICS_PORT ?? 9464),
@@ -16,14 +17,9 @@ registerInstrumentations({
 
 // After the instrumentation, and by require, which it can hook into.
 const { Pool } = createRequire(import.meta.url)("pg");
-// It names the pool by host, port and database, and not from a connection string.
-const url = new URL(process.env.DATABASE_URL);
+// Parsed, because the pool is named by host, port and database.
 export const pool = new Pool({
-  host: url.hostname,
-  port: Number(url.port),
-  user: url.username,
-  password: url.password,
-  database: url.pathname.slice(1),
+  ...parse(process.env.DATABASE_URL),
   application_name: "orders",
   max: 5,
   connectionTimeoutMillis: 3000,

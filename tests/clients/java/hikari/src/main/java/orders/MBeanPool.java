@@ -3,7 +3,7 @@ package orders;
 import com.zaxxer.hikari.HikariConfig;
 import com.zaxxer.hikari.HikariDataSource;
 
-/** HikariCP with MBeans, which Jolokia's agent serves: java -javaagent:jolokia-agent-jvm.jar=port=8778 */
+/** HikariCP with MBeans, which Jolokia's agent serves. */
 final class MBeanPool {
   static HikariDataSource open() {
     var config = new HikariConfig();
