@@ -22,7 +22,7 @@ export function poolMetrics(pool, labels, leakAfterSeconds = 60) {
   const held = counter("pg_pool_held_seconds_total");
   for (const kind of Object.values(TIMEOUTS)) timeouts.inc({ kind }, 0);
 
-  const checkouts = new Map(); // by client: since when, and by which line
+  const checkouts = new Map(); // by client: since when, and from where
   const ages = () => [...checkouts.values()].map(({ since }) => secondsSince(since));
 
   gauge("pg_pool_max_connections", [], function () {
@@ -41,8 +41,8 @@ export function poolMetrics(pool, labels, leakAfterSeconds = 60) {
   });
   gauge("pg_pool_overdue_connections", ["site"], function () {
     this.reset();
-    for (const { since, site } of checkouts.values()) {
-      if (secondsSince(since) > leakAfterSeconds) this.inc({ site });
+    for (const { since, from } of checkouts.values()) {
+      if (secondsSince(since) > leakAfterSeconds) this.inc({ site: site(from) });
     }
   });
 
@@ -54,14 +54,14 @@ export function poolMetrics(pool, labels, leakAfterSeconds = 60) {
       });
     }
     const asked = performance.now();
-    const site = callingSite();
+    const from = new Error(); // its text, which is what costs time, is made when it is asked for
     requests.inc();
     return connect((error, client, release) => {
       if (error) {
         const kind = TIMEOUTS[error.message];
         if (kind) timeouts.inc({ kind });
       } else {
-        checkouts.set(client, { since: performance.now(), site });
+        checkouts.set(client, { since: performance.now(), from });
         acquired.inc();
         waited.inc(secondsSince(asked));
       }
@@ -80,9 +80,9 @@ export function poolMetrics(pool, labels, leakAfterSeconds = 60) {
 
 const secondsSince = (time) => (performance.now() - time) / 1000;
 
-/** The innermost line of the application's own code, as `file:line function`. */
-function callingSite() {
-  for (const frame of new Error().stack.split("\n").slice(1)) {
+/** The innermost line of the application's own code on a stack, as `file:line function`. */
+function site({ stack }) {
+  for (const frame of stack.split("\n").slice(1)) {
     if (/node_modules|node:|pool-metrics\.js/.test(frame)) continue;
     const [, name, file, line] = frame.match(/at (?:(.+) \()?(.+):(\d+):\d+\)?$/) ?? [];
     if (file) return `${file.split("/").slice(-2).join("/")}:${line} ${name ?? ""}`.trim();
