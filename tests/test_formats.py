@@ -121,7 +121,7 @@ EXPECTED: dict[str, tuple[PoolSample, ...]] = {
     "otel-node": (
         PoolSample(
             key=key("127.0.0.1:53729/shop"),
-            idle=0, active=3, max=3, waiting=1,
+            idle=0, active=3, max=3,
             info=info(source="otel", host="127.0.0.1", port="53729", database="shop"),
         ),
     ),

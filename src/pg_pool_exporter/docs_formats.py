@@ -95,8 +95,9 @@ def _either(names: Aliases) -> str:
 
 def _series(value: Value) -> str:
     text = _either(value.series)
-    for labels, wanted in value.where:
-        text += f" with {_either(labels)} = `{wanted}`"
+    for condition in value.where:
+        sign = "≠" if condition.negated else "="
+        text += f" with {_either(condition.labels)} {sign} `{condition.value}`"
     if value.scale != 1:
         text += f", times {value.scale:g}"
     if value.part:
