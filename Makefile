@@ -36,6 +36,7 @@ lint: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/pg-pool-exporter metrics > docs/metrics.md
+	$(BIN)/python -m pg_pool_exporter.docs_formats > docs/apps/formats.md
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
