@@ -16,6 +16,9 @@ under `apps`, and its figures appear under [our names](../metrics.md), like thos
       - name: orders
         targets: [http://orders:8080/actuator/prometheus]
 
+Recipes to paste, with what each library shows and how to find a leak: [Node](node.md),
+[Java](java.md), [Go](go.md), [.NET](dotnet.md).
+
 With `format: auto`, the default, a page may have any of the formats below; they are recognised by
 the names of their series. A format that is named is the only one that is looked for. A page with
 series of none of them fails the poll, and the log says what was looked for.
