@@ -118,6 +118,11 @@ BAD = [
         "registerMbeans=true",
     ),
     (answered(None, 403), "permission", "policy"),
+    (
+        answered({f"com.zaxxer.hikari:type=Pool ({n})": {} for n in range(2001)}),
+        "too_large",
+        "more than 2000 MBeans",
+    ),
     (answered(None, 500, error="s3cret", stacktrace="s3cret"), "protocol", "with an error"),
     (answered({"java.lang:type=s3cret": {}}), "protocol", "not one of HikariCP's"),
     (answered({"com.zaxxer.hikari:type=Pool (s3cret)": 7}), "protocol", "not one of HikariCP's"),

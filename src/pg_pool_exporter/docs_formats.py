@@ -86,6 +86,7 @@ def _section(form: Format) -> Iterator[str]:
         yield f"- Process: the page's address, with {_either(form.process)} where there is one.\n"
     if form.yields_to:
         yield f"- Left out beside {_either(form.yields_to)}, which show the same pools.\n"
+    yield f"- The names are those of {form.facts}.\n"
     yield "\n| value | series |\n|---|---|\n"
     for value in form.values:
         name = f"{value.field}, {value.kind}" if value.kind else value.field

@@ -34,11 +34,7 @@ _VALUES = {scalar.field: (scalar.field, "") for scalar in POOL_SCALARS} | {
     "pool_timeouts": ("timeouts", "pool"),
     "connect_timeouts": ("timeouts", "connect"),
 }
-_TIMES = frozenset(
-    scalar.field
-    for scalar in POOL_SCALARS
-    if "_seconds" in scalar.metric.name
-)  # fmt: skip
+_TIMES = frozenset(scalar.field for scalar in POOL_SCALARS if "_seconds" in scalar.metric.name)
 
 
 def _value_name(value: str) -> str:
@@ -135,16 +131,10 @@ class FormatConfig(Section):
             client=self.client,
             pool=tuple((label,) for label in self.pool),
             process=(self.process,) if self.process else (),
-            values=tuple(
-                Value(
-                    field,
-                    config.series,
-                    tuple(Condition((label,), text) for label, text in config.labels.items()),
-                    _SCALES[config.unit],
-                    kind,
-                )
-                for (field, kind), config in (
-                    (_VALUES[name], config) for name, config in self.values.items()
-                )
-            ),
+            values=tuple(_value(*_VALUES[name], config) for name, config in self.values.items()),
         )
+
+
+def _value(field: str, kind: str, config: ValueConfig) -> Value:
+    where = tuple(Condition((label,), text) for label, text in config.labels.items())
+    return Value(field, config.series, where, _SCALES[config.unit], kind)

@@ -64,7 +64,7 @@ def _header(value: str, key: str) -> str:
 
 
 # All targets of an application share one; a context is too large for each to have its own.
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _context(config: TlsConfig, stamps: tuple[Stamp, ...]) -> ssl.SSLContext:  # noqa: ARG001
     """The context for these files as they were when they had these stamps."""
     return client_context(config.ca_file, config.cert_file, config.key_file)

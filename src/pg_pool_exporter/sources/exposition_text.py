@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import gzip
 import io
 import zlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 import aiohttp
@@ -22,20 +20,14 @@ from pg_pool_exporter.sources.native_page import NATIVE
 from pg_pool_exporter.sources.origin import UNKNOWN, Origin
 from pg_pool_exporter.sources.page_fetch import (
     MAX_BODY_BYTES,
-    Body,
     NotConnectedError,
     Request,
     too_large,
 )
 from pg_pool_exporter.sources.page_table import Table
+from pg_pool_exporter.sources.reading import read_aside
 from pg_pool_exporter.sources.socket_file import SocketFile
 from pg_pool_exporter.sources.text_reader import PageReader
-
-# So many lines are read in some milliseconds, and those of most applications are fewer. More would
-# hold up the scrapes. Such pages are read one after the other: each thread that computes takes its
-# share from the scrapes.
-_MOST_LINES_INLINE = 500
-_READING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-page")
 
 
 class ExpositionTextSource:
@@ -64,14 +56,15 @@ class ExpositionTextSource:
         """Read the page."""
         request = Request(self._url, self._access(), encoding=self._encoding)
         body = await self._client.fetch(request)
-        lines = None if body.gzipped else self._reader.lines(body.content, _MOST_LINES_INLINE)
-        if lines is not None:
-            return self._reader.read(body.content, lines)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(_READING, self._read, body)
+        if body.gzipped:
+            return await read_aside(self._unzip_and_read, body.content)
+        lines = self._reader.quick_lines(body.content)
+        if lines is None:
+            return await read_aside(self._reader.read, body.content)
+        return self._reader.read(body.content, lines)
 
-    def _read(self, body: Body) -> Snapshot:
-        return self._reader.read(_unzipped(body.content) if body.gzipped else body.content)
+    def _unzip_and_read(self, content: bytes) -> Snapshot:
+        return self._reader.read(_unzipped(content))
 
     async def close(self) -> None:
         """Close the connection, if there is one."""

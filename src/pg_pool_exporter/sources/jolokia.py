@@ -24,8 +24,12 @@ from pg_pool_exporter.sources.http_client import HttpClient, tcp_connector
 from pg_pool_exporter.sources.origin import UNKNOWN, Origin
 from pg_pool_exporter.sources.page_fetch import Request
 from pg_pool_exporter.sources.pool_names import PoolName, safe_pool_name
+from pg_pool_exporter.sources.reading import read_aside
 from pg_pool_exporter.sources.sticky import StickyChoice
 from pg_pool_exporter.sources.text_syntax import cut
+
+MAX_MBEANS = 2000
+"""Most MBeans of one answer."""
 
 # By the attribute: the field of the sample. A pool has two MBeans: Pool and PoolConfig.
 _FIELDS = {
@@ -76,10 +80,13 @@ class JolokiaSource:
         """Read the MBeans of all pools."""
         request = Request(self._url, self._access(), json=_REQUEST)
         body = await self._client.fetch(request)
-        samples = hikari_pools(body.content, self._origin)
+        samples = await read_aside(self._read, body.content)
         named = self._named.choose((sample.key for sample in samples), time.monotonic())
         pools = tuple(sample for sample in samples if sample.key in named)
         return Snapshot(pools=pools, folded=len(samples) - len(pools))
+
+    def _read(self, document: bytes) -> list[PoolSample]:
+        return hikari_pools(document, self._origin)
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
@@ -89,7 +96,10 @@ class JolokiaSource:
 def hikari_pools(document: bytes, origin: Origin) -> list[PoolSample]:
     """The pools in an answer of Jolokia. Raises `PollError`."""
     by_pool: dict[PoolName, dict[str, Any]] = {}
-    for mbean, attributes in _mbeans(document).items():
+    mbeans = _mbeans(document)
+    if len(mbeans) > MAX_MBEANS:
+        raise PollError("too_large", f"the answer has more than {MAX_MBEANS} MBeans")
+    for mbean, attributes in mbeans.items():
         match = _MBEAN.fullmatch(mbean)
         if match is None or not isinstance(attributes, Mapping):
             raise PollError("protocol", "the answer has an MBean that is not one of HikariCP's")

@@ -18,9 +18,15 @@ from pg_pool_exporter.sources.pool_draft import PoolDraft, SiteNames
 from pg_pool_exporter.sources.sticky import StickyChoice
 from pg_pool_exporter.sources.text_syntax import Malformed, metric_name, series_line
 
+MAX_LINES = 200_000
+"""Most lines of one page: nothing else runs while they are searched, which takes some 40 ms."""
 MAX_NEW_SERIES = 20_000
 """Most wanted series of one page that were not on the page before. Parsing so many takes a quarter
 of a second, in which no other large page is read; those that are known cost a fifth of that."""
+
+# A page of so many lines, with so many wanted ones, is read in a few milliseconds.
+_QUICK_LINES = 10_000
+_QUICK_WANTED_LINES = 500
 
 
 class PageReader:
@@ -52,10 +58,13 @@ class PageReader:
         self._pools: StickyChoice[PoolKey] = StickyChoice(max_pools)
         self._sites: dict[PoolKey, SiteNames] = {}
 
-    def lines(self, page: bytes, most: int) -> list[re.Match[bytes]] | None:
-        """The lines of `page` that are looked at; None when there are more than `most`."""
-        found = list(islice(self._table.wanted.finditer(b"\n" + page), most + 1))
-        return found if len(found) <= most else None
+    def quick_lines(self, page: bytes) -> list[re.Match[bytes]] | None:
+        """The lines of `page` that are looked at; None when it takes long to read them."""
+        if page.count(b"\n") > _QUICK_LINES:
+            return None
+        wanted = self._table.wanted.finditer(b"\n" + page)
+        found = list(islice(wanted, _QUICK_WANTED_LINES + 1))
+        return found if len(found) <= _QUICK_WANTED_LINES else None
 
     def read(self, page: bytes, lines: Iterable[re.Match[bytes]] | None = None) -> Snapshot:
         """The pools of `page`, whose `lines` may have been found already.
@@ -66,6 +75,8 @@ class PageReader:
         line makes the whole page a `PollError`, because half a page would be half the truth; so
         does a page with series of which none is of a format that was looked for.
         """
+        if page.count(b"\n") > MAX_LINES:
+            raise PollError("too_large", f"the page has more than {MAX_LINES} lines")
         # Those that have a place, and as many as could get one: never more than three times the
         # cap, however many a page has.
         reading = _Reading(
@@ -163,6 +174,8 @@ class _Reading:
                 found = self._table.places[name](labels, self._origin)
             if key in places:
                 raise Malformed("the same series twice")
+            if not found:
+                places[key] = found
             for place in found:
                 value = place.number(text)
                 draft = drafts.get(place.draft) or self._new_draft(place)
