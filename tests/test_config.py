@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trustme
 
 from pg_pool_exporter.config import (
     AppConfig,
@@ -532,9 +533,16 @@ def test_the_example_has_every_key(model: type[Section]) -> None:
 
 def test_the_example_is_valid(tmp_path: Path) -> None:
     example = (Path(__file__).parents[1] / "config.example.yaml").read_text()
-    for name in ("secrets/exporter", "secrets/stats", "bin/database-token"):
+    names = ("exporter", "stats", "api-key", "orders", "billing-token")
+    for name in ("bin/database-token", *(f"secrets/{name}" for name in names)):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch(mode=0o755)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "secrets/ca.pem"))
+    own = authority.issue_cert("exporter.example")
+    own.cert_chain_pems[0].write_to_path(str(tmp_path / "secrets/exporter.pem"))
+    own.private_key_pem.write_to_path(str(tmp_path / "secrets/exporter.key"))
     config = load(write(tmp_path, example))
-    assert [len(config.servers), len(config.apps), len(config.pgbouncers)] == [2, 1, 1]
+    counts = [len(config.servers), len(config.apps), len(config.pgbouncers), len(config.formats)]
+    assert counts == [2, 2, 1, 1]

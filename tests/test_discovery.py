@@ -13,7 +13,9 @@ from structlog.testing import capture_logs
 from pg_pool_exporter.config import AppConfig, BouncerConfig, Config, ServerConfig
 from pg_pool_exporter.discovery import Discovery, Target, targets
 from pg_pool_exporter.discovery.targets import SocketDirectory
+from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample
 from pg_pool_exporter.sources.exposition_text import ExpositionTextSource, SocketSource
+from pg_pool_exporter.sources.origin import Origin
 from pg_pool_exporter.sources.pgbouncer import BouncerSource
 from pg_pool_exporter.sources.postgres import PostgresSource
 
@@ -186,6 +188,41 @@ def test_pages_that_differ_in_their_query_alone_have_different_names() -> None:
     app = {"name": "a", "targets": [f"http://proxy/m?page={page}" for page in range(3)]}
     targets = Discovery(config(apps=[app])).targets()
     assert [target.name for target in targets] == ["a@proxy/m", "a@proxy/m#2", "a@proxy/m#3"]
+
+
+def test_what_the_configuration_tells_of_an_application_is_known_of_its_pools() -> None:
+    app = {
+        "name": "orders",
+        "server": "main",
+        "application_name": "orders-api",
+        "max_connections": 20,
+        "targets": [
+            "http://orders-1:8080",
+            "http://orders-2/a",
+            "http://orders-2/b",
+            "unix:/o.sock",
+        ],
+    }
+    pages = [target.settings[0] for target in Discovery(config(apps=[app])).targets()]
+    assert [page.origin.process for page in pages] == [
+        "orders-1:8080",
+        "orders-2/a",
+        "orders-2/b",
+        "unix:/o.sock",
+    ]
+    origin = pages[0].origin
+    sample = origin.complete(PoolSample(key=origin.key("", "main", "p")))
+    assert sample.key == PoolKey("orders", "main", "p")
+    assert sample.max == 20
+    assert sample.info == PoolInfo(server="main", application="orders-api")
+
+
+def test_what_a_page_tells_itself_stays() -> None:
+    origin = Origin(app="a", process="p", server="s", application="b", max_connections=20)
+    info = PoolInfo(server="own", application="own", host="h")
+    sample = PoolSample(key=origin.key("own", "main", "own"), max=5, info=info)
+    assert origin.complete(sample) == sample
+    assert sample.key == PoolKey("own", "main", "own")
 
 
 def test_a_target_is_the_same_after_a_reload_unless_something_of_it_changed() -> None:

@@ -1,5 +1,6 @@
 """The configuration: YAML to validated, frozen values, or all mistakes at once."""
 
+from pg_pool_exporter.config.access import AccessConfig
 from pg_pool_exporter.config.discovery import DiscoveryConfig, DnsConfig, HttpConfig
 from pg_pool_exporter.config.document import read
 from pg_pool_exporter.config.errors import ConfigError, Problem
@@ -16,6 +17,7 @@ from pg_pool_exporter.config.section import Section
 
 __all__ = [
     "DSN_VARIABLE",
+    "AccessConfig",
     "AppConfig",
     "BouncerConfig",
     "Config",

@@ -14,7 +14,6 @@ from pg_pool_exporter.config.places import (
     RefreshInterval,
 )
 from pg_pool_exporter.config.section import Section
-from pg_pool_exporter.sockets import PAGE_PATH
 
 _UNIQUE = "must not name a place twice"
 
@@ -62,7 +61,8 @@ class DiscoveryConfig(Section):
     http_sd: Annotated[tuple[HttpConfig, ...], Strict(False)] = ()
     dns_sd: Annotated[tuple[DnsConfig, ...], Strict(False)] = ()
     scheme: Literal["http", "https"] = "http"
-    metrics_path: MetricsPath = PAGE_PATH
+    metrics_path: MetricsPath | None = None
+    """None is that of the pages' format."""
 
     @field_validator("file_sd")
     @classmethod

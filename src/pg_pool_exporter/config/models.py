@@ -10,8 +10,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, SecretStr, Strict, ValidationInfo, field_validator
 
+from pg_pool_exporter.config.access import AccessConfig
 from pg_pool_exporter.config.discovery import DiscoveryConfig
 from pg_pool_exporter.config.dsn import check_dsn, has_password
+from pg_pool_exporter.config.formats import FormatConfig
 from pg_pool_exporter.config.section import Section
 from pg_pool_exporter.config.values import (
     ApplicationName,
@@ -24,6 +26,7 @@ from pg_pool_exporter.config.values import (
     ReadableFile,
     Timeout,
 )
+from pg_pool_exporter.formats import AUTO
 
 _DEFAULT_INTERVAL = 5.0
 _DEFAULT_TIMEOUT = 3.0
@@ -82,7 +85,7 @@ class BouncerConfig(ConnectionConfig, _Scheduled, _Named):
     """Most named pools; the rest is folded into `other`."""
 
 
-class AppConfig(DiscoveryConfig, _Scheduled, _Named):
+class AppConfig(DiscoveryConfig, AccessConfig, _Scheduled, _Named):
     """An application (`apps:`): how servers know it, and where its pages are."""
 
     server: Name | None = None
@@ -95,7 +98,17 @@ class AppConfig(DiscoveryConfig, _Scheduled, _Named):
     """Age in seconds at which one of its checkouts is overdue."""
     max_connections: int | None = Field(default=None, ge=1, le=100_000)
     """Most connections of each of its pools, where their pages don't tell."""
+    format: Name = AUTO
+    """Of its pages: which library's names they have. One of those that are known, or of `formats`;
+    `load` checks it."""
     targets: Annotated[tuple[PageUrl, ...], Strict(False)] = Field(default=(), repr=False)
+    """Where its pages are."""
+
+    @property
+    def access(self) -> AccessConfig:
+        """What its pages are asked for with."""
+        keys = AccessConfig.model_fields
+        return AccessConfig.model_construct(**{key: getattr(self, key) for key in keys})
 
 
 class Config(Section):
@@ -107,3 +120,5 @@ class Config(Section):
     servers: Annotated[tuple[ServerConfig, ...], Strict(False)] = ()
     apps: Annotated[tuple[AppConfig, ...], Strict(False)] = ()
     pgbouncers: Annotated[tuple[BouncerConfig, ...], Strict(False)] = ()
+    formats: Annotated[tuple[FormatConfig, ...], Strict(False)] = ()
+    """Of pages whose names are not known."""

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
-from pg_pool_exporter.config.values import AnyPath, Duration, page_url
+from pg_pool_exporter.config.page_address import page_address
+from pg_pool_exporter.config.values import AnyPath, Duration
 
 LIST_SUFFIXES = (".json", ".yml", ".yaml")
 """Of files with lists of addresses, as Prometheus has them."""
@@ -31,7 +32,7 @@ def _list_files(value: str) -> str:
 
 
 def _list_url(value: str) -> str:
-    parts = urlsplit(page_url(value))
+    parts = urlsplit(page_address(value).url)
     return parts._replace(path=urlsplit(value).path or "/").geturl()
 
 

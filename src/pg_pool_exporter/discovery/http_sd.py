@@ -7,14 +7,12 @@ from functools import partial
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from pg_pool_exporter.discovery.address_list import MAX_BYTES, ListError, from_json
 from pg_pool_exporter.discovery.places import Listing
 from pg_pool_exporter.discovery.threads import in_thread
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.page_fetch import DOCUMENT, fetch, session
-from pg_pool_exporter.sources.resolving import Resolver
+from pg_pool_exporter.sources.http_client import HttpClient
+from pg_pool_exporter.sources.page_fetch import DOCUMENT, Request
 
 
 class HttpPlace:
@@ -30,12 +28,13 @@ class HttpPlace:
 
     async def look_up(self) -> Listing:
         """Get the list, over a connection of its own."""
-        connector = aiohttp.TCPConnector(limit=1, resolver=Resolver(), force_close=True)
-        async with session(connector) as via:
-            try:
-                body = await fetch(via, self.key, encoding="identity", accepted=DOCUMENT)
-            except PollError as error:
-                raise ListError(f"could not be had: {error}") from None
+        client = HttpClient()
+        try:
+            body = await client.fetch(Request(self.key, accepted=DOCUMENT))
+        except PollError as error:
+            raise ListError(f"could not be had: {error}") from None
+        finally:
+            await client.close()
         if body.gzipped:
             raise ListError("is compressed, which was not asked for")
         if len(body.content) > MAX_BYTES:

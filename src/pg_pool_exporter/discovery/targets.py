@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 
 from pg_pool_exporter.config import AppConfig, Config, ProcessesConfig
+from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.discovery.providers import Providers
+from pg_pool_exporter.formats import Format
 from pg_pool_exporter.sockets import SUFFIX, default_directory
+from pg_pool_exporter.sources.app_page import AppPage
 from pg_pool_exporter.sources.base import Source
+from pg_pool_exporter.sources.origin import Origin
 from pg_pool_exporter.sources.registry import SOURCES, Kind
 from pg_pool_exporter.sources.socket_file import SocketFile
 
@@ -107,12 +110,12 @@ class Discovery:
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._configured = (*_servers(config), *_bouncers(config))
-        self._apps = config.apps
+        self._config = config
         known = former.providers if former is not None else None
         self.providers: Providers = Providers(config.apps, known, changed)
         """Where addresses of applications are looked up; who runs the discovery starts them."""
         self._found = self.providers.urls
-        self._pages = (*_pages(self._apps, self._found),)
+        self._pages = (*_pages(self._config, self._found),)
         directory = default_directory() if config.socket_dir is None else config.socket_dir
         self._processes = config.processes
         self.socket_directory = Path(directory) if directory else None
@@ -127,7 +130,7 @@ class Discovery:
         """
         if (found := self.providers.urls) != self._found:
             self._found = found
-            self._pages = (*_pages(self._apps, found),)
+            self._pages = (*_pages(self._config, found),)
         sockets = self._directory.scan() if self._directory is not None else []
         return (
             *self._configured,
@@ -149,23 +152,40 @@ def _bouncers(config: Config) -> Iterator[Target]:
         yield Target("bouncer", bouncer.name, bouncer.interval, bouncer.timeout, (bouncer,))
 
 
-def _pages(apps: Iterable[AppConfig], found: Mapping[str, Iterable[str]]) -> Iterator[Target]:
-    for app in apps:
+def _pages(config: Config, found: Mapping[str, Iterable[str]]) -> Iterator[Target]:
+    formats = {form.name: form.format for form in config.formats}
+    for app in config.apps:
         # One that is listed twice is one page.
-        yield from app_targets(app, dict.fromkeys((*app.targets, *found[app.name])))
+        targets = dict.fromkeys((*app.targets, *found[app.name]))
+        yield from app_targets(app, targets, formats)
 
 
-def app_targets(app: AppConfig, urls: Iterable[str]) -> Iterator[Target]:
-    """The targets of an application whose pages are at `urls`."""
+def app_targets(
+    app: AppConfig, targets: Iterable[str], formats: Mapping[str, Format]
+) -> Iterator[Target]:
+    """The targets of an application whose pages are at these addresses.
+
+    `formats` are those of the configuration, by name.
+    """
+    addresses = [page_address(target) for target in targets]
+    hosts = Counter(address.host for address in addresses)
     # Without the query, which can hold a token. Pages that differ in it alone are numbered.
     pages: Counter[str] = Counter()
-    for url in urls:
-        parts = urlsplit(url)
-        name = f"{app.name}@{parts.netloc}{parts.path}"
+    for address in addresses:
+        name = address.page
         pages[name] += 1
         if pages[name] > 1:
             name = f"{name}#{pages[name]}"
-        yield Target("app", name, app.interval, app.timeout, (url,))
+        origin = Origin(
+            app=app.name,
+            process=address.host if hosts[address.host] == 1 else name,
+            server=app.server or "",
+            application=app.application_name,
+            max_connections=app.max_connections,
+        )
+        form = formats.get(app.format, app.format)
+        page = AppPage(address, origin, form, app.access)
+        yield Target("app", f"{app.name}@{name}", app.interval, app.timeout, (page,))
 
 
 def _process(socket: SocketFile, config: ProcessesConfig) -> Target:
