@@ -78,6 +78,12 @@ CASES = {
             this process.""",
         ),
         Case("just below", "19 of 20", pool("19x20", "20x20"), 15),
+        Case(
+            "silent",
+            "the application has a threshold of its own, which it keeps",
+            pool("20x20", "20x20") | stricter("pool_near_saturation_ratio", "1"),
+            15,
+        ),
         Case("restart", "the new process is not full", pool("20x10 1x20", "20x40"), 25),
         Case("unlimited", "there is no maximum", pool("90x20", None), 15),
         Case(
