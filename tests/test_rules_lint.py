@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import promql_parser
 import pytest
 import yaml
 
@@ -128,6 +129,18 @@ def test_every_threshold_is_used_and_explained() -> None:
             float(record.expression)
     names = [number for number, line in enumerate(lines) if line.lstrip().startswith("- record:")]
     assert any(lines[number - 1].lstrip().startswith("#") for number in names)
+
+
+def test_thresholds_that_may_have_exceptions_are_read_with_and_without() -> None:
+    """Read without a word on `app`, an exception would be a second value, and the alert fail."""
+    text = SETTINGS.read_text()
+    pattern = r"Exceptions by app\.\n *- record: (\S+)"
+    excepted = set(re.findall(pattern, text))
+    assert len(excepted) == text.count("Exceptions by app.")
+    for alert in ALERTS.values():
+        for node in nodes(alert.expression):
+            if isinstance(node, promql_parser.VectorSelector) and node.name in excepted:
+                assert [matcher.name for matcher in node.matchers.matchers] == ["app"], alert.name
 
 
 @every_alert

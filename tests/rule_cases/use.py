@@ -179,6 +179,12 @@ CASES = {
         ),
         Case("just below", "it would take longer than an hour", pool("10+0.05x80", "20x80"), 70),
         Case("just below", "it grows quickly but is hardly used", pool("1+0.1x80", "20x80"), 70),
+        Case(
+            "silent",
+            "it is nearly full, which is said by another",
+            pool("19.5+0.02x80", "20x80"),
+            70,
+        ),
         Case("silent", "a single step upwards", pool("2x40 14x40", "20x90"), 55),
         Case("silent", "a single step upwards, later", pool("2x40 14x40", "20x90"), 65),
         Case(
