@@ -44,11 +44,9 @@ def test_every_alert_has_the_cases_that_it_needs(name: str) -> None:
     cases = {**CASES, **exporter.WITHOUT_SETTINGS}[name]
     assert any(case.text for case in cases), "no case asserts its annotations"
     expression = ALERTS[name].expression
-    needed = {"fires", "just below", "missing data"}
+    needed = {"fires", "just below", "restart", "missing data"}
     if any(word in expression for word in LIMITED):
-        needed |= {"unlimited", "restart"}
-    if "rate(" in expression or "increase" in expression:
-        needed.add("restart")
+        needed.add("unlimited")
     if "process" in expression:
         needed.add("several processes")
     assert needed - {case.kind for case in cases} == set()

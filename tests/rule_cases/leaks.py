@@ -145,6 +145,20 @@ CASES = {
             15,
         ),
         Case(
+            "restart",
+            "the application begins anew, and is not judged for a while",
+            series("pg_pool_unreturned_connections", "3x10 _x3 0x20", server="main", **APP),
+            16,
+        ),
+        Case(
+            "several processes",
+            "another application has none",
+            series("pg_pool_unreturned_connections", "2x20", server="main", **APP)
+            | series("pg_pool_unreturned_connections", "0x20", server="main", app="jobs"),
+            15,
+            [JOINED],
+        ),
+        Case(
             "missing data",
             "a process can't be read, so nothing is sound",
             series("pg_pool_unreturned_connections", "3x5 stale", server="main", **APP),
@@ -167,6 +181,20 @@ CASES = {
             "the pool notices after four minutes",
             series("pg_pool_missing_sessions", "0x5 2x4 0x20", server="main", **APP),
             15,
+        ),
+        Case(
+            "restart",
+            "the application begins anew, and is not judged for a while",
+            series("pg_pool_missing_sessions", "3x10 _x3 0x20", server="main", **APP),
+            16,
+        ),
+        Case(
+            "several processes",
+            "another application has none",
+            series("pg_pool_missing_sessions", "2x20", server="main", **APP)
+            | series("pg_pool_missing_sessions", "0x20", server="main", app="jobs"),
+            15,
+            [JOINED],
         ),
         Case(
             "missing data",
