@@ -18,6 +18,17 @@ CASES = {
             fall when the load does, and is there a line of code with leaked or overdue
             connections?""",
         ),
+        Case(
+            "fires",
+            "a name that a link must escape",
+            pool("9x20", key={**ONE, "app": "orders & jobs"}),
+            3,
+            [at_process({**ONE, "app": "orders & jobs"})],
+            """Pool main of orders & jobs (process web:0) has been 90% checked out on average over 5
+            minutes. First look whether it leaks: does the number of checked-out connections also
+            fall when the load does, and is there a line of code with leaked or overdue
+            connections?""",
+        ),
         Case("just below", "exactly 80 % is not above it", pool("8x20"), 15),
         Case("silent", "a burst of two minutes", pool("2x10 10x1 2x20"), 13),
         Case(
