@@ -115,10 +115,8 @@ class _Checker:
         match node:
             case pq.NumberLiteral() | pq.StringLiteral():
                 return None
-            case pq.ParenExpr() | pq.UnaryExpr():
+            case pq.ParenExpr() | pq.UnaryExpr() | pq.SubqueryExpr():
                 return self.labels(node.expr, function)
-            case pq.SubqueryExpr():
-                return self.labels(node.expr)
             case pq.MatrixSelector():
                 return self._selector(node.vector_selector, function)
             case pq.VectorSelector():
