@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ADDRESS ?= 127.0.0.1:10432
 
-.PHONY: help demo test clients lint docs clean
+.PHONY: help demo test clients lint docs rules clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make clients  builds the applications in Node, Java and Go that tests start, with their tools"
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"
+	@echo "make rules  write the generated rules again"
 	@echo "make clean  remove the virtual environment and caches"
 
 demo: $(VENV)/.demo
@@ -37,6 +38,9 @@ lint: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/pg-pool-exporter metrics > docs/metrics.md
 	$(BIN)/python -m pg_pool_exporter.docs_formats > docs/apps/formats.md
+
+rules: $(VENV)/.dev
+	$(BIN)/python deploy/prometheus/mapped_pools.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
