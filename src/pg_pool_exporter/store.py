@@ -37,8 +37,10 @@ class TargetState:
     health: Health = field(default_factory=Health)
     snapshot: Snapshot | None = None
     """Of the last poll that succeeded."""
+    begun: float = -inf
+    """When the poll that took the snapshot began, on the monotonic clock."""
     taken: float = -inf
-    """When the snapshot was taken, on the monotonic clock."""
+    """When the snapshot was taken, on the monotonic clock: it tells of a moment between both."""
 
     @property
     def expires(self) -> float:

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from pg_pool_exporter.derive import Owners, View, foreseen, views
+from pg_pool_exporter.derive.views import Owners, View, foreseen, views
 from pg_pool_exporter.exposition import self_metrics
 from pg_pool_exporter.exposition.compression import Compressor
 from pg_pool_exporter.exposition.page_lines import PageLines

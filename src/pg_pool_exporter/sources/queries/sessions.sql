@@ -18,6 +18,8 @@ SELECT coalesce(pid = pg_backend_pid()
        coalesce(application_name, '') AS application,
        coalesce(replace(translate(state, '()', ''), ' ', '_'), 'unknown') AS state,
        array_agg(pid) AS pids,
+       array_agg(date_part('epoch', clock_timestamp() - state_change)) AS ages,
+       date_part('epoch', clock_timestamp()) AS clock,
        extract(epoch FROM clock_timestamp() - min(state_change))::float8 AS oldest_state,
        extract(epoch FROM clock_timestamp() - min(backend_start))::float8 AS oldest_backend,
        extract(epoch FROM clock_timestamp() - min(xact_start))::float8 AS oldest_transaction,
