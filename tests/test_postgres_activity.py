@@ -13,7 +13,7 @@ from pg_pool_exporter.sources.activity import read_activity
 def row(**values: Any) -> dict[str, Any]:
     default = {
         "own": False, "hidden": False, "client": True, "datid": 5, "user": "role",
-        "application": "app", "state": "idle", "pids": [100], "oldest_state": None,
+        "application": "app", "state": "idle", "pids": [100],
         "oldest_backend": None, "oldest_transaction": None, "waiting": 0, "blockers": None,
         "ages": [0.0], "clock": 1000.0,
     }  # fmt: skip
@@ -33,7 +33,7 @@ def test_a_database_without_a_name_is_unknown(datid: int | None, name: str) -> N
 
 
 def test_a_clock_set_back_on_the_server_gives_no_negative_age() -> None:
-    (found,) = read_activity([row(oldest_state=-3.0, oldest_backend=2.0)], {}, {}).rows
+    (found,) = read_activity([row(ages=[-3.0], oldest_backend=2.0)], {}, {}).rows
     assert (found.oldest_state, found.oldest_backend, found.oldest_transaction) == (0, 2, None)
 
 

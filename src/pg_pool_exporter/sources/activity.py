@@ -43,7 +43,9 @@ def read_activity(
                 application=row["application"],
                 state=row["state"],
                 sessions=len(row["pids"]),
-                oldest_state=_age(row["oldest_state"]),
+                oldest_state=_age(
+                    max((age for age in row["ages"] if age is not None), default=None)
+                ),
                 oldest_backend=_age(row["oldest_backend"]),
                 oldest_transaction=_age(row["oldest_transaction"]),
                 waiting=None if row["hidden"] else row["waiting"],
@@ -65,15 +67,13 @@ def _backends(rows: Iterable[Row], databases: Mapping[int, str]) -> dict[Session
     ages: dict[SessionKey, dict[str, list[float]]] = {}
     hidden = set()
     for row in rows:
-        key = SessionKey(
-            databases.get(row["datid"], "unknown"), row["user"], row["application"]
-        )
+        key = SessionKey(databases.get(row["datid"], "unknown"), row["user"], row["application"])
         by_state = ages.setdefault(key, {})
         if row["hidden"] or row["state"] == "disabled":
             hidden.add(key)
         else:
             # A session that has just begun has no state yet, and no age.
-            by_state.setdefault(row["state"], []).extend(age or 0.0 for age in row["ages"])
+            by_state.setdefault(row["state"], []).extend(_age(age) or 0.0 for age in row["ages"])
     return {
         key: Backends(
             ages={state: tuple(sorted(each, reverse=True)) for state, each in by_state.items()},
