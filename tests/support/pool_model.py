@@ -104,18 +104,21 @@ class Model:
     readings: deque[Reading] = field(default_factory=lambda: deque(maxlen=300))
     store: Store = field(default_factory=Store)
     joiner: Joiner = field(init=False)
+    rush: float = field(init=False)
+    """Chance that somebody borrows, in each step."""
 
     def __post_init__(self) -> None:
+        self.rush = self.random.choice((0.02, 0.1, 0.4))
         self.joiner = Joiner(self.store, clock=lambda: self.now)
         for process in range(self.random.randint(1, 3)):
-            self.start(process)
+            self.start(process, oldest=30)
 
-    def start(self, process: int) -> None:
-        """A process begins, with some connections in its pool."""
+    def start(self, process: int, *, oldest: float = 0) -> None:
+        """A process begins, or is there already with connections that were idle for so long."""
         chance = self.random.random
         pool = PoolModel(self.random.randint(1, 6), chance() < 0.5, chance() < 0.2)
         for _ in range(self.random.randint(0, pool.size)):
-            pool.idle.append(Session(self.now - self.random.choice((0, 5, 30))))
+            pool.idle.append(Session(self.now - self.random.choice((0, oldest))))
         self.server.extend(pool.idle)
         self.pools[process] = pool
 
@@ -178,9 +181,9 @@ class Model:
                     session.changed = self.now
             if self.churn and pool.idle and chance() < 0.3:
                 self.server.remove(pool.idle.popleft())
-            while chance() < 0.4:
+            while chance() < self.rush:
                 self._borrow(pool)
-            if chance() < 0.02:
+            if chance() < 0.005:
                 self._restart(process)
         if self.foreign and chance() < 0.1:
             self.foreign.pop()

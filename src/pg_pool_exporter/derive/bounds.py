@@ -96,14 +96,23 @@ def pool_reading(
     )
 
 
-def unreturned(pools: Pools, old: int, sessions: int) -> float:
-    """At least so many were checked out and silent at each reading.
+def beyond_pools(pools: Pools, old: int) -> float:
+    """At least so many old sessions were in no pool, if all of them belong to the pools."""
+    return old - pools.pooled
+
+
+def beyond_busy(pools: Pools, old: int, sessions: int) -> float:
+    """At least so many checkouts were silent, if each has a session.
 
     `sessions` is the most that the application had at any reading of the server: one that has been
     closed meanwhile may have been a busy checkout.
     """
-    out = sum(pool.out for pool in pools.full)
-    return max(0.0, min(old - pools.pooled, out - (sessions - old)))
+    return sum(pool.out for pool in pools.full) - (sessions - old)
+
+
+def unreturned(pools: Pools, old: int, sessions: int) -> float:
+    """At least so many were checked out and silent at each reading."""
+    return max(0.0, min(beyond_pools(pools, old), beyond_busy(pools, old, sessions)))
 
 
 def suspects(old: int, unaccounted: float) -> float:
