@@ -20,6 +20,7 @@ from pg_pool_exporter.derive.joiner import Joiner
 from pg_pool_exporter.discovery import Discovery
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
+from pg_pool_exporter.findings import Doctor
 from pg_pool_exporter.poller import Poller, unforeseen
 from pg_pool_exporter.pollers import Pollers
 from pg_pool_exporter.store import Store, TargetKey
@@ -68,6 +69,7 @@ class Daemon:
         web = Web(
             self._store,
             self._exposition,
+            Doctor(self._store, self._joiner),
             telemetry_path=settings.telemetry_path,
             unpolled=self.unpolled,
             reload=self.reload if settings.enable_lifecycle else None,

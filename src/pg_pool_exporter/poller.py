@@ -126,6 +126,7 @@ class Poller:
                 up=False,
                 polls=health.polls + 1,
                 failures={**health.failures, reason: health.failures.get(reason, 0) + 1},
+                reason=reason,
                 duration=asyncio.get_running_loop().time() - started,
                 last_success=health.last_success,
             ),

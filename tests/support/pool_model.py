@@ -130,9 +130,8 @@ class Model:
             for process in list(self.pools):
                 if (int(self.now) + process) % INTERVAL == 0:
                     self._read(process)
-            if int(self.now) % INTERVAL == 1:
-                if self._read_server():
-                    yield self.joiner.joined
+            if int(self.now) % INTERVAL == 1 and self._read_server():
+                yield self.joiner.joined
 
     def silent(self, session: Session) -> bool:
         """Whether the session has done nothing for the threshold."""

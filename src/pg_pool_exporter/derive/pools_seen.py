@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pg_pool_exporter.config import AppConfig
@@ -74,10 +74,10 @@ class PoolsSeen:
         """The pools that lead to a server, by application."""
         return self._by_server.get(server, {})
 
-    def get(self, key: PoolKey) -> PoolSeen | None:
-        """One pool."""
-        owner = self._owners.get(key)
-        return None if owner is None else self._by_target[owner].get(key)
+    def all(self) -> Iterator[PoolSeen]:
+        """All pools."""
+        for pools in self._by_target.values():
+            yield from pools.values()
 
     def targets_of(self, app: str) -> set[TargetKey]:
         """The targets that give pools of an application."""
