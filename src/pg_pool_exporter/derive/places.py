@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -96,8 +97,8 @@ def normalised(name: str, version: str) -> str:
     Bytes that are not printable ASCII are replaced (`pg_clean_ascii`), then it is cut at 63 bytes.
     Doing so twice changes nothing, as a pool may tell it as the server does.
     """
-    major = version.partition(".")[0]
-    hexadecimal = major.isdigit() and int(major) >= _HEXADECIMAL_FROM
+    major = re.match(r"\d+", version)
+    hexadecimal = major is not None and int(major[0]) >= _HEXADECIMAL_FROM
     pieces = [
         chr(byte) if 32 <= byte <= 126 else f"\\x{byte:02x}" if hexadecimal else "?"
         for byte in name.encode("utf-8", "replace")
