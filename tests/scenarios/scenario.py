@@ -105,7 +105,7 @@ class Scenario:
     causes: frozenset[Cause] = frozenset()
     """What is wrong from `FAULT` on; nothing in a healthy one."""
     hours: float = 1.5
-    pages: tuple[str, ...] = ("client", "foreign, FIFO", "foreign, LIFO")
+    pages: tuple[str, ...] = ("client", "foreign, LIFO")
     """How its pools are read: by our client, or by another one's page and with which discipline."""
     leak: bool = field(default=False)
     """Whether the lead over saturation is asked for."""

@@ -29,8 +29,8 @@ def of_pool(pool: Pool) -> Iterator[Finding]:
     if (leak := _leak(pool)) is not None:
         yield leak
     crowded = [each for each in pool.processes if _is_crowded(each)]
-    if crowded:
-        yield _crowded(pool, crowded)
+    if crowded and (finding := _crowded(pool, crowded)) is not None:
+        yield finding
 
 
 def _leak(pool: Pool) -> Finding | None:
@@ -119,7 +119,7 @@ def _is_crowded(process: Process) -> bool:
     return suffers and recent.turnover > limit.POOL_USE * sample.max
 
 
-def _crowded(pool: Pool, crowded: list[Process]) -> Finding:
+def _crowded(pool: Pool, crowded: list[Process]) -> Finding | None:
     worst = max(crowded, key=lambda each: (each.recent and each.recent.waiting) or 0.0)
     recent = worst.recent
     assert recent is not None
@@ -127,6 +127,8 @@ def _crowded(pool: Pool, crowded: list[Process]) -> Finding:
     if recent.hold is None and pool.on is not None and pool.on.sessions is not None:
         longest = pool.on.sessions.oldest("active")
         slow = longest is not None and longest >= limit.LONG_STATEMENT
+    if slow and pool.on is not None and pool.on.locked:
+        return None  # it is the lock that they waited for
     cause = Cause.SLOW_HOLDERS if slow else Cause.POOL_TOO_SMALL
     waiting = recent.waiting or 0.0
     evidence = [f"In the last {spell(recent.seconds)}, {waiting:.1f} requests waited on average."]

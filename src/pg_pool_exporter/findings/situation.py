@@ -43,6 +43,8 @@ class App:
     unreturned: float | None
     suspects: float | None
     missing: float | None
+    locked: bool
+    """Whether a session of it has waited for a lock in the last minutes."""
     pools: int
     """How many pools, of whatever process, lead there."""
 
@@ -142,7 +144,7 @@ def situation(store: Store, joiner: Joiner, trends: Trends, now: float) -> Situa
     for pool in joiner.pools.all():
         if now < pool.expires:
             by_name.setdefault(pool.sample.key[:2], []).append(pool)
-    apps = _Apps(joiner)
+    apps = _Apps(joiner, trends)
     return Situation(
         now=now,
         targets=states,
@@ -154,8 +156,9 @@ def situation(store: Store, joiner: Joiner, trends: Trends, now: float) -> Situa
 class _Apps:
     """Each application on each server, put together once."""
 
-    def __init__(self, joiner: Joiner) -> None:
+    def __init__(self, joiner: Joiner, trends: Trends) -> None:
         self._joiner = joiner
+        self._trends = trends
         self._made: dict[AppOnServer, App] = {}
 
     def of(self, server: str, app: str) -> App:
@@ -171,6 +174,9 @@ class _Apps:
                 unreturned=joined.unreturned.get(key),
                 suspects=joined.suspects.get(key),
                 missing=joined.missing.get(key),
+                locked=not self._trends.waited(server).isdisjoint(
+                    pool.sessions.application for pool in pools.values() if pool.sessions
+                ),
                 pools=len({pool.pool for pool in pools}),
             )
         return self._made[key]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from typing import NamedTuple
 
-from pg_pool_exporter.model import PoolKey, PoolSample
+from pg_pool_exporter.model import PoolKey, PoolSample, ServerSample
 from pg_pool_exporter.store import Store, TargetKey
 
 MINUTE = 60.0
@@ -142,57 +142,82 @@ class Trend:
         self._sums = (0, 0.0, 0.0, 0.0)
 
 
+class _ServerTrend:
+    """One server: its counters of deadlocks, and which applications waited for locks."""
+
+    def __init__(self) -> None:
+        self._deadlocks: deque[tuple[float, dict[str, float]]] = deque(maxlen=_DEADLOCK_MINUTES + 2)
+        self._waited: dict[str, float] = {}
+
+    def add(self, now: float, sample: ServerSample) -> None:
+        """Take in a reading."""
+        kept = self._deadlocks
+        if len(kept) > 1 and now - kept[-2][0] < MINUTE:
+            kept.pop()  # the latest takes its place until a minute is over
+        kept.append((now, {name: one.deadlocks for name, one in sample.databases.items()}))
+        while now - kept[0][0] > (_DEADLOCK_MINUTES + 1) * MINUTE:
+            kept.popleft()
+        self._waited = {
+            name: at for name, at in self._waited.items() if now - at < (_RATE_MINUTES + 1) * MINUTE
+        }
+        for key, group in sample.groups.items():
+            if group.waiting:
+                self._waited[key.application] = now
+
+    def deadlocks(self) -> dict[str, float]:
+        """Deadlocks in the last quarter of an hour, by database; only where there were any."""
+        if not self._deadlocks:
+            return {}
+        (_, first), (_, last) = self._deadlocks[0], self._deadlocks[-1]
+        new = {name: count - first.get(name, count) for name, count in last.items()}
+        return {name: count for name, count in new.items() if count > 0}
+
+    def waited(self) -> Set[str]:
+        """Applications of which a session waited for a lock, in the time that rates are over."""
+        return self._waited.keys()
+
+
 class Trends:
-    """Follows all pools in the store. Remembers nothing of a pool that is gone."""
+    """Follows all targets in the store. Remembers nothing of one that is gone."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._pools: dict[TargetKey, dict[PoolKey, Trend]] = {}
-        self._deadlocks: dict[str, deque[tuple[float, dict[str, float]]]] = {}
+        self._servers: dict[TargetKey, _ServerTrend] = {}
         store.watch(self._follow)
 
     def of(self, target: TargetKey, pool: PoolKey) -> Trend:
         """A pool's, as a target tells it."""
         return self._pools.get(target, {}).get(pool) or Trend()
 
-    def deadlocks(self, server: str) -> dict[str, float]:
+    def deadlocks(self, server: str) -> Mapping[str, float]:
         """Deadlocks in the last quarter of an hour, by database; only where there were any."""
-        kept = self._deadlocks.get(server)
-        if not kept:
-            return {}
-        (_, first), (_, last) = kept[0], kept[-1]
-        new = {name: count - first.get(name, count) for name, count in last.items()}
-        return {name: count for name, count in new.items() if count > 0}
+        trend = self._servers.get(TargetKey("server", server))
+        return {} if trend is None else trend.deadlocks()
+
+    def waited(self, server: str) -> Set[str]:
+        """Applications of which a session on the server has waited for a lock in the last minutes,
+        by the names of their sessions.
+        """
+        trend = self._servers.get(TargetKey("server", server))
+        return frozenset() if trend is None else trend.waited()
 
     def _follow(self, key: TargetKey) -> None:
         state = self._store.get(key)
         if state is None:
             self._pools.pop(key, None)
-            self._deadlocks.pop(key.name, None) if key.kind == "server" else None
-            return
-        if state.snapshot is None or not state.health.up:
-            return
-        former = self._pools.get(key, {})
-        if former or state.snapshot.pools:
-            self._pools[key] = {
-                pool.key: former.get(pool.key) or Trend() for pool in state.snapshot.pools
-            }
-            for pool in state.snapshot.pools:
-                self._pools[key][pool.key].add(state.taken, pool)
-        if state.snapshot.server is not None:
-            counts = {
-                name: counters.deadlocks
-                for name, counters in state.snapshot.server.databases.items()
-            }
-            self._keep_deadlocks(key.name, state.taken, counts)
-
-    def _keep_deadlocks(self, server: str, now: float, counts: dict[str, float]) -> None:
-        kept = self._deadlocks.setdefault(server, deque(maxlen=_DEADLOCK_MINUTES + 2))
-        if len(kept) > 1 and now - kept[-2][0] < MINUTE:
-            kept.pop()  # the latest takes its place until a minute is over
-        kept.append((now, counts))
-        while len(kept) > 1 and now - kept[0][0] > (_DEADLOCK_MINUTES + 1) * MINUTE:
-            kept.popleft()
+            self._servers.pop(key, None)
+        elif state.snapshot is not None and state.health.up:
+            former = self._pools.get(key, {})
+            if former or state.snapshot.pools:
+                self._pools[key] = {
+                    pool.key: former.get(pool.key) or Trend() for pool in state.snapshot.pools
+                }
+                for pool in state.snapshot.pools:
+                    self._pools[key][pool.key].add(state.taken, pool)
+            if state.snapshot.server is not None:
+                trend = self._servers.setdefault(key, _ServerTrend())
+                trend.add(state.taken, state.snapshot.server)
 
 
 def total(trends: Iterator[Trend]) -> list[Minute]:
