@@ -175,10 +175,10 @@ class Pool:
         self.counts: Counter[str] = Counter()
         self.active_seconds = self.full_seconds = 0.0
         self._counted = self.world.now
-        for _ in range(least):
-            self.idle.append((self.world.now, server.connect(application)))
+        self._closed = False
+        self._tend()
         self.world.every(1.0, self._next, self.world.now)
-        self.world.every(30.0, self._shrink, self.world.now)
+        self.world.every(30.0, self._tend, self.world.now)
 
     @property
     def active(self) -> int:
@@ -212,6 +212,7 @@ class Pool:
         session = checkout.session
         if self.lifetime is not None and now - session.began > self.lifetime:
             self.server.close(session)
+            self._tend()
         else:
             if session.state != "idle":
                 session.become("idle", now)
@@ -226,17 +227,9 @@ class Pool:
         self.lost[checkout.site] += 1
         self.counts["leaked"] += 1
 
-    def _shrink(self) -> None:
-        """Close connections that were idle for long, down to the minimum."""
-        while (
-            self.idle
-            and len(self.idle) + self.active > self.least
-            and self.world.now - self.idle[0][0] > self.idle_timeout
-        ):
-            self.server.close(self.idle.popleft()[1])
-
     def close(self) -> None:
         """The process ends."""
+        self._closed = True
         for session in (*(one for _, one in self.idle), *(one.session for one in self.out)):
             self.server.close(session)
         self.idle.clear()
@@ -264,6 +257,19 @@ class Pool:
         self.acquire.add(self.world.now - asked)
         then(checkout)
         return True
+
+    def _tend(self) -> None:
+        """Close connections that were idle for long, and open those that there must be."""
+        now = self.world.now
+        while len(self.idle) + self.active > self.least and (
+            self.idle and now - self.idle[0][0] > self.idle_timeout
+        ):
+            self.server.close(self.idle.popleft()[1])
+        while len(self.idle) + self.active < self.least and not self._closed:
+            try:
+                self.idle.append((now, self.server.connect(self.application)))
+            except FullError:
+                return
 
     def _next(self) -> None:
         # When the server is full, the first in the queue stays where it is.
