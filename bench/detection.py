@@ -21,14 +21,15 @@ from scenarios.verdict import SCENARIOS, Verdict, run
 INTRODUCTION = f"""\
 # Does it name the right cause, and in time?
 
-Written by `python -m bench.detection`. Each row is a workload whose truth is known, run on a virtual
-clock: an event for each request and each statement. The exporter's own code joins both sides and
-makes the findings, from a poll each 5 seconds; promtool runs the rules of `deploy/prometheus` over
-what Prometheus would have scraped each 15 seconds. Faults begin after {FAULT / 60:.0f} minutes.
+Written by `python -m bench.detection`. Each row is a workload whose truth is known, run on a
+virtual clock: an event for each request and each statement. The exporter's own code joins both
+sides and makes the findings, from a poll each 5 seconds; promtool runs the rules of
+`deploy/prometheus` over what Prometheus would have scraped each 15 seconds. Faults begin after
+{FAULT / 60:.0f} minutes.
 
-*client*: the application is instrumented. *foreign*: its pool is known only by another library's page
-(as HikariCP's by Micrometer: no lines of code, no ages) and by its sessions on the server. FIFO and
-LIFO tell which connection such a pool lends first.
+*client*: the application is instrumented. *foreign*: its pool is known only by another library's
+page (as HikariCP's by Micrometer: no lines of code, no ages) and by its sessions on the server.
+FIFO and LIFO tell which connection such a pool lends first.
 
 *verdict*: `right` when the alerts and the findings name the true causes and no other, and when in a
 healthy workload no alert fires at all (those of severity `info` apart).
@@ -40,8 +41,8 @@ first alert named the leak.
 FOREIGN = """\
 ## Leaks behind a foreign page
 
-Without a client nobody knows which connections are out for long. What is left is the proof from both
-sides (`pg_pool_unreturned_connections`), and its bound comes only when it is sound:
+Without a client nobody knows which connections are out for long. What is left is the proof from
+both sides (`pg_pool_unreturned_connections`), and its bound comes only when it is sound:
 
 - In a LIFO pool the connections at the bottom are as silent as leaked ones. The proof comes when
   more are leaked than the pool uses in turns within a minute.
@@ -49,10 +50,11 @@ sides (`pg_pool_unreturned_connections`), and its bound comes only when it is so
   proof comes when more are leaked than are in the pool: with a pool of fixed size, when more than
   half of it is gone.
 - With several processes, each of them adds what it may have in its pool.
-- A leak so fast that it fills the pool within the leak threshold and a few polls is proven only then.
+- A leak so fast that it fills the pool within the leak threshold and a few polls is proven only
+  then.
 
-`pg_pool_unreturned_suspects` hints at it as soon as the first connection is silent for the threshold;
-it is no proof, so no alert stands on it.
+`pg_pool_unreturned_suspects` hints at it as soon as the first connection is silent for the
+threshold; it is no proof, so no alert stands on it.
 """
 
 
@@ -110,18 +112,18 @@ def _table(verdicts: Iterable[Verdict], *, leads: bool) -> Iterable[str]:
         cells = [
             verdict.scenario.title,
             verdict.page,
-            ", ".join(cause.title for cause in verdict.alerted) or "–",
+            ", ".join(cause.title for cause in verdict.alerted) or "-",
             _after(verdict.alerted.values()),
             _after(verdict.found.values()),
             "right" if not verdict.faults() else "WRONG: " + "; ".join(verdict.faults()),
         ]
         if leads:
-            cells.append(f"{verdict.lead:.0%}" if verdict.lead is not None else "–")
+            cells.append(f"{verdict.lead:.0%}" if verdict.lead is not None else "-")
         yield f"| {' | '.join(cells)} |"
 
 
 def _after(times: Iterable[float]) -> str:
-    return ", ".join(f"{at - FAULT:.0f} s" for at in times) or "–"
+    return ", ".join(f"{at - FAULT:.0f} s" for at in times) or "-"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,6 @@ from scenarios.exporter import SCRAPE, Recorder
 from support.programs import PROMTOOL
 from support.rule_files import FILES
 
-_GOT = re.compile(r"^\s*(?:got: )?(\{.*\}) ([0-9.eE+-]+)(?:,)?$")
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 
 
@@ -81,13 +81,18 @@ def _parts(said: str) -> list[str]:
 def _alert(sample: str) -> Alert | None:
     text, value = sample.rsplit(" ", 1)
     labels = {name: json.loads(f'"{raw}"') for name, raw in _LABEL.findall(text)}
-    if labels.get("severity") == "info":
+    return alert_of(labels, float(value))
+
+
+def alert_of(labels: Mapping[str, str], first: float) -> Alert | None:
+    """One that has these labels; None for mere information."""
+    if labels["severity"] == "info":
         return None
     return Alert(
-        name=labels.pop("alertname"),
-        severity=labels.pop("severity"),
-        cause=labels.pop("cause", ""),
-        first=float(value),
+        name=labels["alertname"],
+        severity=labels["severity"],
+        cause=labels.get("cause", ""),
+        first=first,
         labels={name: labels[name] for name in ("app", "pool", "server", "site") if name in labels},
     )
 
