@@ -1,7 +1,7 @@
-"""Workloads whose truth is known, live: real pools, PostgreSQL, the exporter, Prometheus, our rules.
+"""Workloads whose truth is known, live: real pools, a real server, Prometheus with our rules.
 
-All durations are a twentieth. Four run with all tests, two at a time: some four minutes. Any of them,
-or all, by
+All durations are a twentieth. Four run with all tests, two at a time: some four minutes. Any of
+them, or all, by
 
     PGPE_LIVE=leak-keep,bursts pytest tests/test_scenarios_live.py
     PGPE_LIVE=all pytest tests/test_scenarios_live.py
