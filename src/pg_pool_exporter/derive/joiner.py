@@ -34,6 +34,8 @@ class _Server:
     """Bounds of its own clock less the exporter's at the last poll."""
     taken: float
     joined: Joined = field(default_factory=Joined)
+    sessions: dict[str, AppSessions] = field(default_factory=dict)
+    """By application, at the last poll."""
     apps: dict[str, Readings[ServerReading]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     """Applications of which it has had a session."""
@@ -73,10 +75,9 @@ class Joiner:
     def sessions(self, app: str, server: str) -> AppSessions | None:
         """The sessions of an application at the server's last poll; None when that is too old."""
         state = self._store.get(TargetKey("server", server))
-        sample = None if state is None else _fresh_server(state, self._clock())
-        if sample is None:
+        if state is None or self._clock() >= state.expires or server not in self._servers:
             return None
-        return ServerSessions(sample.backends).of(self.pools.on(server).get(app, {}).values())
+        return self._servers[server].sessions.get(app)
 
     def _follow(self, key: TargetKey) -> None:
         state = self._store.get(key)
@@ -128,11 +129,12 @@ class Joiner:
             del server.apps[gone]
         server.seen &= apps.keys()
         sessions = ServerSessions(sample.backends)
+        server.sessions = {app: sessions.of(pools.values()) for app, pools in apps.items()}
         shared = SharedNames(apps)
         unread = [one.key for one in self._store.states() if one.snapshot is None]
         unreturned, suspects, missing = {}, {}, {}
         for app, pools in apps.items():
-            theirs = sessions.of(pools.values())
+            theirs = server.sessions[app]
             if theirs.sessions:
                 server.seen.add(app)
             readings = server.apps.setdefault(app, Readings())

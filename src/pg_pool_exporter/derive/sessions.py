@@ -77,12 +77,14 @@ class SharedNames:
     """
 
     def __init__(self, apps: Mapping[str, Pools]) -> None:
-        self._most: dict[SessionsOf, dict[str, float]] = {}
+        # By application name, then by all that is known of the sessions, then by application.
+        self._most: dict[str, dict[SessionsOf, dict[str, float]]] = {}
         for app, pools in apps.items():
             for pool in pools.values():
                 reading = pool.readings.last()
                 if reading is not None and pool.sessions is not None:
-                    by_app = self._most.setdefault(pool.sessions, {})
+                    name = pool.sessions.application
+                    by_app = self._most.setdefault(name, {}).setdefault(pool.sessions, {})
                     by_app[app] = by_app.get(app, 0.0) + reading.most
 
     def of_others(self, app: str, pools: Iterable[PoolSeen]) -> float:
@@ -90,6 +92,7 @@ class SharedNames:
         known_as = {pool.sessions for pool in pools if pool.sessions is not None}
         return sum(
             sum(by_app.values()) - by_app.get(app, 0.0)
-            for name, by_app in self._most.items()
-            if any(one.overlaps(name) for one in known_as)
+            for name in self._most.keys() & {one.application for one in known_as}
+            for other, by_app in self._most[name].items()
+            if any(one.overlaps(other) for one in known_as)
         )
