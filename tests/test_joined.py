@@ -91,6 +91,12 @@ def test_a_connection_declared_long_lived_may_be_out_for_ever() -> None:
     assert sides.joiner.joined.suspects[KEY] == 0
 
 
+def test_what_pages_do_not_tell_to_be_long_lived_the_configuration_does() -> None:
+    sides = BothSides(AppConfig(name="orders", long_lived=1))
+    watch(sides, lambda: sides.pool(0, 2), sessions={"idle": [300.0, 200.0]})
+    assert unreturned(sides) == 1
+
+
 def test_a_dropped_connection_has_no_session_and_is_missing() -> None:
     sides = BothSides()
     watch(sides, lambda: sides.pool(1, 1, leaked_slots={"shop.py:1 f": 1}),

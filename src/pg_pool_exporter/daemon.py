@@ -184,14 +184,24 @@ class Outcome(NamedTuple):
 
 
 async def poll_once(config: Config) -> Outcome:
-    """Poll every target once, all at the same time. Failures are told in the log."""
+    """Poll every target once, pools and then servers. Failures are told in the log."""
     store = Store()
     exposition = Exposition(store, ReloadStatus(True, time.time()))
     Joiner(store, config.apps, tell=exposition.show_joined)
-    pollers = [Poller(target, target.source(), store) for target in Discovery(config).targets()]
+    pollers = [
+        (target, Poller(target, target.source(), store)) for target in Discovery(config).targets()
+    ]
     try:
-        await asyncio.gather(*(poller.poll() for poller in pollers))
+        # Servers last: their pools' demand is added up when they are read.
+        for servers in (False, True):
+            await asyncio.gather(
+                *(
+                    poller.poll()
+                    for target, poller in pollers
+                    if (target.kind == "server") is servers
+                )
+            )
     finally:
-        await asyncio.gather(*(poller.close() for poller in pollers))
+        await asyncio.gather(*(poller.close() for _, poller in pollers))
     page = exposition.plain(openmetrics=False).decode()
     return Outcome(page, all(state.health.up for state in store.states()))

@@ -115,5 +115,5 @@ HEALTHY = (
     Scenario(name="low-traffic", title="Low traffic: idle for hours, borrowed for milliseconds",
              build=_low_traffic),
     Scenario(name="listen", title="A LISTEN connection, declared long-lived", build=_listen,
-             pages=("client",)),
+             long_lived=1),
 )  # fmt: skip

@@ -23,13 +23,17 @@ _SATURATED_FOR = 30.0
 class Setup:
     """What a scenario builds its workload from."""
 
-    def __init__(self, *, native: bool, lifo: bool) -> None:
+    def __init__(self, *, native: bool, lifo: bool, long_lived: int = 0) -> None:
         self.native, self.lifo = native, lifo
         self.world = World()
         self.locks: list[Lock] = [Lock()]
         self.exporter = Exporter(
             self.world,
-            [] if native else [AppConfig(name=name) for name in ("orders", "billing", "reports")],
+            [
+                AppConfig(name=name, long_lived=long_lived)
+                for name in ("orders", "billing", "reports")
+                if not native
+            ],
         )
         self.server = Server(self.world)
         self.pools: dict[PoolKey, Pool] = {}
@@ -105,7 +109,11 @@ class Scenario:
     causes: frozenset[Cause] = frozenset()
     """What is wrong from `FAULT` on; nothing in a healthy one."""
     hours: float = 1.5
+    long_lived: int = 0
+    """What the configuration says of each application whose page doesn't."""
     pages: tuple[str, ...] = ("client", "foreign, LIFO")
     """How its pools are read: by our client, or by another one's page and with which discipline."""
     leak: bool = field(default=False)
     """Whether the lead over saturation is asked for."""
+    unproven: frozenset[str] = frozenset()
+    """Pages with which no sound bound can name the cause: then none may be named."""

@@ -51,9 +51,10 @@ class Verdict:
     def faults(self) -> list[str]:
         """What is wrong with the verdict; empty when it is the truth."""
         truth = self.scenario.causes
+        wanted = truth if self.page not in self.scenario.unproven else frozenset[Cause]()
         said = [
-            *(f"no alert says {cause.title}" for cause in truth - self.alerted.keys()),
-            *(f"no finding says {cause.title}" for cause in truth - self.found.keys()),
+            *(f"no alert says {cause.title}" for cause in wanted - self.alerted.keys()),
+            *(f"no finding says {cause.title}" for cause in wanted - self.found.keys()),
             *(f"an alert says {cause.title}" for cause in self.alerted.keys() - truth),
             *(f"a finding says {cause.title}" for cause in self.found.keys() - truth),
         ]
@@ -63,7 +64,9 @@ class Verdict:
 
 def run(scenario: Scenario, page: str, directory: Path) -> Verdict:
     """Let it run on the virtual clock. `directory` is for promtool's input."""
-    setup = Setup(native=page == "client", lifo=page.endswith("LIFO"))
+    setup = Setup(
+        native=page == "client", lifo=page.endswith("LIFO"), long_lived=scenario.long_lived
+    )
     scenario.build(setup)
     seconds = scenario.hours * HOUR
     setup.world.run(seconds)

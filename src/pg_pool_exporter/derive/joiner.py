@@ -26,10 +26,8 @@ _CLOCK_JUMP = 0.5
 
 @dataclass(slots=True)
 class _Server:
-    """What is remembered of one server."""
+    """What is remembered of one server since the last long break, and since its clock was set."""
 
-    since: float
-    """When its first poll began after which its clock was not set, and there was no long break."""
     offset: tuple[float, float]
     """Bounds of its own clock less the exporter's at the last poll."""
     taken: float
@@ -119,7 +117,7 @@ class Joiner:
             or offset[0] - server.offset[1] > _CLOCK_JUMP
             or server.offset[0] - offset[1] > _CLOCK_JUMP
         ):
-            server = self._servers[name] = _Server(state.begun, offset, state.taken)
+            server = self._servers[name] = _Server(offset, state.taken)
         server.offset, server.taken = offset, state.taken
         return server
 
@@ -158,7 +156,7 @@ class Joiner:
                 continue
             suspects[key] = bounds.suspects(old, seen.reading.unaccounted)
             full, partial = _split(pools.values(), start, state.begun)
-            if full and server.since <= start:
+            if full and seen.whole:
                 read = bounds.Pools(full, partial, shared.of_others(app, pools.values()))
                 unreturned[key] = bounds.unreturned(read, old, seen.reading.sessions)
                 if app in server.seen:

@@ -123,7 +123,7 @@ class PoolsSeen:
                     sample.idle,
                     sample.active,
                     leaked=sum(sample.leaked_slots.values()),
-                    long_lived=sample.long_lived or 0,
+                    long_lived=self._long_lived(sample),
                 ),
                 keep=min(pool.leak_after, MOST_KEPT),
                 most_gap=EXPIRY_INTERVALS * state.interval,
@@ -156,6 +156,12 @@ class PoolsSeen:
                 if not apps[key.app]:
                     del apps[key.app]
         pool.server = pool.sessions = None
+
+    def _long_lived(self, sample: PoolSample) -> float:
+        if sample.long_lived is not None:
+            return sample.long_lived
+        app = self._apps.get(sample.key.app)
+        return 0 if app is None else app.long_lived
 
     def _leak_after(self, sample: PoolSample) -> float:
         if sample.leak_after is not None:
