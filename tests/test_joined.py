@@ -234,6 +234,21 @@ def test_the_longest_leak_threshold_of_the_pools_holds() -> None:
     assert unreturned(sides) == 0
 
 
+def test_what_was_back_within_the_longest_threshold_is_not_unreturned() -> None:
+    """Although it is longer ago than the threshold of the pool itself."""
+    sides = BothSides()
+    ages = {"idle": [900.0, 800.0]}
+
+    def other() -> None:
+        sides.pool(0, 0, process="web:1", leak_after=250.0)
+
+    watch(sides, lambda: sides.pool(1, 1), other, sessions=ages, seconds=260)
+    assert unreturned(sides) == 1
+    watch(sides, lambda: sides.pool(2, 0), other, sessions=ages, seconds=0)
+    watch(sides, lambda: sides.pool(1, 1), other, sessions=ages, seconds=200)
+    assert unreturned(sides) == 0
+
+
 def test_pages_that_tell_no_threshold_have_that_of_the_configuration() -> None:
     app = AppConfig.model_validate(
         {

@@ -49,7 +49,7 @@ def test_a_window_is_whole_when_readings_reach_back_to_its_beginning_without_a_b
     assert made.within(-1, 2.2) == (False, 3, Most(3))
     made.add(6, 6.1, Most(4), keep=16, most_gap=3)
     assert made.within(0, 7) == (False, 1, Most(4))
-    assert made.since == 6
+    assert made.within(6.05, 7) == (True, 0, Most(4))
 
 
 @given(

@@ -57,7 +57,7 @@ def test_each_bound_alone_is_too_high_by_no_more_than_is_said_of_it(seed: int) -
 def test_what_is_held_is_found() -> None:
     found = told = 0
     for seed in range(60):
-        model = Model(Random(seed), strangers=0, churn=False, skew=0.0)
+        model = Model(Random(seed), strangers=0, churn=False, skew=0.0, forgets=1.0)
         for joined in model.run(STEPS):
             told += KEY in joined.unreturned
             found += joined.unreturned.get(KEY, 0) > 0

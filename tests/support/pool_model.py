@@ -97,6 +97,8 @@ class Model:
     strangers: int
     churn: bool
     skew: float
+    forgets: float = 0.1
+    """How often a checkout is for ever, of those that last."""
     now: float = 100.0
     server: list[Session] = field(default_factory=list)
     foreign: list[Session] = field(default_factory=list)
@@ -197,7 +199,9 @@ class Model:
         session = pool.borrow(self.server, self.now)
         if session is None:
             return
-        left = self.random.choice((0, 0, 0, 1, 3, 12, None if self.random.random() < 0.1 else 5))
+        left = self.random.choice(
+            (0, 0, 0, 1, 3, 12, None if self.random.random() < self.forgets else 5)
+        )
         pool.out.append(
             Checkout(
                 session, left, self.random.choice((0.0, 0.3, 1.0)),

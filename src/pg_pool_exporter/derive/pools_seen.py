@@ -15,7 +15,8 @@ from pg_pool_exporter.store import EXPIRY_INTERVALS, TargetKey, TargetState
 LEAK_AFTER = 60.0
 """The leak threshold of a pool that tells none and is not configured; seconds."""
 MOST_KEPT = 3600.0
-"""Readings are kept for the leak threshold, but no longer than this; seconds."""
+"""Readings are kept for the application's longest leak threshold, but not for longer than this;
+seconds."""
 
 
 @dataclass(slots=True)
@@ -49,6 +50,7 @@ class PoolsSeen:
         self._by_target: dict[TargetKey, Pools] = {}
         self._owners: dict[PoolKey, TargetKey] = {}
         self._by_app: dict[str, dict[PoolKey, TargetKey]] = {}
+        self._longest: dict[str, float] = {}  # leak threshold by application, of any of its pools
         self._by_server: dict[str, dict[str, Pools]] = {}
 
     def configure(self, apps: Iterable[AppConfig], places: tuple[Place, ...]) -> None:
@@ -113,6 +115,8 @@ class PoolsSeen:
         former, pool.sample = pool.sample, sample
         pool.expires = state.expires
         pool.leak_after = self._leak_after(sample)
+        app = sample.key.app
+        self._longest[app] = max(self._longest.get(app, 0.0), pool.leak_after)
         if former.info != sample.info:
             self._link(pool)
         if sample.idle is not None and sample.active is not None:
@@ -125,7 +129,7 @@ class PoolsSeen:
                     leaked=sum(sample.leaked_slots.values()),
                     long_lived=self._long_lived(sample),
                 ),
-                keep=min(pool.leak_after, MOST_KEPT),
+                keep=min(self._longest[app], MOST_KEPT),
                 most_gap=EXPIRY_INTERVALS * state.interval,
             )
 
@@ -135,7 +139,7 @@ class PoolsSeen:
         of_app = self._by_app[key.app]
         del of_app[key]
         if not of_app:
-            del self._by_app[key.app]
+            del self._by_app[key.app], self._longest[key.app]
 
     def _link(self, pool: PoolSeen) -> None:
         self._unlink(pool)

@@ -46,19 +46,15 @@ class Readings(Generic[R]):
     are seconds on one clock that never goes back.
     """
 
-    __slots__ = ("_parts", "since")
+    __slots__ = ("_parts",)
 
     def __init__(self) -> None:
-        self.since: float | None = None
-        """When the first one was begun after which there was no long break."""
         self._parts: deque[_Part[R]] = deque()
 
     def add(self, begun: float, ended: float, reading: R, *, keep: float, most_gap: float) -> None:
         """Add one. After a break of more than `most_gap` seconds, what was before is forgotten."""
         if self._parts and begun - self._parts[-1].ended > most_gap:
-            self.forget()
-        if self.since is None:
-            self.since = begun
+            self._parts.clear()
         last = self._parts[-1] if self._parts else None
         if last is not None and ended - last.begun <= keep / _PARTS:
             self._parts[-1] = _Part(
@@ -70,11 +66,6 @@ class Readings(Generic[R]):
         while self._parts[0].ended < begun - keep - keep / _PARTS - most_gap:
             self._parts.popleft()
 
-    def forget(self) -> None:
-        """Forget all."""
-        self._parts.clear()
-        self.since = None
-
     def last(self) -> R | None:
         """The latest part's."""
         return self._parts[-1].reading if self._parts else None
@@ -85,7 +76,7 @@ class Readings(Generic[R]):
         A part that is not wholly in it is taken too: to look at more readings than asked for makes
         what holds for all of them weaker, never wrong.
         """
-        whole = self.since is not None and self.since <= start
+        whole = bool(self._parts) and self._parts[0].begun <= start
         number = 0
         reading: R | None = None
         for part in self._parts:
