@@ -80,7 +80,8 @@ class Exporter:
         self._world = world
         self._joiner = Joiner(self.store, apps, clock=lambda: world.now)
         self._doctor = Doctor(self.store, self._joiner, clock=lambda: world.now)
-        self._gone: set[str] = set()
+        self._pages: dict[str, TargetKey] = {}
+        self._gone: set[TargetKey] = set()
         world.every(SCRAPE, self._scrape, SCRAPE)
 
     def watch_server(self, name: str, server: Server, locks: list[Lock]) -> None:
@@ -98,18 +99,19 @@ class Exporter:
             if page.native
             else TargetKey("app", f"{key.app}@{key.process}/metrics")
         )
+        self._pages[key.process] = target
         read = native if page.native else foreign
         self._poll(target, lambda: Snapshot(pools=(read(key, pool, page),)))
 
     def forget(self, process: str) -> None:
-        """The process has ended, and its socket is gone."""
-        name = process.replace(":", "-")
-        self._gone.add(name)
-        self.store.remove(TargetKey("process", name))
+        """The process has ended: its socket is gone, or its page is listed no more."""
+        target = self._pages.pop(process)
+        self._gone.add(target)
+        self.store.remove(target)
 
     def _poll(self, key: TargetKey, read: Callable[[], Snapshot | None]) -> None:
         def poll() -> None:
-            if key.name in self._gone:
+            if key in self._gone:
                 return
             snapshot = None if key.name in self.failing else read()
             former = self.store.get(key) or TargetState(key=key, interval=INTERVAL)
