@@ -153,7 +153,7 @@ def exposition() -> Exposition:
         )  # fmt: skip
         store.put(state)
     exposition = Exposition(store, ReloadStatus(True, 999.0), clock=lambda: 0.0)
-    exposition.joined = JOINED
+    exposition.show_joined(JOINED)
     return exposition
 
 
