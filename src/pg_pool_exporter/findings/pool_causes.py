@@ -15,6 +15,7 @@ Connections that wait for a lock, or hold a forgotten transaction, are the serve
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from pg_pool_exporter.derive.sessions import IN_TRANSACTION
 from pg_pool_exporter.findings import thresholds as limit
@@ -33,63 +34,86 @@ def of_pool(pool: Pool) -> Iterator[Finding]:
         yield finding
 
 
-def _leak(pool: Pool) -> Finding | None:
-    on = pool.on
-    leaked = sum(pool.by_site("leaked_slots").values())
+class _Held(NamedTuple):
+    """Connections of a pool that are not given back, by how that is known."""
+
+    leaked: float
+    """Slots lost by dropping."""
+    overdue: float
+    unexplained: float
+    """Overdue ones that nothing explains."""
+    proven: float
+    """Checked out and silent, as both sides prove."""
+
+    @property
+    def total(self) -> float:
+        return self.leaked + max(self.unexplained, self.proven)
+
+    @property
+    def certain(self) -> bool:
+        return bool(self.leaked or self.proven)
+
+
+def _held(pool: Pool) -> _Held:
     overdue = sum(pool.by_site("overdue").values())
     # Of one application's pools on a server, the sessions can't be told apart.
-    proven = (on.unreturned or 0.0) if on is not None and on.pools == 1 else 0.0
-    unexplained = _unexplained(pool, overdue)
-    kept = max(proven, unexplained)
-    if not leaked and not kept:
+    proven = pool.on.unreturned if pool.on is not None and pool.on.pools == 1 else None
+    return _Held(
+        leaked=sum(pool.by_site("leaked_slots").values()),
+        overdue=overdue,
+        unexplained=_unexplained(pool, overdue),
+        proven=proven or 0.0,
+    )
+
+
+def _leak(pool: Pool) -> Finding | None:
+    held = _held(pool)
+    if not held.total:
         return None
-    certain = bool(leaked or proven)
-    use = pool.fullest.use
-    evidence = []
-    if leaked:
-        evidence.append(
-            f"{number(leaked, 'connection was', 'connections were')} dropped without being given "
-            "back: the pool has lost the slot for good."
-        )
-    if overdue:
-        evidence.append(
-            f"{number(overdue, 'connection has', 'connections have')} been checked out for longer "
-            f"than {spell(pool.leak_after)}."
-        )
-    if on is not None and proven:
-        evidence.append(
-            f"Server {on.server} saw {number(proven, 'of them', 'of them')} do nothing while the "
-            f"pool had them out, at every reading for {spell(on.leak_after)}."
-        )
-    left = pool.seconds_to_saturation()
-    if left is not None and left > 0:
-        evidence.append(f"By the trend of the last hour a pool is full in {spell(left)}.")
-    figures = {
-        "leaked_slots": leaked,
-        "overdue_connections": overdue,
-        "unreturned_connections": proven,
-        "held_connections": leaked + kept,
-        **({"use_ratio": use} if use is not None else {}),
-        **({"seconds_to_saturation": left} if left is not None else {}),
-    }
-    held = number(leaked + kept, "connection is", "connections are")
+    count = number(held.total, "connection is", "connections are")
+    use, left = pool.fullest.use, pool.seconds_to_saturation()
     sites = pool.by_site("leaked_slots")
-    for site, count in pool.by_site("overdue").items():
-        sites[site] = sites.get(site, 0.0) + count
+    for site, overdue in pool.by_site("overdue").items():
+        sites[site] = sites.get(site, 0.0) + overdue
     return Finding(
         cause=Cause.LEAK,
-        severity=Severity.PROBLEM if certain else Severity.WARNING,
+        severity=Severity.PROBLEM if held.certain else Severity.WARNING,
         subject=_subject(pool),
         summary=(
-            f"{held} borrowed and not given back."
-            if certain
-            else f"{held} out for long, and no statement and no transaction explains it."
+            f"{count} borrowed and not given back."
+            if held.certain
+            else f"{count} out for long, and no statement and no transaction explains it."
         ),
-        figures=figures,
-        evidence=tuple(evidence),
+        figures={
+            "leaked_slots": held.leaked,
+            "overdue_connections": held.overdue,
+            "unreturned_connections": held.proven,
+            "held_connections": held.total,
+            **({"use_ratio": use} if use is not None else {}),
+            **({"seconds_to_saturation": left} if left is not None else {}),
+        },
+        evidence=tuple(_leak_evidence(pool, held, left)),
         remedy=remedy(Cause.LEAK, pool.client),
         sites=sites,
     )
+
+
+def _leak_evidence(pool: Pool, held: _Held, left: float | None) -> Iterator[str]:
+    """Sentences; `left` is the time to saturation."""
+    if held.leaked:
+        dropped = number(held.leaked, "connection was", "connections were")
+        yield f"{dropped} dropped without being given back: the pool has lost the slot for good."
+    if held.overdue:
+        overdue = number(held.overdue, "connection has", "connections have")
+        yield f"{overdue} been checked out for longer than {spell(pool.leak_after)}."
+    if pool.on is not None and held.proven:
+        proven = number(held.proven, "connection", "connections")
+        yield (
+            f"Server {pool.on.server} saw {proven} do nothing for {spell(pool.on.leak_after)}; at "
+            "each reading in that time they were checked out."
+        )
+    if left:
+        yield f"By the trend of the last hour a pool is full in {spell(left)}."
 
 
 def _unexplained(pool: Pool, overdue: float) -> float:
