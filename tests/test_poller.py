@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
+from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.poller import Poller, next_poll
 from pg_pool_exporter.sources.base import PollError, TargetGoneError
 from pg_pool_exporter.store import Store, TargetKey, TargetState
