@@ -153,6 +153,14 @@ def test_the_options_do_not_show_the_connection_string() -> None:
             ),
         ),
         (
+            ["--web.telemetry-path=/api/v1/findings"],
+            {},
+            (
+                "argument --web.telemetry-path: must be a path that is not used otherwise, "
+                "like /metrics"
+            ),
+        ),
+        (
             ["demo", "--for=30"],
             {},
             "argument --for: a duration is a number and one of ms, s, m, h, d, such as 5s or 500ms",

@@ -21,6 +21,7 @@ from pg_pool_exporter.web.server import ListenError, parse_address
 from support import pages
 from support.daemons import exporting
 from support.pages import Peer, good, nothing
+from support.postgres import Cluster
 from support.programs import answers, exporter, free_port, running, seconds_until
 
 INTERVAL, TIMEOUT = 0.5, 0.3
@@ -425,3 +426,20 @@ def test_polling_once_gives_the_page_and_whether_all_answered(tmp_path: Path) ->
         return [outcome.successful for outcome in outcomes]
 
     assert asyncio.run(main()) == [True, False, True]
+
+
+def test_polling_once_joins_what_pools_ask_of_their_server(
+    tmp_path: Path, postgres: Cluster
+) -> None:
+    path = tmp_path / "exporter.yaml"
+
+    async def main() -> str:
+        async with pages.serving(good) as page:
+            path.write_text(
+                "socket_dir: ''\n"
+                f"servers: [{{name: main, dsn: '{postgres.dsn()}'}}]\n"
+                f"apps: [{{name: orders, server: main, targets: ['{page.url}']}}]\n"
+            )
+            return (await poll_once(load(path))).page
+
+    assert '\npg_server_pool_demand_connections{server="main"} 5\n' in asyncio.run(main())

@@ -16,9 +16,11 @@ import structlog
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.config import Config, ConfigError
+from pg_pool_exporter.derive.joiner import Joiner
 from pg_pool_exporter.discovery import Discovery
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
+from pg_pool_exporter.findings import Doctor
 from pg_pool_exporter.poller import Poller, unforeseen
 from pg_pool_exporter.pollers import Pollers
 from pg_pool_exporter.store import Store, TargetKey
@@ -52,10 +54,12 @@ class Daemon:
 
     def __init__(self, settings: Settings) -> None:
         self._load = settings.load
+        config = settings.load()
         self._wake = asyncio.Event()
-        self._discovery = Discovery(settings.load(), changed=self._wake.set)
+        self._discovery = Discovery(config, changed=self._wake.set)
         self._store = Store()
         self._exposition = Exposition(self._store, ReloadStatus(True, time.time()))
+        self._joiner = Joiner(self._store, config.apps, tell=self._exposition.show_joined)
         self._pollers = Pollers(self._store)
         self._unpolled: set[TargetKey] = set()
         self._reloads: set[asyncio.Task[bool]] = set()
@@ -66,6 +70,7 @@ class Daemon:
         web = Web(
             self._store,
             self._exposition,
+            Doctor(self._store, self._joiner),
             telemetry_path=settings.telemetry_path,
             unpolled=self.unpolled,
             reload=self.reload if settings.enable_lifecycle else None,
@@ -152,6 +157,7 @@ class Daemon:
         self._discovery = Discovery(config, former, self._wake.set)
         former.providers.stop()
         self._discovery.providers.start()
+        self._joiner.configure(config.apps)
         self._exposition.reload = ReloadStatus(True, time.time())
         await self._pollers.follow(self._discovery.targets())
         log.info("configuration loaded")
@@ -187,19 +193,28 @@ class Outcome(NamedTuple):
 
 
 async def poll_once(config: Config) -> Outcome:
-    """Look up targets, and poll each of them once, all at the same time.
+    """Look up targets, and poll each of them once, pools and then servers.
 
     Failures are told in the log.
     """
     store = Store()
     exposition = Exposition(store, ReloadStatus(True, time.time()))
+    Joiner(store, config.apps, tell=exposition.show_joined)
     discovery = Discovery(config)
     await discovery.providers.refresh()
-    pollers = [Poller(target, target.source(), store) for target in discovery.targets()]
+    pollers = [(target, Poller(target, target.source(), store)) for target in discovery.targets()]
     try:
-        await asyncio.gather(*(poller.poll() for poller in pollers))
+        # Servers last: their pools' demand is added up when they are read.
+        for servers in (False, True):
+            await asyncio.gather(
+                *(
+                    poller.poll()
+                    for target, poller in pollers
+                    if (target.kind == "server") is servers
+                )
+            )
     finally:
-        await asyncio.gather(*(poller.close() for poller in pollers))
+        await asyncio.gather(*(poller.close() for _, poller in pollers))
     exposition.discovered = discovery.providers.statuses
     page = exposition.plain(openmetrics=False).decode()
     found = all(status.up for status in discovery.providers.statuses)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pg_pool_exporter import durations, logs
-from pg_pool_exporter.web.handlers import PROBE_PATH
+from pg_pool_exporter.web.handlers import FINDINGS_PATH, PROBE_PATH
 from pg_pool_exporter.web.server import Address, parse_address
 
 PREFIX = "PG_POOL_EXPORTER_"
@@ -80,7 +80,7 @@ def boolean(text: str) -> bool:
 
 
 def _telemetry_path(text: str) -> str:
-    taken = text.startswith("/-/") or text == PROBE_PATH
+    taken = text.startswith("/-/") or text in (PROBE_PATH, FINDINGS_PATH)
     if taken or not re.fullmatch(r"/|(/[\w.~-]+)+", text, re.ASCII):
         raise ValueError("must be a path that is not used otherwise, like /metrics")
     return text

@@ -81,11 +81,25 @@ def exporter(*arguments: str) -> list[str]:
 
 
 class Prometheus:
-    """A real Prometheus that scrapes `target` (HOST:PORT) each second."""
+    """A real Prometheus that scrapes `target` (HOST:PORT) each second, unless told otherwise.
 
-    def __init__(self, directory: Path, target: str) -> None:
+    `rules` are files; `lookback` is how many seconds an old sample counts as the present.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        target: str,
+        *,
+        interval: float = 1.0,
+        rules: Sequence[Path] = (),
+        lookback: float = 300.0,
+    ) -> None:
         self._directory = directory
         self._target = target
+        self._interval = f"{interval * 1000:.0f}ms"
+        self._rules = [str(path) for path in rules]
+        self._lookback = f"{lookback * 1000:.0f}ms"
         self._url = f"http://127.0.0.1:{free_port()}"
 
     def __enter__(self) -> Self:
@@ -93,7 +107,12 @@ class Prometheus:
         config.write_text(
             json.dumps(
                 {
-                    "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+                    "global": {
+                        "scrape_interval": self._interval,
+                        "scrape_timeout": self._interval,
+                        "evaluation_interval": self._interval,
+                    },
+                    "rule_files": self._rules,
                     "scrape_configs": [
                         {"job_name": "pools", "static_configs": [{"targets": [self._target]}]}
                     ],
@@ -102,7 +121,8 @@ class Prometheus:
         )
         self._context = running(
             [PROMETHEUS, f"--config.file={config}", f"--storage.tsdb.path={self._directory}/data",
-             f"--web.listen-address={self._url.removeprefix('http://')}"],
+             f"--web.listen-address={self._url.removeprefix('http://')}",
+             f"--query.lookback-delta={self._lookback}"],
             log=self._directory / "prometheus.log",
         )  # fmt: skip
         self._context.__enter__()

@@ -96,6 +96,8 @@ class AppConfig(DiscoveryConfig, AccessConfig, _Scheduled, _Named):
     )
     leak_after: Duration = _DEFAULT_LEAK_AFTER
     """Age in seconds at which one of its checkouts is overdue."""
+    long_lived: int = Field(default=0, ge=0, le=100_000)
+    """Connections of each of its pools that are checked out for ever on purpose."""
     max_connections: int | None = Field(default=None, ge=1, le=100_000)
     """Most connections of each of its pools, where their pages don't tell."""
     format: Name = AUTO

@@ -33,7 +33,8 @@ class Origin:
         info = replace(
             known,
             server=known.server or self.server,
-            application=known.application or self.application,
+            # A pool that tells its port has asked a session: then an empty name is one.
+            application=known.application or ("" if known.port else self.application),
         )
         return sample if info == known else replace(sample, info=info)
 
