@@ -7,7 +7,7 @@ import gzip
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from time import monotonic
+from time import monotonic, thread_time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -189,8 +189,8 @@ def test_no_more_series_of_pools_are_parsed_than_can_be_in_time() -> None:
     reader = PageReader(automatic(), Origin(app="orders", process="p"))
     page = many_pools()
     for _ in range(2):
-        started = monotonic()
+        started = thread_time()
         with pytest.raises(PollError, match="more than 20000 new series") as caught:
             reader.read(page)
         assert caught.value.reason == "too_large"
-        assert monotonic() - started < 2
+        assert thread_time() - started < 2

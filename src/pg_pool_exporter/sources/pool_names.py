@@ -18,11 +18,11 @@ from pg_pool_exporter.sources.text_syntax import MAX_LABEL_CHARACTERS
 HIDDEN = "a connection string"
 """The name of a pool that is named by a connection string without any harmless part."""
 
-# A value is quoted, with its quotes doubled inside, or goes to the next separator. A quote that is
-# never closed goes to the end: what seems to follow it is part of the value.
+# A value is quoted, with its quotes doubled inside, or goes to the next separator and has no quotes
+# in it. A quote that is never closed goes to the end: what seems to follow it is part of the value.
 _PAIR = re.compile(
     r"""\s*+([A-Za-z][A-Za-z _]*?)\s*+=\s*+"""
-    r"""("(?:[^"]|"")*+(?:"|$)|'(?:[^']|'')*+(?:'|$)|[^;]*+)\s*+(?:;|$)"""
+    r"""("(?:[^"]|"")*+(?:"|$)|'(?:[^']|'')*+(?:'|$)|[^;"']*+)\s*+(?:;|$)"""
 )
 # libpq separates by spaces, and a backslash makes the next character plain.
 _WORD = re.compile(
@@ -65,6 +65,8 @@ def safe_pool_name(text: str) -> PoolName:
         return _of(_url(text))
     if "=" in text:
         return _of(_pairs(text))
+    if "@" in text:
+        return _of(_url(f"//{text}"))
     place = _PLACE.fullmatch(text)
     return PoolName(text, PoolInfo(**place.groupdict()) if place else PoolInfo())
 
