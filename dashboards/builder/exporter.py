@@ -17,6 +17,7 @@ from dashboards.builder.panels import (
     Column,
     Panel,
     Query,
+    Steps,
     lines,
     mapped,
     numbers,
@@ -28,7 +29,7 @@ from pg_pool_exporter import catalogue as c
 _TARGET = "kind, target"
 _UP = select(c.TARGET_UP)
 _AGE = f"time() - max by ({_TARGET}) ({select(c.LAST_SUCCESS)})"
-_OLD = {15: ORANGE, 60: RED}
+_OLD: Steps = {15: ORANGE, 60: RED}
 
 
 def dashboard() -> builders.Dashboard:
@@ -70,7 +71,8 @@ def _now() -> Iterator[Panel]:
 
 def _targets() -> Iterator[Panel]:
     yield rows(
-        "Targets, the oldest data first", "One row a target. The exporter's log says why one is down.",
+        "Targets, the oldest data first",
+        "One row a target. The exporter's log says why one is down.",
         {
             "A": f"min by ({_TARGET}) ({_UP})",
             "B": _AGE,
@@ -109,17 +111,17 @@ def _program() -> Iterator[Panel]:
     yield lines(
         "Processor", "Share of one core.",
         "percentunit",
-        Query(f"sum by ({by}) (rate({process('process_cpu_seconds_total')}[$__rate_interval]))", "{{instance}}"),
+        Query(q.rate(process("process_cpu_seconds_total"), by), f"{{{{{by}}}}}"),
         w=6,
     )  # fmt: skip
     yield lines(
         "Memory", "Resident.",
-        "bytes", Query(f"sum by ({by}) ({process('process_resident_memory_bytes')})", "{{instance}}"),
+        "bytes", Query(q.total(process("process_resident_memory_bytes"), by), f"{{{{{by}}}}}"),
         w=6,
     )  # fmt: skip
     yield lines(
         "Scrapes", "How long Prometheus waited for the page.",
-        "s", Query(f"max by ({by}) ({process('scrape_duration_seconds')})", "{{instance}}"),
+        "s", Query(f"max by ({by}) ({process('scrape_duration_seconds')})", f"{{{{{by}}}}}"),
         w=6,
     )  # fmt: skip
     yield lines(

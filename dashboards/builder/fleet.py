@@ -12,6 +12,7 @@ from dashboards.builder.panels import (
     HINT,
     ORANGE,
     RED,
+    SOON,
     USE,
     Column,
     Panel,
@@ -26,7 +27,6 @@ from pg_pool_exporter import catalogue as c
 
 _POOL_LINK = to_pool("${__data.fields.App}", "${__data.fields.Pool}")
 _SERVER_LINK = to_server("${__data.fields.Server}")
-_SOON = {0: RED, 900: ORANGE, 3600: GREEN}
 
 
 def dashboard() -> builders.Dashboard:
@@ -59,7 +59,7 @@ def dashboard() -> builders.Dashboard:
                 Column("D", "Max"),
                 Column("E", "Waiting", steps=HINT),
                 Column("F", "Not returned", steps=ANY),
-                Column("G", "Full in", "s", _SOON),
+                Column("G", "Full in", "s", SOON),
             ],
             w=15, h=9, by="Use",
         ),
@@ -113,8 +113,8 @@ def _summary() -> list[Panel]:
         ),
         numbers(
             "Next pool full in",
-            "The soonest of all pools that are half full and filling, at the trend of half an hour.",
-            "s", Query(f"min({q.seconds_to_saturation()})"), steps=_SOON, none="not in sight",
+            "The soonest of the pools that are half full and filling, at the trend of half an hour.",
+            "s", Query(f"min({q.seconds_to_saturation()})"), steps=SOON, none="not in sight",
         ),
         numbers(
             "Servers above 80 %",

@@ -84,7 +84,7 @@ def lines(
     limit: str = "", colours: Mapping[str, str] | None = None, top: float | None = None,
     none: str = "",
 ) -> timeseries.Panel:  # fmt: skip
-    """Lines over time; legends that match `stack` are stacked, one that matches `limit` is dashed."""
+    """Lines over time; legends that match `stack` are stacked, `limit` is dashed."""
     panel = _with(timeseries.Panel(), title, description, unit, queries, w, h)
     panel = (
         panel.min(0)

@@ -11,11 +11,11 @@ from dashboards.builder.frame import fill, page, to_server
 from dashboards.builder.panels import (
     ANY,
     BLUE,
-    GREEN,
     GREY,
     HINT,
     ORANGE,
     RED,
+    SOON,
     USE,
     Column,
     Panel,
@@ -88,12 +88,12 @@ def _now() -> Iterator[Panel]:
     yield numbers(
         "Timed out waiting", "Requests that gave up waiting for a connection, by second.",
         "reqps", Query(q.rate(select(c.POOL_TIMEOUTS, kind="pool")), _NAME),
-        w=4, steps={0.001: RED},
+        w=4, steps={1 / 3600: RED},
     )  # fmt: skip
     yield numbers(
         "Full in", "At the trend of half an hour, when the pool is half full and filling.",
         "s", Query(q.seconds_to_saturation(), _NAME),
-        w=4, steps={0: RED, 900: ORANGE, 3600: GREEN}, none="not in sight",
+        w=4, steps=SOON, none="not in sight",
     )  # fmt: skip
 
 
@@ -145,12 +145,13 @@ def _story() -> Iterator[Panel]:
         w=9, h=7, by="Oldest",
     )  # fmt: skip
     yield lines(
-        "Locks and open transactions of the application",
-        "Sessions that wait for a lock, that hold up others, and the age of the oldest open "
-        "transaction (right).",
+        "Its locks, in the server",
+        "Sessions of the application that wait for a lock, and that hold up others.",
         "short",
-        Query(q.of_the_applications(select(c.SERVER_WAITING), "application"), "waiting {{application}}"),
-        Query(q.of_the_applications(select(c.SERVER_BLOCKING), "application"), "blocking {{application}}"),
+        *(
+            Query(q.of_the_applications(select(metric), "application"), f"{word} {{{{application}}}}")
+            for word, metric in (("waiting", c.SERVER_WAITING), ("blocking", c.SERVER_BLOCKING))
+        ),
         w=7, h=7, none="no lock is waited for",
     )  # fmt: skip
     yield words("What to do", "The first steps for each verdict.", _WHAT_TO_DO, w=8, h=7)
@@ -242,9 +243,14 @@ def _counts() -> Iterator[Panel]:
         "Unreturned is proven: checked out the whole time while the server saw them do nothing. "
         "Suspects are a hint. Missing sessions are in the pools but not in the server.",
         "short",
-        Query(f"sum by (app, server) ({q.UNRETURNED})", "unreturned {{app}} {{server}}"),
-        Query(f"sum by (app, server) ({select(c.UNRETURNED_SUSPECTS)})", "suspects {{app}} {{server}}"),
-        Query(f"sum by (app, server) ({select(c.MISSING_SESSIONS)})", "missing {{app}} {{server}}"),
+        *(
+            Query(f"max by (app, server) ({select(metric)})", f"{word} {{{{app}}}} {{{{server}}}}")
+            for word, metric in (
+                ("unreturned", c.UNRETURNED),
+                ("suspects", c.UNRETURNED_SUSPECTS),
+                ("missing", c.MISSING_SESSIONS),
+            )
+        ),
         none="the server of these pools isn't known",
     )  # fmt: skip
 

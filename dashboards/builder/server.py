@@ -17,6 +17,7 @@ from dashboards.builder.panels import (
     Column,
     Panel,
     Query,
+    Steps,
     lines,
     numbers,
     rows,
@@ -27,7 +28,7 @@ from pg_pool_exporter import catalogue as c
 _SESSIONS = "server, database, user, application"
 _STATES = select(c.SERVER_CONNECTIONS)
 _TRANSACTIONS = select(c.SERVER_OLDEST_TRANSACTION)
-_OPEN = {60: ORANGE, 300: RED}
+_OPEN: Steps = {60: ORANGE, 300: RED}
 
 
 def dashboard() -> builders.Dashboard:
@@ -90,14 +91,12 @@ def _sessions() -> Iterator[Panel]:
         Query(f"sum {q.USABLE}", "usable by ordinary roles"),
         Query(f"sum({select(c.SERVER_POOL_DEMAND)})", "demand of all pools"),
     )
-    for key, title, w in (
-        ("application", "Connections by application", 12),
-        ("state", "Connections by state", 12),
-    ):
+    for key in ("application", "state"):
         yield lines(
-            title, f"Client sessions by {key}, against the slots that ordinary roles can have.",
+            f"Connections by {key}",
+            f"Client sessions by {key}, against the slots that ordinary roles can have.",
             "short", Query(q.total(_STATES, key), f"{{{{{key}}}}}"), *limits,
-            w=w, h=8, stack=("^(?!usable|demand).*",), limit="usable.*|demand.*",
+            w=12, h=8, stack=("^(?!usable|demand).*",), limit="usable.*|demand.*",
         )  # fmt: skip
     yield rows(
         "Who has them, the oldest state first",
@@ -153,7 +152,7 @@ def _ages() -> Iterator[Panel]:
     )  # fmt: skip
     yield lines(
         "Oldest idle session, by application",
-        "Idle for longer than any pool keeps one: nobody uses it, or it was borrowed and forgotten.",
+        "Longer than any pool keeps one idle: nobody uses it, or it was borrowed and forgotten.",
         "s",
         Query(
             f"max by (server, application) ({select(c.SERVER_OLDEST_STATE, state='idle')})",
