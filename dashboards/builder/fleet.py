@@ -113,7 +113,7 @@ def _summary() -> list[Panel]:
         ),
         numbers(
             "Next pool full in",
-            "The soonest of the pools that are half full and filling, at the trend of half an hour.",
+            "The soonest of those that are half full and filling, at the trend of half an hour.",
             "s", Query(f"min({q.seconds_to_saturation()})"), steps=SOON, none="not in sight",
         ),
         numbers(

@@ -34,6 +34,8 @@ USE: Steps = {0.8: ORANGE, 0.9: RED}
 ANY: Steps = {1: RED}
 """A count of what should not be there."""
 HINT: Steps = {1: ORANGE}
+SOON: Steps = {0: RED, 900: ORANGE, 3600: GREEN}
+"""Seconds until something happens."""
 NEUTRAL: Steps = {}
 
 

@@ -149,7 +149,9 @@ def _story() -> Iterator[Panel]:
         "Sessions of the application that wait for a lock, and that hold up others.",
         "short",
         *(
-            Query(q.of_the_applications(select(metric), "application"), f"{word} {{{{application}}}}")
+            Query(
+                q.of_the_applications(select(metric), "application"), f"{word} {{{{application}}}}"
+            )
             for word, metric in (("waiting", c.SERVER_WAITING), ("blocking", c.SERVER_BLOCKING))
         ),
         w=7, h=7, none="no lock is waited for",
