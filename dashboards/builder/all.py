@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards.builder import exporter, fleet, pool, server
 
@@ -18,7 +19,12 @@ _BUILT = {
 
 def documents() -> dict[str, str]:
     """The JSON of each dashboard, by the name of its file without the ending."""
-    return {
-        name: json.dumps(build().build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
-        for name, build in _BUILT.items()
-    }
+    return {name: _text(build().build()) for name, build in _BUILT.items()}
+
+
+def _text(dashboard: models.Dashboard) -> str:
+    document = json.loads(json.dumps(dashboard, cls=JSONEncoder))
+    # The library puts links and annotations into a menu, where nobody sees them.
+    for shown in (*document["links"], *document["annotations"]["list"]):
+        del shown["placement"]
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.common import DataSourceRef
@@ -10,6 +12,7 @@ from pg_pool_exporter import catalogue as c
 from pg_pool_exporter.catalogue import Metric
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+_WORD = r"\w+"
 _SCRAPED = ("job", "instance")
 # A pool's `server` is a label of pg_pool_info only, and often absent there.
 _NARROWED = {"pool": ("app", "pool"), "server": ("server",), "joined": ("app", "server")}
@@ -20,14 +23,17 @@ _ALWAYS = (c.POOL_CONNECTIONS, c.SERVER_UP, c.BOUNCER_UP, c.BUILD_INFO)
 def select(metric: Metric, suffix: str = "", **labels: str) -> str:
     """The series of `metric` that the dashboard's variables and `labels` leave.
 
-    A value of `labels` is a regular expression. `suffix` is a histogram's, like `_bucket`. Raises
-    `ValueError` for a label that the metric doesn't have.
+    A value of `labels` is a word or a regular expression. `suffix` is a histogram's, like
+    `_bucket`. Raises `ValueError` for a label that the metric doesn't have.
     """
     if unknown := labels.keys() - set(metric.labels):
         raise ValueError(f"{metric.name} has no {', '.join(unknown)}")
     variables = (*_SCRAPED, *_NARROWED.get(metric.section, ()))
     matchers = [f'{name}=~"${name}"' for name in variables]
-    matchers += [f'{name}=~"{value}"' for name, value in labels.items()]
+    matchers += [
+        f'{name}{"=" if re.fullmatch(_WORD, value) else "=~"}"{value}"'
+        for name, value in labels.items()
+    ]
     return f"{metric.name}{suffix}{{{', '.join(matchers)}}}"
 
 

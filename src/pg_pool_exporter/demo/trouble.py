@@ -115,7 +115,8 @@ def main() -> None:
     with ConnectionPool(
         dsn, name="main", min_size=2, max_size=max_size, kwargs={"autocommit": True}, open=True
     ) as pool:
-        instrument(pool, app=f"shop-{kind}")
+        # Nobody wants to wait for a minute here.
+        instrument(pool, app=f"shop-{kind}", leak_after="10s")
         # Daemons: one that waits for a lock would hold up the end.
         for handler in handlers:
             threading.Thread(target=handler, args=(pool, stop), daemon=True).start()
