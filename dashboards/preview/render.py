@@ -63,7 +63,7 @@ def main() -> None:
 
 def _height(name: str) -> int:
     panels = json.loads((_DASHBOARDS / f"{name}.json").read_text())["panels"]
-    rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
+    rows: int = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
     return _HEADER + rows * _CELL
 
 
