@@ -53,7 +53,7 @@ POOL = PoolSample(
     oldest_idle=1.5, oldest_active=61.25, oldest_waiting=0.75,
     active_seconds=1234.5, saturated_seconds=12.0,
     requests=1010, queued=20, rejected=1, acquire_wait=0.5, acquired=1007, held=400.5,
-    returned=1000, connects=12, connect_errors=1, lost=1, leaked=1,
+    returned=1000, connects=12, connect_errors=1, lost=1, leaked=1, leak_after=60, long_lived=1,
     timeouts={"pool": 2, "connect": 0},
     leaked_slots={"orders/views.py:42 checkout": 1},
     overdue={'odd "name"\\path.py:7 f': 2},

@@ -16,6 +16,7 @@ import structlog
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.config import Config, ConfigError
+from pg_pool_exporter.derive.joiner import Joiner
 from pg_pool_exporter.discovery import Discovery
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
@@ -52,9 +53,11 @@ class Daemon:
 
     def __init__(self, settings: Settings) -> None:
         self._load = settings.load
-        self._discovery = Discovery(settings.load())
+        config = settings.load()
+        self._discovery = Discovery(config)
         self._store = Store()
         self._exposition = Exposition(self._store, ReloadStatus(True, time.time()))
+        self._joiner = Joiner(self._store, config.apps, tell=self._exposition.show_joined)
         self._pollers = Pollers(self._store)
         self._unpolled: set[TargetKey] = set()
         self._reloads: set[asyncio.Task[bool]] = set()
@@ -137,13 +140,15 @@ class Daemon:
     async def _reload(self) -> bool:
         loop = asyncio.get_running_loop()
         try:
-            discovery = Discovery(await loop.run_in_executor(self._loader, self._load))
+            config = await loop.run_in_executor(self._loader, self._load)
+            discovery = Discovery(config)
         except ConfigError as error:
             return self._refuse(error=str(error))
         except Exception as error:  # noqa: BLE001 - whatever is in a file, the polls go on
             told = unforeseen(error)
             return self._refuse(error=told.error, stack=told.stack)
         self._discovery = discovery
+        self._joiner.configure(config.apps)
         self._exposition.reload = ReloadStatus(True, time.time())
         await self._pollers.follow(self._discovery.targets())
         log.info("configuration loaded")
@@ -180,6 +185,7 @@ async def poll_once(config: Config) -> Outcome:
     """Poll every target once, all at the same time. Failures are told in the log."""
     store = Store()
     exposition = Exposition(store, ReloadStatus(True, time.time()))
+    Joiner(store, config.apps, tell=exposition.show_joined)
     pollers = [Poller(target, target.source(), store) for target in Discovery(config).targets()]
     try:
         await asyncio.gather(*(poller.poll() for poller in pollers))

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from pg_pool_exporter.derive import Owners, View, foreseen, views
+from pg_pool_exporter.derive.views import Owners, View, foreseen, views
 from pg_pool_exporter.exposition import self_metrics
 from pg_pool_exporter.exposition.compression import Compressor
 from pg_pool_exporter.exposition.page_lines import PageLines
@@ -41,7 +41,7 @@ class Exposition:
         self.reload = reload
         """How the last load of the configuration went: replaced by who loads it."""
         self.joined = Joined()
-        """What both sides tell together: replaced by who joins them."""
+        """What both sides tell together: replaced by `Joiner`."""
         self._store = store
         self._clock = clock
         self._process = ProcessMetrics(clock)
@@ -55,6 +55,10 @@ class Exposition:
             for openmetrics in (False, True)
         }
         store.before_publishing(self._write_ahead)
+
+    def show_joined(self, joined: Joined) -> None:
+        """Show this from now on."""
+        self.joined = joined
 
     def plain(self, *, openmetrics: bool) -> bytes:
         """The whole page; the same object until something changes."""

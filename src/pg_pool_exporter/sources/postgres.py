@@ -102,6 +102,9 @@ class PostgresSource:
                 groups=groups,
                 databases=counters,
                 settings=settings,
+                address=link.connection.info.hostaddr,
+                backends=activity.backends,
+                clock=activity.clock,
             ),
             folded=folded + len(databases) - len(counters) + self._settings.left_out,
         )
