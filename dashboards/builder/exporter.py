@@ -115,7 +115,7 @@ def _program() -> Iterator[Panel]:
         w=6,
     )  # fmt: skip
     yield lines(
-        "Memory", "Resident.",
+        "Memory", "Resident in memory.",
         "bytes", Query(q.total(process("process_resident_memory_bytes"), by), f"{{{{{by}}}}}"),
         w=6,
     )  # fmt: skip

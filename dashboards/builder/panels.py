@@ -73,7 +73,11 @@ def numbers(
         panel.thresholds(_thresholds(steps))
         .mappings(list(mappings))
         .no_value(none)
-        .color_mode(options.BigValueColorMode.BACKGROUND)
+        .color_mode(
+            options.BigValueColorMode.BACKGROUND
+            if steps or mappings
+            else options.BigValueColorMode.VALUE
+        )
         .graph_mode(options.BigValueGraphMode.AREA if spark else options.BigValueGraphMode.NONE)
         .text_mode(options.BigValueTextMode.AUTO)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))

@@ -107,7 +107,7 @@ def _story() -> Iterator[Panel]:
         Query(f"sum({q.IDLE})", "idle"),
         Query(f"sum({q.WAITING})", "waiting"),
         Query(f"sum({q.MAX})", "max"),
-        w=14, h=8, stack=("active|idle",), limit="max",
+        w=9, h=8, stack=("active|idle",), limit="max",
         colours={"active": BLUE, "idle": GREY, "waiting": ORANGE},
     )  # fmt: skip
     yield rows(
@@ -121,7 +121,19 @@ def _story() -> Iterator[Panel]:
             Column("A", "Leaked", steps=ANY, width=70),
             Column("B", "Overdue", steps=HINT, width=80),
         ],
-        w=10, h=8, by="Leaked", none="everything comes back",
+        w=9, h=8, by="Leaked", none="everything comes back",
+    )  # fmt: skip
+    yield rows(
+        "Since when",
+        "Firing alerts of this pool and its server, and since when their condition has held. "
+        "Each has a runbook.",
+        {"A": q.FIRING_SINCE},
+        [
+            Column("alertname", "Alert"),
+            Column("severity", "Severity", width=70),
+            Column("A", "Since", "dateTimeFromNow", width=100),
+        ],
+        w=6, h=8, by="Since", none="no alert is firing",
     )  # fmt: skip
     yield rows(
         "The same application, seen by the server",
@@ -149,9 +161,7 @@ def _story() -> Iterator[Panel]:
         "Sessions of the application that wait for a lock, and that hold up others.",
         "short",
         *(
-            Query(
-                q.of_the_applications(select(metric), "application"), f"{word} {{{{application}}}}"
-            )
+            Query(q.of_the_applications(select(metric), "server"), f"{word} {{{{server}}}}")
             for word, metric in (("waiting", c.SERVER_WAITING), ("blocking", c.SERVER_BLOCKING))
         ),
         w=7, h=7, none="no lock is waited for",

@@ -69,9 +69,11 @@ def oldest_of_the_applications(series: str, by: str) -> str:
 _STUCK = f"max by (application) ({ZOMBIES} > {_ZOMBIE_SECONDS} or {LOCK_AGES} > {_LOCK_SECONDS})"
 VERDICT = " or ".join(
     (
-        f"0 * count by ({POOL}) {NOT_RETURNED} + 4",
-        f"0 * max by ({POOL}) ({ACTIVE} and on (app) ({UNRETURNED} > 0)) + 4",
+        f"0 * count by ({POOL}) ({LEAKED} > 0) + 4",
+        # Before what is overdue: whoever waits for a lock is overdue, too.
         f"0 * max by ({POOL}) ({select(c.POOL_INFO)} and on (application) {_STUCK}) + 3",
+        f"0 * count by ({POOL}) ({OVERDUE} > 0) + 4",
+        f"0 * max by ({POOL}) ({ACTIVE} and on (app) ({UNRETURNED} > 0)) + 4",
         f"0 * ({total(WAITING)} > 0) + 2",
         f"0 * ({use()} > 0.8) + 1",
         f"0 * {total(ACTIVE)}",

@@ -97,6 +97,7 @@ def _sessions() -> Iterator[Panel]:
             f"Client sessions by {key}, against the slots that ordinary roles can have.",
             "short", Query(q.total(_STATES, key), f"{{{{{key}}}}}"), *limits,
             w=12, h=8, stack=("^(?!usable|demand).*",), limit="usable.*|demand.*",
+            colours={"demand of all pools": ORANGE},
         )  # fmt: skip
     yield rows(
         "Who has them, the oldest state first",

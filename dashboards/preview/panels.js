@@ -26,7 +26,8 @@ async function stat(box, panel, prometheus) {
     const value = values.findLast(([, v]) => Number.isFinite(v))[1];
     const mapped = mapping(value, mappings);
     const tile = document.createElement("div");
-    tile.style.background = mapped ? COLOURS[mapped.color] : threshold(value, thresholds.steps);
+    if (panel.options.colorMode === "background")
+      tile.style.background = mapped ? COLOURS[mapped.color] : threshold(value, thresholds.steps);
     tile.innerHTML = series.length > 3
       ? `<span><small></small> <b></b></span>` : `<b></b><small></small>`;
     tile.querySelector("b").textContent = mapped?.text ?? format(value, unit, prometheus.end);

@@ -75,7 +75,7 @@ def _picture(page: str, path: Path, height: int) -> None:
             check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
     # Few colours are used, and a picture in a repository is small.
-    subprocess.run(["convert", path, "-colors", "128", f"PNG8:{path}"], check=True)
+    subprocess.run(["convert", path, "+dither", "-colors", "64", f"PNG8:{path}"], check=True)
 
 
 if __name__ == "__main__":
