@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from pg_pool_exporter.config import Config, ProcessesConfig
+from pg_pool_exporter.config import AppConfig, Config, ProcessesConfig
 from pg_pool_exporter.sockets import SUFFIX, default_directory
+from pg_pool_exporter.sources.app_page import AppPage
 from pg_pool_exporter.sources.base import Source
+from pg_pool_exporter.sources.origin import Origin
 from pg_pool_exporter.sources.registry import SOURCES, Kind
 from pg_pool_exporter.sources.socket_file import SocketFile
 
@@ -122,16 +124,30 @@ def _servers(config: Config) -> Iterator[Target]:
 
 
 def _apps(config: Config) -> Iterator[Target]:
+    for app in config.apps:
+        yield from app_targets(app, app.targets)
+
+
+def app_targets(app: AppConfig, urls: Iterable[str]) -> Iterator[Target]:
+    """The targets of an application whose pages are at `urls`."""
     # Without the query, which can hold a token. Pages that differ in it alone are numbered.
     pages: Counter[str] = Counter()
-    for app in config.apps:
-        for url in app.targets:
-            parts = urlsplit(url)
-            name = f"{app.name}@{parts.netloc}{parts.path}"
-            pages[name] += 1
-            if pages[name] > 1:
-                name = f"{name}#{pages[name]}"
-            yield Target("app", name, app.interval, app.timeout, (url,))
+    parts = {url: urlsplit(url) for url in urls}
+    addresses = Counter(part.netloc for part in parts.values())
+    for url, part in parts.items():
+        path = f"{part.netloc}{part.path}"
+        pages[path] += 1
+        if pages[path] > 1:
+            path = f"{path}#{pages[path]}"
+        origin = Origin(
+            app=app.name,
+            process=part.netloc if addresses[part.netloc] == 1 else path,
+            server=app.server or "",
+            application=app.application_name,
+            max_connections=app.max_connections,
+        )
+        page = AppPage(url, origin, app.format)
+        yield Target("app", f"{app.name}@{path}", app.interval, app.timeout, (page,))
 
 
 def _process(socket: SocketFile, config: ProcessesConfig) -> Target:

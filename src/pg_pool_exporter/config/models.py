@@ -25,6 +25,7 @@ from pg_pool_exporter.config.values import (
     Command,
     Directory,
     Duration,
+    FormatName,
     Interval,
     Name,
     PageUrl,
@@ -105,6 +106,8 @@ class AppConfig(_Scheduled, _Named):
     max_connections: int | None = Field(default=None, ge=1, le=100_000)
     """Most connections of each of its pools, where their pages don't tell."""
     targets: Annotated[tuple[PageUrl, ...], Strict(False)] = Field(default=(), repr=False)
+    format: FormatName = "auto"
+    """Of its pages: which library's names they have."""
 
 
 class Config(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from difflib import get_close_matches
 from pathlib import Path
 from stat import S_ISREG
 from typing import Annotated
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Strict, ValidationInfo
 
 from pg_pool_exporter.durations import seconds
+from pg_pool_exporter.formats import AUTO, FORMATS, JOLOKIA, NATIVE_NAME
 from pg_pool_exporter.sockets import PAGE_PATH
 
 MAX_NAME = 63
@@ -116,6 +118,15 @@ def _page_url(value: str) -> str:
     return parts._replace(path=parts.path or PAGE_PATH).geturl()
 
 
+def _format_name(value: str) -> str:
+    known = (AUTO, NATIVE_NAME, JOLOKIA, *FORMATS)
+    if value not in known:
+        near = get_close_matches(value, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"must be one of {', '.join(known)}{hint}")
+    return value
+
+
 Name = Annotated[str, AfterValidator(_name)]
 ApplicationName = Annotated[Name, AfterValidator(_application_name)]
 Interval = Annotated[float, BeforeValidator(_seconds), AfterValidator(_interval)]
@@ -126,5 +137,6 @@ Directory = Annotated[str, AfterValidator(_directory)]
 empty one is none."""
 ReadableFile = Annotated[str, AfterValidator(_path), AfterValidator(_readable)]
 Command = Annotated[tuple[str, ...], Strict(False), AfterValidator(_command)]
+FormatName = Annotated[str, AfterValidator(_format_name)]
 PageUrl = Annotated[str, AfterValidator(_page_url)]
 """Of a page of metrics; without a path it is `/metrics`."""

@@ -16,6 +16,8 @@ import aiohttp
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sockets import PAGE_PATH
 from pg_pool_exporter.sources.base import PollError, TargetGoneError
+from pg_pool_exporter.sources.native_page import NATIVE
+from pg_pool_exporter.sources.origin import UNKNOWN, Origin
 from pg_pool_exporter.sources.page_fetch import (
     MAX_BODY_BYTES,
     Body,
@@ -24,6 +26,7 @@ from pg_pool_exporter.sources.page_fetch import (
     session,
     too_large,
 )
+from pg_pool_exporter.sources.page_table import Table
 from pg_pool_exporter.sources.resolving import Resolver
 from pg_pool_exporter.sources.socket_file import SocketFile
 from pg_pool_exporter.sources.text_reader import PageReader
@@ -35,11 +38,13 @@ _READING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-page")
 
 
 class ExpositionTextSource:
-    """A page at an http or https URL."""
+    """A page at an http or https URL, read by `table`; `origin` tells what it may leave out."""
 
     def __init__(
         self,
         url: str,
+        table: Table = NATIVE,
+        origin: Origin = UNKNOWN,
         *,
         connector: Callable[[], aiohttp.BaseConnector] = lambda: aiohttp.TCPConnector(
             limit=1, resolver=Resolver()
@@ -50,7 +55,7 @@ class ExpositionTextSource:
         self._connector = connector
         self._encoding = encoding
         self._session: aiohttp.ClientSession | None = None
-        self._reader = PageReader()
+        self._reader = PageReader(table, origin)
 
     async def poll(self) -> Snapshot:
         """Read the page."""

@@ -1,0 +1,53 @@
+"""Every alert, on a virtual clock: fires when it must, and is silent when it must be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conftest import require
+from rule_cases import CASES, exporter
+from support.promtool import PROMTOOLS, run_cases
+from support.rule_files import ALERTS
+
+pytestmark = pytest.mark.debian
+
+# Words in an expression that has to do with a limit, which may be missing.
+LIMITED = ("_max_connections", "use:ratio", "turnover:ratio", "demand:ratio", "pool_size")
+
+
+@pytest.fixture(params=PROMTOOLS)
+def promtool(request: pytest.FixtureRequest) -> Path:
+    """promtool of each major version of Prometheus."""
+    path = PROMTOOLS[request.param]
+    require(path and path.exists(), f"promtool of Prometheus {request.param}")
+    assert path is not None
+    return path
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_alert(promtool: Path, name: str, tmp_path: Path) -> None:
+    assert run_cases(promtool, ALERTS[name], CASES[name], tmp_path) == ""
+
+
+@pytest.mark.parametrize("name", exporter.WITHOUT_SETTINGS)
+def test_alert_without_settings(promtool: Path, name: str, tmp_path: Path) -> None:
+    cases = exporter.WITHOUT_SETTINGS[name]
+    assert run_cases(promtool, ALERTS[name], cases, tmp_path, settings=()) == ""
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_every_alert_has_the_cases_that_it_needs(name: str) -> None:
+    """Fires, with all annotations; silent just below; and what its kind of data can do."""
+    cases = {**CASES, **exporter.WITHOUT_SETTINGS}[name]
+    assert any(case.text for case in cases), "no case asserts its annotations"
+    expression = ALERTS[name].expression
+    needed = {"fires", "just below", "missing data"}
+    if any(word in expression for word in LIMITED):
+        needed |= {"unlimited", "restart"}
+    if "rate(" in expression or "increase" in expression:
+        needed.add("restart")
+    if "process" in expression:
+        needed.add("several processes")
+    assert needed - {case.kind for case in cases} == set()
