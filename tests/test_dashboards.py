@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
+import subprocess
 from typing import Any
 
+import jsonschema
 import promql_parser
 import pytest
 
+from conftest import require
 from dashboards.builder.all import documents
 from support.dashboards import (
     DIRECTORY,
@@ -29,6 +33,31 @@ def test_what_is_committed_is_what_the_builder_builds() -> None:
     """When this fails: `make dashboards`, and look at the difference."""
     committed = {path.stem: path.read_text() for path in DIRECTORY.glob("*.json")}
     assert committed == documents()
+
+
+@pytest.fixture(scope="session")
+def schema() -> Any:
+    """Grafana's schema of dashboards, with the options of the panels that we use."""
+    directory = DIRECTORY / "schema"
+    require((directory / "node_modules").exists(), "npm ci --prefix dashboards/schema")
+    made = subprocess.run(
+        ["npm", "run", "--silent", "--prefix", directory, "schema"],
+        cwd=directory, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(made.stdout)
+
+
+@ALL
+def test_a_dashboard_follows_the_schema_of_grafana(name: str, schema: Any) -> None:
+    jsonschema.validate(load(name), schema)
+
+
+@ALL
+def test_the_schema_notices_a_mistake(name: str, schema: Any) -> None:
+    dashboard = load(name)
+    dashboard["panels"][0]["options"]["textMode"] = "loud"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(dashboard, schema)
 
 
 @ALL

@@ -27,4 +27,10 @@ def _text(dashboard: models.Dashboard) -> str:
     # The library puts links and annotations into a menu, where nobody sees them.
     for shown in (*document["links"], *document["annotations"]["list"]):
         del shown["placement"]
+    # And it has defaults that Grafana's own schema doesn't know.
+    for variable in document["templating"]["list"]:
+        for name in ("auto", "auto_count", "auto_min"):
+            del variable[name]
+    for panel in document["panels"]:
+        panel.get("options", {}).pop("footer", None)
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
