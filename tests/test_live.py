@@ -46,7 +46,14 @@ EXPECTED = {
     ("demo", "PgServerBlocker"),
     ("demo", "PgServerTimeoutNotSet"),
     ("gone", "PgPoolTargetDown"),
+    ("edge", "PgBouncerClientsWaiting"),
 }
+# The leak goes on while the slowest of those is waited for.
+MAY_FOLLOW = {
+    ("shop-leaky", "PgPoolTimeoutBurnFast"),
+    ("shop-leaky", "PgPoolTimeoutBurnSlow"),
+}
+WHOM = ("app", "server", "bouncer", "target")
 
 
 class Stands(NamedTuple):
@@ -85,16 +92,14 @@ def fired(prometheus: Prometheus) -> set[tuple[str, str]]:
     """Whom each alert that has ever been firing was about, and its name."""
     found = prometheus.query('count_over_time(ALERTS{alertstate="firing"}[10m])')
     return {
-        (
-            next(labels[key] for key in ("app", "server", "target") if key in labels),
-            labels["alertname"],
-        )
+        (next(labels[key] for key in WHOM if key in labels).partition("@")[0], labels["alertname"])
         for labels, _ in found
     }
 
 
 def test_the_expected_alerts_and_no_others_fire(stands: Stands) -> None:
-    assert fired(stands.trouble) == EXPECTED
+    found = fired(stands.trouble)
+    assert found - MAY_FOLLOW == EXPECTED
 
 
 def test_nothing_fires_where_all_is_well_however_busy(stands: Stands) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
+import psycopg
 import yaml
 
 from support.pgbouncer import PASSWORD, Bouncer
@@ -45,7 +48,8 @@ def edges(directory: Path, cluster: Cluster) -> Iterator[str]:
     cluster.run("ALTER ROLE app SET statement_timeout = '30s'")
     cluster.run("ALTER SYSTEM SET idle_in_transaction_session_timeout = '60s'")
     cluster.run("SELECT pg_reload_conf()")
-    with Bouncer(cluster, {"shop": "dbname=postgres"}, {"default_pool_size": 5}) as bouncer:
+    settings = {"default_pool_size": 1, "query_wait_timeout": 0}
+    with Bouncer(cluster, {"shop": "dbname=postgres"}, settings) as bouncer:
         config.write_text(
             yaml.safe_dump(
                 {
@@ -61,9 +65,29 @@ def edges(directory: Path, cluster: Cluster) -> Iterator[str]:
         command = exporter(
             "run", f"--config.file={config}", "--socket-dir=", f"--web.listen-address={address}"
         )
-        with bouncer.connect("shop"), running(command, log=directory / "edges.log"):
+        with (
+            bouncer.connect("shop"),
+            _waiting_client(bouncer),
+            running(command, log=directory / "edges.log"),
+        ):
             wait_until(lambda: answers(f"http://{address}/-/ready"), "the edges serve", _DEADLINE)
             yield address
+
+
+@contextmanager
+def _waiting_client(bouncer: Bouncer) -> Iterator[None]:
+    """A client that gets no connection to the server."""
+    with psycopg.connect(bouncer.dsn("shop", "app"), autocommit=True) as client:
+        query = Thread(target=_ask, args=(client,))
+        query.start()
+        yield
+        client.close()
+        query.join()
+
+
+def _ask(client: psycopg.Connection[Any]) -> None:
+    with suppress(psycopg.OperationalError):
+        client.execute("SELECT 1")
 
 
 @contextmanager
