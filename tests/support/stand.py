@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import psycopg
 import yaml
@@ -65,28 +64,15 @@ def edges(directory: Path, cluster: Cluster) -> Iterator[str]:
         command = exporter(
             "run", f"--config.file={config}", "--socket-dir=", f"--web.listen-address={address}"
         )
-        with (
-            bouncer.connect("shop"),
-            _waiting_client(bouncer),
-            running(command, log=directory / "edges.log"),
-        ):
+        with bouncer.connect("shop"), running(command, log=directory / "edges.log"):
+            # Ends when the bouncer does.
+            Thread(target=_wait_for_a_connection, args=(bouncer,), daemon=True).start()
             wait_until(lambda: answers(f"http://{address}/-/ready"), "the edges serve", _DEADLINE)
             yield address
 
 
-@contextmanager
-def _waiting_client(bouncer: Bouncer) -> Iterator[None]:
-    """A client that gets no connection to the server."""
-    with psycopg.connect(bouncer.dsn("shop", "app"), autocommit=True) as client:
-        query = Thread(target=_ask, args=(client,))
-        query.start()
-        yield
-        client.close()
-        query.join()
-
-
-def _ask(client: psycopg.Connection[Any]) -> None:
-    with suppress(psycopg.OperationalError):
+def _wait_for_a_connection(bouncer: Bouncer) -> None:
+    with suppress(psycopg.OperationalError), psycopg.connect(bouncer.dsn("shop", "app")) as client:
         client.execute("SELECT 1")
 
 
