@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ADDRESS ?= 127.0.0.1:10432
 
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test lint docs rules clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make test   all tests; says what is skipped for want of an optional program"
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"
+	@echo "make rules  write the generated rules again"
 	@echo "make clean  remove the virtual environment and caches"
 
 demo: $(VENV)/.demo
@@ -29,6 +30,9 @@ lint: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/pg-pool-exporter metrics > docs/metrics.md
+
+rules: $(VENV)/.dev
+	$(BIN)/python deploy/prometheus/mapped_pools.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

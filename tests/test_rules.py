@@ -6,24 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from conftest import require
 from rule_cases import CASES, exporter
-from support.promtool import PROMTOOLS, run_cases
+from support.promtool import run_cases
 from support.rule_files import ALERTS
 
 pytestmark = pytest.mark.debian
 
 # Words in an expression that has to do with a limit, which may be missing.
 LIMITED = ("_max_connections", "use:ratio", "turnover:ratio", "demand:ratio", "pool_size")
-
-
-@pytest.fixture(params=PROMTOOLS)
-def promtool(request: pytest.FixtureRequest) -> Path:
-    """promtool of each major version of Prometheus."""
-    path = PROMTOOLS[request.param]
-    require(path and path.exists(), f"promtool of Prometheus {request.param}")
-    assert path is not None
-    return path
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -45,7 +45,7 @@ class Case(NamedTuple):
 
 def series(name: str, values: str, /, **labels: str) -> dict[str, str]:
     """One series that was scraped; labels that are given replace those of the target."""
-    return {f"{name}{_selector({**TARGET, **labels})}": values}
+    return {f"{name}{selector({**TARGET, **labels})}": values}
 
 
 def newer_promtool() -> Path | None:
@@ -72,7 +72,12 @@ def run_cases(
         "evaluation_interval": "1m",
         "tests": [_group(alert, case) for case in cases],
     }
-    path = directory / f"{alert.name}.json"
+    return run_tests(promtool, tests, directory)
+
+
+def run_tests(promtool: Path, tests: Mapping[str, Any], directory: Path) -> str:
+    """What promtool says of a whole file of tests; empty when they pass."""
+    path = directory / "tests.json"
     path.write_text(json.dumps(tests))  # JSON is YAML
     run = subprocess.run(
         [promtool, "test", "rules", path], capture_output=True, text=True, check=False
@@ -108,7 +113,7 @@ def _group(alert: Alert, case: Case) -> dict[str, Any]:
                 "expr": firing,
                 "eval_time": f"{case.at}m",
                 "exp_samples": [
-                    {"labels": f"ALERTS{_selector({**own, **labels})}", "value": 1}
+                    {"labels": f"ALERTS{selector({**own, **labels})}", "value": 1}
                     for labels in case.firing
                 ],
             }
@@ -129,5 +134,6 @@ def _annotations(alert: Alert, labels: Labels, text: str) -> dict[str, str]:
     }
 
 
-def _selector(labels: Labels) -> str:
+def selector(labels: Labels) -> str:
+    """Labels as PromQL spells them."""
     return "{" + ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items()) + "}"
