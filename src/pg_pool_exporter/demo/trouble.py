@@ -95,8 +95,8 @@ _KINDS = {
         10,
         [leave_open, order, order, order_with_timeout, count_everything],
         (
-            "create table stock (item int primary key, amount int)",
-            "insert into stock values (1, 100)",
+            "create table if not exists stock (item int primary key, amount int)",
+            "insert into stock values (1, 100) on conflict do nothing",
         ),
     ),
 }
