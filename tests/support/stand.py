@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,14 +49,20 @@ def edges(directory: Path, cluster: Cluster) -> Iterator[str]:
     cluster.run("ALTER SYSTEM SET idle_in_transaction_session_timeout = '60s'")
     cluster.run("SELECT pg_reload_conf()")
     settings = {"default_pool_size": 1, "query_wait_timeout": 0}
-    with Bouncer(cluster, {"shop": "dbname=postgres"}, settings) as bouncer:
+    with (
+        socket.socket() as unserved,
+        Bouncer(cluster, {"shop": "dbname=postgres"}, settings) as bouncer,
+    ):
+        # Bound, so that nobody else serves there, and refusing all.
+        unserved.bind(("127.0.0.1", 0))
+        port = unserved.getsockname()[1]
         config.write_text(
             yaml.safe_dump(
                 {
                     "servers": [{"name": "edge", "dsn": cluster.dsn(), "interval": "1s"}],
                     "pgbouncers": [{"name": "edge", "dsn": bouncer.dsn(), "interval": "1s"}],
                     "apps": [{
-                        "name": "gone", "targets": [f"http://127.0.0.1:{free_port()}"],
+                        "name": "gone", "targets": [f"http://127.0.0.1:{port}"],
                         "interval": "1s",
                     }],
                 }
