@@ -24,6 +24,7 @@ from support.dashboards import (
     questions,
     variables,
 )
+from support.promql import KNOWN, check, nodes
 
 ALL = pytest.mark.parametrize("name", NAMES)
 EVERY_QUESTION = [question for name in NAMES for question in questions(name)]
@@ -149,8 +150,25 @@ def test_one_screen_tells_the_story(name: str) -> None:
 
 
 @pytest.mark.parametrize("question", EVERY_QUESTION, ids=lambda question: question.where)
-def test_every_expression_parses(question: Question) -> None:
-    promql_parser.parse(question.filled("1m"))
+def test_every_expression_can_have_an_answer(question: Question) -> None:
+    """It parses; its metrics, labels and their values exist; its sides can match."""
+    assert check(question.filled("1m")).problems == []
+
+
+@ALL
+def test_legends_and_columns_are_labels_that_are_there(name: str) -> None:
+    for panel in panels(name):
+        labels: set[str] = set()
+        for target in panel.get("targets", []):
+            expr = Question(panel["title"], target["expr"]).filled("1m")
+            found = check(expr).labels or frozenset()
+            labels |= found
+            assert set(re.findall(r"{{(\w+)}}", target["legendFormat"])) <= found, panel["title"]
+        for transformation in panel.get("transformations", []):
+            if transformation["id"] == "organize":
+                columns = transformation["options"]["indexByName"]
+                values = {"Value", *(f"Value #{target['refId']}" for target in panel["targets"])}
+                assert columns.keys() - values <= labels, panel["title"]
 
 
 @pytest.mark.parametrize("question", EVERY_QUESTION, ids=lambda question: question.where)
@@ -165,8 +183,11 @@ def test_every_selection_is_narrowed_by_the_variables(name: str) -> None:
         for selector in selectors(question):
             if "scrape_duration" not in selector and "ALERTS" not in selector:
                 assert 'job=~"$job"' in selector, question.where
-    for _, question in variables(name):
-        promql_parser.parse(question.filled("1m"))
+    for label, question in variables(name):
+        (selector,) = nodes(question.filled("1m"))
+        assert isinstance(selector, promql_parser.VectorSelector)
+        if selector.name:
+            assert label in KNOWN[selector.name].labels
 
 
 def selectors(question: Question) -> list[Any]:
