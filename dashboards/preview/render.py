@@ -41,6 +41,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=300, help="how far back to look")
     parser.add_argument("--scrape", type=int, default=1, help="the scrape interval, in seconds")
     parser.add_argument("--dashboard", action="append", help="name of a JSON file; else all")
+    parser.add_argument("--rows", type=int, help="only so many rows of the grid, from the top")
+    parser.add_argument("--suffix", default="", help="of the pictures' names")
     parser.add_argument("--var", action="append", default=[], help="NAME=REGEX of a variable")
     asked = parser.parse_args()
     names = asked.dashboard or sorted(path.stem for path in _DASHBOARDS.glob("*.json"))
@@ -56,18 +58,19 @@ def main() -> None:
             }  # fmt: skip
             query = urllib.parse.urlencode(parameters)
             page = f"http://127.0.0.1:{server.server_port}/preview/preview.html?{query}"
-            _picture(page, asked.output / f"{name}.png", _height(name))
+            _picture(page, asked.output / f"{name}{asked.suffix}.png", asked.rows or _rows(name))
     finally:
         server.shutdown()
 
 
-def _height(name: str) -> int:
+def _rows(name: str) -> int:
     panels = json.loads((_DASHBOARDS / f"{name}.json").read_text())["panels"]
-    rows: int = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
-    return _HEADER + rows * _CELL
+    last: int = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
+    return last
 
 
-def _picture(page: str, path: Path, height: int) -> None:
+def _picture(page: str, path: Path, rows: int) -> None:
+    height = _HEADER + rows * _CELL
     with tempfile.TemporaryDirectory(prefix="preview-") as profile:
         subprocess.run(
             ["chromium", *_QUIET, f"--user-data-dir={profile}", f"--screenshot={path}",
