@@ -29,6 +29,7 @@ _OF_GAUGES = {
     "stddev_over_time", "predict_linear", "deriv", "delta", "idelta",
 }  # fmt: skip
 _EXISTENCE = {"absent", "absent_over_time", "present_over_time", "count_over_time"}
+_SELECTING = {"topk", "bottomk", "limitk"}
 _SETS = {"and", "or", "unless"}
 
 
@@ -169,7 +170,7 @@ class _Checker:
     def _aggregate(self, node: pq.AggregateExpr) -> Labels:
         inner = self.labels(node.expr) or frozenset()
         if node.modifier is None:
-            return frozenset()
+            return inner if str(node.op) in _SELECTING else frozenset()
         named = frozenset(node.modifier.labels)
         if missing := named - inner - TARGET:
             self._problem(f"{node.op} over {sorted(missing)}, which are no labels there")
