@@ -65,15 +65,16 @@ def dashboard() -> builders.Dashboard:
         ),
         rows(
             "Firing alerts",
-            "Since when each alert's condition has held. Its runbook says what to do.",
+            "Since when each alert's condition has held. Its name leads to its runbook.",
             {"A": q.FIRING_SINCE},
             [
-                Column("alertname", "Alert"),
+                Column("alertname", "Alert", link=q.RUNBOOK),
                 Column("severity", "Severity"),
                 Column("app", "App"),
                 Column("pool", "Pool"),
                 Column("server", "Server"),
                 Column("A", "Since", "dateTimeFromNow"),
+                Column("runbooks", "Runbooks", hidden=True),
             ],
             w=9, h=9, none="nothing is firing",
         ),

@@ -60,6 +60,8 @@ class Column:
     mappings: Sequence[models.ValueMapping] = ()
     link: str = ""
     width: int = 0
+    hidden: bool = False
+    """There for links of other columns only."""
 
 
 def numbers(
@@ -277,6 +279,8 @@ def _properties(column: Column) -> list[models.DynamicConfigValue]:
         found.append(models.DynamicConfigValue("mappings", list(column.mappings)))
     if column.link:
         found.append(models.DynamicConfigValue("links", [{"title": "Open", "url": column.link}]))
+    if column.hidden:
+        found.append(models.DynamicConfigValue("custom.hidden", True))
     if column.width:
         found.append(models.DynamicConfigValue("custom.width", column.width))
     return found

@@ -126,12 +126,13 @@ def _story() -> Iterator[Panel]:
     yield rows(
         "Since when",
         "Firing alerts of this pool and its server, and since when their condition has held. "
-        "Each has a runbook.",
+        "Each name leads to a runbook.",
         {"A": q.FIRING_SINCE},
         [
-            Column("alertname", "Alert"),
+            Column("alertname", "Alert", link=q.RUNBOOK),
             Column("severity", "Severity", width=70),
             Column("A", "Since", "dateTimeFromNow", width=100),
+            Column("runbooks", "Runbooks", hidden=True),
         ],
         w=6, h=8, by="Since", none="no alert is firing",
     )  # fmt: skip

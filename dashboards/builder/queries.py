@@ -93,9 +93,14 @@ VERDICTS = mapped(
 FIRING = f'ALERTS{{alertstate="firing", {ALERTS}}}'
 FIRING_SINCE = (
     f"max by (alertname, severity, app, pool, server) (1000 * (ALERTS_FOR_STATE{{{ALERTS}}} "
-    f"and ignoring (alertstate) {FIRING}))"
+    f"and ignoring (alertstate) {FIRING})) "
+    "* on () group_left (runbooks) max by (runbooks) (pg_pool_exporter:links:info)"
 )
-"""When each firing alert's condition became true, in ms since the epoch, as Grafana wants times."""
+"""When each firing alert's condition became true, in ms since the epoch, as Grafana wants times.
+
+With the address of the runbooks, which stands in the settings of the rules.
+"""
+RUNBOOK = "${__data.fields.Runbooks}/${__data.fields.Alert}.md"
 
 # Slots that ordinary roles can have.
 USABLE = f"({select(c.SERVER_MAX)} - {select(c.SERVER_RESERVED)})"

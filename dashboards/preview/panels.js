@@ -115,6 +115,7 @@ async function table(box, panel, prometheus) {
   const organize = panel.transformations.find(({ id }) => id === "organize").options;
   const fields = Object.keys(organize.indexByName).sort((a, b) => organize.indexByName[a] - organize.indexByName[b]);
   const titles = fields.map((field) => organize.renameByName[field]);
+  const hidden = titles.map((title) => overridden(panel, title)["custom.hidden"]);
   const rows = [...merged.values()].map((row) => fields.map((field) => row[field]));
   const sort = panel.options.sortBy?.[0];
   const by = sort ? titles.indexOf(sort.displayName) : -1;
@@ -122,6 +123,7 @@ async function table(box, panel, prometheus) {
   const drawn = document.createElement("table");
   const head = drawn.insertRow();
   for (const [number, title] of titles.entries()) {
+    if (hidden[number]) continue;
     const cell = document.createElement("th");
     cell.textContent = title;
     if (rows.some((row) => typeof row[number] === "number")) cell.className = "number";
@@ -129,7 +131,8 @@ async function table(box, panel, prometheus) {
   }
   for (const row of rows) {
     const line = drawn.insertRow();
-    for (const [number, value] of row.entries()) cell(line.insertCell(), value, overridden(panel, titles[number]), prometheus.end);
+    for (const [number, value] of row.entries())
+      if (!hidden[number]) cell(line.insertCell(), value, overridden(panel, titles[number]), prometheus.end);
   }
   box.append(drawn);
 }
