@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards.builder import queries as q
-from dashboards.builder.frame import fill, page, to_pool, to_server
+from dashboards.builder.frame import ALERTS, fill, page, to_pool, to_server
 from dashboards.builder.panels import (
     ANY,
     GREEN,
@@ -49,11 +49,13 @@ def dashboard() -> builders.Dashboard:
                 "E": q.total(q.WAITING),
                 "F": q.total(q.NOT_RETURNED),
                 "G": q.seconds_to_saturation(),
+                "H": q.worst_use(),
             },
             [
                 Column("app", "App", link=_POOL_LINK),
                 Column("pool", "Pool", link=_POOL_LINK),
                 Column("B", "What is wrong", mappings=q.VERDICTS, width=220),
+                Column("H", "Worst process", "percentunit", USE),
                 Column("A", "Use", "percentunit", USE),
                 Column("C", "Active"),
                 Column("D", "Max"),
@@ -61,12 +63,12 @@ def dashboard() -> builders.Dashboard:
                 Column("F", "Not returned", steps=ANY),
                 Column("G", "Full in", "s", SOON),
             ],
-            w=15, h=9, by="Use",
+            w=15, h=9, by="Worst process",
         ),
         rows(
             "Firing alerts",
             "Since when each alert's condition has held. Its name leads to its runbook.",
-            {"A": q.FIRING_SINCE},
+            {"A": q.firing_since(ALERTS)},
             [
                 Column("alertname", "Alert", link=q.RUNBOOK),
                 Column("severity", "Severity"),
@@ -101,8 +103,8 @@ def _summary() -> list[Panel]:
     down = f"{select(c.TARGET_UP)} == 0"
     return [
         numbers(
-            "Pools above 80 %", "How many pools have more than 80 % of their maximum checked out.",
-            "short", Query(f"count({q.use()} > 0.8) or 0 * count({q.ACTIVE})"), steps=HINT,
+            "Pools above 80 %", "How many pools have a process with more than 80 % of its maximum checked out.",
+            "short", Query(f"count({q.worst_use()} > 0.8) or 0 * count({q.ACTIVE})"), steps=HINT,
         ),
         numbers(
             "Waiting now", "Requests queued for a connection, of all pools.",

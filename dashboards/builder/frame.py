@@ -14,11 +14,18 @@ from dashboards.builder.selection import SOURCE, variables
 TAG = "pg-pool-exporter"
 ALERTS = 'alertname=~"Pg.+", app=~"$app|", pool=~"$pool|", server=~"$server|"'
 """Matchers of our alerts; those that lack a label are among them."""
+ALERTS_OF_POOLS = f'{ALERTS}, bouncer="", target=""'
+"""Of pools and of the servers beneath them only."""
 _KEPT = "${__url_time_range}&${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
 
 
-def page(uid: str, title: str, description: str, *, shown: Iterable[str]) -> builders.Dashboard:
-    """A dashboard without panels that shows the variables `shown` besides the data source."""
+def page(
+    uid: str, title: str, description: str, *, shown: Iterable[str], alerts: str = ALERTS
+) -> builders.Dashboard:
+    """A dashboard without panels.
+
+    It shows the variables `shown`, besides what is on all, and marks the `alerts` when they fire.
+    """
     made = (
         builders.Dashboard(f"PostgreSQL pools / {title}")
         .uid(f"pgpe-{uid}")
@@ -29,7 +36,7 @@ def page(uid: str, title: str, description: str, *, shown: Iterable[str]) -> bui
         .time("now-1h", "now")
         .refresh("30s")
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .annotation(_firing())
+        .annotation(_firing(alerts))
         .link(
             builders.DashboardLink("PostgreSQL pools")
             .type(models.DashboardLinkType.DASHBOARDS)
@@ -63,9 +70,9 @@ def to_server(server: str) -> str:
     return f"/d/pgpe-server?{_KEPT}&${{app:queryparam}}&${{pool:queryparam}}&var-server={server}"
 
 
-def _firing() -> builders.AnnotationQuery:
+def _firing(alerts: str) -> builders.AnnotationQuery:
     firing = (
-        f'max by (alertname, severity, app, pool, server) (ALERTS{{alertstate="firing", {ALERTS}}})'
+        f'max by (alertname, severity, app, pool, server) (ALERTS{{alertstate="firing", {alerts}}})'
     )
     return (
         builders.AnnotationQuery()

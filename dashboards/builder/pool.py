@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards.builder import queries as q
-from dashboards.builder.frame import fill, page, to_server
+from dashboards.builder.frame import ALERTS_OF_POOLS, fill, page, to_server
 from dashboards.builder.panels import (
     ANY,
     BLUE,
@@ -35,11 +35,11 @@ _INTEGRAL = "2m"
 _QUANTILES = (0.5, 0.95, 0.99)
 
 _WHAT_TO_DO = """\
-**LEAK**: a line of code borrows and doesn't give back. Open the line on the left; restart that \
-process to have its slots back. More connections only delay it.
+**LEAK**: a line of code borrows and doesn't give back. Open the line in the table above; restart \
+that process to have its slots back. More connections only delay it.
 
-**Held up in the server**: a transaction was left open, or waits for a lock. Below: whose it is. \
-End it with `pg_terminate_backend`, then look at what it waited for.
+**Held up in the server**: a transaction was left open, or a lock is waited for. The table on \
+the left has whose, the server's dashboard who blocks. End that session: `pg_terminate_backend`.
 
 **LOAD**: everything is in use and comes back. Does *hold* rise? Queries have become slow. Does \
 only the rate rise? The pool is too small, or traffic is new.
@@ -51,7 +51,7 @@ def dashboard() -> builders.Dashboard:
         "pool", "Pool",
         "One pool or several: how full since when, leak or load, the line of code or the state in "
         "the server that is to blame, and what to do.",
-        shown=("app", "pool", "server"),
+        shown=("app", "pool", "server"), alerts=ALERTS_OF_POOLS,
     )  # fmt: skip
     return fill(
         made,
@@ -127,7 +127,7 @@ def _story() -> Iterator[Panel]:
         "Since when",
         "Firing alerts of this pool and its server, and since when their condition has held. "
         "Each name leads to a runbook.",
-        {"A": q.FIRING_SINCE},
+        {"A": q.firing_since(ALERTS_OF_POOLS)},
         [
             Column("alertname", "Alert", link=q.RUNBOOK),
             Column("severity", "Severity", width=70),

@@ -6,7 +6,6 @@ unlimited pool has no use.
 
 from __future__ import annotations
 
-from dashboards.builder.frame import ALERTS
 from dashboards.builder.panels import GREEN, ORANGE, RED, YELLOW, mapped
 from dashboards.builder.selection import select
 from pg_pool_exporter import catalogue as c
@@ -36,6 +35,11 @@ def rate(series: str, by: str = POOL) -> str:
 
 def use(by: str = POOL) -> str:
     return f"{total(BOUNDED, by)} / {total(MAX, by)}"
+
+
+def worst_use() -> str:
+    """Of the process that is used most: each has a pool of its own, and waits for that alone."""
+    return f"max by ({POOL}) ({use(_PROCESS)})"
 
 
 def seconds_to_saturation() -> str:
@@ -75,7 +79,7 @@ VERDICT = " or ".join(
         f"0 * count by ({POOL}) ({OVERDUE} > 0) + 4",
         f"0 * max by ({POOL}) ({ACTIVE} and on (app) ({UNRETURNED} > 0)) + 4",
         f"0 * ({total(WAITING)} > 0) + 2",
-        f"0 * ({use()} > 0.8) + 1",
+        f"0 * ({worst_use()} > 0.8) + 1",
         f"0 * {total(ACTIVE)}",
     )
 )
@@ -90,16 +94,20 @@ VERDICTS = mapped(
     }
 )
 
-FIRING = f'ALERTS{{alertstate="firing", {ALERTS}}}'
-FIRING_SINCE = (
-    f"max by (alertname, severity, app, pool, server) (1000 * (ALERTS_FOR_STATE{{{ALERTS}}} "
-    f"and ignoring (alertstate) {FIRING})) "
-    "* on () group_left (runbooks) max by (runbooks) (pg_pool_exporter:links:info)"
-)
-"""When each firing alert's condition became true, in ms since the epoch, as Grafana wants times.
 
-With the address of the runbooks, which stands in the settings of the rules.
-"""
+def firing_since(alerts: str) -> str:
+    """When the condition of each firing alert became true, in ms since the epoch, as Grafana wants.
+
+    With the address of the runbooks, which stands in the settings of the rules.
+    """
+    firing = f'ALERTS{{alertstate="firing", {alerts}}}'
+    since = f"ALERTS_FOR_STATE{{{alerts}}} and ignoring (alertstate) {firing}"
+    return (
+        f"max by (alertname, severity, app, pool, server) (1000 * ({since})) "
+        "* on () group_left (runbooks) max by (runbooks) (pg_pool_exporter:links:info)"
+    )
+
+
 RUNBOOK = "${__data.fields.Runbooks}/${__data.fields.Alert}.md"
 
 # Slots that ordinary roles can have.

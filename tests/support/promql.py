@@ -59,7 +59,8 @@ def _catalogue() -> Iterator[tuple[str, Known]]:
         yield name, Known(TARGET, False)
     yield "process_cpu_seconds_total", Known(TARGET, True)
     # Alerts have the labels of what they are about.
-    about = TARGET | {"app", "pool", "server", "alertname", "severity", "cause"}
+    about = TARGET | {"app", "pool", "server", "bouncer", "target"}
+    about |= {"alertname", "severity", "cause"}
     severities = ("info", "warning", "critical")
     yield "ALERTS_FOR_STATE", Known(about, False, {"severity": severities})
     states = {"alertstate": ("pending", "firing"), "severity": severities}
