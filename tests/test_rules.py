@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from rule_cases import CASES, exporter
 from support.promtool import run_cases
-from support.rule_files import ALERTS
+from support.rule_files import ALERTS, DIRECTORY, FILES
 
 pytestmark = pytest.mark.debian
 
 # Words in an expression that has to do with a limit, which may be missing.
 LIMITED = ("_max_connections", "use:ratio", "turnover:ratio", "demand:ratio", "pool_size")
+
+
+def test_promtool_has_nothing_to_say_about_the_rules(promtool: Path) -> None:
+    """Nor about those for foreign pages, which have the same names in a file each."""
+    for path in (*FILES, *(DIRECTORY / "mapped").glob("*.yml")):
+        checked = subprocess.run(
+            [promtool, "check", "rules", "--lint=all", "--lint-fatal", path],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -103,7 +103,8 @@ def _summary() -> list[Panel]:
     down = f"{select(c.TARGET_UP)} == 0"
     return [
         numbers(
-            "Pools above 80 %", "How many pools have a process with more than 80 % of its maximum checked out.",
+            "Pools above 80 %",
+            "How many pools have a process with more than 80 % of its maximum checked out.",
             "short", Query(f"count({q.worst_use()} > 0.8) or 0 * count({q.ACTIVE})"), steps=HINT,
         ),
         numbers(

@@ -32,6 +32,19 @@ CASES = {
         Case("just below", "it flaps", up("1 0 0 1 0 0 1 0 0 1 0 0 1 0"), 12),
         Case("silent", "servers have an alert of their own", up("0x20", kind="server"), 15),
         Case("silent", "bouncers have an alert of their own", up("0x20", kind="bouncer"), 15),
+        Case(
+            "silent",
+            "the log of a server that is down",
+            up("0x20", target="main", kind="server") | up("0x20", target="main", kind="log"),
+            15,
+        ),
+        Case(
+            "fires",
+            "the log of a server that is up",
+            up("1x20", target="main", kind="server") | up("0x20", target="main", kind="log"),
+            15,
+            [{**TARGET, "target": "main", "kind": "log"}],
+        ),
         Case("restart", "the process is gone, so it is no target any more", up("0x2 stale"), 10),
         Case(
             "several processes",
