@@ -64,7 +64,7 @@ def _now() -> Iterator[Panel]:
     )  # fmt: skip
     yield numbers(
         "Configuration", "Whether the last load of the configuration worked.",
-        "short", Query(f"min({select(c.RELOAD_SUCCESSFUL)})"), spark=False, none="no data",
+        "short", Query(f"min({select(c.RELOAD_SUCCESSFUL)})"), none="no data",
         mappings=mapped({1: ("loaded", GREEN), 0: ("refused, the old one holds", RED)}),
     )  # fmt: skip
 

@@ -67,10 +67,13 @@ class Column:
 def numbers(
     title: str, description: str, unit: str, *queries: Query,
     w: int = 4, h: int = 4, steps: Steps = NEUTRAL, none: str = "none",
-    mappings: Sequence[models.ValueMapping] = (), spark: bool = True,
+    mappings: Sequence[models.ValueMapping] = (),
 ) -> stat.Panel:  # fmt: skip
-    """The newest value of each series, large, coloured by `steps`; `none` where there is none."""
-    panel = _with(stat.Panel(), title, description, unit, queries, w, h)
+    """The value of each series now, large, coloured by `steps`; `none` where there is none."""
+    panel = _with(stat.Panel(), title, description, unit, (), w, h)
+    # Of a range the last value would be shown long after its series has ended.
+    for number, query in enumerate(queries):
+        panel = panel.with_target(_target(query, _letter(number)).instant())
     return (
         panel.thresholds(_thresholds(steps))
         .mappings(list(mappings))
@@ -80,7 +83,7 @@ def numbers(
             if steps or mappings
             else options.BigValueColorMode.VALUE
         )
-        .graph_mode(options.BigValueGraphMode.AREA if spark else options.BigValueGraphMode.NONE)
+        .graph_mode(options.BigValueGraphMode.NONE)
         .text_mode(options.BigValueTextMode.AUTO)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     )
@@ -177,11 +180,18 @@ def rows(
         panel = panel.with_target(
             _target(Query(expr), letter).format(PromQueryFormat.TABLE).instant()
         )
-    found = {name: f"Value #{name}" if name in queries else name for name in _names(columns)}
-    if len(queries) == 1:
-        found = {name: "Value" if name in queries else name for name in found}
-    else:
+    single = len(queries) == 1
+    if not single:
         panel = panel.with_transformation(models.DataTransformerConfig("merge", options={}))
+    # What Grafana calls the fields.
+    found = {
+        one.name: one.name
+        if one.name not in queries
+        else "Value"
+        if single
+        else f"Value #{one.name}"
+        for one in columns
+    }
     panel = (
         panel.with_transformation(
             models.DataTransformerConfig(
@@ -233,10 +243,6 @@ def mapped(values: Mapping[float, tuple[str, str]]) -> list[models.ValueMapping]
     ]
 
 
-def _names(columns: Iterable[Column]) -> list[str]:
-    return [column.name for column in columns]
-
-
 def _with(
     panel: _Queried, title: str, description: str, unit: str, queries: Iterable[Query],
     w: int, h: int,
@@ -245,8 +251,12 @@ def _with(
         panel.title(title).description(description).unit(unit).span(w).height(h).datasource(SOURCE)
     )
     for number, query in enumerate(queries):
-        panel = panel.with_target(_target(query, chr(ord("A") + number)).range())
+        panel = panel.with_target(_target(query, _letter(number)).range())
     return panel
+
+
+def _letter(number: int) -> str:
+    return chr(ord("A") + number)
 
 
 def _target(query: Query, letter: str) -> prometheus.Dataquery:

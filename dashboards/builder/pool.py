@@ -71,7 +71,7 @@ def _now() -> Iterator[Panel]:
         "What is wrong",
         "A leak is certain or overdue connections; held up is a transaction left open for a "
         "minute or a lock waited for; load is requests that wait although nothing is lost.",
-        "short", Query(q.VERDICT, _NAME), w=6, mappings=q.VERDICTS, spark=False, none="no data",
+        "short", Query(q.VERDICT, _NAME), w=6, mappings=q.VERDICTS, none="no data",
     )  # fmt: skip
     yield numbers(
         "Use", "Checked out, of the maximum. Nothing where the maximum isn't known.",

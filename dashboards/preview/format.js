@@ -51,7 +51,7 @@ function overridden(panel, name) {
   const found = {};
   for (const { matcher, properties } of panel.fieldConfig?.overrides ?? []) {
     const hit = matcher.id === "byName" ? matcher.options === name
-      : new RegExp(matcher.options.replace(/^\/(.*)\/$/, "$1")).test(name);
+      : new RegExp(`^${matcher.options}$`).test(name);
     if (hit) for (const { id, value } of properties) found[id] = value;
   }
   return found;

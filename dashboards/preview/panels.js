@@ -18,12 +18,14 @@ async function seriesOf(panel, prometheus) {
 
 async function stat(box, panel, prometheus) {
   const { unit, thresholds, mappings } = panel.fieldConfig.defaults;
-  const series = await seriesOf(panel, prometheus);
+  const series = [];
+  for (const target of panel.targets)
+    for (const { metric, value } of await prometheus.instant(target))
+      series.push({ name: legend(target, metric), value: Number(value[1]) });
   if (!series.length) return none(box, panel);
   box.className = "stats";
   if (series.length > 3) box.style.flexDirection = "column";
-  for (const { name, values } of series) {
-    const value = values.findLast(([, v]) => Number.isFinite(v))[1];
+  for (const { name, value } of series) {
     const mapped = mapping(value, mappings);
     const tile = document.createElement("div");
     if (panel.options.colorMode === "background")
