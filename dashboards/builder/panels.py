@@ -180,17 +180,12 @@ def rows(
         panel = panel.with_target(
             _target(Query(expr), letter).format(PromQueryFormat.TABLE).instant()
         )
-    single = len(queries) == 1
-    if not single:
+    if len(queries) > 1:
         panel = panel.with_transformation(models.DataTransformerConfig("merge", options={}))
     # What Grafana calls the fields.
+    value = "Value" if len(queries) == 1 else "Value #{}"
     found = {
-        one.name: one.name
-        if one.name not in queries
-        else "Value"
-        if single
-        else f"Value #{one.name}"
-        for one in columns
+        one.name: value.format(one.name) if one.name in queries else one.name for one in columns
     }
     panel = (
         panel.with_transformation(
