@@ -23,6 +23,7 @@ from pg_pool_exporter.client import instrument
 Pool = ConnectionPool[Any]
 Handler = Callable[[Pool, threading.Event], None]
 
+_ORDER: LiteralString = "update stock set amount = amount - 1 where item = 1"
 _kept: list[Any] = []
 
 
@@ -53,31 +54,37 @@ def leave_open(pool: Pool, stop: threading.Event) -> None:
     """Changes a row, and goes on to something else without commit: a zombie transaction."""
     with pool.connection() as connection:
         connection.autocommit = False
-        connection.execute("update stock set amount = amount - 1 where item = 1")
+        connection.execute(_ORDER)
         stop.wait()
 
 
 def order(pool: Pool, stop: threading.Event) -> None:
     """Wants the same row, and waits for it."""
     while not stop.wait(0.5):
-        with suppress(PoolTimeout, psycopg.OperationalError), pool.connection() as connection:
-            connection.execute("update stock set amount = amount - 1 where item = 1")
+        _attempt(pool, _ORDER)
 
 
 def order_with_timeout(pool: Pool, stop: threading.Event) -> None:
     """Wants the same row, too, and gives up soon."""
     while not stop.wait(1):
-        with suppress(PoolTimeout, psycopg.OperationalError), pool.connection() as connection:
-            connection.execute("set lock_timeout = '500ms'")
-            connection.execute("update stock set amount = amount - 1 where item = 1")
+        _attempt(pool, "set local lock_timeout = '500ms'", _ORDER)
 
 
 def count_everything(pool: Pool, stop: threading.Event) -> None:
     """A query that is longer than its time-out."""
     while not stop.wait(2):
-        with suppress(PoolTimeout, psycopg.OperationalError), pool.connection() as connection:
-            connection.execute("set statement_timeout = '300ms'")
-            connection.execute("select pg_sleep(10)")
+        _attempt(pool, "set local statement_timeout = '300ms'", "select pg_sleep(10)")
+
+
+def _attempt(pool: Pool, *statements: LiteralString) -> None:
+    """Run them in one transaction. A time-out is passed over: the request comes again."""
+    with (
+        suppress(PoolTimeout, psycopg.OperationalError),
+        pool.connection() as connection,
+        connection.transaction(),
+    ):
+        for statement in statements:
+            connection.execute(statement)
 
 
 class Kind(NamedTuple):
