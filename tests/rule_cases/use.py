@@ -78,6 +78,12 @@ CASES = {
             this process.""",
         ),
         Case("just below", "19 of 20", pool("19x20", "20x20"), 15),
+        Case(
+            "silent",
+            "the application has a threshold of its own, which it keeps",
+            pool("20x20", "20x20") | stricter("pool_near_saturation_ratio", "1"),
+            15,
+        ),
         Case("restart", "the new process is not full", pool("20x10 1x20", "20x40"), 25),
         Case("unlimited", "there is no maximum", pool("90x20", None), 15),
         Case(
@@ -173,6 +179,12 @@ CASES = {
         ),
         Case("just below", "it would take longer than an hour", pool("10+0.05x80", "20x80"), 70),
         Case("just below", "it grows quickly but is hardly used", pool("1+0.1x80", "20x80"), 70),
+        Case(
+            "silent",
+            "it is nearly full, which is said by another",
+            pool("19.5+0.02x80", "20x80"),
+            70,
+        ),
         Case("silent", "a single step upwards", pool("2x40 14x40", "20x90"), 55),
         Case("silent", "a single step upwards, later", pool("2x40 14x40", "20x90"), 65),
         Case(
