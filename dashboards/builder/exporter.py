@@ -77,7 +77,7 @@ def _targets() -> Iterator[Panel]:
             "A": f"min by ({_TARGET}) ({_UP})",
             "B": _AGE,
             "C": f"max by ({_TARGET}) ({select(c.POLL_DURATION)})",
-            "D": f"sum by ({_TARGET}) (increase({select(c.POLL_FAILURES)}[1h]))",
+            "D": f"round(sum by ({_TARGET}) (increase({select(c.POLL_FAILURES)}[1h])))",
         },
         [
             Column("kind", "Kind", width=100),

@@ -81,7 +81,7 @@ def _now() -> Iterator[Panel]:
     yield numbers(
         "Refused", "Attempts to connect that the server refused in the last hour, from its log.",
         "short",
-        Query(f"sum by (server) (increase({select(c.SERVER_REFUSED)}[1h]))", "{{server}}"),
+        Query(f"round(sum by (server) (increase({select(c.SERVER_REFUSED)}[1h])))", "{{server}}"),
         steps=HINT, none="no log is read",
     )  # fmt: skip
 
