@@ -197,6 +197,7 @@ def rows(
             models.DataTransformerConfig(
                 "organize",
                 options={
+                    "excludeByName": {},
                     "indexByName": {found[one.name]: n for n, one in enumerate(columns)},
                     "renameByName": {found[one.name]: one.title for one in columns},
                 },
