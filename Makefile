@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ADDRESS ?= 127.0.0.1:10432
 
-.PHONY: help demo test clients lint docs rules clean
+.PHONY: help demo test clients lint docs rules dashboards clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"
 	@echo "make rules  write the generated rules again"
+	@echo "make dashboards  write the dashboards' JSON again"
 	@echo "make clean  remove the virtual environment and caches"
 
 demo: $(VENV)/.demo
@@ -41,6 +42,9 @@ docs: $(VENV)/.dev
 
 rules: $(VENV)/.dev
 	$(BIN)/python deploy/prometheus/mapped_pools.py
+
+dashboards: $(VENV)/.dev
+	$(BIN)/python -W ignore::DeprecationWarning -m dashboards.builder
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

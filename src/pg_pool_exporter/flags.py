@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pg_pool_exporter import durations, logs
+from pg_pool_exporter.demo import scenarios
 from pg_pool_exporter.web.handlers import FINDINGS_PATH, PROBE_PATH
 from pg_pool_exporter.web.server import Address, parse_address
 
@@ -16,7 +17,7 @@ COMMANDS = {
     "run": "poll all targets and serve their metrics (this is what happens without a command)",
     "once": "poll all targets once and print the metrics; exit code 1 when a target failed",
     "check-config": "check the configuration; exit code 2 when it has mistakes",
-    "demo": "show two small applications, one of which leaks, and their metrics",
+    "demo": "show small applications, one of which leaks, and their metrics",
     "metrics": "print the documentation of all metrics, in Markdown",
 }
 POLLING = frozenset({"run", "once", "check-config"})
@@ -39,6 +40,7 @@ class Options:
     log_level: logs.Level = "info"
     log_format: logs.Format = "logfmt"
     demo_duration: float | None = None
+    demo_scenario: str = scenarios.DEFAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,5 +126,11 @@ FLAGS = (
     Flag(
         "for", "demo_duration", "DURATION", "end the demonstration after this time, like 30s",
         durations.seconds, frozenset({"demo"}),
+    ),
+    Flag(
+        "scenario", "demo_scenario", "NAME",
+        f"what the demonstration shows: {', '.join(scenarios.SCENARIOS)} "
+        f"(default {scenarios.DEFAULT})",
+        _one_of(*scenarios.SCENARIOS), frozenset({"demo"}),
     ),
 )  # fmt: skip

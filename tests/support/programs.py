@@ -81,7 +81,7 @@ def exporter(*arguments: str) -> list[str]:
 
 
 class Prometheus:
-    """A real Prometheus that scrapes `target` (HOST:PORT) each second, unless told otherwise.
+    """A real Prometheus that scrapes `targets` (HOST:PORT) each second, unless told otherwise.
 
     `rules` are files; `lookback` is how many seconds an old sample counts as the present.
     """
@@ -89,14 +89,13 @@ class Prometheus:
     def __init__(
         self,
         directory: Path,
-        target: str,
-        *,
+        *targets: str,
         interval: float = 1.0,
         rules: Sequence[Path] = (),
         lookback: float = 300.0,
     ) -> None:
         self._directory = directory
-        self._target = target
+        self._targets = targets
         self._interval = f"{interval * 1000:.0f}ms"
         self._rules = [str(path) for path in rules]
         self._lookback = f"{lookback * 1000:.0f}ms"
@@ -114,7 +113,7 @@ class Prometheus:
                     },
                     "rule_files": self._rules,
                     "scrape_configs": [
-                        {"job_name": "pools", "static_configs": [{"targets": [self._target]}]}
+                        {"job_name": "pools", "static_configs": [{"targets": self._targets}]}
                     ],
                 }
             )
@@ -137,11 +136,20 @@ class Prometheus:
     ) -> None:
         self._context.__exit__(None, None, None)
 
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return self._url
+
+    def get(self, path: str, **parameters: str | float) -> Any:
+        """The data at `path` of its API."""
+        query = urllib.parse.urlencode(parameters)
+        return json.loads(fetch(f"{self._url}/api/v1/{path}?{query}"))["data"]
+
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """The instant vector that `expression` gives now, as labels and values."""
-        query = urllib.parse.urlencode({"query": expression})
-        answer: dict[str, Any] = json.loads(fetch(f"{self._url}/api/v1/query?{query}"))
-        return [(one["metric"], float(one["value"][1])) for one in answer["data"]["result"]]
+        found = self.get("query", query=expression)["result"]
+        return [(one["metric"], float(one["value"][1])) for one in found]
 
     def value(self, expression: str) -> float | None:
         """The value of `expression` where it gives one series, else None."""

@@ -55,15 +55,16 @@ def _catalogue() -> Iterator[tuple[str, Known]]:
             yield f"{metric.name}_count", Known(labels, True)
         else:
             yield metric.name, Known(labels, metric.type == "counter", values)
-    yield "up", Known(TARGET, False)
-    yield (
-        "ALERTS",
-        Known(
-            TARGET | {"alertname", "alertstate", "severity", "cause"},
-            False,
-            {"alertstate": ("pending", "firing"), "severity": ("info", "warning", "critical")},
-        ),
-    )
+    for name in ("up", "scrape_duration_seconds", "process_resident_memory_bytes"):
+        yield name, Known(TARGET, False)
+    yield "process_cpu_seconds_total", Known(TARGET, True)
+    # Alerts have the labels of what they are about.
+    about = TARGET | {"app", "pool", "server", "bouncer", "target"}
+    about |= {"alertname", "severity", "cause"}
+    severities = ("info", "warning", "critical")
+    yield "ALERTS_FOR_STATE", Known(about, False, {"severity": severities})
+    states = {"alertstate": ("pending", "firing"), "severity": severities}
+    yield "ALERTS", Known(about | {"alertstate"}, False, states)
 
 
 KNOWN: dict[str, Known] = dict(_catalogue())
