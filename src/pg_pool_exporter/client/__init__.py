@@ -72,8 +72,8 @@ def uninstrument(pool: _T) -> _T:
     """Stop measuring a pool and make it what it was. Returns the pool."""
     try:
         PROCESS.registry.remove(pool)
-    except Exception:  # noqa: BLE001 - nothing may reach the application
-        log.exception("pool is still instrumented")
+    except Exception as error:  # noqa: BLE001 - nothing may reach the application
+        log.error("pool is left as it is: %s", error, exc_info=not isinstance(error, TypeError))
     return pool
 
 
