@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, ClassVar, Final
@@ -20,6 +20,7 @@ log = logging.getLogger("pg_pool_exporter.client")
 TIMEOUT: Final = "timeout"
 REJECTED: Final = "rejected"
 FAILED: Final = "failed"
+LOST: Final = "lost"
 _CONNECTED: Final = "connected"
 _CONNECT_ERROR: Final = "connect error"
 _CONNECT_TIMEOUT: Final = "connect timeout"
@@ -35,7 +36,6 @@ class Standing:
     waiting: Sequence[float] | None = None
     """Since when each of the waiting requests has waited."""
     queued: int | None = None
-    lost: int | None = None
 
 
 class PoolAdapter:
@@ -107,6 +107,10 @@ class PoolAdapter:
     def standing(self, pool: Any) -> Standing:
         """What the library knows of the pool."""
         raise NotImplementedError
+
+    def lost(self, pool: Any, noted: Mapping[str, int]) -> int | None:
+        """Sessions found dead, given what was noted; None when the library can't tell."""
+        return noted[LOST]
 
     def borrowed(self, connection: Any) -> object:
         """What the tracker knows an application's connection by."""
@@ -190,7 +194,7 @@ class PoolAdapter:
             returned=reading.hold.count,
             connects=noted[_CONNECTED],
             connect_errors=noted[_CONNECT_ERROR] + noted[_CONNECT_TIMEOUT],
-            lost=standing.lost,
+            lost=self.lost(pool, noted),
             leaked=reading.leaked if self.loses_slots else None,
             timeouts={
                 "pool": noted[TIMEOUT],

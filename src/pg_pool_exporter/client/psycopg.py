@@ -20,7 +20,8 @@ import psycopg_pool
 from pg_pool_exporter.client.adapter import FAILED, REJECTED, TIMEOUT, PoolAdapter, Standing
 from pg_pool_exporter.client.measuring import attach, make_plain
 from pg_pool_exporter.client.psycopg_classes import measuring
-from pg_pool_exporter.client.psycopg_queue import TimedQueue, copy
+from pg_pool_exporter.client.psycopg_queue import TimedQueue
+from pg_pool_exporter.client.waiting import copy
 
 _Pool = psycopg_pool.ConnectionPool[Any] | psycopg_pool.AsyncConnectionPool[Any]
 
@@ -112,8 +113,14 @@ class PsycopgAdapter(PoolAdapter):
             min=pool.min_size,
             waiting=None if queue is None else queue.live(),
             queued=None if queue is None else queue.queued,
-            lost=self._lost_connections(pool),
         )
+
+    def lost(self, pool: _Pool, noted: Mapping[str, int]) -> int:
+        """Sessions found dead since the pool was instrumented: only the pool counts them."""
+        now = self._lost_popped + _lost(pool.get_stats()) - self._lost_before
+        # Less when the application resets the pool's counters at this moment.
+        self._lost = max(self._lost, now)
+        return self._lost
 
     def look_at(self, connection: Any) -> None:
         """Learn from a session where it leads, unless it is closed already."""
@@ -127,13 +134,6 @@ class PsycopgAdapter(PoolAdapter):
         if not hasattr(connection, _IDLE_SINCE):
             self._idle_from_now(connection)
         super().get_to_know(connection)
-
-    def _lost_connections(self, pool: _Pool) -> int:
-        """Sessions found dead since the pool was instrumented: only the pool counts them."""
-        now = self._lost_popped + _lost(pool.get_stats()) - self._lost_before
-        # Less when the application resets the pool's counters at this moment.
-        self._lost = max(self._lost, now)
-        return self._lost
 
     def _idle_from_now(self, connection: Any) -> None:
         setattr(connection, _IDLE_SINCE, self.tracker.clock())

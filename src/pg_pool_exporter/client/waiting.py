@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+_T = TypeVar("_T")
 
 
 class _Request:
@@ -51,3 +55,12 @@ class Waiting:
         """Start anew; those that wait now never end, as a fork has left them behind."""
         self._requests.clear()
         self.queued = 0
+
+
+def copy(queue: deque[_T]) -> list[_T]:
+    """A copy of a queue that other threads may change meanwhile."""
+    while True:
+        try:
+            return list(queue)
+        except RuntimeError:  # changed during iteration
+            continue
