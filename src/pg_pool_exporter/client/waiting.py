@@ -57,7 +57,7 @@ class Waiting:
         self.queued = 0
 
 
-def copy(queue: deque[_T]) -> list[_T]:
+def copy(queue: deque[_T] | list[_T]) -> list[_T]:
     """A copy of a queue that other threads may change meanwhile."""
     while True:
         try:
