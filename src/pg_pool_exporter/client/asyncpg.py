@@ -17,12 +17,13 @@ from typing import Any
 import asyncpg
 
 from pg_pool_exporter.client.adapter import FAILED, TIMEOUT, PoolAdapter, Standing
-from pg_pool_exporter.client.asyncpg_classes import Holders, measure_queue, measuring
+from pg_pool_exporter.client.asyncpg_classes import Holders, measure_statements, measuring
 from pg_pool_exporter.client.measuring import make_plain
 from pg_pool_exporter.client.sqlstates import timeout_kind
 from pg_pool_exporter.client.waiting import Waiting, copy
 
 _CONNECTING = "_pg_pool_exporter_connecting"
+_COUNTED = "_pg_pool_exporter_counted"
 
 
 class AsyncpgAdapter(PoolAdapter):
@@ -35,7 +36,8 @@ class AsyncpgAdapter(PoolAdapter):
     error_timeouts = ("statement", "lock", "transaction")
 
     def __init__(self, pool: Any, *, leak_after: float, server: str) -> None:
-        self._min, self._max = pool._minsize, pool._maxsize
+        self._min: int = pool._minsize
+        self._max: int = pool._maxsize
         super().__init__(pool, leak_after=leak_after, server=server)
         self.waiting = Waiting(self.tracker.clock)
 
@@ -55,14 +57,13 @@ class AsyncpgAdapter(PoolAdapter):
     def install(self, pool: Any) -> None:
         """Make the pool measure from now on."""
         # First, as an application's own class can refuse to have a subclass.
-        cls = measuring(type(pool))
+        cls = measuring(pool.__class__)
         holders = Holders(pool._holders, self)
         now = self.tracker.clock()
         for holder in holders:
             holders.idle_since[id(holder)] = now
         pool._holders = holders
         pool.__class__ = cls
-        measure_queue(pool)
         self.follow(pool)
         for holder in holders:
             if holder.is_connected():
@@ -74,12 +75,10 @@ class AsyncpgAdapter(PoolAdapter):
         Its list stays: a call that is under way would miss it.
         """
         make_plain(pool)
-        if hasattr(pool, "_queue"):
-            make_plain(pool._queue)
         for holder in pool._holders:
             make_plain(holder)
             if holder.is_connected():
-                holder._con.remove_query_logger(self._answered)
+                make_plain(holder._con)
 
     def forked(self, pool: Holders, wake: Callable[[], None]) -> None:
         """Start anew in a child process."""
@@ -109,7 +108,7 @@ class AsyncpgAdapter(PoolAdapter):
     def look_at(self, connection: Any) -> None:
         """Learn from a session where it leads, and what becomes of its statements."""
         super().look_at(connection)
-        connection.add_query_logger(self._answered)
+        measure_statements(connection)
 
     def standing(self, pool: Holders) -> Standing:
         """What the pool tells of itself."""
@@ -129,13 +128,13 @@ class AsyncpgAdapter(PoolAdapter):
         """The connection behind what the pool has lent."""
         return getattr(connection, "_con", connection)
 
-    def _answered(self, query: Any) -> None:
-        error = query.exception
-        if error is None:
-            return
+    def failed(self, error: Exception) -> None:
+        """A statement of a checked-out connection has failed."""
         kind = "statement" if isinstance(error, TimeoutError) else timeout_kind(error)
-        if kind is not None:
+        if kind is not None and not hasattr(error, _COUNTED):
             self.tracker.note(kind)
+            # It may pass by once more.
+            setattr(error, _COUNTED, True)
 
 
 def _is_measured(pool: Any) -> bool:

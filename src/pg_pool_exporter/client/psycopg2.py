@@ -24,7 +24,7 @@ class Psycopg2Adapter(PoolAdapter):
     """One pool of psycopg2."""
 
     library = "psycopg2"
-    version = psycopg2.__version__.partition(" ")[0]
+    version = psycopg2.__version__.partition(" ")[0]  # type: ignore[attr-defined]  # its stubs miss it
     loses_slots = False
 
     def __init__(self, pool: Any, *, leak_after: float, server: str) -> None:
@@ -40,7 +40,7 @@ class Psycopg2Adapter(PoolAdapter):
     def install(self, pool: Any) -> None:
         """Make the pool measure from now on."""
         # First, as an application's own class can refuse to have a subclass.
-        cls = measuring(type(pool))
+        cls = measuring(pool.__class__)
         now = self.tracker.clock()
         for connection in copy(pool._pool):
             self._idle_since[id(connection)] = now
@@ -54,7 +54,8 @@ class Psycopg2Adapter(PoolAdapter):
 
     def limit(self, pool: Any) -> float:
         """The maximum, which every pool has."""
-        return pool.maxconn
+        maximum: int = pool.maxconn
+        return maximum
 
     def is_closed(self, pool: Any) -> bool:
         """Whether it was closed."""

@@ -52,6 +52,6 @@ def measuring(cls: Any) -> Any:
         return connection
 
     methods = {"getconn": getconn, "_putconn": _putconn, "_connect": _connect}
-    if cls.putconn is pools.AbstractConnectionPool._putconn:
+    if cls.putconn is pools.SimpleConnectionPool.putconn:
         methods["putconn"] = _putconn
     return measuring_subclass(cls, methods)

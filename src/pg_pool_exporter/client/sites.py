@@ -44,15 +44,18 @@ def calling_site() -> Site:
     frame = sys._getframe(2)
     library: Site | None = None
     greenlet: Any = None
+    ranks = _ranks
     for _ in range(_MOST_FRAMES):
         code = frame.f_code
-        rank = _ranks.get(code.co_filename)
-        if rank is None:
+        try:
+            rank = ranks[code.co_filename]
+        except KeyError:
             rank = _remember_rank(code.co_filename)
-        if rank == _APPLICATION:
-            return code, frame.f_lasti
-        if rank == _LIBRARY and library is None:
-            library = code, frame.f_lasti
+        if rank:
+            site = code, frame.f_lasti
+            if rank == _APPLICATION:
+                return site
+            library = library or site
         outer = frame.f_back
         if outer is None:
             greenlet, outer = _outside(greenlet)

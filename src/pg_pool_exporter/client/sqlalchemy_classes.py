@@ -88,7 +88,7 @@ def _connect(adapter: Any, create: Callable[[Any], Any], record: Any) -> Any:
 def measure_queue(its: Any, waiting: Waiting) -> None:
     """Have a pool's queue tell who waits in it."""
     its._pg_pool_exporter_waiting = waiting
-    its.__class__ = _measuring_queue(type(its))
+    its.__class__ = _measuring_queue(its.__class__)
 
 
 @lru_cache(maxsize=16)
@@ -96,9 +96,11 @@ def _measuring_queue(cls: Any) -> Any:
     original_get = cls.get
 
     def get(self: Any, block: bool = True, timeout: float | None = None) -> Any:
+        if not block:
+            return original_get(self, block, timeout)
         # Taken again by the original, which lets go of it altogether while it waits.
         with self.mutex:
-            if not block or self.queue:
+            if self.queue:
                 return original_get(self, block, timeout)
             with self._pg_pool_exporter_waiting.request():
                 return original_get(self, block, timeout)
