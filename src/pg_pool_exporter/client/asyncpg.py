@@ -19,7 +19,7 @@ import asyncpg
 from pg_pool_exporter.client.adapter import FAILED, TIMEOUT, PoolAdapter, Standing
 from pg_pool_exporter.client.asyncpg_classes import Holders, measure_statements, measuring
 from pg_pool_exporter.client.measuring import make_plain
-from pg_pool_exporter.client.sqlstates import timeout_kind
+from pg_pool_exporter.client.sqlstates import KINDS_BY_DRIVER, timeout_kind
 from pg_pool_exporter.client.waiting import Waiting, copy
 
 _CONNECTING = "_pg_pool_exporter_connecting"
@@ -32,8 +32,7 @@ class AsyncpgAdapter(PoolAdapter):
     library = "asyncpg"
     version = asyncpg.__version__
     loses_slots = False
-    # It doesn't pass on what the server says while it is asked nothing.
-    error_timeouts = ("statement", "lock", "transaction")
+    error_timeouts = KINDS_BY_DRIVER["asyncpg"]
 
     def __init__(self, pool: Any, *, leak_after: float, server: str) -> None:
         self._min: int = pool._minsize

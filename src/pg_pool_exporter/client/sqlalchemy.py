@@ -24,11 +24,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from pg_pool_exporter.client.adapter import FAILED, LOST, TIMEOUT, PoolAdapter, Standing
 from pg_pool_exporter.client.measuring import attach, make_plain
 from pg_pool_exporter.client.sqlalchemy_classes import measure_queue, measuring
-from pg_pool_exporter.client.sqlstates import KINDS, timeout_kind
+from pg_pool_exporter.client.sqlstates import KINDS_BY_DRIVER, timeout_kind
 from pg_pool_exporter.client.waiting import Waiting, copy
-
-# asyncpg doesn't pass on what the server says while it is asked nothing.
-_UNHEARD_BY_ASYNCPG = ("idle_in_transaction", "idle_session")
 
 
 class SqlalchemyAdapter(PoolAdapter):
@@ -44,8 +41,8 @@ class SqlalchemyAdapter(PoolAdapter):
         dialect = pool._dialect
         self._dialect = dialect if isinstance(dialect, Dialect) else None
         if self._dialect is not None:
-            unheard = _UNHEARD_BY_ASYNCPG if self._dialect.driver == "asyncpg" else ()
-            self.error_timeouts = tuple(kind for kind in KINDS if kind not in unheard)
+            driver = self._dialect.driver.removesuffix("_async")
+            self.error_timeouts = KINDS_BY_DRIVER.get(driver, ())
 
     @classmethod
     def find(cls, given: Any) -> pools.Pool | None:

@@ -23,7 +23,14 @@ _LOCK_NOT_AVAILABLE = "55P03"
 # What the server does when it finds, in the midst of something else, that a time is up.
 _INTERRUPTED = "ProcessInterrupts"
 
-KINDS = ("statement", "lock", "idle_in_transaction", "idle_session", "transaction")
+_OF_STATEMENTS = ("statement", "lock")
+KINDS_BY_DRIVER = {
+    # These don't pass on what the server says as it ends a session.
+    "asyncpg": _OF_STATEMENTS,
+    "psycopg2": _OF_STATEMENTS,
+    "psycopg": (*_OF_STATEMENTS, *_BY_STATE.values()),
+}
+"""Which of the time-outs an application can see, and so be told of, by the name of its driver."""
 
 
 def timeout_kind(error: Any) -> str | None:
