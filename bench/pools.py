@@ -12,10 +12,11 @@ from typing import Any
 
 import asyncpg
 import psycopg2.pool
-from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
-from sqlalchemy import URL, create_engine, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from support.pools import url
 
 _SELECT_1 = text("select 1")
 
@@ -69,13 +70,6 @@ async def _async_engine(dsn: str) -> AsyncIterator[Any]:
     engine = create_async_engine(url("postgresql+asyncpg", dsn))
     yield engine
     await engine.dispose()
-
-
-def url(scheme: str, dsn: str) -> str:
-    """A libpq connection string as the URL that SQLAlchemy and asyncpg take."""
-    said = {key: str(value) for key, value in conninfo_to_dict(dsn).items()}
-    made = URL.create(scheme, said["user"], None, said["host"], int(said["port"]), said["dbname"])
-    return made.render_as_string(hide_password=False)
 
 
 async def _getconn(pool: Any, count: int) -> None:
