@@ -37,7 +37,7 @@ def test_every_example_is_tested() -> None:
         ("fastapi", "postgresql+asyncpg", "sqlalchemy", "shop", "main"),
         ("django", "postgresql", "psycopg_pool", "shop", "default"),
         ("gunicorn", "postgresql", "psycopg_pool", "shop", "main"),
-        ("any", "postgresql", "psycopg_pool", "shop", "main"),
+        ("any", "postgresql", "psycopg_pool", "from-outside", "main"),
     ],
 )
 def test_a_web_application_shows_what_each_of_its_processes_does(
@@ -58,12 +58,31 @@ def test_a_web_application_shows_what_each_of_its_processes_does(
             assert len(set(labels(page, "pg_pool_info", "process"))) == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "scheme", "client"),
+    [
+        ("flask", "postgresql+psycopg", "sqlalchemy"),
+        ("fastapi", "postgresql+asyncpg", "sqlalchemy"),
+        ("django", "postgresql", "psycopg_pool"),
+    ],
+)
+def test_a_web_application_that_knows_nothing_of_us_is_measured_by_the_command_before_it(
+    postgres: Cluster, shop: str, tmp_path: Path, name: str, scheme: str, client: str
+) -> None:
+    environment = _environment(postgres, shop, scheme, tmp_path)
+    with example(name, tmp_path, environment, without_us=True) as running:
+        asked = until_served(running)
+        assert sum(running.acquired()) == asked
+        assert (running.told("client"), running.told("app")) == ({client}, {"from-outside"})
+
+
+@pytest.mark.parametrize("without_us", [False, True])
 def test_the_processes_of_a_task_queue_show_what_each_of_them_does(
-    postgres: Cluster, shop: str, tmp_path: Path
+    postgres: Cluster, shop: str, tmp_path: Path, without_us: bool
 ) -> None:
     (tmp_path / "queue").mkdir()
     environment = _environment(postgres, shop, "postgresql+psycopg", tmp_path)
-    with example("celery", tmp_path, environment) as running:
+    with example("celery", tmp_path, environment, without_us=without_us) as running:
         sent = 0
 
         def send() -> bool:
@@ -77,12 +96,10 @@ def test_the_processes_of_a_task_queue_show_what_each_of_them_does(
             return len(running.acquired()) == 2
 
         wait_until(send, "both processes have run tasks")
-        assert running.told("app") == {"shop-worker"}
-        assert sum(values_of(running.pages(), "pg_pool_returned_total")) == sent
-
-
-def values_of(pages: list[str], name: str) -> list[float]:
-    return [value for page in pages for value in values(page, name)]
+        assert running.told("app") == {"from-outside" if without_us else "shop-worker"}
+        returned = [value for page in running.pages()
+                    for value in values(page, "pg_pool_returned_total")]  # fmt: skip
+        assert sum(returned) == sent
 
 
 def _environment(postgres: Cluster, dsn: str, scheme: str, directory: Path) -> Mapping[str, str]:
@@ -91,6 +108,7 @@ def _environment(postgres: Cluster, dsn: str, scheme: str, directory: Path) -> M
         "DATABASE_HOST": postgres.host,
         "DATABASE_PORT": str(postgres.port),
         "SECRET_KEY": "example",
+        "PG_POOL_EXPORTER_APP": "from-outside",
         "PROMETHEUS_MULTIPROC_DIR": str(directory),
     }
 

@@ -1,7 +1,7 @@
 """Instruments pools as they are made, of libraries that are imported now or at any time later.
 
-The classes' constructors are extended when their module is imported. No library is imported for
-it, nor is the client: in an application that is started with it, both come with the first pool.
+Their classes are extended when their module is imported. No library is imported for it, nor is the
+client: in an application that is started with it, both come with the first pool.
 """
 
 from __future__ import annotations
@@ -14,20 +14,11 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-# What makes pools, by the module that defines it. Of SQLAlchemy it is the engine: a pool by itself
-# doesn't know yet which database it is for.
-_MAKERS = {
-    "asyncpg.pool": "Pool",
-    "psycopg2.pool": "AbstractConnectionPool",
-    "psycopg_pool.pool": "ConnectionPool",
-    "psycopg_pool.pool_async": "AsyncConnectionPool",
-    "sqlalchemy.engine.base": "Engine",
-}
-_EXTENDED = "_pg_pool_exporter_extended"
+_Instrument = Callable[[Any], object]
 
 
-def instrument_made(instrument: Callable[[Any], object]) -> None:
-    """Call `instrument`, which must not raise, with each pool or engine that is made from now on.
+def instrument_made(instrument: _Instrument) -> None:
+    """Call `instrument`, which must not raise, with each pool that is made from now on.
 
     Doing it again changes nothing.
     """
@@ -43,7 +34,7 @@ def instrument_made(instrument: Callable[[Any], object]) -> None:
 class _Finder(MetaPathFinder):
     """Finds nothing itself: has the makers' modules extended when they have been loaded."""
 
-    def __init__(self, instrument: Callable[[Any], object]) -> None:
+    def __init__(self, instrument: _Instrument) -> None:
         self._instrument = instrument
 
     def find_spec(
@@ -62,7 +53,7 @@ class _Finder(MetaPathFinder):
 class _Loader(Loader):
     """Loads a module as its own loader does, and then extends it."""
 
-    def __init__(self, own: Loader, instrument: Callable[[Any], object]) -> None:
+    def __init__(self, own: Loader, instrument: _Instrument) -> None:
         self._own = own
         self._instrument = instrument
 
@@ -78,16 +69,49 @@ class _Loader(Loader):
         _extend(module, self._instrument)
 
 
-def _extend(module: ModuleType, instrument: Callable[[Any], object]) -> None:
-    maker: Any = getattr(module, _MAKERS[module.__name__], None)
-    if maker is None or hasattr(maker.__init__, _EXTENDED):
-        return
-    original_init = maker.__init__
+def _extend(module: ModuleType, instrument: _Instrument) -> None:
+    name, extend = _MAKERS[module.__name__]
+    cls = getattr(module, name, None)
+    if cls is not None:
+        extend(cls, instrument)
+
+
+def _extend_constructor(cls: Any, instrument: _Instrument) -> None:
+    original_init = cls.__init__
 
     @functools.wraps(original_init)
     def init(self: Any, *args: Any, **options: Any) -> None:
         original_init(self, *args, **options)
         instrument(self)
 
-    setattr(init, _EXTENDED, True)
-    maker.__init__ = init
+    cls.__init__ = init
+
+
+def _extend_engine(cls: Any, instrument: _Instrument) -> None:
+    """SQLAlchemy asks the code of the constructors what arguments they take.
+
+    So not that, but what happens in it: the engine gets its pool. Before, the pool didn't know
+    which database it is for.
+    """
+    cls.pool = _PoolOfEngine(instrument)
+
+
+class _PoolOfEngine:
+    """An attribute that tells when it is set. It is read from the instance as ever."""
+
+    def __init__(self, instrument: _Instrument) -> None:
+        self._instrument = instrument
+
+    def __set__(self, engine: Any, pool: Any) -> None:
+        vars(engine)["pool"] = pool
+        self._instrument(pool)
+
+
+# What makes pools, by the module that defines it, and how it is extended.
+_MAKERS: dict[str, tuple[str, Callable[[Any, _Instrument], None]]] = {
+    "asyncpg.pool": ("Pool", _extend_constructor),
+    "psycopg2.pool": ("AbstractConnectionPool", _extend_constructor),
+    "psycopg_pool.pool": ("ConnectionPool", _extend_constructor),
+    "psycopg_pool.pool_async": ("AsyncConnectionPool", _extend_constructor),
+    "sqlalchemy.engine.base": ("Engine", _extend_engine),
+}

@@ -20,6 +20,7 @@ DIRECTORY = Path(__file__).parents[2] / "docs/apps"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"# ([a-z_]+\.py)\n")
 _PORT = "8000"
+_INSTRUMENT = re.compile(r"\binstrument(_all)?\(")
 
 
 def blocks(name: str, language: str) -> list[str]:
@@ -59,15 +60,19 @@ class Example:
 
 
 @contextmanager
-def example(name: str, directory: Path, environment: Mapping[str, str]) -> Iterator[Example]:
+def example(
+    name: str, directory: Path, environment: Mapping[str, str], *, without_us: bool = False
+) -> Iterator[Example]:
     """Write the example's files into a directory and run its last command.
 
-    What its `export` lines say holds, where `environment` doesn't say otherwise.
+    What its `export` lines say holds, where `environment` doesn't say otherwise. `without_us` takes
+    the instrumentation out of its code, and puts it before its command.
     """
     for text in blocks(name, "python"):
         found = _NAME.match(text)
         if found is not None:
-            (directory / found[1]).write_text(text)
+            code = _INSTRUMENT.sub("(lambda pool=None, **names: pool)(", text)
+            (directory / found[1]).write_text(code if without_us else text)
     (console,) = blocks(name, "console")
     *exports, command = [line.removeprefix("$ ") for line in console.splitlines()]
     words = [word for line in exports for word in shlex.split(line.removeprefix("export "))]
@@ -80,6 +85,8 @@ def example(name: str, directory: Path, environment: Mapping[str, str]) -> Itera
     }  # fmt: skip
     log = directory / "log"
     arguments = shlex.split(command.replace(_PORT, str(port)))
+    if without_us:
+        arguments = [sys.executable, "-m", "pg_pool_exporter.client.auto", *arguments]
     with running(arguments, log=log, environment=own, directory=directory):
         try:
             yield Example(sockets, port)
