@@ -9,6 +9,7 @@ import gc
 import linecache
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -23,7 +24,7 @@ from pg_pool_exporter.client.measuring import original
 from pg_pool_exporter.model import PoolSample
 from pg_pool_exporter.series import of_pool
 from support import pools
-from support.client import Watched, no_collection
+from support.client import Watched, no_collection, run_app
 from support.pools import KINDS, SIZE, Kind, Pool
 from support.postgres import Cluster, wait_until
 
@@ -461,6 +462,21 @@ def test_uninstrumenting_makes_the_pool_what_it_was_also_with_a_connection_out(
         case.check()
 
     run(kind, postgres, scenario)
+
+
+@each_kind
+def test_a_forked_child_has_nothing_of_its_parents_and_shows_what_it_does_itself(
+    postgres: Cluster, tmp_path: Path, kind: Kind
+) -> None:
+    told = run_app("forked_pool", postgres.dsn(), kind.name, directory=tmp_path)
+    child = told["child"]
+    assert child["at first"] == {}
+    assert list(child["own"]) == ["own"]
+    own = child["own"]["own"]
+    assert (own["acquired"], own["active"], own["waiting"], own["queued"]) == (1, 1, 0, 0)
+    parent = told["parent"]["main"]
+    assert (parent["acquired"], parent["active"]) == (SIZE + kind.waits, 0)
+    assert (parent["waiting"], parent["queued"]) == (0, int(kind.waits))
 
 
 @each_kind

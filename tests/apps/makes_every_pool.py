@@ -37,8 +37,10 @@ def measured() -> Any:
 
 async def main() -> Any:
     create_engine("sqlite://").connect().close()
-    engine = create_engine(f"postgresql+psycopg{URL}", pool_logging_name="engine")
-    engine.connect().close()
+    engine = create_engine(f"postgresql+psycopg{URL}", pool_logging_name="engine", echo=False)
+    engine.dispose()
+    with engine.execution_options(logging_token="x").connect():
+        pass
     async_engine = create_async_engine(f"postgresql+asyncpg{URL}", pool_logging_name="async engine")
     async with async_engine.connect():
         pass

@@ -86,6 +86,8 @@ def _remember_rank(filename: str) -> int:
 
 
 def _rank(filename: str) -> int:
+    if filename.startswith("<sqlalchemy generated"):
+        return _PLUMBING
     if filename.startswith((_CLIENT, "<frozen", *_standard_library())):
         # site-packages lies inside the standard library's directory.
         package = _package(filename)
