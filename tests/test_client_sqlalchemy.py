@@ -216,7 +216,7 @@ def test_a_ping_that_finds_a_session_dead_counts_it_and_the_request_is_served(
     with engine.connect() as connection:
         pid = connection.scalar(text("select pg_backend_pid()"))
     postgres.run(f"select pg_terminate_backend({pid})")
-    alive = f"select from pg_stat_activity where pid = {pid}"
+    alive = f"select pid from pg_stat_activity where pid = {pid}"
     wait_until(lambda: not postgres.run(alive), "it has ended")
     with engine.connect() as connection:
         connection.execute(text("select 1"))
@@ -307,7 +307,7 @@ def test_a_time_out_of_the_servers_is_told_by_its_kind_and_a_cancel_is_none(
 
     with suppress(DBAPIError), engine.connect() as connection:
         pid = connection.scalar(text("select pg_backend_pid()"))
-        alive = f"select from pg_stat_activity where pid = {pid}"
+        alive = f"select pid from pg_stat_activity where pid = {pid}"
         with pytest.raises(DBAPIError):
             play(connection, lambda: not newest.run(alive))
     told = watched.sample().timeouts
