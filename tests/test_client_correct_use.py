@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from support.client import Watched
@@ -18,43 +17,6 @@ Pool = ConnectionPool[Any]
 
 class OopsError(Exception):
     pass
-
-
-def test_a_block_that_ends_well(pool: Pool) -> None:
-    watched = Watched(pool, leak_after=1e-9)
-    with pool.connection() as connection:
-        connection.execute("select 1")
-    assert watched.is_clean()
-
-
-def test_an_exception_inside_the_block(pool: Pool) -> None:
-    watched = Watched(pool, leak_after=1e-9)
-    kept: list[BaseException] = []
-    for error in (OopsError(), KeyboardInterrupt(), SystemExit()):
-        try:
-            with pool.connection():
-                raise error
-        except BaseException as caught:  # noqa: BLE001 - its traceback holds the block's frames
-            kept.append(caught)
-    assert watched.is_clean()
-
-
-def test_an_error_of_the_server_inside_the_block(pool: Pool) -> None:
-    watched = Watched(pool, leak_after=1e-9)
-    with pytest.raises(errors.DivisionByZero), pool.connection() as connection:
-        connection.execute("select 1/0")
-    assert watched.is_clean()
-
-
-def test_try_and_finally(pool: Pool) -> None:
-    watched = Watched(pool, leak_after=1e-9)
-    connection = pool.getconn()
-    try:
-        connection.execute("select 1")
-    finally:
-        pool.putconn(connection)
-    del connection
-    assert watched.is_clean()
 
 
 def test_a_connection_handed_from_thread_to_thread(pool: Pool) -> None:
@@ -152,29 +114,5 @@ def test_returning_what_is_not_the_pools_own_fails_as_ever(pool: Pool, postgres:
     with pytest.raises(ValueError, match="doesn't come from any pool"):
         pool.putconn(connection)
     plain.close()
-    del connection
-    assert watched.is_clean()
-
-
-def test_connections_taken_before_the_pool_was_instrumented(pool: Pool) -> None:
-    connection = pool.getconn()
-    watched = Watched(pool, leak_after=1e-9)
-    pool.putconn(connection)
-    with pool.connection():
-        pass
-    assert watched.is_clean()
-
-
-def test_an_application_that_raises_from_a_signal_like_interruption_while_waiting(
-    pool: Pool,
-) -> None:
-    watched = Watched(pool, leak_after=1e-9)
-    out = [pool.getconn(), pool.getconn()]
-    for _ in range(3):
-        with pytest.raises(PoolTimeout):
-            pool.getconn(timeout=0.001)
-    for connection in out:
-        pool.putconn(connection)
-    out.clear()
     del connection
     assert watched.is_clean()

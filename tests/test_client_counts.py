@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -51,24 +50,6 @@ def test_a_request_that_has_timed_out_is_not_waiting_any_more(postgres: Cluster)
         assert (sample.requests, sample.queued, sample.acquired, sample.rejected) == (4, 3, 1, 0)
         pool.putconn(connection)
         assert watched.is_clean()
-
-
-def test_the_longest_waiting_request_gives_the_age_of_the_queue(postgres: Cluster) -> None:
-    with ConnectionPool(postgres.dsn(), min_size=1, open=True) as pool:
-        pool.wait()
-        watched = Watched(pool)
-        connection = pool.getconn()
-        begin = time.monotonic()
-        threads = []
-        for _ in (1, 2):
-            threads.append(in_thread(lambda: pool.putconn(pool.getconn())))
-            wait_until(lambda: watched.sample().waiting == len(threads), "it waits")
-        wait_until(lambda: (watched.sample().oldest_waiting or 0) > 0.05, "it has waited")
-        assert (watched.sample().oldest_waiting or 0) <= time.monotonic() - begin
-        pool.putconn(connection)
-        for thread in threads:
-            thread.join()
-        assert watched.sample().oldest_waiting is None
 
 
 def test_a_request_refused_because_the_queue_is_full_is_rejected_and_no_time_out(

@@ -174,26 +174,6 @@ def test_a_connection_in_a_cycle_is_a_leak_once_it_is_collected(pool: Pool) -> N
     assert the_site(watched)[0].endswith("# in a cycle")
 
 
-def test_a_kept_connection_is_overdue_and_gone_again_when_it_is_returned(pool: Pool) -> None:
-    watched = Watched(pool, leak_after=30)
-    tracker = watched.registry._pools[0].adapter.tracker
-    now = tracker.clock()
-    tracker.clock = lambda: now
-    kept = [pool.getconn()]  # kept
-    now += 29
-    assert watched.sample().overdue == {}
-    now += 1
-    sample = watched.sample()
-    ((site, count),) = sample.overdue.items()
-    assert count == 1
-    assert linecache.getline(__file__, int(site.split(" ")[0].rpartition(":")[2])).endswith(
-        "# kept\n"
-    )
-    assert (sample.leaked, sample.leaked_slots, sample.oldest_active) == (0, {}, 30)
-    pool.putconn(kept.pop())
-    assert watched.is_clean()
-
-
 @long_lived
 def _listen(pool: Pool) -> Any:
     return pool.getconn()

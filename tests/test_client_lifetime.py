@@ -6,7 +6,6 @@ import contextlib
 import gc
 import threading
 import weakref
-from collections import deque
 from typing import Any
 
 import pytest
@@ -18,21 +17,6 @@ from support.client import no_collection
 from support.postgres import Cluster
 
 Pool = ConnectionPool[Any]
-
-
-def test_uninstrumenting_makes_the_pool_what_it_was_also_with_a_connection_out(
-    client_process: Process, pool: Pool
-) -> None:
-    instrument(pool, app="shop")
-    connection = pool.getconn()
-    assert uninstrument(pool) is pool
-    assert type(pool) is ConnectionPool
-    assert type(pool._waiting) is deque
-    pool.putconn(connection)
-    assert client_process.samples() == []
-    instrument(pool, app="shop")
-    pool.putconn(pool.getconn())
-    assert client_process.samples()[0].acquired == 1, "and it can be instrumented again"
 
 
 def test_uninstrumenting_leaves_alone_what_somebody_else_has_put_on_top(

@@ -71,9 +71,41 @@ VALUES = {
 }
 
 
+_LIBRARIES = """\
+### What each Python library can tell
+
+Of an instrumented pool, "—" is a series that is absent. What a time-out is told from, and how a
+dropped connection shows, is in [instrument.md](instrument.md).
+"""
+_CELLS = {True: "yes", False: "—"}
+
+
 def markdown() -> str:
     """The documentation of all metrics."""
-    return "\n".join((_INTRODUCTION, *map(_section, _TITLES)))
+    sections = {section: _section(section) for section in _TITLES}
+    sections["pool"] += f"\n{_libraries()}"
+    return "\n".join((_INTRODUCTION, *sections.values()))
+
+
+def _libraries() -> str:
+    """The pool metrics that some library can't tell, by library."""
+    rows = [
+        (f"`{metric.name}`", [metric not in absent for absent in c.LIBRARY_ABSENT.values()])
+        for metric in c.METRICS
+        if any(metric in absent for absent in c.LIBRARY_ABSENT.values())
+    ]
+    rows += [
+        (
+            f'`{c.POOL_TIMEOUTS.name}{{kind="{kind}"}}`',
+            [kind in told for told in c.LIBRARY_TIMEOUTS.values()],
+        )
+        for kind in c.POOL_TIMEOUT_KINDS
+    ]
+    columns = "".join(f" {library} |" for library in c.LIBRARY_ABSENT)
+    lines = "".join(
+        f"| {name} |{''.join(f' {_CELLS[told]} |' for told in tells)}\n" for name, tells in rows
+    )
+    return f"{_LIBRARIES}\n| metric |{columns}\n|---|{'---|' * len(c.LIBRARY_ABSENT)}\n{lines}"
 
 
 def _section(section: c.Section) -> str:

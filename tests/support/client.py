@@ -45,7 +45,7 @@ class Watched:
         """Whether nothing is out, leaked or overdue, with all garbage collected."""
         gc.collect()
         sample = self.sample()
-        shown = (sample.active, sample.leaked, sample.leaked_slots, sample.overdue)
+        shown = (sample.active, sample.leaked or 0, sample.leaked_slots, sample.overdue)
         return shown == (0, 0, {}, {}) and sample.acquired == sample.returned
 
 

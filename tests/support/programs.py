@@ -55,11 +55,15 @@ def running(
     log: Path,
     environment: Mapping[str, str] | None = None,
     stdin: int = subprocess.DEVNULL,
+    directory: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that writes its output to `log`, ended by SIGTERM when the block is left."""
+    """A process that writes its output to `log`, ended by SIGTERM when the block is left.
+
+    It runs in `directory`, else in that of the tests.
+    """
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command, stdin=stdin, stdout=output, stderr=output,
+            command, stdin=stdin, stdout=output, stderr=output, cwd=directory,
             env={**os.environ, **(environment or {})},
         )  # fmt: skip
     try:

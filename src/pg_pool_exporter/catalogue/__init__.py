@@ -17,5 +17,6 @@ from pg_pool_exporter.catalogue.servers import *  # isort: skip
 from pg_pool_exporter.catalogue.bouncers import *  # isort: skip
 from pg_pool_exporter.catalogue.joined import *  # isort: skip
 from pg_pool_exporter.catalogue.exporter import *  # isort: skip
+from pg_pool_exporter.catalogue.libraries import *  # isort: skip
 
 BY_NAME = {metric.name: metric for metric in METRICS}

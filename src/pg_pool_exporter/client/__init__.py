@@ -11,20 +11,21 @@ connection or a pool alive.
 from __future__ import annotations
 
 import inspect
-import os
+import logging
 from types import FunctionType
 from typing import TypeVar
 
-from pg_pool_exporter import durations
 from pg_pool_exporter.client.expose import Collector, asgi_app, serve, wsgi_app
 from pg_pool_exporter.client.process import PROCESS
-from pg_pool_exporter.client.registry import default_app, log
+from pg_pool_exporter.client.registry import log
 from pg_pool_exporter.client.tracker import declare_long_lived
+from pg_pool_exporter.creation import instrument_made
 
 __all__ = [
     "Collector",
     "asgi_app",
     "instrument",
+    "instrument_all",
     "long_lived",
     "serve",
     "uninstrument",
@@ -32,7 +33,6 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
-_LEAK_AFTER_SECONDS = 60.0
 
 
 def instrument(
@@ -45,6 +45,7 @@ def instrument(
 ) -> _T:
     """Measure a pool from now on, and show this process to the daemon. Returns the pool.
 
+    It takes pools of psycopg_pool, asyncpg, psycopg2 and SQLAlchemy, and SQLAlchemy's engines.
     `app` is the application's name (default: `$PG_POOL_EXPORTER_APP`, else the script's name),
     `name` the pool's (default: the library's own name for it, which for `pool-N` depends on the
     order of creation), `server` the server's name in the daemon's configuration, where host and
@@ -54,26 +55,33 @@ def instrument(
     Calling it again for the same pool changes nothing. What goes wrong is logged, to the logger
     `pg_pool_exporter.client`, and the pool is left as it was.
     """
-    try:
-        PROCESS.registry.add(
-            pool,
-            app=app or default_app(),
-            name=name or "",
-            server=server or os.environ.get("PG_POOL_EXPORTER_SERVER", ""),
-            leak_after=_leak_after(leak_after),
-        )
-        PROCESS.expose()
-    except Exception as error:  # noqa: BLE001 - nothing may reach the application
-        log.error("pool is not instrumented: %s", error, exc_info=not isinstance(error, TypeError))
+    PROCESS.instrument(pool, app=app, name=name, server=server, leak_after=leak_after)
     return pool
+
+
+def instrument_all(
+    *, app: str | None = None, server: str | None = None, leak_after: float | str | None = None
+) -> None:
+    """Measure each pool that is made from now on, also of libraries that are imported later.
+
+    For applications whose pools are built deep inside a framework. Call it first of all; the
+    arguments are those of `instrument`, for all pools. A pool by itself of SQLAlchemy, without an
+    engine, is left out, and so is an engine for another database.
+    """
+
+    instrument_made(
+        lambda made: PROCESS.instrument(
+            made, app=app, server=server, leak_after=leak_after, refused=logging.DEBUG
+        )
+    )
 
 
 def uninstrument(pool: _T) -> _T:
     """Stop measuring a pool and make it what it was. Returns the pool."""
     try:
         PROCESS.registry.remove(pool)
-    except Exception:  # noqa: BLE001 - nothing may reach the application
-        log.exception("pool is still instrumented")
+    except Exception as error:  # noqa: BLE001 - nothing may reach the application
+        log.error("pool is left as it is: %s", error, exc_info=not isinstance(error, TypeError))
     return pool
 
 
@@ -93,18 +101,3 @@ def long_lived(what: _T) -> _T:
     except Exception:  # noqa: BLE001 - nothing may reach the application
         log.exception("nothing is declared long-lived")
     return what
-
-
-def _leak_after(given: float | str | None) -> float:
-    if given is None:
-        given = os.environ.get("PG_POOL_EXPORTER_LEAK_AFTER") or _LEAK_AFTER_SECONDS
-    try:
-        seconds = durations.seconds(given) if isinstance(given, str) else float(given)
-        if seconds > 0:
-            return seconds
-        problem = "it must be more than 0"
-    except (TypeError, ValueError) as error:
-        problem = str(error)
-    # A slip in a threshold must not cost all that is measured.
-    log.warning("leak_after is taken as %g s: %s", _LEAK_AFTER_SECONDS, problem)
-    return _LEAK_AFTER_SECONDS

@@ -6,11 +6,13 @@ Everything that is process-wide stands here, and nowhere else.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
 from contextlib import suppress
 from pathlib import Path
 
+from pg_pool_exporter import durations
 from pg_pool_exporter.client.listeners import Listener, PortListener, SocketListener
 from pg_pool_exporter.client.registry import Registry, default_app, host, log
 from pg_pool_exporter.client.siblings import sibling_pages
@@ -19,6 +21,8 @@ from pg_pool_exporter.model import PoolSample
 from pg_pool_exporter.series import of_pools
 from pg_pool_exporter.sockets import default_directory
 from pg_pool_exporter.textformat import blocks, page
+
+_LEAK_AFTER_SECONDS = 60.0
 
 
 class Process:
@@ -35,6 +39,34 @@ class Process:
         self._exposed = False
         self._slot: Slot | None = None
         self._listeners: list[Listener] = []
+
+    def instrument(
+        self,
+        pool: object,
+        *,
+        app: str | None = None,
+        name: str | None = None,
+        server: str | None = None,
+        leak_after: float | str | None = None,
+        refused: int = logging.ERROR,
+    ) -> None:
+        """Measure a pool, see `client.instrument`. Raises nothing.
+
+        What can't be measured is told to the log at the level `refused`.
+        """
+        try:
+            self.registry.add(
+                pool,
+                app=app or default_app(),
+                name=name or "",
+                server=server or os.environ.get("PG_POOL_EXPORTER_SERVER", ""),
+                leak_after=_leak_after(leak_after),
+            )
+            self.expose()
+        except TypeError as error:
+            log.log(refused, "pool is not instrumented: %s", error)
+        except Exception:  # noqa: BLE001 - nothing may reach the application
+            log.exception("pool is not instrumented")
 
     def expose(self) -> None:
         """Serve on the socket of a slot and on the ports, once; what fails is logged and left."""
@@ -115,6 +147,21 @@ class Process:
     def _name(self) -> str:
         number = None if self._slot is None else self._slot.number
         return f"{host()}:{f'pid-{os.getpid()}' if number is None else number}"
+
+
+def _leak_after(given: float | str | None) -> float:
+    if given is None:
+        given = os.environ.get("PG_POOL_EXPORTER_LEAK_AFTER") or _LEAK_AFTER_SECONDS
+    try:
+        seconds = durations.seconds(given) if isinstance(given, str) else float(given)
+        if seconds > 0:
+            return seconds
+        problem = "it must be more than 0"
+    except (TypeError, ValueError) as error:
+        problem = str(error)
+    # A slip in a threshold must not cost all that is measured.
+    log.warning("leak_after is taken as %g s: %s", _LEAK_AFTER_SECONDS, problem)
+    return _LEAK_AFTER_SECONDS
 
 
 PROCESS = Process()

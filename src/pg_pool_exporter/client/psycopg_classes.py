@@ -1,61 +1,30 @@
 """The measuring subclasses of psycopg_pool's classes.
 
-A method put on the instance would make a reference cycle and keep the pool alive; an exchanged
-class doesn't. It covers `connection()`, Django's `getconn`/`putconn` and `conn.close()` with
-`close_returns`, which all call these methods.
+They cover `connection()`, Django's `getconn`/`putconn` and `conn.close()` with `close_returns`,
+which all call these methods.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg_pool
 
+from pg_pool_exporter.client.measuring import measuring_subclass
 from pg_pool_exporter.client.sites import Site, calling_site
-
-if TYPE_CHECKING:
-    from pg_pool_exporter.client.psycopg import PsycopgAdapter
-
-_ORIGINAL = "_pg_pool_exporter_original"
 
 
 @lru_cache(maxsize=64)
 def measuring(cls: Any) -> Any:
-    """The measuring subclass of a pool's class, under the same name.
+    """The measuring subclass of a pool's class.
 
     Raises `TypeError` for an application's own class whose methods take other arguments.
     """
     is_async = issubclass(cls, psycopg_pool.AsyncConnectionPool)
     methods = _async_methods(cls) if is_async else _sync_methods(cls)
-    for name, method in methods.items():
-        # Passing on any arguments would cost a tenth of all that measuring costs.
-        if _parameters(method) != _parameters(getattr(cls, name)):
-            raise TypeError(f"{cls.__qualname__}.{name} takes other arguments than psycopg_pool's")
-    names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__slots__": ()}
-    common = {"pop_stats": _pop_stats(cls.pop_stats), _ORIGINAL: cls}
-    return type(cls.__name__, (cls,), {**names, **common, **methods})
-
-
-def original(cls: Any) -> Any:
-    """The class that a measuring one was made from; None for another class."""
-    return cls.__dict__.get(_ORIGINAL)
-
-
-def attach(pool: Any, adapter: PsycopgAdapter) -> None:
-    """Tell the methods of the measuring class what to report to.
-
-    It is never taken off again: a call that is under way would miss it.
-    """
-    pool._pg_pool_exporter_adapter = adapter
-    pool._pg_pool_exporter_tracker = adapter.tracker  # one step less on the hot path
-
-
-def _parameters(method: Callable[..., Any]) -> list[tuple[str, Any]]:
-    parameters = inspect.signature(method).parameters.values()
-    return [(parameter.name, parameter.default) for parameter in parameters]
+    return measuring_subclass(cls, {**methods, "pop_stats": _pop_stats(cls.pop_stats)})
 
 
 def _pop_stats(original_pop_stats: Callable[[Any], Mapping[str, int]]) -> Callable[[Any], Any]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
-_T = TypeVar("_T")
+from pg_pool_exporter.client.waiting import copy
 
 
 class TimedQueue(deque[Any]):
@@ -51,12 +51,3 @@ class TimedQueue(deque[Any]):
             for request, since in known
             if since is not None and request.conn is None and request.error is None
         ]
-
-
-def copy(queue: deque[_T]) -> list[_T]:
-    """A copy of a queue that other threads may change meanwhile."""
-    while True:
-        try:
-            return list(queue)
-        except RuntimeError:  # changed during iteration
-            continue

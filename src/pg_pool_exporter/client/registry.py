@@ -8,49 +8,28 @@ import os
 import socket
 import sys
 import threading
-import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from pg_pool_exporter.client.tracker import Tracker
+from pg_pool_exporter.client.adapter import PoolAdapter
 from pg_pool_exporter.model import PoolKey, PoolSample
 
 log = logging.getLogger("pg_pool_exporter.client")
 
 # Which module knows the pools of which library. Imported only for a pool of it.
-ADAPTERS = {"psycopg_pool": ("pg_pool_exporter.client.psycopg", "PsycopgAdapter")}
-
-
-class Adapter(Protocol):
-    """What is known of one pool library. An adapter keeps no pool alive."""
-
-    tracker: Tracker
-    default_name: str
-
-    def __init__(self, pool: Any, *, leak_after: float, server: str) -> None: ...
-
-    def install(self, pool: Any) -> None:
-        """Make the pool measure."""
-
-    def uninstall(self, pool: Any) -> None:
-        """Make it what it was."""
-
-    def forked(self, pool: Any, wake: Callable[[], None]) -> None:
-        """Start anew in a child process."""
-
-    def in_use(self, pool: Any) -> bool:
-        """Whether it isn't closed, nor inherited over a fork and not used since."""
-
-    def sample(self, pool: Any, key: PoolKey) -> PoolSample:
-        """How it stands."""
+ADAPTERS = {
+    "asyncpg": ("pg_pool_exporter.client.asyncpg", "AsyncpgAdapter"),
+    "psycopg2": ("pg_pool_exporter.client.psycopg2", "Psycopg2Adapter"),
+    "psycopg_pool": ("pg_pool_exporter.client.psycopg", "PsycopgAdapter"),
+    "sqlalchemy": ("pg_pool_exporter.client.sqlalchemy", "SqlalchemyAdapter"),
+}
 
 
 @dataclass(slots=True)
 class _Instrumented:
-    pool: weakref.ref[Any]
-    adapter: Adapter
+    adapter: PoolAdapter
     app: str
     wanted: str
     name: str
@@ -68,14 +47,15 @@ class Registry:
         self._pools: list[_Instrumented] = []
 
     def add(self, pool: Any, *, app: str, name: str, server: str, leak_after: float) -> None:
-        """Instrument a pool. Doing it again changes nothing.
+        """Instrument a pool, or that of an engine. Doing it again changes nothing.
 
-        Raises `TypeError` for a pool of a library that isn't known, and for a name that is no text.
+        Raises `TypeError` for a pool that isn't known or can't be measured, and for a name that is
+        no text.
         """
         for given in (app, name, server):
             if not isinstance(given, str):
                 raise TypeError(f"a name is a text, not {given!r}")
-        adapter_class = _adapter_class(pool)
+        adapter_class, pool = _known(pool)
         with self._lock:
             self._forget_dead()
             if self._find(pool) is not None:
@@ -84,10 +64,14 @@ class Registry:
             wanted = name or adapter.default_name
             unique = self._unique_name(app, wanted)
             adapter.install(pool)
-            self._pools.append(_Instrumented(weakref.ref(pool), adapter, app, wanted, unique))
+            self._pools.append(_Instrumented(adapter, app, wanted, unique))
 
     def remove(self, pool: Any) -> None:
-        """Stop measuring a pool; one that isn't instrumented is left alone."""
+        """Stop measuring a pool; one that isn't instrumented is left alone.
+
+        Raises `TypeError` for what is no known pool.
+        """
+        _, pool = _known(pool)
         with self._lock:
             found = self._find(pool)
             if found is not None:
@@ -122,22 +106,22 @@ class Registry:
     def exempt(self, connection: object) -> bool:
         """Declare an open checkout long-lived; False when no pool here knows it."""
         with self._lock:
-            return any(one.adapter.tracker.exempt(connection) for one in self._pools)
+            return any(one.adapter.exempt(connection) for one in self._pools)
 
     def forked(self, wake: Callable[[], None]) -> None:
         """Start anew in a child process, where another thread may have held the lock."""
         self._lock = threading.RLock()
         for one in self._pools:
-            pool = one.pool()
+            pool = one.adapter.pool()
             one.name = ""
             if pool is not None:
                 one.adapter.forked(pool, wake)
 
     def _find(self, pool: Any) -> _Instrumented | None:
-        return next((one for one in self._pools if one.pool() is pool), None)
+        return next((one for one in self._pools if one.adapter.measures(pool)), None)
 
     def _forget_dead(self) -> None:
-        self._pools = [one for one in self._pools if one.pool() is not None]
+        self._pools = [one for one in self._pools if one.adapter.pool() is not None]
 
     def _unique_name(self, app: str, name: str) -> str:
         taken = {one.name for one in self._pools if one.app == app and _in_use(one) is not None}
@@ -147,22 +131,23 @@ class Registry:
 
 def _in_use(one: _Instrumented) -> Any:
     """The pool, where it is there to be shown; else None."""
-    pool = one.pool()
+    pool = one.adapter.pool()
     return pool if pool is not None and one.adapter.in_use(pool) else None
 
 
-def _adapter_class(pool: Any) -> type[Adapter]:
-    for base in type(pool).__mro__:
+def _known(given: Any) -> tuple[type[PoolAdapter], Any]:
+    """The adapter of what was given, and the pool that is meant by it."""
+    for base in type(given).__mro__:
         library = base.__module__.partition(".")[0]
         if library in ADAPTERS:
             module, name = ADAPTERS[library]
-            found = importlib.import_module(module)
-            if found.accepts(pool):
-                adapter: type[Adapter] = getattr(found, name)
-                return adapter
+            adapter: type[PoolAdapter] = getattr(importlib.import_module(module), name)
+            pool = adapter.find(given)
+            if pool is not None:
+                return adapter, pool
     known = ", ".join(sorted(ADAPTERS))
     raise TypeError(
-        f"{type(pool).__module__}.{type(pool).__qualname__} is no pool that can be instrumented; "
+        f"{type(given).__module__}.{type(given).__qualname__} is no pool that can be instrumented; "
         f"the known libraries are: {known}"
     )
 

@@ -10,8 +10,8 @@ import sys
 import sysconfig
 from functools import lru_cache
 from pathlib import Path
-from types import CodeType
-from typing import Final
+from types import CodeType, FrameType
+from typing import Any, Final
 
 # How near a file is to the application's own code. A site is the innermost frame of the highest
 # rank on the stack, so an application that is itself installed as a package is still named.
@@ -21,7 +21,8 @@ _PLUMBING: Final = 0
 
 _CLIENT = str(Path(__file__).parent)
 _PLUMBING_PACKAGES = (
-    "asyncpg", "django", "gevent", "psycopg", "psycopg2", "psycopg_pool", "sqlalchemy",
+    "asyncpg", "django", "flask_sqlalchemy", "gevent", "psycopg", "psycopg2", "psycopg_pool",
+    "sqlalchemy",
 )  # fmt: skip
 # A deeper stack than this between the pool and the application's code isn't looked through.
 _MOST_FRAMES = 80
@@ -42,20 +43,38 @@ def calling_site() -> Site:
     """The innermost frame of application code that leads to the caller's caller."""
     frame = sys._getframe(2)
     library: Site | None = None
+    greenlet: Any = None
+    ranks = _ranks
     for _ in range(_MOST_FRAMES):
         code = frame.f_code
-        rank = _ranks.get(code.co_filename)
-        if rank is None:
+        try:
+            rank = ranks[code.co_filename]
+        except KeyError:
             rank = _remember_rank(code.co_filename)
-        if rank == _APPLICATION:
-            return code, frame.f_lasti
-        if rank == _LIBRARY and library is None:
-            library = code, frame.f_lasti
+        if rank:
+            site = code, frame.f_lasti
+            if rank == _APPLICATION:
+                return site
+            library = library or site
         outer = frame.f_back
         if outer is None:
-            break
+            greenlet, outer = _outside(greenlet)
+            if outer is None:
+                break
         frame = outer
     return library or _NOWHERE
+
+
+def _outside(greenlet: Any) -> tuple[Any, FrameType | None]:
+    """The greenlet that the innermost one (or `greenlet`) returns to, and where it waits for that.
+
+    SQLAlchemy's asynchronous connections are made in a greenlet: a stack of its own.
+    """
+    module: Any = sys.modules.get("greenlet")
+    if module is None:
+        return None, None
+    parent = (greenlet or module.getcurrent()).parent
+    return parent, None if parent is None else parent.gr_frame
 
 
 def _remember_rank(filename: str) -> int:
@@ -67,6 +86,8 @@ def _remember_rank(filename: str) -> int:
 
 
 def _rank(filename: str) -> int:
+    if filename.startswith("<sqlalchemy generated"):
+        return _PLUMBING
     if filename.startswith((_CLIENT, "<frozen", *_standard_library())):
         # site-packages lies inside the standard library's directory.
         package = _package(filename)

@@ -154,13 +154,21 @@ class Tracker:
         if len(self._notes) >= _BATCH:
             self._add_up_if_free()
 
+    def has(self, connection: object) -> bool:
+        """Whether the connection is checked out here."""
+        return self._find(connection) is not None
+
     def exempt(self, connection: object) -> bool:
         """Never call this checkout overdue; False when the connection is not checked out here."""
-        checkout = self._open.get(id(connection))
-        if checkout is None or checkout() is not connection:
+        checkout = self._find(connection)
+        if checkout is None:
             return False
         checkout.long_lived = True
         return True
+
+    def _find(self, connection: object) -> Checkout | None:
+        checkout = self._open.get(id(connection))
+        return checkout if checkout is not None and checkout() is connection else None
 
     def read(self) -> Reading:
         """Add everything up and tell how the pool stands.

@@ -1,0 +1,211 @@
+"""What the adapters of all libraries share: what they count, and the sample that is made of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Any, ClassVar, Final
+
+from pg_pool_exporter.client.sessions import is_connect_timeout, leads_to
+from pg_pool_exporter.client.tracker import Tracker
+from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample
+
+log = logging.getLogger("pg_pool_exporter.client")
+
+# What the tracker counts for us, besides checkouts.
+TIMEOUT: Final = "timeout"
+REJECTED: Final = "rejected"
+FAILED: Final = "failed"
+LOST: Final = "lost"
+_CONNECTED: Final = "connected"
+_CONNECT_ERROR: Final = "connect error"
+_CONNECT_TIMEOUT: Final = "connect timeout"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the library knows of a pool at one reading; None where it can't tell."""
+
+    idle: Sequence[float | None]
+    """Since when each idle connection has been so; None for one that was so before us."""
+    min: int | None = None
+    waiting: Sequence[float] | None = None
+    """Since when each of the waiting requests has waited."""
+    queued: int | None = None
+
+
+class PoolAdapter:
+    """One pool: makes it measure, and reads it. Keeps no pool alive."""
+
+    library: ClassVar[str]
+    version: ClassVar[str]
+    loses_slots: ClassVar[bool] = True
+    """Whether a connection that is dropped is collected, so that the lost slot can be seen."""
+    error_timeouts: tuple[str, ...] = ()
+    """The kinds of time-outs that are told from the errors of statements."""
+
+    def __init__(self, pool: Any, *, leak_after: float, server: str) -> None:
+        self.tracker = Tracker(limit=self.limit(pool), leak_after=leak_after)
+        self.default_name = self.name_of(pool)
+        self._info = PoolInfo(
+            client=self.library,
+            client_version=self.version,
+            source="instrumented",
+            server=server,
+        )
+        self._told = False  # the log, that a session can't be looked at
+        self.follow(pool)
+
+    @classmethod
+    def find(cls, given: Any) -> Any:
+        """The pool that is meant by what an application has given; None when there is none.
+
+        Raises `TypeError` for a pool that can't be measured.
+        """
+        raise NotImplementedError
+
+    def follow(self, pool: Any) -> None:
+        """Make this the pool that is measured."""
+        self._reference: Callable[[], Any] = weakref.ref(pool)
+
+    def pool(self) -> Any:
+        """The pool; None once it is gone."""
+        return self._reference()
+
+    def measures(self, pool: Any) -> bool:
+        """Whether this is the pool."""
+        return self._reference() is pool
+
+    def install(self, pool: Any) -> None:
+        """Make the pool measure from now on. Raises what makes that impossible."""
+        raise NotImplementedError
+
+    def uninstall(self, pool: Any) -> None:
+        """Make the pool what it was, unless somebody else has exchanged its class since."""
+        raise NotImplementedError
+
+    def forked(self, pool: Any, wake: Callable[[], None]) -> None:
+        """Start anew in a child process, see `Tracker.forked`."""
+        self.tracker.forked(wake)
+
+    def limit(self, pool: Any) -> float:
+        """The most connections that the pool may have; infinity without a limit."""
+        raise NotImplementedError
+
+    def name_of(self, pool: Any) -> str:
+        """The library's own name for the pool."""
+        return self.library
+
+    def is_closed(self, pool: Any) -> bool:
+        """Whether the pool is closed for good."""
+        return False
+
+    def standing(self, pool: Any) -> Standing:
+        """What the library knows of the pool."""
+        raise NotImplementedError
+
+    def lost(self, pool: Any, noted: Mapping[str, int]) -> int | None:
+        """Sessions found dead, given what was noted; None when the library can't tell."""
+        return noted[LOST]
+
+    def borrowed(self, connection: Any) -> object:
+        """What the tracker knows an application's connection by."""
+        return connection
+
+    def exempt(self, connection: Any) -> bool:
+        """Never call this checkout overdue; False when the connection is not checked out here."""
+        return self.tracker.exempt(self.borrowed(connection))
+
+    def refused(self, error: BaseException) -> None:
+        """A request ended without a connection."""
+        self.tracker.note(self.refusal(error))
+
+    def refusal(self, error: BaseException) -> str:
+        """What such an error is: `TIMEOUT`, `REJECTED` or else `FAILED`."""
+        raise NotImplementedError
+
+    def connected(self, connection: Any) -> None:
+        """The pool has a new session, which nobody else uses yet."""
+        self.tracker.note(_CONNECTED)
+        self.get_to_know(connection)
+
+    def connect_failed(self, error: Exception) -> None:
+        """The pool could not make a session."""
+        self.tracker.note(_CONNECT_TIMEOUT if is_connect_timeout(error) else _CONNECT_ERROR)
+
+    def in_use(self, pool: Any) -> bool:
+        """Whether the pool isn't closed, nor inherited over a fork and not used since."""
+        return not self.is_closed(pool) and not self.tracker.inherited
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a session has told where it leads, or never will."""
+        return self._told or bool(self._info.port)
+
+    def look_at(self, connection: Any) -> None:
+        """Learn from a session where it leads. Raises what goes wrong."""
+        self._info = replace(self._info, **leads_to(connection))
+
+    def get_to_know(self, connection: Any) -> None:
+        """Look at a session for the first time. Raises nothing: in the midst of connecting the
+        pool would take it for a failure to connect, and try again for ever.
+        """
+        try:
+            self.look_at(connection)
+        except Exception:
+            if not self._told:
+                log.warning("a session of pool %r can't be looked at", self.default_name,
+                            exc_info=True)  # fmt: skip
+            self._told = True
+
+    def sample(self, pool: Any, key: PoolKey) -> PoolSample:
+        """How the pool stands."""
+        self.tracker.limit = self.limit(pool)
+        limited = isfinite(self.tracker.limit)
+        standing = self.standing(pool)
+        idle_since = [since for since in standing.idle if since is not None]
+        waiting = standing.waiting
+        reading = self.tracker.read()
+        noted = reading.noted
+        now = self.tracker.clock()
+        failed = noted[TIMEOUT] + noted[REJECTED] + noted[FAILED]
+        return PoolSample(
+            key=key,
+            idle=len(standing.idle),
+            active=reading.active,
+            max=self.tracker.limit if limited else None,
+            min=standing.min,
+            waiting=None if waiting is None else len(waiting),
+            oldest_idle=now - min(idle_since) if idle_since else None,
+            oldest_active=reading.oldest_active,
+            oldest_waiting=now - min(waiting) if waiting else None,
+            active_seconds=reading.active_seconds,
+            saturated_seconds=reading.saturated_seconds if limited else None,
+            requests=reading.acquire.count + failed,
+            queued=standing.queued,
+            rejected=noted[REJECTED],
+            acquire_wait=reading.acquire.total,
+            acquired=reading.acquire.count,
+            held=reading.hold.total,
+            returned=reading.hold.count,
+            connects=noted[_CONNECTED],
+            connect_errors=noted[_CONNECT_ERROR] + noted[_CONNECT_TIMEOUT],
+            lost=self.lost(pool, noted),
+            leaked=reading.leaked if self.loses_slots else None,
+            leak_after=self.tracker.leak_after,
+            long_lived=reading.long_lived,
+            timeouts={
+                "pool": noted[TIMEOUT],
+                "connect": noted[_CONNECT_TIMEOUT],
+                **{kind: noted[kind] for kind in self.error_timeouts},
+            },
+            leaked_slots=reading.leaked_slots,
+            overdue=reading.overdue,
+            acquire=reading.acquire,
+            hold=reading.hold,
+            info=replace(self._info, pid=str(os.getpid())),
+        )

@@ -1,0 +1,54 @@
+"""Runs any command with all its pools instrumented, without a change of its code.
+
+    PG_POOL_EXPORTER_APP=orders python -m pg_pool_exporter.client.auto gunicorn shop:app
+
+Python runs a module named `sitecustomize` as it starts, from wherever its path leads to one. The
+command gets a path that leads to ours, and so do all the processes that it starts.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_SWITCH = "PG_POOL_EXPORTER_INSTRUMENT_ALL"
+_PATH = "PYTHONPATH"
+_USAGE = """\
+usage: python -m pg_pool_exporter.client.auto COMMAND [ARGUMENT...]
+
+Runs the command, a Python program, with each of its connection pools instrumented. Without a
+command it prints the environment that does so, for example for a service's file.
+"""
+
+
+def environment(current: Mapping[str, str]) -> dict[str, str]:
+    """What has to be set in the environment of a Python program."""
+    ours = str(Path(__file__).parent.with_name("startup"))
+    others = [
+        entry for entry in current.get(_PATH, "").split(os.pathsep) if entry not in ("", ours)
+    ]
+    return {_SWITCH: current.get(_SWITCH) or "1", _PATH: os.pathsep.join([ours, *others])}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Become the command; an exit status where that isn't possible."""
+    wanted = environment(os.environ)
+    if not arguments:
+        sys.stdout.writelines(f"{name}={value}\n" for name, value in wanted.items())
+        return 0
+    if arguments[0].startswith("-"):
+        sys.stdout.write(_USAGE)
+        return 0 if arguments[0] in ("-h", "--help") else 2
+    try:
+        os.execvpe(arguments[0], list(arguments), {**os.environ, **wanted})  # noqa: S606 - it is asked to
+    except OSError as error:
+        sys.stderr.write(
+            f"{arguments[0]}: {error.strerror}; give the whole command, such as: python app.py\n"
+        )
+        return 127
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""Run by Python as it starts, in what `python -m pg_pool_exporter.client.auto` has started.
+
+It imports next to nothing: gevent, for example, must come before `ssl`, which the client needs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
+from typing import Any
+
+_OFF = {"", "0", "false", "no", "off"}
+
+
+def _instrument_all() -> None:
+    try:
+        from pg_pool_exporter.creation import instrument_made
+    except ImportError:  # another Python, started by the application, which has no client
+        return
+    instrument_made(_instrument)
+
+
+def _instrument(pool: Any) -> None:
+    import logging
+
+    from pg_pool_exporter.client.process import PROCESS
+
+    PROCESS.instrument(pool, refused=logging.DEBUG)
+
+
+def _run_hidden() -> None:
+    """Run the `sitecustomize` that Python would have found without this one."""
+    here = os.path.realpath(os.path.dirname(__file__))  # noqa: PTH120 - pathlib takes longer
+    path = [entry for entry in sys.path if os.path.realpath(entry) != here]
+    spec = PathFinder.find_spec("sitecustomize", path)
+    if spec is not None and spec.loader is not None:
+        spec.loader.exec_module(module_from_spec(spec))
+
+
+if os.environ.get("PG_POOL_EXPORTER_INSTRUMENT_ALL", "").lower() not in _OFF:
+    _instrument_all()
+_run_hidden()

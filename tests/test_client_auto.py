@@ -1,0 +1,134 @@
+"""A program whose pools are all instrumented, without a change of its code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pg_pool_exporter import creation
+from pg_pool_exporter.client import instrument_all
+from pg_pool_exporter.sockets import ENVIRONMENT
+from support.client import APPS
+from support.pools import url
+from support.postgres import Cluster
+
+_AUTO = [sys.executable, "-W", "error", "-m", "pg_pool_exporter.client.auto"]
+_POOLS = ("async", "async engine", "asyncpg", "engine", "psycopg2", "sync")
+
+
+def run(
+    command: Sequence[str | Path], directory: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, ENVIRONMENT: str(directory), "PG_POOL_EXPORTER_APP": "shop",
+             "PYTHONPATH": str(APPS.parent), **environment},
+    )  # fmt: skip
+
+
+def program(postgres: Cluster) -> list[str]:
+    arguments = [postgres.dsn(), url("", postgres.dsn())]
+    return [sys.executable, "-W", "error", str(APPS / "makes_every_pool.py"), *arguments]
+
+
+def told(done: subprocess.CompletedProcess[str]) -> Any:
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def test_each_pool_is_measured_here_and_in_what_the_program_starts(
+    postgres: Cluster, tmp_path: Path
+) -> None:
+    answer = told(run([*_AUTO, *program(postgres)], tmp_path))
+    assert answer["before"] == [], "no library is imported for it, and not the client"
+    assert answer["measured"] == {pool: ["shop", 1] for pool in _POOLS}
+    assert answer["child"]["measured"] == answer["measured"]
+
+
+def test_the_environment_alone_does_it_and_can_switch_it_off(
+    postgres: Cluster, tmp_path: Path
+) -> None:
+    printed = run(_AUTO, tmp_path).stdout.splitlines()
+    environment = dict(line.split("=", 1) for line in printed)
+    assert set(environment) == {"PG_POOL_EXPORTER_INSTRUMENT_ALL", "PYTHONPATH"}
+    assert set(told(run(program(postgres), tmp_path, **environment))["measured"]) == set(_POOLS)
+    for off in ("0", "off", ""):
+        environment["PG_POOL_EXPORTER_INSTRUMENT_ALL"] = off
+        assert told(run(program(postgres), tmp_path, **environment))["measured"] is None
+
+
+def test_the_sitecustomize_that_was_there_is_run_too(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import builtins\nbuiltins.theirs = 'ran'\n")
+    done = run([*_AUTO, sys.executable, "-c", "print(theirs)"], tmp_path, PYTHONPATH=str(tmp_path))
+    assert (done.stdout, done.stderr) == ("ran\n", "")
+
+
+def test_a_python_that_does_not_have_the_client_runs_as_ever(tmp_path: Path) -> None:
+    done = run([*_AUTO, sys.executable, "-S", "-c", "print('ran')"], tmp_path)
+    assert (done.stdout, done.stderr) == ("ran\n", "")
+    script = "import sys; sys.path[:] = [one for one in sys.path if 'site-packages' not in one]"
+    done = run([*_AUTO, sys.executable, "-c", script], tmp_path)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["no-such-program", "x"], 127, "no-such-program: No such file or directory; give the"),
+        (["--help"], 0, "usage: python -m pg_pool_exporter.client.auto COMMAND"),
+        (["--app", "shop"], 2, "usage: python -m pg_pool_exporter.client.auto COMMAND"),
+    ],
+)
+def test_a_command_that_cannot_be_run_is_told(
+    tmp_path: Path, arguments: list[str], status: int, said: str
+) -> None:
+    done = run([*_AUTO, *arguments], tmp_path)
+    assert done.returncode == status
+    assert (done.stdout + done.stderr).startswith(said)
+
+
+_CALLED_FIRST = """
+import sys
+from pg_pool_exporter.client import instrument_all
+{imports}
+instrument_all(app="first", leak_after="5s")
+instrument_all(app="second")
+import psycopg_pool, sqlalchemy, inspect
+from pg_pool_exporter.client.process import PROCESS
+pool = psycopg_pool.ConnectionPool(open=False, name="main")
+engine = sqlalchemy.create_engine("postgresql+psycopg://")
+class Own(psycopg_pool.ConnectionPool):
+    def __init__(self):
+        super().__init__(open=False, name="own")
+own = Own()
+print([(one.app, one.name, one.adapter.tracker.leak_after) for one in PROCESS.registry._pools])
+print("timeout" in inspect.signature(psycopg_pool.ConnectionPool).parameters,
+      "class ConnectionPool" in inspect.getsource(psycopg_pool.pool))
+"""
+
+
+@pytest.mark.parametrize("imports", ["", "import psycopg_pool, sqlalchemy"])
+def test_called_in_the_code_before_or_after_the_libraries_are_imported(
+    tmp_path: Path, imports: str
+) -> None:
+    done = run(
+        [sys.executable, "-W", "error", "-c", _CALLED_FIRST.format(imports=imports)], tmp_path
+    )
+    assert done.stderr == ""
+    first, second = done.stdout.splitlines()
+    names = ("main", "sqlalchemy", "own")
+    assert first == str([("first", name, 5.0) for name in names])
+    assert second == "True True"
+
+
+def test_it_does_not_matter_to_this_process() -> None:
+    """`instrument_all` changes classes for good: here nothing has called it."""
+    assert callable(instrument_all)
+    assert not any(isinstance(one, creation._Finder) for one in sys.meta_path)
