@@ -82,7 +82,7 @@ def _resolver(form: Format, uses: list[_Use]) -> Callable[[Labels, Origin], tupl
         if own := _shown(form.process, labels):
             process = f"{process}:{own}"
         key = DraftKey(form.name, origin.key("", named.name or DEFAULT_POOL, process))
-        info = _info(form, labels, named.info)
+        info = _info(form, labels, named.info, origin)
         return tuple(
             Place(
                 key,
@@ -98,7 +98,9 @@ def _resolver(form: Format, uses: list[_Use]) -> Callable[[Labels, Origin], tupl
     return places
 
 
-def _info(form: Format, labels: Labels, named: PoolInfo) -> PoolInfo:
+def _info(form: Format, labels: Labels, named: PoolInfo, origin: Origin) -> PoolInfo:
+    # A place that is told by a name has asked no session what it is called on the server.
+    named = replace(named, application=named.application or origin.application)
     told = {field: _shown(aliases, labels) for field, aliases in form.info.items()}
     told = {field: text for field, text in told.items() if text}
     return replace(named, client=form.client, source=form.name, **told)

@@ -113,7 +113,12 @@ def hikari_pools(document: bytes, origin: Origin) -> list[PoolSample]:
         origin.complete(
             PoolSample(
                 key=origin.key("", name, ""),
-                info=replace(info, client="HikariCP", source=JOLOKIA),
+                info=replace(
+                    info,
+                    client="HikariCP",
+                    source=JOLOKIA,
+                    application=info.application or origin.application,
+                ),
                 **fields,
             )
         )
