@@ -7,11 +7,27 @@ from pathlib import Path
 import pytest
 
 from pg_pool_exporter import catalogue
-from pg_pool_exporter.config import AppConfig, Config, ServerConfig
+from pg_pool_exporter.config import (
+    AppConfig,
+    BouncerConfig,
+    Config,
+    DnsConfig,
+    HttpConfig,
+    Section,
+    ServerConfig,
+)
 from pg_pool_exporter.docs_metrics import markdown
 from pg_pool_exporter.flags import COMMANDS, FLAGS, Flag
 
 ROOT = Path(__file__).parents[1]
+SECTIONS: list[type[Section]] = [
+    Config,
+    ServerConfig,
+    AppConfig,
+    BouncerConfig,
+    HttpConfig,
+    DnsConfig,
+]
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 
 
@@ -43,6 +59,6 @@ def test_every_command_is_documented(command: str) -> None:
     assert f"`{command}`" in CONFIGURATION
 
 
-@pytest.mark.parametrize("model", [Config, ServerConfig, AppConfig], ids=lambda one: one.__name__)
-def test_every_key_is_documented(model: type[Config | ServerConfig | AppConfig]) -> None:
+@pytest.mark.parametrize("model", SECTIONS, ids=lambda one: one.__name__)
+def test_every_key_is_documented(model: type[Section]) -> None:
     assert [key for key in model.model_fields if f"`{key}`" not in CONFIGURATION] == []

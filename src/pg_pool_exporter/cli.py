@@ -114,7 +114,9 @@ def _demo(options: Options) -> int:
     address, *more = options.web_listen_address or (parse_address("127.0.0.1:10432"),)
     if more:
         raise UsageError("demo serves on one --web.listen-address")
-    return demo.run(listen_address=str(address), duration=options.demo_duration)
+    return demo.run(
+        listen_address=str(address), duration=options.demo_duration, scenario=options.demo_scenario
+    )
 
 
 def _metrics(_options: Options) -> int:

@@ -196,6 +196,8 @@ class PoolAdapter:
             connect_errors=noted[_CONNECT_ERROR] + noted[_CONNECT_TIMEOUT],
             lost=self.lost(pool, noted),
             leaked=reading.leaked if self.loses_slots else None,
+            leak_after=self.tracker.leak_after,
+            long_lived=reading.long_lived,
             timeouts={
                 "pool": noted[TIMEOUT],
                 "connect": noted[_CONNECT_TIMEOUT],
