@@ -16,6 +16,7 @@ import pytest
 import pg_pool_exporter
 from pg_pool_exporter import __version__
 from pg_pool_exporter.command_line import UsageError, parse, unknown_variables
+from pg_pool_exporter.config import Config
 from pg_pool_exporter.flags import Options
 from pg_pool_exporter.web.server import Address
 from support.postgres import Cluster, wait_until
@@ -407,7 +408,7 @@ class TestRun:
         said = refused(f"--config.file={path}", f"--web.listen-address={LOCAL}")
         assert said.endswith(
             f"{path}:1: server: is an unknown key; did you mean servers? "
-            "(known keys: socket_dir, processes, servers, apps)\n"
+            f"(known keys: {', '.join(Config.model_fields)})\n"
         )
 
 

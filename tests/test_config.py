@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+import trustme
 
 from pg_pool_exporter.config import AppConfig, Config, ConfigError, ServerConfig, from_dsn, load
 
@@ -159,7 +160,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
     assert mistakes(path) == [
         (
             "1: socket_dirr: is an unknown key; did you mean socket_dir? "
-            "(known keys: socket_dir, processes, servers, apps)"
+            f"(known keys: {', '.join(Config.model_fields)})"
         ),
         "5: servers[0].password_file: must be a file that exists",
         f"6: servers[0].intervall: is an unknown key; did you mean interval? (known keys: {keys})",
@@ -254,7 +255,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
             [
                 (
                     "1: (a key that is not a plain word): is an unknown key "
-                    "(known keys: socket_dir, processes, servers, apps)"
+                    f"(known keys: {', '.join(Config.model_fields)})"
                 )
             ],
         ),
@@ -534,9 +535,15 @@ def test_the_example_has_every_key(model: type[Config | ServerConfig | AppConfig
 
 def test_the_example_is_valid(tmp_path: Path) -> None:
     example = (Path(__file__).parents[1] / "config.example.yaml").read_text()
-    for name in ("secrets/exporter", "bin/database-token"):
+    names = ("exporter", "api-key", "orders", "billing-token")
+    for name in ("bin/database-token", *(f"secrets/{name}" for name in names)):
         path = tmp_path / name
-        path.parent.mkdir()
+        path.parent.mkdir(exist_ok=True)
         path.touch(mode=0o755)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "secrets/ca.pem"))
+    own = authority.issue_cert("exporter.example")
+    own.cert_chain_pems[0].write_to_path(str(tmp_path / "secrets/exporter.pem"))
+    own.private_key_pem.write_to_path(str(tmp_path / "secrets/exporter.key"))
     config = load(write(tmp_path, example))
-    assert [len(config.servers), len(config.apps)] == [2, 1]
+    assert [len(config.servers), len(config.apps), len(config.formats)] == [2, 2, 1]

@@ -7,12 +7,12 @@ reads their pages, too. The expressions do what its reader does, as far as PromQ
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from textwrap import indent
 
 from pg_pool_exporter import series
-from pg_pool_exporter.formats import DEFAULT_POOL, FORMATS, UNLIMITED, Format, Value
+from pg_pool_exporter.formats import DEFAULT_POOL, FORMATS, UNLIMITED, Condition, Format, Value
 from pg_pool_exporter.sources.pool_names import HIDDEN
 
 DIRECTORY = Path(__file__).parent / "mapped"
@@ -85,11 +85,18 @@ def _pools(form: Format, values: Sequence[Value]) -> str:
 def _selectors(values: Iterable[Value]) -> Iterator[str]:
     for value in values:
         scale = "" if value.scale == 1 else f" * {value.scale:g}"
+        choices = [_matchers(condition) for condition in value.where]
         for name in value.series:
-            labels = [""]
-            for condition in value.where:
-                labels = [f'{{{label}="{condition.value}"}}' for label in condition.labels]
-            yield from (f"{name}{one}{scale}" for one in labels)
+            for matchers in product(*choices):
+                labels = f"{{{', '.join(matchers)}}}" if matchers else ""
+                yield f"{name}{labels}{scale}"
+
+
+def _matchers(condition: Condition) -> list[str]:
+    """One for each spelling of the label; where it must not have the value, none may."""
+    if condition.negated:
+        return [", ".join(f'{label}!="{condition.value}"' for label in condition.labels)]
+    return [f'{label}="{condition.value}"' for label in condition.labels]
 
 
 def _labelled(form: Format, expression: str) -> str:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 
 from pg_pool_exporter.config import AppConfig, Config, ProcessesConfig
+from pg_pool_exporter.config.page_address import page_address
+from pg_pool_exporter.formats import Format
 from pg_pool_exporter.sockets import SUFFIX, default_directory
 from pg_pool_exporter.sources.app_page import AppPage
 from pg_pool_exporter.sources.base import Source
@@ -124,30 +125,37 @@ def _servers(config: Config) -> Iterator[Target]:
 
 
 def _apps(config: Config) -> Iterator[Target]:
+    formats = {form.name: form.format for form in config.formats}
     for app in config.apps:
-        yield from app_targets(app, app.targets)
+        yield from app_targets(app, app.targets, formats)
 
 
-def app_targets(app: AppConfig, urls: Iterable[str]) -> Iterator[Target]:
-    """The targets of an application whose pages are at `urls`."""
+def app_targets(
+    app: AppConfig, targets: Iterable[str], formats: Mapping[str, Format]
+) -> Iterator[Target]:
+    """The targets of an application whose pages are at these addresses.
+
+    `formats` are those of the configuration, by name.
+    """
+    addresses = [page_address(target) for target in targets]
+    hosts = Counter(address.host for address in addresses)
     # Without the query, which can hold a token. Pages that differ in it alone are numbered.
     pages: Counter[str] = Counter()
-    parts = {url: urlsplit(url) for url in urls}
-    addresses = Counter(part.netloc for part in parts.values())
-    for url, part in parts.items():
-        path = f"{part.netloc}{part.path}"
-        pages[path] += 1
-        if pages[path] > 1:
-            path = f"{path}#{pages[path]}"
+    for address in addresses:
+        name = address.page
+        pages[name] += 1
+        if pages[name] > 1:
+            name = f"{name}#{pages[name]}"
         origin = Origin(
             app=app.name,
-            process=part.netloc if addresses[part.netloc] == 1 else path,
+            process=address.host if hosts[address.host] == 1 else name,
             server=app.server or "",
             application=app.application_name,
             max_connections=app.max_connections,
         )
-        page = AppPage(url, origin, app.format)
-        yield Target("app", f"{app.name}@{path}", app.interval, app.timeout, (page,))
+        form = formats.get(app.format, app.format)
+        page = AppPage(address, origin, form, app.access)
+        yield Target("app", f"{app.name}@{name}", app.interval, app.timeout, (page,))
 
 
 def _process(socket: SocketFile, config: ProcessesConfig) -> Target:

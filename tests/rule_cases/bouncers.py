@@ -41,6 +41,7 @@ CASES = {
             series("pg_bouncer_up", "1x5 0 1x10", **EDGE),
             7,
         ),
+        Case("restart", "it comes back", series("pg_bouncer_up", "0x5 1x20", **EDGE), 12),
         Case(
             "missing data", "the exporter is gone", series("pg_bouncer_up", "0x5 stale", **EDGE), 10
         ),
@@ -58,6 +59,7 @@ CASES = {
         ),
         Case("just below", "none for more than a second", queue("3x20", "1x20"), 15),
         Case("silent", "one scrape sees it", queue("0x5 9 0x20", "0x5 2 0x20"), 7),
+        Case("restart", "it begins anew, without clients", queue("3x10 0x20", "9x10 0x20"), 15),
         Case("missing data", "the bouncer can't be read", queue("3x5 stale", "2x5 stale"), 15),
     ],
     "PgBouncerPoolFull": [

@@ -32,6 +32,19 @@ CASES = {
         Case("just below", "it flaps", up("1 0 0 1 0 0 1 0 0 1 0 0 1 0"), 12),
         Case("silent", "servers have an alert of their own", up("0x20", kind="server"), 15),
         Case("silent", "bouncers have an alert of their own", up("0x20", kind="bouncer"), 15),
+        Case(
+            "silent",
+            "the log of a server that is down",
+            up("0x20", target="main", kind="server") | up("0x20", target="main", kind="log"),
+            15,
+        ),
+        Case(
+            "fires",
+            "the log of a server that is up",
+            up("1x20", target="main", kind="server") | up("0x20", target="main", kind="log"),
+            15,
+            [{**TARGET, "target": "main", "kind": "log"}],
+        ),
         Case("restart", "the process is gone, so it is no target any more", up("0x2 stale"), 10),
         Case(
             "several processes",
@@ -111,6 +124,12 @@ CASES = {
             7,
         ),
         Case(
+            "restart",
+            "it is away for two minutes",
+            series("pg_pool_exporter_build_info", "1x5 stale _x1 1x20", version="0.1.0"),
+            12,
+        ),
+        Case(
             "missing data",
             "one of two is gone: that has an alert of its own",
             BUILD | series("pg_pool_exporter_build_info", "1x2 stale", instance="other:10432"),
@@ -132,6 +151,12 @@ CASES = {
             "the next one works",
             series("pg_pool_exporter_config_last_reload_successful", "1x5 0 1x10"),
             7,
+        ),
+        Case(
+            "restart",
+            "it begins anew with a good configuration",
+            series("pg_pool_exporter_config_last_reload_successful", "0x5 _ 1x20"),
+            10,
         ),
         Case(
             "missing data",
@@ -159,6 +184,12 @@ WITHOUT_SETTINGS = {
             "they are there after four minutes",
             {"pg_pool_exporter:threshold:pool_use_ratio": "_x4 0.8x20"},
             7,
+        ),
+        Case(
+            "restart",
+            "Prometheus begins anew, and evaluates them first",
+            {"pg_pool_exporter:threshold:pool_use_ratio": "0.8x5 _x1 0.8x20"},
+            12,
         ),
         Case(
             "missing data",

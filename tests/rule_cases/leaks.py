@@ -96,6 +96,26 @@ CASES = {
             15,
         ),
         Case(
+            "silent",
+            "the server that had its sessions does not answer any more",
+            by_site("overdue_connections", "2x20")
+            | INFO
+            | session("idle", "60+60x2 stale", count="1x2 stale")
+            | series("pg_server_up", "1x2 0x20", server="main"),
+            15,
+        ),
+        Case(
+            "fires",
+            "another server does not answer",
+            by_site("overdue_connections", "2x20")
+            | INFO
+            | session("idle", "60+60x20")
+            | series("pg_server_up", "1x20", server="main")
+            | series("pg_server_up", "0x20", server="other"),
+            15,
+            [POOL | SITE],
+        ),
+        Case(
             "fires",
             "the long statement is another application's",
             by_site("overdue_connections", "2x20")
@@ -145,6 +165,20 @@ CASES = {
             15,
         ),
         Case(
+            "restart",
+            "the application begins anew, and is not judged for a while",
+            series("pg_pool_unreturned_connections", "3x10 _x3 0x20", server="main", **APP),
+            16,
+        ),
+        Case(
+            "several processes",
+            "another application has none",
+            series("pg_pool_unreturned_connections", "2x20", server="main", **APP)
+            | series("pg_pool_unreturned_connections", "0x20", server="main", app="jobs"),
+            15,
+            [JOINED],
+        ),
+        Case(
             "missing data",
             "a process can't be read, so nothing is sound",
             series("pg_pool_unreturned_connections", "3x5 stale", server="main", **APP),
@@ -167,6 +201,20 @@ CASES = {
             "the pool notices after four minutes",
             series("pg_pool_missing_sessions", "0x5 2x4 0x20", server="main", **APP),
             15,
+        ),
+        Case(
+            "restart",
+            "the application begins anew, and is not judged for a while",
+            series("pg_pool_missing_sessions", "3x10 _x3 0x20", server="main", **APP),
+            16,
+        ),
+        Case(
+            "several processes",
+            "another application has none",
+            series("pg_pool_missing_sessions", "2x20", server="main", **APP)
+            | series("pg_pool_missing_sessions", "0x20", server="main", app="jobs"),
+            15,
+            [JOINED],
         ),
         Case(
             "missing data",

@@ -24,6 +24,11 @@ def slots(used: str, demand: str | None = None) -> dict[str, str]:
     return made if demand is None else made | server("pool_demand_connections", demand)
 
 
+def other(series_of_main: dict[str, str]) -> dict[str, str]:
+    """The same of another server."""
+    return {name.replace('"main"', '"other"'): one for name, one in series_of_main.items()}
+
+
 def sessions(values: str, **labels: str) -> dict[str, str]:
     return server("connections", values, **{**SESSION, "state": "idle", **labels})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rule_cases.server_series import FULL, MAIN, OVERSUBSCRIBED, server, sessions, slots
+from rule_cases.server_series import FULL, MAIN, OVERSUBSCRIBED, other, server, sessions, slots
 from support.promtool import Case
 
 CASES = {
@@ -47,6 +47,13 @@ CASES = {
         Case(
             "unlimited", "its settings could not be read", server("used_connections", "95x20"), 15
         ),
+        Case(
+            "several servers",
+            "another has slots left",
+            slots("77x20") | other(slots("10x20")),
+            15,
+            [FULL],
+        ),
         Case("missing data", "the server can't be read", slots("90x5 stale"), 20),
     ],
     "PgServerFull": [
@@ -71,6 +78,13 @@ CASES = {
         Case("restart", "the server begins anew", slots("95x10 _ 5x20"), 20),
         Case(
             "unlimited", "its settings could not be read", server("used_connections", "95x20"), 15
+        ),
+        Case(
+            "several servers",
+            "another has slots left",
+            slots("91x20") | other(slots("10x20")),
+            15,
+            [FULL],
         ),
         Case("missing data", "the server can't be read", slots("95x5 stale"), 20),
     ],
@@ -202,6 +216,13 @@ CASES = {
             20,
         ),
         Case("unlimited", "no pool has a maximum", slots("10x20"), 15),
+        Case(
+            "several servers",
+            "another has slots left",
+            slots("10x20", "114x20") | other(slots("10x20", "20x20")),
+            15,
+            [MAIN],
+        ),
         Case("missing data", "a process can't be read", slots("10x20", "120x5 stale"), 15),
     ],
 }

@@ -38,6 +38,12 @@ CASES = {
         Case("silent", "a session is idle for hours", age("idle", "3600+60x20"), 15),
         Case("silent", "a statement runs for hours", age("active", "3600+60x20"), 15),
         Case(
+            "restart",
+            "the session was ended, and a new one works",
+            age("idle_in_transaction", "0+60x8 0x20"),
+            12,
+        ),
+        Case(
             "missing data", "the right to see it is missing", sessions("5x20", state="unknown"), 15
         ),
     ],
@@ -53,6 +59,12 @@ CASES = {
         ),
         Case(
             "just below", "half a minute", server("oldest_waiting_seconds", "30x20", **SESSION), 15
+        ),
+        Case(
+            "restart",
+            "the blocker was ended, and the next wait is short",
+            server("oldest_waiting_seconds", "0+60x8 5x20", **SESSION),
+            12,
         ),
         Case(
             "missing data",
@@ -79,6 +91,19 @@ CASES = {
             "one scrape sees many",
             server("waiting_connections", "0x5 9 0x20", **SESSION),
             7,
+        ),
+        Case(
+            "restart",
+            "the blocker was ended",
+            server("waiting_connections", "9x10 0x20", **SESSION),
+            15,
+        ),
+        Case(
+            "silent",
+            "five wait, but on two servers",
+            server("waiting_connections", "3x20", **SESSION)
+            | server("waiting_connections", "2x20", **{**SESSION, "server": "other"}),
+            15,
         ),
         Case(
             "missing data", "the right to see it is missing", sessions("5x20", state="unknown"), 15
@@ -108,6 +133,13 @@ CASES = {
             "somebody waits on another server",
             server("blocking_connections", "1x20", **JOBS)
             | server("oldest_waiting_seconds", "99x20", **{**SESSION, "server": "other"}),
+            15,
+        ),
+        Case(
+            "restart",
+            "the blocker was ended",
+            server("blocking_connections", "1x10 0x20", **JOBS)
+            | server("oldest_waiting_seconds", "0+60x10 0x20", **SESSION),
             15,
         ),
         Case(
@@ -171,6 +203,7 @@ CASES = {
             [{**MAIN, "setting": "idle_in_transaction_session_timeout"}],
         ),
         Case("silent", "nobody recommends it", setting("0x20", "statement_timeout"), 15),
+        Case("restart", "it is set, and the server begins anew", setting("0x10 _ 60x20"), 20),
         Case("missing data", "the server can't be read", setting("0x5 stale"), 15),
     ],
 }

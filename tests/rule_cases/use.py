@@ -18,6 +18,17 @@ CASES = {
             fall when the load does, and is there a line of code with leaked or overdue
             connections?""",
         ),
+        Case(
+            "fires",
+            "a name that a link must escape",
+            pool("9x20", key={**ONE, "app": "orders & jobs"}),
+            3,
+            [at_process({**ONE, "app": "orders & jobs"})],
+            """Pool main of orders & jobs (process web:0) has been 90% checked out on average over 5
+            minutes. First look whether it leaks: does the number of checked-out connections also
+            fall when the load does, and is there a line of code with leaked or overdue
+            connections?""",
+        ),
         Case("just below", "exactly 80 % is not above it", pool("8x20"), 15),
         Case("silent", "a burst of two minutes", pool("2x10 10x1 2x20"), 13),
         Case(
@@ -78,6 +89,12 @@ CASES = {
             this process.""",
         ),
         Case("just below", "19 of 20", pool("19x20", "20x20"), 15),
+        Case(
+            "silent",
+            "the application has a threshold of its own, which it keeps",
+            pool("20x20", "20x20") | stricter("pool_near_saturation_ratio", "1"),
+            15,
+        ),
         Case("restart", "the new process is not full", pool("20x10 1x20", "20x40"), 25),
         Case("unlimited", "there is no maximum", pool("90x20", None), 15),
         Case(
@@ -173,6 +190,12 @@ CASES = {
         ),
         Case("just below", "it would take longer than an hour", pool("10+0.05x80", "20x80"), 70),
         Case("just below", "it grows quickly but is hardly used", pool("1+0.1x80", "20x80"), 70),
+        Case(
+            "silent",
+            "it is nearly full, which is said by another",
+            pool("19.5+0.02x80", "20x80"),
+            70,
+        ),
         Case("silent", "a single step upwards", pool("2x40 14x40", "20x90"), 55),
         Case("silent", "a single step upwards, later", pool("2x40 14x40", "20x90"), 65),
         Case(

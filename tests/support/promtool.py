@@ -24,7 +24,14 @@ RUNBOOKS = "https://runbooks.example/pg-pool-exporter"
 DASHBOARDS = "https://grafana.example"
 
 Kind = Literal[
-    "fires", "just below", "restart", "unlimited", "several processes", "missing data", "silent"
+    "fires",
+    "silent",
+    "just below",
+    "restart",
+    "unlimited",
+    "several processes",
+    "several servers",
+    "missing data",
 ]
 
 
@@ -66,9 +73,12 @@ def run_cases(
     settings: Sequence[Path] = (SETTINGS,),
 ) -> str:
     """What promtool says; empty when all cases hold. `directory` is for its input."""
+    files = (*settings, alert.file)
+    by_file = {path: [group["name"] for of, group in groups() if of == path] for path in files}
     tests = {
-        "rule_files": [str(path) for path in (*settings, alert.file)],
-        "group_eval_order": [group["name"] for path, group in groups() if path in settings],
+        "rule_files": [str(path) for path in files],
+        # All of them: groups that are not named come at random.
+        "group_eval_order": [name for path in files for name in by_file[path]],
         "evaluation_interval": "1m",
         "tests": [_group(alert, case) for case in cases],
     }

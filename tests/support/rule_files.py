@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,3 +58,11 @@ def rules() -> Iterator[Record | Alert]:
 
 RECORDS = [rule for rule in rules() if isinstance(rule, Record)]
 ALERTS = {rule.name: rule for rule in rules() if isinstance(rule, Alert)}
+
+
+def causes(alert: Alert) -> list[str]:
+    """Values of its label `cause`: one of its own, or those that its recorded series can have."""
+    if "cause" in alert.labels:
+        return [alert.labels["cause"]]
+    read = [record.expression for record in RECORDS if record.name in alert.expression]
+    return re.findall(r'"cause", "(\w+)"', " ".join(read))

@@ -10,8 +10,6 @@ from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     Strict,
@@ -19,19 +17,22 @@ from pydantic import (
     field_validator,
 )
 
+from pg_pool_exporter.config.access import AccessConfig
 from pg_pool_exporter.config.dsn import check_dsn, has_password
+from pg_pool_exporter.config.formats import FormatConfig
+from pg_pool_exporter.config.section import Section
 from pg_pool_exporter.config.values import (
     ApplicationName,
     Command,
     Directory,
     Duration,
-    FormatName,
     Interval,
     Name,
     PageUrl,
     ReadableFile,
     Timeout,
 )
+from pg_pool_exporter.formats import AUTO
 
 _DEFAULT_INTERVAL = 5.0
 _DEFAULT_TIMEOUT = 3.0
@@ -41,20 +42,6 @@ _DEFAULT_LEAK_AFTER = 60.0
 def _check_secret_dsn(value: SecretStr) -> SecretStr:
     check_dsn(value.get_secret_value())
     return value
-
-
-class Section(BaseModel):
-    """A mapping in a configuration file: no unknown keys, no values of another kind."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _has_a_value(cls, value: Any) -> Any:
-        # `timeout:` with nothing behind it is more likely forgotten than meant as the default.
-        if value is None:
-            raise ValueError("must have a value, or be left out")
-        return value
 
 
 class _Named(Section):
@@ -92,7 +79,7 @@ class ServerConfig(_Scheduled, _Named):
         return value
 
 
-class AppConfig(_Scheduled, _Named):
+class AppConfig(AccessConfig, _Scheduled, _Named):
     """An application (`apps:`): how servers know it, and where its pages are."""
 
     server: Name | None = None
@@ -107,9 +94,17 @@ class AppConfig(_Scheduled, _Named):
     """Connections of each of its pools that are checked out for ever on purpose."""
     max_connections: int | None = Field(default=None, ge=1, le=100_000)
     """Most connections of each of its pools, where their pages don't tell."""
+    format: Name = AUTO
+    """Of its pages: which library's names they have. One of those that are known, or of `formats`;
+    `load` checks it."""
     targets: Annotated[tuple[PageUrl, ...], Strict(False)] = Field(default=(), repr=False)
-    format: FormatName = "auto"
-    """Of its pages: which library's names they have."""
+    """Where its pages are."""
+
+    @property
+    def access(self) -> AccessConfig:
+        """What its pages are asked for with."""
+        keys = AccessConfig.model_fields
+        return AccessConfig.model_construct(**{key: getattr(self, key) for key in keys})
 
 
 class Config(Section):
@@ -120,3 +115,5 @@ class Config(Section):
     processes: ProcessesConfig = ProcessesConfig()
     servers: Annotated[tuple[ServerConfig, ...], Strict(False)] = ()
     apps: Annotated[tuple[AppConfig, ...], Strict(False)] = ()
+    formats: Annotated[tuple[FormatConfig, ...], Strict(False)] = ()
+    """Of pages whose names are not known."""

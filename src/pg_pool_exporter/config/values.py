@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-from difflib import get_close_matches
 from pathlib import Path
 from stat import S_ISREG
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Strict, ValidationInfo
 
+from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.durations import seconds
-from pg_pool_exporter.formats import AUTO, FORMATS, JOLOKIA, NATIVE_NAME
+from pg_pool_exporter.formats import JOLOKIA, JOLOKIA_PATH
 from pg_pool_exporter.sockets import PAGE_PATH
 
 MAX_NAME = 63
 """PostgreSQL's own limit for names."""
-MAX_URL = 2048
 MIN_INTERVAL = 0.1
 MAX_INTERVAL = 3600.0
 
@@ -101,30 +99,9 @@ def _command(value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
     return (program, *arguments)
 
 
-def _page_url(value: str) -> str:
-    if len(value) > MAX_URL or not value.isprintable() or " " in value:
-        raise ValueError(f"must be a URL of at most {MAX_URL} printable characters")
-    try:
-        parts = urlsplit(value)
-        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise ValueError("must be a URL, like http://orders:8080/metrics")
-    if "@" in parts.netloc:
-        raise ValueError("must not hold a user or a password")
-    if parts.fragment:
-        raise ValueError("must have no #fragment")
-    return parts._replace(path=parts.path or PAGE_PATH).geturl()
-
-
-def _format_name(value: str) -> str:
-    known = (AUTO, NATIVE_NAME, JOLOKIA, *FORMATS)
-    if value not in known:
-        near = get_close_matches(value, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"must be one of {', '.join(known)}{hint}")
-    return value
+def _page_url(value: str, info: ValidationInfo) -> str:
+    default = JOLOKIA_PATH if info.data.get("format") == JOLOKIA else PAGE_PATH
+    return page_address(value, default).text
 
 
 Name = Annotated[str, AfterValidator(_name)]
@@ -137,6 +114,5 @@ Directory = Annotated[str, AfterValidator(_directory)]
 empty one is none."""
 ReadableFile = Annotated[str, AfterValidator(_path), AfterValidator(_readable)]
 Command = Annotated[tuple[str, ...], Strict(False), AfterValidator(_command)]
-FormatName = Annotated[str, AfterValidator(_format_name)]
 PageUrl = Annotated[str, AfterValidator(_page_url)]
-"""Of a page of metrics; without a path it is `/metrics`."""
+"""Of a page (`page_address`); without a path it is `/metrics`, or `/jolokia` in that format."""

@@ -28,6 +28,7 @@ __all__ = [
     "DEFAULT_POOL",
     "FORMATS",
     "JOLOKIA",
+    "JOLOKIA_PATH",
     "MICROSECONDS",
     "MILLISECONDS",
     "NANOSECONDS",
@@ -50,6 +51,8 @@ AUTO = "auto"
 
 JOLOKIA = "jolokia"
 """HikariCP's MBeans, which are no page (`sources/jolokia.py`)."""
+
+JOLOKIA_PATH = "/jolokia"
 
 DEFAULT_POOL = "default"
 """The name of a pool whose page does not name it."""

@@ -19,14 +19,15 @@ Aliases = tuple[str, ...]
 
 
 class Condition(NamedTuple):
-    """A label, under one of its names, has a value."""
+    """A label, under one of its names, has a value; or, `negated`, has it not."""
 
     labels: Aliases
     value: str
+    negated: bool = False
 
     def holds(self, labels: Labels) -> bool:
         """Whether it is so for a series with these labels."""
-        return first_of(self.labels, labels) == self.value
+        return (first_of(self.labels, labels) == self.value) is not self.negated
 
 
 @dataclass(frozen=True, slots=True)

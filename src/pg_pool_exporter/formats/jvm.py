@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pg_pool_exporter.formats.format import MILLISECONDS, NANOSECONDS, Format, value
 
+_ANSWERED = "Requests that failed are among them."
+_FIRST = "Without the very first connection."
+
 MICROMETER = Format(
     name="micrometer",
     title="HikariCP by Micrometer (Spring Boot Actuator, Quarkus, Micronaut)",
@@ -17,10 +20,10 @@ MICROMETER = Format(
         value("waiting", "hikaricp_connections_pending"),
         value("timeouts", "hikaricp_connections_timeout_total", kind="pool"),
         value("acquire_wait", "hikaricp_connections_acquire_seconds_sum"),
-        value("acquired", "hikaricp_connections_acquire_seconds_count"),
+        value("acquired", "hikaricp_connections_acquire_seconds_count", note=_ANSWERED),
         value("held", "hikaricp_connections_usage_seconds_sum"),
         value("returned", "hikaricp_connections_usage_seconds_count"),
-        value("connects", "hikaricp_connections_creation_seconds_count"),
+        value("connects", "hikaricp_connections_creation_seconds_count", note=_FIRST),
     ),
     facts="HikariCP, metrics/micrometer/MicrometerMetricsTracker.java",
 )
@@ -44,10 +47,10 @@ HIKARICP = Format(
             kind="pool",
         ),
         value("acquire_wait", "hikaricp_connection_acquired_nanos_sum", scale=NANOSECONDS),
-        value("acquired", "hikaricp_connection_acquired_nanos_count"),
+        value("acquired", "hikaricp_connection_acquired_nanos_count", note=_ANSWERED),
         value("held", "hikaricp_connection_usage_millis_sum", scale=MILLISECONDS),
         value("returned", "hikaricp_connection_usage_millis_count"),
-        value("connects", "hikaricp_connection_creation_millis_count"),
+        value("connects", "hikaricp_connection_creation_millis_count", note=_FIRST),
     ),
     yields_to=("micrometer",),
     facts="HikariCP, metrics/prometheus/HikariCPCollector.java and PrometheusMetricsTracker.java",

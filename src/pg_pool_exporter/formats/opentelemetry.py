@@ -16,6 +16,9 @@ _INFO = {"host": ("server_address",), "port": ("server_port",), "database": ("db
 # A collector's page tells the processes apart.
 _PROCESS = ("service_instance_id", "instance")
 _BOTH_HIKARI = ("micrometer", "hikaricp")
+# Node's instrumentation looks at the queue when a connection moves, and so never sees one that
+# stands still, nor a request that has given up (tried with 0.76).
+_SEES_THE_QUEUE = (Condition(("otel_scope_name",), "@opentelemetry/instrumentation-pg", True),)
 
 
 def _state(name: str) -> tuple[Condition, ...]:
@@ -64,6 +67,8 @@ OTEL = Format(
             "db_client_connection_pending_requests",
             "db_client_connection_pending_requests_requests",
             "db_client_connection_npgsql_pending_requests",
+            where=_SEES_THE_QUEUE,
+            note="Not of Node's instrumentation-pg, which misses most of a queue.",
         ),
         value(
             "timeouts",
@@ -113,6 +118,8 @@ OTEL_OLD = Format(
             "waiting",
             "db_client_connections_pending_requests",
             "db_client_connections_pending_requests_requests",
+            where=_SEES_THE_QUEUE,
+            note="Not of Node's instrumentation-pg, which misses most of a queue.",
         ),
         value(
             "timeouts",

@@ -16,8 +16,8 @@ NODE_POSTGRES = Format(
     title="node-postgres by @christiangalsterer/node-postgres-prometheus-exporter",
     client="node-postgres",
     # Its names begin as our own do; none is the same.
+    # `host` has the port in it.
     pool=(("host",), ("database",)),
-    info={"host": ("host",), "database": ("database",)},
     values=(
         value("max", "pg_pool_max"),
         value("idle", "pg_pool_idle_connections"),

@@ -13,6 +13,7 @@ from pg_pool_exporter.formats import (
     DEFAULT_POOL,
     FORMATS,
     UNLIMITED,
+    Aliases,
     Format,
     Labels,
     Value,
@@ -78,7 +79,7 @@ def _resolver(form: Format, uses: list[_Use]) -> Callable[[Labels, Origin], tupl
     def places(labels: Labels, origin: Origin) -> tuple[Place, ...]:
         named = safe_pool_name("/".join(filter(None, (first_of(a, labels) for a in form.pool))))
         process = origin.process
-        if own := first_of(form.process, labels):
+        if own := _shown(form.process, labels):
             process = f"{process}:{own}"
         key = DraftKey(form.name, origin.key("", named.name or DEFAULT_POOL, process))
         info = _info(form, labels, named.info)
@@ -98,12 +99,14 @@ def _resolver(form: Format, uses: list[_Use]) -> Callable[[Labels, Origin], tupl
 
 
 def _info(form: Format, labels: Labels, named: PoolInfo) -> PoolInfo:
-    told = {field: first_of(aliases, labels) for field, aliases in form.info.items()}
-    host, colon, port = told.get("host", "").rpartition(":")
-    if colon and port.isdigit() and "port" not in form.info:
-        told |= {"host": host, "port": port}
+    told = {field: _shown(aliases, labels) for field, aliases in form.info.items()}
     told = {field: text for field, text in told.items() if text}
     return replace(named, client=form.client, source=form.name, **told)
+
+
+def _shown(aliases: Aliases, labels: Labels) -> str:
+    """What may be shown of the first of these labels."""
+    return safe_pool_name(first_of(aliases, labels)).name
 
 
 def _number(value: Value) -> Callable[[bytes], float | None]:

@@ -28,6 +28,8 @@ _PAIR = re.compile(
 _WORD = re.compile(
     r"""\s*+([a-z_]+)\s*+=\s*+('(?:[^'\\]|\\.)*+(?:'|$)|(?:[^\s'\\]|\\.)*+)(?:\s++|$)"""
 )
+# As node-postgres is called by its exporter, and by OpenTelemetry's conventions.
+_PLACE = re.compile(r"(?P<host>[^\s:/@]++|\[[0-9a-fA-F:.]++\]):(?P<port>\d{1,5})/(?P<database>.+)")
 _FIELDS = {
     "host": "host",
     "server": "host",
@@ -55,12 +57,16 @@ class PoolName(NamedTuple):
 
 
 def safe_pool_name(text: str) -> PoolName:
-    """The name `text`, or of a connection string `user@host:port/database`."""
+    """The name `text`, or of a connection string `user@host:port/database`.
+
+    Text that was cut (`text_syntax.cut`) may have lost the end of a password's quotes.
+    """
     if "://" in text:
         return _of(_url(text))
     if "=" in text:
         return _of(_pairs(text))
-    return PoolName(text, PoolInfo())
+    place = _PLACE.fullmatch(text)
+    return PoolName(text, PoolInfo(**place.groupdict()) if place else PoolInfo())
 
 
 def _of(fields: Mapping[str, str]) -> PoolName:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterable, Set
+from itertools import islice
 
 from pg_pool_exporter.formats import NATIVE_NAME
 from pg_pool_exporter.model import PoolKey, PoolSample, Snapshot
@@ -15,6 +17,16 @@ from pg_pool_exporter.sources.page_table import TYPE, DraftKey, Place, Table
 from pg_pool_exporter.sources.pool_draft import PoolDraft, SiteNames
 from pg_pool_exporter.sources.sticky import StickyChoice
 from pg_pool_exporter.sources.text_syntax import Malformed, metric_name, series_line
+
+MAX_LINES = 200_000
+"""Most lines of one page: nothing else runs while they are searched, which takes some 40 ms."""
+MAX_NEW_SERIES = 20_000
+"""Most wanted series of one page that were not on the page before. Parsing so many takes a quarter
+of a second, in which no other large page is read; those that are known cost a fifth of that."""
+
+# A page of so many lines, with so many wanted ones, is read in a few milliseconds.
+_QUICK_LINES = 10_000
+_QUICK_WANTED_LINES = 500
 
 
 class PageReader:
@@ -46,8 +58,16 @@ class PageReader:
         self._pools: StickyChoice[PoolKey] = StickyChoice(max_pools)
         self._sites: dict[PoolKey, SiteNames] = {}
 
-    def read(self, page: bytes) -> Snapshot:
-        """The pools of `page`.
+    def quick_lines(self, page: bytes) -> list[re.Match[bytes]] | None:
+        """The lines of `page` that are looked at; None when it takes long to read them."""
+        if page.count(b"\n") > _QUICK_LINES:
+            return None
+        wanted = self._table.wanted.finditer(b"\n" + page)
+        found = list(islice(wanted, _QUICK_WANTED_LINES + 1))
+        return found if len(found) <= _QUICK_WANTED_LINES else None
+
+    def read(self, page: bytes, lines: Iterable[re.Match[bytes]] | None = None) -> Snapshot:
+        """The pools of `page`, whose `lines` may have been found already.
 
         Pools beyond the cap are left out and counted in `folded`: their ages, bounds, histograms
         and identity cannot be added up to one that would be true. Sites beyond it are added up
@@ -55,13 +75,15 @@ class PageReader:
         line makes the whole page a `PollError`, because half a page would be half the truth; so
         does a page with series of which none is of a format that was looked for.
         """
+        if page.count(b"\n") > MAX_LINES:
+            raise PollError("too_large", f"the page has more than {MAX_LINES} lines")
         # Those that have a place, and as many as could get one: never more than three times the
         # cap, however many a page has.
         reading = _Reading(
             self._table, self._origin, self._places, self._pools.names, 2 * self._max_pools
         )
         try:
-            reading.read(page)
+            reading.read(self._table.wanted.finditer(b"\n" + page) if lines is None else lines)
             snapshot = self._snapshot(reading)
         except Malformed as error:
             line = page.count(b"\n", 0, reading.at) + 1
@@ -129,10 +151,11 @@ class _Reading:
         self._wanted = wanted
         self._most = most
 
-    def read(self, page: bytes) -> None:
+    def read(self, lines: Iterable[re.Match[bytes]]) -> None:
         """Collect the values of all wanted lines."""
         known, places, drafts = self._known, self.places, self.drafts
-        for match in self._table.wanted.finditer(b"\n" + page):
+        parsed = 0
+        for match in lines:
             self.at = match.start()
             line = match[1]
             if line.startswith(TYPE):
@@ -144,10 +167,15 @@ class _Reading:
                 name = metric_name(line)
                 if name not in self._table.places:
                     continue
+                parsed += 1
+                if parsed > MAX_NEW_SERIES:
+                    raise PollError("too_large", f"more than {MAX_NEW_SERIES} new series of pools")
                 key, labels, text = series_line(line, name)
                 found = self._table.places[name](labels, self._origin)
             if key in places:
                 raise Malformed("the same series twice")
+            if not found:
+                places[key] = found
             for place in found:
                 value = place.number(text)
                 draft = drafts.get(place.draft) or self._new_draft(place)

@@ -72,7 +72,7 @@ def _labels(line: bytes, start: int) -> tuple[Labels, int]:
     if "\\" in text:
         labels = {name: _ESCAPE.sub(_unescaped, value) for name, value in labels.items()}
     if len(text) > MAX_LABEL_CHARACTERS:
-        labels = {name: _cut(value) for name, value in labels.items()}
+        labels = {name: cut(value) for name, value in labels.items()}
     return labels, braces.end()
 
 
@@ -80,7 +80,8 @@ def _unescaped(escape: re.Match[str]) -> str:
     return _UNESCAPED[escape[1]]
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """`text`, if it is no longer than a label's value may be; else its beginning and a digest."""
     if len(text) <= MAX_LABEL_CHARACTERS:
         return text
     # The digest keeps two long values with the same beginning apart.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 LINES = 2000
 
-_POOL = Path(__file__).parents[1] / "tests/pages/micrometer.txt"
+_POOL = Path(__file__).parents[1] / "pages/micrometer.txt"
 _BOUNDS = tuple(f"{2**step / 1000:.9g}" for step in range(66))
 _METHODS = ("GET", "POST", "PUT", "DELETE")
 
