@@ -119,8 +119,8 @@ def _leak_evidence(pool: Pool, held: _Held, left: float | None) -> Iterator[str]
 def _unexplained(pool: Pool, overdue: float) -> float:
     """Overdue checkouts that neither a statement, nor a transaction, nor a lock explains.
 
-    Where nobody looks at the sessions, all of them; where somebody does, at most as many as are idle
-    for that long. When the server does not answer, its clients wait for it: that explains them.
+    Where nobody looks at the sessions, all of them; where somebody does, at most as many as are
+    idle for that long. A server that does not answer explains them all: its clients wait for it.
     """
     if not overdue or pool.on is None:
         return overdue
