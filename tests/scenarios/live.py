@@ -130,6 +130,10 @@ LIVE: dict[str, Live] = {
 }  # fmt: skip
 
 
+ALWAYS = ("leak-drop-slow", "leak-keep-foreign", "lock-pile-up", "low-traffic")
+"""Those that run with all tests."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the alerts said, and the names of the series that were scraped."""
