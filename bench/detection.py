@@ -11,10 +11,12 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from scenarios.live import ALWAYS, LIVE
 from scenarios.scenario import FAULT
 from scenarios.verdict import SCENARIOS, Verdict, run
 
@@ -57,6 +59,19 @@ both sides (`pg_pool_unreturned_connections`), and its bound comes only when it 
 
 `pg_pool_unreturned_suspects` hints at it as soon as the first connection is silent for the
 threshold; it is no proof, so no alert stands on it.
+
+## Live
+
+The same with real pools (psycopg_pool), a real PostgreSQL, the exporter and a real Prometheus with
+our rules, all durations a twentieth:
+
+    PGPE_LIVE=leak-keep,bursts pytest tests/test_scenarios_live.py
+    PGPE_LIVE=all pytest tests/test_scenarios_live.py      # a quarter of an hour
+
+{live}
+
+The first four of them run with all tests. Not run live: a clock that is wrong, a bouncer, a rolling
+restart, 50 processes, a target that flaps or is gone, a pool that breathes, leaks in two processes.
 """
 
 
@@ -85,7 +100,7 @@ def main() -> int:
     ):
         print(f"## {title}\n")
         print("\n".join(_table(chosen, leads=title == "Leaks")) + "\n")
-    print(FOREIGN, end="")
+    print(FOREIGN.format(live=_live()), end="")
     if options.verbose:
         for verdict in verdicts:
             print(f"\n{verdict.scenario.name}, {verdict.page}: saturated at {verdict.saturated}")
@@ -93,6 +108,11 @@ def main() -> int:
             for alert in verdict.alerts:
                 print(f"  {alert.first:6.0f} s {alert.name} {alert.cause} {alert.labels}")
     return 1 if any(verdict.faults() for verdict in verdicts) else 0
+
+
+def _live() -> str:
+    names = [*ALWAYS, *(name for name in LIVE if name not in ALWAYS)]
+    return textwrap.fill(", ".join(names), 100, break_on_hyphens=False)
 
 
 def _run(name: str, page: str) -> Verdict:

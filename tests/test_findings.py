@@ -98,6 +98,23 @@ def test_an_overdue_checkout_whose_sessions_nobody_sees_may_be_a_leak() -> None:
     assert (leak.severity, leak.sites) == (Severity.WARNING, {SITE: 1})
 
 
+def test_who_waits_for_a_server_that_does_not_answer_leaks_nothing() -> None:
+    patient = looked_at(1, 1, {"idle": [90.0, 1.0]}, overdue={SITE: 1})
+    patient.sides.now += 16
+    patient.sides.pool(1, 1, overdue={SITE: 1})
+    patient.sides.server({}, up=False)
+    assert patient.causes() == [Cause.POSTGRESQL_UNREACHABLE]
+
+
+@pytest.mark.parametrize(("age", "causes"), [(4.9, [Cause.LEAK]), (5.0, [])])
+def test_with_a_short_threshold_a_statement_need_not_be_long_to_explain_a_checkout(
+    age: float, causes: list[Cause]
+) -> None:
+    ages = {"active": [age], "idle": [15.0]}
+    patient = looked_at(1, 1, ages, overdue={SITE: 1}, leak_after=10.0)
+    assert patient.causes() == causes
+
+
 def test_a_leak_that_both_sides_prove_needs_no_client() -> None:
     page = TargetKey("app", "orders@web:80/metrics")
     info = replace(INFO, client="HikariCP", host="", port="")

@@ -17,14 +17,13 @@ import pytest
 
 from conftest import require
 from pg_pool_exporter.findings import Cause
-from scenarios.live import LIVE, Outcome, run_live
+from scenarios.live import ALWAYS, LIVE, Outcome, run_live
 from scenarios.scenario import Setup
 from scenarios.verdict import SCENARIOS
 from support.programs import PROMETHEUS
 
 pytestmark = pytest.mark.debian
 
-ALWAYS = ("leak-drop-slow", "leak-keep-foreign", "lock-pile-up", "low-traffic")
 _CHOSEN = os.environ.get("PGPE_LIVE", "")
 CHOSEN = tuple(LIVE) if _CHOSEN == "all" else tuple(filter(None, _CHOSEN.split(","))) or ALWAYS
 TRUTH = {scenario.name: scenario.causes for scenario in SCENARIOS} | {

@@ -193,9 +193,11 @@ def main() -> None:
         while True:
             faulty = time.monotonic() - begun >= plan["fault_after"]
             rate = plan["faulty_rate"] if faulty else plan["rate"]
-            time.sleep(random.expovariate(rate) if rate else 0.1)
             if not rate:
+                time.sleep(0.1)
                 continue
+            if not faulty or number > 0:  # the fault itself is punctual
+                time.sleep(random.expovariate(rate))
             name = plan["otherwise"]
             if faulty:
                 name = plan["fault"] if number % plan["one_in"] == 0 else name

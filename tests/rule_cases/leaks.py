@@ -96,6 +96,26 @@ CASES = {
             15,
         ),
         Case(
+            "silent",
+            "the server that had its sessions does not answer any more",
+            by_site("overdue_connections", "2x20")
+            | INFO
+            | session("idle", "60+60x2 stale", count="1x2 stale")
+            | series("pg_server_up", "1x2 0x20", server="main"),
+            15,
+        ),
+        Case(
+            "fires",
+            "another server does not answer",
+            by_site("overdue_connections", "2x20")
+            | INFO
+            | session("idle", "60+60x20")
+            | series("pg_server_up", "1x20", server="main")
+            | series("pg_server_up", "0x20", server="other"),
+            15,
+            [POOL | SITE],
+        ),
+        Case(
             "fires",
             "the long statement is another application's",
             by_site("overdue_connections", "2x20")

@@ -25,11 +25,10 @@ def _batch(setup: Setup) -> None:
     night = setup.pool(app="reports", process="batch:0", most=4, least=1)
 
     def long_query() -> None:
-        if 30 * _MINUTE <= setup.world.now <= 90 * _MINUTE:
-            for _ in range(2):
-                night.request(Work(statement=240.0, statements=1, site="reports/nightly.py:9 run"))
+        if 30 * _MINUTE <= setup.world.now <= 60 * _MINUTE:
+            night.request(Work(statement=120.0, statements=1, site="reports/nightly.py:9 run"))
 
-    setup.world.every(5 * _MINUTE, long_query, 30 * _MINUTE)
+    setup.world.every(3 * _MINUTE, long_query, 30 * _MINUTE)
 
 
 def _breathes(setup: Setup) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -131,6 +130,10 @@ LIVE: dict[str, Live] = {
 }  # fmt: skip
 
 
+ALWAYS = ("leak-drop-slow", "leak-keep-foreign", "lock-pile-up", "low-traffic")
+"""Those that run with all tests."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What the alerts said, and the names of the series that were scraped."""
@@ -156,14 +159,13 @@ def run_live(name: str, directory: Path) -> Outcome:
                 lookback=300 / FACTOR,
             )
         )  # fmt: skip
+        fault = time.time() + FAULT_AFTER
         for app, port in zip(live.apps, _ports(directory), strict=False):
             _start(cluster, app, port, directory, stack)
-        fault = time.time() + FAULT_AFTER
         time.sleep(FAULT_AFTER)
-        acted = threading.Event()
         with ExitStack() as acting:
             live.act(cluster, acting)
-            acted.wait(live.seconds)
+            time.sleep(live.seconds)
             seconds = int(time.time() - fault + FAULT_AFTER + 30)
             found = prometheus.query(
                 f'min_over_time(timestamp(ALERTS{{alertstate="firing"}})[{seconds}s:1s])'

@@ -318,6 +318,9 @@ class Client:
         steps = self._steps(checkout, work)
 
         def go_on() -> None:
+            if not self._server.up:  # who waits for its answer waits on
+                self._world.after(1.0, go_on)
+                return
             wait = next(steps, None)
             if wait is not None and checkout in self.pool.out:
                 self._world.after(wait, go_on)

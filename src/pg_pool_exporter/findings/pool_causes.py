@@ -119,11 +119,16 @@ def _leak_evidence(pool: Pool, held: _Held, left: float | None) -> Iterator[str]
 def _unexplained(pool: Pool, overdue: float) -> float:
     """Overdue checkouts that neither a statement, nor a transaction, nor a lock explains.
 
-    Without a look at the sessions, all of them. With it, at most as many as are idle for that long.
+    Where nobody looks at the sessions, all of them; where somebody does, at most as many as are
+    idle for that long. A server that does not answer explains them all: its clients wait for it.
     """
-    if not overdue or pool.on is None or (sessions := pool.on.sessions) is None or sessions.hidden:
+    if not overdue or pool.on is None:
         return overdue
-    busy = sessions.count("active", "fastpath_function_call", longer_than=limit.LONG_STATEMENT)
+    sessions = pool.on.sessions
+    if sessions is None or sessions.hidden:
+        return 0.0 if sessions is None else overdue
+    long = min(limit.LONG_STATEMENT, pool.leak_after / 2)
+    busy = sessions.count("active", "fastpath_function_call", longer_than=long)
     zombies = sessions.count(*IN_TRANSACTION, longer_than=pool.leak_after)
     silent = sessions.count("idle", longer_than=pool.leak_after)
     return max(0.0, min(overdue - busy - zombies, silent))

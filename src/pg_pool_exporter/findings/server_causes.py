@@ -50,7 +50,7 @@ def _zombies(server: Server) -> Iterator[Finding]:
         yield Finding(
             cause=Cause.ZOMBIE_TRANSACTIONS,
             severity=Severity.PROBLEM if blocking else Severity.WARNING,
-            subject=Subject(app=name or "(no application_name)", server=server.name),
+            subject=Subject(app=name, server=server.name),
             summary=(
                 f"{number(count, 'transaction is', 'transactions are')} open in which nothing "
                 "happens."

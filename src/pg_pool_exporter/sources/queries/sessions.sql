@@ -4,7 +4,8 @@
 --
 -- own: this session, and those that the exporter has abandoned. hidden: without the right to see a
 -- session its type is NULL; then a database and a role tell a client. Others are of interest when
--- they wait. pg_blocking_pids() locks the lock table: only waiting sessions are asked.
+-- they wait. pg_blocking_pids() locks the lock table: only waiting sessions are asked. ages: how long
+-- each has been in its state, in seconds; clock: ours, which jumps when somebody sets it.
 SELECT coalesce(pid = pg_backend_pid()
                     OR (pid = ANY (%(abandoned_pids)s::int[])
                         AND extract(epoch FROM backend_start)::text
