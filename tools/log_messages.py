@@ -105,8 +105,7 @@ def main() -> None:
                 if text not in found.setdefault(name, []):
                     found[name].append(text)
     data = {"versions": sorted(sources), "languages": dict(sorted(languages.items()))}
-    json.dump(data, sys.stdout, ensure_ascii=False, indent=1)
-    print()
+    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=1) + "\n")
 
 
 if __name__ == "__main__":

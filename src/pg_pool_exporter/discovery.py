@@ -17,6 +17,7 @@ from pg_pool_exporter.config import Config, ProcessesConfig
 from pg_pool_exporter.sockets import SUFFIX, default_directory
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.registry import SOURCES, Kind
+from pg_pool_exporter.sources.server_log.state import default_state_directory
 from pg_pool_exporter.sources.socket_file import SocketFile
 
 log = structlog.get_logger(__name__)
@@ -96,7 +97,7 @@ class Discovery:
     """The targets of a configuration."""
 
     def __init__(self, config: Config) -> None:
-        self._configured = (*_servers(config), *_apps(config))
+        self._configured = (*_servers(config), *_logs(config), *_apps(config))
         directory = default_directory() if config.socket_dir is None else config.socket_dir
         self._processes = config.processes
         self.socket_directory = Path(directory) if directory else None
@@ -119,6 +120,15 @@ def _servers(config: Config) -> Iterator[Target]:
     for server in config.servers:
         settings = (server, protected)
         yield Target("server", server.name, server.interval, server.timeout, settings)
+
+
+def _logs(config: Config) -> Iterator[Target]:
+    # A target of its own, so that a long log never holds up the server's poll.
+    directory = default_state_directory() if config.state_dir is None else config.state_dir
+    for server in config.servers:
+        if server.log is not None:
+            settings = (server, directory)
+            yield Target("log", server.name, server.log.interval, server.log.timeout, settings)
 
 
 def _apps(config: Config) -> Iterator[Target]:

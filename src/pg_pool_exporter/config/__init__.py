@@ -3,13 +3,21 @@
 from pg_pool_exporter.config.document import read
 from pg_pool_exporter.config.errors import ConfigError, Problem
 from pg_pool_exporter.config.load import DSN_VARIABLE, from_dsn, load, validate
-from pg_pool_exporter.config.models import AppConfig, Config, ProcessesConfig, Section, ServerConfig
+from pg_pool_exporter.config.models import (
+    AppConfig,
+    Config,
+    LogConfig,
+    ProcessesConfig,
+    Section,
+    ServerConfig,
+)
 
 __all__ = [
     "DSN_VARIABLE",
     "AppConfig",
     "Config",
     "ConfigError",
+    "LogConfig",
     "Problem",
     "ProcessesConfig",
     "Section",

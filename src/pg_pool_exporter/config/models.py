@@ -6,7 +6,7 @@ Checks stand at single fields wherever they can, so that one mistake doesn't hid
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +26,7 @@ from pg_pool_exporter.config.values import (
     Directory,
     Duration,
     Interval,
+    LogPattern,
     Name,
     PageUrl,
     ReadableFile,
@@ -70,6 +71,36 @@ class ProcessesConfig(_Scheduled):
     """How processes that have a socket are polled (`processes:`)."""
 
 
+class LogConfig(_Scheduled):
+    """Where a server's log is and how it is written (`servers[].log`)."""
+
+    files: Annotated[tuple[LogPattern, ...], Strict(False)] = ()
+    """Patterns of paths on this host; none when the log is read over SQL."""
+    sql: bool = Field(default=False, validate_default=True)
+    format: Literal["auto", "stderr", "csvlog", "jsonlog"] = "auto"
+    line_prefix: str | None = Field(default=None, max_length=1000)
+    """The server's log_line_prefix; None is what the server says."""
+
+    @field_validator("sql")
+    @classmethod
+    def _is_one_way(cls, value: bool, info: ValidationInfo) -> bool:
+        files = info.data.get("files")
+        if files is not None and bool(files) == value:
+            raise ValueError(
+                "must be left out: there are files already"
+                if value
+                else "must be true where there are no files"
+            )
+        return value
+
+    @field_validator("line_prefix")
+    @classmethod
+    def _is_of_use(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("format") in ("csvlog", "jsonlog"):
+            raise ValueError("must be left out: only the format stderr has a prefix")
+        return value
+
+
 # Fields come in the order of the bases from right to left: the name first.
 class ServerConfig(_Scheduled, _Named):
     """A PostgreSQL server (`servers:`)."""
@@ -79,6 +110,7 @@ class ServerConfig(_Scheduled, _Named):
     password_command: Command | None = Field(default=None, repr=False)
     max_groups: int = Field(default=100, ge=1, le=10_000)
     """Most named groups of sessions; the rest is folded into `other`."""
+    log: LogConfig | None = None
 
     @field_validator("password_file", "password_command")
     @classmethod
@@ -115,3 +147,5 @@ class Config(Section):
     processes: ProcessesConfig = ProcessesConfig()
     servers: Annotated[tuple[ServerConfig, ...], Strict(False)] = ()
     apps: Annotated[tuple[AppConfig, ...], Strict(False)] = ()
+    state_dir: Directory | None = None
+    """Directory of what is kept over a restart; None is the default one, "" is none."""

@@ -7,10 +7,6 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import psycopg
-from psycopg import AsyncClientCursor, AsyncConnection
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.rows import dict_row
-from psycopg.types.string import TextLoader
 
 from pg_pool_exporter.catalogue import SESSION_END_REASONS
 from pg_pool_exporter.config import ServerConfig
@@ -18,36 +14,18 @@ from pg_pool_exporter.model import DatabaseCounters, ServerSample, Snapshot
 from pg_pool_exporter.sources.activity import read_activity
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection_errors import explain
-from pg_pool_exporter.sources.held_connection import (
-    Batch,
-    Connection,
-    HeldConnection,
-    Link,
-    Result,
-    Session,
-    execute,
-)
-from pg_pool_exporter.sources.host_addresses import libpq_defaults, with_addresses
-from pg_pool_exporter.sources.password import PasswordError, read_file, run_command
+from pg_pool_exporter.sources.held_connection import Batch, HeldConnection, Link, Result
+from pg_pool_exporter.sources.password import PasswordError
+from pg_pool_exporter.sources.server_connection import ServerConnection
+from pg_pool_exporter.sources.server_log.board import BOARD
+from pg_pool_exporter.sources.server_log.settings import LogSettingsReader
 from pg_pool_exporter.sources.session_groups import SessionGroups
 from pg_pool_exporter.sources.settings_reader import SettingsReader
 from pg_pool_exporter.sources.statements import statement
 from pg_pool_exporter.sources.sticky import StickyChoice
 
-APPLICATION_NAME = "pg_pool_exporter"
 MOST_DATABASES = 1000
 """Most databases whose counters are shown."""
-
-# Given to libpq where the dsn does not say otherwise: a dead network is noticed within some 20 s,
-# also while connecting (Linux applies the user time-out to the handshake too).
-_KEEPALIVE = {
-    "keepalives_idle": 10,
-    "keepalives_interval": 3,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
-}
-# The driver must not abandon an attempt by itself: see HeldConnection.
-_NO_CONNECT_TIMEOUT = 2**31 - 1
 
 
 class PostgresSource:
@@ -64,10 +42,11 @@ class PostgresSource:
     ) -> None:
         self._config = config
         self._clock = clock
-        self._params = conninfo_to_dict(config.dsn.get_secret_value())
-        self._where = _where(config.name, self._params)
-        self._held = HeldConnection(self._connect, self._prepare, clock)
+        server = ServerConnection(config, config.timeout)
+        self._where = server.where
+        self._held = HeldConnection(server.connect, server.prepare, clock)
         self._settings = SettingsReader(config.name, self._held, clock)
+        self._log_settings = LogSettingsReader(self._held) if config.log else None
         self._groups = SessionGroups(config.max_groups, protected)
         self._databases = StickyChoice[str](MOST_DATABASES)
 
@@ -80,6 +59,8 @@ class PostgresSource:
             link, (sessions, databases) = await self._held.fetch(self._batch)
             waits = await self._waits(link, sessions)
             settings = await self._settings.settings(link)
+            if self._log_settings is not None:
+                BOARD.put_settings(self._config, await self._log_settings.read())
         except psycopg.Error as error:
             raise explain(error, self._where) from None
         except PasswordError as error:
@@ -110,53 +91,13 @@ class PostgresSource:
         """Let go of the connection at once."""
         await self._held.close()
 
-    async def _connect(self) -> Connection:
-        conninfo = make_conninfo(
-            "",
-            **{
-                **_KEEPALIVE,
-                **await with_addresses(self._params),
-                **await self._password(),
-                "application_name": APPLICATION_NAME,
-                "client_encoding": "UTF8",
-                "connect_timeout": _NO_CONNECT_TIMEOUT,
-            },
-        )
-        connection = await AsyncConnection.connect(
-            conninfo,
-            autocommit=True,
-            row_factory=dict_row,
-            cursor_factory=AsyncClientCursor,
-        )
-        for name in ("text", "name", "varchar"):
-            connection.adapters.register_loader(name, _LenientText)
-        return connection
-
-    async def _password(self) -> dict[str, str]:
-        """The password as a parameter; none leaves it to the dsn and libpq's own ways."""
-        if self._config.password_file is not None:
-            return {"password": read_file(self._config.password_file)}
-        if self._config.password_command is not None:
-            return {"password": await run_command(self._config.password_command)}
-        return {}
-
-    async def _prepare(self, connection: Connection) -> Link:
-        version = connection.info.server_version // 10_000
-        own = {
-            # So a slow server cancels by itself before the poll's deadline drops the connection.
-            "statement_timeout": f"{self._config.timeout * 800:.0f}ms",
-            "lock_timeout": f"{self._config.timeout * 400:.0f}ms",
-        }
-        setup = await execute(connection, Batch(statement("setup", version), own))
-        return Link(connection, Session(**setup[1][0]), setup)
-
     def _batch(self, link: Link) -> Batch:
-        abandoned = self._held.abandoned
+        others = [*self._held.abandoned, *BOARD.sessions(self._config)]
         return Batch(
             "\n".join(statement(name, link.version) for name in ("sessions", "databases")),
             {
-                "abandoned_pids": [session.pid for session in abandoned],
-                "abandoned_starts": [session.started for session in abandoned],
+                "abandoned_pids": [session.pid for session in others],
+                "abandoned_starts": [session.started for session in others],
             },
         )
 
@@ -169,27 +110,9 @@ class PostgresSource:
         return {row["pid"]: row["waited"] for row in waits if row["waited"] is not None}
 
 
-class _LenientText(TextLoader):
-    """Names of databases and roles can be in any encoding: what is not UTF-8 is replaced."""
-
-    def load(self, data: bytes | bytearray | memoryview) -> str:
-        return bytes(data).decode("utf-8", "replace")
-
-
 def _counters(row: dict[str, Any]) -> DatabaseCounters:
     return DatabaseCounters(
         deadlocks=row["deadlocks"],
         sessions=row.get("sessions"),
         ended={reason: row[reason] for reason in SESSION_END_REASONS if reason in row},
-    )
-
-
-def _where(name: str, params: dict[str, Any]) -> str:
-    """The server for people: its name, and what libpq will connect to."""
-    known = {**libpq_defaults(), **params}
-    host = known.get("host") or known.get("hostaddr") or known.get("service") or "a local socket"
-    user = known.get("user", "")
-    return (
-        f"server {name} ({host}, port {known.get('port', '5432')}, "
-        f"database {known.get('dbname') or user}, user {user})"
     )

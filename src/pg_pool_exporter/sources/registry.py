@@ -8,11 +8,13 @@ from typing import Literal
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.exposition_text import ExpositionTextSource, SocketSource
 from pg_pool_exporter.sources.postgres import PostgresSource
+from pg_pool_exporter.sources.postgres_log import log_source
 
-Kind = Literal["server", "app", "process"]
+Kind = Literal["server", "log", "app", "process"]
 
 SOURCES: Mapping[Kind, Callable[..., Source]] = {
     "server": PostgresSource,
+    "log": log_source,
     "app": ExpositionTextSource,
     "process": SocketSource,
 }

@@ -102,8 +102,7 @@ class Json:
 
     _TEXT = rb'(?:[^"\\\n]++|\\.)*+'
     head = re.compile(
-        rb'\{"timestamp":"[^"\n]*"'
-        + rb'(?:,"user":"' + _TEXT + rb'")?'
+        rb'\{"timestamp":"[^"\n]*"(?:,"user":"' + _TEXT + rb'")?'
         + rb'(?:,"dbname":"(?P<database>' + _TEXT + rb')")?'
         + rb'(?:,"(?!error_severity)[a-z_]+":(?:-?\d+|"' + _TEXT + rb'"))*+'
         + rb',"error_severity":"(?P<severity>[^"\n]*)"'

@@ -7,7 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from pg_pool_exporter.sources.server_log.events import AMBIGUOUS, CLOSED, OPENED, Classifier, Event, Tally
+from pg_pool_exporter.sources.server_log.events import (
+    AMBIGUOUS,
+    CLOSED,
+    OPENED,
+    Classifier,
+    Event,
+    Tally,
+)
 from pg_pool_exporter.sources.server_log.layouts import Layout
 from pg_pool_exporter.sources.server_log.phrases import Text
 
@@ -171,7 +178,9 @@ class LogParser:
                 # None where the text stands elsewhere in the line.
                 whole = starts.get(at - message)
                 if whole is not None and data.startswith(whole, message):
-                    seen.append(head[database] if database else self._named_in(event, data, message))
+                    seen.append(
+                        head[database] if database else self._named_in(event, data, message)
+                    )
             at = find(text, at + len(text), end)
         for name, count in Counter(seen).items():
             self.tally[event, name] += count
@@ -195,7 +204,9 @@ def _sessions(event: Event, texts: Iterable[Text]) -> Iterator[_Sessions]:
     for position, text in enumerate(starts):
         # One that another one contains finds the lines of both.
         if not any(other in text for other in starts[:position]):
-            yield _Sessions(event, text, {start.find(text): start for start in starts if text in start})
+            yield _Sessions(
+                event, text, {start.find(text): start for start in starts if text in start}
+            )
 
 
 def _database_patterns(texts: Iterable[Text]) -> dict[Event, re.Pattern[bytes]]:

@@ -1,7 +1,7 @@
 """PostgreSQL's own texts in its languages: which bytes stand for what.
 
-`messages.json` holds them; `tools/log_messages.py` makes it from PostgreSQL's message catalogues and
-says from which versions.
+`messages.json` holds them; `tools/log_messages.py` makes it from PostgreSQL's message catalogues
+and says from which versions.
 """
 
 from __future__ import annotations
