@@ -17,6 +17,7 @@ from pathlib import Path
 
 # What each text is wanted for, and the texts as PostgreSQL's sources spell them, from 15 to 18.
 TEXTS = {
+    "LOG": ["LOG"],
     "ERROR": ["ERROR"],
     "FATAL": ["FATAL"],
     "unknown": ["[unknown]"],

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.poller import Poller, unforeseen
 from pg_pool_exporter.pollers import Pollers
-from pg_pool_exporter.store import Store, TargetKey
+from pg_pool_exporter.store import Store, TargetKey, TargetState
 from pg_pool_exporter.web.config import WebConfigFile
 from pg_pool_exporter.web.handlers import Web
 from pg_pool_exporter.web.server import Address, WebServer
@@ -180,10 +180,23 @@ async def poll_once(config: Config) -> Outcome:
     """Poll every target once, all at the same time. Failures are told in the log."""
     store = Store()
     exposition = Exposition(store, ReloadStatus(True, time.time()))
+    await _poll_into(store, config)
+    page = exposition.plain(openmetrics=False).decode()
+    return Outcome(page, all(state.health.up for state in store.states()))
+
+
+async def poll_all(config: Config) -> Sequence[TargetState]:
+    """How polling every target once went. Failures, and what is missing, are told in the log."""
+    store = Store()
+    await _poll_into(store, config)
+    return store.states()
+
+
+async def _poll_into(store: Store, config: Config) -> None:
+    # What a daemon keeps of the servers' logs is not ours to move on.
+    config = config.model_copy(update={"state_dir": ""})
     pollers = [Poller(target, target.source(), store) for target in Discovery(config).targets()]
     try:
         await asyncio.gather(*(poller.poll() for poller in pollers))
     finally:
         await asyncio.gather(*(poller.close() for poller in pollers))
-    page = exposition.plain(openmetrics=False).decode()
-    return Outcome(page, all(state.health.up for state in store.states()))

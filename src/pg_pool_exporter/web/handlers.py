@@ -20,7 +20,7 @@ RELOAD_PATH = "/-/reload"
 PROBE_PATH = "/probe"
 
 # Kinds of targets that the configuration names.
-_CONFIGURED_KINDS = ("server", "app")
+_CONFIGURED_KINDS = ("server", "log", "app")
 # A large page is handed over piece by piece: what a slow client has not taken yet is then not
 # copied for it, and other clients have their turn in between.
 _PIECE = 256 * 1024

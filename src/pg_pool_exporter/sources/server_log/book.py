@@ -13,7 +13,7 @@ from pg_pool_exporter.model import LogCounts
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.server_log.layouts import Csv, Format, Json, Layout, Stderr
 from pg_pool_exporter.sources.server_log.parser import LogParser
-from pg_pool_exporter.sources.server_log.phrases import texts
+from pg_pool_exporter.sources.server_log.phrases import severities, texts
 from pg_pool_exporter.sources.server_log.positions import Position, Positions
 from pg_pool_exporter.sources.server_log.prefix import parse
 from pg_pool_exporter.sources.server_log.settings import Gap, LogSettings, gaps
@@ -35,7 +35,7 @@ class Form(NamedTuple):
     def layout(self) -> Layout:
         """The format's layout."""
         if self.format == "stderr":
-            return Stderr(parse(self.line_prefix))
+            return Stderr(parse(self.line_prefix), severities(texts(self.languages)))
         return Csv() if self.format == "csvlog" else Json()
 
     @property
@@ -64,9 +64,7 @@ class LogBook:
         self._source = source
         self._file = file
         self._clock = clock
-        former = self._load()
-        self._totals = LogTotals(former)
-        self._former = former
+        self._totals = LogTotals(None)
         self._form: Form | None = None
         self._parser: LogParser | None = None
         self._positions: Positions | None = None
@@ -82,16 +80,17 @@ class LogBook:
 
     def use(self, form: Form) -> None:
         """Read what follows as `form`."""
-        if form == self._form and self._parser is not None:
+        if form == self._form:
             return
+        if self._form is None:
+            former = self._load(form)
+            self._totals = LogTotals(former)
+            self._positions = _positions(former, form)
+        elif form.format != self._form.format:
+            # What the server logs in two formats was counted in the other one.
+            self._positions = _positions(None, form)
         self._form = form
         self._parser = LogParser(form.layout(), texts(form.languages))
-        if self._positions is None:
-            self._positions = Positions(
-                self._former.positions if self._former else (),
-                from_end=self._former is None,
-                unique_starts=form.has_time,
-            )
 
     def begin(self, position: Position) -> int:
         """Go on in this file; the offset of the first byte that is to be fed."""
@@ -142,7 +141,7 @@ class LogBook:
             )
         self._told = found
 
-    def _load(self) -> LogState | None:
+    def _load(self, form: Form) -> LogState | None:
         if self._file is None:
             return None
         try:
@@ -150,16 +149,19 @@ class LogBook:
         except StateError as error:
             self._log.warning("reading the log begins at its end", error=str(error))
             return None
-        if state is not None and state.source != self._source:
+        if state is not None and state.source != self._of(form):
             self._log.info("another log than before: reading begins at its end")
             return None
         return state
 
+    def _of(self, form: Form) -> str:
+        return f"{form.format} {self._source}"
+
     def _save(self) -> None:
-        if self._file is None or self._positions is None:
+        if self._file is None or self._positions is None or self._form is None:
             return
         positions = tuple(replace(position) for position in self._positions.known)
-        state = replace(self._totals.state(self._source), positions=positions)
+        state = replace(self._totals.state(self._of(self._form)), positions=positions)
         if self._saved is not None and self._saved.positions == positions:
             return
         try:
@@ -171,6 +173,14 @@ class LogBook:
             return
         self._warned = None
         self._saved = state
+
+
+def _positions(former: LogState | None, form: Form) -> Positions:
+    return Positions(
+        former.positions if former else (),
+        from_end=former is None,
+        unique_starts=form.has_time,
+    )
 
 
 def choose_form(wanted: str, line_prefix: str | None, settings: LogSettings | None) -> Form:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Literal, Protocol
 
 from pg_pool_exporter.sources.server_log.prefix import Prefix
@@ -45,14 +46,15 @@ class Layout(Protocol):
 
 
 class Stderr:
-    """Plain text: `log_line_prefix`, the severity, the message."""
+    """Plain text: `log_line_prefix`, the severity (one of `words`), the message."""
 
     body = re.compile(rb"[^\n]*+")
     _POSITION = re.compile(rb" at character \d+$")
 
-    def __init__(self, prefix: Prefix) -> None:
+    def __init__(self, prefix: Prefix, words: Iterable[bytes]) -> None:
+        severity = b"|".join(map(re.escape, words))
         self.head = re.compile(
-            prefix.pattern + rb"(?P<severity>[^\n:\t]{1,40}):  (?:(?P<verbose>[0-9A-Z]{5}): )?"
+            prefix.pattern + rb"(?P<severity>" + severity + rb"):  (?:(?P<verbose>[0-9A-Z]{5}): )?"
         )
 
     def marker(self, severity: bytes) -> bytes:

@@ -82,3 +82,8 @@ def texts(spoken: Iterable[str] | None) -> Iterator[Text]:
                     if text not in seen:
                         seen.add(text)
                         yield text
+
+
+def severities(of: Iterable[Text]) -> list[bytes]:
+    """The words that stand before messages which are wanted."""
+    return [text.form for text in of if text.use in ("LOG", "ERROR", "FATAL")]
