@@ -46,8 +46,7 @@ REFUSALS = [
     ),
     (
         "53300",
-        'remaining connection slots are reserved for roles with privileges of the "pg_use_reserved'
-        '_connections" role',
+        'remaining connection slots are reserved for roles with privileges of the "pg_x" role',
         "too_many_connections",
     ),
     ("53300", 'too many connections for role "app"', "role_limit"),
@@ -107,15 +106,10 @@ def test_everything_that_can_be_counted_is_in_these_tables() -> None:
     [
         ("connection authorized: user=app database=shop application_name=orders", "opened"),
         (
-            "connection authorized: user=app database=shop SSL enabled (protocol=TLSv1.3, "
-            "cipher=TLS_AES_256_GCM_SHA384, bits=256)",
+            "connection authorized: user=app database=shop SSL enabled (protocol=TLSv1.3)",
             "opened",
         ),
-        (
-            "disconnection: session time: 0:00:01.234 user=app database=shop host=10.0.0.7 "
-            "port=50000",
-            "closed",
-        ),
+        ("disconnection: session time: 0:00:01.234 user=app database=shop host=[local]", "closed"),
     ],
 )
 def test_sessions_are_counted_when_they_open_and_close(

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
+from pg_pool_exporter.config import ServerConfig
+from pg_pool_exporter.model import LogCounts, Snapshot
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.server_log.board import BOARD
 from pg_pool_exporter.sources.server_log.book import Form
+from pg_pool_exporter.sources.server_log.file_source import FileLogSource
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.parser import LogParser
 from pg_pool_exporter.sources.server_log.phrases import texts
+from pg_pool_exporter.sources.server_log.settings import LogSettings
+from pg_pool_exporter.sources.server_log.state import StateFile
 
 FORMATS: tuple[Format, ...] = ("stderr", "csvlog", "jsonlog")
 PREFIX = "%m [%p] %q%u@%d %e "
@@ -101,3 +111,88 @@ def counted(
     parser = parser_of(form, prefix, spoken)
     parser.feed(data)
     return seen(parser)
+
+
+class Follower:
+    """Polls the log files of a directory as the daemon does, and starts anew when told to.
+
+    No server is needed: format and prefix are configured.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *patterns: str,
+        state: Path | None = None,
+        form: Format = "stderr",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        log = {
+            "files": [str(directory / pattern) for pattern in patterns],
+            "format": form,
+            "interval": "10s",
+            "timeout": "4s",
+            **({"line_prefix": PREFIX} if form == "stderr" else {}),
+        }
+        self.server = ServerConfig.model_validate(
+            {"name": "main", "dsn": "host=127.0.0.1 port=1", "log": log}
+        )
+        self._state = StateFile(state, "main") if state is not None else None
+        self._clock = clock
+        # The server has been reached some time; so no poll waits for it.
+        BOARD.put_settings(self.server, SETTINGS)
+        self.start()
+
+    def start(self) -> None:
+        """Begin as after a restart."""
+        self._source = FileLogSource(self.server, self._state, self._clock)
+
+    def poll(self) -> LogCounts:
+        """Poll once. Raises `PollError`."""
+
+        async def once() -> Snapshot:
+            return await self._source.poll()
+
+        log = asyncio.run(once()).log
+        assert log is not None
+        return log
+
+    def failure(self) -> PollError:
+        """The error of a poll that fails."""
+        try:
+            self.poll()
+        except PollError as error:
+            return error
+        raise AssertionError("the poll did not fail")
+
+    def restart(self) -> None:
+        """Stop in order, and begin again."""
+        self.stop()
+        self.start()
+
+    def stop(self) -> None:
+        """Let go of everything."""
+        asyncio.run(self._source.close())
+
+
+SETTINGS = LogSettings(
+    line_prefix=PREFIX,
+    formats=("stderr",),
+    collector=False,
+    opened=True,
+    closed=True,
+    errors=True,
+    languages=("en",),
+    databases=("postgres", "shop"),
+)
+
+
+def timeouts(counts: LogCounts) -> int:
+    """Statement time-outs in the database shop."""
+    return int(counts.timeouts["shop"]["statement"])
+
+
+def event(form: Format = "stderr", number: int = 0) -> bytes:
+    """A statement time-out in the database shop."""
+    message = "canceling statement due to statement timeout"
+    return record(form, "ERROR", message, code="57014", statement=f"SELECT {number}")

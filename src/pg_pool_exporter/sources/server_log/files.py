@@ -155,12 +155,12 @@ class LogFiles:
     def _nothing(self) -> PollError:
         for pattern in self._patterns:
             directory = os.path.dirname(pattern)  # noqa: PTH120 - a pattern, no path
-            if os.path.isdir(directory) and not os.access(directory, os.R_OK | os.X_OK):  # noqa: PTH112
-                return PollError(
-                    "permission",
-                    f"the directory {directory} can't be read: the exporter's user must be allowed "
-                    "to, for example by its group",
-                )
+            try:
+                os.scandir(directory).close()
+            except PermissionError as error:
+                return _unreadable(directory, error)
+            except OSError:
+                continue
         return PollError(
             "other",
             f"no file of the log's format matches {self._shown}: is the path right, and the "
@@ -177,5 +177,5 @@ def _unreadable(path: str, error: OSError) -> PollError:
     return PollError(
         reason,
         f"{path} can't be read: {error.strerror}; the exporter's user must be allowed to, for "
-        "example by the group of the file",
+        "example by the file's group",
     )
