@@ -32,36 +32,42 @@ TIMEOUTS = [
     ("FATAL", "25P04", "terminating connection due to transaction timeout", "transaction"),
     ("FATAL", "57014", "canceling authentication due to timeout", "authentication"),
 ]
+# The last one says whether the session had been logged as opened, as PostgreSQL does then.
 REFUSALS = [
-    ("53300", "sorry, too many clients already", "too_many_connections"),
+    ("53300", "sorry, too many clients already", "too_many_connections", False),
     (
         "53300",
         "remaining connection slots are reserved for non-replication superuser connections",
         "too_many_connections",
+        True,
     ),
     (
         "53300",
         "remaining connection slots are reserved for roles with the SUPERUSER attribute",
         "too_many_connections",
+        True,
     ),
     (
         "53300",
         'remaining connection slots are reserved for roles with privileges of the "pg_x" role',
         "too_many_connections",
+        True,
     ),
-    ("53300", 'too many connections for role "app"', "role_limit"),
-    ("53300", 'too many connections for database "shop"', "database_limit"),
-    ("28P01", 'password authentication failed for user "app"', "authentication"),
+    ("53300", 'too many connections for role "app"', "role_limit", True),
+    ("53300", 'too many connections for database "shop"', "database_limit", True),
+    ("28P01", 'password authentication failed for user "app"', "authentication", False),
     (
         "28000",
         'no pg_hba.conf entry for host "10.0.0.7", user "app", database "shop", no encryption',
         "authentication",
+        False,
     ),
-    ("28000", 'role "app" does not exist', "authentication"),
-    ("57P03", "the database system is starting up", "other"),
-    ("57P03", "the database system is shutting down", "other"),
-    ("3D000", 'database "shop" does not exist', "other"),
+    ("28000", 'role "app" does not exist', "authentication", True),
+    ("57P03", "the database system is starting up", "other", False),
+    ("57P03", "the database system is shutting down", "other", False),
+    ("3D000", 'database "shop" does not exist', "other", True),
 ]
+CLOSED: dict[tuple[str, str, str | None], int] = {("session", "closed", "shop"): 1}
 
 
 @formats
@@ -74,30 +80,38 @@ def test_each_time_out_is_counted_with_its_kind_and_database(
 
 
 @formats
-@pytest.mark.parametrize(("code", "message", "reason"), REFUSALS)
+@pytest.mark.parametrize(("code", "message", "reason", "opened"), REFUSALS)
 def test_each_refusal_is_counted_once_with_its_reason(
-    form: Format, code: str, message: str, reason: str
+    form: Format, code: str, message: str, reason: str, opened: bool
 ) -> None:
+    """One that comes after the session was opened closes it, or it would seem to be there yet."""
     log = record(form, "FATAL", message, code=code, detail="Connection matched line 3: …")
-    assert counted(form, log) == {("refused", reason, "shop"): 1}
+    closed = CLOSED if opened else NOTHING
+    assert counted(form, log) == {("refused", reason, "shop"): 1} | closed
 
 
 @pytest.mark.parametrize(
-    ("severity", "message", "event"),
-    [(severity, message, ("timeout", kind)) for severity, _, message, kind in TIMEOUTS]
-    + [("FATAL", message, ("refused", reason)) for _, message, reason in REFUSALS],
+    ("severity", "message", "event", "opened"),
+    [(severity, message, ("timeout", kind), False) for severity, _, message, kind in TIMEOUTS]
+    + [("FATAL", message, ("refused", reason), opened) for _, message, reason, opened in REFUSALS],
 )
 @pytest.mark.parametrize("spoken", [(), None], ids=["english", "any"])
 def test_without_sqlstate_the_message_decides(
-    severity: str, message: str, event: tuple[str, str], spoken: tuple[str, ...] | None
+    severity: str,
+    message: str,
+    event: tuple[str, str],
+    opened: bool,
+    spoken: tuple[str, ...] | None,
 ) -> None:
     log = f"{TIME} [1] app@shop {severity}:  {message}\n".encode()
-    assert counted("stderr", log, prefix="%m [%p] %q%u@%d ", spoken=spoken) == {(*event, "shop"): 1}
+    assert counted("stderr", log, prefix="%m [%p] %q%u@%d ", spoken=spoken) == {
+        (*event, "shop"): 1
+    } | (CLOSED if opened else NOTHING)
 
 
 def test_everything_that_can_be_counted_is_in_these_tables() -> None:
     assert {kind for *_, kind in TIMEOUTS} == set(SERVER_TIMEOUT_KINDS)
-    assert {reason for *_, reason in REFUSALS} == set(REFUSAL_REASONS)
+    assert {reason for _, _, reason, _ in REFUSALS} == set(REFUSAL_REASONS)
 
 
 @formats
@@ -310,7 +324,7 @@ def pieces(form: Format) -> list[bytes]:
     fake = record(form, "ERROR", TIMEOUTS[0][2], code="57014").decode()
     return [
         *(record(form, severity, text, code=code) for severity, code, text, _ in TIMEOUTS),
-        *(record(form, "FATAL", text, code=code, database="ein d") for code, text, _ in REFUSALS),
+        *(record(form, "FATAL", text, code=code, database="ein d") for code, text, *_ in REFUSALS),
         record(form, "LOG", "connection authorized: user=app database=shop"),
         record(form, "LOG", "disconnection: session time: 0:00:01.234 user=app database=shop"),
         record(form, "ERROR", 'sy"ntax', code="42601", statement=f"SELECT '\n\n{fake}', \"x\""),

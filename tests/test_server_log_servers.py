@@ -80,9 +80,9 @@ def test_every_event_of_a_real_server_is_counted_in_every_way(logging: Cluster) 
                 counts = await reader.poll()
                 assert set(counts.timeouts) >= {"postgres", "shop"}
                 assert not any(sum(kinds.values()) for kinds in counts.timeouts.values())
+            await asyncio.to_thread(provoking.look_alikes, logging)
             expected = await asyncio.to_thread(provoking.timeouts, logging)
             refused = await asyncio.to_thread(provoking.refusals, logging)
-            await asyncio.to_thread(provoking.look_alikes, logging)
             for way, reader in readers.items():
                 counts = await settled(reader)
                 assert counts.timeouts["shop"] == expected, way

@@ -34,11 +34,13 @@ TEXTS = {
     "authentication_timeout": ["canceling authentication due to timeout"],
     "too_many_connections": [
         "sorry, too many clients already",
+        "number of requested standby connections exceeds max_wal_senders (currently %d)",
+        'number of requested standby connections exceeds "max_wal_senders" (currently %d)',
+    ],
+    "reserved": [
         "remaining connection slots are reserved for non-replication superuser connections",
         "remaining connection slots are reserved for roles with the %s attribute",
         'remaining connection slots are reserved for roles with privileges of the "%s" role',
-        "number of requested standby connections exceeds max_wal_senders (currently %d)",
-        'number of requested standby connections exceeds "max_wal_senders" (currently %d)',
     ],
     "role_limit": ['too many connections for role "%s"'],
     "database_limit": ['too many connections for database "%s"'],
@@ -62,6 +64,8 @@ TEXTS = {
         'pg_hba.conf rejects replication connection for host "%s", user "%s", %s',
         'no pg_hba.conf entry for host "%s", user "%s", database "%s", %s',
         'no pg_hba.conf entry for replication connection from host "%s", user "%s", %s',
+    ],
+    "role": [
         'role "%s" does not exist',
         'role "%s" is not permitted to log in',
     ],
@@ -71,6 +75,8 @@ TEXTS = {
         "the database system is in recovery mode",
         "the database system is not accepting connections",
         "the database system is not yet accepting connections",
+    ],
+    "database": [
         'database "%s" does not exist',
         'database "%s" is not currently accepting connections',
         'permission denied for database "%s"',

@@ -32,18 +32,19 @@ RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-    -- Each escape of strftime in log_filename stands for something without a slash; .csv and .json
-    -- replace the ending .log, or are put behind another one.
+    -- Each escape of strftime in log_filename stands for something without a dot and a slash; .csv
+    -- and .json replace the ending .log, or are put behind another one.
     WITH form AS (
-        SELECT regexp_replace(
+        SELECT '^' || regexp_replace(
                    regexp_replace(
-                       regexp_replace(current_setting('log_filename'), '\.log$', ''),
-                       '([][(){}.*+?^$|\\])', '\\\1', 'g'),
-                   '%[OE]?[a-zA-Z%]', '[^/]+', 'g') AS stem)
+                       regexp_replace(given, '\.log$', ''), '([][(){}.*+?^$|\\])', '\\\1', 'g'),
+                   '%[OE]?[a-zA-Z%]', '[A-Za-z0-9:+ _-]+', 'g')
+               || CASE WHEN given ~ '\.log$' THEN '\.(log|csv|json)$' ELSE '(\.csv|\.json)?$' END
+               AS pattern
+        FROM current_setting('log_filename') AS given)
     SELECT file.name, file.size, extract(epoch FROM file.modification)::double precision
     FROM pg_ls_logdir() AS file, form
-    WHERE file.name ~ ('^' || form.stem || '(\.log)?(\.csv|\.json)?$')
-      AND position('/' IN file.name) = 0
+    WHERE file.name ~ form.pattern AND position('/' IN file.name) = 0
 $$;
 
 CREATE OR REPLACE FUNCTION pool_exporter.read_log(file text, start bigint, most integer)
@@ -51,14 +52,19 @@ RETURNS bytea
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    size bigint;
 BEGIN
     IF start IS NULL OR start < 0 OR most IS NULL OR most < 1 OR most > 1048576 THEN
         RAISE EXCEPTION 'start must be at least 0, and most from 1 to 1048576'
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF NOT EXISTS (SELECT FROM pool_exporter.log_files() AS one WHERE one.name = file) THEN
+    SELECT one.size INTO size FROM pool_exporter.log_files() AS one WHERE one.name = file;
+    IF size IS NULL THEN
         -- Gone, or none of the server's log files: the caller learns no more than that.
         RETURN NULL;
+    ELSIF start >= size THEN
+        RETURN '';
     END IF;
     RETURN pg_read_binary_file(current_setting('log_directory') || '/' || file, start, most, true);
 END

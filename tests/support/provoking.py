@@ -112,7 +112,9 @@ def look_alikes(cluster: Cluster) -> None:
         one.execute("CREATE TABLE IF NOT EXISTS stock (item text)")
         one.execute("BEGIN")
         one.execute("LOCK TABLE stock")
-        fails(other, "TABLE stock FOR UPDATE NOWAIT", psycopg.errors.LockNotAvailable)
+        other.execute("BEGIN")
+        fails(other, "LOCK TABLE stock NOWAIT", psycopg.errors.LockNotAvailable)
+        other.execute("ROLLBACK")
         fake = "\n2026-11-24 10:00:00.123 UTC [1] app@shop x ERROR:  canceling statement due to"
         fails(other, f"SELECT '{fake} statement timeout\n', no_such_column", psycopg.Error)
         cancelled = "DO $$ BEGIN PERFORM pg_cancel_backend(pg_backend_pid()), pg_sleep(5); END $$"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from pg_pool_exporter.sources.server_log.phrases import Text
@@ -17,6 +17,10 @@ class Event(NamedTuple):
 
     family: Literal["timeout", "refused", "session"]
     value: str
+    ends_session: bool = False
+    """Whether a session was logged as opened before, and its end is not logged otherwise: it was
+    let in (`connection authorized`) and refused all the same (`InitPostgres` in postinit.c).
+    """
 
 
 OPENED = Event("session", "opened")
@@ -26,35 +30,38 @@ Tally = Counter[tuple[Event, bytes | None]]
 """How often each event was seen in each database: its name as the log has it, or None."""
 
 _TIMEOUTS = ("statement", "lock", "idle_in_transaction", "idle_session", "transaction")
-_REFUSALS = ("too_many_connections", "role_limit", "database_limit", "authentication", "other")
 _BY_USE = {
     **{use: Event("timeout", use) for use in _TIMEOUTS},
     "authentication_timeout": Event("timeout", "authentication"),
-    **{use: Event("refused", use) for use in _REFUSALS},
+    "too_many_connections": Event("refused", "too_many_connections"),
+    "reserved": Event("refused", "too_many_connections", ends_session=True),
+    "role_limit": Event("refused", "role_limit", ends_session=True),
+    "database_limit": Event("refused", "database_limit", ends_session=True),
+    "authentication": Event("refused", "authentication"),
+    "role": Event("refused", "authentication", ends_session=True),
+    "other": Event("refused", "other"),
+    "database": Event("refused", "other", ends_session=True),
 }
-# SQLSTATEs that mean one thing whatever the message is.
-_TIMEOUT_CODES = {
+# SQLSTATEs that mean one thing whatever the message is. Those of a refusal mean it only when they
+# end the session (FATAL).
+_BY_CODE = {
     b"25P03": _BY_USE["idle_in_transaction"],
     b"25P04": _BY_USE["transaction"],
     b"57P05": _BY_USE["idle_session"],
-}
-# Of a session that ends with them (FATAL) before it has begun.
-_REFUSAL_CODES = {
-    b"28000": _BY_USE["authentication"],
     b"28P01": _BY_USE["authentication"],
-    b"0A000": _BY_USE["other"],
-    b"3D000": _BY_USE["other"],
-    b"42501": _BY_USE["other"],
-    b"55000": _BY_USE["other"],
     b"57P03": _BY_USE["other"],
+    b"0A000": _BY_USE["other"],
+    b"3D000": _BY_USE["database"],
+    b"42501": _BY_USE["database"],
+    b"55000": _BY_USE["database"],
 }
-# Those for which the message decides, and what it can decide on.
-AMBIGUOUS = {
-    b"57014": ("statement", "authentication_timeout"),
-    b"55P03": ("lock",),
-    b"53300": ("role_limit", "database_limit"),
+# Those for which the message decides: what it can decide on, and what all others are.
+AMBIGUOUS: Mapping[bytes, tuple[tuple[str, ...], Event | None]] = {
+    b"57014": (("statement", "authentication_timeout"), None),
+    b"55P03": (("lock",), None),
+    b"53300": (("role_limit", "database_limit", "reserved"), _BY_USE["too_many_connections"]),
+    b"28000": (("role",), _BY_USE["authentication"]),
 }
-_TOO_MANY = b"53300"
 
 
 class Classifier:
@@ -73,14 +80,13 @@ class Classifier:
         """What an error is. `message` is its first line, whole; of no interest when
         there is a code that is not in `AMBIGUOUS`.
         """
-        if code in _TIMEOUT_CODES:
-            return _TIMEOUT_CODES[code]
-        if code is None or code in AMBIGUOUS:
-            event = self._by_message(message, _BY_USE if code is None else AMBIGUOUS[code])
-            if event is None and code == _TOO_MANY:
-                event = _BY_USE["too_many_connections"]
+        if code is None:
+            event = self._by_message(message, _BY_USE)
+        elif code in AMBIGUOUS:
+            uses, otherwise = AMBIGUOUS[code]
+            event = self._by_message(message, uses) or otherwise
         else:
-            event = _REFUSAL_CODES.get(code)
+            event = _BY_CODE.get(code)
         if event is not None and event.family == "refused" and not fatal:
             return None
         return event

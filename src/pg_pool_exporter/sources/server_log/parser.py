@@ -157,7 +157,10 @@ class LogParser:
                 remembered[key] = self._event(*key)
             event = remembered[key]
             if event is not None and head.end() - start <= MAX_LINE:
-                seen.append((event, head[database] if database else None))
+                name = head[database] if database else None
+                seen.append((event, name))
+                if event.ends_session:
+                    seen.append((CLOSED, name))
         self.tally.update(seen)
 
     def _event(self, fatal: bool, code: bytes | None, body: bytes) -> Event | None:
