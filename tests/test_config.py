@@ -155,11 +155,11 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
           - name: ""
         """,
     )
-    keys = "name, interval, timeout, dsn, password_file, password_command, max_groups"
+    keys = "name, interval, timeout, dsn, password_file, password_command, max_groups, log"
     assert mistakes(path) == [
         (
             "1: socket_dirr: is an unknown key; did you mean socket_dir? "
-            "(known keys: socket_dir, processes, servers, apps)"
+            "(known keys: socket_dir, processes, servers, apps, state_dir)"
         ),
         "5: servers[0].password_file: must be a file that exists",
         f"6: servers[0].intervall: is an unknown key; did you mean interval? (known keys: {keys})",
@@ -254,7 +254,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
             [
                 (
                     "1: (a key that is not a plain word): is an unknown key "
-                    "(known keys: socket_dir, processes, servers, apps)"
+                    "(known keys: socket_dir, processes, servers, apps, state_dir)"
                 )
             ],
         ),
@@ -540,3 +540,50 @@ def test_the_example_is_valid(tmp_path: Path) -> None:
         path.touch(mode=0o755)
     config = load(write(tmp_path, example))
     assert [len(config.servers), len(config.apps)] == [2, 1]
+
+
+LOG_KEYS = "interval, timeout, files, sql, format, line_prefix"
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("{sql: true}", []),
+        ("{files: [/var/log/*.log]}", []),
+        ("{files: [x.log], format: stderr, line_prefix: '%m [%p] ', interval: 10s}", []),
+        ("{}", ["log.sql: must be true where there are no files; found false"]),
+        ("{files: []}", ["log.sql: must be true where there are no files; found false"]),
+        ("{sql: false}", ["log.sql: must be true where there are no files; found false"]),
+        ("{files: [a], sql: true}",
+         ["log.sql: must be left out: there are files already; found true"]),
+        ("true", ["log: must be a mapping of keys to values"]),
+        ("{file: [a], sql: true}",
+         [f"log.file: is an unknown key; did you mean files? (known keys: {LOG_KEYS})"]),
+        ("{files: a}", ["log.files: must be a list"]),
+        ("{files: ['', /x/, 3]}",
+         ["log.files[0]: must be a path; found ''",
+          ("log.files[1]: must be a path of files, or a pattern like /var/log/postgresql/*.log; "
+           "found '/x/'"),
+          "log.files[2]: must be a text (put it in quotes); found 3"]),
+        ("{sql: true, format: syslog}",
+         [("log.format: must be one of 'auto', 'stderr', 'csvlog' or 'jsonlog'; "
+           "found 'syslog'")]),
+        ("{sql: true, format: csvlog, line_prefix: x}",
+         ["log.line_prefix: must be left out: only the format stderr has a prefix; found 'x'"]),
+        ("{sql: true, interval: 1s, timeout: 2s}",
+         ["log.timeout: must be above 0 and not longer than the interval; found '2s'"]),
+    ],
+)  # fmt: skip
+def test_where_a_log_is_and_how_it_is_written(tmp_path: Path, log: str, said: list[str]) -> None:
+    path = server(tmp_path, f"log: {log}")
+    if not said:
+        load(path)
+    else:
+        assert mistakes(path) == [f"4: servers[0].{one}" for one in said]
+
+
+def test_paths_of_logs_are_relative_to_the_file(tmp_path: Path) -> None:
+    (one,) = load(server(tmp_path, "log: {files: [log/*.log, /var/log/x]}")).servers
+    assert one.log is not None
+    assert one.log.files == (str(tmp_path / "log/*.log"), "/var/log/x")
+    assert (one.log.interval, one.log.timeout, one.log.format) == (5, 3, "auto")

@@ -9,7 +9,8 @@
 -- read_log takes the name of a file, without a path, and only one that log_files gives; those are
 -- regular files in log_directory whose names are of the form of log_filename. (A symbolic link
 -- there with such a name would be followed: only the server's own account can make one.) The
--- search_path is fixed, with pg_temp last, so nothing that the caller makes is ever called.
+-- search_path is fixed, with pg_temp last, so nothing that the caller makes is ever called; and so is
+-- how backslashes are read.
 \set ON_ERROR_STOP on
 BEGIN;
 
@@ -31,6 +32,7 @@ CREATE OR REPLACE FUNCTION pool_exporter.log_files(
 RETURNS SETOF record
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $$
     -- Each escape of strftime in log_filename stands for something without a dot and a slash; .csv
     -- and .json replace the ending .log, or are put behind another one.
@@ -51,6 +53,7 @@ CREATE OR REPLACE FUNCTION pool_exporter.read_log(file text, start bigint, most 
 RETURNS bytea
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
 AS $$
 DECLARE
     size bigint;
