@@ -28,10 +28,12 @@ def logging() -> Iterator[Cluster]:
         yield cluster
 
 
-def configuration(directory: Path, cluster: Cluster, log: Mapping[str, Any], **more: Any) -> Path:
-    """A file that names the server, polled quickly."""
+def configuration(
+    directory: Path, cluster: Cluster, log: Mapping[str, Any], interval: str = "10s", **more: Any
+) -> Path:
+    """A file that names the server and its log."""
     path = directory / "config.yaml"
-    pace = {"interval": "200ms", "timeout": "200ms"}
+    pace = {"interval": interval, "timeout": interval}
     own = {"name": "main", "dsn": cluster.dsn(user="exporter"), **pace, "log": {**pace, **log}}
     content = {"socket_dir": "", "state_dir": "state", "servers": [own], **more}
     path.write_text(yaml.safe_dump(content))
@@ -58,7 +60,7 @@ def test_time_outs_are_on_the_page_and_counted_on_over_restarts(
     logging: Cluster, tmp_path: Path, way: str
 ) -> None:
     log = files(logging) if way == "files" else {"sql": True}
-    path = configuration(tmp_path, logging, log)
+    path = configuration(tmp_path, logging, log, "500ms")
     address = f"127.0.0.1:{free_port()}"
     command = exporter(f"--config.file={path}", f"--web.listen-address={address}")
 
@@ -94,7 +96,7 @@ def test_time_outs_are_on_the_page_and_counted_on_over_restarts(
 def test_the_log_is_read_while_the_server_is_down(logging: Cluster, tmp_path: Path) -> None:
     """That is when it tells most; how it is written was known before, or is configured."""
     log = {**files(logging), "format": "csvlog"}
-    path = configuration(tmp_path, logging, log, state_dir="")
+    path = configuration(tmp_path, logging, log, "2s", state_dir="")
     address = f"127.0.0.1:{free_port()}"
     command = exporter(f"--config.file={path}", f"--web.listen-address={address}")
     logging.stop()
