@@ -13,7 +13,7 @@ from pg_pool_exporter.model import LogCounts
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.server_log.layouts import Csv, Format, Json, Layout, Stderr
 from pg_pool_exporter.sources.server_log.parser import LogParser
-from pg_pool_exporter.sources.server_log.phrases import severities, texts
+from pg_pool_exporter.sources.server_log.phrases import forms, texts
 from pg_pool_exporter.sources.server_log.positions import Position, Positions
 from pg_pool_exporter.sources.server_log.prefix import parse
 from pg_pool_exporter.sources.server_log.settings import Gap, LogSettings, gaps
@@ -35,7 +35,7 @@ class Form(NamedTuple):
     def layout(self) -> Layout:
         """The format's layout."""
         if self.format == "stderr":
-            return Stderr(parse(self.line_prefix), severities(texts(self.languages)))
+            return Stderr(parse(self.line_prefix), forms(texts(self.languages), "LOG"))
         return Csv() if self.format == "csvlog" else Json()
 
     @property

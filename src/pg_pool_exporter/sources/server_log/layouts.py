@@ -1,12 +1,16 @@
 """The three formats of the log: where in a record's first line its parts stand.
 
-Each is told from the line alone, wherever it begins, so a text that looks like a record inside
-another record's statement is not taken for one:
+Where a record begins is told from one line alone, so a text that looks like a record inside another
+record's statement is not taken for one, and nothing needs to be known of the lines before:
 
-- `stderr`: PostgreSQL puts a tab before each further line of a record.
-- `csvlog`: inside a quoted field each quote is doubled, so an odd number of quotes followed by text
-  can only begin a field, and everything before it back to the line's start must be whole fields.
-- `jsonlog`: a record is one line, and quotes inside texts are escaped.
+- `stderr`: PostgreSQL puts a tab before each further line of a record, so only its first line can
+  begin with the prefix.
+- `csvlog`: inside a quoted field each quote is doubled, so an odd number of quotes before text can
+  only begin a field; and `,SEVERITY,SQLSTATE,"` before the field's text begins no field but the
+  message, because the other fields without quotes are numbers and times. All of that and what
+  stands before it is in the first line of the record.
+- `jsonlog`: a record is one line; a key with its quotes can't be inside a text, where they are
+  escaped.
 """
 
 from __future__ import annotations
@@ -22,19 +26,27 @@ Format = Literal["stderr", "csvlog", "jsonlog"]
 
 
 class Layout(Protocol):
-    """One format."""
+    """One format. Patterns are as cheap as they can be: each is used for each event."""
 
-    head: re.Pattern[bytes]
-    """Matches at a line's start if a record begins there, up to its message. Its groups:
-    `severity`; `database`, `code` and `verbose` (another place for the code) where there are such.
-    """
-
-    def marker(self, severity: bytes) -> bytes:
-        """What every record of this severity has in its first line."""
-        ...
-
+    before_error: bytes
+    """What stands right before the severity of a record."""
+    before_message: bytes
+    """What stands right before the message of a record that is no error."""
+    error_origin: re.Pattern[bytes]
+    session_origin: re.Pattern[bytes]
+    """Match at the start of a line that ends (`endpos`) at the severity of an error, or at the
+    message about a session, if a record begins with it; the groups `database` and `code` where
+    there are such."""
     body: re.Pattern[bytes]
-    """Matches the message, where the head ends, as it is written there."""
+    """Matches a message, as it is written."""
+
+    def error(self, severity: bytes) -> bytes:
+        """A pattern of what stands in a record from its severity to its message.
+
+        It begins with the severity itself, for which a log is searched fastest. Its one group is
+        the code where it stands there.
+        """
+        ...
 
     def message(self, body: bytes) -> bytes:
         """The first line of a message, from how it is written."""
@@ -46,20 +58,25 @@ class Layout(Protocol):
 
 
 class Stderr:
-    """Plain text: `log_line_prefix`, the severity (one of `words`), the message."""
+    """Plain text: `log_line_prefix`, the severity, the message.
 
+    `words` are what LOG is in the languages of the server.
+    """
+
+    before_error = before_message = b""
     body = re.compile(rb"[^\n]*+")
     _POSITION = re.compile(rb" at character \d+$")
 
     def __init__(self, prefix: Prefix, words: Iterable[bytes]) -> None:
-        severity = b"|".join(map(re.escape, words))
-        self.head = re.compile(
-            prefix.pattern + rb"(?P<severity>" + severity + rb"):  (?:(?P<verbose>[0-9A-Z]{5}): )?"
+        word = b"|".join(map(re.escape, words))
+        self.error_origin = re.compile(prefix.pattern + rb"\Z")
+        self.session_origin = re.compile(
+            prefix.pattern + rb"(?:" + word + rb"):  (?:[0-9A-Z]{5}: )?\Z"
         )
 
-    def marker(self, severity: bytes) -> bytes:
-        """See `Layout`."""
-        return severity + b":  "
+    def error(self, severity: bytes) -> bytes:
+        """See `Layout`; the code is there with log_error_verbosity = verbose."""
+        return re.escape(severity) + rb":  (?:([0-9A-Z]{5}): )?"
 
     def message(self, body: bytes) -> bytes:
         """See `Layout`."""
@@ -73,22 +90,17 @@ class Stderr:
 class Csv:
     """`csvlog`."""
 
-    _QUOTED = rb'(?:"(?:[^"\n]++|"")*+")?'
-    head = re.compile(
-        rb"\d{4}-\d\d-\d\d [^,\"\n]*,"  # log_time
-        + _QUOTED + rb","  # user_name
-        + rb'(?:"(?P<database>(?:[^"\n]++|"")*+)")?,'
-        + rb"\d*," + _QUOTED + rb","  # process_id, connection_from
-        + rb"[^,\"\n]*,\d*," + _QUOTED + rb","  # session_id, session_line_num, command_tag
-        + rb"[^,\"\n]*,[^,\"\n]*,\d*,"  # session_start_time, the transaction's two ids
-        + rb"(?P<severity>[^,\"\n]+),(?P<code>[0-9A-Z]{5}),"
-        + rb'"(?=(?:"")*+[^",\n])'
-    )  # fmt: skip
+    before_error = b","
+    before_message = b',00000,"'
+    # log_time, user_name, database_name
+    error_origin = session_origin = re.compile(
+        rb'[^",\n]*+,(?:"(?:[^"\n]++|"")*+")?,(?:"(?P<database>(?:[^"\n]++|"")*+)")?,'
+    )
     body = re.compile(rb'(?:[^"\n]++|"")*+')
 
-    def marker(self, severity: bytes) -> bytes:
+    def error(self, severity: bytes) -> bytes:
         """See `Layout`."""
-        return b"," + severity + b","
+        return re.escape(severity) + rb',([0-9A-Z]{5}),"(?=(?:"")*+[^",\n])'
 
     def message(self, body: bytes) -> bytes:
         """See `Layout`."""
@@ -103,18 +115,17 @@ class Json:
     """`jsonlog`, from PostgreSQL 15 on."""
 
     _TEXT = rb'(?:[^"\\\n]++|\\.)*+'
-    head = re.compile(
-        rb'\{"timestamp":"[^"\n]*"(?:,"user":"' + _TEXT + rb'")?'
-        + rb'(?:,"dbname":"(?P<database>' + _TEXT + rb')")?'
-        + rb'(?:,"(?!error_severity)[a-z_]+":(?:-?\d+|"' + _TEXT + rb'"))*+'
-        + rb',"error_severity":"(?P<severity>[^"\n]*)"'
-        + rb'(?:,"state_code":"(?P<code>[0-9A-Z]{5})")?,"message":"'
+    before_error = b'"error_severity":"'
+    before_message = b'"message":"'
+    error_origin = session_origin = re.compile(
+        rb'\{"timestamp":"[^"\n]*+",(?:"user":"' + _TEXT + rb'",)?'
+        rb'(?:"dbname":"(?P<database>' + _TEXT + rb')",)?'
     )  # fmt: skip
     body = re.compile(_TEXT)
 
-    def marker(self, severity: bytes) -> bytes:
+    def error(self, severity: bytes) -> bytes:
         """See `Layout`."""
-        return b'"error_severity":"' + severity + b'"'
+        return re.escape(severity) + rb'"(?:,"state_code":"([0-9A-Z]{5})")?,"message":"'
 
     def message(self, body: bytes) -> bytes:
         """See `Layout`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pg_pool_exporter.sources.server_log.events import (
@@ -16,7 +16,7 @@ from pg_pool_exporter.sources.server_log.events import (
     Tally,
 )
 from pg_pool_exporter.sources.server_log.layouts import Layout
-from pg_pool_exporter.sources.server_log.phrases import Text
+from pg_pool_exporter.sources.server_log.phrases import Text, forms
 
 MAX_LINE = 64 * 1024
 """Of a longer line only the beginning is looked at, where everything stands that is wanted."""
@@ -25,14 +25,12 @@ _MOST_REMEMBERED = 2000
 
 
 class _Errors(NamedTuple):
-    """Records of one severity, found by what their first line has."""
+    """Records of one severity, found by what stands there."""
 
-    marker: re.Pattern[bytes]
+    pattern: re.Pattern[bytes]
     # Searching a pattern looks for its first byte, a capital letter mostly; searching bytes (as
     # below) for its last. Which one is faster was measured.
     word: bytes
-    offset: int
-    """From the start of the marker to that of the word."""
     fatal: bool
 
 
@@ -41,8 +39,8 @@ class _Sessions(NamedTuple):
 
     event: Event
     text: bytes
-    starts: Mapping[int, bytes]
-    """Whole starts of messages that have the text in them, by where in them it stands."""
+    starts: tuple[tuple[int, bytes], ...]
+    """Whole starts of messages that have the text in them, and where in them it stands."""
 
 
 class LogParser:
@@ -63,11 +61,7 @@ class LogParser:
         self._ascii_errors = tuple(one for one in self._errors if one.word.isascii())
         self._ascii_sessions = tuple(one for one in self._sessions if one.text.isascii())
         self._unknown = {text.form for text in texts if text.use == "unknown"}
-        groups = layout.head.groupindex
-        self._severity = groups["severity"]
-        self._database = groups.get("database", 0)
-        self._codes = tuple(groups[name] for name in ("code", "verbose") if name in groups)
-        self._named = {} if self._database else _database_patterns(texts)
+        self._named = _database_patterns(texts)
         self._remembered: dict[tuple[bool, bytes | None, bytes], Event | None] = {}
         self._rest = b""
         self._skipping = False
@@ -131,59 +125,70 @@ class LogParser:
             self._count_sessions(data, end, sessions)
 
     def _count_errors(self, data: bytes, end: int, errors: _Errors) -> None:
-        rfind, match, body = data.rfind, self._layout.head.match, self._layout.body.match
-        severity, database, codes = self._severity, self._database, self._codes
-        marker, _, offset, fatal = errors
+        rfind = data.rfind
+        before, body = self._layout.before_error, self._layout.body.match
+        origin = self._layout.error_origin
+        match, groups = origin.match, origin.groupindex
+        database, code_group = groups.get("database", 0), groups.get("code", 0)
+        pattern, _, fatal = errors
         remembered = self._remembered
         seen: list[tuple[Event, bytes | None]] = []
-        for found in marker.finditer(data, 0, end):
+        counted = -1
+        for found in pattern.finditer(data, 0, end):
             at = found.start()
             start = rfind(b"\n", 0, at) + 1
-            head = match(data, start, end)
-            # The marker can also stand elsewhere in the line.
-            if head is None or head.start(severity) != at + offset:
+            # A name in the prefix can look like the severity.
+            if start == counted:
                 continue
-            code = None
-            for group in codes:
-                code = code or head[group]
-            message = b""
+            if before and not data.endswith(before, start, at):
+                continue
+            head = match(data, start, at)
+            message = found.end()
+            if head is None or message - start > MAX_LINE:
+                continue
+            code = found[1] or (head[code_group] if code_group else None)
+            text = b""
             if code is None or code in AMBIGUOUS:
-                whole = body(data, head.end(), min(end, start + MAX_LINE))
-                message = whole[0] if whole else b""
-            key = (fatal, code, message)
-            if key not in remembered:
+                whole = body(data, message, min(end, start + MAX_LINE))
+                text = whole[0] if whole else b""
+            key = (fatal, code, text)
+            try:
+                event = remembered[key]
+            except KeyError:
                 if len(remembered) >= _MOST_REMEMBERED:
                     remembered.clear()
-                remembered[key] = self._event(*key)
-            event = remembered[key]
-            if event is not None and head.end() - start <= MAX_LINE:
+                event = self._classifier.event(fatal, code, self._layout.message(text))
+                remembered[key] = event
+            if event is not None:
+                counted = start
                 name = head[database] if database else None
                 seen.append((event, name))
                 if event.ends_session:
                     seen.append((CLOSED, name))
         self.tally.update(seen)
 
-    def _event(self, fatal: bool, code: bytes | None, body: bytes) -> Event | None:
-        return self._classifier.event(fatal, code, self._layout.message(body))
-
     def _count_sessions(self, data: bytes, end: int, sessions: _Sessions) -> None:
-        find, rfind, match = data.find, data.rfind, self._layout.head.match
-        database = self._database
+        find, rfind = data.find, data.rfind
+        before, origin = self._layout.before_message, self._layout.session_origin
+        match, database = origin.match, origin.groupindex.get("database", 0)
         event, text, starts = sessions
         most = MAX_LINE - len(text)
         seen: list[bytes | None] = []
         at = find(text, 0, end)
         while at >= 0:
             start = rfind(b"\n", 0, at) + 1
-            head = match(data, start, end)
-            if head is not None and at - start <= most:
-                message = head.end()
-                # None where the text stands elsewhere in the line.
-                whole = starts.get(at - message)
-                if whole is not None and data.startswith(whole, message):
+            for shift, whole in starts:
+                message = at - shift
+                if before and not data.endswith(before, start, message):
+                    continue
+                head = match(data, start, message)
+                if head is None or (shift and not data.startswith(whole, message)):
+                    continue
+                if at - start <= most:
                     seen.append(
                         head[database] if database else self._named_in(event, data, message)
                     )
+                break
             at = find(text, at + len(text), end)
         for name, count in Counter(seen).items():
             self.tally[event, name] += count
@@ -196,10 +201,8 @@ class LogParser:
 
 def _errors(layout: Layout, texts: Iterable[Text]) -> Iterator[_Errors]:
     for severity in ("ERROR", "FATAL"):
-        for word in dict.fromkeys(text.form for text in texts if text.use == severity):
-            marker = layout.marker(word)
-            pattern = re.compile(re.escape(marker))
-            yield _Errors(pattern, word, marker.index(word), severity == "FATAL")
+        for word in forms(texts, severity):
+            yield _Errors(re.compile(layout.error(word)), word, severity == "FATAL")
 
 
 def _sessions(event: Event, texts: Iterable[Text]) -> Iterator[_Sessions]:
@@ -207,9 +210,8 @@ def _sessions(event: Event, texts: Iterable[Text]) -> Iterator[_Sessions]:
     for position, text in enumerate(starts):
         # One that another one contains finds the lines of both.
         if not any(other in text for other in starts[:position]):
-            yield _Sessions(
-                event, text, {start.find(text): start for start in starts if text in start}
-            )
+            containing = tuple((one.find(text), one) for one in starts if text in one)
+            yield _Sessions(event, text, containing)
 
 
 def _database_patterns(texts: Iterable[Text]) -> dict[Event, re.Pattern[bytes]]:

@@ -84,6 +84,6 @@ def texts(spoken: Iterable[str] | None) -> Iterator[Text]:
                         yield text
 
 
-def severities(of: Iterable[Text]) -> list[bytes]:
-    """The words that stand before messages which are wanted."""
-    return [text.form for text in of if text.use in ("LOG", "ERROR", "FATAL")]
+def forms(of: Iterable[Text], use: str) -> list[bytes]:
+    """The different texts that are wanted for this."""
+    return list(dict.fromkeys(text.form for text in of if text.use == use))
