@@ -183,6 +183,31 @@ def test_a_backup_beside_the_log_is_not_counted_again(follower: Follower, log: P
     assert timeouts(follower.poll()) == 2
 
 
+def test_a_copy_that_takes_long_to_make(follower: Follower, log: Path) -> None:
+    append(log, *(event(number=number) for number in range(100)))
+    assert timeouts(follower.poll()) == 100
+    content = log.read_bytes()
+    copy = log.with_name(f"{NAME}.1")
+    for part in (content[:1000], content[1000:5000], content[5000:]):
+        append(copy, part)
+        assert timeouts(follower.poll()) == 100
+    append(log, event(number=101))
+    append(copy, event(number=101))
+    os.truncate(log, 0)
+    append(log, event(number=102))
+    assert timeouts(follower.poll()) == 102
+
+
+def test_a_file_moved_to_another_disk_while_nobody_looked(follower: Follower, log: Path) -> None:
+    follower.stop()
+    append(log, event(number=1))
+    shutil.copy2(log, log.with_name(f"{NAME}.1"))
+    log.unlink()
+    append(log, event(number=2))
+    follower.start()
+    assert timeouts(follower.poll()) == 2
+
+
 def test_compressed_files_are_left_alone(follower: Follower, log: Path) -> None:
     log.with_name(f"{NAME}.2.gz").write_bytes(event())
     assert timeouts(follower.poll()) == 0

@@ -243,6 +243,19 @@ def test_without_the_right_it_says_how_to_give_it(logging: Cluster) -> None:
     assert "-v role=newcomer" in str(error)
 
 
+def test_languages_that_it_may_not_know_cost_nothing_else(logging: Cluster) -> None:
+    async def main() -> None:
+        source = log_source(server(logging), "")
+        assert (await source.poll()).log is not None
+        await source.close()
+
+    logging.run("REVOKE SELECT ON pg_db_role_setting FROM PUBLIC")
+    try:
+        asyncio.run(main())
+    finally:
+        logging.run("GRANT SELECT ON pg_db_role_setting TO PUBLIC")
+
+
 def test_without_the_collector_it_says_so(postgres: Cluster) -> None:
     error = failure(server(postgres, user="postgres"))
     assert error.reason == "other"

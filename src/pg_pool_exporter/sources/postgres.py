@@ -46,12 +46,15 @@ class PostgresSource:
         self._where = server.where
         self._held = HeldConnection(server.connect, server.prepare, clock)
         self._settings = SettingsReader(config.name, self._held, clock)
-        self._log_settings = LogSettingsReader(self._held) if config.log else None
+        # Over SQL the log's own source asks for itself.
+        reads_files = config.log is not None and not config.log.sql
+        self._log_settings = LogSettingsReader(self._held, clock) if reads_files else None
         self._groups = SessionGroups(config.max_groups, protected)
         self._databases = StickyChoice[str](MOST_DATABASES)
 
     async def poll(self) -> Snapshot:
-        """One round trip; one more when somebody waits, and a few when the settings are due.
+        """One round trip; one more when somebody waits, one for its log if that is read, and a few
+        when the settings are due.
 
         Raises `PollError`; cancelling takes effect at once.
         """

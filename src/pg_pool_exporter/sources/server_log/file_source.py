@@ -11,6 +11,7 @@ from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.server_log.board import BOARD
 from pg_pool_exporter.sources.server_log.book import Form, LogBook, choose_form
 from pg_pool_exporter.sources.server_log.files import LogFiles
+from pg_pool_exporter.sources.server_log.layouts import SUFFIXES
 from pg_pool_exporter.sources.server_log.positions import Position
 from pg_pool_exporter.sources.server_log.settings import LogSettings
 from pg_pool_exporter.sources.server_log.state import StateFile
@@ -21,8 +22,6 @@ PIECE_BYTES = 128 * 1024
 # Shares of a poll's time: for reading, and for waiting until the server has said how it logs.
 _READING = 0.5
 _PATIENCE = 0.3
-# A file's name says its format, where the collector has given it.
-_SUFFIXES = {"csvlog": ".csv", "jsonlog": ".json"}
 
 
 class FileLogSource:
@@ -108,7 +107,7 @@ class FileLogSource:
         """
         if self._config.format != "auto" or self._form is None:
             return True
-        others = [suffix for name, suffix in _SUFFIXES.items() if name != self._form.format]
-        own = _SUFFIXES.get(self._form.format)
+        others = [suffix for name, suffix in SUFFIXES.items() if name != self._form.format]
+        own = SUFFIXES.get(self._form.format)
         name = path.rpartition("/")[2]
         return own in name if own is not None else not any(suffix in name for suffix in others)

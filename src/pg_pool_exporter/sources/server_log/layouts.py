@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
 from pg_pool_exporter.sources.server_log.prefix import Prefix
 
 Format = Literal["stderr", "csvlog", "jsonlog"]
+SUFFIXES: Mapping[Format, str] = {"csvlog": ".csv", "jsonlog": ".json"}
+"""By which a file's name tells its format, where PostgreSQL's collector has given it."""
 
 
 class Layout(Protocol):

@@ -95,6 +95,8 @@ class Positions:
 
     def observe(self, entries: Iterable[Entry]) -> None:
         """Take note of what is there now."""
+        entries = list(entries)
+        present = {entry.key for entry in entries}
         changed = [(entry, entry.start) for entry in entries if entry.start is not None]
         originals = list(self._known.values())
         for entry, start in changed:
@@ -102,6 +104,10 @@ class Positions:
                 self._add(entry, start, originals)
         for entry, start in changed:
             self._update(self._known[entry.key], entry, start)
+        for position in self._known.values():
+            # Nothing more comes from the file it was copied from.
+            if position.copy_of is not None and position.copy_of not in present:
+                self._release(position)
         self._from_end = False
         for surplus in sorted(self._known.values(), key=lambda one: -one.modified)[MOST_KNOWN:]:
             del self._known[surplus.key]
@@ -126,18 +132,26 @@ class Positions:
                     position.offset, position.skipping = original.offset, original.skipping
 
     def _update(self, position: Position, entry: Entry, start: bytes) -> None:
-        if entry.size < position.offset or not position.is_of(start):
+        # A copy can be shorter than what has been read, as long as it is being made.
+        shorter = entry.size < position.offset and position.copy_of is None
+        if shorter or not position.is_of(start):
             # Truncated, or another file that was given the same inode. What had been read of it
             # goes on in its copy, if there is one.
             for other in self._known.values():
                 if other.copy_of == position.key:
-                    other.copy_of = None
-                    other.offset, other.skipping = position.offset, position.skipping
+                    self._release(other)
             position.offset = position.pending = 0
             position.skipping = False
             position.copy_of = None
         position.remember(start)
         position.size, position.modified = entry.size, entry.modified
+
+    def _release(self, position: Position) -> None:
+        """Read a copy by itself, from where its original has been read to."""
+        original = self._known.get(position.copy_of or "")
+        if original is not None:
+            position.offset, position.skipping = original.offset, original.skipping
+        position.copy_of = None
 
 
 def _digest(start: bytes) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import psycopg
 
 from pg_pool_exporter.sources.held_connection import Batch, HeldConnection, Link
 from pg_pool_exporter.sources.server_log.layouts import Format
@@ -12,6 +14,8 @@ from pg_pool_exporter.sources.server_log.phrases import language
 from pg_pool_exporter.sources.server_log.prefix import parse
 from pg_pool_exporter.sources.statements import statement
 
+# How often the overrides of lc_messages are read.
+_OVERRIDES_SECONDS = 120.0
 # Formats from the one that tells most, as far as the server writes them.
 _PREFERRED: tuple[Format, ...] = ("jsonlog", "csvlog", "stderr")
 # Values of log_connections with which opened sessions are logged; from PostgreSQL 18 it is a list.
@@ -45,19 +49,39 @@ class Gap(NamedTuple):
 
 
 class LogSettingsReader:
-    """Reads them over a connection: one cheap round trip."""
+    """Reads them over a connection: a cheap round trip, and seldom another one.
 
-    def __init__(self, held: HeldConnection) -> None:
+    `clock` gives seconds and never goes back.
+    """
+
+    def __init__(self, held: HeldConnection, clock: Callable[[], float]) -> None:
         self._held = held
+        self._clock = clock
+        self._overrides: tuple[str, ...] = ()
+        self._read_at: float | None = None
 
     async def read(self) -> LogSettings:
         """The settings. Raises what `HeldConnection.fetch` does."""
-        _, ((row,), databases) = await self._held.fetch(_batch)
-        return settings_of(row, tuple(one["database"] for one in databases))
+        _, ((row,), databases) = await self._held.fetch(_batch("log_settings"))
+        if self._read_at is None or self._clock() - self._read_at >= _OVERRIDES_SECONDS:
+            self._overrides = await self._read_overrides()
+            self._read_at = self._clock()
+        names = tuple(one["database"] for one in databases)
+        return settings_of(row, self._overrides, names)
+
+    async def _read_overrides(self) -> tuple[str, ...]:
+        """Values of lc_messages for roles and databases; none without the right to see them."""
+        try:
+            _, (rows,) = await self._held.fetch(_batch("log_languages"))
+        except psycopg.errors.InsufficientPrivilege:
+            return ()
+        return tuple(row["messages"] for row in rows)
 
 
-def settings_of(row: dict[str, Any], databases: tuple[str, ...]) -> LogSettings:
-    """The settings from a row of log_settings.sql."""
+def settings_of(
+    row: dict[str, Any], overrides: tuple[str, ...], databases: tuple[str, ...]
+) -> LogSettings:
+    """The settings from a row of log_settings.sql, and more values of lc_messages."""
     destinations = {part.strip().lower() for part in row["destination"].split(",")}
     connections = {part.strip().lower() for part in row["connections"].split(",")}
     return LogSettings(
@@ -67,7 +91,7 @@ def settings_of(row: dict[str, Any], databases: tuple[str, ...]) -> LogSettings:
         opened=bool(connections & _OPENED_LOGGED),
         closed=row["disconnections"],
         errors=row["least"] not in _WITHOUT_ERRORS,
-        languages=tuple(sorted({language(one) for one in row["messages"] or ()})),
+        languages=tuple(sorted({language(one) for one in (row["messages"], *overrides)})),
         databases=databases,
     )
 
@@ -94,5 +118,5 @@ def gaps(settings: LogSettings, form: Format, line_prefix: str) -> Iterator[Gap]
             )
 
 
-def _batch(link: Link) -> Batch:
-    return Batch(statement("log_settings", link.version), {})
+def _batch(name: str) -> Callable[[Link], Batch]:
+    return lambda link: Batch(statement(name, link.version), {})

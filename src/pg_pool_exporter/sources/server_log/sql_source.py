@@ -17,6 +17,7 @@ from pg_pool_exporter.sources.password import PasswordError
 from pg_pool_exporter.sources.server_connection import ServerConnection
 from pg_pool_exporter.sources.server_log.board import BOARD
 from pg_pool_exporter.sources.server_log.book import Form, LogBook, choose_form
+from pg_pool_exporter.sources.server_log.layouts import SUFFIXES
 from pg_pool_exporter.sources.server_log.positions import START_BYTES, Entry, Position
 from pg_pool_exporter.sources.server_log.settings import LogSettings, LogSettingsReader
 from pg_pool_exporter.sources.server_log.state import StateFile
@@ -28,8 +29,6 @@ PIECE_BYTES = 256 * 1024
 _READ = "SELECT pool_exporter.read_log(%(name)s, %(at)s, %(most)s) AS piece"
 # Share of a poll's time for reading.
 _READING = 0.5
-# The collector puts these behind the name that log_filename gives.
-_SUFFIXES = {"csvlog": ".csv", "jsonlog": ".json"}
 _MISSING = (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName)
 _INSTALL = (
     "run deploy/sql/log_reader.sql in the database that the dsn names, as a superuser: "
@@ -62,7 +61,7 @@ class SqlLogSource:
         connection = ServerConnection(server, self._config.timeout)
         self._where = connection.where
         self._held = HeldConnection(connection.connect, connection.prepare, clock)
-        self._settings = LogSettingsReader(self._held)
+        self._settings = LogSettingsReader(self._held, clock)
         self._file = file
         self._book: LogBook | None = None
         self._worker = Worker(f"log {server.name}")
@@ -146,19 +145,19 @@ class SqlLogSource:
         while self._clock() < end:
             piece = await self._read(position.key, at, PIECE_BYTES)
             at = book.feed(position, at, piece)
-            if not piece:
+            # What is behind the size that was told is left to the next poll.
+            if not piece or at >= position.size:
                 return
 
     async def _read(self, name: str, at: int, most: int) -> bytes:
         """At most `most` bytes of a file; none at its end, or when it is gone."""
-
         batch = Batch(_READ, {"name": name, "at": at, "most": most})
         _, (rows,) = await self._held.fetch(lambda _: batch)
         return bytes(rows[0]["piece"] or b"")
 
 
 def _has_form(name: str, form: Form) -> bool:
-    own = _SUFFIXES.get(form.format)
+    own = SUFFIXES.get(form.format)
     if own is not None:
         return name.endswith(own)
-    return not name.endswith(tuple(_SUFFIXES.values()))
+    return not name.endswith(tuple(SUFFIXES.values()))

@@ -125,6 +125,8 @@ def _position(values: Mapping[str, Any]) -> Position:
     _checked(position.key, str)
     _checked(position.digest, str)
     _checked(position.skipping, bool)
+    if position.copy_of is not None:
+        _checked(position.copy_of, str)
     for number in (position.length, position.offset, position.size, position.pending):
         if _checked(number, int) < 0:
             raise ValueError

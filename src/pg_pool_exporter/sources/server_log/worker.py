@@ -33,12 +33,14 @@ class Worker:
         Cancelling takes effect at once; a job that has begun goes on.
         """
         if self._last is not None and not self._last.done():
-            await asyncio.wait({asyncio.ensure_future(asyncio.wrap_future(self._last))})
+            former = asyncio.wrap_future(self._last)
+            former.add_done_callback(lambda done: done.cancelled() or done.exception())
+            await asyncio.wait({former})
         future: Future[Result] = Future()
         future.set_running_or_notify_cancel()
         self._last = future  # type: ignore[assignment] # only asked whether it is done
         Thread(target=_work, args=(job, future), name=self._name, daemon=True).start()
-        return await asyncio.shield(asyncio.wrap_future(future))
+        return await asyncio.wrap_future(future)
 
 
 def _work(job: Callable[[], Result], future: Future[Result]) -> None:
