@@ -4,15 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 ADDRESS ?= 127.0.0.1:10432
 
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test clients lint docs rules dashboards clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   PostgreSQL, two applications (one leaks) and the exporter; Ctrl-C ends it"
 	@echo "            (make demo ADDRESS=127.0.0.1:10433 where the port is taken)"
 	@echo "make test   all tests; says what is skipped for want of an optional program"
+	@echo "make clients  builds the applications in Node, Java and Go that tests start, with their tools"
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"
+	@echo "make rules  write the generated rules again"
+	@echo "make dashboards  write the dashboards' JSON again"
 	@echo "make clean  remove the virtual environment and caches"
 
 demo: $(VENV)/.demo
@@ -20,6 +23,12 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/pytest
+
+clients:
+	cd tests/clients/node && npm ci --silent --ignore-scripts
+	cd tests/clients/java/hikari && mvn --quiet --batch-mode package
+	cd tests/clients/java/spring && mvn --quiet --batch-mode package
+	cd tests/clients/go && GOTOOLCHAIN=local go build -buildvcs=false -o build/app .
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -29,6 +38,13 @@ lint: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/pg-pool-exporter metrics > docs/metrics.md
+	$(BIN)/python -m pg_pool_exporter.docs_formats > docs/apps/formats.md
+
+rules: $(VENV)/.dev
+	$(BIN)/python deploy/prometheus/mapped_pools.py
+
+dashboards: $(VENV)/.dev
+	$(BIN)/python -W ignore::DeprecationWarning -m dashboards.builder
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

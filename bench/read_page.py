@@ -1,4 +1,10 @@
-"""Time of reading one native page of about 2,000 lines, against prometheus_client's parser."""
+"""Time of reading pages of about 2,000 lines, against prometheus_client's parser on the same page.
+
+    python -m bench.read_page
+
+One page is our own client's, whose lines are all wanted; the other is a Spring Boot Actuator's, of
+which a few lines are about the pool. Prints a Markdown table.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +16,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from pg_pool_exporter import catalogue as c
 from pg_pool_exporter.model import Histogram, PoolInfo, PoolKey, PoolSample
 from pg_pool_exporter.series import POOL_SCALARS, of_pools
+from pg_pool_exporter.sources.foreign_page import automatic
+from pg_pool_exporter.sources.origin import Origin
 from pg_pool_exporter.sources.text_reader import PageReader
 from pg_pool_exporter.textformat import blocks, page
+from support.actuator_page import actuator_page
 
 POOLS = 30
 ROUNDS = 15
+ORIGIN = Origin(app="orders", process="orders:8080")
 
 
 def example(number: int) -> PoolSample:
@@ -31,32 +41,47 @@ def example(number: int) -> PoolSample:
     )
 
 
+def native_page() -> bytes:
+    """A page as our client serves it."""
+    return page([blocks(of_pools(example(number) for number in range(POOLS)))]).encode()
+
+
 def best(work: Callable[[], object]) -> float:
     """Shortest of several runs, in seconds."""
     return min(repeat(work, number=1, repeat=ROUNDS))
 
 
-def main() -> None:
-    """Print a table of the three readings of one page."""
-    text = page([blocks(of_pools(example(number) for number in range(POOLS)))])
-    body = text.encode()
-    reader = PageReader()
-    reader.read(body)
+def reader() -> PageReader:
+    """A reader as an app has it whose format is `auto`."""
+    return PageReader(automatic(), ORIGIN)
+
+
+def rows(name: str, body: bytes) -> None:
+    """Print the rows of the three readings of one page."""
+    text = body.decode()
+    used = reader()
+    assert used.read(body).pools
     times = {
         "prometheus_client's parser": best(lambda: list(text_string_to_metric_families(text))),
-        "first reading": best(lambda: PageReader().read(body)),
-        "repeated reading": best(lambda: reader.read(body)),
+        "first reading": best(lambda: reader().read(body)),
+        "repeated reading": best(lambda: used.read(body)),
     }
     lines = text.count("\n")
     reference = times["prometheus_client's parser"]
-    print(f"One page of {lines} lines, {len(body)} bytes, {POOLS} pools; best of {ROUNDS}.\n")
-    print("| reading | ms | µs a line | times faster |")
-    print("|---|---|---|---|")
-    for name, seconds in times.items():
+    for reading, seconds in times.items():
         print(
-            f"| {name} | {seconds * 1e3:.2f} | {seconds / lines * 1e6:.2f} | "
-            f"{reference / seconds:.1f} |"
+            f"| {name}, {lines:,} lines, {len(body) // 1024} KiB | {reading} | {seconds * 1e3:.2f} "
+            f"| {seconds / lines * 1e6:.2f} | {reference / seconds:.1f} |"
         )
+
+
+def main() -> None:
+    """Print the table."""
+    print(f"Best of {ROUNDS} readings of each page.\n")
+    print("| page | reading | ms | µs a line | times faster |")
+    print("|---|---|---|---|---|")
+    rows(f"our own, {POOLS} pools", native_page())
+    rows("Actuator, one pool", actuator_page())
 
 
 if __name__ == "__main__":

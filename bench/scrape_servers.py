@@ -21,9 +21,11 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from pg_pool_exporter import catalogue as c
 from pg_pool_exporter import logs
+from pg_pool_exporter.derive.joiner import Joiner
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
+from pg_pool_exporter.findings import Doctor
 from pg_pool_exporter.model import Histogram, PoolInfo, PoolKey, PoolSample, Snapshot
 from pg_pool_exporter.poller import Poller
 from pg_pool_exporter.series import POOL_SCALARS, of_pools
@@ -86,7 +88,11 @@ async def exporter(pools: list[PoolSample]) -> None:
         )
         for pool in pools
     ]
-    site = Web(store, exposition, telemetry_path="/metrics", unpolled=list, reload=None)
+    joiner = Joiner(store, tell=exposition.show_joined)
+    site = Web(
+        store, exposition, Doctor(store, joiner), telemetry_path="/metrics", unpolled=list,
+        reload=None,
+    )  # fmt: skip
     server = WebServer(site.routes(), [_ADDRESS])
     gc.freeze()
     await server.start()

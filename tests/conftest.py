@@ -16,6 +16,7 @@ from pg_pool_exporter.client.process import Process
 from support.client import own_process, page_of
 from support.polling import SECRET
 from support.postgres import EMBEDDED_16, EMBEDDED_18, Cluster, system_bindirs, wait_until
+from support.promtool import PROMTOOLS
 
 _MISSING = pytest.param(None, id="debian", marks=pytest.mark.debian)
 _SYSTEM = [
@@ -116,3 +117,12 @@ def shop(
     instrument(pool, app="shop", name="main")
     wait_until(lambda: page_of(tmp_path / "shop-0.sock"), "the page is served")
     return client_process
+
+
+@pytest.fixture(params=PROMTOOLS)
+def promtool(request: pytest.FixtureRequest) -> Path:
+    """promtool of each major version of Prometheus."""
+    path = PROMTOOLS[request.param]
+    require(path and path.exists(), f"promtool of Prometheus {request.param}")
+    assert path is not None
+    return path

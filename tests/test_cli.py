@@ -16,6 +16,7 @@ import pytest
 import pg_pool_exporter
 from pg_pool_exporter import __version__
 from pg_pool_exporter.command_line import UsageError, parse, unknown_variables
+from pg_pool_exporter.config import Config
 from pg_pool_exporter.flags import Options
 from pg_pool_exporter.web.server import Address
 from support.postgres import Cluster, wait_until
@@ -145,6 +146,14 @@ def test_the_options_do_not_show_the_connection_string() -> None:
         ),
         (
             ["--web.telemetry-path=/-/ready"],
+            {},
+            (
+                "argument --web.telemetry-path: must be a path that is not used otherwise, "
+                "like /metrics"
+            ),
+        ),
+        (
+            ["--web.telemetry-path=/api/v1/findings"],
             {},
             (
                 "argument --web.telemetry-path: must be a path that is not used otherwise, "
@@ -305,7 +314,8 @@ class TestCheckConfig:
             f"{path}:3: servers[0].dsn: must be a connection string, like "
             "postgresql://user@host:5432/database\n"
             f"{path}:4: servers[0].intervall: is an unknown key; did you mean interval? (known "
-            "keys: name, interval, timeout, dsn, password_file, password_command, max_groups, log)\n"
+            "keys: name, interval, timeout, dsn, password_file, password_command, max_groups, "
+            "log)\n"
         )
 
     def test_tells_mistakes_of_the_web_configuration(self, tmp_path: Path) -> None:
@@ -399,7 +409,7 @@ class TestRun:
         said = refused(f"--config.file={path}", f"--web.listen-address={LOCAL}")
         assert said.endswith(
             f"{path}:1: server: is an unknown key; did you mean servers? "
-            "(known keys: socket_dir, processes, servers, apps, state_dir)\n"
+            f"(known keys: {', '.join(Config.model_fields)})\n"
         )
 
 

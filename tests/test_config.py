@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
+import trustme
 
 from pg_pool_exporter.config import (
     AppConfig,
+    BouncerConfig,
     Config,
     ConfigError,
+    DnsConfig,
+    HttpConfig,
     LogConfig,
     Section,
     ServerConfig,
     from_dsn,
     load,
 )
+from support.configuration import SECRET, mistakes, write
 
-SECRET = "hunter2"
 DURATION = "must be a duration: a number with its unit, like 500ms, 5s, 2m or 1h"
 DSN = "postgresql://exporter@db.example/postgres"
-
-
-def write(directory: Path, text: str) -> Path:
-    path = directory / "config.yaml"
-    path.write_text(dedent(text))
-    return path
-
-
-def mistakes(path: Path) -> list[str]:
-    """What is said about the file, without its name."""
-    with pytest.raises(ConfigError) as caught:
-        load(path)
-    assert SECRET not in str(caught.value)
-    return [line.removeprefix(f"{path}:").strip() for line in str(caught.value).splitlines()]
 
 
 def server(directory: Path, more: str) -> Path:
@@ -168,7 +157,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
     assert mistakes(path) == [
         (
             "1: socket_dirr: is an unknown key; did you mean socket_dir? "
-            "(known keys: socket_dir, processes, servers, apps, state_dir)"
+            f"(known keys: {', '.join(Config.model_fields)})"
         ),
         "5: servers[0].password_file: must be a file that exists",
         f"6: servers[0].intervall: is an unknown key; did you mean interval? (known keys: {keys})",
@@ -263,7 +252,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
             [
                 (
                     "1: (a key that is not a plain word): is an unknown key "
-                    "(known keys: socket_dir, processes, servers, apps, state_dir)"
+                    f"(known keys: {', '.join(Config.model_fields)})"
                 )
             ],
         ),
@@ -443,11 +432,11 @@ ENCODED = (
         ("postgresql://h:65536/d", "must have a port from 1 to 65535"),
         (
             "postgresql://one,two/d",
-            "must name one host: give each server its own entry under servers",
+            "must name one host: give each its own entry",
         ),
         (
             "hostaddr=127.0.0.1,127.0.0.2",
-            "must name one host: give each server its own entry under servers",
+            "must name one host: give each its own entry",
         ),
         (
             "host=h application_name=x connect_timeout=3",
@@ -533,7 +522,9 @@ def test_secrets_are_in_no_repr(tmp_path: Path) -> None:
         assert SECRET not in str(value)
 
 
-@pytest.mark.parametrize("model", [Config, ServerConfig, LogConfig, AppConfig])
+@pytest.mark.parametrize(
+    "model", [Config, ServerConfig, LogConfig, AppConfig, BouncerConfig, HttpConfig, DnsConfig]
+)
 def test_the_example_has_every_key(model: type[Section]) -> None:
     text = (Path(__file__).parents[1] / "config.example.yaml").read_text()
     assert [
@@ -543,12 +534,19 @@ def test_the_example_has_every_key(model: type[Section]) -> None:
 
 def test_the_example_is_valid(tmp_path: Path) -> None:
     example = (Path(__file__).parents[1] / "config.example.yaml").read_text()
-    for name in ("secrets/exporter", "bin/database-token"):
+    names = ("exporter", "stats", "api-key", "orders", "billing-token")
+    for name in ("bin/database-token", *(f"secrets/{name}" for name in names)):
         path = tmp_path / name
-        path.parent.mkdir()
+        path.parent.mkdir(exist_ok=True)
         path.touch(mode=0o755)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "secrets/ca.pem"))
+    own = authority.issue_cert("exporter.example")
+    own.cert_chain_pems[0].write_to_path(str(tmp_path / "secrets/exporter.pem"))
+    own.private_key_pem.write_to_path(str(tmp_path / "secrets/exporter.key"))
     config = load(write(tmp_path, example))
-    assert [len(config.servers), len(config.apps)] == [2, 1]
+    counts = [len(config.servers), len(config.apps), len(config.pgbouncers), len(config.formats)]
+    assert counts == [2, 2, 1, 1]
 
 
 LOG_KEYS = "interval, timeout, files, sql, format, line_prefix"

@@ -9,12 +9,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import structlog
 
@@ -22,46 +19,12 @@ from pg_pool_exporter.config import Config, ConfigError, load
 from pg_pool_exporter.daemon import Daemon, Settings, poll_once
 from pg_pool_exporter.web.server import ListenError, parse_address
 from support import pages
+from support.daemons import exporting
 from support.pages import Peer, good, nothing
+from support.postgres import Cluster
 from support.programs import answers, exporter, free_port, running, seconds_until
 
 INTERVAL, TIMEOUT = 0.5, 0.3
-
-
-class Scraper:
-    """A client of a running daemon."""
-
-    def __init__(self, daemon: Daemon, session: aiohttp.ClientSession) -> None:
-        self.daemon = daemon
-        self._session = session
-
-    async def get(self, path: str = "/metrics") -> tuple[int, str]:
-        url = f"http://{self.daemon.server.bound[0]}{path}"
-        async with self._session.get(url) as answer:
-            return answer.status, await answer.text()
-
-    async def post(self, path: str) -> int:
-        url = f"http://{self.daemon.server.bound[0]}{path}"
-        async with self._session.post(url) as answer:
-            return answer.status
-
-    async def value(self, metric: str, target: str = "") -> float | None:
-        """The value of the only series of `metric` (for one target); None when there is none."""
-        _, text = await self.get()
-        found = [
-            float(line.rpartition(" ")[2])
-            for line in text.splitlines()
-            if line.startswith((f"{metric}{{", f"{metric} ")) and target in line
-        ]
-        return found[0] if len(found) == 1 else None
-
-    async def until(self, condition: Callable[[], Awaitable[bool]], deadline: float = 5.0) -> float:
-        """Wait until `condition` holds; the time that it took."""
-        started = time.monotonic()
-        while not await condition():
-            assert time.monotonic() - started < deadline
-            await asyncio.sleep(0.01)
-        return time.monotonic() - started
 
 
 def write(directory: Path, *urls: str) -> Path:
@@ -79,32 +42,6 @@ def write(directory: Path, *urls: str) -> Path:
 def name(url: str) -> str:
     """The target of the page at `url`."""
     return f"app-{url.split(':')[2].split('/')[0]}@{url.removeprefix('http://')}"
-
-
-@asynccontextmanager
-async def exporting(path: Path, read: Callable[[], Config] | None = None) -> AsyncIterator[Scraper]:
-    """A daemon with the configuration at `path`, or what `read` gives."""
-    daemon = Daemon(
-        Settings(
-            load=read or (lambda: load(path)),
-            listen=(parse_address("127.0.0.1:0"),),
-            enable_lifecycle=True,
-        )
-    )
-    task = asyncio.create_task(daemon.run())
-    async with aiohttp.ClientSession() as session:
-        scraper = Scraper(daemon, session)
-
-        async def started() -> bool:
-            return bool(daemon.server.bound) or task.done()
-
-        await scraper.until(started)
-        try:
-            yield scraper
-        finally:
-            daemon.stop()
-            async with asyncio.timeout(2):
-                await task
 
 
 def test_a_scrape_answers_at_once_while_every_target_hangs(tmp_path: Path) -> None:
@@ -489,3 +426,20 @@ def test_polling_once_gives_the_page_and_whether_all_answered(tmp_path: Path) ->
         return [outcome.successful for outcome in outcomes]
 
     assert asyncio.run(main()) == [True, False, True]
+
+
+def test_polling_once_joins_what_pools_ask_of_their_server(
+    tmp_path: Path, postgres: Cluster
+) -> None:
+    path = tmp_path / "exporter.yaml"
+
+    async def main() -> str:
+        async with pages.serving(good) as page:
+            path.write_text(
+                "socket_dir: ''\n"
+                f"servers: [{{name: main, dsn: '{postgres.dsn()}'}}]\n"
+                f"apps: [{{name: orders, server: main, targets: ['{page.url}']}}]\n"
+            )
+            return (await poll_once(load(path))).page
+
+    assert '\npg_server_pool_demand_connections{server="main"} 5\n' in asyncio.run(main())

@@ -104,6 +104,13 @@ def test_demo_says_that_the_address_is_taken(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
+def test_demo_names_the_scenarios_that_there_are(temporary: Path) -> None:
+    demo = start(temporary, "--scenario=quiet")
+    _, err = demo.communicate(timeout=60)
+    assert demo.returncode == 2
+    assert "--scenario: must be one of healthy, leak, trouble" in err
+
+
 def test_table_shows_a_row_for_each_pool_with_its_leaks() -> None:
     page = """\
 # TYPE pg_pool_connections gauge

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pg_pool_exporter.derive import Owners, foreseen, views
+from pg_pool_exporter.derive.views import Owners, foreseen, views
 from pg_pool_exporter.model import PoolKey
 from pg_pool_exporter.store import TargetKey, TargetState
 from support.sources import snapshot

@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from pg_pool_exporter import discovery
-from pg_pool_exporter.config import AppConfig, Config, ServerConfig
-from pg_pool_exporter.discovery import Discovery, SocketDirectory, Target
+from pg_pool_exporter.config import AppConfig, BouncerConfig, Config, ServerConfig
+from pg_pool_exporter.discovery import Discovery, Target, targets
+from pg_pool_exporter.discovery.targets import SocketDirectory
+from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample
 from pg_pool_exporter.sources.exposition_text import ExpositionTextSource, SocketSource
+from pg_pool_exporter.sources.origin import Origin
+from pg_pool_exporter.sources.pgbouncer import BouncerSource
 from pg_pool_exporter.sources.postgres import PostgresSource
 
+BOUNCER = {"name": "edge", "dsn": "postgresql://stats:s3cret@bouncer:6432/pgbouncer"}
 SERVER = {"name": "main", "dsn": "postgresql://exporter:s3cret@db/postgres"}
 
 
@@ -83,7 +87,7 @@ def test_a_directory_that_cannot_be_read_is_told_once_and_again_after_it_was_wel
 def test_sockets_beyond_the_limit_are_left_out_and_told(
     tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discovery, "MAX_SOCKETS", 2)
+    monkeypatch.setattr(targets, "MAX_SOCKETS", 2)
     for number in range(3):
         bind(f"orders-{number}.sock")
     directory = SocketDirectory(tmp_path)
@@ -95,7 +99,7 @@ def test_sockets_beyond_the_limit_are_left_out_and_told(
 def test_entries_beyond_the_limit_are_not_looked_at_and_told(
     tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(discovery, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(targets, "MAX_ENTRIES", 2)
     directory = SocketDirectory(tmp_path)
     with capture_logs() as logs:
         bind("orders-0.sock")
@@ -163,15 +167,17 @@ def config(**keys: object) -> Config:
     return Config.model_validate({"socket_dir": "", **keys})
 
 
-def test_servers_and_the_pages_of_apps_are_targets() -> None:
+def test_servers_bouncers_and_the_pages_of_apps_are_targets() -> None:
     app = {
         "name": "orders",
         "interval": "10s",
         "targets": ["http://orders-1:8080", "https://orders-2/m?token=s3cret"],
     }
-    targets = Discovery(config(servers=[SERVER | {"timeout": "1s"}], apps=[app])).targets()
+    configured = config(servers=[SERVER | {"timeout": "1s"}], apps=[app], pgbouncers=[BOUNCER])
+    targets = Discovery(configured).targets()
     assert [(t.kind, t.name, t.interval, t.timeout) for t in targets] == [
         ("server", "main", 5.0, 1.0),
+        ("bouncer", "edge", 5.0, 3.0),
         ("app", "orders@orders-1:8080/metrics", 10.0, 3.0),
         ("app", "orders@orders-2/m", 10.0, 3.0),
     ]
@@ -182,6 +188,41 @@ def test_pages_that_differ_in_their_query_alone_have_different_names() -> None:
     app = {"name": "a", "targets": [f"http://proxy/m?page={page}" for page in range(3)]}
     targets = Discovery(config(apps=[app])).targets()
     assert [target.name for target in targets] == ["a@proxy/m", "a@proxy/m#2", "a@proxy/m#3"]
+
+
+def test_what_the_configuration_tells_of_an_application_is_known_of_its_pools() -> None:
+    app = {
+        "name": "orders",
+        "server": "main",
+        "application_name": "orders-api",
+        "max_connections": 20,
+        "targets": [
+            "http://orders-1:8080",
+            "http://orders-2/a",
+            "http://orders-2/b",
+            "unix:/o.sock",
+        ],
+    }
+    pages = [target.settings[0] for target in Discovery(config(apps=[app])).targets()]
+    assert [page.origin.process for page in pages] == [
+        "orders-1:8080",
+        "orders-2/a",
+        "orders-2/b",
+        "unix:/o.sock",
+    ]
+    origin = pages[0].origin
+    sample = origin.complete(PoolSample(key=origin.key("", "main", "p")))
+    assert sample.key == PoolKey("orders", "main", "p")
+    assert sample.max == 20
+    assert sample.info == PoolInfo(server="main", application="orders-api")
+
+
+def test_what_a_page_tells_itself_stays() -> None:
+    origin = Origin(app="a", process="p", server="s", application="b", max_connections=20)
+    info = PoolInfo(server="own", application="own", host="h")
+    sample = PoolSample(key=origin.key("own", "main", "own"), max=5, info=info)
+    assert origin.complete(sample) == sample
+    assert sample.key == PoolKey("own", "main", "own")
 
 
 def test_a_target_is_the_same_after_a_reload_unless_something_of_it_changed() -> None:
@@ -203,6 +244,7 @@ def test_each_kind_of_target_makes_its_own_source(
         Config(
             socket_dir=str(tmp_path),
             servers=(ServerConfig.model_validate(SERVER),),
+            pgbouncers=(BouncerConfig.model_validate(BOUNCER),),
             apps=(AppConfig(name="orders", targets=("http://orders",)),),
         )
     )
@@ -210,4 +252,5 @@ def test_each_kind_of_target_makes_its_own_source(
         "server": PostgresSource,
         "app": ExpositionTextSource,
         "process": SocketSource,
+        "bouncer": BouncerSource,
     }

@@ -11,12 +11,29 @@ import yaml
 
 from conftest import require
 from pg_pool_exporter import catalogue
-from pg_pool_exporter.config import AppConfig, Config, LogConfig, Section, ServerConfig
+from pg_pool_exporter.config import (
+    AppConfig,
+    BouncerConfig,
+    Config,
+    DnsConfig,
+    HttpConfig,
+    Section,
+    ServerConfig,
+)
 from pg_pool_exporter.docs_metrics import markdown
 from pg_pool_exporter.flags import COMMANDS, FLAGS, Flag
 from support.programs import PROMTOOL
 
 ROOT = Path(__file__).parents[1]
+SECTIONS: list[type[Section]] = [
+    Config,
+    ServerConfig,
+    LogConfig,
+    AppConfig,
+    BouncerConfig,
+    HttpConfig,
+    DnsConfig,
+]
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 
 
@@ -48,9 +65,7 @@ def test_every_command_is_documented(command: str) -> None:
     assert f"`{command}`" in CONFIGURATION
 
 
-@pytest.mark.parametrize(
-    "model", [Config, ServerConfig, LogConfig, AppConfig], ids=lambda one: one.__name__
-)
+@pytest.mark.parametrize("model", SECTIONS, ids=lambda one: one.__name__)
 def test_every_key_is_documented(model: type[Section]) -> None:
     assert [key for key in model.model_fields if f"`{key}`" not in CONFIGURATION] == []
 

@@ -161,10 +161,37 @@ BAD = [
         id="50,000 headers",
     ),
     pytest.param(
-        answer(b"", "Location: /elsewhere", status="302 Found"), "protocol", "302", id="redirect"
+        answer(b"", "Location: http://elsewhere.example/metrics", status="302 Found"),
+        "protocol",
+        "redirect to another host",
+        id="redirect to another host",
+    ),
+    pytest.param(
+        answer(b"", "Location: https://127.0.0.1/metrics", status="308 Moved"),
+        "protocol",
+        "redirect to another host",
+        id="redirect to another scheme",
+    ),
+    pytest.param(
+        answer(b"", "Location: http://[::1", status="301 Moved"),
+        "protocol",
+        "redirect to nowhere",
+        id="redirect to no address",
+    ),
+    pytest.param(
+        answer(b"", status="303 See"), "protocol", "redirect to nowhere", id="redirect without any"
+    ),
+    pytest.param(
+        answer(b"", "Location: /metrics", status="302 Found"),
+        "protocol",
+        "more than 3 redirects",
+        id="redirect in a circle",
+    ),
+    pytest.param(
+        raw(head(TEXT) + good_page()[:-9]), "protocol", "middle of a line", id="half a line"
     ),
     pytest.param(answer(b"", status="500 No"), "protocol", "status 500", id="server error"),
-    pytest.param(answer(b"", status="401 Who"), "protocol", "status 401", id="not let in"),
+    pytest.param(answer(b"", status="401 Who"), "auth", "status 401", id="not let in"),
     pytest.param(
         answer(b"<html>", "Content-Type: text/html"), "protocol", "content type", id="a web page"
     ),
@@ -228,15 +255,28 @@ def test_a_poll_ends_at_its_deadline(answer: Answer, place: Path | None) -> None
     assert asyncio.run(scenario()) < 1
 
 
-def test_a_redirect_is_not_followed() -> None:
+def test_a_redirect_to_another_port_is_not_followed() -> None:
     async def scenario() -> int:
         async with serving(pages.good) as other:
             away = answer(b"", f"Location: {other.url}", status="301 Moved")
-            with pytest.raises(PollError, match="301"):
+            with pytest.raises(PollError, match="not followed"):
                 await poll_once(away, None)
             return len(other.peers)
 
     assert asyncio.run(scenario()) == 0
+
+
+def test_a_redirect_on_the_same_host_is_followed(place: Path | None) -> None:
+    """As a web framework answers that has the page mounted at /metrics/."""
+
+    async def mounted(peer: pages.Peer) -> None:
+        while True:
+            if b"GET /metrics/ " in await peer.request():
+                await peer.send(head(TEXT, f"Content-Length: {len(good_page())}") + good_page())
+            else:
+                await peer.send(head("Location: /metrics/", "Content-Length: 0", status="307 No"))
+
+    assert asyncio.run(poll_once(mounted, place)).pools == (pool(),)
 
 
 def test_cookies_and_proxies_of_the_environment_are_not_used(

@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, METRICS
+from pg_pool_exporter.discovery import ProviderStatus
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.model import (
@@ -53,7 +54,7 @@ POOL = PoolSample(
     oldest_idle=1.5, oldest_active=61.25, oldest_waiting=0.75,
     active_seconds=1234.5, saturated_seconds=12.0,
     requests=1010, queued=20, rejected=1, acquire_wait=0.5, acquired=1007, held=400.5,
-    returned=1000, connects=12, connect_errors=1, lost=1, leaked=1,
+    returned=1000, connects=12, connect_errors=1, lost=1, leaked=1, leak_after=60, long_lived=1,
     timeouts={"pool": 2, "connect": 0},
     leaked_slots={"orders/views.py:42 checkout": 1},
     overdue={'odd "name"\\path.py:7 f': 2},
@@ -153,7 +154,12 @@ def exposition() -> Exposition:
         )  # fmt: skip
         store.put(state)
     exposition = Exposition(store, ReloadStatus(True, 999.0), clock=lambda: 0.0)
-    exposition.joined = JOINED
+    exposition.show_joined(JOINED)
+    exposition.discovered = (
+        ProviderStatus(
+            app="orders", mechanism="file_sd", place="/etc/pools/*.json", up=True, targets=2
+        ),
+    )
     return exposition
 
 

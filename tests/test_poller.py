@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
+from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.poller import Poller, next_poll
 from pg_pool_exporter.sources.base import PollError, TargetGoneError
 from pg_pool_exporter.store import Store, TargetKey, TargetState
@@ -252,3 +253,19 @@ def test_a_poller_that_is_stopped_during_a_poll_lets_go_of_its_source() -> None:
     assert source.closed
     assert source.running == 0
     assert found.health.polls == 0
+
+
+def test_a_snapshot_is_of_a_moment_between_the_poll_s_begin_and_its_end() -> None:
+    async def slow() -> Snapshot:
+        await asyncio.sleep(1.5)
+        return snapshot("orders/main/a:0")
+
+    source, found = polled_for(3, slow)
+    assert (found.begun, found.taken) == (source.polls[0], source.polls[0] + 1.5)
+
+
+def test_why_the_last_poll_failed_is_known_until_one_succeeds() -> None:
+    _, down = polled_for(8, snapshot("orders/main/a:0"), PollError("refused", "nobody listens"))
+    assert (down.health.reason, down.begun <= down.taken) == ("refused", True)
+    _, up = polled_for(8, PollError("refused", "nobody listens"), snapshot("orders/main/a:0"))
+    assert up.health.reason is None

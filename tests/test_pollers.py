@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from pg_pool_exporter import discovery
+from pg_pool_exporter.discovery import targets as discovery
 from pg_pool_exporter.pollers import Pollers
 from pg_pool_exporter.sources.base import TargetGoneError
 from pg_pool_exporter.store import Store

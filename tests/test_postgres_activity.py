@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 
+from pg_pool_exporter.model import Backends, SessionKey
 from pg_pool_exporter.sources.activity import read_activity
 
 
 def row(**values: Any) -> dict[str, Any]:
     default = {
         "own": False, "hidden": False, "client": True, "datid": 5, "user": "role",
-        "application": "app", "state": "idle", "pids": [100], "oldest_state": None,
+        "application": "app", "state": "idle", "pids": [100],
         "oldest_backend": None, "oldest_transaction": None, "waiting": 0, "blockers": None,
+        "ages": [0.0], "clock": 1000.0,
     }  # fmt: skip
     return {**default, **values}
 
@@ -31,7 +33,7 @@ def test_a_database_without_a_name_is_unknown(datid: int | None, name: str) -> N
 
 
 def test_a_clock_set_back_on_the_server_gives_no_negative_age() -> None:
-    (found,) = read_activity([row(oldest_state=-3.0, oldest_backend=2.0)], {}, {}).rows
+    (found,) = read_activity([row(ages=[-3.0], oldest_backend=2.0)], {}, {}).rows
     assert (found.oldest_state, found.oldest_backend, found.oldest_transaction) == (0, 2, None)
 
 
@@ -65,3 +67,41 @@ def test_the_longest_wait_of_a_group_is_that_of_its_sessions() -> None:
     rows = [row(pids=[1, 2, 3], waiting=2), row(application="other", pids=[4], waiting=1)]
     activity = read_activity(rows, {}, {1: 5.0, 3: 7.0, 9: 100.0})
     assert [one.oldest_waiting for one in activity.rows] == [7.0, None]
+
+
+KEY = SessionKey("db", "role", "app")
+
+
+@pytest.mark.parametrize(
+    ("rows", "backends"),
+    [
+        pytest.param(
+            [row(ages=[1.0, 9.0, 5.0]), row(state="active", ages=[2.0])],
+            Backends(ages={"idle": (9.0, 5.0, 1.0), "active": (2.0,)}),
+            id="the longest first, by state",
+        ),
+        pytest.param(
+            [row(state="unknown", ages=[None])],
+            Backends(ages={"unknown": (0.0,)}),
+            id="one that has just begun has no state, and no age",
+        ),
+        pytest.param(
+            [row(), row(state="unknown", hidden=True, ages=[None])],
+            Backends(ages={"idle": (0.0,)}, hidden=True),
+            id="what can't be seen is in no state",
+        ),
+        pytest.param(
+            [row(state="disabled", ages=[7.0])],
+            Backends(ages={}, hidden=True),
+            id="a session that does not tell what it does can't be seen either",
+        ),
+    ],
+)
+def test_sessions_are_told_one_by_one(rows: list[dict[str, Any]], backends: Backends) -> None:
+    assert read_activity([*rows, row(own=True, pids=[1])], {5: "db"}, {}).backends == {
+        KEY: backends
+    }
+
+
+def test_the_clock_of_the_server_is_told_also_when_nobody_else_is_there() -> None:
+    assert read_activity([row(own=True, clock=1234.5)], {}, {}).clock == 1234.5

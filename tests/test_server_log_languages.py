@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
@@ -16,22 +15,8 @@ from support.server_log import counted
 pytestmark = pytest.mark.debian
 
 
-class Speaking(Cluster):
-    """A server that speaks `language`.
-
-    gettext follows LANGUAGE in every locale but C; so no other locale needs to be installed.
-    """
-
-    language = ""
-
-    def _spawn(self) -> dict[str, Any]:
-        common = super()._spawn()
-        own = {"LANGUAGE": self.language, "LC_ALL": "C.UTF-8"}
-        return {**common, "env": {**common["env"], **own}}
-
-
 @pytest.fixture(scope="module")
-def speaking() -> Iterator[Speaking]:
+def speaking() -> Iterator[Cluster]:
     """A server that logs to one file, with two databases whose encodings differ."""
     bindirs = system_bindirs()
     require(bindirs, "PostgreSQL from Debian's packages, which has translations")
@@ -41,7 +26,7 @@ def speaking() -> Iterator[Speaking]:
         "log_disconnections": "on",
         "lc_messages": "C.UTF-8",
     }
-    with Speaking(bindirs[-1], settings=settings) as cluster:
+    with Cluster(bindirs[-1], settings=settings) as cluster:
         cluster.run("CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' "
                     "TEMPLATE template0")  # fmt: skip
         cluster.run("CREATE ROLE limited LOGIN CONNECTION LIMIT 0")
@@ -54,9 +39,10 @@ def speaking() -> Iterator[Speaking]:
      ("ja", ("postgres",)), ("zh_CN", ("postgres",)), ("uk", ("postgres",))],
 )  # fmt: skip
 def test_a_server_in_another_language(
-    speaking: Speaking, language: str, databases: tuple[str, ...]
+    speaking: Cluster, language: str, databases: tuple[str, ...]
 ) -> None:
-    speaking.language = language
+    # gettext follows LANGUAGE in every locale but C; so no other locale needs to be installed.
+    speaking.environment = {"LANGUAGE": language, "LC_ALL": "C.UTF-8"}
     speaking.restart()
     log = speaking.directory / "log"
     before = log.stat().st_size

@@ -66,3 +66,14 @@ def test_a_snapshot_expires_after_three_intervals() -> None:
         key=TargetKey("process", "orders-0"), interval=5.0, snapshot=Snapshot(), taken=100.0
     )
     assert state.expires == 115.0
+
+
+def test_whoever_watches_is_told_what_has_changed_when_it_has() -> None:
+    store = Store()
+    seen: list[tuple[TargetKey, TargetState | None]] = []
+    store.watch(lambda key: seen.append((key, store.get(key))))
+    store.put(ORDERS)
+    asyncio.run(store.publish(BILLING))
+    store.remove(ORDERS.key)
+    store.remove(ORDERS.key)
+    assert seen == [(ORDERS.key, ORDERS), (BILLING.key, BILLING), (ORDERS.key, None)]

@@ -270,6 +270,16 @@ def test_a_probe_shows_one_target_of_the_configuration_from_memory() -> None:
     with_client(test)
 
 
+@pytest.mark.parametrize("kind", ["server", "bouncer"])
+def test_a_probe_shows_what_else_the_configuration_names(kind: str) -> None:
+    async def test(served: Served, session: aiohttp.ClientSession) -> None:
+        served.store.put(state(kind, "edge", up=True))
+        async with session.get("/probe?target=edge") as answer:
+            assert f'pg_{kind}_up{{{kind}="edge"}} 1' in await answer.text()
+
+    with_client(test)
+
+
 @pytest.mark.parametrize("query", ["", "?target="])
 def test_a_probe_of_nothing_says_what_is_missing(query: str) -> None:
     async def test(_served: Served, session: aiohttp.ClientSession) -> None:

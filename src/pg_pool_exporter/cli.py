@@ -107,11 +107,11 @@ def _check_config(options: Options) -> int:
 def _probe(options: Options, config: Config) -> int:
     """Poll everything once, and say how it went; what is wrong is in the log."""
     logs.configure(options.log_level, options.log_format)
-    states = asyncio.run(daemon.poll_all(config))
-    for state in states:
+    probe = asyncio.run(daemon.probe(config))
+    for state in probe.states:
         condition = "ok" if state.health.up else f"failed: {', '.join(state.health.failures)}"
         _print(f"{state.key.kind} {state.key.name}: {condition}\n")
-    return SUCCESS if all(state.health.up for state in states) else FAILURE
+    return SUCCESS if probe.successful else FAILURE
 
 
 def _demo(options: Options) -> int:
@@ -124,7 +124,9 @@ def _demo(options: Options) -> int:
     address, *more = options.web_listen_address or (parse_address("127.0.0.1:10432"),)
     if more:
         raise UsageError("demo serves on one --web.listen-address")
-    return demo.run(listen_address=str(address), duration=options.demo_duration)
+    return demo.run(
+        listen_address=str(address), duration=options.demo_duration, scenario=options.demo_scenario
+    )
 
 
 def _metrics(_options: Options) -> int:

@@ -16,9 +16,11 @@ import structlog
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.config import Config, ConfigError
+from pg_pool_exporter.derive.joiner import Joiner
 from pg_pool_exporter.discovery import Discovery
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
+from pg_pool_exporter.findings import Doctor
 from pg_pool_exporter.poller import Poller, unforeseen
 from pg_pool_exporter.pollers import Pollers
 from pg_pool_exporter.store import Store, TargetKey, TargetState
@@ -52,9 +54,12 @@ class Daemon:
 
     def __init__(self, settings: Settings) -> None:
         self._load = settings.load
-        self._discovery = Discovery(settings.load())
+        config = settings.load()
+        self._wake = asyncio.Event()
+        self._discovery = Discovery(config, changed=self._wake.set)
         self._store = Store()
         self._exposition = Exposition(self._store, ReloadStatus(True, time.time()))
+        self._joiner = Joiner(self._store, config.apps, tell=self._exposition.show_joined)
         self._pollers = Pollers(self._store)
         self._unpolled: set[TargetKey] = set()
         self._reloads: set[asyncio.Task[bool]] = set()
@@ -65,6 +70,7 @@ class Daemon:
         web = Web(
             self._store,
             self._exposition,
+            Doctor(self._store, self._joiner),
             telemetry_path=settings.telemetry_path,
             unpolled=self.unpolled,
             reload=self.reload if settings.enable_lifecycle else None,
@@ -87,6 +93,7 @@ class Daemon:
         # scrapes waiting for some hundredths of a second.
         gc.freeze()
         try:
+            self._discovery.providers.start()
             self._unpolled = {TargetKey.of(target) for target in self._discovery.targets()}
             await self.server.start()
             log.info(
@@ -99,7 +106,9 @@ class Daemon:
         finally:
             for reload in self._reloads:
                 reload.cancel()
-            await asyncio.gather(self.server.close(), self._pollers.close())
+            await asyncio.gather(
+                self.server.close(), self._pollers.close(), self._discovery.providers.close()
+            )
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
             gc.unfreeze()
@@ -108,6 +117,7 @@ class Daemon:
     def stop(self) -> None:
         """Have `run` end."""
         self._stopping.set()
+        self._wake.set()
 
     async def reload(self) -> bool:
         """Load the configuration again; False when it is wrong: then the former one stays.
@@ -137,13 +147,17 @@ class Daemon:
     async def _reload(self) -> bool:
         loop = asyncio.get_running_loop()
         try:
-            discovery = Discovery(await loop.run_in_executor(self._loader, self._load))
+            config = await loop.run_in_executor(self._loader, self._load)
         except ConfigError as error:
             return self._refuse(error=str(error))
         except Exception as error:  # noqa: BLE001 - whatever is in a file, the polls go on
             told = unforeseen(error)
             return self._refuse(error=told.error, stack=told.stack)
-        self._discovery = discovery
+        former = self._discovery
+        self._discovery = Discovery(config, former, self._wake.set)
+        former.providers.stop()
+        self._discovery.providers.start()
+        self._joiner.configure(config.apps)
         self._exposition.reload = ReloadStatus(True, time.time())
         await self._pollers.follow(self._discovery.targets())
         log.info("configuration loaded")
@@ -157,12 +171,14 @@ class Daemon:
 
     async def _keep_up(self) -> None:
         while not self._stopping.is_set():
+            self._wake.clear()
             targets = self._discovery.targets()
             await self._pollers.follow(targets)
             self._unpolled.intersection_update(map(TargetKey.of, targets))
+            self._exposition.discovered = self._discovery.providers.statuses
             try:
                 async with asyncio.timeout(DISCOVERY_INTERVAL):
-                    await self._stopping.wait()
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 
@@ -173,30 +189,60 @@ class Outcome(NamedTuple):
     page: str
     """Text format."""
     successful: bool
-    """Whether every target answered."""
+    """Whether every list of targets could be had, and every target answered."""
 
 
 async def poll_once(config: Config) -> Outcome:
-    """Poll every target once, all at the same time. Failures are told in the log."""
+    """Look up targets, and poll each of them once, pools and then servers.
+
+    Failures are told in the log.
+    """
     store = Store()
     exposition = Exposition(store, ReloadStatus(True, time.time()))
-    await _poll_into(store, config)
+    Joiner(store, config.apps, tell=exposition.show_joined)
+    discovery = await _poll_into(store, config)
+    exposition.discovered = discovery.providers.statuses
     page = exposition.plain(openmetrics=False).decode()
-    return Outcome(page, all(state.health.up for state in store.states()))
+    return Outcome(page, _all_up(store, discovery))
 
 
-async def poll_all(config: Config) -> Sequence[TargetState]:
-    """How polling every target once went. Failures, and what is missing, are told in the log."""
+class Probe(NamedTuple):
+    """How polling everything once went."""
+
+    states: Sequence[TargetState]
+    successful: bool
+    """Whether every target answered, and every place could be looked up."""
+
+
+async def probe(config: Config) -> Probe:
+    """Look up targets, and poll each of them once. What fails, or is missing, is in the log."""
     store = Store()
-    await _poll_into(store, config)
-    return store.states()
+    discovery = await _poll_into(store, config)
+    return Probe(store.states(), _all_up(store, discovery))
 
 
-async def _poll_into(store: Store, config: Config) -> None:
+def _all_up(store: Store, discovery: Discovery) -> bool:
+    return all(one.up for one in discovery.providers.statuses) and all(
+        state.health.up for state in store.states()
+    )
+
+
+async def _poll_into(store: Store, config: Config) -> Discovery:
     # What a daemon keeps of the servers' logs is not ours to move on.
-    config = config.model_copy(update={"state_dir": ""})
-    pollers = [Poller(target, target.source(), store) for target in Discovery(config).targets()]
+    discovery = Discovery(config.model_copy(update={"state_dir": ""}))
+    await discovery.providers.refresh()
+    pollers = [(target, Poller(target, target.source(), store)) for target in discovery.targets()]
     try:
-        await asyncio.gather(*(poller.poll() for poller in pollers))
+        # Servers last: their pools' demand is added up when they are read. Their logs with them:
+        # a server says how it logs.
+        for servers in (False, True):
+            await asyncio.gather(
+                *(
+                    poller.poll()
+                    for target, poller in pollers
+                    if (target.kind in ("server", "log")) is servers
+                )
+            )
     finally:
-        await asyncio.gather(*(poller.close() for poller in pollers))
+        await asyncio.gather(*(poller.close() for _, poller in pollers))
+    return discovery

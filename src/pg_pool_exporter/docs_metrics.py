@@ -52,11 +52,12 @@ of 0 is unlimited and has no series.""",
 `server` is the server's name in the configuration, `app` the application. Absent, not 0, while an
 answer would not be sound, for example because a known process of the application can't be read.""",
     "exporter": """\
-`target` and `kind` (`server`, `log`, `app`, `process` or `bouncer`) name what is polled. Besides
-these there are the usual `process_*` metrics.""",
+`target` and `kind` (`server`, `log`, `app`, `process` or `bouncer`) name what is polled;
+`mechanism` (`file_sd`, `http_sd` or `dns_sd`) and `place`, where targets of an `app` are looked up.
+Besides these there are the usual `process_*` metrics.""",
 }
 # Labels whose values are all known, by the metric that has them.
-_VALUES = {
+VALUES = {
     c.POOL_CONNECTIONS: ("idle", "active"),
     c.POOL_TIMEOUTS: (*c.POOL_TIMEOUT_KINDS, c.OTHER),
     c.SERVER_CONNECTIONS: c.BACKEND_STATES,
@@ -90,7 +91,7 @@ def _row(metric: c.Metric) -> str:
 
 
 def _details(metric: c.Metric) -> Iterator[str]:
-    if metric in _VALUES:
-        yield f"`{metric.labels[-1]}`: {', '.join(f'`{value}`' for value in _VALUES[metric])}."
+    if metric in VALUES:
+        yield f"`{metric.labels[-1]}`: {', '.join(f'`{value}`' for value in VALUES[metric])}."
     if metric.bounds:
         yield f"Bounds in seconds: {', '.join(f'{bound:g}' for bound in metric.bounds)}."

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pg_pool_exporter import durations, logs
-from pg_pool_exporter.web.handlers import PROBE_PATH
+from pg_pool_exporter.demo import scenarios
+from pg_pool_exporter.web.handlers import FINDINGS_PATH, PROBE_PATH
 from pg_pool_exporter.web.server import Address, parse_address
 
 PREFIX = "PG_POOL_EXPORTER_"
@@ -17,7 +18,7 @@ COMMANDS = {
     "once": "poll all targets once and print the metrics; exit code 1 when a target failed",
     "check-config": "check the configuration; exit code 2 when it has mistakes; with --probe poll "
     "all targets once and say what is wrong with them; exit code 1 then",
-    "demo": "show two small applications, one of which leaks, and their metrics",
+    "demo": "show small applications, one of which leaks, and their metrics",
     "metrics": "print the documentation of all metrics, in Markdown",
 }
 POLLING = frozenset({"run", "once", "check-config"})
@@ -40,6 +41,7 @@ class Options:
     log_level: logs.Level = "info"
     log_format: logs.Format = "logfmt"
     demo_duration: float | None = None
+    demo_scenario: str = scenarios.DEFAULT
     probe: bool = False
 
 
@@ -82,7 +84,7 @@ def boolean(text: str) -> bool:
 
 
 def _telemetry_path(text: str) -> str:
-    taken = text.startswith("/-/") or text == PROBE_PATH
+    taken = text.startswith("/-/") or text in (PROBE_PATH, FINDINGS_PATH)
     if taken or not re.fullmatch(r"/|(/[\w.~-]+)+", text, re.ASCII):
         raise ValueError("must be a path that is not used otherwise, like /metrics")
     return text
@@ -131,5 +133,11 @@ FLAGS = (
     Flag(
         "for", "demo_duration", "DURATION", "end the demonstration after this time, like 30s",
         durations.seconds, frozenset({"demo"}),
+    ),
+    Flag(
+        "scenario", "demo_scenario", "NAME",
+        f"what the demonstration shows: {', '.join(scenarios.SCENARIOS)} "
+        f"(default {scenarios.DEFAULT})",
+        _one_of(*scenarios.SCENARIOS), frozenset({"demo"}),
     ),
 )  # fmt: skip

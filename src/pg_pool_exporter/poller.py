@@ -111,6 +111,7 @@ class Poller:
                 last_success=self._wall(),
             ),
             snapshot,
+            started,
             now,
         )
         if self._told != "up":
@@ -125,10 +126,12 @@ class Poller:
                 up=False,
                 polls=health.polls + 1,
                 failures={**health.failures, reason: health.failures.get(reason, 0) + 1},
+                reason=reason,
                 duration=asyncio.get_running_loop().time() - started,
                 last_success=health.last_success,
             ),
             self._state.snapshot,
+            self._state.begun,
             self._state.taken,
         )
         if self._told != reason:
@@ -136,8 +139,10 @@ class Poller:
             details = {"stack": failure.stack} if failure.stack else {}
             self._log.warning("target down", reason=reason, error=failure.error, **details)
 
-    async def _publish(self, health: Health, snapshot: Snapshot | None, taken: float) -> None:
-        state = replace(self._state, health=health, snapshot=snapshot, taken=taken)
+    async def _publish(
+        self, health: Health, snapshot: Snapshot | None, begun: float, taken: float
+    ) -> None:
+        state = replace(self._state, health=health, snapshot=snapshot, begun=begun, taken=taken)
         await self._store.publish(state)
         self._state = state
 

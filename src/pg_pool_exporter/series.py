@@ -60,6 +60,8 @@ POOL_SCALARS = (
     Scalar("connect_errors", c.POOL_CONNECT_ERRORS),
     Scalar("lost", c.POOL_LOST),
     Scalar("leaked", c.POOL_LEAKED),
+    Scalar("leak_after", c.POOL_LEAK_THRESHOLD),
+    Scalar("long_lived", c.POOL_LONG_LIVED),
 )
 # Fields that are a mapping from the value of the metric's last label.
 POOL_MAPPINGS = (

@@ -37,8 +37,10 @@ class TargetState:
     health: Health = field(default_factory=Health)
     snapshot: Snapshot | None = None
     """Of the last poll that succeeded."""
+    begun: float = -inf
+    """When the poll that took the snapshot began, on the monotonic clock."""
     taken: float = -inf
-    """When the snapshot was taken, on the monotonic clock."""
+    """When the snapshot was taken, on the monotonic clock: it tells of a moment between both."""
 
     @property
     def expires(self) -> float:
@@ -47,6 +49,7 @@ class TargetState:
 
 
 Preparation = Callable[[TargetState], Awaitable[None]]
+Watcher = Callable[[TargetKey], None]
 
 
 class Store:
@@ -60,10 +63,16 @@ class Store:
         self.version = 0
         self._states: dict[TargetKey, TargetState] = {}
         self._preparations: list[Preparation] = []
+        self._watchers: list[Watcher] = []
 
     def before_publishing(self, prepare: Preparation) -> None:
         """Have `prepare` awaited with each new state before it takes the former one's place."""
         self._preparations.append(prepare)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have `watcher` called with the key of each target whose state has been replaced or
+        forgotten."""
+        self._watchers.append(watcher)
 
     async def publish(self, state: TargetState) -> None:
         """Store `state` when everything that is made out of it is ready."""
@@ -74,12 +83,12 @@ class Store:
     def put(self, state: TargetState) -> None:
         """Store `state` in place of the target's former one."""
         self._states[state.key] = state
-        self.version += 1
+        self._changed(state.key)
 
     def remove(self, key: TargetKey) -> None:
         """Forget a target. Nothing happens when it is not there."""
         if self._states.pop(key, None) is not None:
-            self.version += 1
+            self._changed(key)
 
     def get(self, key: TargetKey) -> TargetState | None:
         """The state of one target."""
@@ -88,3 +97,8 @@ class Store:
     def states(self) -> tuple[TargetState, ...]:
         """All states, in the order in which the targets came."""
         return tuple(self._states.values())
+
+    def _changed(self, key: TargetKey) -> None:
+        self.version += 1
+        for watcher in self._watchers:
+            watcher(key)

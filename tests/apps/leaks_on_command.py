@@ -1,4 +1,7 @@
-"""An application that does what its standard input says, a word a line: leak, keep, back."""
+"""An application that does what its standard input says, a word a line: leak, keep, work, back.
+
+`keep` checks a connection out, `work` opens a transaction on it, too; `back` returns the last one.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,9 @@ def main() -> None:
                     forget(pool)
                 case "keep":
                     keep(pool)
+                case "work":
+                    keep(pool)
+                    kept[-1].execute("select 1")
                 case "back":
                     pool.putconn(kept.pop())
 

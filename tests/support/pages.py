@@ -16,6 +16,9 @@ from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS
 from pg_pool_exporter.model import Histogram, PoolInfo, PoolKey, PoolSample
 from pg_pool_exporter.series import of_pools
 from pg_pool_exporter.sources.exposition_text import ExpositionTextSource, SocketSource
+from pg_pool_exporter.sources.native_page import NATIVE
+from pg_pool_exporter.sources.origin import UNKNOWN, Origin
+from pg_pool_exporter.sources.page_table import Table
 from pg_pool_exporter.sources.socket_file import SocketFile
 from pg_pool_exporter.textformat import blocks, page
 
@@ -34,6 +37,10 @@ class Peer:
     async def request(self) -> bytes:
         """The head of the request."""
         return await self._reader.readuntil(b"\r\n\r\n")
+
+    async def body(self, length: int) -> bytes:
+        """The body of the request, which has this length."""
+        return await self._reader.readexactly(length)
 
     async def send(self, data: bytes) -> None:
         """Send, and wait until the other side takes it."""
@@ -66,10 +73,12 @@ class Served:
     socket: Path | None = None
     url: str = ""
 
-    def source(self) -> ExpositionTextSource | SocketSource:
+    def source(
+        self, table: Table = NATIVE, origin: Origin = UNKNOWN
+    ) -> ExpositionTextSource | SocketSource:
         """A source that reads from this server."""
         if self.socket is None:
-            return ExpositionTextSource(self.url)
+            return ExpositionTextSource(self.url, table, origin)
         file = SocketFile.at(self.socket)
         assert file is not None
         return SocketSource(file)

@@ -1,4 +1,4 @@
-"""Polls a PostgreSQL source as the poller does, and watches what it leaves behind."""
+"""Polls a source as the poller does, and watches what it leaves behind."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from pg_pool_exporter.config import ServerConfig
-from pg_pool_exporter.model import ServerSample
-from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.model import ServerSample, Snapshot
+from pg_pool_exporter.sources.base import PollError, Source
 from pg_pool_exporter.sources.postgres import PostgresSource
 from support.postgres import Cluster
 
@@ -37,34 +37,39 @@ def source_of(
     return PostgresSource(server, clock=clock)
 
 
-async def poll(source: PostgresSource, deadline: float = DEADLINE) -> ServerSample:
+async def snapshot_of(source: Source, deadline: float = DEADLINE) -> Snapshot:
     """One poll with a deadline, which must hold. Raises `PollError`."""
     loop = asyncio.get_running_loop()
     started = loop.time()
     try:
         async with asyncio.timeout(deadline):
-            snapshot = await source.poll()
+            return await source.poll()
     except TimeoutError:
         raise PollError("timeout", "no answer") from None
     finally:
         assert loop.time() - started < deadline + 1, "the poll went on after its deadline"
-    assert snapshot.server is not None
-    return snapshot.server
 
 
-async def outcome(source: PostgresSource, deadline: float = DEADLINE) -> str:
+async def poll(source: PostgresSource, deadline: float = DEADLINE) -> ServerSample:
+    """One poll of a server. Raises `PollError`."""
+    server = (await snapshot_of(source, deadline)).server
+    assert server is not None
+    return server
+
+
+async def outcome(source: Source, deadline: float = DEADLINE) -> str:
     """`up`, or the reason of a failed poll."""
     try:
-        await poll(source, deadline)
+        await snapshot_of(source, deadline)
     except PollError as error:
         return error.reason
     return "up"
 
 
-async def failure(source: PostgresSource) -> PollError:
+async def failure(source: Source) -> PollError:
     """The error of a poll that fails."""
     try:
-        await poll(source)
+        await snapshot_of(source)
     except PollError as error:
         return error
     raise AssertionError("the poll did not fail")
@@ -96,6 +101,11 @@ def run(main: Coroutine[Any, Any, None]) -> None:
 
 def sockets_to(cluster: Cluster) -> int:
     """How many TCP sockets this process has to the server, open or half-open."""
+    return sockets_to_port(cluster.port)
+
+
+def sockets_to_port(port: int) -> int:
+    """How many TCP sockets this process has to a port of this host, open or half-open."""
     mine = set()
     for descriptor in Path("/proc/self/fd").iterdir():
         try:
@@ -103,7 +113,7 @@ def sockets_to(cluster: Cluster) -> int:
         except FileNotFoundError:
             continue
     fields = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-    remote = f":{cluster.port:04X}"
+    remote = f":{port:04X}"
     return sum(row[2].endswith(remote) and f"socket:[{row[9]}]" in mine for row in fields)
 
 

@@ -81,11 +81,24 @@ def exporter(*arguments: str) -> list[str]:
 
 
 class Prometheus:
-    """A real Prometheus that scrapes `target` (HOST:PORT) each second."""
+    """A real Prometheus that scrapes `targets` (HOST:PORT) each second, unless told otherwise.
 
-    def __init__(self, directory: Path, target: str) -> None:
+    `rules` are files; `lookback` is how many seconds an old sample counts as the present.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *targets: str,
+        interval: float = 1.0,
+        rules: Sequence[Path] = (),
+        lookback: float = 300.0,
+    ) -> None:
         self._directory = directory
-        self._target = target
+        self._targets = targets
+        self._interval = f"{interval * 1000:.0f}ms"
+        self._rules = [str(path) for path in rules]
+        self._lookback = f"{lookback * 1000:.0f}ms"
         self._url = f"http://127.0.0.1:{free_port()}"
 
     def __enter__(self) -> Self:
@@ -93,16 +106,22 @@ class Prometheus:
         config.write_text(
             json.dumps(
                 {
-                    "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+                    "global": {
+                        "scrape_interval": self._interval,
+                        "scrape_timeout": self._interval,
+                        "evaluation_interval": self._interval,
+                    },
+                    "rule_files": self._rules,
                     "scrape_configs": [
-                        {"job_name": "pools", "static_configs": [{"targets": [self._target]}]}
+                        {"job_name": "pools", "static_configs": [{"targets": self._targets}]}
                     ],
                 }
             )
         )
         self._context = running(
             [PROMETHEUS, f"--config.file={config}", f"--storage.tsdb.path={self._directory}/data",
-             f"--web.listen-address={self._url.removeprefix('http://')}"],
+             f"--web.listen-address={self._url.removeprefix('http://')}",
+             f"--query.lookback-delta={self._lookback}"],
             log=self._directory / "prometheus.log",
         )  # fmt: skip
         self._context.__enter__()
@@ -117,11 +136,20 @@ class Prometheus:
     ) -> None:
         self._context.__exit__(None, None, None)
 
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return self._url
+
+    def get(self, path: str, **parameters: str | float) -> Any:
+        """The data at `path` of its API."""
+        query = urllib.parse.urlencode(parameters)
+        return json.loads(fetch(f"{self._url}/api/v1/{path}?{query}"))["data"]
+
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """The instant vector that `expression` gives now, as labels and values."""
-        query = urllib.parse.urlencode({"query": expression})
-        answer: dict[str, Any] = json.loads(fetch(f"{self._url}/api/v1/query?{query}"))
-        return [(one["metric"], float(one["value"][1])) for one in answer["data"]["result"]]
+        found = self.get("query", query=expression)["result"]
+        return [(one["metric"], float(one["value"][1])) for one in found]
 
     def value(self, expression: str) -> float | None:
         """The value of `expression` where it gives one series, else None."""

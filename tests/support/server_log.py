@@ -184,6 +184,7 @@ SETTINGS = LogSettings(
     errors=True,
     languages=("en",),
     databases=("postgres", "shop"),
+    role="exporter",
 )
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from pg_pool_exporter.derive.joiner import Joiner
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
+from pg_pool_exporter.findings import Doctor
 from pg_pool_exporter.store import Store
 from pg_pool_exporter.web.config import WebConfigFile
 from pg_pool_exporter.web.handlers import Web
@@ -51,6 +53,7 @@ async def serving(
     site = Web(
         store,
         served.exposition,
+        Doctor(store, Joiner(store)),
         telemetry_path=telemetry_path,
         unpolled=unpolled,
         reload=reload,

@@ -44,6 +44,16 @@ RELOAD_TIMESTAMP = _exporter(
     "gauge", "config_last_reload_success_timestamp_seconds",
     "Time of the last (re)load of the configuration that worked, since the epoch.",
 )  # fmt: skip
+_PLACE = ("app", "mechanism", "place")
+DISCOVERY_UP = _exporter(
+    "gauge", "discovery_up",
+    "1 when the last look-up of targets worked, else 0: then the former ones, or some of them, "
+    "are polled.",
+    *_PLACE,
+)  # fmt: skip
+DISCOVERY_TARGETS = _exporter(
+    "gauge", "discovery_targets", "Targets that are known by looking them up.", *_PLACE
+)
 LOG_BYTES = _exporter("counter", "log_bytes_total", "Bytes read of the server's log.", *_TARGET)
 LOG_LAG = _exporter(
     "gauge", "log_lag_bytes", "Bytes of the server's log that are not read yet.", *_TARGET

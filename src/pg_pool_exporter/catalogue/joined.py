@@ -20,5 +20,6 @@ UNRETURNED_SUSPECTS = _joined(
 )  # fmt: skip
 MISSING_SESSIONS = _joined(
     "gauge", "missing_sessions",
-    "Connections that pools count and the server does not have, for at least three readings.",
+    "Connections that pools count and the server does not have, at every reading during the leak "
+    "threshold.",
 )  # fmt: skip

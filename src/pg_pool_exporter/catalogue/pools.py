@@ -93,6 +93,13 @@ POOL_OVERDUE = _pool(
     "borrowed them.",
     "site",
 )  # fmt: skip
+POOL_LEAK_THRESHOLD = _pool(
+    "gauge", "leak_threshold_seconds", "How long a checkout may last before it is overdue."
+)
+POOL_LONG_LIVED = _pool(
+    "gauge", "long_lived_connections",
+    "Connections checked out now that the application has declared long-lived: never overdue.",
+)  # fmt: skip
 POOL_INFO = _pool(
     "gauge", "info",
     "1 for each pool; joins it to its server by host and port, or by server.",

@@ -164,6 +164,8 @@ class PsycopgAdapter:
             connect_errors=noted[_CONNECT_ERROR] + noted[_CONNECT_TIMEOUT],
             lost=self._lost_connections(pool),
             leaked=reading.leaked,
+            leak_after=self.tracker.leak_after,
+            long_lived=reading.long_lived,
             timeouts={"pool": noted[_TIMEOUT], "connect": noted[_CONNECT_TIMEOUT]},
             leaked_slots=reading.leaked_slots,
             overdue=reading.overdue,

@@ -73,6 +73,7 @@ class Reading:
     leaked: int
     leaked_slots: Mapping[str, int]
     overdue: Mapping[str, int]
+    long_lived: int
 
 
 class Tracker:
@@ -198,14 +199,11 @@ class Tracker:
             leaked=totals.leaked,
             leaked_slots=Counter(totals.leaked_slots),
             overdue=self._overdue.named(overdue, now),
+            long_lived=sum(map(_is_long_lived, checkouts)),
         )
 
     def _is_overdue(self, checkout: Checkout, now: float) -> bool:
-        return (
-            now - checkout.since >= self.leak_after
-            and not checkout.long_lived
-            and id(checkout.site[0]) not in _long_lived_code
-        )
+        return now - checkout.since >= self.leak_after and not _is_long_lived(checkout)
 
     def _add_up_if_free(self) -> None:
         # Another thread may take it between the two: then this one waits for it, which is rare.
@@ -246,3 +244,7 @@ class Tracker:
                     # Another thread has just borrowed a connection at the same address.
                     self._open[address] = gone
         return [one for one in checkouts.values() if not one.ended]
+
+
+def _is_long_lived(checkout: Checkout) -> bool:
+    return checkout.long_lived or id(checkout.site[0]) in _long_lived_code

@@ -1,22 +1,32 @@
 """The configuration: YAML to validated, frozen values, or all mistakes at once."""
 
+from pg_pool_exporter.config.access import AccessConfig
+from pg_pool_exporter.config.discovery import DiscoveryConfig, DnsConfig, HttpConfig
 from pg_pool_exporter.config.document import read
 from pg_pool_exporter.config.errors import ConfigError, Problem
 from pg_pool_exporter.config.load import DSN_VARIABLE, from_dsn, load, validate
 from pg_pool_exporter.config.models import (
     AppConfig,
+    BouncerConfig,
     Config,
+    ConnectionConfig,
     LogConfig,
     ProcessesConfig,
-    Section,
     ServerConfig,
 )
+from pg_pool_exporter.config.section import Section
 
 __all__ = [
     "DSN_VARIABLE",
+    "AccessConfig",
     "AppConfig",
+    "BouncerConfig",
     "Config",
     "ConfigError",
+    "ConnectionConfig",
+    "DiscoveryConfig",
+    "DnsConfig",
+    "HttpConfig",
     "LogConfig",
     "Problem",
     "ProcessesConfig",

@@ -59,7 +59,7 @@ def read(path: Path) -> Document:
             raise ConfigError(path, [Problem((), "is empty")])
         if not isinstance(root, yaml.MappingNode):
             raise ConfigError(path, [Problem((), "must be a mapping of keys to values", 1)])
-        if _size(root, {}) > MAX_VALUES:
+        if expanded_size(root) > MAX_VALUES:
             raise ConfigError(path, [Problem((), _TOO_LARGE)])
         key_problems = tuple(_key_problems(root, (), set()))
         values = loader.construct_document(root)
@@ -102,12 +102,13 @@ def _syntax(error: yaml.MarkedYAMLError) -> Problem:
     return Problem((), message, None if mark is None else mark.line + 1)
 
 
-def _size(node: yaml.Node, known: dict[int, int]) -> int:
+def expanded_size(node: yaml.Node, known: dict[int, int] | None = None) -> int:
     """Values under `node` with every alias expanded; each node is looked at once."""
+    known = {} if known is None else known
     if id(node) not in known:
         # An alias to a node that it stands in has no end; it finds this number.
         known[id(node)] = MAX_VALUES
-        known[id(node)] = 1 + sum(_size(child, known) for child in _children(node))
+        known[id(node)] = 1 + sum(expanded_size(child, known) for child in _children(node))
     return known[id(node)]
 
 

@@ -39,7 +39,7 @@ def check_dsn(dsn: str) -> None:
     except psycopg.ProgrammingError as error:
         raise ValueError(f"must be {_FORM}{_nearest_parameter(str(error))}") from None
     if "," in f"{parameters.get('host', '')}{parameters.get('hostaddr', '')}":
-        raise ValueError("must name one host: give each server its own entry under servers")
+        raise ValueError("must name one host: give each its own entry")
     _check_host(str(parameters.get("host", "")))
     _check_port(parameters.get("port"))
     own = [name for name in _RESERVED if name in parameters]

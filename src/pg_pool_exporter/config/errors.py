@@ -100,10 +100,15 @@ def found(value: object) -> str:
 def of_validation(model: type[BaseModel], error: ValidationError) -> list[Problem]:
     """The problems that pydantic found in the values for `model`."""
     return [
-        Problem(detail["loc"], _message(model, detail))
+        Problem(_without_mark(detail["loc"]), _message(model, detail))
         for detail in error.errors(include_url=False)
         if detail["type"] not in _CONSEQUENCES
     ]
+
+
+def _without_mark(location: Location) -> Location:
+    # What is wrong is the key itself, and pydantic marks that by a step of its own.
+    return location[:-1] if location[-1:] == ("[key]",) else location
 
 
 def _message(model: type[BaseModel], detail: ErrorDetails) -> str:

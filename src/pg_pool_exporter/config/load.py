@@ -12,7 +12,9 @@ from pydantic import SecretStr, ValidationError
 
 from pg_pool_exporter.config.document import Document, read
 from pg_pool_exporter.config.errors import ConfigError, Location, Problem, dotted, of_validation
-from pg_pool_exporter.config.models import Config, Section, ServerConfig
+from pg_pool_exporter.config.formats import KNOWN_FORMATS
+from pg_pool_exporter.config.models import Config, ServerConfig
+from pg_pool_exporter.config.section import Section
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -24,7 +26,8 @@ DSN_SERVER = "main"
 def load(path: Path) -> Config:
     """The configuration in the file at `path`. Raises `ConfigError` with all its mistakes."""
     document = read(path)
-    return validate(Config, document, (*_repeated(document), *_unknown_servers(document)))
+    others = (*_repeated(document), *_unknown_servers(document), *_unknown_formats(document))
+    return validate(Config, document, others)
 
 
 def from_dsn(dsn: str) -> Config:
@@ -54,7 +57,7 @@ def _repeated(document: Document) -> Iterator[Problem]:
     """Names and targets that stand twice. Looked for in the plain values: pydantic checks a list
     as a whole only when all its items are valid.
     """
-    for section in ("servers", "apps"):
+    for section in ("servers", "apps", "pgbouncers", "formats"):
         yield from _twice(_texts(document, section, "name"))
     yield from _twice(_texts(document, "apps", "targets"))
 
@@ -64,9 +67,20 @@ def _unknown_servers(document: Document) -> Iterator[Problem]:
     known = {name for _, name in _texts(document, "servers", "name")}
     for location, name in _texts(document, "apps", "server"):
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            yield Problem(location, f"must be the name of one of the servers{hint}")
+            yield Problem(location, f"must be the name of one of the servers{_hint(name, known)}")
+
+
+def _unknown_formats(document: Document) -> Iterator[Problem]:
+    """Apps whose pages have a format that is neither known nor in the file."""
+    known = [*KNOWN_FORMATS, *(name for _, name in _texts(document, "formats", "name"))]
+    for location, name in _texts(document, "apps", "format"):
+        if name not in known:
+            yield Problem(location, f"must be one of {', '.join(known)}{_hint(name, known)}")
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _texts(document: Document, section: str, key: str) -> Iterator[tuple[Location, str]]:

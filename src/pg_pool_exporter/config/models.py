@@ -8,18 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    Strict,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, Field, SecretStr, Strict, ValidationInfo, field_validator
 
+from pg_pool_exporter.config.access import AccessConfig
+from pg_pool_exporter.config.discovery import DiscoveryConfig
 from pg_pool_exporter.config.dsn import check_dsn, has_password
+from pg_pool_exporter.config.formats import FormatConfig
+from pg_pool_exporter.config.section import Section
 from pg_pool_exporter.config.values import (
     ApplicationName,
     Command,
@@ -32,6 +27,7 @@ from pg_pool_exporter.config.values import (
     ReadableFile,
     Timeout,
 )
+from pg_pool_exporter.formats import AUTO
 
 _DEFAULT_INTERVAL = 5.0
 _DEFAULT_TIMEOUT = 3.0
@@ -41,20 +37,6 @@ _DEFAULT_LEAK_AFTER = 60.0
 def _check_secret_dsn(value: SecretStr) -> SecretStr:
     check_dsn(value.get_secret_value())
     return value
-
-
-class Section(BaseModel):
-    """A mapping in a configuration file: no unknown keys, no values of another kind."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _has_a_value(cls, value: Any) -> Any:
-        # `timeout:` with nothing behind it is more likely forgotten than meant as the default.
-        if value is None:
-            raise ValueError("must have a value, or be left out")
-        return value
 
 
 class _Named(Section):
@@ -101,16 +83,12 @@ class LogConfig(_Scheduled):
         return value
 
 
-# Fields come in the order of the bases from right to left: the name first.
-class ServerConfig(_Scheduled, _Named):
-    """A PostgreSQL server (`servers:`)."""
+class ConnectionConfig(Section):
+    """What the exporter connects to as a client of PostgreSQL, and who it is there."""
 
     dsn: Annotated[SecretStr, AfterValidator(_check_secret_dsn)] = Field(repr=False)
     password_file: ReadableFile | None = Field(default=None, repr=False)
     password_command: Command | None = Field(default=None, repr=False)
-    max_groups: int = Field(default=100, ge=1, le=10_000)
-    """Most named groups of sessions; the rest is folded into `other`."""
-    log: LogConfig | None = None
 
     @field_validator("password_file", "password_command")
     @classmethod
@@ -123,7 +101,23 @@ class ServerConfig(_Scheduled, _Named):
         return value
 
 
-class AppConfig(_Scheduled, _Named):
+# Fields come in the order of the bases from right to left: the name first.
+class ServerConfig(ConnectionConfig, _Scheduled, _Named):
+    """A PostgreSQL server (`servers:`)."""
+
+    max_groups: int = Field(default=100, ge=1, le=10_000)
+    """Most named groups of sessions; the rest is folded into `other`."""
+    log: LogConfig | None = None
+
+
+class BouncerConfig(ConnectionConfig, _Scheduled, _Named):
+    """A PgBouncer, or one of its relatives, by its admin console (`pgbouncers:`)."""
+
+    max_pools: int = Field(default=100, ge=1, le=10_000)
+    """Most named pools; the rest is folded into `other`."""
+
+
+class AppConfig(DiscoveryConfig, AccessConfig, _Scheduled, _Named):
     """An application (`apps:`): how servers know it, and where its pages are."""
 
     server: Name | None = None
@@ -134,9 +128,21 @@ class AppConfig(_Scheduled, _Named):
     )
     leak_after: Duration = _DEFAULT_LEAK_AFTER
     """Age in seconds at which one of its checkouts is overdue."""
+    long_lived: int = Field(default=0, ge=0, le=100_000)
+    """Connections of each of its pools that are checked out for ever on purpose."""
     max_connections: int | None = Field(default=None, ge=1, le=100_000)
     """Most connections of each of its pools, where their pages don't tell."""
+    format: Name = AUTO
+    """Of its pages: which library's names they have. One of those that are known, or of `formats`;
+    `load` checks it."""
     targets: Annotated[tuple[PageUrl, ...], Strict(False)] = Field(default=(), repr=False)
+    """Where its pages are."""
+
+    @property
+    def access(self) -> AccessConfig:
+        """What its pages are asked for with."""
+        keys = AccessConfig.model_fields
+        return AccessConfig.model_construct(**{key: getattr(self, key) for key in keys})
 
 
 class Config(Section):
@@ -147,5 +153,8 @@ class Config(Section):
     processes: ProcessesConfig = ProcessesConfig()
     servers: Annotated[tuple[ServerConfig, ...], Strict(False)] = ()
     apps: Annotated[tuple[AppConfig, ...], Strict(False)] = ()
+    pgbouncers: Annotated[tuple[BouncerConfig, ...], Strict(False)] = ()
+    formats: Annotated[tuple[FormatConfig, ...], Strict(False)] = ()
+    """Of pages whose names are not known."""
     state_dir: Directory | None = None
     """Directory of what is kept over a restart; None is the default one, "" is none."""

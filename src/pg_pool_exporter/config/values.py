@@ -7,16 +7,15 @@ import shutil
 from pathlib import Path
 from stat import S_ISREG
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Strict, ValidationInfo
 
+from pg_pool_exporter.config.page_address import default_path, page_address
 from pg_pool_exporter.durations import seconds
-from pg_pool_exporter.sockets import PAGE_PATH
+from pg_pool_exporter.formats import AUTO
 
 MAX_NAME = 63
 """PostgreSQL's own limit for names."""
-MAX_URL = 2048
 MIN_INTERVAL = 0.1
 MAX_INTERVAL = 3600.0
 
@@ -106,21 +105,8 @@ def _command(value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
     return (program, *arguments)
 
 
-def _page_url(value: str) -> str:
-    if len(value) > MAX_URL or not value.isprintable() or " " in value:
-        raise ValueError(f"must be a URL of at most {MAX_URL} printable characters")
-    try:
-        parts = urlsplit(value)
-        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise ValueError("must be a URL, like http://orders:8080/metrics")
-    if "@" in parts.netloc:
-        raise ValueError("must not hold a user or a password")
-    if parts.fragment:
-        raise ValueError("must have no #fragment")
-    return parts._replace(path=parts.path or PAGE_PATH).geturl()
+def _page_url(value: str, info: ValidationInfo) -> str:
+    return page_address(value, default_path(info.data.get("format", AUTO))).text
 
 
 Name = Annotated[str, AfterValidator(_name)]
@@ -131,9 +117,10 @@ Duration = Annotated[float, BeforeValidator(_seconds), AfterValidator(_positive)
 Directory = Annotated[str, AfterValidator(_directory)]
 """Relative paths, here and below, are relative to the directory of the configuration file. An
 empty one is none."""
+AnyPath = Annotated[str, AfterValidator(_path)]
 ReadableFile = Annotated[str, AfterValidator(_path), AfterValidator(_readable)]
 LogPattern = Annotated[str, AfterValidator(_pattern)]
 """Of paths, with `*`, `?` and `[…]`; files that match need not be there yet."""
 Command = Annotated[tuple[str, ...], Strict(False), AfterValidator(_command)]
 PageUrl = Annotated[str, AfterValidator(_page_url)]
-"""Of a page of metrics; without a path it is `/metrics`."""
+"""Of a page (`page_address`); without a path it is `/metrics`, or `/jolokia` in that format."""

@@ -1,6 +1,6 @@
 """`pg-pool-exporter demo`: the whole thing on one machine, with nothing to install besides.
 
-A PostgreSQL server, two applications and the daemon, each a process of its own, all of them gone
+A PostgreSQL server, some applications and the daemon, each a process of its own, all of them gone
 with their files at the end.
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 from pg_pool_exporter.demo.postgres import ThrowAwayPostgres, embedded_binaries
+from pg_pool_exporter.demo.scenarios import SCENARIOS, Scenario
 from pg_pool_exporter.demo.table import table
 
 _REFRESH_SECONDS = 2.0
@@ -44,14 +45,15 @@ class DemoError(Exception):
     """The demonstration can't go on; the message says why."""
 
 
-def run(*, listen_address: str, duration: float | None) -> int:
+def run(*, listen_address: str, duration: float | None, scenario: str) -> int:
     """Run for `duration` seconds, or until Ctrl-C; the exit code.
 
-    `listen_address` is the daemon's `HOST:PORT`. Raises nothing: what goes wrong is printed.
+    `listen_address` is the daemon's `HOST:PORT`, `scenario` a key of `SCENARIOS`. Raises
+    nothing: what goes wrong is printed.
     """
     try:
         with _interruptible(), ExitStack() as stack:
-            _run(stack, listen_address, duration)
+            _run(stack, listen_address, duration, SCENARIOS[scenario])
     except KeyboardInterrupt:
         pass
     except (DemoError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
@@ -62,14 +64,16 @@ def run(*, listen_address: str, duration: float | None) -> int:
     return 0
 
 
-def _run(stack: ExitStack, listen_address: str, duration: float | None) -> None:
+def _run(stack: ExitStack, listen_address: str, duration: float | None, scenario: Scenario) -> None:
     # An address without a host means all of them, which a client can't connect to.
     host, _, port = listen_address.rpartition(":")
     host = host or "127.0.0.1"
     _check_free(host.strip("[]"), port)
-    print("Starting PostgreSQL, two applications and the exporter ...", flush=True)
+    print("Starting PostgreSQL, applications and the exporter ...", flush=True)
     directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgpe-demo-")))
-    postgres = stack.enter_context(ThrowAwayPostgres(embedded_binaries()))
+    postgres = stack.enter_context(
+        ThrowAwayPostgres(embedded_binaries(), settings=scenario.settings)
+    )
     sockets = directory / "sockets"
     sockets.mkdir()
     config = directory / "config.yaml"
@@ -80,15 +84,15 @@ def _run(stack: ExitStack, listen_address: str, duration: float | None) -> None:
         ["pg_pool_exporter", "run", f"--config.file={config}", f"--socket-dir={sockets}",
          f"--web.listen-address={listen_address}"],
     )  # fmt: skip
-    for kind in ("healthy", "leaky"):
-        dsn = f"{_dsn(postgres)} application_name=shop-{kind}"
+    for app in scenario.apps:
+        dsn = f"{_dsn(postgres)} application_name={app.name}"
         _start(
-            stack, directory / f"{kind}.log", ["pg_pool_exporter.demo.shop", kind, dsn],
+            stack, directory / f"{app.name}.log", [app.module, app.kind, dsn, *app.more],
             PG_POOL_EXPORTER_SOCKET_DIR=str(sockets),
         )  # fmt: skip
     url = f"http://{host}:{port}/metrics"
     _wait_for(url, daemon, log)
-    _show(url, None if duration is None else time.monotonic() + duration)
+    _show(url, None if duration is None else time.monotonic() + duration, scenario.story)
 
 
 def _check_free(host: str, port: str) -> None:
@@ -107,13 +111,12 @@ def _reason(error: OSError | ValueError) -> str:
     return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
 
 
-def _show(url: str, end: float | None) -> None:
+def _show(url: str, end: float | None, story: str) -> None:
     lively = sys.stdout.isatty()
     while end is None or time.monotonic() < end:
         page = _page(url)
         print(
-            f"{_CLEAR if lively else ''}Metrics: {url}\n\n{table(page)}\n\n"
-            "shop-leaky borrows a connection now and then and forgets it. Ctrl-C ends.\n",
+            f"{_CLEAR if lively else ''}Metrics: {url}\n\n{table(page)}\n\n{story} Ctrl-C ends.\n",
             flush=True,
         )
         left = _REFRESH_SECONDS if end is None else end - time.monotonic()

@@ -49,6 +49,16 @@ def wait_until(
         time.sleep(0.01)
 
 
+def as_nobody(directory: Path, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Arguments for subprocess: in English, and not as root, which servers refuse."""
+    env = {**os.environ, "LC_ALL": "C", **(environment or {})}
+    common: dict[str, Any] = {"cwd": directory, "env": env}
+    if os.getuid() != 0:
+        return common
+    account = _account()
+    return {**common, "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
 class ThrowAwayPostgres:
     """One PostgreSQL server on a unix socket, gone with its files at the end.
 
@@ -59,6 +69,8 @@ class ThrowAwayPostgres:
 
     def __init__(self, bindir: Path | str, *, settings: Mapping[str, str] | None = None) -> None:
         self.bindir = Path(bindir)
+        self.environment: dict[str, str] = {}
+        """More variables for the server, from its next start on."""
         self.directory = Path(tempfile.mkdtemp(prefix="pgpe-"))
         self._data = self.directory / "data"
         self._log = self.directory / "log"
@@ -102,7 +114,7 @@ class ThrowAwayPostgres:
             self._process = subprocess.Popen(
                 [self.bindir / "postgres", "-D", self._data],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                **self._spawn(),
+                **as_nobody(self.directory, self.environment),
             )  # fmt: skip
         wait_until(self._ready, f"{self} accepts connections")
 
@@ -128,7 +140,7 @@ class ThrowAwayPostgres:
         subprocess.run(
             [self.bindir / "initdb", "--pgdata", self._data, "--username=postgres",
              "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"],
-            check=True, stdout=subprocess.DEVNULL, **self._spawn(),
+            check=True, stdout=subprocess.DEVNULL, **as_nobody(self.directory),
         )  # fmt: skip
         own = {
             "listen_addresses": "",
@@ -142,19 +154,13 @@ class ThrowAwayPostgres:
         """Copy the binaries when they are in a directory that only root can enter."""
         command = [str(self.bindir / "postgres"), "--version"]
         try:
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **self._spawn())
+            subprocess.run(
+                command, check=True, stdout=subprocess.DEVNULL, **as_nobody(self.directory)
+            )
         except PermissionError:
             copy = self.directory / "install"
             shutil.copytree(self.bindir.parent, copy, symlinks=True)
             self.bindir = copy / self.bindir.name
-
-    def _spawn(self) -> dict[str, Any]:
-        """Arguments for subprocess: English, and not as root, which PostgreSQL refuses."""
-        common: dict[str, Any] = {"cwd": self.directory, "env": {**os.environ, "LC_ALL": "C"}}
-        if os.getuid() != 0:
-            return common
-        account = _account()
-        return {**common, "user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
     def _ready(self) -> bool:
         assert self._process is not None

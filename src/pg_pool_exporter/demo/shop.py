@@ -1,9 +1,9 @@
-"""The demonstration's application, run twice: once as it should be, once with a bug.
+"""The demonstration's application: as it should be, with bursts of requests, and with a bug.
 
-    python -m pg_pool_exporter.demo.shop healthy|leaky DSN
+    python -m pg_pool_exporter.demo.shop healthy|bursty|leaky DSN [SECONDS]
 
 Ordinary code with psycopg_pool and threads. The one line about monitoring is the one with
-`instrument`.
+`instrument`. SECONDS is the time from one leak to the next.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import random
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
-from itertools import count
 from typing import Any
 
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -23,9 +23,10 @@ from pg_pool_exporter.client import instrument
 Pool = ConnectionPool[Any]
 Handler = Callable[[Pool], None]
 
-_WORKERS = 5
-_EMPTY_EVERY = 200  # one in so many reports has no rows: a few seconds apart
-_reports = count(1)
+_LEAK_SECONDS = 4.0
+_BURSTS_SECONDS = 5.0
+_BURST_SECONDS = 0.5
+_empty_reports = threading.Semaphore(0)  # so many of the next reports have no rows
 
 
 def show_product(pool: Pool) -> None:
@@ -37,10 +38,17 @@ def show_product(pool: Pool) -> None:
 def show_report(pool: Pool) -> None:
     """A handler with a bug: it returns early and forgets its connection."""
     connection = pool.getconn()
-    rows = connection.execute("select 1 where %s", [next(_reports) % _EMPTY_EVERY > 0]).fetchall()
+    some = not _empty_reports.acquire(blocking=False)
+    rows = connection.execute("select 1 where %s", [some]).fetchall()
     if not rows:
         return
     pool.putconn(connection)
+
+
+def show_offer(pool: Pool) -> None:
+    """A correct handler; its requests come all at once, more than the pool has connections."""
+    while time.time() % _BURSTS_SECONDS < _BURST_SECONDS:
+        show_product(pool)
 
 
 def serve(handlers: list[Handler], pool: Pool, stop: threading.Event) -> None:
@@ -52,9 +60,17 @@ def serve(handlers: list[Handler], pool: Pool, stop: threading.Event) -> None:
             continue  # a real application would answer 503
 
 
+# Of each kind of application the number of workers, and what they do.
+_KINDS: dict[str, tuple[int, list[Handler]]] = {
+    "healthy": (5, [show_product]),
+    "bursty": (14, [show_offer]),
+    "leaky": (5, [show_product, show_report]),
+}
+
+
 def main() -> None:
-    kind, dsn = sys.argv[1:]
-    handlers = {"healthy": [show_product], "leaky": [show_product, show_report]}[kind]
+    kind, dsn, *more = sys.argv[1:]
+    number_of_workers, handlers = _KINDS[kind]
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -64,10 +80,13 @@ def main() -> None:
     ) as pool:
         instrument(pool, app=f"shop-{kind}")
         workers = [
-            threading.Thread(target=serve, args=(handlers, pool, stop)) for _ in range(_WORKERS)
+            threading.Thread(target=serve, args=(handlers, pool, stop))
+            for _ in range(number_of_workers)
         ]
         for worker in workers:
             worker.start()
+        while not stop.wait(float(more[0]) if more else _LEAK_SECONDS):
+            _empty_reports.release()
         for worker in workers:
             worker.join()
 

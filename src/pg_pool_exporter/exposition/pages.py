@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from pg_pool_exporter.derive import Owners, View, foreseen, views
+from pg_pool_exporter.derive.views import Owners, View, foreseen, views
+from pg_pool_exporter.discovery import ProviderStatus
 from pg_pool_exporter.exposition import self_metrics
 from pg_pool_exporter.exposition.compression import Compressor
 from pg_pool_exporter.exposition.page_lines import PageLines
@@ -21,7 +22,7 @@ from pg_pool_exporter.exposition.target_lines import TargetLines
 from pg_pool_exporter.model import Joined
 from pg_pool_exporter.series import of_joined
 from pg_pool_exporter.store import Store, TargetKey, TargetState
-from pg_pool_exporter.textformat import blocks, page
+from pg_pool_exporter.textformat import Blocks, blocks, page
 
 log = structlog.get_logger(__name__)
 
@@ -40,8 +41,8 @@ class Exposition:
     ) -> None:
         self.reload = reload
         """How the last load of the configuration went: replaced by who loads it."""
-        self.joined = Joined()
-        """What both sides tell together: replaced by who joins them."""
+        self.discovered: tuple[ProviderStatus, ...] = ()
+        """How looking up targets goes: replaced by who does it."""
         self._store = store
         self._clock = clock
         self._process = ProcessMetrics(clock)
@@ -49,12 +50,17 @@ class Exposition:
         self._page = PageLines()
         self._owners: Owners = {}
         self._with_hidden: set[TargetKey] = set()
-        self._edition = _Edition(-1, reload, self.joined, -inf)
+        self._joined = blocks(of_joined(Joined()))
+        self._edition = _Edition(-1, reload, self._joined, -inf)
         self._compressed = {
             openmetrics: Compressor(partial(self.plain, openmetrics=openmetrics))
             for openmetrics in (False, True)
         }
         store.before_publishing(self._write_ahead)
+
+    def show_joined(self, joined: Joined) -> None:
+        """Show what both sides tell together."""
+        self._joined = blocks(of_joined(joined))
 
     def plain(self, *, openmetrics: bool) -> bytes:
         """The whole page; the same object until something changes."""
@@ -83,7 +89,7 @@ class Exposition:
         edition = self._edition
         unchanged = (
             edition.version == self._store.version
-            and edition.joined is self.joined
+            and edition.joined is self._joined
             and now < edition.expires
         )
         if edition.reload is not self.reload or not (unchanged or now < edition.kept_until):
@@ -96,11 +102,12 @@ class Exposition:
         self._tell(shown)
         self._process.refresh()
         parts = {view.state.key: self._lines_of(view.state).parts(view) for view in shown}
-        own = blocks(self_metrics.series(self.reload)), blocks(of_joined(self.joined))
+        about_us = blocks(self_metrics.series(self.reload, self.discovered))
+        own = about_us, self._joined
         self._page.show({_OWN: own, **parts})
         expiries = [view.state.expires for view in shown if view.snapshot is not None]
         expires = min([self._process.expires, *expiries])
-        return _Edition(self._store.version, self.reload, self.joined, expires)
+        return _Edition(self._store.version, self.reload, self._joined, expires)
 
     def _lines_of(self, state: TargetState) -> TargetLines:
         if state not in self._lines:
@@ -132,7 +139,7 @@ class _Edition:
 
     version: int
     reload: ReloadStatus
-    joined: Joined
+    joined: Blocks
     expires: float
     plain: dict[bool, bytes] = field(default_factory=dict)
     kept_until: float = -inf

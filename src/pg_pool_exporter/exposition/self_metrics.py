@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,6 +12,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter import catalogue as c
+from pg_pool_exporter.discovery import ProviderStatus
 from pg_pool_exporter.series import Series
 from pg_pool_exporter.textformat import Blocks, blocks, header
 
@@ -28,11 +29,15 @@ class ReloadStatus:
     """Seconds since the epoch."""
 
 
-def series(reload: ReloadStatus) -> Iterator[Series]:
-    """Series about this program and its configuration."""
+def series(reload: ReloadStatus, discovered: Iterable[ProviderStatus] = ()) -> Iterator[Series]:
+    """Series about this program, its configuration, and how it looks up targets."""
     yield Series(c.BUILD_INFO, (__version__, platform.python_version()), 1)
     yield Series(c.RELOAD_SUCCESSFUL, (), int(reload.successful))
     yield Series(c.RELOAD_TIMESTAMP, (), reload.last_success)
+    for status in discovered:
+        labels = (status.app, status.mechanism, status.place)
+        yield Series(c.DISCOVERY_UP, labels, int(status.up))
+        yield Series(c.DISCOVERY_TARGETS, labels, status.targets)
 
 
 class ProcessMetrics:

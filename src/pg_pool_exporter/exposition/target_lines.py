@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from pg_pool_exporter.derive import View
+from pg_pool_exporter.derive.views import View
 from pg_pool_exporter.exposition.page_lines import Parts
 from pg_pool_exporter.model import PoolKey, Snapshot
 from pg_pool_exporter.series import (

@@ -21,6 +21,7 @@ from pg_pool_exporter.model.pools import (
     PoolSample,
 )
 from pg_pool_exporter.model.servers import (
+    Backends,
     DatabaseCounters,
     LogCounts,
     ServerSample,
@@ -37,6 +38,7 @@ from pg_pool_exporter.model.snapshot import (
 
 __all__ = [
     "AppOnServer",
+    "Backends",
     "BouncerDatabase",
     "BouncerPool",
     "BouncerPoolKey",

@@ -74,6 +74,10 @@ class PoolSample:
     connect_errors: float | None = None
     lost: float | None = None
     leaked: float | None = None
+    leak_after: float | None = None
+    """Age in seconds at which a checkout is overdue."""
+    long_lived: float | None = None
+    """How many of the active ones are declared long-lived."""
     timeouts: Mapping[str, float] = field(default_factory=dict)
     """By kind."""
     leaked_slots: Mapping[str, float] = field(default_factory=dict)

@@ -41,6 +41,22 @@ class SessionGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Backends:
+    """The sessions of one database, user and application, one by one: for joining both sides."""
+
+    ages: Mapping[str, tuple[float, ...]]
+    """By state, the seconds that each has been in it, longest first: at least as long as told,
+    counted back from the end of the poll."""
+    hidden: bool = False
+    """Whether what some of them do can't be seen: these are in no state."""
+
+    @property
+    def sessions(self) -> int:
+        """Number of sessions in all states that can be seen."""
+        return sum(map(len, self.ages.values()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseCounters:
     """A row of pg_stat_database; the session counters are None before PostgreSQL 14."""
 
@@ -84,6 +100,12 @@ class ServerSample:
     groups: Mapping[SessionKey, SessionGroup]
     databases: Mapping[str, DatabaseCounters]
     settings: ServerSettings
+    address: str = ""
+    """The IP address behind `host`; empty on a unix socket."""
+    backends: Mapping[SessionKey, Backends] = field(default_factory=dict)
+    """All sessions of others, none folded: as many as the server has."""
+    clock: float | None = None
+    """The server's own clock during the poll: seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

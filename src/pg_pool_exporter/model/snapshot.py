@@ -30,6 +30,8 @@ class Health:
     polls: int = 0
     failures: Mapping[str, int] = field(default_factory=dict)
     """By reason, one of `catalogue.POLL_FAILURE_REASONS`."""
+    reason: str | None = None
+    """Why the last poll failed; None when it succeeded."""
     duration: float | None = None
     """Of the last poll, in seconds."""
     last_success: float | None = None

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
+from pg_pool_exporter.model import Backends, SessionKey
 from pg_pool_exporter.sources.session_groups import SessionRow
 
 Row = dict[str, Any]
 
 
 class Activity(NamedTuple):
-    """The client sessions of others, and the process ids of the exporter's own."""
+    """The client sessions of others, by row and one by one, and the exporter's own process ids."""
 
     rows: list[SessionRow]
     own: Set[int]
+    backends: Mapping[SessionKey, Backends]
+    clock: float | None
+    """The server's, in seconds since the epoch; None when there is no row at all."""
 
 
 def read_activity(
@@ -39,7 +43,9 @@ def read_activity(
                 application=row["application"],
                 state=row["state"],
                 sessions=len(row["pids"]),
-                oldest_state=_age(row["oldest_state"]),
+                oldest_state=_age(
+                    max((age for age in row["ages"] if age is not None), default=None)
+                ),
                 oldest_backend=_age(row["oldest_backend"]),
                 oldest_transaction=_age(row["oldest_transaction"]),
                 waiting=None if row["hidden"] else row["waiting"],
@@ -52,7 +58,29 @@ def read_activity(
             if not row["own"]
         ],
         own={pid for row in clients if row["own"] for pid in row["pids"]},
+        backends=_backends((row for row in clients if not row["own"]), databases),
+        clock=rows[0]["clock"] if rows else None,
     )
+
+
+def _backends(rows: Iterable[Row], databases: Mapping[int, str]) -> dict[SessionKey, Backends]:
+    ages: dict[SessionKey, dict[str, list[float]]] = {}
+    hidden = set()
+    for row in rows:
+        key = SessionKey(databases.get(row["datid"], "unknown"), row["user"], row["application"])
+        by_state = ages.setdefault(key, {})
+        if row["hidden"] or row["state"] == "disabled":
+            hidden.add(key)
+        else:
+            # A session that has just begun has no state yet, and no age.
+            by_state.setdefault(row["state"], []).extend(_age(age) or 0.0 for age in row["ages"])
+    return {
+        key: Backends(
+            ages={state: tuple(sorted(each, reverse=True)) for state, each in by_state.items()},
+            hidden=key in hidden,
+        )
+        for key, by_state in ages.items()
+    }
 
 
 def _age(seconds: float | None) -> float | None:

@@ -1,8 +1,9 @@
-"""Why a connection or a query failed, told apart from what libpq and PostgreSQL say."""
+"""Why a connection or a query failed, told apart from what libpq and the other side say."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import psycopg
@@ -17,6 +18,22 @@ class Cause(NamedTuple):
     advice: str
 
 
+class Causes(NamedTuple):
+    """The errors that one kind of server has. The first pattern that is found counts.
+
+    While connecting there is no SQLSTATE, only text.
+    """
+
+    refused_login: Cause
+    by_sqlstate: Mapping[str, Cause]
+    by_text: Sequence[tuple[re.Pattern[str], Cause]]
+
+
+def patterns(*pairs: tuple[str, Cause]) -> tuple[tuple[re.Pattern[str], Cause], ...]:
+    """Regular expressions for texts of errors, and what each stands for."""
+    return tuple((re.compile(pattern), cause) for pattern, cause in pairs)
+
+
 _AUTH = Cause("auth", "the server refused the login: check user, password and pg_hba.conf")
 _FULL = Cause(
     "too_many_connections",
@@ -27,7 +44,7 @@ _LIMIT = Cause(
     "too_many_connections",
     "the CONNECTION LIMIT of the role or of the database is reached, trying again",
 )
-_NO_PASSWORD = Cause("auth", "the server asks for a password, and none is configured")
+NO_PASSWORD = Cause("auth", "the server asks for a password, and none is configured")
 _PERMISSION = Cause(
     "permission", "a right is missing: GRANT pg_monitor, and CONNECT on the database"
 )
@@ -55,43 +72,44 @@ _BY_SQLSTATE = {
 # leaves LC_MESSAGES alone; the server's is translated when its lc_messages says so, and is then
 # told apart only as far as `PGconn.needs_password` goes. Several addresses give several texts in
 # one: the most telling come first.
-_BY_TEXT = tuple(
-    (re.compile(pattern), cause)
-    for pattern, cause in (
-        (r"too many connections for (role|database)", _LIMIT),
-        ((r"too many clients already|remaining connection slots are reserved"
-         r"|no more connections allowed"), _FULL),
-        (r"no password supplied", _NO_PASSWORD),
-        ((r"authentication failed|no pg_hba\.conf entry|pg_hba\.conf rejects"
-         r"|role .* does not exist|role .* is not permitted to log in"
-         r"|server requested .* authentication|SCRAM|no such user"), _AUTH),
-        (r"permission denied for database", _PERMISSION),
-        (r"database .* (does not exist|is not currently accepting connections)|no such database",
-         _NO_DATABASE),
-        (r"the database system is", _NOT_READY),
-        (r"failed to resolve host|could not translate host name",
-         Cause("refused", "the host name is not known, or its name server does not answer")),
-        (r"Connection refused",
-         Cause("refused", "nothing listens there: is the server up, are host and port right?")),
-        (r"on socket .* failed: (No such file|Permission denied)",
-         Cause("refused", "no such socket, or no right to use it: is the server up on this host?")),
-        (r"No route to host|Network is unreachable|Host is down",
-         Cause("refused", "the network has no way to the host")),
-        (r"[Tt]imed out|timeout expired", Cause("timeout", "the host does not answer")),
-        ((r"closed the connection|invalid response|expected authentication request"
-         r"|Connection reset|EOF detected|lost synchronization|protocol"), _LOST),
-    )
+_BY_TEXT = patterns(
+    (r"too many connections for (role|database)", _LIMIT),
+    ((r"too many clients already|remaining connection slots are reserved"
+      r"|no more connections allowed"), _FULL),
+    (r"no password supplied", NO_PASSWORD),
+    ((r"authentication failed|no pg_hba\.conf entry|pg_hba\.conf rejects"
+      r"|role .* does not exist|role .* is not permitted to log in"
+      r"|server requested .* authentication|SCRAM|no such user"), _AUTH),
+    (r"permission denied for database", _PERMISSION),
+    (r"database .* (does not exist|is not currently accepting connections)|no such database",
+     _NO_DATABASE),
+    (r"the database system is", _NOT_READY),
 )  # fmt: skip
+NETWORK = patterns(
+    (r"failed to resolve host|could not translate host name",
+     Cause("refused", "the host name is not known, or its name server does not answer")),
+    (r"Connection refused",
+     Cause("refused", "nothing listens there: is the server up, are host and port right?")),
+    (r"on socket .* failed: (No such file|Permission denied)",
+     Cause("refused", "no such socket, or no right to use it: is the server up on this host?")),
+    (r"No route to host|Network is unreachable|Host is down",
+     Cause("refused", "the network has no way to the host")),
+    (r"[Tt]imed out|timeout expired", Cause("timeout", "the host does not answer")),
+    ((r"closed the connection|invalid response|expected authentication request"
+      r"|Connection reset|EOF detected|lost synchronization|protocol"), _LOST),
+)  # fmt: skip
+"""On the way to any of them."""
+POSTGRES = Causes(_AUTH, _BY_SQLSTATE, (*_BY_TEXT, *NETWORK))
 _MOST_TEXT = 200
 
 
-def explain(error: psycopg.Error, where: str) -> PollError:
+def explain(error: psycopg.Error, where: str, causes: Causes = POSTGRES) -> PollError:
     """The failure for the log: what happened at `where`, and what to do.
 
     What is not known is shown as it came: its first line, cut, and without the password, which a
     server that asked for it could send back.
     """
-    cause = _cause(error)
+    cause = _cause(error, causes)
     if cause is None:
         text = (str(error).splitlines() or [type(error).__name__])[0]
         if error.pgconn is not None and error.pgconn.password:
@@ -100,13 +118,13 @@ def explain(error: psycopg.Error, where: str) -> PollError:
     return PollError(cause.reason, f"{where}: {cause.advice}")
 
 
-def _cause(error: psycopg.Error) -> Cause | None:
+def _cause(error: psycopg.Error, causes: Causes) -> Cause | None:
     if error.sqlstate is not None:
-        return _BY_SQLSTATE.get(error.sqlstate)
+        return causes.by_sqlstate.get(error.sqlstate)
     text = str(error)
-    for pattern, cause in _BY_TEXT:
+    for pattern, cause in causes.by_text:
         if pattern.search(text):
             return cause
     if error.pgconn is not None and error.pgconn.needs_password:
-        return _AUTH
+        return causes.refused_login
     return None

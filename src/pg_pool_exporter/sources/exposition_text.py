@@ -2,73 +2,73 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import gzip
 import io
 import zlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
 import aiohttp
 
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sockets import PAGE_PATH
+from pg_pool_exporter.sources.access import PLAIN, Access
 from pg_pool_exporter.sources.base import PollError, TargetGoneError
+from pg_pool_exporter.sources.http_client import HttpClient, tcp_connector
+from pg_pool_exporter.sources.native_page import NATIVE
+from pg_pool_exporter.sources.origin import UNKNOWN, Origin
 from pg_pool_exporter.sources.page_fetch import (
     MAX_BODY_BYTES,
-    Body,
     NotConnectedError,
-    fetch,
-    session,
+    Request,
     too_large,
 )
-from pg_pool_exporter.sources.resolving import Resolver
+from pg_pool_exporter.sources.page_table import Table
+from pg_pool_exporter.sources.reading import read_aside
 from pg_pool_exporter.sources.socket_file import SocketFile
 from pg_pool_exporter.sources.text_reader import PageReader
 
-# A page of this size is read in some milliseconds; a larger one would hold up the scrapes. Larger
-# ones are read one after the other: each thread that computes takes its share from the scrapes.
-_MOST_BYTES_INLINE = 64 * 1024
-_READING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-page")
-
 
 class ExpositionTextSource:
-    """A page at an http or https URL."""
+    """A page at an http or https URL, read by `table`; `origin` tells what it may leave out.
+
+    `access` gives, at each poll, what the page is asked for with.
+    """
 
     def __init__(
         self,
         url: str,
+        table: Table = NATIVE,
+        origin: Origin = UNKNOWN,
         *,
-        connector: Callable[[], aiohttp.BaseConnector] = lambda: aiohttp.TCPConnector(
-            limit=1, resolver=Resolver()
-        ),
+        connector: Callable[[], aiohttp.BaseConnector] = tcp_connector,
         encoding: str = "gzip",
+        access: Callable[[], Access] = lambda: PLAIN,
     ) -> None:
         self._url = url
-        self._connector = connector
+        self._client = HttpClient(connector)
         self._encoding = encoding
-        self._session: aiohttp.ClientSession | None = None
-        self._reader = PageReader()
+        self._access = access
+        self._reader = PageReader(table, origin)
 
     async def poll(self) -> Snapshot:
         """Read the page."""
-        if self._session is None:
-            self._session = session(self._connector())
-        body = await fetch(self._session, self._url, encoding=self._encoding)
-        if body.gzipped or len(body.content) > _MOST_BYTES_INLINE:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(_READING, self._read, body)
-        return self._read(body)
+        request = Request(self._url, self._access(), encoding=self._encoding)
+        body = await self._client.fetch(request)
+        if body.gzipped:
+            return await read_aside(self._unzip_and_read, body.content)
+        lines = self._reader.quick_lines(body.content)
+        if lines is None:
+            return await read_aside(self._reader.read, body.content)
+        return self._reader.read(body.content, lines)
 
-    def _read(self, body: Body) -> Snapshot:
-        return self._reader.read(_unzipped(body.content) if body.gzipped else body.content)
+    def _unzip_and_read(self, content: bytes) -> Snapshot:
+        return self._reader.read(_unzipped(content))
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
-        if self._session is not None:
-            await self._session.close()
+        await self._client.close()
 
 
 class SocketSource:

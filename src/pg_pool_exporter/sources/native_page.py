@@ -1,16 +1,12 @@
-"""Where the series of our own page go: the tables of `series`, walked backwards.
-
-A page with other names than ours needs only another `Table`.
-"""
+"""Where the series of our own page go: the tables of `series`, walked backwards."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from math import inf
-from typing import NamedTuple
 
 from pg_pool_exporter.catalogue import METRICS, POOL_INFO, Metric
+from pg_pool_exporter.formats import NATIVE_NAME, Labels
 from pg_pool_exporter.model import PoolInfo, PoolKey
 from pg_pool_exporter.series import (
     POOL_HISTOGRAMS,
@@ -18,38 +14,18 @@ from pg_pool_exporter.series import (
     POOL_MAPPINGS,
     POOL_SCALARS,
 )
-from pg_pool_exporter.sources.text_syntax import Labels, Malformed
-
-Member = str | float | PoolInfo
-"""Which part of a field a value is.
-
-Of a mapping the key; of a histogram a bucket's upper bound in seconds, `SUM` or `COUNT`; of the
-info the info itself; of a field with one value `WHOLE`.
-"""
-WHOLE = ""
-SUM = "sum"
-COUNT = "count"
-
-
-class Place(NamedTuple):
-    """Where the value of a series goes: a field of one pool's `PoolSample`."""
-
-    pool: PoolKey
-    field: str
-    member: Member
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Which series of a page are wanted, and where their values go."""
-
-    prefixes: tuple[bytes, ...]
-    """How every wanted name begins: what begins otherwise is not looked at."""
-    types: Mapping[bytes, bytes]
-    """The type of each known family, as a TYPE line gives it."""
-    places: Mapping[bytes, Callable[[Labels], Place]]
-    """By name. Raises `Malformed` for labels that do not fit the name."""
-
+from pg_pool_exporter.sources.origin import Origin
+from pg_pool_exporter.sources.page_table import (
+    COUNT,
+    SUM,
+    WHOLE,
+    DraftKey,
+    Member,
+    Place,
+    Table,
+    wanted_lines,
+)
+from pg_pool_exporter.sources.text_syntax import Malformed, number
 
 _KEY_LABELS = PoolKey._fields
 
@@ -57,18 +33,20 @@ _KEY_LABELS = PoolKey._fields
 _Part = Callable[[tuple[str, ...]], tuple[str, Member]]
 
 
-def _place(labels_of_metric: tuple[str, ...], part: _Part) -> Callable[[Labels], Place]:
+def _place(
+    labels_of_metric: tuple[str, ...], part: _Part
+) -> Callable[[Labels, Origin], tuple[Place, ...]]:
     own = labels_of_metric[len(_KEY_LABELS) :]
     known = frozenset(labels_of_metric)
 
-    def place(labels: Labels) -> Place:
-        key = PoolKey(*[labels.get(name, "") for name in _KEY_LABELS])
+    def place(labels: Labels, origin: Origin) -> tuple[Place, ...]:
+        key = origin.key(*[labels.get(name, "") for name in _KEY_LABELS])
         if not all(key):
             raise Malformed("app, pool or process is missing")
         values = tuple([labels.get(name, "") for name in own])
         if not labels.keys() <= known:
             raise Malformed("a label that the metric does not have")
-        return Place(key, *part(values))
+        return (Place(DraftKey(NATIVE_NAME, key), *part(values), number),)
 
     return place
 
@@ -141,8 +119,9 @@ def _native_types() -> dict[bytes, bytes]:
     return types
 
 
+PREFIX = b"pg_pool_"
 NATIVE = Table(
-    prefixes=(b"pg_pool_",),
+    wanted=wanted_lines([PREFIX], types=True),
     types=_native_types(),
     places={
         name.encode(): _place(labels, part) for name, (labels, part) in _native_parts().items()

@@ -1,4 +1,4 @@
-"""One HTTP GET, bounded in everything that the other side decides.
+"""One HTTP request, bounded in everything that the other side decides.
 
 How long it takes is bounded by the caller, which cancels it.
 """
@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple
 
 import aiohttp
 from aiohttp.http_exceptions import LineTooLong
+from yarl import URL
 
-from pg_pool_exporter import __version__
+from pg_pool_exporter.sources.access import PLAIN, Access
 from pg_pool_exporter.sources.base import PollError
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-_MAX_HEADER_BYTES = 8 * 1024
-_MAX_HEADERS = 128
 
 # Other reasons, for example too many open files, are not the target's.
 _REASONS: dict[int | None, str] = {
@@ -29,11 +29,25 @@ _REASONS: dict[int | None, str] = {
     errno.ETIMEDOUT: "timeout",
     None: "refused",
 }
-_CONTENT_TYPES = ("text/plain", "application/openmetrics-text")
-_HEADERS = {
-    "Accept": "text/plain;version=0.0.4, application/openmetrics-text;version=1.0.0;q=0.5",
-    "User-Agent": f"pg-pool-exporter/{__version__}",
-}
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MAX_REDIRECTS = 3
+
+
+class Accepted(NamedTuple):
+    """What kind of answer is asked for."""
+
+    header: str
+    """`Accept` of the request."""
+    content_types: tuple[str, ...]
+
+
+PAGE = Accepted(
+    "text/plain;version=0.0.4, application/openmetrics-text;version=1.0.0;q=0.5",
+    ("text/plain", "application/openmetrics-text"),
+)
+"""A page of metrics as Prometheus text."""
+DOCUMENT = Accepted("application/json", ("application/json", "text/plain"))
+"""A document in JSON."""
 
 
 class NotConnectedError(PollError):
@@ -51,32 +65,36 @@ class Body(NamedTuple):
     gzipped: bool
 
 
-def session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
-    """A session without cookies, proxies, credentials from files, and deadlines of its own."""
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers=_HEADERS,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-        auto_decompress=False,
-        trust_env=False,
-        max_line_size=_MAX_HEADER_BYTES,
-        max_field_size=_MAX_HEADER_BYTES,
-        max_headers=_MAX_HEADERS,
-    )
+class Request(NamedTuple):
+    """What is asked for."""
+
+    url: str
+    access: Access = PLAIN
+    encoding: str = "identity"
+    """Its `Accept-Encoding`."""
+    accepted: Accepted = PAGE
+    posted: bytes | None = None
+    """A document in JSON that is posted. None is a GET."""
 
 
-async def fetch(via: aiohttp.ClientSession, url: str, *, encoding: str) -> Body:
-    """The body of the page at `url`, asked for with this `Accept-Encoding`.
+async def fetch(via: aiohttp.ClientSession, request: Request) -> Body:
+    """The body of the answer.
 
-    Raises `PollError`. Its message never holds what the other side sent, nor the URL, whose query
-    can be a secret.
+    A GET follows redirects, a few of them and on the same host only: what it was sent with is not
+    for others. Raises `PollError`. Its message never holds what the other side sent, nor the URL,
+    whose query can be a secret.
     """
-    headers = {"Accept-Encoding": encoding}
     try:
-        async with via.get(url, headers=headers, allow_redirects=False) as response:
-            gzipped = _check(response)
-            return Body(await _content(response), gzipped)
+        url = URL(request.url)
+        for _ in range(_MAX_REDIRECTS + 1):
+            async with _sent(via, request, url) as response:
+                if response.status not in _REDIRECTS or request.posted is not None:
+                    gzipped = _check(response, request.accepted)
+                    content = await _content(response)
+                    if request.accepted is PAGE and not gzipped:
+                        _check_end(response, content)
+                    return Body(content, gzipped)
+                url = _elsewhere(response)
     except aiohttp.ClientConnectorDNSError:
         raise PollError("refused", "the host name is not known") from None
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError):
@@ -89,15 +107,53 @@ async def fetch(via: aiohttp.ClientSession, url: str, *, encoding: str) -> Body:
         raise _not_http(error) from None
     except aiohttp.ClientConnectionError as error:
         raise _broken_off(error) from None
+    raise PollError("protocol", f"more than {_MAX_REDIRECTS} redirects")
 
 
-def _check(response: aiohttp.ClientResponse) -> bool:
-    """Whether the body is gzipped. Raises `PollError` for an answer whose body is no page."""
+def _sent(
+    via: aiohttp.ClientSession, request: Request, url: URL
+) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    access = request.access
+    own = {"Accept": request.accepted.header, "Accept-Encoding": request.encoding}
+    if request.posted is not None:
+        own["Content-Type"] = DOCUMENT.header
+    return via.request(
+        "GET" if request.posted is None else "POST",
+        url,
+        headers={**access.headers, **own},
+        data=request.posted,
+        allow_redirects=False,
+        ssl=access.tls,
+        server_hostname=access.server_name,
+    )
+
+
+def _elsewhere(response: aiohttp.ClientResponse) -> URL:
+    """Where a redirect leads. Raises `PollError` when that is not the same host and port."""
+    try:
+        url = response.url.join(URL(response.headers["Location"]))
+        same = url.origin() == response.url.origin()
+    except (KeyError, ValueError):
+        raise PollError("protocol", "the answer is a redirect to nowhere") from None
+    if not same:
+        raise PollError(
+            "protocol",
+            "the answer is a redirect to another host, port or scheme, which is not followed: "
+            "configure the address that it leads to",
+        )
+    return url.with_user(None)
+
+
+def _check(response: aiohttp.ClientResponse, accepted: Accepted) -> bool:
+    """Whether the body is gzipped. Raises `PollError` for an answer whose body is of no use."""
+    if response.status in (401, 403):
+        raise PollError("auth", f"not let in: the answer has status {response.status}")
     if response.status != 200:
         raise PollError("protocol", f"the answer has status {response.status}")
     content_type = response.headers.get("Content-Type")
-    if content_type is not None and response.content_type not in _CONTENT_TYPES:
-        raise PollError("protocol", f"the content type is none of {', '.join(_CONTENT_TYPES)}")
+    if content_type is not None and response.content_type not in accepted.content_types:
+        types = ", ".join(accepted.content_types)
+        raise PollError("protocol", f"the content type is none of {types}")
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if encoding not in ("identity", "gzip"):
         raise PollError("protocol", "the content encoding is not gzip")
@@ -114,6 +170,16 @@ async def _content(response: aiohttp.ClientResponse) -> bytes:
         else:
             return bytes(content)
     raise too_large()
+
+
+def _check_end(response: aiohttp.ClientResponse, content: bytes) -> None:
+    """Raises `PollError` for a page that was cut off, where that can be seen.
+
+    Nothing but the end of the connection tells the end of some bodies.
+    """
+    framed = response.content_length is not None or "Transfer-Encoding" in response.headers
+    if content and not framed and not content.endswith(b"\n"):
+        raise PollError("protocol", "the page ends in the middle of a line")
 
 
 def too_large() -> PollError:

@@ -17,8 +17,11 @@ class PasswordError(Exception):
     """No password could be had. The message holds nothing of the file or of the output."""
 
 
-def read_file(path: str | Path) -> str:
-    """The content of the file without its last line end. Raises `PasswordError`."""
+def read_file(path: str | Path, key: str = "password_file") -> str:
+    """The content of the file without its last line end. Raises `PasswordError`.
+
+    `key` is the configuration's that names the file.
+    """
     try:
         # Without O_NONBLOCK a named pipe that nobody writes into would hold up everything.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -27,8 +30,8 @@ def read_file(path: str | Path) -> str:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise PasswordError(f"password_file: {error.strerror}") from None
-    return _password(content, "password_file")
+        raise PasswordError(f"{key}: {error.strerror}") from None
+    return _password(content, key)
 
 
 async def run_command(command: Sequence[str], seconds: float = COMMAND_SECONDS) -> str:

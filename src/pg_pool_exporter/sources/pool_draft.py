@@ -10,7 +10,7 @@ from typing import Any
 from pg_pool_exporter.catalogue import OTHER, POOL_TIMEOUT_KINDS, POOL_TIMEOUTS
 from pg_pool_exporter.model import Histogram, PoolKey, PoolSample
 from pg_pool_exporter.series import POOL_HISTOGRAMS, POOL_MAPPINGS, POOL_SCALARS
-from pg_pool_exporter.sources.native_page import COUNT, SUM, WHOLE, Member
+from pg_pool_exporter.sources.page_table import COUNT, SUM, WHOLE, Member, Place
 from pg_pool_exporter.sources.sticky import StickyChoice
 from pg_pool_exporter.sources.text_syntax import Malformed
 
@@ -26,14 +26,21 @@ _KINDS = frozenset(POOL_TIMEOUT_KINDS)
 
 
 class PoolDraft:
-    """The values of one pool: `values[field][member]`, filled by the reader of the page."""
+    """The values of one pool on our own page: `values[field][member]`."""
 
-    __slots__ = ("line", "values")
+    __slots__ = ("at", "values")
 
-    def __init__(self, line: int) -> None:
-        self.line = line
+    def __init__(self, at: int) -> None:
+        self.at = at
         """Where the pool begins on its page."""
         self.values: dict[str, dict[Member, float]] = {field: {} for field in _FIELDS}
+
+    def put(self, place: Place, value: float) -> None:
+        """Add a value of the page. Raises `Malformed` when it was there before."""
+        values = self.values[place.field]
+        if place.member in values:
+            raise Malformed("the same series twice")
+        values[place.member] = value
 
     def sample(self, key: PoolKey, sites: SiteNames, now: float) -> tuple[PoolSample, int]:
         """The pool, and how many values of labels were folded into `other`.

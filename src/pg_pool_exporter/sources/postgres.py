@@ -12,8 +12,6 @@ from pg_pool_exporter.catalogue import SESSION_END_REASONS
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.model import DatabaseCounters, ServerSample, Snapshot
 from pg_pool_exporter.sources.activity import read_activity
-from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.connection_errors import explain
 from pg_pool_exporter.sources.held_connection import Batch, HeldConnection, Link, Result
 from pg_pool_exporter.sources.password import PasswordError
 from pg_pool_exporter.sources.server_connection import ServerConnection
@@ -42,9 +40,8 @@ class PostgresSource:
     ) -> None:
         self._config = config
         self._clock = clock
-        server = ServerConnection(config, config.timeout)
-        self._where = server.where
-        self._held = HeldConnection(server.connect, server.prepare, clock)
+        self._connection = ServerConnection(config, config.timeout)
+        self._held = HeldConnection(self._connection.connect, self._connection.prepare, clock)
         self._settings = SettingsReader(config.name, self._held, clock)
         # Over SQL the log's own source asks for itself.
         reads_files = config.log is not None and not config.log.sql
@@ -64,10 +61,8 @@ class PostgresSource:
             settings = await self._settings.settings(link)
             if self._log_settings is not None:
                 BOARD.put_settings(self._config, await self._log_settings.read())
-        except psycopg.Error as error:
-            raise explain(error, self._where) from None
-        except PasswordError as error:
-            raise PollError("auth", f"{self._where}: {error}") from None
+        except (psycopg.Error, PasswordError) as error:
+            raise self._connection.failure(error) from None
         activity = read_activity(
             sessions, {row["datid"]: row["database"] for row in databases}, waits
         )
@@ -86,6 +81,9 @@ class PostgresSource:
                 groups=groups,
                 databases=counters,
                 settings=settings,
+                address=link.connection.info.hostaddr,
+                backends=activity.backends,
+                clock=activity.clock,
             ),
             folded=folded + len(databases) - len(counters) + self._settings.left_out,
         )

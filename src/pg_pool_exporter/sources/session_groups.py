@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pg_pool_exporter.catalogue import BACKEND_STATES, OTHER
 from pg_pool_exporter.model import SessionGroup, SessionKey, StateSample
+from pg_pool_exporter.sources.adding import oldest, total
 from pg_pool_exporter.sources.sticky import StickyChoice
 
 FOLDED = SessionKey(OTHER, OTHER, OTHER)
@@ -108,26 +109,13 @@ def _group(rows: Collection[SessionRow]) -> SessionGroup:
     states: dict[str, StateSample] = {}
     for row in rows:
         state = row.state if row.state in _STATES else "unknown"
-        sessions, oldest = states.get(state, StateSample(0, None))
-        states[state] = StateSample(sessions + row.sessions, _oldest((oldest, row.oldest_state)))
+        sessions, longest = states.get(state, StateSample(0, None))
+        states[state] = StateSample(sessions + row.sessions, oldest((longest, row.oldest_state)))
     return SessionGroup(
         states=states,
-        oldest_backend=_oldest(row.oldest_backend for row in rows),
-        oldest_transaction=_oldest(row.oldest_transaction for row in rows),
-        waiting=_sum(row.waiting for row in rows),
-        oldest_waiting=_oldest(row.oldest_waiting for row in rows),
-        blocking=_sum(row.blocking for row in rows),
+        oldest_backend=oldest(row.oldest_backend for row in rows),
+        oldest_transaction=oldest(row.oldest_transaction for row in rows),
+        waiting=total(row.waiting for row in rows),
+        oldest_waiting=oldest(row.oldest_waiting for row in rows),
+        blocking=total(row.blocking for row in rows),
     )
-
-
-def _oldest(ages: Iterable[float | None]) -> float | None:
-    return max((age for age in ages if age is not None), default=None)
-
-
-def _sum(counts: Iterable[int | None]) -> int | None:
-    total = 0
-    for count in counts:
-        if count is None:
-            return None
-        total += count
-    return total

@@ -6,13 +6,11 @@ The lines come from outside: whatever they hold, the outcome is a value or `Malf
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from hashlib import blake2b
 from math import inf, isnan
 from typing import NamedTuple
 
-Labels = Mapping[str, str]
-"""Label values by name. An empty value is the same as no label."""
+from pg_pool_exporter.formats import Labels
 
 # 10 kB names with every byte escaped still fit; no single line can hold up the process.
 MAX_LINE_BYTES = 64 * 1024
@@ -74,7 +72,7 @@ def _labels(line: bytes, start: int) -> tuple[Labels, int]:
     if "\\" in text:
         labels = {name: _ESCAPE.sub(_unescaped, value) for name, value in labels.items()}
     if len(text) > MAX_LABEL_CHARACTERS:
-        labels = {name: _cut(value) for name, value in labels.items()}
+        labels = {name: cut(value) for name, value in labels.items()}
     return labels, braces.end()
 
 
@@ -82,7 +80,8 @@ def _unescaped(escape: re.Match[str]) -> str:
     return _UNESCAPED[escape[1]]
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """`text`, if it is no longer than a label's value may be; else its beginning and a digest."""
     if len(text) <= MAX_LABEL_CHARACTERS:
         return text
     # The digest keeps two long values with the same beginning apart.
@@ -90,13 +89,21 @@ def _cut(text: str) -> str:
     return f"{text[: MAX_LABEL_CHARACTERS - len(digest) - 1]}~{digest}"
 
 
-def number(text: bytes) -> float | None:
-    """A value of a pool: finite and never negative. None for NaN, which says "not known"."""
+def any_number(text: bytes) -> float:
+    """A value of a series, whatever number it is."""
     try:
         value = float(text)
     except ValueError:
         raise Malformed("the value is not a number") from None
-    if 0 <= value < inf and b"_" not in text:
+    if b"_" in text:
+        raise Malformed("the value is not a number")
+    return value
+
+
+def number(text: bytes) -> float | None:
+    """A value of a pool: finite and never negative. None for NaN, which says "not known"."""
+    value = any_number(text)
+    if 0 <= value < inf:
         return value
     if isnan(value):
         return None

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from pg_pool_exporter.config import ConfigError, Problem, Section, read, validate
 from pg_pool_exporter.config.values import ReadableFile
+from pg_pool_exporter.stamps import Stamp, stamp
 
 log = structlog.get_logger(__name__)
 
@@ -109,7 +110,7 @@ class WebConfig(Section):
     """bcrypt hashes by user."""
 
 
-_Stamps: TypeAlias = Mapping[Path, tuple[int, ...]]
+_Stamps: TypeAlias = Mapping[Path, Stamp]
 
 
 class Loaded(NamedTuple):
@@ -192,15 +193,7 @@ def _named_files(config: WebConfig) -> Iterator[Path]:
 
 
 def _stamps(files: Iterable[Path]) -> _Stamps:
-    return {file: _stamp(file) for file in files}
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return {file: stamp(file) for file in files}
 
 
 class _TlsError(Exception):

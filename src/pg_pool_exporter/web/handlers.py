@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
 from pg_pool_exporter.exposition.pages import Exposition
+from pg_pool_exporter.findings import Doctor
 from pg_pool_exporter.store import Store, TargetKey
 from pg_pool_exporter.textformat import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE
+from pg_pool_exporter.web.findings_json import findings_json
 from pg_pool_exporter.web.landing_page import landing_page
 from pg_pool_exporter.web.negotiation import accepts_gzip, prefers_openmetrics
 
@@ -18,9 +21,10 @@ HEALTHY_PATH = "/-/healthy"
 READY_PATH = "/-/ready"
 RELOAD_PATH = "/-/reload"
 PROBE_PATH = "/probe"
+FINDINGS_PATH = "/api/v1/findings"
 
 # Kinds of targets that the configuration names.
-_CONFIGURED_KINDS = ("server", "log", "app")
+_CONFIGURED_KINDS = ("server", "log", "app", "bouncer")
 # A large page is handed over piece by piece: what a slow client has not taken yet is then not
 # copied for it, and other clients have their turn in between.
 _PIECE = 256 * 1024
@@ -32,14 +36,16 @@ _MAX_NAMES_SHOWN = 20
 class Web:
     """The handlers.
 
-    `unpolled` names the targets that are still to be polled for the first time. `reload` loads the
-    configuration again and tells whether that worked; None when nobody may ask for it over HTTP.
+    `doctor` tells what is wrong. `unpolled` names the targets that are still to be polled for the
+    first time. `reload` loads the configuration again and tells whether that worked; None when
+    nobody may ask for it over HTTP.
     """
 
     def __init__(
         self,
         store: Store,
         exposition: Exposition,
+        doctor: Doctor,
         *,
         telemetry_path: str,
         unpolled: Callable[[], list[str]],
@@ -47,6 +53,7 @@ class Web:
     ) -> None:
         self._store = store
         self._exposition = exposition
+        self._doctor = doctor
         self._telemetry_path = telemetry_path
         self._unpolled = unpolled
         self._reload = reload
@@ -56,6 +63,7 @@ class Web:
         return [
             web.get(self._telemetry_path, self._metrics),
             web.get(PROBE_PATH, self._probe),
+            web.get(FINDINGS_PATH, self._findings),
             web.get(HEALTHY_PATH, self._healthy),
             web.get(READY_PATH, self._ready),
             web.post(RELOAD_PATH, self._reload_configuration),
@@ -82,6 +90,12 @@ class Web:
         openmetrics = _wants_openmetrics(request)
         body = self._exposition.of_targets(known, openmetrics=openmetrics)
         return await _send(request, body, openmetrics=openmetrics)
+
+    async def _findings(self, _request: web.Request) -> web.Response:
+        text = findings_json(self._doctor.diagnosis(), time.time())
+        return web.Response(
+            text=text, content_type="application/json", headers={hdrs.CACHE_CONTROL: "no-store"}
+        )
 
     async def _healthy(self, _request: web.Request) -> web.Response:
         return _text("healthy")

@@ -5,6 +5,7 @@ SELECT current_setting('log_line_prefix') AS prefix,
        current_setting('log_connections') AS connections,
        current_setting('log_disconnections')::boolean AS disconnections,
        current_setting('log_min_messages') AS least,
+       current_user AS role,
        (SELECT reset_val FROM pg_settings WHERE name = 'lc_messages') AS messages;
 
 SELECT datname AS database

@@ -18,9 +18,10 @@ SELECT coalesce(pid = pg_backend_pid()
        coalesce(application_name, '') AS application,
        coalesce(replace(translate(state, '()', ''), ' ', '_'), 'unknown') AS state,
        array_agg(pid) AS pids,
-       extract(epoch FROM clock_timestamp() - min(state_change))::float8 AS oldest_state,
-       extract(epoch FROM clock_timestamp() - min(backend_start))::float8 AS oldest_backend,
-       extract(epoch FROM clock_timestamp() - min(xact_start))::float8 AS oldest_transaction,
+       array_agg(date_part('epoch', clock_timestamp() - state_change)) AS ages,
+       date_part('epoch', clock_timestamp()) AS clock,
+       date_part('epoch', clock_timestamp() - min(backend_start)) AS oldest_backend,
+       date_part('epoch', clock_timestamp() - min(xact_start)) AS oldest_transaction,
        count(*) FILTER (WHERE wait_event_type = 'Lock') AS waiting,
        string_agg(array_to_string(pg_blocking_pids(pid), ','), ',')
            FILTER (WHERE wait_event_type = 'Lock') AS blockers

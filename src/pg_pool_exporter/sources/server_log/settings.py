@@ -39,6 +39,8 @@ class LogSettings:
     """Whether all errors are logged."""
     languages: tuple[str, ...]
     databases: tuple[str, ...]
+    role: str
+    """Who we are there."""
 
 
 class Gap(NamedTuple):
@@ -93,6 +95,7 @@ def settings_of(
         errors=row["least"] not in _WITHOUT_ERRORS,
         languages=tuple(sorted({language(one) for one in (row["messages"], *overrides)})),
         databases=databases,
+        role=row["role"],
     )
 
 

@@ -11,7 +11,6 @@ import psycopg
 from pg_pool_exporter.config import LogConfig, ServerConfig
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.connection_errors import explain
 from pg_pool_exporter.sources.held_connection import Batch, HeldConnection
 from pg_pool_exporter.sources.password import PasswordError
 from pg_pool_exporter.sources.server_connection import ServerConnection
@@ -58,10 +57,11 @@ class SqlLogSource:
         self._server = server
         self._config: LogConfig = server.log
         self._clock = clock
-        connection = ServerConnection(server, self._config.timeout)
-        self._where = connection.where
-        self._held = HeldConnection(connection.connect, connection.prepare, clock)
+        self._connection = ServerConnection(server, self._config.timeout)
+        self._where = f"server {server.name}"
+        self._held = HeldConnection(self._connection.connect, self._connection.prepare, clock)
         self._settings = LogSettingsReader(self._held, clock)
+        self._install = ""
         self._file = file
         self._book: LogBook | None = None
         self._worker = Worker(f"log {server.name}")
@@ -71,6 +71,7 @@ class SqlLogSource:
         end = self._clock() + self._config.timeout * _READING
         try:
             settings = await self._settings.read()
+            self._install = _INSTALL.format(role=settings.role)
             self._check(settings)
             form = choose_form(self._config.format, self._config.line_prefix, settings)
             book = await self._worker.run(lambda: self._opened(form))
@@ -78,16 +79,14 @@ class SqlLogSource:
             for position in book.positions.behind():
                 await self._follow(book, position, end)
         except _MISSING:
-            raise PollError("permission", f"{self._where}: {self._install()}") from None
+            raise PollError("permission", f"{self._where}: {self._install}") from None
         except psycopg.errors.InsufficientPrivilege:
             raise PollError(
                 "permission",
-                f"{self._where}: the role may not read the log; {self._install()}",
+                f"{self._where}: the role may not read the log; {self._install}",
             ) from None
-        except psycopg.Error as error:
-            raise explain(error, self._where) from None
-        except PasswordError as error:
-            raise PollError("auth", f"{self._where}: {error}") from None
+        except (psycopg.Error, PasswordError) as error:
+            raise self._connection.failure(error) from None
         await self._worker.run(lambda: book.close_page(settings))
         book.tell_gaps(settings)
         return Snapshot(log=book.counts(settings))
@@ -105,10 +104,6 @@ class SqlLogSource:
                 "be read over SQL: set logging_collector = on and restart it, or read its log from "
                 "files",
             )
-
-    def _install(self) -> str:
-        user = self._where.rpartition("user ")[2].rstrip(")") or "exporter"
-        return _INSTALL.format(role=user)
 
     def _opened(self, form: Form) -> LogBook:
         if self._book is None:

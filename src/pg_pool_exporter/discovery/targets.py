@@ -1,21 +1,25 @@
-"""Which targets there are now: those of the configuration, and the sockets in the directory."""
+"""Which targets there are now: configured, looked up, and the sockets in the directory."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 
-from pg_pool_exporter.config import Config, ProcessesConfig
+from pg_pool_exporter.config import AppConfig, Config, ProcessesConfig
+from pg_pool_exporter.config.page_address import page_address
+from pg_pool_exporter.discovery.providers import Providers
+from pg_pool_exporter.formats import Format
 from pg_pool_exporter.sockets import SUFFIX, default_directory
+from pg_pool_exporter.sources.app_page import AppPage
 from pg_pool_exporter.sources.base import Source
+from pg_pool_exporter.sources.origin import Origin
 from pg_pool_exporter.sources.registry import SOURCES, Kind
 from pg_pool_exporter.sources.server_log.state import default_state_directory
 from pg_pool_exporter.sources.socket_file import SocketFile
@@ -94,10 +98,25 @@ def _is_name(name: str) -> bool:
 
 
 class Discovery:
-    """The targets of a configuration."""
+    """The targets of a configuration.
 
-    def __init__(self, config: Config) -> None:
-        self._configured = (*_servers(config), *_logs(config), *_apps(config))
+    Places that `former` looked at, too, are as it knows them until they have been looked at again.
+    `changed` is called whenever other addresses are found.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        former: Discovery | None = None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._configured = (*_servers(config), *_logs(config), *_bouncers(config))
+        self._config = config
+        known = former.providers if former is not None else None
+        self.providers: Providers = Providers(config.apps, known, changed)
+        """Where addresses of applications are looked up; who runs the discovery starts them."""
+        self._found = self.providers.urls
+        self._pages = (*_pages(self._config, self._found),)
         directory = default_directory() if config.socket_dir is None else config.socket_dir
         self._processes = config.processes
         self.socket_directory = Path(directory) if directory else None
@@ -110,8 +129,15 @@ class Discovery:
         Cheap enough to be asked each second: it costs a look into the socket directory. A process
         whose socket was made anew is another target than before, although it has the same name.
         """
+        if (found := self.providers.urls) != self._found:
+            self._found = found
+            self._pages = (*_pages(self._config, found),)
         sockets = self._directory.scan() if self._directory is not None else []
-        return (*self._configured, *(_process(socket, self._processes) for socket in sockets))
+        return (
+            *self._configured,
+            *self._pages,
+            *(_process(socket, self._processes) for socket in sockets),
+        )
 
 
 def _servers(config: Config) -> Iterator[Target]:
@@ -131,17 +157,45 @@ def _logs(config: Config) -> Iterator[Target]:
             yield Target("log", server.name, server.log.interval, server.log.timeout, settings)
 
 
-def _apps(config: Config) -> Iterator[Target]:
+def _bouncers(config: Config) -> Iterator[Target]:
+    for bouncer in config.pgbouncers:
+        yield Target("bouncer", bouncer.name, bouncer.interval, bouncer.timeout, (bouncer,))
+
+
+def _pages(config: Config, found: Mapping[str, Iterable[str]]) -> Iterator[Target]:
+    formats = {form.name: form.format for form in config.formats}
+    for app in config.apps:
+        # One that is listed twice is one page.
+        targets = dict.fromkeys((*app.targets, *found[app.name]))
+        yield from app_targets(app, targets, formats)
+
+
+def app_targets(
+    app: AppConfig, targets: Iterable[str], formats: Mapping[str, Format]
+) -> Iterator[Target]:
+    """The targets of an application whose pages are at these addresses.
+
+    `formats` are those of the configuration, by name.
+    """
+    addresses = [page_address(target) for target in targets]
+    hosts = Counter(address.host for address in addresses)
     # Without the query, which can hold a token. Pages that differ in it alone are numbered.
     pages: Counter[str] = Counter()
-    for app in config.apps:
-        for url in app.targets:
-            parts = urlsplit(url)
-            name = f"{app.name}@{parts.netloc}{parts.path}"
-            pages[name] += 1
-            if pages[name] > 1:
-                name = f"{name}#{pages[name]}"
-            yield Target("app", name, app.interval, app.timeout, (url,))
+    for address in addresses:
+        name = address.page
+        pages[name] += 1
+        if pages[name] > 1:
+            name = f"{name}#{pages[name]}"
+        origin = Origin(
+            app=app.name,
+            process=address.host if hosts[address.host] == 1 else name,
+            server=app.server or "",
+            application=app.application_name,
+            max_connections=app.max_connections,
+        )
+        form = formats.get(app.format, app.format)
+        page = AppPage(address, origin, form, app.access)
+        yield Target("app", f"{app.name}@{name}", app.interval, app.timeout, (page,))
 
 
 def _process(socket: SocketFile, config: ProcessesConfig) -> Target:

@@ -1,0 +1,138 @@
+"""Whether the right cause is named, and how early: workloads whose truth is known.
+
+    python -m bench.detection > docs/detection.md      # all, on the virtual clock: some minutes
+    python -m bench.detection --only leak-keep --verbose
+
+Prints a Markdown document. It ends with 1 when a verdict is not the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from scenarios.scenario import FAULT
+from scenarios.verdict import SCENARIOS, Verdict, run
+
+INTRODUCTION = f"""\
+# Does it name the right cause, and in time?
+
+Written by `python -m bench.detection`. Each row is a workload whose truth is known, run on a
+virtual clock: an event for each request and each statement. The exporter's own code joins both
+sides and makes the findings, from a poll each 5 seconds; promtool runs the rules of
+`deploy/prometheus` over what Prometheus would have scraped each 15 seconds. Faults begin after
+{FAULT / 60:.0f} minutes.
+
+*client*: the application is instrumented. *foreign*: its pool is known only by another library's
+page (as HikariCP's by Micrometer: no lines of code, no ages) and by its sessions on the server.
+FIFO and LIFO tell which connection such a pool lends first.
+
+*verdict*: `right` when the alerts and the findings name the true causes and no other, and when in a
+healthy workload no alert fires at all (those of severity `info` apart).
+
+*lead*: the share of the time from the first leak to the pool's saturation that was left when the
+first alert named the leak.
+"""
+
+FOREIGN = """\
+## Leaks behind a foreign page
+
+Without a client nobody knows which connections are out for long. What is left is the proof from
+both sides (`pg_pool_unreturned_connections`), and its bound comes only when it is sound:
+
+- In a LIFO pool the connections at the bottom are as silent as leaked ones. The proof comes when
+  more are leaked than the pool uses in turns within a minute.
+- In a FIFO pool all connections are used in turns, and each of them may be the one that is out. The
+  proof comes when more are leaked than are in the pool: with a pool of fixed size, when more than
+  half of it is gone.
+- With several processes, each of them adds what it may have in its pool. Two FIFO pools of a fixed
+  size of which one leaks can't be told from two that do not: then only the symptoms are alerted
+  (the pool is full, requests wait) and no cause is named. Instrument such an application.
+- A leak so fast that it fills the pool within the leak threshold and a few polls is proven only
+  then.
+
+`pg_pool_unreturned_suspects` hints at it as soon as the first connection is silent for the
+threshold; it is no proof, so no alert stands on it.
+"""
+
+
+def main() -> int:
+    """Print the document."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="scenarios whose name begins so")
+    parser.add_argument("--verbose", action="store_true", help="every alert too")
+    options = parser.parse_args()
+    wanted = [
+        (scenario.name, page)
+        for scenario in SCENARIOS
+        for page in scenario.pages
+        if scenario.name.startswith(options.only)
+    ]
+    with ProcessPoolExecutor(2) as pool:
+        verdicts = list(pool.map(_run, *zip(*wanted, strict=True)))
+    print(INTRODUCTION)
+    for title, chosen in (
+        ("Leaks", [one for one in verdicts if one.scenario.leak]),
+        (
+            "Other faults",
+            [one for one in verdicts if one.scenario.causes and not one.scenario.leak],
+        ),
+        ("Healthy", [one for one in verdicts if not one.scenario.causes]),
+    ):
+        print(f"## {title}\n")
+        print("\n".join(_table(chosen, leads=title == "Leaks")) + "\n")
+    print(FOREIGN, end="")
+    if options.verbose:
+        for verdict in verdicts:
+            print(f"\n{verdict.scenario.name}, {verdict.page}: saturated at {verdict.saturated}")
+            print(f"  found: { {cause.value: at for cause, at in verdict.found.items()} }")
+            for alert in verdict.alerts:
+                print(f"  {alert.first:6.0f} s {alert.name} {alert.cause} {alert.labels}")
+    return 1 if any(verdict.faults() for verdict in verdicts) else 0
+
+
+def _run(name: str, page: str) -> Verdict:
+    scenario = next(one for one in SCENARIOS if one.name == name)
+    with tempfile.TemporaryDirectory() as directory:
+        verdict = run(scenario, page, Path(directory))
+    print(f"{name}, {page}: {'; '.join(verdict.faults()) or 'right'}", file=sys.stderr, flush=True)
+    return verdict
+
+
+def _table(verdicts: Iterable[Verdict], *, leads: bool) -> Iterable[str]:
+    columns = ["workload", "read by", "named by alerts", "after", "found after", "verdict"]
+    if leads:
+        columns.append("lead")
+    yield f"| {' | '.join(columns)} |"
+    yield f"|{'---|' * 3}---:|---:|---|{'---:|' if leads else ''}"
+    for verdict in verdicts:
+        cells = [
+            verdict.scenario.title,
+            verdict.page,
+            ", ".join(cause.title for cause in verdict.alerted) or "-",
+            _after(verdict.alerted.values()),
+            _after(verdict.found.values()),
+            _judged(verdict),
+        ]
+        if leads:
+            cells.append(f"{verdict.lead:.0%}" if verdict.lead is not None else "-")
+        yield f"| {' | '.join(cells)} |"
+
+
+def _judged(verdict: Verdict) -> str:
+    if verdict.faults():
+        return "WRONG: " + "; ".join(verdict.faults())
+    named = verdict.scenario.causes <= verdict.alerted.keys()
+    return "right" if named else "not named: no sound bound"
+
+
+def _after(times: Iterable[float]) -> str:
+    return ", ".join(f"{at - FAULT:.0f} s" for at in times) or "-"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Grafana dashboards, built from the catalogue of metrics: `make dashboards` writes their JSON."""

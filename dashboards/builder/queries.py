@@ -1,0 +1,115 @@
+"""Expressions that several dashboards use.
+
+A ratio is of sums, never a mean of ratios, and only of processes whose maximum is known: an
+unlimited pool has no use.
+"""
+
+from __future__ import annotations
+
+from dashboards.builder.panels import GREEN, ORANGE, RED, YELLOW, mapped
+from dashboards.builder.selection import select
+from pg_pool_exporter import catalogue as c
+
+POOL = "app, pool"
+_PROCESS = "job, instance, app, pool, process"
+_ZOMBIE_SECONDS = 60
+_LOCK_SECONDS = 30
+_FLOOR = 0.5
+"""A pool that is used less is not said to be filling."""
+_WINDOW = "30m"
+
+ACTIVE = select(c.POOL_CONNECTIONS, state="active")
+IDLE = select(c.POOL_CONNECTIONS, state="idle")
+MAX = select(c.POOL_MAX)
+BOUNDED = f"({ACTIVE} and on ({_PROCESS}) {MAX})"
+
+
+def total(series: str, by: str = POOL) -> str:
+    return f"sum by ({by}) ({series})"
+
+
+def rate(series: str, by: str = POOL) -> str:
+    """By second."""
+    return f"sum by ({by}) (rate({series}[$__rate_interval]))"
+
+
+def use(by: str = POOL) -> str:
+    return f"{total(BOUNDED, by)} / {total(MAX, by)}"
+
+
+def worst_use() -> str:
+    """Of the process that is used most: each has a pool of its own, and waits for that alone."""
+    return f"max by ({POOL}) ({use(_PROCESS)})"
+
+
+def seconds_to_saturation() -> str:
+    """At the trend of the last half hour; only for pools that are half full and filling."""
+    trend = f"deriv({ACTIVE}[{_WINDOW}]) and on ({_PROCESS}) {MAX}"
+    return f"({total(MAX)} - {total(BOUNDED)}) / ({total(trend)} > 0) and {use()} > {_FLOOR}"
+
+
+LEAKED = select(c.POOL_LEAKED_SLOTS)
+OVERDUE = select(c.POOL_OVERDUE)
+NOT_RETURNED = f"({LEAKED} > 0 or {OVERDUE} > 0)"
+UNRETURNED = select(c.UNRETURNED)
+WAITING = select(c.POOL_WAITING)
+POOL_TIMEOUTS = select(c.POOL_TIMEOUTS)
+ZOMBIES = select(c.SERVER_OLDEST_STATE, state="idle_in_transaction.*")
+LOCK_AGES = select(c.SERVER_OLDEST_WAITING)
+
+# Where a server's sessions belong to pools: by the application's name, as PostgreSQL has it.
+APPLICATIONS = f"max by (application) ({select(c.POOL_INFO, application='.+')})"
+
+
+def of_the_applications(series: str, by: str) -> str:
+    """Of a server's `series` those of the selected pools' applications, summed `by`."""
+    return f"sum by ({by}) ({series} * on (application) group_left () {APPLICATIONS})"
+
+
+def oldest_of_the_applications(series: str, by: str) -> str:
+    return f"max by ({by}) ({series} * on (application) group_left () {APPLICATIONS})"
+
+
+_STUCK = f"max by (application) ({ZOMBIES} > {_ZOMBIE_SECONDS} or {LOCK_AGES} > {_LOCK_SECONDS})"
+VERDICT = " or ".join(
+    (
+        f"0 * count by ({POOL}) ({LEAKED} > 0) + 4",
+        # Before what is overdue: whoever waits for a lock is overdue, too.
+        f"0 * max by ({POOL}) ({select(c.POOL_INFO)} and on (application) {_STUCK}) + 3",
+        f"0 * count by ({POOL}) ({OVERDUE} > 0) + 4",
+        f"0 * max by ({POOL}) ({ACTIVE} and on (app) ({UNRETURNED} > 0)) + 4",
+        f"0 * ({total(WAITING)} > 0) + 2",
+        f"0 * ({worst_use()} > 0.8) + 1",
+        f"0 * {total(ACTIVE)}",
+    )
+)
+"""One number a pool: what is wrong with it, the worst first."""
+VERDICTS = mapped(
+    {
+        4: ("LEAK: not given back", RED),
+        3: ("Held up in the server", ORANGE),
+        2: ("LOAD: all in use, some wait", ORANGE),
+        1: ("Use above 80 %", YELLOW),
+        0: ("Healthy", GREEN),
+    }
+)
+
+
+def firing_since(alerts: str) -> str:
+    """When the condition of each firing alert became true, in ms since the epoch, as Grafana wants.
+
+    With the address of the runbooks, which stands in the settings of the rules.
+    """
+    firing = f'ALERTS{{alertstate="firing", {alerts}}}'
+    since = f"ALERTS_FOR_STATE{{{alerts}}} and ignoring (alertstate) {firing}"
+    return (
+        f"max by (alertname, severity, app, pool, server) (1000 * ({since})) "
+        "* on () group_left (runbooks) max by (runbooks) (pg_pool_exporter:links:info)"
+    )
+
+
+RUNBOOK = "${__data.fields.Runbooks}/${__data.fields.Alert}.md"
+
+# Slots that ordinary roles can have.
+USABLE = f"({select(c.SERVER_MAX)} - {select(c.SERVER_RESERVED)})"
+SERVER_USE = f"max by (server) ({select(c.SERVER_USED)}) / max by (server) {USABLE}"

@@ -1,0 +1,76 @@
+"""Selectors of series, made from the catalogue, and the variables that narrow them."""
+
+from __future__ import annotations
+
+import re
+
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models.common import DataSourceRef
+
+from pg_pool_exporter import catalogue as c
+from pg_pool_exporter.catalogue import Metric
+
+SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+_WORD = r"\w+"
+_SCRAPED = ("job", "instance")
+# A pool's `server` is a label of pg_pool_info only, and often absent there.
+_NARROWED = {"pool": ("app", "pool"), "server": ("server",), "joined": ("app", "server")}
+# Each of these is on every page of the exporter, or of an application that Prometheus scrapes.
+_ALWAYS = (c.POOL_CONNECTIONS, c.SERVER_UP, c.BOUNCER_UP, c.BUILD_INFO)
+
+
+def select(metric: Metric, suffix: str = "", **labels: str) -> str:
+    """The series of `metric` that the dashboard's variables and `labels` leave.
+
+    A value of `labels` is a word or a regular expression. `suffix` is a histogram's, like
+    `_bucket`. Raises `ValueError` for a label that the metric doesn't have.
+    """
+    if unknown := labels.keys() - set(metric.labels):
+        raise ValueError(f"{metric.name} has no {', '.join(unknown)}")
+    variables = (*_SCRAPED, *_NARROWED.get(metric.section, ()))
+    matchers = [f'{name}=~"${name}"' for name in variables]
+    matchers += [
+        f'{name}{"=" if re.fullmatch(_WORD, value) else "=~"}"{value}"'
+        for name, value in labels.items()
+    ]
+    return f"{metric.name}{suffix}{{{', '.join(matchers)}}}"
+
+
+def process(metric: str) -> str:
+    """The series of a metric of the exporter's own process, or of its scrape."""
+    matchers = ", ".join(f'{name}=~"${name}"' for name in _SCRAPED)
+    return f"{metric}{{{matchers}}}"
+
+
+def variables(*shown: str) -> list[builders.DatasourceVariable | builders.QueryVariable]:
+    """All variables, so that links between dashboards lose none; only those `shown` are seen."""
+    any_metric = f'{{__name__=~"{"|".join(metric.name for metric in _ALWAYS)}"'
+    scraped = 'job=~"$job", instance=~"$instance"'
+    queries = {
+        "job": f"{any_metric}}}",
+        "instance": f'{any_metric}, job=~"$job"}}',
+        "app": f"{c.POOL_CONNECTIONS.name}{{{scraped}}}",
+        "pool": f'{c.POOL_CONNECTIONS.name}{{{scraped}, app=~"$app"}}',
+        "server": f"{c.SERVER_UP.name}{{{scraped}}}",
+    }
+    source = builders.DatasourceVariable("datasource").label("Data source").type("prometheus")
+    return [source, *(_variable(name, query, name in shown) for name, query in queries.items())]
+
+
+def _variable(name: str, series: str, shown: bool) -> builders.QueryVariable:
+    hide = models.VariableHide.DONT_HIDE if shown else models.VariableHide.HIDE_VARIABLE
+    return (
+        builders.QueryVariable(name)
+        .label(name.capitalize())
+        .hide(hide)
+        .datasource(SOURCE)
+        .query(f"label_values({series}, {name})")
+        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(models.VariableSort.NATURAL_ASC)
+        .multi(True)
+        .include_all(True)
+        # Not the list of all values: a series without the label is among "all", too.
+        .all_value(".*")
+        .current(models.VariableOption(selected=True, text="All", value="$__all"))
+    )

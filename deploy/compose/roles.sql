@@ -1,0 +1,4 @@
+CREATE ROLE exporter LOGIN CONNECTION LIMIT 3;
+GRANT pg_monitor TO exporter;
+CREATE ROLE shop LOGIN;
+GRANT CREATE ON SCHEMA public TO shop;

@@ -1,0 +1,87 @@
+"""Where the addresses of an application's processes are looked up, in Prometheus' terms."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, Strict, ValidationInfo, field_validator
+
+from pg_pool_exporter.config.places import (
+    HostName,
+    ListFiles,
+    ListUrl,
+    MetricsPath,
+    RefreshInterval,
+)
+from pg_pool_exporter.config.section import Section
+
+_UNIQUE = "must not name a place twice"
+
+
+class HttpConfig(Section):
+    """A list that is served over HTTP (`http_sd:`)."""
+
+    url: ListUrl = Field(repr=False)
+    refresh_interval: RefreshInterval = 60.0
+    """Seconds."""
+
+
+class DnsConfig(Section):
+    """Names that are looked up in DNS (`dns_sd:`)."""
+
+    names: Annotated[tuple[HostName, ...], Strict(False)]
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """Of all the addresses; SRV records bring their own."""
+    type: Literal["SRV", "A", "AAAA"] = Field(default="SRV", validate_default=True)
+    refresh_interval: RefreshInterval = 30.0
+    """Seconds."""
+
+    @field_validator("names")
+    @classmethod
+    def _some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("must have at least one name")
+        return value
+
+    @field_validator("type")
+    @classmethod
+    def _fits_the_port(cls, value: str, info: ValidationInfo) -> str:
+        port = info.data.get("port", ...)
+        if value == "SRV" and isinstance(port, int):
+            raise ValueError("must be A or AAAA with a port: SRV records bring their own")
+        if value != "SRV" and port is None:
+            raise ValueError("must have a port beside it: only SRV records bring their own")
+        return value
+
+
+class DiscoveryConfig(Section):
+    """How addresses of an application are found, and what its pages' URLs are made of."""
+
+    file_sd: Annotated[tuple[ListFiles, ...], Strict(False)] = ()
+    http_sd: Annotated[tuple[HttpConfig, ...], Strict(False)] = ()
+    dns_sd: Annotated[tuple[DnsConfig, ...], Strict(False)] = ()
+    scheme: Literal["http", "https"] = "http"
+    metrics_path: MetricsPath | None = None
+    """None is that of the pages' format."""
+
+    @field_validator("file_sd")
+    @classmethod
+    def _files_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len({*value}) < len(value):
+            raise ValueError(_UNIQUE)
+        return value
+
+    @field_validator("http_sd")
+    @classmethod
+    def _urls_once(cls, value: tuple[HttpConfig, ...]) -> tuple[HttpConfig, ...]:
+        if len({one.url for one in value}) < len(value):
+            raise ValueError(_UNIQUE)
+        return value
+
+    @field_validator("dns_sd")
+    @classmethod
+    def _names_once(cls, value: tuple[DnsConfig, ...]) -> tuple[DnsConfig, ...]:
+        asked = [(name, one.type, one.port) for one in value for name in one.names]
+        if len({*asked}) < len(asked):
+            raise ValueError(_UNIQUE)
+        return value

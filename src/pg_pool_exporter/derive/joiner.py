@@ -1,0 +1,236 @@
+"""Joins the pools with the sessions that their servers see, as the states in the store change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.derive import bounds
+from pg_pool_exporter.derive.bounds import PoolReading, ServerReading
+from pg_pool_exporter.derive.places import Place
+from pg_pool_exporter.derive.pools_seen import LEAK_AFTER, MOST_KEPT, PoolSeen, PoolsSeen
+from pg_pool_exporter.derive.readings import Readings
+from pg_pool_exporter.derive.sessions import AppSessions, ServerSessions, SharedNames
+from pg_pool_exporter.model import AppOnServer, Joined, ServerSample
+from pg_pool_exporter.store import EXPIRY_INTERVALS, Store, TargetKey, TargetState
+
+LEAST_READINGS = 3
+"""One reading proves nothing: every checkout is silent for a moment."""
+# The server's clock has been set when it differs by more from what has passed here; seconds.
+_CLOCK_JUMP = 0.5
+
+
+@dataclass(slots=True)
+class _Server:
+    """What is remembered of one server since the last long break, and since its clock was set."""
+
+    offset: tuple[float, float]
+    """Bounds of its own clock less the exporter's at the last poll."""
+    taken: float
+    joined: Joined = field(default_factory=Joined)
+    sessions: dict[str, AppSessions] = field(default_factory=dict)
+    """By application, at the last poll."""
+    apps: dict[str, Readings[ServerReading]] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    """Applications of which it has had a session."""
+
+
+class Joiner:
+    """Keeps `joined` what both sides tell together, and passes it to `tell` when it changes.
+
+    `apps` are the configured applications; `clock` is the one that the states' times are on. What
+    is remembered: of each pool in the store its readings during its leak threshold, as some twenty
+    parts at most, and as much of each application on each server.
+
+    A target's state costs time for its own pools; a server's for those that lead to it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        apps: Iterable[AppConfig] = (),
+        *,
+        tell: Callable[[Joined], None] = lambda _joined: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.joined = Joined()
+        """The same object until something changes."""
+        self._tell = tell
+        self.pools = PoolsSeen(apps)
+        self._store = store
+        self._clock = clock
+        self._servers: dict[str, _Server] = {}
+        store.watch(self._follow)
+
+    def configure(self, apps: Iterable[AppConfig]) -> None:
+        """Go on with these applications configured."""
+        self.pools.configure(apps, self.pools.places)
+
+    def sessions(self, app: str, server: str) -> AppSessions | None:
+        """The sessions of an application at the server's last poll; None when that is too old."""
+        state = self._store.get(TargetKey("server", server))
+        if state is None or self._clock() >= state.expires or server not in self._servers:
+            return None
+        return self._servers[server].sessions.get(app)
+
+    def _follow(self, key: TargetKey) -> None:
+        state = self._store.get(key)
+        self.pools.follow(key, state)
+        if key.kind == "server":
+            self._follow_server(key.name, state)
+
+    def _follow_server(self, name: str, state: TargetState | None) -> None:
+        sample = None if state is None else _fresh_server(state, self._clock())
+        if state is None:
+            self._find_servers(name, None)
+        if state is None or sample is None:
+            self._servers.pop(name, None)
+        elif name not in self._servers or state.taken > self._servers[name].taken:
+            self._find_servers(name, Place.of(name, sample))
+            server = self._remember(name, state, sample)
+            server.joined = self._join(name, server, state, sample)
+        joined = _together([server.joined for server in self._servers.values()])
+        if joined != self.joined:
+            self.joined = joined
+            self._tell(joined)
+
+    def _find_servers(self, name: str, place: Place | None) -> None:
+        """The server `name` is at `place` now: pools may lead to it."""
+        others = [other for other in self.pools.places if other.name != name]
+        # In the order of their names: which of two servers at one address a pool leads to must
+        # not depend on who answered first.
+        places = tuple(sorted([*others, place] if place is not None else others))
+        if places != self.pools.places:
+            self.pools.configure(self.pools.apps, places)
+
+    def _remember(self, name: str, state: TargetState, sample: ServerSample) -> _Server:
+        clock = sample.clock if sample.clock is not None else state.taken
+        offset = clock - state.taken, clock - state.begun
+        server = self._servers.get(name)
+        if (
+            server is None
+            or state.begun - server.taken > EXPIRY_INTERVALS * state.interval
+            or offset[0] - server.offset[1] > _CLOCK_JUMP
+            or server.offset[0] - offset[1] > _CLOCK_JUMP
+        ):
+            server = self._servers[name] = _Server(offset, state.taken)
+        server.offset, server.taken = offset, state.taken
+        return server
+
+    def _join(self, name: str, server: _Server, state: TargetState, sample: ServerSample) -> Joined:
+        apps = self.pools.on(name)
+        for gone in server.apps.keys() - apps.keys():
+            del server.apps[gone]
+        server.seen &= apps.keys()
+        sessions = ServerSessions(sample.backends)
+        server.sessions = {app: sessions.of(pools.values()) for app, pools in apps.items()}
+        shared = SharedNames(apps)
+        unread = [one.key for one in self._store.states() if one.snapshot is None]
+        unreturned, suspects, missing = {}, {}, {}
+        for app, pools in apps.items():
+            theirs = server.sessions[app]
+            if theirs.sessions:
+                server.seen.add(app)
+            readings = server.apps.setdefault(app, Readings())
+            leak_after = longest_threshold(pools.values())
+            out = [last.out for pool in pools.values() if (last := pool.readings.last())]
+            readings.add(
+                state.begun,
+                state.taken,
+                ServerReading(theirs.sessions, sum(out) - theirs.busy),
+                keep=min(leak_after, MOST_KEPT),
+                most_gap=EXPIRY_INTERVALS * state.interval,
+            )
+            all_told = len(out) == len(pools) and not theirs.hidden
+            if not all_told or not self._all_are_read(app, unread, state.taken):
+                continue
+            key = AppOnServer(name, app)
+            old = theirs.count("idle", longer_than=leak_after)
+            start = state.taken - min(leak_after, MOST_KEPT)
+            seen = readings.within(start, state.taken)
+            if seen is None or seen.number < LEAST_READINGS:
+                continue
+            suspects[key] = bounds.suspects(old, seen.reading.unaccounted)
+            full, partial = _split(pools.values(), start, state.begun)
+            if full and seen.whole:
+                read = bounds.Pools(full, partial, shared.of_others(app, pools.values()))
+                unreturned[key] = bounds.unreturned(read, old, seen.reading.sessions)
+                if app in server.seen:
+                    missing[key] = bounds.missing(read, seen.reading.sessions)
+        return Joined(
+            unreturned=unreturned,
+            suspects=suspects,
+            missing=missing,
+            demand=_demand(name, chain(*(pools.values() for pools in apps.values())), state.taken),
+        )
+
+    def _all_are_read(self, app: str, unread: Iterable[TargetKey], now: float) -> bool:
+        """Whether each known process of the application has been read lately."""
+        targets = self.pools.targets_of(app)
+        return all(self._is_fresh(target, now) for target in targets) and not any(
+            _may_be_of(app, target, targets) for target in unread
+        )
+
+    def _is_fresh(self, key: TargetKey, now: float) -> bool:
+        state = self._store.get(key)
+        return state is not None and now < state.expires
+
+
+def longest_threshold(pools: Iterable[PoolSeen]) -> float:
+    """The leak threshold that holds for several pools' sessions, which can't be told apart."""
+    return max((pool.leak_after for pool in pools), default=LEAK_AFTER)
+
+
+def _fresh_server(state: TargetState, now: float) -> ServerSample | None:
+    return state.snapshot.server if state.snapshot is not None and now < state.expires else None
+
+
+def _split(
+    pools: Iterable[PoolSeen], start: float, end: float
+) -> tuple[tuple[PoolReading, ...], tuple[PoolReading, ...]]:
+    """What was read of the pools: of those read from start to end, and of the others."""
+    full, partial = [], []
+    for pool in pools:
+        window = pool.readings.within(start, end)
+        if window is not None and window.whole and window.number >= LEAST_READINGS:
+            full.append(window.reading)
+        elif (last := pool.readings.last()) is not None:
+            partial.append(last)
+    return tuple(full), tuple(partial)
+
+
+def _demand(server: str, pools: Iterable[PoolSeen], now: float) -> dict[str, float]:
+    """The sum of the maxima of pools; none when no pool tells one."""
+    maxima = [pool.sample.max for pool in pools if pool.sample.max is not None
+              and now < pool.expires]  # fmt: skip
+    return {server: sum(maxima)} if maxima else {}
+
+
+def _may_be_of(app: str, target: TargetKey, known: Iterable[TargetKey]) -> bool:
+    """Whether a target that was never read may be a process of the application.
+
+    An application's page is called `APP@ADDRESS`, a process's socket by its application and a
+    number, see `discovery` and `client.slots`.
+    """
+    if target.kind == "app":
+        return target.name.startswith(f"{app}@")
+    prefix = target.name.rpartition("-")[0]
+    return target.kind == "process" and any(
+        other.kind == "process" and other.name.rpartition("-")[0] == prefix for other in known
+    )
+
+
+def _together(parts: list[Joined]) -> Joined:
+    def merged(field: str) -> dict[Any, float]:
+        return dict(chain.from_iterable(getattr(part, field).items() for part in parts))
+
+    return Joined(
+        unreturned=merged("unreturned"),
+        suspects=merged("suspects"),
+        missing=merged("missing"),
+        demand=merged("demand"),
+    )

@@ -1,0 +1,133 @@
+"""Which server a pool leads to, and by what its sessions are known there. From memory alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.model import PoolInfo, PoolSample, ServerSample, SessionKey
+from pg_pool_exporter.store import TargetKey
+
+_MOST_BYTES = 63
+# From this version on, PostgreSQL writes each byte of a name that is not ASCII in hexadecimal.
+_HEXADECIMAL_FROM = 16
+
+
+class Place(NamedTuple):
+    """A server and where it is, as the exporter's own connection tells."""
+
+    name: str
+    host: str
+    address: str
+    """IP address; empty on a unix socket."""
+    port: str
+    version: str
+
+    @classmethod
+    def of(cls, name: str, sample: ServerSample) -> Place:
+        """Of the server `name` at its last poll."""
+        version = sample.settings.version
+        return cls(name, sample.host, sample.address, sample.port, version)
+
+
+class SessionsOf(NamedTuple):
+    """By what the sessions of a pool are known on its server."""
+
+    application: str
+    database: str
+    """Empty where the pool does not tell: any."""
+    user: str
+    """Empty where the pool does not tell: any."""
+
+    def match(self, key: SessionKey) -> bool:
+        """Whether sessions of this group can be the pool's."""
+        return (
+            key.application == self.application
+            and self.database in ("", key.database)
+            and self.user in ("", key.user)
+        )
+
+    def overlaps(self, other: SessionsOf) -> bool:
+        """Whether a session can belong to both."""
+        return (
+            self.application == other.application
+            and ("" in (self.database, other.database) or self.database == other.database)
+            and ("" in (self.user, other.user) or self.user == other.user)
+        )
+
+
+def server_of(
+    pool: PoolSample, target: TargetKey, app: AppConfig | None, places: Iterable[Place]
+) -> Place | None:
+    """The server that the pool leads to directly; None when it isn't known, or none of `places`.
+
+    The pool's own word counts first (`instrument(server=…)`), then the configuration's, then where
+    its sessions lead. A pool that tells a port other than that of the server it is said to lead to
+    goes through something in between, such as a PgBouncer: it is not joined.
+    """
+    info = pool.info or PoolInfo()
+    said = info.server or (app.server if app is not None else None)
+    for place in places:
+        if said:
+            if place.name == said and info.port in ("", place.port):
+                return place
+        elif info.port == place.port and _same_host(info.host, place, here=_is_here(target)):
+            return place
+    return None
+
+
+def sessions_of(pool: PoolSample, app: AppConfig | None, place: Place) -> SessionsOf:
+    """By what the server at `place` knows the sessions of the pool.
+
+    Where a pool tells its port, it has asked a session of its own: then an empty name is one.
+    """
+    info = pool.info or PoolInfo()
+    if info.application or info.port:
+        name = info.application
+    else:
+        name = app.application_name if app is not None else pool.key.app
+    return SessionsOf(normalised(name, place.version), info.database, info.user)
+
+
+def normalised(name: str, version: str) -> str:
+    """An application's name as a server of this version shows it.
+
+    Bytes that are not printable ASCII are replaced (`pg_clean_ascii`), then it is cut at 63 bytes.
+    Doing so twice changes nothing, as a pool may tell it as the server does.
+    """
+    major = re.match(r"\d+", version)
+    hexadecimal = major is not None and int(major[0]) >= _HEXADECIMAL_FROM
+    pieces = [
+        chr(byte) if 32 <= byte <= 126 else f"\\x{byte:02x}" if hexadecimal else "?"
+        for byte in name.encode("utf-8", "replace")
+    ]
+    return "".join(pieces)[:_MOST_BYTES]
+
+
+def _same_host(host: str, place: Place, *, here: bool) -> bool:
+    if host and host.lower() in (place.host.lower(), place.address.lower()):
+        # Two machines' own addresses are spelt alike.
+        return here or not _is_local(host)
+    return here and _is_local(host) and _is_local(place.address or place.host)
+
+
+def _is_local(host: str) -> bool:
+    """Whether it is this machine, to whoever says so. libpq's default is a local socket."""
+    return (
+        not host
+        or host.startswith(("/", "@", "127."))
+        or host.lower() in ("localhost", "::1", "0:0:0:0:0:0:0:1")
+    )
+
+
+def _is_here(target: TargetKey) -> bool:
+    """Whether the pools of the target are on this machine: they have a socket here, or a page at
+    one of its own addresses. (An application's target is called `APP@ADDRESS`, see `discovery`.)
+    """
+    if target.kind == "process":
+        return True
+    address = target.name.rpartition("@")[2].partition("/")[0]
+    host = address.rpartition(":")[0] or address
+    return _is_local(host.strip("[]")) if host else False

@@ -1,0 +1,116 @@
+"""Lists of addresses in files, watched."""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import os
+import stat
+from concurrent.futures import Future
+from itertools import islice
+from typing import ClassVar, NamedTuple
+
+from pg_pool_exporter.discovery.address_list import (
+    MAX_BYTES,
+    Address,
+    ListError,
+    from_json,
+    from_yaml,
+)
+from pg_pool_exporter.discovery.places import Listing
+from pg_pool_exporter.discovery.threads import in_thread
+
+WATCH_SECONDS = 1.0
+MAX_FILES = 1000
+"""Most files that one pattern stands for."""
+
+_MOST_PROBLEMS = 3
+
+
+class _Version(NamedTuple):
+    """A file at one moment: another one in its place, or another content, is another version."""
+
+    device: int
+    inode: int
+    changed: int
+    size: int
+
+
+class _File(NamedTuple):
+    """A file as it was read last."""
+
+    version: _Version | None
+    listing: Listing
+
+
+class FilePlace:
+    """The files that a pattern stands for.
+
+    Each is read again when it has changed. One that can't be read, or is wrong, keeps the
+    addresses that it had; those of one that is gone are gone.
+    """
+
+    mechanism: ClassVar[str] = "file_sd"
+
+    def __init__(self, pattern: str) -> None:
+        self.key = self.name = pattern
+        self._files: dict[str, _File] = {}
+        self._reading: Future[tuple[dict[str, _File], bool]] | None = None
+
+    async def look_up(self) -> Listing:
+        """All files' addresses, in the order of the files' names."""
+        # One that hangs is waited for by later look-ups.
+        if self._reading is None or self._reading.done():
+            self._reading = in_thread(self._read_all)
+        self._files, more = await asyncio.wrap_future(self._reading)
+        addresses: list[Address] = []
+        problems = [f"stands for more than {MAX_FILES} files"] if more else []
+        for file in self._files.values():
+            addresses += file.listing.addresses
+            problems += [file.listing.problem] if file.listing.problem else []
+        return Listing(tuple(addresses), "; ".join(problems[:_MOST_PROBLEMS]) or None)
+
+    def _read_all(self) -> tuple[dict[str, _File], bool]:
+        """The files as they are now, and whether there are more of them than are read."""
+        matching = glob.iglob(self.name)  # noqa: PTH207 - a pattern can begin anywhere
+        paths = list(islice(matching, MAX_FILES + 1))
+        found = {path: _read(path, self._files.get(path)) for path in sorted(paths[:MAX_FILES])}
+        files = {path: file for path, file in found.items() if file is not None}
+        return files, len(paths) > MAX_FILES
+
+
+def _read(path: str, former: _File | None) -> _File | None:
+    """The file as it is now; None when it has gone."""
+    addresses = former.listing.addresses if former is not None else ()
+    version = None
+    try:
+        version = _version(path)
+        if former is not None and former.version == version:
+            return former
+        return _File(version, Listing(tuple(_parse(path))))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        # Not for what is in it: so it is tried again although it has not changed.
+        version, problem = None, f"cannot be read: {error.strerror}"
+    except ListError as error:
+        problem = str(error)
+    name = os.fsencode(path).decode("utf-8", "replace")
+    return _File(version, Listing(addresses, f"{name} {problem}"))
+
+
+def _version(path: str) -> _Version:
+    found = os.stat(path)  # noqa: PTH116 - paths of a pattern are texts
+    if not stat.S_ISREG(found.st_mode):
+        raise ListError("is no regular file")
+    return _Version(found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+def _parse(path: str) -> list[Address]:
+    # Without O_NONBLOCK a named pipe that has just taken the file's place would hold us up.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - there is no path any more
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ListError(f"is larger than {MAX_BYTES // 1024} KiB")
+    return from_json(content) if path.lower().endswith(".json") else from_yaml(content)

@@ -1,0 +1,43 @@
+"""Lists of addresses that are served over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from pg_pool_exporter.discovery.address_list import MAX_BYTES, ListError, from_json
+from pg_pool_exporter.discovery.places import Listing
+from pg_pool_exporter.discovery.threads import in_thread
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.http_client import HttpClient
+from pg_pool_exporter.sources.page_fetch import DOCUMENT, Request
+
+
+class HttpPlace:
+    """The list at a URL."""
+
+    mechanism: ClassVar[str] = "http_sd"
+
+    def __init__(self, url: str) -> None:
+        self.key = url
+        parts = urlsplit(url)
+        # Without the query, which can hold a token.
+        self.name = f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+    async def look_up(self) -> Listing:
+        """Get the list, over a connection of its own."""
+        client = HttpClient()
+        try:
+            body = await client.fetch(Request(self.key, accepted=DOCUMENT))
+        except PollError as error:
+            raise ListError(f"could not be had: {error}") from None
+        finally:
+            await client.close()
+        if body.gzipped:
+            raise ListError("is compressed, which was not asked for")
+        if len(body.content) > MAX_BYTES:
+            raise ListError(f"is larger than {MAX_BYTES // 1024} KiB")
+        addresses = await asyncio.wrap_future(in_thread(partial(from_json, body.content)))
+        return Listing(tuple(addresses))

@@ -1,0 +1,28 @@
+"""What is wrong, and why: from what is known at a moment to findings with one cause each. Pure.
+
+`Trends` remembers the last hour of each pool in bounded memory, `situation` gathers what is known
+at a moment, `find` judges it; `Doctor` does all that for whoever asks.
+"""
+
+from pg_pool_exporter.findings.diagnosis import Diagnosis, Doctor
+from pg_pool_exporter.findings.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.findings.judge import find
+from pg_pool_exporter.findings.situation import App, Pool, Server, Situation, situation
+from pg_pool_exporter.findings.trends import Trend, Trends
+
+__all__ = [
+    "App",
+    "Cause",
+    "Diagnosis",
+    "Doctor",
+    "Finding",
+    "Pool",
+    "Server",
+    "Severity",
+    "Situation",
+    "Subject",
+    "Trend",
+    "Trends",
+    "find",
+    "situation",
+]

@@ -1,0 +1,78 @@
+"""A finding: what is wrong with what, by which cause, shown by which figures, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+
+
+class Cause(Enum):
+    """Why something is wrong. The value is the label `cause` of the alerts."""
+
+    LEAK = "leak"
+    POOL_TOO_SMALL = "pool_too_small"
+    SLOW_HOLDERS = "slow_holders"
+    ZOMBIE_TRANSACTIONS = "zombie_transactions"
+    LOCK_PILE_UP = "lock_pile_up"
+    SERVER_OVERSUBSCRIBED = "server_oversubscribed"
+    SERVER_FULL = "server_full"
+    POSTGRESQL_UNREACHABLE = "postgresql_unreachable"
+    TARGET_UNREACHABLE = "target_unreachable"
+
+    @property
+    def title(self) -> str:
+        """In words."""
+        return self.value.replace("_", " ").replace("postgresql", "PostgreSQL")
+
+
+class Severity(IntEnum):
+    """How bad it is; the higher, the worse."""
+
+    WARNING = 1
+    """It is going wrong, or may be."""
+    PROBLEM = 2
+    """It is wrong for certain, or somebody suffers from it now."""
+
+    @property
+    def title(self) -> str:
+        """In words."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What the finding is about. Empty: not about one of these."""
+
+    app: str = ""
+    pool: str = ""
+    server: str = ""
+    target: str = ""
+    """Its kind and its name, as `process orders-0`."""
+
+    def __str__(self) -> str:
+        if self.target:
+            return self.target
+        if self.app:
+            where = f" on server {self.server}" if self.server else ""
+            return f"{self.app}/{self.pool}{where}" if self.pool else f"{self.app}{where}"
+        return f"server {self.server}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong. All texts are plain sentences; names in them come from outside."""
+
+    cause: Cause
+    severity: Severity
+    subject: Subject
+    summary: str
+    """What is wrong, in one sentence."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """What shows it, by name; seconds where the name says so, else a number of things."""
+    evidence: tuple[str, ...] = ()
+    """What else speaks for this cause, a sentence each."""
+    remedy: str = ""
+    """What to do first, for the pool library in question."""
+    sites: Mapping[str, float] = field(default_factory=dict)
+    """Lines of code, with how many connections each has borrowed and not given back."""

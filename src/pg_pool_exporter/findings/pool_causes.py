@@ -1,0 +1,190 @@
+"""What is wrong with a pool: does it leak, is it too small, or are its holders slow?
+
+The three look alike from the pool alone: all connections are out and requests wait. What tells them
+apart is what the connections that are out do:
+
+- A leaked one does nothing, for ever: its slot was lost by dropping, or both sides prove that it is
+  out and silent, or it is overdue and neither a statement nor a transaction explains that.
+- In a pool that is too small they come back soon: nearly all of it is turned over by checkouts that
+  end, each short, and still requests wait.
+- With slow holders it is turned over too, but by long checkouts.
+
+Connections that wait for a lock, or hold a forgotten transaction, are the server's findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pg_pool_exporter.derive.sessions import IN_TRANSACTION
+from pg_pool_exporter.findings import thresholds as limit
+from pg_pool_exporter.findings.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.findings.remedies import remedy
+from pg_pool_exporter.findings.situation import Pool, Process
+from pg_pool_exporter.findings.wording import number, spell
+
+
+def of_pool(pool: Pool) -> Iterator[Finding]:
+    """The findings about one pool."""
+    if (leak := _leak(pool)) is not None:
+        yield leak
+    crowded = [each for each in pool.processes if _is_crowded(each)]
+    if crowded and (finding := _crowded(pool, crowded)) is not None:
+        yield finding
+
+
+class _Held(NamedTuple):
+    """Connections of a pool that are not given back, by how that is known."""
+
+    leaked: float
+    """Slots lost by dropping."""
+    overdue: float
+    unexplained: float
+    """Overdue ones that nothing explains."""
+    proven: float
+    """Checked out and silent, as both sides prove."""
+
+    @property
+    def total(self) -> float:
+        return self.leaked + max(self.unexplained, self.proven)
+
+    @property
+    def certain(self) -> bool:
+        return bool(self.leaked or self.proven)
+
+
+def _held(pool: Pool) -> _Held:
+    overdue = sum(pool.by_site("overdue").values())
+    # Of one application's pools on a server, the sessions can't be told apart.
+    proven = pool.on.unreturned if pool.on is not None and pool.on.pools == 1 else None
+    return _Held(
+        leaked=sum(pool.by_site("leaked_slots").values()),
+        overdue=overdue,
+        unexplained=_unexplained(pool, overdue),
+        proven=proven or 0.0,
+    )
+
+
+def _leak(pool: Pool) -> Finding | None:
+    held = _held(pool)
+    if not held.total:
+        return None
+    count = number(held.total, "connection is", "connections are")
+    use, left = pool.fullest.use, pool.seconds_to_saturation()
+    sites = pool.by_site("leaked_slots")
+    for site, overdue in pool.by_site("overdue").items():
+        sites[site] = sites.get(site, 0.0) + overdue
+    return Finding(
+        cause=Cause.LEAK,
+        severity=Severity.PROBLEM if held.certain else Severity.WARNING,
+        subject=_subject(pool),
+        summary=(
+            f"{count} borrowed and not given back."
+            if held.certain
+            else f"{count} out for long, and no statement and no transaction explains it."
+        ),
+        figures={
+            "leaked_slots": held.leaked,
+            "overdue_connections": held.overdue,
+            "unreturned_connections": held.proven,
+            "held_connections": held.total,
+            **({"use_ratio": use} if use is not None else {}),
+            **({"seconds_to_saturation": left} if left is not None else {}),
+        },
+        evidence=tuple(_leak_evidence(pool, held, left)),
+        remedy=remedy(Cause.LEAK, pool.client),
+        sites=sites,
+    )
+
+
+def _leak_evidence(pool: Pool, held: _Held, left: float | None) -> Iterator[str]:
+    """Sentences; `left` is the time to saturation."""
+    if held.leaked:
+        dropped = number(held.leaked, "connection was", "connections were")
+        yield f"{dropped} dropped without being given back: the pool has lost the slot for good."
+    if held.overdue:
+        overdue = number(held.overdue, "connection has", "connections have")
+        yield f"{overdue} been checked out for longer than {spell(pool.leak_after)}."
+    if pool.on is not None and held.proven:
+        proven = number(held.proven, "connection", "connections")
+        yield (
+            f"Server {pool.on.server} saw {proven} do nothing for {spell(pool.on.leak_after)}; at "
+            "each reading in that time they were checked out."
+        )
+    if left:
+        yield f"By the trend of the last hour a pool is full in {spell(left)}."
+
+
+def _unexplained(pool: Pool, overdue: float) -> float:
+    """Overdue checkouts that neither a statement, nor a transaction, nor a lock explains.
+
+    Without a look at the sessions, all of them. With it, at most as many as are idle for that long.
+    """
+    if not overdue or pool.on is None or (sessions := pool.on.sessions) is None or sessions.hidden:
+        return overdue
+    busy = sessions.count("active", "fastpath_function_call", longer_than=limit.LONG_STATEMENT)
+    zombies = sessions.count(*IN_TRANSACTION, longer_than=pool.leak_after)
+    silent = sessions.count("idle", longer_than=pool.leak_after)
+    return max(0.0, min(overdue - busy - zombies, silent))
+
+
+def _is_crowded(process: Process) -> bool:
+    """Whether requests wait, and nearly all of the pool is turned over by others that end."""
+    recent, sample = process.recent, process.sample
+    if recent is None or not sample.max:
+        return False
+    suffers = (recent.waiting or 0.0) >= limit.POOL_WAITING or recent.failed > 0
+    if recent.turnover is None:
+        # The page doesn't tell how long checkouts were: what is out at each moment has to do.
+        minutes = process.trend.minutes()[-5:]
+        full = bool(minutes) and all(one.active >= limit.POOL_USE * sample.max for one in minutes)
+        return suffers and full and not sample.leaked_slots and not sample.overdue
+    return suffers and recent.turnover > limit.POOL_USE * sample.max
+
+
+def _crowded(pool: Pool, crowded: list[Process]) -> Finding | None:
+    worst = max(crowded, key=lambda each: (each.recent and each.recent.waiting) or 0.0)
+    recent = worst.recent
+    assert recent is not None
+    slow = recent.hold is not None and recent.hold >= limit.SLOW_HOLD
+    if recent.hold is None and pool.on is not None and pool.on.sessions is not None:
+        longest = pool.on.sessions.oldest("active")
+        slow = longest is not None and longest >= limit.LONG_STATEMENT
+    if slow and pool.on is not None and pool.on.locked:
+        return None  # it is the lock that they waited for
+    cause = Cause.SLOW_HOLDERS if slow else Cause.POOL_TOO_SMALL
+    waiting = recent.waiting or 0.0
+    evidence = [f"In the last {spell(recent.seconds)}, {waiting:.1f} requests waited on average."]
+    if recent.hold is not None:
+        evidence.append(f"A connection came back after {spell(recent.hold)} on average.")
+    if recent.failed:
+        evidence.append(f"{number(recent.failed, 'request', 'requests')} got no connection.")
+    if len(crowded) < len(pool.processes):
+        evidence.append(f"{len(crowded)} of {len(pool.processes)} processes are affected.")
+    most = worst.sample.max or 0.0
+    figures = {
+        "waiting_requests": waiting,
+        "failed_requests": recent.failed,
+        "max_connections": most,
+        **({"hold_seconds": recent.hold} if recent.hold is not None else {}),
+        **({"turnover_ratio": recent.turnover / most} if recent.turnover is not None else {}),
+    }
+    return Finding(
+        cause=cause,
+        severity=Severity.PROBLEM if recent.failed else Severity.WARNING,
+        subject=_subject(pool),
+        summary=(
+            "Requests wait, because others hold their connections for long."
+            if slow
+            else "Requests wait, although connections come back soon: there are too few."
+        ),
+        figures=figures,
+        evidence=tuple(evidence),
+        remedy=remedy(cause, pool.client),
+    )
+
+
+def _subject(pool: Pool) -> Subject:
+    server = pool.on.server if pool.on is not None else ""
+    return Subject(app=pool.app, pool=pool.pool, server=server)

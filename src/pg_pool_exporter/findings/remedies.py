@@ -1,0 +1,118 @@
+"""What to do first, by cause and by pool library."""
+
+from __future__ import annotations
+
+from pg_pool_exporter.findings.finding import Cause
+
+_LEAK = {
+    "psycopg_pool": (
+        "Borrow with `with pool.connection() as conn:`, which gives back on every path; where "
+        "getconn() must be used, call putconn() in a `finally`."
+    ),
+    "sqlalchemy": (
+        "Use `with Session(engine) as session:` or `with engine.connect() as conn:`; a session "
+        "that lives as long as the program holds its connection."
+    ),
+    "asyncpg": ("Borrow with `async with pool.acquire() as conn:`, and give acquire() a timeout."),
+    "psycopg2": "Call putconn() in a `finally`; the pool has no queue and fails at once when full.",
+    "hikaricp": (
+        "Close each Connection with try-with-resources; leakDetectionThreshold=60000 logs the "
+        "stack that borrowed it."
+    ),
+    "node-postgres": (
+        "Prefer pool.query(); after pool.connect() call client.release() in a `finally`."
+    ),
+    "sequelize": (
+        "Commit or roll back each unmanaged transaction; `sequelize.transaction(async (t) => …)` "
+        "does so by itself."
+    ),
+    "npgsql": "Dispose each NpgsqlConnection with `await using`.",
+    "pgx": (
+        "Call conn.Release() by `defer` right after Acquire(), and rows.Close() where rows are not "
+        "read to their end."
+    ),
+    "database/sql": (
+        "Call rows.Close() by `defer` right after Query(), and Commit() or Rollback() on every "
+        "path; SetMaxOpenConns bounds the damage."
+    ),
+    "activerecord": ("Borrow with `connection_pool.with_connection { … }` in threads of your own."),
+}
+_SIZE = {
+    "psycopg_pool": "raise max_size",
+    "sqlalchemy": "raise pool_size or max_overflow",
+    "asyncpg": "raise max_size",
+    "psycopg2": "raise maxconn",
+    "hikaricp": "raise maximumPoolSize",
+    "node-postgres": "raise max",
+    "sequelize": "raise pool.max",
+    "npgsql": "raise Maximum Pool Size",
+    "pgx": "raise pool_max_conns",
+    "database/sql": "raise SetMaxOpenConns",
+    "activerecord": "raise pool in database.yml",
+}
+# Other names by which libraries are known.
+_ALIASES = {
+    "pg": "node-postgres",
+    "node_postgres": "node-postgres",
+    "pgxpool": "pgx",
+    "go_sql": "database/sql",
+    "go database/sql": "database/sql",
+    "rails": "activerecord",
+    "active record": "activerecord",
+}
+
+
+def remedy(cause: Cause, client: str = "") -> str:
+    """One or two sentences. `client` is the library's name as the pool tells it."""
+    library = client.lower()
+    library = _ALIASES.get(library, library)
+    match cause:
+        case Cause.LEAK:
+            how = _LEAK.get(library, "Give the connection back on every path, also after an error.")
+            return (
+                f"{how} Only returning it, or restarting the process, gives the slot back: ending "
+                "the session on the server does not."
+            )
+        case Cause.POOL_TOO_SMALL:
+            how = _SIZE.get(library, "raise the pool's maximum")
+            return (
+                "Let requests hold connections for less time; if the server has room for all pools "
+                f"together, {how}."
+            )
+        case Cause.SLOW_HOLDERS:
+            return (
+                "Find what holds connections for so long: slow statements (pg_stat_statements), or "
+                "work between checkout and return that needs no connection, such as calls to other "
+                "services. A larger pool would only move the queue to the server."
+            )
+        case Cause.ZOMBIE_TRANSACTIONS:
+            return (
+                "Commit or roll back on every path, and set idle_in_transaction_session_timeout "
+                "for the role: it ends such a session before others suffer."
+            )
+        case Cause.LOCK_PILE_UP:
+            return (
+                "Look at who blocks whom with pg_blocking_pids(): ending the one at the head lets "
+                "all others go on. Take locks in the same order everywhere, and set lock_timeout "
+                "before ALTER TABLE and the like."
+            )
+        case Cause.SERVER_OVERSUBSCRIBED:
+            return (
+                "Make the pools smaller, run fewer processes, or put a PgBouncer in between: "
+                "together the pools may ask for more sessions than the server has."
+            )
+        case Cause.SERVER_FULL:
+            return (
+                "See which application has the sessions (pg_stat_activity by application_name and "
+                "state); give idle ones back by a smaller minimum or idle timeout of their pool."
+            )
+        case Cause.POSTGRESQL_UNREACHABLE:
+            return (
+                "Look at the exporter's log for the reason, then try psql from this host: is the "
+                "server running, does it answer, may the role connect?"
+            )
+        case Cause.TARGET_UNREACHABLE:
+            return (
+                "Look at the exporter's log for the reason: is the application running, and does "
+                "it still serve its page?"
+            )

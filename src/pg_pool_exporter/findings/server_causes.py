@@ -1,0 +1,178 @@
+"""What is wrong on a server: forgotten transactions, locks, too many sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from pg_pool_exporter.derive.sessions import IN_TRANSACTION, AppSessions
+from pg_pool_exporter.findings import thresholds as limit
+from pg_pool_exporter.findings.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.findings.remedies import remedy
+from pg_pool_exporter.findings.situation import Server
+from pg_pool_exporter.findings.wording import number, spell
+from pg_pool_exporter.model import SessionKey
+
+# Of each kind of evidence, so many are named.
+_MOST_NAMED = 5
+_IDLE_IN_TRANSACTION_TIMEOUT = "idle_in_transaction_session_timeout"
+
+
+def of_server(server: Server) -> Iterator[Finding]:
+    """The findings about one server."""
+    yield from _zombies(server)
+    yield from _locks(server)
+    yield from _slots(server)
+    yield from _limits(server)
+
+
+def _zombies(server: Server) -> Iterator[Finding]:
+    by_name: dict[str, list[SessionKey]] = {}
+    for key in server.sample.backends:
+        by_name.setdefault(key.application, []).append(key)
+    for name, keys in sorted(by_name.items()):
+        sessions = AppSessions(server.sample.backends[key] for key in keys)
+        count = sessions.count(*IN_TRANSACTION, longer_than=limit.IDLE_IN_TRANSACTION)
+        if not count:
+            continue
+        oldest = sessions.oldest(*IN_TRANSACTION) or 0.0
+        users = sorted({key.user for key in keys})[:_MOST_NAMED]
+        evidence = [f"Role {', '.join(users)}; the oldest has done nothing for {spell(oldest)}."]
+        timeout = server.sample.settings.timeouts.get(_IDLE_IN_TRANSACTION_TIMEOUT)
+        if timeout == 0:
+            evidence.append(f"{_IDLE_IN_TRANSACTION_TIMEOUT} is off on the server.")
+        blocking = sum(
+            group.blocking or 0
+            for key, group in server.sample.groups.items()
+            if key.application == name
+        )
+        if blocking:
+            evidence.append("Sessions of this application hold up others that wait for a lock.")
+        yield Finding(
+            cause=Cause.ZOMBIE_TRANSACTIONS,
+            severity=Severity.PROBLEM if blocking else Severity.WARNING,
+            subject=Subject(app=name or "(no application_name)", server=server.name),
+            summary=(
+                f"{number(count, 'transaction is', 'transactions are')} open in which nothing "
+                "happens."
+            ),
+            figures={"sessions": count, "oldest_seconds": oldest},
+            evidence=tuple(evidence),
+            remedy=remedy(Cause.ZOMBIE_TRANSACTIONS),
+        )
+
+
+def _locks(server: Server) -> Iterator[Finding]:
+    groups = server.sample.groups
+    waiting = {key.application: 0 for key in groups}
+    blocking = dict(waiting)
+    for key, group in groups.items():
+        waiting[key.application] += group.waiting or 0
+        blocking[key.application] += group.blocking or 0
+    count = sum(waiting.values())
+    oldest = max((group.oldest_waiting or 0.0 for group in groups.values()), default=0.0)
+    deadlocks = sum(server.deadlocks.values())
+    is_pile = count >= limit.LOCK_PILE_UP
+    if not is_pile and oldest < limit.LOCK_WAIT and not deadlocks:
+        return
+    evidence = []
+    if count:
+        evidence.append(f"Waiting: {_named(waiting)}; the first for {spell(oldest)}.")
+    if any(blocking.values()):
+        evidence.append(f"In their way: {_named(blocking)}.")
+    if deadlocks:
+        evidence.append(
+            f"PostgreSQL ended {number(deadlocks, 'deadlock', 'deadlocks')} in the last 15 "
+            f"minutes, in database {', '.join(sorted(server.deadlocks)[:_MOST_NAMED])}."
+        )
+    summary = f"{number(count, 'session waits', 'sessions wait')} for a lock."
+    if not is_pile and oldest < limit.LOCK_WAIT:
+        summary = "Transactions have blocked each other."
+    yield Finding(
+        cause=Cause.LOCK_PILE_UP,
+        severity=Severity.PROBLEM if is_pile else Severity.WARNING,
+        subject=Subject(server=server.name),
+        summary=summary,
+        figures={
+            "waiting_sessions": count,
+            "oldest_waiting_seconds": oldest,
+            "blocking_sessions": sum(blocking.values()),
+            "deadlocks": deadlocks,
+        },
+        evidence=tuple(evidence),
+        remedy=remedy(Cause.LOCK_PILE_UP),
+    )
+
+
+def _slots(server: Server) -> Iterator[Finding]:
+    used, available = server.sample.used, server.available
+    use = used / available if available > 0 else 1.0
+    demand = server.demand or 0.0
+    oversubscribed = demand > available
+    if use <= limit.SERVER_USE and not oversubscribed:
+        return
+    cause = Cause.SERVER_OVERSUBSCRIBED if oversubscribed else Cause.SERVER_FULL
+    evidence = []
+    if oversubscribed:
+        evidence.append(
+            f"All pools that lead here may have {demand:g} connections in all; an ordinary role "
+            f"can have {available}."
+        )
+    if use > limit.SERVER_USE:
+        biggest = {key.application: 0 for key in server.sample.backends}
+        for key, group in server.sample.backends.items():
+            biggest[key.application] += group.sessions
+        evidence.append(f"{used} of {available} slots are taken, most by {_named(biggest)}.")
+    yield Finding(
+        cause=cause,
+        severity=Severity.PROBLEM if use > limit.SERVER_FULL else Severity.WARNING,
+        subject=Subject(server=server.name),
+        summary=(
+            "The pools may ask for more sessions than the server has."
+            if oversubscribed
+            else f"The server's slots are taken to {use:.0%}."
+        ),
+        figures={
+            "used_connections": used,
+            "available_connections": available,
+            **({"demand_connections": demand} if server.demand is not None else {}),
+        },
+        evidence=tuple(evidence),
+        remedy=remedy(cause),
+    )
+
+
+def _limits(server: Server) -> Iterator[Finding]:
+    """CONNECTION LIMIT of databases and roles."""
+    settings = server.sample.settings
+    kinds: tuple[tuple[str, dict[str, int], Callable[[SessionKey], str]], ...] = (
+        ("database", dict(settings.database_limits), lambda key: key.database),
+        ("role", dict(settings.role_limits), lambda key: key.user),
+    )
+    for kind, limits, name_of in kinds:
+        used: dict[str, int] = {}
+        for key, group in server.sample.backends.items():
+            used[name_of(key)] = used.get(name_of(key), 0) + group.sessions
+        for name, most in limits.items():
+            count = used.get(name, 0)
+            if most <= 0 or count / most <= limit.SERVER_USE:
+                continue
+            yield Finding(
+                cause=Cause.SERVER_FULL,
+                severity=(
+                    Severity.PROBLEM if count / most > limit.SERVER_FULL else Severity.WARNING
+                ),
+                subject=Subject(server=server.name),
+                summary=f"The CONNECTION LIMIT of {kind} {name} is taken to {count / most:.0%}.",
+                figures={"used_connections": count, "available_connections": most},
+                remedy=remedy(Cause.SERVER_FULL),
+            )
+
+
+def _named(counts: dict[str, int]) -> str:
+    """The biggest, with their numbers: `orders (5), billing (2)`."""
+    biggest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(
+        f"{name or 'no application_name'} ({count})"
+        for name, count in biggest[:_MOST_NAMED]
+        if count
+    )

@@ -1,0 +1,199 @@
+"""What is known at one moment, put together for judging: frozen values, nothing is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from pg_pool_exporter.derive.joiner import Joiner, longest_threshold
+from pg_pool_exporter.derive.pools_seen import PoolSeen
+from pg_pool_exporter.derive.sessions import AppSessions
+from pg_pool_exporter.findings.trends import Minute, Recent, Trend, Trends, total
+from pg_pool_exporter.model import AppOnServer, PoolSample, ServerSample
+from pg_pool_exporter.store import Store, TargetState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """One process's pool at its last reading, and in the last minutes."""
+
+    sample: PoolSample
+    recent: Recent | None
+    trend: Trend
+
+    @property
+    def use(self) -> float | None:
+        """Share of the maximum that is checked out; None without a maximum."""
+        sample = self.sample
+        return sample.active / sample.max if sample.max and sample.active is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """An application's sessions on one server, and what both sides tell together of them.
+
+    None: can't be told now.
+    """
+
+    server: str
+    app: str
+    leak_after: float
+    sessions: AppSessions | None
+    unreturned: float | None
+    suspects: float | None
+    missing: float | None
+    locked: bool
+    """Whether a session of it has waited for a lock in the last minutes."""
+    pools: int
+    """How many pools, of whatever process, lead there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """A pool of an application: those of all its processes that have the same name."""
+
+    app: str
+    pool: str
+    processes: tuple[Process, ...]
+    on: App | None
+    """Its application on the server that it leads to, where known."""
+    leak_after: float
+
+    def sum(self, field: str) -> float:
+        """A field of all processes added up; those that don't tell it count as 0."""
+        return sum(getattr(each.sample, field) or 0.0 for each in self.processes)
+
+    def by_site(self, field: str) -> dict[str, float]:
+        """A field by site, of all processes added up; the most first."""
+        sites: dict[str, float] = {}
+        for site, count in chain(*(getattr(one.sample, field).items() for one in self.processes)):
+            sites[site] = sites.get(site, 0.0) + count
+        return dict(sorted(sites.items(), key=lambda item: -item[1]))
+
+    @property
+    def most(self) -> float | None:
+        """The sum of the maxima; None when one of them is not told, or has none."""
+        maxima = [each.sample.max for each in self.processes]
+        return None if None in maxima else sum(filter(None, maxima))
+
+    @property
+    def fullest(self) -> Process:
+        """The process whose pool is used most; of those without a maximum, the most active."""
+        return max(self.processes, key=lambda each: (each.use or 0.0, each.sample.active or 0.0))
+
+    @property
+    def client(self) -> str:
+        """The pool library, where it is told."""
+        return next((each.sample.info.client for each in self.processes if each.sample.info), "")
+
+    def minutes(self) -> list[Minute]:
+        """The last hour of all processes together, the latest minute last."""
+        return total(each.trend for each in self.processes)
+
+    def seconds_to_saturation(self) -> float | None:
+        """Until the first process's pool is checked out as a whole, by the trend."""
+        times = [
+            seconds
+            for each in self.processes
+            if each.sample.max and (seconds := each.trend.seconds_to(each.sample.max)) is not None
+        ]
+        return min(times, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One server at its last poll."""
+
+    name: str
+    sample: ServerSample
+    demand: float | None
+    deadlocks: Mapping[str, float]
+
+    @property
+    def available(self) -> int:
+        """Slots that an ordinary role can have."""
+        settings = self.sample.settings
+        return settings.max_connections - settings.reserved_connections
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """All that is known at a moment. What is too old to tell of the present is left out."""
+
+    now: float
+    targets: tuple[TargetState, ...]
+    servers: tuple[Server, ...]
+    pools: tuple[Pool, ...]
+
+
+def situation(store: Store, joiner: Joiner, trends: Trends, now: float) -> Situation:
+    """What is known `now`, by the clock that the states' times are on."""
+    states = store.states()
+    servers = [
+        Server(
+            name=state.key.name,
+            sample=state.snapshot.server,
+            demand=joiner.joined.demand.get(state.key.name),
+            deadlocks=trends.deadlocks(state.key.name),
+        )
+        for state in states
+        if state.snapshot is not None and state.snapshot.server is not None and now < state.expires
+    ]
+    by_name: dict[tuple[str, str], list[PoolSeen]] = {}
+    for pool in joiner.pools.all():
+        if now < pool.expires:
+            by_name.setdefault(pool.sample.key[:2], []).append(pool)
+    apps = _Apps(joiner, trends)
+    return Situation(
+        now=now,
+        targets=states,
+        servers=tuple(servers),
+        pools=tuple(_pool(seen, trends, apps) for _, seen in sorted(by_name.items())),
+    )
+
+
+class _Apps:
+    """Each application on each server, put together once."""
+
+    def __init__(self, joiner: Joiner, trends: Trends) -> None:
+        self._joiner = joiner
+        self._trends = trends
+        self._made: dict[AppOnServer, App] = {}
+
+    def of(self, server: str, app: str) -> App:
+        key = AppOnServer(server, app)
+        if key not in self._made:
+            joined = self._joiner.joined
+            pools = self._joiner.pools.on(server).get(app, {})
+            self._made[key] = App(
+                server=server,
+                app=app,
+                leak_after=longest_threshold(pools.values()),
+                sessions=self._joiner.sessions(app, server),
+                unreturned=joined.unreturned.get(key),
+                suspects=joined.suspects.get(key),
+                missing=joined.missing.get(key),
+                locked=not self._trends.waited(server).isdisjoint(
+                    pool.sessions.application for pool in pools.values() if pool.sessions
+                ),
+                pools=len({pool.pool for pool in pools}),
+            )
+        return self._made[key]
+
+
+def _pool(seen: Iterable[PoolSeen], trends: Trends, apps: _Apps) -> Pool:
+    seen = list(seen)
+    key = seen[0].sample.key
+    server = next((one.server for one in seen if one.server is not None), None)
+    return Pool(
+        app=key.app,
+        pool=key.pool,
+        processes=tuple(_process(one, trends.of(one.target, one.sample.key)) for one in seen),
+        on=None if server is None else apps.of(server, key.app),
+        leak_after=longest_threshold(seen),
+    )
+
+
+def _process(seen: PoolSeen, trend: Trend) -> Process:
+    return Process(sample=seen.sample, recent=trend.recent(), trend=trend)

@@ -1,0 +1,23 @@
+"""Numbers in sentences."""
+
+from __future__ import annotations
+
+
+def number(count: float, one: str, many: str) -> str:
+    """`1 connection is`, `3 connections are`."""
+    return f"{count:g} {one if count == 1 else many}"
+
+
+def spell(seconds: float) -> str:
+    """A duration as a person says it: `12 ms`, `4.5 s`, `3 min`, `2.5 h`, `3 days`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 2 * 86400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.0f} days"

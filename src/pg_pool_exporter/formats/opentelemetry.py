@@ -1,0 +1,163 @@
+"""OpenTelemetry's semantic conventions for pools of database clients, as Prometheus text.
+
+The names of metrics and attributes changed with version 1.26 of the conventions, the exporters add
+the unit to the name or leave it out, and an attribute was renamed twice. All spellings are aliases.
+"""
+
+from __future__ import annotations
+
+from pg_pool_exporter.formats.format import MILLISECONDS, Condition, Format, Value, value
+
+_STATE = ("db_client_connection_state", "db_client_connections_state", "state")
+_POOL = (
+    "db_client_connection_pool_name", "db_client_connections_pool_name", "pool_name",
+)  # fmt: skip
+_INFO = {"host": ("server_address",), "port": ("server_port",), "database": ("db_namespace",)}
+# A collector's page tells the processes apart.
+_PROCESS = ("service_instance_id", "instance")
+_BOTH_HIKARI = ("micrometer", "hikaricp")
+# Node's instrumentation looks at the queue when a connection moves, and so never sees one that
+# stands still, nor a request that has given up (tried with 0.76).
+_SEES_THE_QUEUE = (Condition(("otel_scope_name",), "@opentelemetry/instrumentation-pg", True),)
+
+
+def _state(name: str) -> tuple[Condition, ...]:
+    return (Condition(_STATE, name),)
+
+
+def _times(field: str, counted: str, name: str, *, milliseconds: bool) -> tuple[Value, ...]:
+    """Sum and count of a histogram of times, under the names that exporters give it."""
+    plain = value(
+        field,
+        f"{name}_sum",
+        scale=MILLISECONDS if milliseconds else 1.0,
+        note="JavaScript's exporter leaves the unit out of the name.",
+    )
+    by_unit = (
+        value(field, f"{name}_seconds_sum"),
+        value(field, f"{name}_milliseconds_sum", scale=MILLISECONDS),
+    )
+    counts = value(counted, f"{name}_seconds_count", f"{name}_milliseconds_count", f"{name}_count")
+    return (*by_unit, plain, counts)
+
+
+OTEL = Format(
+    name="otel",
+    title="OpenTelemetry, conventions from 1.26 (and Npgsql from 10)",
+    pool=(_POOL,),
+    process=_PROCESS,
+    info=_INFO,
+    values=(
+        value("max", "db_client_connection_max", "db_client_connection_max_connections"),
+        value("min", "db_client_connection_idle_min", "db_client_connection_idle_min_connections"),
+        value(
+            "idle",
+            "db_client_connection_count",
+            "db_client_connection_count_connections",
+            where=_state("idle"),
+        ),
+        value(
+            "active",
+            "db_client_connection_count",
+            "db_client_connection_count_connections",
+            where=_state("used"),
+        ),
+        value(
+            "waiting",
+            "db_client_connection_pending_requests",
+            "db_client_connection_pending_requests_requests",
+            "db_client_connection_npgsql_pending_requests",
+            where=_SEES_THE_QUEUE,
+            note="Not of Node's instrumentation-pg, which misses most of a queue.",
+        ),
+        value(
+            "timeouts",
+            "db_client_connection_timeouts_total",
+            "db_client_connection_timeouts_timeouts_total",
+            "db_client_connection_npgsql_timeouts_total",
+            kind="pool",
+        ),
+        *_times("acquire_wait", "acquired", "db_client_connection_wait_time", milliseconds=False),
+        *_times("held", "returned", "db_client_connection_use_time", milliseconds=False),
+        value(
+            "connects",
+            "db_client_connection_create_time_seconds_count",
+            "db_client_connection_create_time_milliseconds_count",
+            "db_client_connection_create_time_count",
+            "db_client_connection_npgsql_create_time_seconds_count",
+        ),
+    ),
+    yields_to=_BOTH_HIKARI,
+    facts="OpenTelemetry semantic conventions 1.26, Npgsql 10 MetricsReporter.cs",
+)
+
+OTEL_OLD = Format(
+    name="otel-old",
+    title="OpenTelemetry, conventions before 1.26 (and Npgsql 8 and 9)",
+    pool=(_POOL,),
+    process=_PROCESS,
+    info=_INFO,
+    values=(
+        value("max", "db_client_connections_max", "db_client_connections_max_connections"),
+        value(
+            "min", "db_client_connections_idle_min", "db_client_connections_idle_min_connections"
+        ),
+        value(
+            "idle",
+            "db_client_connections_usage",
+            "db_client_connections_usage_connections",
+            where=_state("idle"),
+        ),
+        value(
+            "active",
+            "db_client_connections_usage",
+            "db_client_connections_usage_connections",
+            where=_state("used"),
+        ),
+        value(
+            "waiting",
+            "db_client_connections_pending_requests",
+            "db_client_connections_pending_requests_requests",
+            where=_SEES_THE_QUEUE,
+            note="Not of Node's instrumentation-pg, which misses most of a queue.",
+        ),
+        value(
+            "timeouts",
+            "db_client_connections_timeouts_total",
+            "db_client_connections_timeouts_timeouts_total",
+            kind="pool",
+        ),
+        *_times("acquire_wait", "acquired", "db_client_connections_wait_time", milliseconds=True),
+        *_times("held", "returned", "db_client_connections_use_time", milliseconds=True),
+        value(
+            "connects",
+            "db_client_connections_create_time_milliseconds_count",
+            "db_client_connections_create_time_seconds_count",
+            "db_client_connections_create_time_count",
+        ),
+    ),
+    yields_to=("otel", *_BOTH_HIKARI),
+    facts="OpenTelemetry semantic conventions 1.24, Npgsql 8 MetricsReporter.cs",
+)
+
+NPGSQL = Format(
+    name="npgsql",
+    title="Npgsql 8 and 9 by prometheus-net",
+    client="Npgsql",
+    pool=(_POOL,),
+    values=(
+        value("max", "npgsql_db_client_connections_max"),
+        value("idle", "npgsql_db_client_connections_usage", where=_state("idle")),
+        value("active", "npgsql_db_client_connections_usage", where=_state("used")),
+        value("waiting", "npgsql_db_client_connections_pending_requests"),
+        value(
+            "timeouts",
+            "npgsql_db_client_connections_timeouts",
+            kind="pool",
+            note="A counter, shown as a gauge and without `_total`.",
+        ),
+        value("connects", "npgsql_db_client_connections_create_time_count"),
+    ),
+    yields_to=("otel", "otel-old"),
+    facts="prometheus-net, MeterAdapter.cs; Npgsql 8 MetricsReporter.cs",
+)

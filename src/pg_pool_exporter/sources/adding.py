@@ -1,0 +1,23 @@
+"""Values of several things as that of all of them together, some of them unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
+
+
+def oldest(ages: Iterable[float | None]) -> float | None:
+    """The largest of those that are known."""
+    return max((age for age in ages if age is not None), default=None)
+
+
+def total(counts: Iterable[Number | None]) -> Number | None:
+    """Their sum; unknown when one of them is. Raises `ValueError` when there are none."""
+    known = []
+    for count in counts:
+        if count is None:
+            return None
+        known.append(count)
+    return sum(known)

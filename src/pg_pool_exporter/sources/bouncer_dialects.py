@@ -1,0 +1,53 @@
+"""PgBouncer and its relatives: in what their admin consoles differ, as data.
+
+Taken from their sources: `src/admin.c` of PgBouncer 1.12 to 1.25, `sources/console.c` of Odyssey,
+`src/admin.rs` and `src/stats/pool.rs` of PgCat, `pgdog/src/admin` of PgDog. Columns that differ by
+version need nothing here: rows are read by the names of their columns, and what is missing is not
+told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How one product's console is read."""
+
+    not_told: Set[str] = frozenset()
+    """Columns that are there and always 0, or mean something else than in PgBouncer."""
+    names_databases: bool = True
+    """Whether the names of SHOW DATABASES are those of SHOW POOLS."""
+    clients: str | None = "used_clients"
+    """The item of SHOW LISTS that counts all its clients; None where there is none."""
+    wait_unit: float = 1e-6
+    """Of `total_wait_time`, in seconds."""
+
+
+_PGBOUNCER = Dialect()
+_BY_NAME = {
+    "PgBouncer": _PGBOUNCER,
+    # Free clients are idle ones there; those that wait are in neither list. Its databases are
+    # single servers of a pool.
+    "PgCat": Dialect(names_databases=False, clients=None, not_told={"sv_used", "cl_cancel_req"}),
+    "PgDog": Dialect(clients=None, wait_unit=1e-3),
+}
+# Its limit and its number of connections are those of clients.
+_ODYSSEY = Dialect(
+    not_told={
+        "sv_used", "sv_tested", "sv_login", "maxwait", "maxwait_us", "total_wait_time",
+        "reserve_pool", "max_connections", "current_connections",
+    },
+)  # fmt: skip
+# Number, commit and kind of build, without a name.
+_ODYSSEY_VERSION = re.compile(r"\d[\w.]*-\w+-\w+")
+
+
+def dialect(version: str) -> Dialect:
+    """The dialect of the console that gave `version` as SHOW VERSION. PgBouncer's if unknown."""
+    if _ODYSSEY_VERSION.match(version):
+        return _ODYSSEY
+    return _BY_NAME.get(version.partition(" ")[0], _PGBOUNCER)

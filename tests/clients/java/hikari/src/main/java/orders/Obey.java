@@ -1,0 +1,67 @@
+package orders;
+
+import com.zaxxer.hikari.HikariDataSource;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.util.Queue;
+import java.util.Scanner;
+import java.util.concurrent.ConcurrentLinkedQueue;
+
+/**
+ * Does to a pool (`micrometer`, `tracker` or `mbeans`) what the lines of its input say; each is
+ * answered by a line once it is done: take, give, ask (without waiting for the answer), forget.
+ */
+final class Obey {
+  private final HikariDataSource pool;
+  private final Queue<Connection> held = new ConcurrentLinkedQueue<>();
+
+  private Obey(HikariDataSource pool) {
+    this.pool = pool;
+  }
+
+  public static void main(String[] arguments) throws IOException {
+    var port = Integer.parseInt(System.getenv("METRICS_PORT"));
+    var address = new InetSocketAddress("127.0.0.1", port);
+    var pool = switch (arguments[0]) {
+      case "micrometer" -> MicrometerPool.open(address);
+      case "tracker" -> TrackedPool.open(address);
+      case "mbeans" -> MBeanPool.open();
+      default -> throw new IllegalArgumentException(arguments[0]);
+    };
+    var application = new Obey(pool);
+    System.out.println("ready");
+    for (var lines = new Scanner(System.in); lines.hasNextLine(); ) {
+      System.out.println(application.answer(lines.nextLine()));
+    }
+    System.exit(0);
+  }
+
+  private String answer(String command) {
+    try {
+      switch (command) {
+        case "take" -> take();
+        case "give" -> held.remove().close();
+        case "ask" -> new Thread(this::ask).start();
+        case "forget" -> pool.getConnection();
+        default -> throw new IllegalArgumentException(command);
+      }
+      return "done";
+    } catch (SQLException error) {
+      return "failed: " + error.getMessage();
+    }
+  }
+
+  private void take() throws SQLException {
+    held.add(pool.getConnection());
+  }
+
+  private void ask() {
+    try {
+      take();
+    } catch (SQLException error) {
+      System.err.println(error.getMessage());
+    }
+  }
+}

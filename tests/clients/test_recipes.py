@@ -1,0 +1,114 @@
+"""The recipes of docs/apps are the code that is tested here, and say what it really shows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Set
+from pathlib import Path
+
+import pytest
+
+from pg_pool_exporter.catalogue import METRICS, POOL_CONNECTIONS
+from pg_pool_exporter.config import load
+from pg_pool_exporter.series import POOL_MAPPINGS, POOL_SCALARS
+from pg_pool_exporter.sources.foreign_page import automatic
+from pg_pool_exporter.sources.origin import Origin
+from pg_pool_exporter.sources.text_reader import PageReader
+from support.applications import CLIENTS
+from support.libraries import LIBRARIES
+
+DOCS = CLIENTS.parents[1] / "docs" / "apps"
+RECIPES = ["node", "java", "go", "dotnet"]
+RECORDED = sorted((CLIENTS / "dotnet").glob("*.txt"))
+# By language, the endings of the files that a block of it must be in, word for word.
+TESTED = {"js": "js", "java": "java", "go": "go", "xml": "xml", "properties": "properties"}
+ELSEWHERE = {"csharp", "console", "yaml", "text"}
+
+FIELDS = {metric.name: field for field, metric, _ in POOL_SCALARS}
+FIELDS |= {metric.name: field for field, metric in POOL_MAPPINGS}
+FIELDS[POOL_CONNECTIONS.name] = "active"
+
+
+def recipe(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text()
+
+
+def blocks(text: str) -> Iterator[tuple[str, str]]:
+    """Language and content of each block of code."""
+    yield from re.findall(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def rows(text: str) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """Of the table of what is shown: metrics, and the cell of each library."""
+    header, _, *lines = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in re.findall(r"^\|.*\|$", text, re.MULTILINE)
+    ]
+    for metrics, *cells in lines:
+        names = re.findall(r"`(\w+)`", metrics)
+        yield names, dict(zip(header[1:], cells, strict=True))
+
+
+def recorded(page: Path) -> dict[str, object]:
+    """What was true of the pool when its page was recorded."""
+    values: dict[str, object] = json.loads(page.with_suffix(".json").read_text())
+    return values
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_code_in_a_recipe_is_that_of_a_tested_application(name: str) -> None:
+    for language, code in blocks(recipe(name)):
+        if language in TESTED:
+            files = (CLIENTS / name).rglob(f"*.{TESTED[language]}")
+            sources = [file for file in files if not {"node_modules", "target"} & {*file.parts}]
+            assert any(code in file.read_text() for file in sources), code
+        else:
+            assert language in ELSEWHERE, language
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_configuration_in_a_recipe_is_valid(name: str, tmp_path: Path) -> None:
+    files = [code for language, code in blocks(recipe(name)) if language == "yaml"]
+    assert files
+    for code in files:
+        file = tmp_path / "config.yaml"
+        file.write_text(code)
+        assert load(file).apps
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_says_what_its_libraries_show(name: str) -> None:
+    shown: dict[str, Set[str]] = {
+        title: {*library.shows, *library.differs, *library.times, *library.apart}
+        for title, library in LIBRARIES.items()
+    }
+    shown["Npgsql by OpenTelemetry"] = {field for page in RECORDED for field in recorded(page)}
+    differing = {title: library.differs.keys() for title, library in LIBRARIES.items()}
+    for metrics, cells in rows(recipe(name)):
+        for metric in metrics:
+            field = FIELDS[metric]
+            for library, cell in cells.items():
+                assert (cell != "no") is (field in shown[library]), f"{metric} of {library}"
+                if cell == "yes":
+                    assert field not in differing.get(library, ()), f"{metric} of {library}"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_metrics_that_a_recipe_names_exist(name: str) -> None:
+    text = re.sub(r"^```.*?^```$", "", recipe(name), flags=re.DOTALL | re.MULTILINE)
+    named = set(re.findall(r"\bpg_(?:pool|server)_\w+", text))
+    assert named <= {metric.name for metric in METRICS}
+
+
+@pytest.mark.parametrize("page", RECORDED, ids=lambda page: page.stem)
+def test_a_page_of_npgsql_shows_what_was_true(page: Path) -> None:
+    """To add one, record it as NAME.txt and write what was true then into NAME.json."""
+    reader = PageReader(automatic(), Origin(app="orders", process="orders:5000"))
+    (sample,) = reader.read(page.read_bytes()).pools
+    assert sample.key == ("orders", "main", "orders:5000")
+    values = {name: getattr(sample, name) for name in sample.__slots__}
+    del values["key"], values["info"]
+    assert {name: value for name, value in values.items() if value not in (None, {})} == (
+        recorded(page)
+    )

@@ -1,0 +1,202 @@
+"""Alerts about the exporter itself."""
+
+from __future__ import annotations
+
+from support.promtool import DASHBOARDS, RUNBOOKS, TARGET, Case, series
+
+PROCESS = {"target": "web:0", "kind": "process"}
+BUILD = series("pg_pool_exporter_build_info", "1x30", version="0.1.0", python="3.11")
+LINKS = f'pg_pool_exporter:links:info{{runbooks="{RUNBOOKS}",dashboards="{DASHBOARDS}"}}'
+
+
+def up(values: str, **labels: str) -> dict[str, str]:
+    return series("pg_pool_exporter_target_up", values, **{**PROCESS, **labels})
+
+
+def polled(values: str) -> dict[str, str]:
+    return series("pg_pool_exporter_last_success_timestamp_seconds", values, **PROCESS)
+
+
+CASES = {
+    "PgPoolTargetDown": [
+        Case(
+            "fires",
+            "for three minutes",
+            up("1x5 0x10"),
+            9,
+            [{**TARGET, **PROCESS}],
+            """web:0 (kind process) has not been read for 3 minutes, so alerts about it are blind.
+            First look at the reason in pg_pool_exporter_poll_failures_total and in the exporter's
+            log, then fetch its page with curl.""",
+        ),
+        Case("just below", "it flaps", up("1 0 0 1 0 0 1 0 0 1 0 0 1 0"), 12),
+        Case("silent", "servers have an alert of their own", up("0x20", kind="server"), 15),
+        Case("silent", "bouncers have an alert of their own", up("0x20", kind="bouncer"), 15),
+        Case(
+            "silent",
+            "the log of a server that is down",
+            up("0x20", target="main", kind="server") | up("0x20", target="main", kind="log"),
+            15,
+        ),
+        Case(
+            "fires",
+            "the log of a server that is up",
+            up("1x20", target="main", kind="server") | up("0x20", target="main", kind="log"),
+            15,
+            [{**TARGET, "target": "main", "kind": "log"}],
+        ),
+        Case("restart", "the process is gone, so it is no target any more", up("0x2 stale"), 10),
+        Case(
+            "several processes",
+            "one can't be read",
+            up("1x20") | up("0x20", target="web:1"),
+            15,
+            [{**TARGET, **PROCESS, "target": "web:1"}],
+        ),
+        Case("missing data", "the exporter is gone", up("0x5 stale"), 10),
+    ],
+    "PgPoolDataStale": [
+        Case(
+            "fires",
+            "no successful poll since minute 0",
+            up("1x20") | polled("0x20"),
+            7,
+            [{**TARGET, **PROCESS}],
+            """The last successful poll of web:0 (kind process) was 7m 0s ago. First compare the
+            clocks of the exporter's host and of Prometheus, and the target's poll interval with the
+            threshold; then restart the exporter.""",
+        ),
+        Case("just below", "five minutes", up("1x20") | polled("0+60x5 _ 300"), 10),
+        Case("silent", "it is polled", up("1x20") | polled("0+60x20"), 15),
+        Case(
+            "silent",
+            "the target is down: that has an alert of its own",
+            up("0x20") | polled("0x20"),
+            15,
+        ),
+        Case("restart", "the exporter begins anew", up("1x30") | polled("0x8 540+60x20"), 12),
+        Case("missing data", "it was never polled", up("1x20"), 15),
+    ],
+    "PgPoolExporterDown": [
+        Case(
+            "fires",
+            "it was there today",
+            series("up", "1x5 0x20") | series("pg_pool_exporter_build_info", "1x5 stale"),
+            8,
+            [TARGET],
+            """db:10432 can't be scraped. First look whether the exporter runs and answers on its
+            port.""",
+        ),
+        Case(
+            "just below",
+            "one scrape fails",
+            series("up", "1x5 0 1x20") | series("pg_pool_exporter_build_info", "1x5 _ 1x20"),
+            7,
+        ),
+        Case(
+            "silent",
+            "something else can't be scraped",
+            series("up", "0x20", job="node") | BUILD,
+            15,
+        ),
+        Case(
+            "restart",
+            "it comes back",
+            series("up", "1x5 0x3 1x20") | series("pg_pool_exporter_build_info", "1x5 _x3 1x20"),
+            12,
+        ),
+        Case("missing data", "it was never there", series("up", "0x20"), 15),
+    ],
+    "PgPoolExporterMissing": [
+        Case(
+            "fires",
+            "nothing is scraped",
+            series("up", "1x20", job="node"),
+            5,
+            [{}],
+            """Prometheus has data of no pg-pool-exporter. First look whether its scrape job is
+            configured and whether the exporter runs.""",
+        ),
+        Case(
+            "just below",
+            "it comes after four minutes",
+            series("pg_pool_exporter_build_info", "_x4 1x20", version="0.1.0"),
+            7,
+        ),
+        Case(
+            "restart",
+            "it is away for two minutes",
+            series("pg_pool_exporter_build_info", "1x5 stale _x1 1x20", version="0.1.0"),
+            12,
+        ),
+        Case(
+            "missing data",
+            "one of two is gone: that has an alert of its own",
+            BUILD | series("pg_pool_exporter_build_info", "1x2 stale", instance="other:10432"),
+            15,
+        ),
+    ],
+    "PgPoolExporterReloadFailed": [
+        Case(
+            "fires",
+            "for a minute",
+            series("pg_pool_exporter_config_last_reload_successful", "1x5 0x10"),
+            7,
+            [TARGET],
+            """The last reload on db:10432 failed. First run pg-pool-exporter check-config with its
+            file; it names every mistake.""",
+        ),
+        Case(
+            "just below",
+            "the next one works",
+            series("pg_pool_exporter_config_last_reload_successful", "1x5 0 1x10"),
+            7,
+        ),
+        Case(
+            "restart",
+            "it begins anew with a good configuration",
+            series("pg_pool_exporter_config_last_reload_successful", "0x5 _ 1x20"),
+            10,
+        ),
+        Case(
+            "missing data",
+            "the exporter is gone",
+            series("pg_pool_exporter_config_last_reload_successful", "0x5 stale"),
+            15,
+        ),
+    ],
+}
+
+# These run without settings.yml.
+WITHOUT_SETTINGS = {
+    "PgPoolSettingsMissing": [
+        Case(
+            "fires",
+            "no threshold is loaded",
+            {LINKS: "1x20"},
+            5,
+            [{}],
+            """Prometheus has no pg_pool_exporter:threshold series. First look whether settings.yml
+            is loaded beside the other rule files.""",
+        ),
+        Case(
+            "just below",
+            "they are there after four minutes",
+            {"pg_pool_exporter:threshold:pool_use_ratio": "_x4 0.8x20"},
+            7,
+        ),
+        Case(
+            "restart",
+            "Prometheus begins anew, and evaluates them first",
+            {"pg_pool_exporter:threshold:pool_use_ratio": "0.8x5 _x1 0.8x20"},
+            12,
+        ),
+        Case(
+            "missing data",
+            "only an exception is loaded",
+            {LINKS: "1x20", 'pg_pool_exporter:threshold:pool_use_ratio{app="jobs"}': "0.9x20"},
+            5,
+            [{}],
+        ),
+    ],
+}

@@ -1,0 +1,45 @@
+"""Series of a PostgreSQL server, as an exporter would serve them, to make cases of."""
+
+from __future__ import annotations
+
+from support.promtool import TARGET, series
+
+MAIN = {**TARGET, "server": "main"}
+SESSION = {"server": "main", "database": "shop", "user": "orders", "application": "orders-api"}
+AT_SESSION = {**TARGET, **SESSION}
+JOBS = {**SESSION, "application": "jobs"}
+FULL = {**MAIN, "cause": "server_full"}
+OVERSUBSCRIBED = {**MAIN, "cause": "server_oversubscribed"}
+
+
+def server(name: str, values: str, **labels: str) -> dict[str, str]:
+    """One series of the server `main`."""
+    return series(f"pg_server_{name}", values, **{"server": "main", **labels})
+
+
+def slots(used: str, demand: str | None = None) -> dict[str, str]:
+    """100 connections, 5 of them reserved; pools may ask for `demand`."""
+    made = server("used_connections", used) | server("max_connections", "100x60")
+    made |= server("reserved_connections", "5x60")
+    return made if demand is None else made | server("pool_demand_connections", demand)
+
+
+def other(series_of_main: dict[str, str]) -> dict[str, str]:
+    """The same of another server."""
+    return {name.replace('"main"', '"other"'): one for name, one in series_of_main.items()}
+
+
+def sessions(values: str, **labels: str) -> dict[str, str]:
+    return server("connections", values, **{**SESSION, "state": "idle", **labels})
+
+
+def age(state: str, values: str) -> dict[str, str]:
+    return server("oldest_state_seconds", values, **SESSION, state=state)
+
+
+def setting(values: str, name: str = "idle_in_transaction_session_timeout") -> dict[str, str]:
+    return server("timeout_setting_seconds", values, setting=name)
+
+
+def override(values: str, name: str = "idle_in_transaction_session_timeout") -> dict[str, str]:
+    return server("timeout_override_seconds", values, setting=name, database="all", user="orders")

@@ -1,0 +1,280 @@
+"""Reads the world as the exporter reads a real one, and keeps what Prometheus would scrape.
+
+The store, joining, the findings and the tables of series are the exporter's own. Only the sources,
+which would do I/O, are replaced.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain
+
+from pg_pool_exporter.catalogue import POOL_HOLD
+from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.derive.joiner import Joiner
+from pg_pool_exporter.derive.views import views
+from pg_pool_exporter.exposition import self_metrics
+from pg_pool_exporter.exposition.self_metrics import ReloadStatus
+from pg_pool_exporter.findings import Doctor, Finding
+from pg_pool_exporter.model import (
+    Backends,
+    DatabaseCounters,
+    Histogram,
+    PoolInfo,
+    PoolKey,
+    PoolSample,
+    ServerSample,
+    ServerSettings,
+    SessionKey,
+    Snapshot,
+)
+from pg_pool_exporter.series import Series, of_health, of_joined, of_pools, of_server
+from pg_pool_exporter.sources.session_groups import SessionGroups, SessionRow
+from pg_pool_exporter.store import Store, TargetKey, TargetState
+from scenarios.world import Lock, Pool, Server, Session, World
+
+INTERVAL = 5.0
+SCRAPE = 15.0
+"""Seconds between two scrapes, and between two looks at the findings."""
+LEAK_AFTER = 60.0
+DATABASE = "shop"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """How a pool is read, and where it says that its sessions lead."""
+
+    native: bool
+    host: str = "db.example"
+    port: str = "5432"
+
+
+class Recorder:
+    """Values by series, one a scrape."""
+
+    def __init__(self) -> None:
+        self.series: dict[str, list[float | None]] = {}
+        self._scrapes = 0
+
+    def add(self, series: Iterable[Series]) -> None:
+        """Take in one scrape."""
+        for name, value in chain.from_iterable(map(_samples, series)):
+            values = self.series.setdefault(name, [])
+            values.extend([None] * (self._scrapes - len(values)))
+            values.append(value)
+        self._scrapes += 1
+
+
+class Exporter:
+    """Polls, joins, judges, and is scraped; on the world's clock."""
+
+    def __init__(self, world: World, apps: Iterable[AppConfig] = ()) -> None:
+        self.store = Store()
+        self.recorder = Recorder()
+        self.failing: set[str] = set()
+        """Names of targets that don't answer now."""
+        self.seen: list[tuple[float, Finding]] = []
+        """All findings, by when they were there."""
+        self._world = world
+        self._joiner = Joiner(self.store, apps, clock=lambda: world.now)
+        self._doctor = Doctor(self.store, self._joiner, clock=lambda: world.now)
+        self._pages: dict[str, TargetKey] = {}
+        self._gone: set[TargetKey] = set()
+        world.every(SCRAPE, self._scrape, SCRAPE)
+
+    def watch_server(self, name: str, server: Server, locks: list[Lock]) -> None:
+        """Poll a server from now on."""
+        groups = SessionGroups(100)
+        self._poll(
+            TargetKey("server", name),
+            lambda: None if not server.up else _server_snapshot(server, locks, groups),
+        )
+
+    def watch_pool(self, key: PoolKey, pool: Pool, page: Page) -> None:
+        """Poll a process's page from now on: its socket, or its own format over the network."""
+        target = (
+            TargetKey("process", key.process.replace(":", "-"))
+            if page.native
+            else TargetKey("app", f"{key.app}@{key.process}/metrics")
+        )
+        self._pages[key.process] = target
+        read = native if page.native else foreign
+        self._poll(target, lambda: Snapshot(pools=(read(key, pool, page),)))
+
+    def forget(self, process: str) -> None:
+        """The process has ended: its socket is gone, or its page is listed no more."""
+        target = self._pages.pop(process)
+        self._gone.add(target)
+        self.store.remove(target)
+
+    def _poll(self, key: TargetKey, read: Callable[[], Snapshot | None]) -> None:
+        def poll() -> None:
+            if key in self._gone:
+                return
+            snapshot = None if key.name in self.failing else read()
+            former = self.store.get(key) or TargetState(key=key, interval=INTERVAL)
+            health, now = former.health, self._world.now
+            if snapshot is None:
+                failures = {"timeout": health.failures.get("timeout", 0) + 1}
+                health = replace(
+                    health, up=False, polls=health.polls + 1, failures=failures, reason="timeout"
+                )
+                self.store.put(replace(former, health=health))
+                return
+            health = replace(
+                health, up=True, polls=health.polls + 1, reason=None, duration=0.01,
+                last_success=now,
+            )  # fmt: skip
+            self.store.put(
+                replace(former, health=health, snapshot=snapshot, begun=now - 0.01, taken=now)
+            )
+
+        first = self._world.now + self._world.random.random() * INTERVAL
+        self._world.every(INTERVAL, poll, first)
+
+    def _scrape(self) -> None:
+        shown, _ = views(self.store.states(), {}, self._world.now)
+        parts: list[Iterable[Series]] = [
+            self_metrics.series(ReloadStatus(True, 0.0)),
+            of_joined(self._joiner.joined),
+        ]
+        for view in shown:
+            key, snapshot = view.state.key, view.snapshot
+            parts.append(of_health(key.name, key.kind, view.state.health, 0))
+            if snapshot is not None:
+                parts.append(of_pools(snapshot.pools))
+                if snapshot.server is not None:
+                    parts.append(of_server(key.name, snapshot.server))
+        self.recorder.add(chain.from_iterable(parts))
+        now = self._world.now
+        self.seen.extend((now, finding) for finding in self._doctor.diagnosis().findings)
+
+
+def native(key: PoolKey, pool: Pool, page: Page) -> PoolSample:
+    """A pool as our client shows it."""
+    pool.read()
+    now = pool.world.now
+    overdue: dict[str, float] = {}
+    for one in pool.out:
+        if now - one.since >= LEAK_AFTER and not one.long_lived:
+            overdue[one.site] = overdue.get(one.site, 0) + 1
+    return replace(
+        foreign(key, pool, page),
+        oldest_idle=max((now - since for since, _ in pool.idle), default=None),
+        oldest_active=max((now - one.since for one in pool.out), default=None),
+        oldest_waiting=now - pool.queue[0][0] if pool.queue else None,
+        active_seconds=pool.active_seconds,
+        saturated_seconds=pool.full_seconds,
+        requests=pool.counts["requests"],
+        queued=pool.counts["queued"],
+        rejected=0,
+        connects=pool.counts["connects"],
+        connect_errors=0,
+        lost=0,
+        leaked=pool.lost.total(),
+        leak_after=LEAK_AFTER,
+        long_lived=sum(one.long_lived for one in pool.out),
+        timeouts={"pool": pool.counts["timeouts"], "connect": 0},
+        leaked_slots=dict(pool.lost),
+        overdue=overdue,
+        acquire=pool.acquire.histogram(),
+        hold=pool.hold.histogram(),
+        info=PoolInfo(
+            client="psycopg_pool", client_version="3.3.3", source="instrumented", pid="1",
+            host=page.host, port=page.port, database=DATABASE, user=key.app,
+            application=pool.application,
+        ),
+    )  # fmt: skip
+
+
+def foreign(key: PoolKey, pool: Pool, page: Page) -> PoolSample:
+    """A pool as HikariCP shows it by Micrometer: no lines of code, no ages."""
+    return PoolSample(
+        key=key,
+        idle=len(pool.idle),
+        active=pool.active,
+        max=pool.most,
+        min=pool.least,
+        waiting=len(pool.queue),
+        acquire_wait=pool.acquire.total,
+        acquired=pool.acquire.histogram().count,
+        held=pool.hold.total,
+        returned=pool.hold.histogram().count,
+        timeouts={"pool": pool.counts["timeouts"]},
+        info=PoolInfo(
+            client="HikariCP", source="micrometer", server="main" if page.port == "5432" else "",
+            application=pool.application,
+        ),
+    )  # fmt: skip
+
+
+def _server_snapshot(server: Server, locks: list[Lock], groups: SessionGroups) -> Snapshot:
+    now = server.world.now
+    by_key: dict[SessionKey, dict[str, list[Session]]] = {}
+    for session in server.sessions:
+        key = SessionKey(DATABASE, session.application, session.application)
+        by_key.setdefault(key, {}).setdefault(session.state, []).append(session)
+    blockers = server.blockers(locks)
+    rows = [
+        SessionRow(
+            **key._asdict(),
+            state=state,
+            sessions=len(each),
+            oldest_state=max(now - one.changed for one in each),
+            oldest_backend=max(now - one.began for one in each),
+            oldest_transaction=_age(now, (one.transaction for one in each)),
+            waiting=sum(one.waits is not None for one in each),
+            oldest_waiting=_age(now, (one.waits for one in each)),
+            blocking=sum(one in blockers for one in each),
+        )
+        for key, states in by_key.items()
+        for state, each in states.items()
+    ]
+    return Snapshot(
+        server=ServerSample(
+            host="db.example",
+            port="5432",
+            address="192.0.2.5",
+            used=len(server.sessions) + 1,
+            groups=groups.fold(rows, now).groups,
+            databases={DATABASE: DatabaseCounters(deadlocks=server.deadlocks)},
+            settings=ServerSettings(
+                version="16.4", in_recovery=False, max_connections=server.max_connections,
+                reserved_connections=3,
+                timeouts={"idle_in_transaction_session_timeout": 600.0},
+            ),
+            backends={
+                key: Backends(
+                    ages={
+                        state: tuple(sorted((now - one.changed for one in each), reverse=True))
+                        for state, each in states.items()
+                    }
+                )
+                for key, states in by_key.items()
+            },
+            clock=1e9 + server.skew + now,
+        )
+    )  # fmt: skip
+
+
+def _age(now: float, starts: Iterable[float | None]) -> float | None:
+    first = min((one for one in starts if one is not None), default=None)
+    return None if first is None else now - first
+
+
+def _samples(series: Series) -> Iterator[tuple[str, float]]:
+    """A series as Prometheus stores it; without the buckets of holds, which no rule reads."""
+    metric, labels = series.metric, dict(zip(series.metric.labels, series.labels, strict=True))
+    if not isinstance(series.value, Histogram):
+        yield _name(metric.name, labels), series.value
+    elif metric is not POOL_HOLD:
+        cumulated = accumulate(series.value.counts)
+        for bound, value in zip((*map(str, metric.bounds), "+Inf"), cumulated, strict=True):
+            yield _name(f"{metric.name}_bucket", {**labels, "le": bound}), value
+
+
+def _name(metric: str, labels: dict[str, str]) -> str:
+    shown = {**labels, "job": "pg-pools", "instance": "exporter:10432"}
+    return f"{metric}{{{','.join(f'{name}={json.dumps(text)}' for name, text in shown.items())}}}"

@@ -1,0 +1,119 @@
+"""Workloads that look odd and are not: nothing may be said of them."""
+
+from __future__ import annotations
+
+from scenarios.exporter import Page
+from scenarios.scenario import Scenario, Setup
+from scenarios.world import Work
+
+_MINUTE = 60.0
+
+
+def _bursts(setup: Setup) -> None:
+    client = setup.pool()
+    setup.load(client, 1.0)
+
+    def burst() -> None:
+        for _ in range(12):
+            client.request(Work(statement=3.0, statements=1))
+
+    setup.world.every(10 * _MINUTE, burst, 5 * _MINUTE)
+
+
+def _batch(setup: Setup) -> None:
+    setup.load(setup.pool(), 2.0)
+    night = setup.pool(app="reports", process="batch:0", most=4, least=1)
+
+    def long_query() -> None:
+        if 30 * _MINUTE <= setup.world.now <= 90 * _MINUTE:
+            for _ in range(2):
+                night.request(Work(statement=240.0, statements=1, site="reports/nightly.py:9 run"))
+
+    setup.world.every(5 * _MINUTE, long_query, 30 * _MINUTE)
+
+
+def _breathes(setup: Setup) -> None:
+    client = setup.pool(most=20)
+    load = setup.load(client, 1.0, Work(statement=0.5, statements=2))
+    for number in range(6):
+        setup.world.at(number * 20 * _MINUTE, lambda: setattr(load, "rate", 11.0))
+        setup.world.at((number * 20 + 8) * _MINUTE, lambda: setattr(load, "rate", 0.2))
+
+
+def _min_idle(setup: Setup) -> None:
+    setup.pool(least=10, lifetime=None)
+
+
+def _rolling_restart(setup: Setup) -> None:
+    loads = {}
+    for number in range(6):
+        process = f"web:{number}"
+        loads[process] = setup.load(setup.pool(process=process), 1.0)
+
+    def restart(process: str) -> None:
+        loads[process].stopped = True
+        setup.stop(process)
+        successor = f"{process}0"
+        setup.load(setup.pool(process=successor), 1.0)
+
+    for number in range(6):
+        at = (40 + number) * _MINUTE
+        setup.world.at(at, lambda number=number: restart(f"web:{number}"))  # type: ignore[misc] # mypy can't infer a default's type
+
+
+def _bouncer(setup: Setup) -> None:
+    # The pool's connections end at the bouncer, which has few sessions under the same name.
+    page = Page(native=setup.native, host="bouncer.example", port="6432")
+    client = setup.pool(page=page)
+    setup.load(client, 2.0)
+    client.request(Work(statement=1e9, statements=1, long_lived=True))
+    setup.world.at(0.0, lambda: setup.foreign_sessions(3, "orders"))
+
+
+def _fifty(setup: Setup) -> None:
+    setup.server.max_connections = 400
+    for number in range(50):
+        setup.load(setup.pool(process=f"web:{number}", most=4, least=1), 0.2)
+
+
+def _skew(setup: Setup) -> None:
+    setup.server.skew = -3600.0
+    setup.load(setup.pool(), 2.0)
+
+
+def _flapping(setup: Setup) -> None:
+    setup.load(setup.pool(), 2.0)
+    setup.load(setup.pool(process="web:1"), 2.0)
+    names = {"web-1", "orders@web:1/metrics"}
+    setup.world.every(40.0, lambda: setup.exporter.failing.update(names), 300.0)
+    setup.world.every(40.0, lambda: setup.exporter.failing.difference_update(names), 311.0)
+
+
+def _low_traffic(setup: Setup) -> None:
+    setup.load(setup.pool(least=5, lifetime=None), 1 / 600)
+
+
+def _listen(setup: Setup) -> None:
+    client = setup.pool()
+    listen = Work(statement=0.001, statements=1, ending="keep", long_lived=True)
+    client.request(listen)
+    setup.load(client, 1.0)
+
+
+HEALTHY = (
+    Scenario(name="bursts", title="Bursts to 100 % for a few seconds", build=_bursts),
+    Scenario(name="batch", title="Nightly batch with long queries", build=_batch),
+    Scenario(name="breathing", title="A pool that shrinks and grows", build=_breathes),
+    Scenario(name="min-idle", title="Connections idle for hours", build=_min_idle),
+    Scenario(name="rolling-restart", title="Rolling restart of all processes",
+             build=_rolling_restart),
+    Scenario(name="pgbouncer", title="PgBouncer in front", build=_bouncer),
+    Scenario(name="fifty-processes", title="An application with 50 processes", build=_fifty,
+             hours=1.0),
+    Scenario(name="clock-skew", title="The server's clock is an hour behind", build=_skew),
+    Scenario(name="flapping", title="A target that flaps", build=_flapping),
+    Scenario(name="low-traffic", title="Low traffic: idle for hours, borrowed for milliseconds",
+             build=_low_traffic),
+    Scenario(name="listen", title="A LISTEN connection, declared long-lived", build=_listen,
+             long_lived=1),
+)  # fmt: skip

@@ -1,0 +1,70 @@
+"""Connections that are borrowed and never given back."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pg_pool_exporter.findings import Cause
+from scenarios.scenario import Scenario, Setup
+from scenarios.world import Work
+
+# A connection that is dropped is lost at once in psycopg_pool; other libraries' pools keep it, and
+# then it is checked out for ever, as one that is kept.
+_DROP = Work(ending="drop", site="shop/reports.py:17 export")
+_KEEP = Work(ending="keep", site="shop/cart.py:88 hold")
+_ERROR = Work(ending="drop", site="shop/payments.py:31 charge", statements=1)
+_EARLY = Work(ending="drop", site="shop/search.py:55 find", statements=1)
+
+
+def _leaking(
+    fault: Work, one_in: int, rate: float, processes: int, grows: bool, setup: Setup
+) -> None:
+    if not setup.native and fault.ending == "drop":
+        fault = Work(ending="keep", statements=fault.statements)
+    # Other libraries' pools have a fixed size as a rule, ours opens connections as they are needed.
+    least = 2 if setup.native or grows else 10
+    setup.load(setup.pool(least=least), rate, setup.one_in(one_in, fault))
+    for number in range(1, processes):
+        setup.load(setup.pool(process=f"web:{number}", least=least), rate)
+
+
+def _scenario(
+    name: str,
+    title: str,
+    fault: Work,
+    one_in: int = 200,
+    rate: float = 1.5,
+    processes: int = 1,
+    *,
+    grows: bool = False,
+    unproven: frozenset[str] = frozenset(),
+) -> Scenario:
+    return Scenario(
+        name=name,
+        title=title,
+        build=partial(_leaking, fault, one_in, rate, processes, grows),
+        causes=frozenset({Cause.LEAK}),
+        leak=True,
+        unproven=unproven,
+        pages=("client", "foreign, FIFO", "foreign, LIFO"),
+    )
+
+
+LEAKS = (
+    _scenario("leak-drop-slow", "Leak by dropping, one in 200 requests", _DROP),
+    _scenario("leak-drop-fast", "Leak by dropping, one in 40 requests", _DROP, one_in=40, rate=2.0),
+    _scenario("leak-keep", "Leak by keeping", _KEEP),
+    _scenario("leak-exception", "Leak on the exception path", _ERROR),
+    _scenario(
+        "leak-growing-pool", "Leak in a pool that opens connections as needed", _KEEP, grows=True
+    ),
+    # As many connections as one process loses are in the other one's pool, and used in turns.
+    _scenario(
+        "leak-two-processes",
+        "Leak in one of two processes",
+        _KEEP,
+        processes=2,
+        unproven=frozenset({"foreign, FIFO"}),
+    ),
+    _scenario("leak-early-return", "Leak by an early return", _EARLY, one_in=300, rate=2.0),
+)

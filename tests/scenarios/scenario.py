@@ -1,0 +1,119 @@
+"""One workload: how it is set up, what is wrong in it, and what it takes to say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.findings import Cause
+from pg_pool_exporter.model import PoolKey
+from scenarios.exporter import Exporter, Page
+from scenarios.world import Client, FullError, Load, Lock, Pool, Server, Work, World
+
+FAULT = 1800.0
+"""When faults begin, in seconds: late enough for a trend to be there."""
+QUICK = Work()
+HOUR = 3600.0
+# A pool is saturated when all of it has been out for this long, in seconds.
+_SATURATED_FOR = 30.0
+
+
+class Setup:
+    """What a scenario builds its workload from."""
+
+    def __init__(self, *, native: bool, lifo: bool, long_lived: int = 0) -> None:
+        self.native, self.lifo = native, lifo
+        self.world = World()
+        self.locks: list[Lock] = [Lock()]
+        self.exporter = Exporter(
+            self.world,
+            [
+                AppConfig(name=name, long_lived=long_lived)
+                for name in ("orders", "billing", "reports")
+                if not native
+            ],
+        )
+        self.server = Server(self.world)
+        self.pools: dict[PoolKey, Pool] = {}
+        self.saturated: float | None = None
+        """Since when the first pool is out as a whole, for good."""
+        self._full_since: dict[PoolKey, float] = {}
+        self.exporter.watch_server("main", self.server, self.locks)
+        self.world.every(1.0, self._watch_saturation)
+
+    def pool(
+        self,
+        app: str = "orders",
+        process: str = "web:0",
+        *,
+        page: Page | None = None,
+        most: int = 10,
+        least: int = 2,
+        lifetime: float | None = 1800.0,
+    ) -> Client:
+        """A process with a pool that is read from now on."""
+        pool = Pool(self.server, app, most=most, least=least, lifo=self.lifo, lifetime=lifetime)
+        key = PoolKey(app, "main", process)
+        self.pools[key] = pool
+        self.exporter.watch_pool(key, pool, page or Page(native=self.native))
+        return Client(pool)
+
+    def load(self, client: Client, rate: float, work: Work | Callable[[], Work] = QUICK) -> Load:
+        """Requests, `rate` a second."""
+        return Load(client, rate, work if callable(work) else lambda: work)
+
+    def one_in(self, number: int, fault: Work, otherwise: Work = QUICK) -> Callable[[], Work]:
+        """From the fault on, each so-manieth request does `fault`, the first one at once."""
+        requests = count()
+
+        def choose() -> Work:
+            faulty = self.world.now >= FAULT and next(requests) % number == 0
+            return fault if faulty else otherwise
+
+        return choose
+
+    def stop(self, process: str) -> None:
+        """A process ends, and its pools with it."""
+        for key in [key for key in self.pools if key.process == process]:
+            self.pools.pop(key).close()
+        self.exporter.forget(process)
+
+    def foreign_sessions(self, count: int, application: str = "batch") -> None:
+        """Sessions of a program without a pool, idle."""
+        for _ in range(count):
+            try:
+                self.server.connect(application)
+            except FullError:
+                return
+
+    def _watch_saturation(self) -> None:
+        now = self.world.now
+        for key, pool in self.pools.items():
+            if pool.active < pool.most:
+                self._full_since.pop(key, None)
+            else:
+                since = self._full_since.setdefault(key, now)
+                if self.saturated is None and now - since >= _SATURATED_FOR:
+                    self.saturated = since
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A workload whose truth is known."""
+
+    name: str
+    title: str
+    build: Callable[[Setup], None]
+    causes: frozenset[Cause] = frozenset()
+    """What is wrong from `FAULT` on; nothing in a healthy one."""
+    hours: float = 1.5
+    long_lived: int = 0
+    """What the configuration says of each application whose page doesn't."""
+    pages: tuple[str, ...] = ("client", "foreign, LIFO")
+    """How its pools are read: by our client, or by another one's page and with which discipline."""
+    leak: bool = field(default=False)
+    """Whether the lead over saturation is asked for."""
+    unproven: frozenset[str] = frozenset()
+    """Pages with which no sound bound can name the cause: then none may be named."""

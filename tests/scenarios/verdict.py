@@ -1,0 +1,82 @@
+"""A run's verdict, and whether it is the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pg_pool_exporter.findings import Cause
+from scenarios.alerts import Alert, alerts
+from scenarios.faults import FAULTS
+from scenarios.healthy import HEALTHY
+from scenarios.leaks import LEAKS
+from scenarios.scenario import FAULT, HOUR, Scenario, Setup
+
+SCENARIOS = (*LEAKS, *FAULTS, *HEALTHY)
+RUNS = [(scenario, page) for scenario in SCENARIOS for page in scenario.pages]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What was said of one run. Times are seconds from the start."""
+
+    scenario: Scenario
+    page: str
+    alerts: list[Alert]
+    found: dict[Cause, float]
+    """Causes of the findings, by when each was found first."""
+    saturated: float | None
+
+    @property
+    def alerted(self) -> dict[Cause, float]:
+        """Causes of the alerts, by when the first with each fired."""
+        first: dict[Cause, float] = {}
+        for alert in self.alerts:
+            if alert.cause:
+                first.setdefault(Cause(alert.cause), alert.first)
+        return first
+
+    @property
+    def lead(self) -> float | None:
+        """The share of the time from the fault to saturation that was left at the first alert with
+        the right cause. None when it is not asked for.
+        """
+        if not self.scenario.leak or self.saturated is None:
+            return None
+        times = [self.alerted[cause] for cause in self.scenario.causes if cause in self.alerted]
+        if not times:
+            return 0.0
+        return max(0.0, (self.saturated - min(times)) / (self.saturated - FAULT))
+
+    def faults(self) -> list[str]:
+        """What is wrong with the verdict; empty when it is the truth."""
+        truth = self.scenario.causes
+        wanted = truth if self.page not in self.scenario.unproven else frozenset[Cause]()
+        said = [
+            *(f"no alert says {cause.title}" for cause in wanted - self.alerted.keys()),
+            *(f"no finding says {cause.title}" for cause in wanted - self.found.keys()),
+            *(f"an alert says {cause.title}" for cause in self.alerted.keys() - truth),
+            *(f"a finding says {cause.title}" for cause in self.found.keys() - truth),
+        ]
+        early = [alert for alert in self.alerts if not truth or alert.first < FAULT]
+        return [*said, *(f"{alert.name} fires at {alert.first:.0f} s" for alert in early)]
+
+
+def run(scenario: Scenario, page: str, directory: Path) -> Verdict:
+    """Let it run on the virtual clock. `directory` is for promtool's input."""
+    setup = Setup(
+        native=page == "client", lifo=page.endswith("LIFO"), long_lived=scenario.long_lived
+    )
+    scenario.build(setup)
+    seconds = scenario.hours * HOUR
+    setup.world.run(seconds)
+    found: dict[Cause, float] = {}
+    for at, finding in setup.exporter.seen:
+        found.setdefault(finding.cause, at)
+    return Verdict(
+        scenario=scenario,
+        page=page,
+        alerts=alerts(setup.exporter.recorder, seconds, directory),
+        found=found,
+        saturated=setup.saturated,
+    )

@@ -1,0 +1,137 @@
+"""One server and the pools of applications, told reading by reading: for joining and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.derive.joiner import Joiner
+from pg_pool_exporter.model import (
+    Backends,
+    DatabaseCounters,
+    Health,
+    PoolInfo,
+    PoolKey,
+    PoolSample,
+    ServerSample,
+    ServerSettings,
+    SessionGroup,
+    SessionKey,
+    Snapshot,
+    StateSample,
+)
+from pg_pool_exporter.store import Store, TargetKey, TargetState
+
+INTERVAL = 5.0
+SETTINGS = ServerSettings(
+    version="16.4", in_recovery=False, max_connections=100, reserved_connections=3
+)
+INFO = PoolInfo(
+    client="psycopg_pool", source="instrumented", host="127.0.0.1", port="5432", database="shop",
+    user="orders", application="orders",
+)  # fmt: skip
+Ages = Mapping[str, Iterable[float]]
+
+
+def session_key(application: str = "orders", user: str = "orders") -> SessionKey:
+    return SessionKey("shop", user, application)
+
+
+class BothSides:
+    """A store with what is joined of it. `now` is a time in seconds that only goes by when told."""
+
+    def __init__(self, *apps: AppConfig) -> None:
+        self.now = 1000.0
+        self.store = Store()
+        self.joiner = Joiner(self.store, apps, clock=lambda: self.now)
+
+    def server(
+        self,
+        sessions: Mapping[SessionKey, Ages] | Ages,
+        *,
+        hidden: bool = False,
+        clock: float | None = None,
+        up: bool = True,
+        groups: Mapping[SessionKey, SessionGroup] | None = None,
+        **sample: Any,
+    ) -> None:
+        """A poll of the server `main`: the ages of its sessions by state."""
+        key = TargetKey("server", "main")
+        if not up:
+            self._fail(key)
+            return
+        by_key: Any = sessions
+        if not all(isinstance(one, SessionKey) for one in sessions):
+            by_key = {session_key(): sessions}
+        backends = {
+            one: Backends(
+                ages={state: tuple(sorted(ages, reverse=True)) for state, ages in states.items()},
+                hidden=hidden,
+            )
+            for one, states in by_key.items()
+        }
+        shown = {
+            one: SessionGroup(
+                states={state: StateSample(len(ages), max(ages, default=None))
+                        for state, ages in group.ages.items()}
+            )
+            for one, group in backends.items()
+        }  # fmt: skip
+        values: dict[str, Any] = {
+            "host": "localhost", "address": "127.0.0.1", "port": "5432",
+            "used": 1 + sum(group.sessions for group in backends.values()),
+            "groups": shown if groups is None else groups,
+            "databases": {"shop": DatabaseCounters(deadlocks=0)}, "settings": SETTINGS,
+            "backends": backends, "clock": 1e9 + self.now if clock is None else clock,
+        }  # fmt: skip
+        self._store(key, Snapshot(server=ServerSample(**{**values, **sample})))
+
+    def pool(
+        self,
+        idle: float | None,
+        active: float | None,
+        *,
+        app: str = "orders",
+        name: str = "main",
+        process: str = "web:0",
+        target: TargetKey | None = None,
+        info: PoolInfo | None = INFO,
+        **sample: Any,
+    ) -> None:
+        """A poll of a process that has one pool."""
+        key = PoolKey(app, name, process)
+        pool = PoolSample(
+            key=key,
+            idle=idle,
+            active=active,
+            info=info,
+            **{"max": 10, "leak_after": 60.0, **sample},
+        )
+        target = target or TargetKey("process", f"{app}-{process.partition(':')[2]}")
+        self._store(target, Snapshot(pools=(pool,)))
+
+    def unread(self, kind: str, name: str) -> None:
+        """A target that is known and has never answered."""
+        self.store.put(TargetState(key=TargetKey(kind, name), interval=INTERVAL))
+
+    def fail(self, target: TargetKey, reason: str = "timeout") -> None:
+        """A poll that fails."""
+        self._fail(target, reason)
+
+    def _fail(self, key: TargetKey, reason: str = "timeout") -> None:
+        former = self.store.get(key) or TargetState(key=key, interval=INTERVAL)
+        health = replace(
+            former.health, up=False, polls=former.health.polls + 1, reason=reason,
+            failures={reason: former.health.failures.get(reason, 0) + 1},
+        )  # fmt: skip
+        self.store.put(replace(former, health=health))
+
+    def _store(self, key: TargetKey, snapshot: Snapshot) -> None:
+        self.store.put(
+            TargetState(
+                key=key, interval=INTERVAL, health=Health(up=True, polls=1), snapshot=snapshot,
+                begun=self.now - 0.01, taken=self.now,
+            )
+        )  # fmt: skip

@@ -1,0 +1,192 @@
+"""Pool libraries of other languages, and what each shows of what is true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
+
+SIZE = 5
+"""Most connections of the pool in each application."""
+
+
+@dataclass
+class Truth:
+    """What was done to a pool, and what must therefore be seen. Most fields are `PoolSample`'s."""
+
+    idle: int = 0
+    active: int = 0
+    waiting: int = 0
+    requests: int = 0
+    acquired: int = 0
+    returned: int = 0
+    queued: int = 0
+    connects: int = 0
+    timeouts: int = 0
+    max: int = SIZE
+    min: int = 0
+    queued_with_success: int = 0
+    """Of `queued`, those that got a connection."""
+    returned_last: bool = False
+    """Whether nothing has happened since a connection went back into the pool."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """A pool library, and by what it shows its pools."""
+
+    toolchain: str
+    """Its command, and the marker of its tests: `node`, `java` or `go`."""
+    directory: str
+    """Where its application is, below `tests/clients`."""
+    built: str
+    """What is there once the application has been built."""
+    command: tuple[str, ...]
+    """Starts the application there; `{port}` is where it shall serve its page."""
+    format: str
+    """The format of its page, as in the configuration."""
+    pool: str = "main"
+    """How it names its pool; `{server}` is the server's address."""
+    shows: tuple[str, ...]
+    """Fields of `PoolSample` that it knows exactly. It knows no others but those below."""
+    differs: Mapping[str, Callable[[Truth], float]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    """Fields of which it shows something else than the truth."""
+    times: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))
+    """Sums of seconds that it knows, and whether requests that failed are in them."""
+    apart: tuple[str, ...] = ()
+    """Fields that it knows and that have tests of their own."""
+    timeout_kinds: tuple[str, ...] = ("pool",)
+    path: str = "/metrics"
+    """Of its page."""
+    shown_unused: bool = True
+    """Whether the pool is on the page before it is used."""
+    recognised: bool = True
+    """Whether `format: auto` finds it."""
+    fills: bool = False
+    """Whether the pool opens all its connections at the start."""
+
+    @property
+    def loosest_format(self) -> str:
+        """`auto`, or its format where that has to be named."""
+        return "auto" if self.recognised else self.format
+
+    def truth(self) -> Truth:
+        """What is true of the pool before anything is done to it."""
+        return Truth(idle=SIZE, connects=SIZE, min=SIZE) if self.fills else Truth()
+
+
+_node = partial(Library, toolchain="node", directory="node", built="node_modules")
+_hikari = partial(Library, toolchain="java", directory="java/hikari", built="target/lib")
+_go = partial(Library, toolchain="go", directory="go", built="build/app")
+
+_GAUGES = ("idle", "active", "max")
+_HIKARI = (*_GAUGES, "min", "waiting", "timeouts", "returned")
+_HIKARI_DIFFERS = {
+    # Requests that failed are among those that have been answered.
+    "acquired": lambda truth: truth.acquired + truth.timeouts,
+    # The first connection is opened before it begins to count.
+    "connects": lambda truth: truth.connects - 1,
+}
+_HIKARI_TIMES = {"acquire_wait": True, "held": False}
+_PGX_DIFFERS = {
+    # Counted when they have a connection, be it one that was opened for them.
+    "queued": lambda truth: truth.connects + truth.queued_with_success,
+}
+_JAVA = ("java", "-cp", "target/classes:target/lib/*")
+_JOLOKIA = (
+    "-javaagent:target/lib/jolokia-agent-jvm-2.2.9-javaagent.jar="
+    "host=127.0.0.1,port={port},policyLocation=file:jolokia-access.xml"
+)
+
+LIBRARIES = {
+    "pg.Pool": _node(
+        command=("node", "obey.js", "./pg-pool.js"),
+        format="native",
+        shows=(*_GAUGES, "waiting", "timeouts", "requests", "acquired", "returned"),
+        times={"acquire_wait": False, "held": False},
+        apart=("oldest_active", "overdue"),
+        timeout_kinds=("pool", "connect"),
+    ),
+    "Sequelize": _node(
+        command=("node", "obey.js", "./sequelize.js"),
+        format="native",
+        shows=(*_GAUGES, "min", "waiting", "timeouts", "requests", "acquired"),
+    ),
+    "node-postgres exporter": _node(
+        command=("node", "obey.js", "./exporter.js"),
+        format="node-postgres",
+        pool="{server}/postgres",
+        shows=(*_GAUGES, "waiting", "connects"),
+    ),
+    "pg.Pool by OpenTelemetry": _node(
+        command=("node", "obey.js", "./opentelemetry.js"),
+        format="otel",
+        shown_unused=False,
+        pool="{server}/postgres",
+        shows=("max",),
+        differs={
+            # A connection that goes back is counted before it is back, and shown as such only
+            # with the next one that moves.
+            "idle": lambda truth: truth.idle - truth.returned_last,
+            "active": lambda truth: truth.active + truth.returned_last,
+        },
+    ),
+    "HikariCP by Micrometer": _hikari(
+        command=(*_JAVA, "orders.Obey", "micrometer"),
+        format="micrometer",
+        shows=_HIKARI,
+        differs=_HIKARI_DIFFERS,
+        times=_HIKARI_TIMES,
+        fills=True,
+    ),
+    "HikariCP's tracker": _hikari(
+        command=(*_JAVA, "orders.Obey", "tracker"),
+        format="hikaricp",
+        shows=_HIKARI,
+        differs=_HIKARI_DIFFERS,
+        times=_HIKARI_TIMES,
+        fills=True,
+    ),
+    "HikariCP by Jolokia": _hikari(
+        command=("java", _JOLOKIA, *_JAVA[1:], "orders.Obey", "mbeans"),
+        format="jolokia",
+        shows=(*_GAUGES, "min", "waiting"),
+        path="/jolokia/",
+        recognised=False,
+        fills=True,
+    ),
+    "Spring Boot": Library(
+        toolchain="java",
+        directory="java/spring",
+        built="target/orders-1.jar",
+        command=("java", "-jar", "target/orders-1.jar", "--server.port={port}"),
+        format="micrometer",
+        shows=_HIKARI,
+        differs=_HIKARI_DIFFERS,
+        times=_HIKARI_TIMES,
+        path="/actuator/prometheus",
+        fills=True,
+    ),
+    "pgxpool": _go(
+        command=("build/app", "pgxpool"),
+        format="pgxpool",
+        shows=(*_GAUGES, "timeouts", "acquired", "connects"),
+        differs=_PGX_DIFFERS,
+        times={"acquire_wait": False},
+    ),
+    "pgxpool by cmackenzie1": _go(
+        command=("build/app", "cmackenzie1"),
+        format="pgx-pool",
+        shows=(*_GAUGES, "timeouts", "connects"),
+        differs=_PGX_DIFFERS,
+    ),
+    "database/sql": _go(
+        command=("build/app", "database/sql"),
+        format="go-sql",
+        shows=(*_GAUGES, "queued"),
+        times={"acquire_wait": True},
+    ),
+}

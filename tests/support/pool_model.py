@@ -1,0 +1,298 @@
+"""Pools, a server and an exporter that reads both, in a model in which everything is known.
+
+Time goes by in steps of a second. What is random is drawn from the `Random` that is passed in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+
+from pg_pool_exporter.derive.joiner import Joiner
+from pg_pool_exporter.model import (
+    AppOnServer,
+    Backends,
+    Health,
+    Joined,
+    PoolInfo,
+    PoolKey,
+    PoolSample,
+    ServerSample,
+    ServerSettings,
+    SessionKey,
+    Snapshot,
+)
+from pg_pool_exporter.store import Store, TargetKey, TargetState
+
+THRESHOLD = 10.0
+INTERVAL = 2.0
+KEY = AppOnServer("main", "orders")
+NAME = SessionKey("shop", "orders", "orders")
+SETTINGS = ServerSettings(
+    version="16.4", in_recovery=False, max_connections=100, reserved_connections=3
+)
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """A session on the server. `changed` is when it last did anything; `busy` while it does."""
+
+    changed: float
+    busy: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Checkout:
+    """A connection that is out: for how many more steps (None: for ever), and what it does."""
+
+    session: Session | None
+    left: int | None
+    works: float
+    """Chance of each step in which it does something."""
+    long_lived: bool = False
+
+
+@dataclass(slots=True)
+class PoolModel:
+    """A pool of one process. `lifo`: the connection returned last is borrowed first."""
+
+    size: int
+    lifo: bool
+    pings: bool
+    """Whether connections in the pool are kept alive."""
+    dropped: int = 0
+    idle: deque[Session] = field(default_factory=deque)
+    out: list[Checkout] = field(default_factory=list)
+
+    def borrow(self, server: list[Session], now: float) -> Session | None:
+        """A session from the pool, or a new one; None when there is no room."""
+        if self.idle:
+            return self.idle.pop() if self.lifo else self.idle.popleft()
+        if len(self.out) + self.dropped >= self.size:
+            return None
+        session = Session(now)
+        server.append(session)
+        return session
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was out at the time of one reading of a pool, which is what nobody but we know."""
+
+    process: int
+    at: float
+    out: tuple[Checkout, ...]
+
+
+@dataclass(slots=True)
+class Model:
+    """An application's processes on one server, with strangers under the same name.
+
+    `churn` makes pools replace their sessions, `strangers` is how many there may be.
+    """
+
+    random: Random
+    strangers: int
+    churn: bool
+    skew: float
+    forgets: float = 0.1
+    """How often a checkout is for ever, of those that last."""
+    now: float = 100.0
+    server: list[Session] = field(default_factory=list)
+    foreign: list[Session] = field(default_factory=list)
+    pools: dict[int, PoolModel] = field(default_factory=dict)
+    readings: deque[Reading] = field(default_factory=lambda: deque(maxlen=300))
+    store: Store = field(default_factory=Store)
+    joiner: Joiner = field(init=False)
+    rush: float = field(init=False)
+    """Chance that somebody borrows, in each step."""
+
+    def __post_init__(self) -> None:
+        self.rush = self.random.choice((0.02, 0.1, 0.4))
+        self.joiner = Joiner(self.store, clock=lambda: self.now)
+        for process in range(self.random.randint(1, 3)):
+            self.start(process, oldest=30)
+
+    def start(self, process: int, *, oldest: float = 0) -> None:
+        """A process begins, or is there already with connections that were idle for so long."""
+        chance = self.random.random
+        pool = PoolModel(self.random.randint(1, 6), chance() < 0.5, chance() < 0.2)
+        for _ in range(self.random.randint(0, pool.size)):
+            pool.idle.append(Session(self.now - self.random.choice((0, oldest))))
+        self.server.extend(pool.idle)
+        self.pools[process] = pool
+
+    def run(self, steps: int) -> Iterator[Joined]:
+        """What is joined after each poll of the server."""
+        for _ in range(steps):
+            self.now += 1.0
+            self._live()
+            for process in list(self.pools):
+                if (int(self.now) + process) % INTERVAL == 0:
+                    self._read(process)
+            if int(self.now) % INTERVAL == 1 and self._read_server():
+                yield self.joiner.joined
+
+    def silent(self, session: Session) -> bool:
+        """Whether the session has done nothing for the threshold."""
+        return not session.busy and session.changed <= self.now - THRESHOLD
+
+    def held(self) -> int:
+        """How many checkouts were silent and out at every reading of the threshold's time.
+
+        Of each process, the fewest that were so at one of its readings.
+        """
+        return sum(fewest for fewest, _ in self._per_process())
+
+    def without_session(self) -> int:
+        """How many of the checkouts at such a reading have no session now, at most."""
+        return sum(gone for _, gone in self._per_process())
+
+    def old_strangers(self) -> int:
+        """Strangers that have done nothing for the threshold."""
+        return sum(map(self.silent, self.foreign))
+
+    def _per_process(self) -> Iterator[tuple[int, int]]:
+        there = {*self.server}
+        for process in self.pools:
+            counts = [
+                (
+                    sum(
+                        one.session in there and self.silent(one.session) and not one.long_lived
+                        for one in reading.out
+                        if one.session is not None
+                    ),
+                    sum(one.session not in there for one in reading.out),
+                )
+                for reading in self.readings
+                if reading.process == process and self.now - THRESHOLD < reading.at < self.now
+            ]
+            if counts:
+                yield min(held for held, _ in counts), max(gone for _, gone in counts)
+
+    def _live(self) -> None:
+        chance = self.random.random
+        for process, pool in list(self.pools.items()):
+            for checkout in list(pool.out):
+                self._go_on(pool, checkout)
+            for session in pool.idle:
+                if pool.pings and chance() < 0.2:
+                    session.changed = self.now
+            if self.churn and pool.idle and chance() < 0.3:
+                self.server.remove(pool.idle.popleft())
+            while chance() < self.rush:
+                self._borrow(pool)
+            if chance() < 0.005:
+                self._restart(process)
+        if self.foreign and chance() < 0.1:
+            self.foreign.pop()
+        if len(self.foreign) < self.strangers and chance() < 0.3:
+            self.foreign.append(Session(self.now - self.random.choice((0, 0, 60))))
+        for session in self.foreign:
+            session.busy = chance() < 0.05
+            if session.busy:
+                session.changed = self.now
+
+    def _borrow(self, pool: PoolModel) -> None:
+        session = pool.borrow(self.server, self.now)
+        if session is None:
+            return
+        left = self.random.choice(
+            (0, 0, 0, 1, 3, 12, None if self.random.random() < self.forgets else 5)
+        )
+        pool.out.append(
+            Checkout(
+                session, left, self.random.choice((0.0, 0.3, 1.0)),
+                long_lived=left is None and self.random.random() < 0.3,
+            )
+        )  # fmt: skip
+
+    def _go_on(self, pool: PoolModel, checkout: Checkout) -> None:
+        session = checkout.session
+        assert session is not None
+        session.busy = self.random.random() < checkout.works
+        if session.busy:
+            session.changed = self.now
+        if checkout.left is None:
+            if self.random.random() < 0.03 and not checkout.long_lived:  # it is collected
+                pool.out.remove(checkout)
+                self.server.remove(session)
+                pool.dropped += 1
+            return
+        checkout.left -= 1
+        if checkout.left < 0:
+            pool.out.remove(checkout)
+            session.busy = False
+            if self.churn and self.random.random() < 0.5:
+                self.server.remove(session)
+            else:
+                pool.idle.append(session)
+
+    def _restart(self, process: int) -> None:
+        pool = self.pools.pop(process)
+        for session in (*pool.idle, *(one.session for one in pool.out)):
+            assert session is not None
+            if self.strangers and self.random.random() < 0.3:
+                session.busy = False
+                self.foreign.append(session)  # its host died, and the server does not know yet
+            self.server.remove(session)
+        self.store.remove(TargetKey("process", f"orders-{process}"))
+        self.start(max(self.pools, default=0) + 1)
+
+    def _read(self, process: int) -> None:
+        key = TargetKey("process", f"orders-{process}")
+        former = self.store.get(key)
+        if self.random.random() < 0.1:
+            if former is not None:
+                self.store.put(
+                    TargetState(
+                        key=key, interval=INTERVAL, snapshot=former.snapshot, begun=former.begun,
+                        taken=former.taken,
+                    )
+                )  # fmt: skip
+            return
+        pool = self.pools[process]
+        sample = PoolSample(
+            key=PoolKey("orders", "main", f"web:{process}"),
+            idle=len(pool.idle),
+            active=len(pool.out) + pool.dropped,
+            max=pool.size,
+            leaked_slots={"shop.py:1 f": pool.dropped},
+            leak_after=THRESHOLD,
+            long_lived=sum(one.long_lived for one in pool.out),
+            info=PoolInfo(
+                host="127.0.0.1", port="5432", database="shop", user="orders", application="orders"
+            ),
+        )
+        self.readings.append(Reading(process, self.now, tuple(pool.out)))
+        self._store(key, Snapshot(pools=(sample,)))
+
+    def _read_server(self) -> bool:
+        if self.random.random() < 0.1:
+            return False
+        ages: dict[str, list[float]] = {}
+        for session in (*self.server, *self.foreign):
+            state = "active" if session.busy else "idle"
+            ages.setdefault(state, []).append(self.now - session.changed)
+        backends = Backends(
+            ages={state: tuple(sorted(each, reverse=True)) for state, each in ages.items()}
+        )
+        sample = ServerSample(
+            host="localhost", port="5432", address="127.0.0.1", used=len(self.server) + 1,
+            groups={}, databases={}, settings=SETTINGS, backends={NAME: backends},
+            clock=1e9 + self.skew + self.now,
+        )  # fmt: skip
+        self._store(TargetKey("server", "main"), Snapshot(server=sample))
+        return True
+
+    def _store(self, key: TargetKey, snapshot: Snapshot) -> None:
+        begun = self.now - self.random.choice((0.0, 0.3))
+        taken = self.now + self.random.choice((0.0, 0.3))
+        self.store.put(
+            TargetState(
+                key=key, interval=INTERVAL, health=Health(up=True, polls=1), snapshot=snapshot,
+                begun=begun, taken=taken,
+            )
+        )  # fmt: skip

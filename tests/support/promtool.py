@@ -1,0 +1,149 @@
+"""Cases for alerts, and promtool, which runs them on a virtual clock."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+from urllib.parse import quote_plus
+
+from support.programs import PROMTOOL
+from support.rule_files import SETTINGS, Alert, groups
+
+Labels = Mapping[str, str]
+Series = Mapping[str, str]
+"""Values in promtool's notation, one a minute, by series."""
+
+TARGET = {"job": "pg-pools", "instance": "db:10432"}
+"""What Prometheus adds to each series that it scrapes."""
+RUNBOOKS = "https://runbooks.example/pg-pool-exporter"
+DASHBOARDS = "https://grafana.example"
+
+Kind = Literal[
+    "fires",
+    "silent",
+    "just below",
+    "restart",
+    "unlimited",
+    "several processes",
+    "several servers",
+    "missing data",
+]
+
+
+class Case(NamedTuple):
+    """What one alert does at minute `at` of `series`: the labels that it fires with, if any.
+
+    Its own `severity` and `cause` are left out of `firing`. `text` is the description, needed where
+    it is asserted; line breaks and indentation don't matter.
+    """
+
+    kind: Kind
+    says: str
+    series: Series
+    at: int
+    firing: Sequence[Labels] = ()
+    text: str = ""
+
+
+def series(name: str, values: str, /, **labels: str) -> dict[str, str]:
+    """One series that was scraped; labels that are given replace those of the target."""
+    return {f"{name}{selector({**TARGET, **labels})}": values}
+
+
+def newer_promtool() -> Path | None:
+    """That of Prometheus 3, where `PGPE_PROMTOOL_3` says that there is one."""
+    path = os.environ.get("PGPE_PROMTOOL_3")
+    return Path(path) if path else None
+
+
+PROMTOOLS = {"2": PROMTOOL, "3": newer_promtool()}
+"""promtool by the major version of its Prometheus."""
+
+
+def run_cases(
+    promtool: Path,
+    alert: Alert,
+    cases: Sequence[Case],
+    directory: Path,
+    settings: Sequence[Path] = (SETTINGS,),
+) -> str:
+    """What promtool says; empty when all cases hold. `directory` is for its input."""
+    files = (*settings, alert.file)
+    by_file = {path: [group["name"] for of, group in groups() if of == path] for path in files}
+    tests = {
+        "rule_files": [str(path) for path in files],
+        # All of them: groups that are not named come at random.
+        "group_eval_order": [name for path in files for name in by_file[path]],
+        "evaluation_interval": "1m",
+        "tests": [_group(alert, case) for case in cases],
+    }
+    return run_tests(promtool, tests, directory)
+
+
+def run_tests(promtool: Path, tests: Mapping[str, Any], directory: Path) -> str:
+    """What promtool says of a whole file of tests; empty when they pass."""
+    path = directory / "tests.json"
+    path.write_text(json.dumps(tests))  # JSON is YAML
+    run = subprocess.run(
+        [promtool, "test", "rules", path], capture_output=True, text=True, check=False
+    )
+    return "" if run.returncode == 0 else run.stdout + run.stderr
+
+
+def _group(alert: Alert, case: Case) -> dict[str, Any]:
+    group: dict[str, Any] = {
+        "name": f"{alert.name}, {case.kind}: {case.says}",
+        "interval": "1m",
+        "input_series": [{"series": name, "values": one} for name, one in case.series.items()],
+    }
+    if case.text or not case.firing:
+        group["alert_rule_test"] = [
+            {
+                "alertname": alert.name,
+                "eval_time": f"{case.at}m",
+                "exp_alerts": [
+                    {
+                        "exp_labels": {**alert.labels, **labels},
+                        "exp_annotations": _annotations(alert, labels, case.text),
+                    }
+                    for labels in case.firing
+                ],
+            }
+        ]
+    else:  # its annotations are asserted in another case
+        firing = f'ALERTS{{alertname="{alert.name}",alertstate="firing"}}'
+        own = {"alertname": alert.name, "alertstate": "firing", **alert.labels}
+        group["promql_expr_test"] = [
+            {
+                "expr": firing,
+                "eval_time": f"{case.at}m",
+                "exp_samples": [
+                    {"labels": f"ALERTS{selector({**own, **labels})}", "value": 1}
+                    for labels in case.firing
+                ],
+            }
+        ]
+    return group
+
+
+def _annotations(alert: Alert, labels: Labels, text: str) -> dict[str, str]:
+    _, dashboard = alert.annotations["dashboard"].rsplit("{{ end }}", 1)
+    parameters = re.sub(
+        r"\{\{ urlquery \$labels\.(\w+) \}\}", lambda one: quote_plus(labels[one[1]]), dashboard
+    )
+    return {
+        "summary": alert.annotations["summary"],
+        "description": " ".join(text.split()),
+        "runbook_url": f"{RUNBOOKS}/{alert.name}.md",
+        "dashboard": f"{DASHBOARDS}{parameters}",
+    }
+
+
+def selector(labels: Labels) -> str:
+    """Labels as PromQL spells them."""
+    return "{" + ",".join(f"{name}={json.dumps(value)}" for name, value in labels.items()) + "}"

@@ -1,0 +1,117 @@
+"""What consoles of several versions and products show, as rows, becomes pools and databases."""
+
+from __future__ import annotations
+
+import pytest
+
+from pg_pool_exporter.model import BouncerDatabase, BouncerPool, BouncerPoolKey
+from pg_pool_exporter.sources.bouncer_dialects import dialect
+from pg_pool_exporter.sources.bouncer_rows import Answers, Row, Rows, databases, pools, together
+from support.consoles import CONSOLES, Recorded, rows
+
+SHOP = BouncerPoolKey("shop", "app")
+
+
+@pytest.mark.parametrize("recorded", CONSOLES, ids=lambda one: one.id)
+def test_each_console_tells_what_it_knows_and_no_more(recorded: Recorded) -> None:
+    told = dialect(recorded.version)
+    assert pools(recorded.answers, told) == recorded.pools
+    assert databases(recorded.answers, told) == recorded.databases
+
+
+def only_pool(row: Row, version: str = "PgBouncer 1.18.0", **answers: Rows) -> BouncerPool:
+    """The pool `shop`/`app` by a row of SHOW POOLS."""
+    shown = Answers(
+        console="pgbouncer", pools=[{"database": "shop", "user": "app", **row}], **answers
+    )
+    return pools(shown, dialect(version))[SHOP]
+
+
+@pytest.mark.parametrize("value", ["", "-1", "NaN", "inf", "1e9", "x", "9" * 30, "\u0661", None])
+def test_what_is_no_number_is_not_told(value: str | None) -> None:
+    assert only_pool({"sv_active": value}).connections == {}
+
+
+def test_rows_without_a_database_or_a_user_are_passed_over() -> None:
+    shown = Answers(console="pgbouncer", pools=[{"user": "app"}, {"database": "shop"}, {}])
+    assert pools(shown, dialect("PgBouncer 1.18.0")) == {}
+
+
+def test_a_user_s_own_pool_size_wins_over_the_database_s() -> None:
+    pool = only_pool(
+        {"sv_active": "1"},
+        databases=rows("name | pool_size | reserve_pool_size", "shop | 20 | 5"),
+        users=rows("name | pool_size | reserve_pool_size", "app |         7 | ", "other | 1 | 1"),
+    )
+    assert (pool.size, pool.reserve_size) == (7, 5)
+
+
+def servers(*times: str | None, state: str = "idle") -> Rows:
+    """Connections to the server in a state, since these local times."""
+    return [
+        {"database": "shop", "user": "app", "state": state, "request_time": time} for time in times
+    ]
+
+
+@pytest.mark.parametrize(
+    ("now", "since", "age"),
+    [
+        ("2025-03-30 12:00:10 CEST", ["2025-03-30 11:59:00 CEST", "2025-03-30 12:00:00 CEST"], 70),
+        ("2025-03-30 12:00:10", ["2025-03-30 12:00:00"], 10),
+        ("2025-03-30 12:00:10 -03", ["2025-03-30 12:00:00 -03"], 10),
+        ("2025-03-30 12:00:10 CEST", ["2025-03-30 12:00:11 CEST"], 0),
+        # Summer time begins or ends: how long ago that was can't be told by an abbreviation.
+        ("2025-03-30 03:00:10 CEST", ["2025-03-30 01:59:00 CET", "2025-03-30 03:00:00 CEST"], None),
+        ("2025-03-30 12:00:10 CEST", [None], None),
+        ("2025-03-30 12:00:10 CEST", ["yesterday"], None),
+        ("2025-03-30 12:00:10 CEST", ["2025-99-99 12:00:00 CEST"], None),
+        ("soon", ["2025-03-30 12:00:00 CEST"], None),
+        ("2025-03-30 12:00:10 CEST", [], None),
+    ],
+)
+def test_the_longest_idle_connection_by_the_bouncer_s_own_clock(
+    now: str, since: list[str | None], age: float | None
+) -> None:
+    active: Rows = [{"request_time": "2025-03-30 01:00:00 CET"}, {"request_time": now}]
+    pool = only_pool({}, servers=servers(*since), active_sockets=active)
+    assert pool.oldest_idle == age
+
+
+def test_a_connection_that_is_idle_for_long_is_idle_and_one_in_use_is_not() -> None:
+    active: Rows = [{"request_time": "2025-03-30 12:00:10 UTC"}]
+    used = servers("2025-03-30 12:00:00 UTC", state="used")
+    busy = servers("2025-03-30 11:00:00 UTC", state="active")
+    assert only_pool({}, servers=used + busy, active_sockets=active).oldest_idle == 10
+
+
+def test_pools_together_add_up_and_the_oldest_age_counts() -> None:
+    one = BouncerPool(
+        connections={"idle": 1}, clients={"waiting": 2}, oldest_waiting=3, size=20, min_size=1
+    )
+    other = BouncerPool(
+        connections={"idle": 4, "active": 1},
+        clients={},
+        oldest_waiting=5,
+        oldest_idle=6,
+        min_size=2,
+    )
+    assert together([one, other]) == BouncerPool(
+        connections={"idle": 5, "active": 1},
+        clients={"waiting": 2},
+        oldest_waiting=5,
+        oldest_idle=6,
+        size=None,
+        min_size=3,
+    )
+
+
+def test_a_database_without_statistics_has_counted_nothing_yet() -> None:
+    shown = Answers(
+        console="pgbouncer",
+        pools=[],
+        databases=rows("name", "shop"),
+        stats=rows("database | total_xact_count", "pgbouncer | 9"),
+    )
+    assert databases(shown, dialect("PgBouncer 1.18.0")) == {
+        "shop": BouncerDatabase(transactions=0)
+    }

@@ -1,0 +1,67 @@
+"""Places where addresses are looked up, in the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pg_pool_exporter.config import load
+from support.configuration import SECRET, mistakes, write
+
+
+def test_places_where_addresses_are_looked_up(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        apps:
+          - name: orders
+            scheme: https
+            metrics_path: /actuator/prometheus
+            file_sd: [targets/*.json, /etc/pools/*.YAML]
+            http_sd: [{url: "http://sd:8080"}, {url: "http://sd:8080/x", refresh_interval: 5m}]
+            dns_sd:
+              - names: [_pools._tcp.example.org]
+              - {names: [web.example.org], type: AAAA, port: 9187, refresh_interval: 1d}
+        """,
+    )
+    (app,) = load(path).apps
+    assert app.file_sd == (f"{tmp_path}/targets/*.json", "/etc/pools/*.YAML")
+    assert [(one.url, one.refresh_interval) for one in app.http_sd] == [
+        ("http://sd:8080/", 60.0),
+        ("http://sd:8080/x", 300.0),
+    ]
+    assert [(one.names, one.type, one.port, one.refresh_interval) for one in app.dns_sd] == [
+        (("_pools._tcp.example.org",), "SRV", None, 30.0),
+        (("web.example.org",), "AAAA", 9187, 86_400.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("file_sd: [targets.txt]", "file_sd[0]: must end in .json, .yml, .yaml: that is how"),
+        ("file_sd: targets.json", "file_sd: must be a list"),
+        ("file_sd: [a.json, a.json]", "file_sd: must not name a place twice"),
+        ("http_sd: [{url: 'ftp://sd'}]", "http_sd[0].url: must be a URL, like http://"),
+        (f"http_sd: [{{url: 'http://u:{SECRET}@sd'}}]", "must not hold a user or a password"),
+        ("http_sd: [{url: 'http://sd'}, {url: 'http://sd/'}]", "http_sd: must not name a place"),
+        ("http_sd: [{url: 'http://sd', refresh_interval: 100ms}]", "must be from 1s to 1d"),
+        ("dns_sd: [{}]", "dns_sd[0].names: is required"),
+        ("dns_sd: [{names: []}]", "dns_sd[0].names: must have at least one name"),
+        ("dns_sd: [{names: ['a b']}]", "dns_sd[0].names[0]: must be a name in DNS"),
+        ("dns_sd: [{names: ['a..b']}]", "dns_sd[0].names[0]: must be a name in DNS"),
+        ("dns_sd: [{names: [a], type: MX}]", "must be one of 'SRV', 'A' or 'AAAA'"),
+        ("dns_sd: [{names: [a], type: A}]", "dns_sd[0].type: must have a port beside it"),
+        ("dns_sd: [{names: [a], port: 80}]", "dns_sd[0].type: must be A or AAAA with a port"),
+        ("dns_sd: [{names: [a, a]}]", "dns_sd: must not name a place twice"),
+        ("scheme: ftp", "scheme: must be one of 'http' or 'https'"),
+        ("metrics_path: metrics", "metrics_path: must be a path, like /metrics, without ? and #"),
+    ],
+)
+def test_mistakes_about_places_are_told(tmp_path: Path, keys: str, message: str) -> None:
+    path = write(tmp_path, f"apps:\n  - name: orders\n    {keys}\n")
+    (told,) = mistakes(path)
+    assert told.startswith("3: apps[0].")
+    assert message in told
+    assert SECRET not in told

@@ -1,0 +1,311 @@
+"""Places that list addresses: real files, a real HTTP server, a real name server."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import dns.rcode
+import pytest
+
+from pg_pool_exporter.discovery import dns_sd, file_sd
+from pg_pool_exporter.discovery.address_list import MAX_BYTES, Address, ListError
+from pg_pool_exporter.discovery.dns_sd import DnsPlace
+from pg_pool_exporter.discovery.file_sd import FilePlace
+from pg_pool_exporter.discovery.http_sd import HttpPlace
+from pg_pool_exporter.discovery.places import Place
+from support import pages
+from support.dns_server import NameServer, name_server
+from support.pages import Answer, answer, body_of, drip, gzip_bomb, half_page, hang_up, head, raw
+
+
+def write(path: Path, *addresses: str) -> None:
+    """Put a list into place as a careful writer does."""
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps([{"targets": addresses}]))
+    new.rename(path)
+
+
+def listed(place: Place) -> tuple[list[str], str | None]:
+    """What a place lists now, and what is wrong with it."""
+    listing = asyncio.run(place.look_up())
+    return [address.text for address in listing.addresses], listing.problem
+
+
+def test_files_of_a_pattern_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
+    write(tmp_path / "b.json", "b:1")
+    write(tmp_path / "a.json", "a:1", "a:2")
+    (tmp_path / "c.yml").write_text("- targets: [c:1]\n")
+    (tmp_path / "d.txt").write_text("- targets: [d:1]\n")
+    assert listed(FilePlace(f"{tmp_path}/*.json")) == (["a:1", "a:2", "b:1"], None)
+    assert listed(FilePlace(f"{tmp_path}/c.yml")) == (["c:1"], None)
+    assert listed(FilePlace(f"{tmp_path}/nothing.json")) == ([], None)
+
+
+def test_a_file_is_read_again_only_when_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    write(path, "a:1")
+    place = FilePlace(str(path))
+    assert listed(place) == (["a:1"], None)
+    with monkeypatch.context() as patch:
+        patch.setattr(file_sd, "_parse", lambda _: pytest.fail("it was read"))
+        assert listed(place) == (["a:1"], None)
+    write(path, "a:2")
+    assert listed(place) == (["a:2"], None)
+    stat = path.stat()
+    path.write_text(path.read_text().replace("a:2", "a:3"))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    assert listed(place) == (["a:3"], None)
+    path.unlink()
+    assert listed(place) == ([], None)
+
+
+def test_a_link_that_leads_elsewhere_is_another_file(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "a.json", f"{name}:1")
+    link = tmp_path / "current"
+    link.symlink_to("one")
+    place = FilePlace(f"{link}/*.json")
+    assert listed(place) == (["one:1"], None)
+    link.unlink()
+    link.symlink_to("two")
+    assert listed(place) == (["two:1"], None)
+
+
+def pipe(path: Path) -> None:
+    """A named pipe that nobody writes into."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def loop(path: Path) -> None:
+    """A link to itself."""
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda path: path.write_text('[{"targets": ['), "is not valid JSON (line 1)"),
+        (lambda path: path.write_bytes(b" " * (MAX_BYTES + 1)), "is larger than 1024 KiB"),
+        (directory, "is no regular file"),
+        (pipe, "is no regular file"),
+        (loop, "cannot be read: "),
+    ],
+)
+def test_a_file_that_breaks_keeps_its_addresses_and_the_others_go_on(
+    tmp_path: Path, spoil: Callable[[Path], object], problem: str
+) -> None:
+    broken, good = tmp_path / "a.json", tmp_path / "b.json"
+    write(broken, "a:1")
+    write(good, "b:1")
+    place = FilePlace(f"{tmp_path}/*.json")
+    assert listed(place) == (["a:1", "b:1"], None)
+    spoil(broken)
+    write(good, "b:2")
+    addresses, told = listed(place)
+    assert addresses == ["a:1", "b:2"]
+    assert told is not None
+    assert told.startswith(f"{broken} {problem}")
+    if broken.is_dir():
+        broken.rmdir()
+    write(broken, "a:2")
+    assert listed(place) == (["a:2", "b:2"], None)
+
+
+def test_the_number_of_files_is_bounded_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_sd, "MAX_FILES", 2)
+    for name in "abc":
+        write(tmp_path / f"{name}.json", f"{name}:1")
+    addresses, problem = listed(FilePlace(f"{tmp_path}/*.json"))
+    assert len(addresses) == 2
+    assert problem == "stands for more than 2 files"
+
+
+def test_a_file_that_may_be_read_again_is_read_although_it_has_not_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(path: str) -> list[Address]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    write(tmp_path / "a.json", "a:1")
+    place = FilePlace(f"{tmp_path}/a.json")
+    with monkeypatch.context() as patch:
+        patch.setattr(file_sd, "_parse", deny)
+        assert listed(place) == ([], f"{tmp_path}/a.json cannot be read: Permission denied")
+    assert listed(place) == (["a:1"], None)
+
+
+def test_a_file_system_that_hangs_has_one_thread_at_most_and_is_read_when_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a.json", "a:1")
+    place = FilePlace(f"{tmp_path}/a.json")
+    goes_on, reads = threading.Event(), 0
+    parse = file_sd._parse
+
+    def hang(path: str) -> list[Address]:
+        nonlocal reads
+        reads += 1
+        goes_on.wait(10)
+        return parse(path)
+
+    async def main() -> None:
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await place.look_up()
+        goes_on.set()
+        assert [address.text for address in (await place.look_up()).addresses] == ["a:1"]
+
+    monkeypatch.setattr(file_sd, "_parse", hang)
+    asyncio.run(main())
+    assert reads == 1
+
+
+JSON = "Content-Type: application/json; charset=utf-8"
+
+
+async def served(send: Answer) -> list[str]:
+    """The addresses that a server lists. Raises `ListError`."""
+    async with pages.serving(send) as server, asyncio.timeout(5):
+        listing = await HttpPlace(server.url).look_up()
+    assert listing.problem is None
+    return [address.text for address in listing.addresses]
+
+
+def test_a_list_is_had_over_http() -> None:
+    assert asyncio.run(served(answer(b'[{"targets": ["a:1", "b:2"]}]', JSON))) == ["a:1", "b:2"]
+
+
+@pytest.mark.parametrize(
+    ("send", "message"),
+    [
+        (answer(b"[]", JSON, status="503 Service Unavailable"), "the answer has status 503"),
+        (answer(b"[]", JSON, "Location: /elsewhere", status="302 Found"), "could not be had: "),
+        (answer(b"<html>", "Content-Type: text/html"), "the content type is none of application"),
+        (answer(b"hunter2", JSON), "is not valid JSON (line 1)"),
+        (
+            answer(gzip_bomb(), JSON, "Content-Encoding: gzip"),
+            "is compressed, which was not asked for",
+        ),
+        (body_of(2 * MAX_BYTES), "is larger than 1024 KiB"),
+        (raw(head(JSON) + b" " * (MAX_BYTES + 1)), "is larger than 1024 KiB"),
+        (raw(head(JSON, f"Content-Length: {10 * MAX_BYTES}")), "larger than 4 MiB"),
+        (half_page, "the body ended too early"),
+        (raw(b"SSH-2.0-OpenSSH\r\n"), "not valid HTTP"),
+        (hang_up, "the connection was closed"),
+    ],
+)
+def test_what_is_wrong_with_an_answer_is_told(send: Answer, message: str) -> None:
+    with pytest.raises(ListError) as error:
+        asyncio.run(served(send))
+    assert message in str(error.value)
+    assert "hunter2" not in str(error.value)
+
+
+def test_a_slow_answer_can_be_given_up_at_once() -> None:
+    async def main() -> float:
+        async with pages.serving(drip) as server:
+            began = time.monotonic()
+            with pytest.raises((TimeoutError, ListError)):
+                async with asyncio.timeout(0.2):
+                    await HttpPlace(server.url).look_up()
+            return time.monotonic() - began
+
+    assert asyncio.run(main()) < 1
+
+
+def test_the_name_of_a_url_has_no_query() -> None:
+    place = HttpPlace("https://sd:8443/pools?token=hunter2")
+    assert (place.name, place.key) == (
+        "https://sd:8443/pools",
+        "https://sd:8443/pools?token=hunter2",
+    )
+
+
+RECORDS = {
+    ("_pools._tcp.example.org.", "SRV"): [
+        "10 5 8080 web-2.example.org.",
+        "10 5 8081 web-1.example.org.",
+        "0 0 0 .",
+    ],
+    ("web.example.org.", "A"): ["10.0.0.2", "10.0.0.1", "10.0.0.1"],
+    ("web.example.org.", "AAAA"): ["2001:db8::1"],
+}
+
+
+def with_dns(
+    monkeypatch: pytest.MonkeyPatch, main: Callable[[NameServer], Awaitable[None]]
+) -> None:
+    """Runs `main` while names are looked up at a server with `RECORDS`."""
+
+    async def run() -> None:
+        async with name_server(dict(RECORDS)) as server:
+            monkeypatch.setattr(dns_sd, "resolver", server.resolver)
+            await main(server)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("place", "addresses"),
+    [
+        (DnsPlace("_pools._tcp.example.org", "SRV", None),
+         ["web-1.example.org:8081", "web-2.example.org:8080"]),
+        (DnsPlace("web.example.org", "A", 9187), ["10.0.0.1:9187", "10.0.0.2:9187"]),
+        (DnsPlace("web.example.org.", "AAAA", 9187), ["[2001:db8::1]:9187"]),
+        (DnsPlace("web.example.org", "SRV", None), []),
+        (DnsPlace("gone.example.org", "A", 9187), []),
+    ],
+)  # fmt: skip
+def test_records_of_a_name_are_addresses(
+    monkeypatch: pytest.MonkeyPatch, place: DnsPlace, addresses: list[str]
+) -> None:
+    async def main(server: NameServer) -> None:
+        listing = await place.look_up()
+        assert [address.text for address in listing.addresses] == addresses
+        assert server.asked
+
+    with_dns(monkeypatch, main)
+
+
+@pytest.mark.parametrize(
+    ("rcode", "silent", "message"),
+    [
+        (dns.rcode.SERVFAIL, False, "the name servers refuse or fail"),
+        (dns.rcode.REFUSED, False, "the name servers refuse or fail"),
+        (dns.rcode.NOERROR, True, "no name server answers"),
+    ],
+)
+def test_a_name_server_that_fails_is_not_a_name_without_addresses(
+    monkeypatch: pytest.MonkeyPatch, rcode: dns.rcode.Rcode, silent: bool, message: str
+) -> None:
+    async def main(server: NameServer) -> None:
+        server.rcode, server.silent = rcode, silent
+        with pytest.raises(ListError, match=message):
+            await DnsPlace("web.example.org", "A", 9187).look_up()
+
+    with_dns(monkeypatch, main)
+
+
+def test_names_of_places_in_dns_tell_them_apart() -> None:
+    assert DnsPlace("_pools._tcp.example.org", "SRV", None).name == "SRV _pools._tcp.example.org"
+    assert DnsPlace("web.example.org", "AAAA", 9187).name == "AAAA web.example.org:9187"

@@ -1,0 +1,333 @@
+"""Findings: which cause is named, for what, and with which figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.findings import Cause, Doctor, Finding, Severity, Subject
+from pg_pool_exporter.model import DatabaseCounters, SessionGroup, StateSample
+from pg_pool_exporter.store import TargetKey
+from support.both_sides import INFO, INTERVAL, SETTINGS, BothSides, session_key
+
+SITE = "shop/cart.py:88 hold"
+
+
+class Patient:
+    """Both sides, and the doctor who looks at them."""
+
+    def __init__(self, *apps: AppConfig) -> None:
+        self.sides = BothSides(*apps)
+        self.doctor = Doctor(self.sides.store, self.sides.joiner, clock=lambda: self.sides.now)
+
+    def live(self, seconds: float, *polls: Callable[[float], None]) -> Patient:
+        """Let polls be made for so long; each is told how many seconds have passed."""
+        begun = self.sides.now
+        while self.sides.now - begun <= seconds:
+            for poll in polls:
+                poll(self.sides.now - begun)
+            self.sides.now += INTERVAL
+        self.sides.now -= INTERVAL
+        return self
+
+    def findings(self) -> list[Finding]:
+        self.sides.now += 1.5  # more than what the doctor remembers
+        return self.doctor.diagnosis().findings
+
+    def causes(self) -> list[Cause]:
+        return [finding.cause for finding in self.findings()]
+
+    def the(self, cause: Cause) -> Finding:
+        """The one finding with this cause, which must be the only one at all."""
+        (found,) = self.findings()
+        assert found.cause is cause
+        return found
+
+
+def looked_at(idle: float, active: float, ages: Any, **pool: Any) -> Patient:
+    """One poll of a pool and of its server."""
+    patient = Patient()
+    patient.sides.pool(idle, active, **pool)
+    patient.sides.server(ages)
+    return patient
+
+
+def test_nothing_is_wrong() -> None:
+    assert looked_at(9, 1, {"idle": [5.0] * 9, "active": [0.1]}).findings() == []
+    assert Patient().findings() == []
+
+
+def test_a_lost_slot_is_a_leak_with_its_line() -> None:
+    patient = looked_at(1, 2, {"idle": [5.0, 1.0]}, leaked_slots={SITE: 1})
+    leak = patient.the(Cause.LEAK)
+    assert leak.severity is Severity.PROBLEM
+    assert leak.subject == Subject(app="orders", pool="main", server="main")
+    assert leak.sites == {SITE: 1}
+    assert leak.figures["leaked_slots"] == leak.figures["held_connections"] == 1
+    assert "putconn()" in leak.remedy
+    assert leak.summary == "1 connection is borrowed and not given back."
+
+
+@pytest.mark.parametrize(
+    ("ages", "causes"),
+    [
+        pytest.param({"idle": [90.0, 1.0]}, [Cause.LEAK], id="idle for as long: it leaks"),
+        pytest.param({"active": [90.0], "idle": [70.0]}, [], id="a statement that runs"),
+        pytest.param({"idle": [5.0, 1.0]}, [], id="statements all the time"),
+        pytest.param(
+            {"idle_in_transaction": [130.0], "idle": [70.0]}, [Cause.ZOMBIE_TRANSACTIONS],
+            id="a transaction left open is one, and no leak",
+        ),
+    ],
+)  # fmt: skip
+def test_what_an_overdue_checkout_is_depends_on_what_its_session_does(
+    ages: dict[str, list[float]], causes: list[Cause]
+) -> None:
+    patient = looked_at(1, 1, ages, overdue={SITE: 1})
+    assert patient.causes() == causes
+
+
+def test_an_overdue_checkout_whose_sessions_nobody_sees_may_be_a_leak() -> None:
+    patient = Patient()
+    patient.sides.pool(1, 1, overdue={SITE: 1})
+    leak = patient.the(Cause.LEAK)
+    assert (leak.severity, leak.sites) == (Severity.WARNING, {SITE: 1})
+
+
+def test_a_leak_that_both_sides_prove_needs_no_client() -> None:
+    page = TargetKey("app", "orders@web:80/metrics")
+    info = replace(INFO, client="HikariCP", host="", port="")
+    patient = Patient(AppConfig(name="orders", server="main"))
+
+    def poll(_: float) -> None:
+        patient.sides.pool(1, 2, target=page, info=info, leak_after=None)
+        patient.sides.server({"idle": [300.0, 200.0, 100.0]})
+
+    patient.live(70, poll)
+    leak = patient.the(Cause.LEAK)
+    assert leak.figures["unreturned_connections"] == 2
+    assert leak.severity is Severity.PROBLEM
+    assert "try-with-resources" in leak.remedy
+    assert leak.sites == {}
+
+
+def test_of_several_pools_on_one_server_the_application_leaks() -> None:
+    patient = Patient()
+
+    def poll(_: float) -> None:
+        patient.sides.pool(1, 1)
+        patient.sides.pool(0, 1, name="reports", process="web:1")
+        patient.sides.server({"idle": [300.0, 200.0, 100.0]})
+
+    leak = patient.live(70, poll).the(Cause.LEAK)
+    assert leak.subject == Subject(app="orders", server="main")
+    assert leak.figures["unreturned_connections"] == 2
+
+
+def crowd(hold: float, **more: Any) -> Callable[[BothSides, float], None]:
+    """A pool of 10 that is turned over as a whole, by checkouts of so many seconds; 3 wait."""
+
+    def poll(sides: BothSides, passed: float) -> None:
+        held = 10.0 * passed
+        sides.pool(
+            0, 10, waiting=3, held=held, returned=held / hold, acquire_wait=3 * passed,
+            **{"timeouts": {"pool": 0}, **more},
+        )  # fmt: skip
+
+    return poll
+
+
+def test_requests_that_wait_for_connections_that_come_back_soon_need_a_larger_pool() -> None:
+    patient = Patient()
+    poll = crowd(hold=0.2)
+    patient.live(200, lambda passed: poll(patient.sides, passed))
+    small = patient.the(Cause.POOL_TOO_SMALL)
+    assert small.severity is Severity.WARNING
+    assert small.figures["hold_seconds"] == pytest.approx(0.2)
+    assert small.figures["waiting_requests"] == pytest.approx(3, rel=0.1)
+    assert "max_size" in small.remedy
+
+
+def test_requests_that_wait_for_connections_that_are_held_for_long_do_not() -> None:
+    patient = Patient()
+    poll = crowd(hold=4.0)
+    patient.live(200, lambda passed: poll(patient.sides, passed))
+    assert patient.the(Cause.SLOW_HOLDERS).figures["hold_seconds"] == pytest.approx(4.0)
+
+
+def test_a_pool_that_is_full_of_leaked_connections_is_not_too_small() -> None:
+    patient = Patient()
+
+    def poll(passed: float) -> None:
+        patient.sides.pool(
+            0, 10, waiting=3, held=0.5 * passed, returned=50 * passed, acquire_wait=3 * passed,
+            leaked_slots={SITE: 9}, timeouts={"pool": passed},
+        )  # fmt: skip
+
+    assert patient.live(200, poll).causes() == [Cause.LEAK]
+
+
+def test_a_burst_of_some_seconds_is_nothing() -> None:
+    patient = Patient()
+
+    def poll(passed: float) -> None:
+        full, over = 100 <= passed < 110, passed >= 110
+        patient.sides.pool(
+            0 if full else 9, 10 if full else 1, waiting=5 * full, held=passed + 30 * over,
+            returned=10 * passed, acquire_wait=20.0 * over, timeouts={"pool": 0},
+        )  # fmt: skip
+
+    assert patient.live(300, poll).findings() == []
+
+
+def test_a_trend_says_when_the_pool_will_be_full() -> None:
+    patient = Patient()
+
+    def poll(passed: float) -> None:
+        leaked = passed // 300
+        patient.sides.pool(1, leaked, leaked_slots={SITE: leaked} if leaked else {})
+
+    leak = patient.live(1800, poll).the(Cause.LEAK)
+    # 6 of 10 are lost after half an hour, one each 5 minutes.
+    assert leak.figures["seconds_to_saturation"] == pytest.approx(1400, abs=400)
+
+
+def group(waiting: int = 0, oldest: float | None = None, blocking: int = 0) -> SessionGroup:
+    return SessionGroup(
+        states={"active": StateSample(1, 1.0)}, waiting=waiting, oldest_waiting=oldest,
+        blocking=blocking,
+    )  # fmt: skip
+
+
+def test_many_that_wait_for_a_lock_are_a_pile_up_behind_somebody() -> None:
+    patient = Patient()
+    patient.sides.server(
+        {"active": [1.0]},
+        groups={session_key(): group(6, 12.0), session_key("migration"): group(blocking=1)},
+    )
+    pile = patient.the(Cause.LOCK_PILE_UP)
+    assert pile.severity is Severity.PROBLEM
+    assert pile.subject == Subject(server="main")
+    assert pile.figures["waiting_sessions"] == 6
+    assert pile.evidence == (
+        "Waiting: orders (6); the first for 12 s.",
+        "In their way: migration (1).",
+    )
+
+
+def test_a_single_one_that_has_waited_for_long_is_a_warning() -> None:
+    patient = Patient()
+    patient.sides.server({"active": [1.0]}, groups={session_key(): group(1, 31.0)})
+    assert patient.the(Cause.LOCK_PILE_UP).severity is Severity.WARNING
+    patient.sides.server({"active": [1.0]}, groups={session_key(): group(1, 29.0)})
+    assert patient.findings() == []
+
+
+def test_deadlocks_of_the_last_quarter_of_an_hour_are_told() -> None:
+    patient = Patient()
+    deadlocks = 7.0
+
+    def poll(passed: float) -> None:
+        count = deadlocks + (passed >= 60)
+        patient.sides.server({}, databases={"shop": DatabaseCounters(deadlocks=count)})
+
+    assert patient.live(120, poll).the(Cause.LOCK_PILE_UP).figures["deadlocks"] == 1
+    deadlocks += 1
+    assert patient.live(1100, lambda _: poll(0)).findings() == []
+
+
+def test_an_open_transaction_names_its_application_and_the_setting_that_is_missing() -> None:
+    patient = Patient()
+    settings = replace(SETTINGS, timeouts={"idle_in_transaction_session_timeout": 0.0})
+    patient.sides.server({"idle_in_transaction": [600.0, 5.0]}, settings=settings)
+    zombie = patient.the(Cause.ZOMBIE_TRANSACTIONS)
+    assert zombie.subject == Subject(app="orders", server="main")
+    assert zombie.figures == {"sessions": 1, "oldest_seconds": 600.0}
+    assert zombie.evidence == (
+        "Role orders; the oldest has done nothing for 10 min.",
+        "idle_in_transaction_session_timeout is off on the server.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("used", "pools", "expected"),
+    [
+        (50, 9, []),
+        (80, 9, [(Cause.SERVER_FULL, Severity.WARNING)]),
+        (95, 9, [(Cause.SERVER_FULL, Severity.PROBLEM)]),
+        (50, 10, [(Cause.SERVER_OVERSUBSCRIBED, Severity.WARNING)]),
+        (95, 10, [(Cause.SERVER_OVERSUBSCRIBED, Severity.PROBLEM)]),
+    ],
+)
+def test_a_server_is_full_or_may_become_so(
+    used: int, pools: int, expected: list[tuple[Cause, Severity]]
+) -> None:
+    """Of 100 slots, 3 are reserved; each pool may have 10."""
+    patient = Patient()
+    for number in range(pools):
+        patient.sides.pool(1, 0, process=f"web:{number}")
+    patient.sides.server({"idle": [1.0]})
+    patient.sides.server({"idle": [1.0]}, used=used)
+    patient.sides.now += 1
+    patient.sides.server({"idle": [1.0]}, used=used)
+    assert [(one.cause, one.severity) for one in patient.findings()] == expected
+
+
+@pytest.mark.parametrize(("limit", "count"), [(10, 8), (10, 9), (0, 0), (1, 1)])
+def test_a_connection_limit_is_reached_long_before_the_server_is_full(
+    limit: int, count: int
+) -> None:
+    patient = Patient()
+    settings = replace(SETTINGS, database_limits={"shop": limit}, role_limits={"orders": limit})
+    patient.sides.server({"idle": [1.0] * count}, settings=settings)
+    full = limit and count / limit > 0.8
+    assert patient.causes() == [Cause.SERVER_FULL] * (2 if full else 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "cause", "severity"),
+    [
+        ("server", "timeout", Cause.POSTGRESQL_UNREACHABLE, Severity.PROBLEM),
+        ("server", "too_many_connections", Cause.SERVER_FULL, Severity.PROBLEM),
+        ("app", "refused", Cause.TARGET_UNREACHABLE, Severity.WARNING),
+        ("process", "timeout", Cause.TARGET_UNREACHABLE, Severity.WARNING),
+    ],
+)
+def test_what_has_never_answered_is_told(
+    kind: str, reason: str, cause: Cause, severity: Severity
+) -> None:
+    patient = Patient()
+    patient.sides.unread(kind, "it")
+    assert patient.findings() == []
+    patient.sides.fail(TargetKey(kind, "it"), reason)
+    found = patient.the(cause)
+    assert found.severity is severity
+    assert found.evidence == (f"The last poll failed: {reason}.",)
+
+
+def test_a_target_that_flaps_is_not_told_before_nothing_is_known_any_more() -> None:
+    patient = Patient()
+    patient.sides.pool(1, 1)
+    patient.sides.fail(TargetKey("process", "orders-0"))
+    assert patient.findings() == []
+    patient.sides.now += 14
+    assert patient.causes() == [Cause.TARGET_UNREACHABLE]
+
+
+def test_two_causes_at_once_are_two_findings_the_worse_first() -> None:
+    patient = Patient()
+    patient.sides.pool(1, 2, leaked_slots={SITE: 1})
+    patient.sides.server({"idle": [5.0], "idle_in_transaction": [200.0]})
+    assert patient.causes() == [Cause.LEAK, Cause.ZOMBIE_TRANSACTIONS]
+
+
+def test_asked_again_within_a_second_the_doctor_says_the_same() -> None:
+    patient = Patient()
+    first = patient.doctor.diagnosis()
+    assert patient.doctor.diagnosis() is first
+    patient.sides.now += 1
+    assert patient.doctor.diagnosis() is not first

@@ -1,0 +1,126 @@
+"""`/api/v1/findings`: the same as a person is told, for programs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from math import inf, nan
+from typing import Any
+
+from pg_pool_exporter.findings import Cause, Doctor
+from pg_pool_exporter.findings.remedies import remedy
+from pg_pool_exporter.store import TargetKey
+from pg_pool_exporter.web.findings_json import MOST_POOLS, findings_json
+from support.both_sides import BothSides
+from support.serving import client, serving
+
+HOSTILE = '"</script><b>\u2028ü'
+
+
+def document(sides: BothSides) -> dict[str, Any]:
+    """The document, which must be plain JSON in ASCII."""
+    doctor = Doctor(sides.store, sides.joiner, clock=lambda: sides.now)
+    text = findings_json(doctor.diagnosis(), 1.7e9)
+    assert text.isascii()
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    found: dict[str, Any] = json.loads(text, parse_constant=refuse)
+    return found
+
+
+def test_findings_pools_servers_and_targets_are_told() -> None:
+    sides = BothSides()
+    sides.pool(1, 2, waiting=0, leaked_slots={"shop.py:1 f": 1})
+    sides.server({"idle": [5.0]})
+    sides.unread("app", "billing@web:80/metrics")
+    assert document(sides) == {
+        "version": 1,
+        "generated": 1.7e9,
+        "findings": [
+            {
+                "cause": "leak",
+                "severity": "problem",
+                "subject": {"app": "orders", "pool": "main", "server": "main"},
+                "summary": "1 connection is borrowed and not given back.",
+                "figures": {
+                    "leaked_slots": 1, "overdue_connections": 0, "unreturned_connections": 0,
+                    "held_connections": 1, "use_ratio": 0.2,
+                },
+                "evidence": [
+                    (
+                        "1 connection was dropped without being given back: the pool has lost the "
+                        "slot for good."
+                    )
+                ],
+                "remedy": remedy(Cause.LEAK, "psycopg_pool"),
+                "sites": [{"site": "shop.py:1 f", "connections": 1}],
+            }
+        ],
+        "pools": [
+            {
+                "app": "orders", "pool": "main", "server": "main", "client": "psycopg_pool",
+                "processes": 1, "active": 2, "idle": 1, "waiting": 0, "max": 10, "use": 0.2,
+                "seconds_to_saturation": None, "leaked_slots": 1, "overdue": 0, "unreturned": None,
+                "suspects": None, "missing_sessions": None, "active_by_minute": [],
+            }
+        ],
+        "pools_left_out": 0,
+        "servers": [
+            {
+                "server": "main", "version": "16.4", "used": 2, "available": 97, "demand": 10,
+                "waiting": 0, "deadlocks": 0,
+            }
+        ],
+        "targets": [
+            {
+                "kind": "app", "target": "billing@web:80/metrics", "up": False, "polls": 0,
+                "reason": None, "last_success": None,
+            },
+            *(
+                {"kind": kind, "target": name, "up": True, "polls": 1, "reason": None,
+                 "last_success": None}
+                for kind, name in (("process", "orders-0"), ("server", "main"))
+            ),
+        ],
+        "targets_left_out": 0,
+    }  # fmt: skip
+
+
+def test_names_from_outside_are_escaped() -> None:
+    sides = BothSides()
+    sides.pool(1, 2, app=HOSTILE, name=HOSTILE, leaked_slots={HOSTILE: 1})
+    found = document(sides)
+    assert found["pools"][0]["app"] == found["findings"][0]["sites"][0]["site"] == HOSTILE
+
+
+def test_numbers_that_json_has_not_are_null() -> None:
+    sides = BothSides()
+    sides.pool(inf, nan, max=inf)
+    (pool,) = document(sides)["pools"]
+    assert (pool["idle"], pool["active"], pool["max"], pool["use"]) == (None, None, None, None)
+
+
+def test_its_size_is_bounded() -> None:
+    sides = BothSides()
+    for number in range(MOST_POOLS + 5):
+        sides.pool(1, number % 10, name=f"pool-{number}", target=TargetKey("app", f"a@{number}"))
+    found = document(sides)
+    assert (len(found["pools"]), found["pools_left_out"]) == (MOST_POOLS, 5)
+    assert found["pools"][0]["use"] == 0.9
+
+
+def test_it_is_served_and_not_to_be_kept() -> None:
+    async def main() -> None:
+        async with (
+            serving() as served,
+            client(served) as http,
+            http.get("/api/v1/findings") as response,
+        ):
+            assert response.status == 200
+            assert response.content_type == "application/json"
+            assert response.headers["Cache-Control"] == "no-store"
+            assert (await response.json())["findings"] == []
+
+    asyncio.run(main())

@@ -1,0 +1,318 @@
+"""Pages of other libraries become the samples that our own client would have made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from pg_pool_exporter.docs_formats import markdown
+from pg_pool_exporter.formats import FORMATS, Format
+from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.foreign_page import automatic, table
+from pg_pool_exporter.sources.origin import Origin
+from pg_pool_exporter.sources.text_reader import PageReader
+from support.pages import page_of, pool
+
+PAGES = Path(__file__).parent / "pages"
+ORIGIN = Origin(app="orders", process="orders:8080", server="main", application="orders-api")
+
+
+def recorded(name: str) -> bytes:
+    """A page as the library serves it."""
+    return (PAGES / f"{name}.txt").read_bytes()
+
+
+def read(page: bytes, *formats: Format, origin: Origin = ORIGIN) -> tuple[PoolSample, ...]:
+    """The pools of a page, read twice, because the second reading takes another way."""
+    reader = PageReader(table(formats) if formats else automatic(), origin)
+    first = reader.read(page)
+    assert reader.read(page) == first
+    return first.pools
+
+
+def lines(*series: str) -> bytes:
+    return "\n".join([*series, ""]).encode()
+
+
+def key(pool: str, process: str = "orders:8080") -> PoolKey:
+    return PoolKey("orders", pool, process)
+
+
+def info(**known: str) -> PoolInfo:
+    return PoolInfo(server="main", application="orders-api", **known)
+
+
+HIKARI = info(client="HikariCP", source="micrometer")
+EXPECTED: dict[str, tuple[PoolSample, ...]] = {
+    "micrometer": (
+        PoolSample(
+            key=key("HikariPool-1"),
+            idle=3, active=7, max=10, min=5, waiting=2, timeouts={"pool": 4},
+            acquire_wait=0.75, acquired=215, held=31.5, returned=208, connects=12,
+            info=HIKARI,
+        ),
+    ),
+    "hikaricp": (
+        PoolSample(
+            key=key("orders"),
+            idle=0, active=5, max=5, min=5, waiting=3, timeouts={"pool": 1},
+            acquire_wait=0.25, acquired=80, held=1.5, returned=75, connects=6,
+            info=info(client="HikariCP", source="hikaricp"),
+        ),
+    ),
+    "spring-jdbc": (
+        PoolSample(
+            key=key("reporting"), idle=6, active=2, min=0, info=info(source="spring-jdbc")
+        ),
+    ),
+    "node-postgres": (
+        PoolSample(
+            key=key("db.example:5432/shop"),
+            idle=3, active=4, max=10, waiting=0, connects=9,
+            info=info(
+                client="node-postgres", source="node-postgres",
+                host="db.example", port="5432", database="shop",
+            ),
+        ),
+    ),
+    "otel": (
+        PoolSample(
+            key=key("main"),
+            idle=3, active=7, max=10, min=5, waiting=2, timeouts={"pool": 1},
+            acquire_wait=2.5, acquired=100, held=31, returned=93, connects=12,
+            info=info(source="otel"),
+        ),
+    ),
+    "otel-old": (
+        PoolSample(
+            key=key("main"),
+            idle=3, active=7, max=10, min=5, waiting=2, timeouts={"pool": 1},
+            acquire_wait=2.5, acquired=100, held=31, returned=93, connects=12,
+            info=info(source="otel-old"),
+        ),
+    ),
+    "npgsql": (
+        PoolSample(
+            key=key("orders@db.example:5432/shop"),
+            idle=3, active=7, max=100, waiting=2, timeouts={"pool": 1}, connects=12,
+            info=info(
+                client="Npgsql", source="npgsql",
+                host="db.example", port="5432", database="shop", user="orders",
+            ),
+        ),
+    ),
+    "npgsql-otel": (
+        PoolSample(
+            key=key("orders"),
+            idle=3, active=7, max=100, waiting=2, timeouts={"pool": 1}, connects=12,
+            info=info(source="otel"),
+        ),
+    ),
+    "otel-python": (
+        PoolSample(
+            key=key("127.0.0.1:45135/shop"),
+            idle=1, active=2,
+            info=info(source="otel-old", host="127.0.0.1", port="45135", database="shop"),
+        ),
+    ),
+    "otel-node": (
+        PoolSample(
+            key=key("127.0.0.1:53729/shop"),
+            idle=0, active=3, max=3,
+            info=info(source="otel", host="127.0.0.1", port="53729", database="shop"),
+        ),
+    ),
+    "pgxpool": (
+        PoolSample(
+            key=key("shop"),
+            idle=3, active=7, max=10, queued=14, timeouts={"pool": 1},
+            acquire_wait=2.5, acquired=100, connects=12,
+            info=info(client="pgxpool", source="pgxpool"),
+        ),
+    ),
+    "pgx-pool": (
+        PoolSample(
+            key=key("shop"),
+            idle=3, active=7, max=10, queued=14, timeouts={"pool": 1}, connects=12,
+            info=info(client="pgxpool", source="pgx-pool"),
+        ),
+    ),
+    "go-sql": (
+        PoolSample(
+            key=key("shop"),
+            idle=2, active=7, queued=14, acquire_wait=2.5,
+            info=info(client="database/sql", source="go-sql"),
+        ),
+    ),
+    "rails": tuple(
+        PoolSample(
+            key=key("primary", f"orders:8080:{pid}"),
+            idle=1, active=active, max=5, waiting=waiting,
+            leaked_slots={"a thread that has ended": dead},
+            info=info(
+                client="ActiveRecord", source="rails",
+                host="db.example", database="shop", pid=pid,
+            ),
+        )
+        for pid, active, waiting, dead in (("4711", 4, 2, 1), ("4712", 0, 0, 0))
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_each_page_becomes_the_same_values_in_our_units(name: str) -> None:
+    (form,) = {sample.info.source for sample in EXPECTED[name] if sample.info}
+    assert read(recorded(name)) == EXPECTED[name], "recognised by itself"
+    assert read(recorded(name), FORMATS[form]) == EXPECTED[name], "named in the configuration"
+
+
+def test_every_format_has_a_page_and_an_expectation() -> None:
+    assert EXPECTED.keys() >= FORMATS.keys()
+    assert {path.stem for path in PAGES.glob("*.txt")} == EXPECTED.keys()
+
+
+def test_our_own_names_are_told_from_the_node_exporters() -> None:
+    """Both begin with `pg_pool_`."""
+    own = page_of(pool())
+    (sample,) = read(own)
+    assert sample.key == pool().key
+    assert [sample.key for sample in read(recorded("node-postgres") + own)] == [pool().key]
+
+
+def test_a_page_of_both_hikari_trackers_names_is_told_by_the_others() -> None:
+    """`hikaricp_connections` is in both, and in neither is it read."""
+    total = 'hikaricp_connections{pool="main"} 10'
+    for form in ("micrometer", "hikaricp"):
+        body = recorded(form) + lines(total)
+        assert read(body) == EXPECTED[form]
+    with pytest.raises(PollError, match="no series of a pool"):
+        read(lines(total))
+
+
+def test_what_spring_shows_of_the_same_pools_is_left_out() -> None:
+    jdbc = recorded("spring-jdbc")
+    assert read(recorded("micrometer") + jdbc) == EXPECTED["micrometer"]
+    assert read(jdbc + recorded("hikaricp")) == EXPECTED["hikaricp"]
+    assert read(recorded("micrometer") + jdbc, FORMATS["spring-jdbc"])[0].key == key("dataSource")
+
+
+def test_of_both_generations_of_opentelemetry_the_newer_counts() -> None:
+    """As `OTEL_SEMCONV_STABILITY_OPT_IN=database/dup` shows them."""
+    assert read(recorded("otel-old") + recorded("otel")) == EXPECTED["otel"]
+
+
+def test_two_libraries_in_one_process_are_both_shown() -> None:
+    both = read(recorded("pgxpool") + recorded("go-sql"))
+    assert [sample.key for sample in both] == [key("shop"), key("shop (go-sql)")]
+
+
+USAGE = "db_client_connections_usage"
+COUNT = "db_client_connection_count"
+SPELT = [
+    (f'{USAGE}{{pool_name="p",state="used"}} 2', "active", 2),
+    (f'{USAGE}_connections{{pool_name="p",state="idle"}} 2', "idle", 2),
+    (
+        f'{USAGE}{{db_client_connections_pool_name="p",db_client_connections_state="used"}} 2',
+        "active",
+        2,
+    ),
+    (f'{COUNT}{{db_client_connection_pool_name="p",state="idle"}} 2', "idle", 2),
+    (f'{COUNT}{{pool_name="p",db_client_connection_state="used"}} 2', "active", 2),
+    ('db_client_connection_wait_time_seconds_sum{pool_name="p"} 2', "acquire_wait", 2),
+    ('db_client_connection_wait_time_sum{pool_name="p"} 2', "acquire_wait", 2),
+    ('db_client_connections_wait_time_sum{pool_name="p"} 2000', "acquire_wait", 2),
+    ('db_client_connections_use_time_milliseconds_sum{pool_name="p"} 2000', "held", 2),
+    ('db_client_connections_use_time_count{pool_name="p"} 2', "returned", 2),
+    ('db_client_connections_create_time_seconds_count{pool_name="p"} 2', "connects", 2),
+    ('db_client_connection_npgsql_pending_requests{pool_name="p"} 2', "waiting", 2),
+    ('hikaricp_connection_acquired_nanos_sum{pool="p"} 2e9', "acquire_wait", 2),
+    ('hikaricp_connection_usage_millis_sum{pool="p"} 2000', "held", 2),
+    ('hikaricp_connection_timeout_count{pool="p"} 2', "timeouts", {"pool": 2}),
+    ('npgsql_db_client_connections_timeouts{pool_name="p"} 2', "timeouts", {"pool": 2}),
+    ('pgxpool_acquire_duration_ns{db="p"} 2e9', "acquire_wait", 2),
+    ('pgx_pool_idle_connections{database="p"} 2', "idle", 2),
+    ('active_record_connection_pool_busy{pool_name="p"} 2', "active", 2),
+]
+
+
+@pytest.mark.parametrize(("line", "field", "expected"), SPELT)
+def test_every_spelling_is_known(line: str, field: str, expected: object) -> None:
+    [sample] = read(lines(line))
+    assert (sample.key.pool, getattr(sample, field)) == ("p", expected)
+
+
+UNKNOWN_OR_UNLIMITED = [
+    ('go_sql_max_open_connections{db_name="p"} 0', "max"),
+    ('hikaricp_connections_max{pool="p"} 2147483647', "max"),
+    ('jdbc_connections_max{name="p"} -1', "max"),
+    ('jdbc_connections_max{name="p"} +Inf', "max"),
+    ('hikaricp_connections_active{pool="p"} NaN', "active"),
+    (f'{COUNT}{{pool_name="p",state="idle"}} -3', "idle"),
+    ('pgxpool_acquire_duration_ns{db="p"} 1e999', "acquire_wait"),
+]
+
+
+@pytest.mark.parametrize(("line", "field"), UNKNOWN_OR_UNLIMITED)
+def test_what_is_unlimited_or_miscounted_is_absent(line: str, field: str) -> None:
+    [sample] = read(lines(line))
+    assert getattr(sample, field) is None
+
+
+def test_a_pool_without_a_limit_has_none_however_many_series_there_are() -> None:
+    first, second = (f'go_sql_max_open_connections{{db_name="p",n="{n}"}}' for n in "ab")
+    assert read(lines(f"{first} 5", f"{second} 0"))[0].max is None
+    assert read(lines(f"{first} 5", f"{second} 6"))[0].max == 11
+
+
+def test_the_declared_maximum_is_taken_where_the_page_tells_none() -> None:
+    origin = Origin(app="orders", process="p", max_connections=20)
+    pool_of = {name: read(recorded(name), origin=origin)[0] for name in ("go-sql", "pgxpool")}
+    assert {name: sample.max for name, sample in pool_of.items()} == {"go-sql": 20, "pgxpool": 10}
+
+
+def test_a_pool_without_a_name_gets_one() -> None:
+    assert read(lines("pgxpool_max_conns 4"))[0].key == key("default")
+
+
+def test_first_aliases_count_wherever_they_stand() -> None:
+    new, old = (f'hikaricp_connection_timeout_{end}{{pool="p"}}' for end in ("total", "count"))
+    for page in (lines(f"{new} 1", f"{old} 2"), lines(f"{old} 2", f"{new} 1")):
+        assert read(page)[0].timeouts == {"pool": 1}
+
+
+def test_our_own_page_may_leave_out_what_the_configuration_knows() -> None:
+    own = lines(
+        'pg_pool_connections{pool="main",state="idle"} 2', 'pg_pool_max_connections{pool="main"} 5'
+    )
+    assert read(own) == (PoolSample(key=key("main"), idle=2, max=5, info=info()),)
+
+
+def test_a_page_without_any_format_is_told_as_that() -> None:
+    with pytest.raises(PollError, match="looked for: native, micrometer, hikaricp, ") as caught:
+        read(lines("jvm_threads_live_threads 31"))
+    assert caught.value.reason == "protocol"
+    with pytest.raises(PollError, match=r"looked for: rails\. "):
+        read(recorded("micrometer"), FORMATS["rails"])
+
+
+@pytest.mark.parametrize("page", [b"", b"\n", b"# EOF\n"])
+def test_an_empty_page_is_that_of_an_application_without_a_pool(page: bytes) -> None:
+    assert read(page) == ()
+
+
+def series_of(formats: Iterable[Format]) -> list[str]:
+    return [name for form in formats for name in {*form.names()}]
+
+
+def test_no_two_formats_have_a_name_in_common() -> None:
+    names = series_of(FORMATS.values())
+    assert len(names) == len({*names})
+
+
+def test_every_format_and_series_is_documented() -> None:
+    """When this fails: `make docs`, and look at the difference."""
+    documented = (Path(__file__).parents[1] / "docs/apps/formats.md").read_text()
+    assert documented == markdown()

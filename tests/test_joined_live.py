@@ -1,0 +1,178 @@
+"""Both sides of real pools on a real PostgreSQL, joined; with a leak threshold of a second."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from psycopg_pool import ConnectionPool
+
+from pg_pool_exporter.derive.joiner import Joiner
+from pg_pool_exporter.discovery import Target
+from pg_pool_exporter.model import AppOnServer, Joined, Snapshot
+from pg_pool_exporter.poller import Poller
+from pg_pool_exporter.store import Store
+from support.client import Watched
+from support.polling import source_of
+from support.postgres import Cluster
+
+THRESHOLD = 1.0
+INTERVAL = 0.1
+KEY = AppOnServer("main", "shop")
+
+
+class _PoolSource:
+    """Reads a pool of this process, without a page."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+
+    async def poll(self) -> Snapshot:
+        return Snapshot(pools=(self._watched.sample(),))
+
+    async def close(self) -> None:
+        pass
+
+
+@contextmanager
+def shop(cluster: Cluster, name: str) -> Iterator[tuple[ConnectionPool[Any], Watched]]:
+    """A pool of three connections whose sessions have a name that no other test's have."""
+    with ConnectionPool(
+        cluster.dsn(application_name=name), min_size=3, max_size=5, open=True
+    ) as pool:
+        pool.wait()
+        yield pool, Watched(pool, leak_after=THRESHOLD)
+
+
+def watch(
+    cluster: Cluster, watched: Watched, seen: Callable[[Joined], bool], *, seconds: float
+) -> Joined:
+    """Poll both sides until what is joined has been `seen`, or for so long; gives the last."""
+
+    async def main() -> Joined:
+        store = Store()
+        joiner = Joiner(store)
+        pollers = [
+            Poller(Target("process", "shop-0", 1.0, 5.0, ()), _PoolSource(watched), store),
+            Poller(Target("server", "main", 1.0, 5.0, ()), source_of(cluster), store),
+        ]
+        until = time.monotonic() + seconds
+        try:
+            while time.monotonic() < until and not seen(joiner.joined):
+                for poller in pollers:
+                    await poller.poll()
+                await asyncio.sleep(INTERVAL)
+        finally:
+            for poller in pollers:
+                await poller.close()
+        return joiner.joined
+
+    return asyncio.run(main())
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """An application name of the test's own."""
+    return f"joined {request.node.name}"[:60]
+
+
+def test_a_connection_that_is_kept_is_unreturned(any_postgres: Cluster, name: str) -> None:
+    with shop(any_postgres, name) as (pool, watched):
+        kept = pool.getconn()
+        kept.execute("SELECT 1")
+        kept.commit()
+        joined = watch(any_postgres, watched, is_unreturned, seconds=20)
+        pool.putconn(kept)
+        assert joined.unreturned == {KEY: 1}
+        assert joined.missing == {KEY: 0}
+        assert joined.demand == {"main": 5}
+        back = watch(any_postgres, watched, lambda joined: KEY in joined.unreturned, seconds=20)
+    assert back.unreturned == {KEY: 0}
+
+
+def is_unreturned(joined: Joined) -> bool:
+    return joined.unreturned.get(KEY, 0) >= 1
+
+
+def test_connections_that_are_kept_show_also_while_the_others_are_in_use(
+    any_postgres: Cluster, name: str
+) -> None:
+    with shop(any_postgres, name) as (pool, watched):
+        kept = [pool.getconn() for _ in range(2)]
+        done = threading.Event()
+        worker = threading.Thread(target=_work, args=(pool, done))
+        worker.start()
+        try:
+            joined = watch(any_postgres, watched, is_unreturned, seconds=20)
+        finally:
+            done.set()
+            worker.join()
+            for connection in kept:
+                pool.putconn(connection)
+    assert 1 <= joined.unreturned[KEY] <= 2
+
+
+def _work(pool: ConnectionPool[Any], until: threading.Event) -> None:
+    """Use the connections in turns, so that none of those in the pool is silent for long."""
+    while not until.wait(0.02):
+        with pool.connection() as connection:
+            connection.execute("SELECT 1")
+
+
+def test_connections_that_are_idle_for_long_and_borrowed_for_moments_are_fine(
+    any_postgres: Cluster, name: str
+) -> None:
+    """Also when whoever borrows one does nothing with it."""
+    told = 0
+
+    def look(joined: Joined) -> bool:
+        nonlocal told
+        assert joined.unreturned.get(KEY, 0) == 0
+        told += KEY in joined.unreturned
+        with pool.connection():
+            time.sleep(0.05)
+        return told >= 15
+
+    with shop(any_postgres, name) as (pool, watched):
+        joined = watch(any_postgres, watched, look, seconds=30)
+    assert told >= 15, "it is told, and is 0"
+    assert joined.missing == {KEY: 0}
+
+
+def test_a_session_of_somebody_else_under_the_same_name_is_nobodys_leak(
+    postgres: Cluster, name: str
+) -> None:
+    told = 0
+
+    def look(joined: Joined) -> bool:
+        nonlocal told
+        assert joined.unreturned.get(KEY, 0) == 0
+        told += KEY in joined.unreturned
+        return told >= 5
+
+    with shop(postgres, name) as (_, watched), postgres.connect(application_name=name):
+        watch(postgres, watched, look, seconds=30)
+    assert told >= 5
+
+
+def test_a_connection_that_was_dropped_is_missing_on_the_server(
+    any_postgres: Cluster, name: str
+) -> None:
+    with shop(any_postgres, name) as (pool, watched):
+        leaked = False
+
+        def look(joined: Joined) -> bool:
+            nonlocal leaked
+            if not leaked:
+                leaked = True
+                pool.getconn()
+            return joined.missing.get(KEY, 0) >= 1
+
+        joined = watch(any_postgres, watched, look, seconds=20)
+    assert joined.missing == {KEY: 1}
+    assert joined.unreturned == {KEY: 0}

@@ -1,0 +1,199 @@
+"""Pages that Prometheus scrapes itself: rules make of them what the daemon would have made."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from pg_pool_exporter import series
+from pg_pool_exporter.catalogue import POOL_INFO
+from pg_pool_exporter.formats import FORMATS
+from pg_pool_exporter.model import PoolSample
+from pg_pool_exporter.sources.pool_names import HIDDEN
+from support.promtool import run_tests, selector
+from support.rule_files import DIRECTORY, SETTINGS
+from test_formats import EXPECTED, recorded
+
+# Pages whose pools are named by a connection string, which PromQL can't take apart.
+BY_STRING = {"npgsql", "otel-python"}
+TARGET = {"job": "orders", "instance": "orders:8080"}
+
+
+def generator() -> ModuleType:
+    """The script that writes the rules."""
+    spec = importlib.util.spec_from_file_location("mapped_pools", DIRECTORY / "mapped_pools.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_rules_are_current(name: str) -> None:
+    """When this fails: `make rules`, and look at the difference."""
+    written = (DIRECTORY / f"mapped/{name}.yml").read_text()
+    assert written == generator().rules(FORMATS[name])
+
+
+def scraped(page: bytes) -> list[dict[str, str]]:
+    """The page's series, constant, with the labels that Prometheus adds."""
+    target = selector(TARGET).strip("{}")
+    found = []
+    for line in page.decode().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        name, brace, rest = line.partition("{")
+        labels, _, values = rest.rpartition("} ") if brace else ("", "", line.split(" ", 1)[1])
+        both = ",".join(filter(None, (labels.rstrip(","), target)))
+        value = float(values.split()[0])
+        found.append({"series": f"{name.split()[0]}{{{both}}}", "values": f"{value:.17g}+0x20"})
+    return found
+
+
+def recorded_by_rules(sample: PoolSample) -> list[object]:
+    """What the daemon would expose of the pool, with the labels that stay on a recorded series."""
+    found: list[object] = []
+    for metric, values, value in series.of_pool(sample):
+        if metric is not POOL_INFO:
+            labels = dict(zip(metric.labels, values, strict=True))
+            found.append({"labels": metric.name + selector({**labels, **TARGET}), "value": value})
+    return found
+
+
+def mapped(page: str) -> Path:
+    """The rules for a format."""
+    return DIRECTORY / f"mapped/{page}.yml"
+
+
+def agree(
+    promtool: Path,
+    files: Sequence[Path],
+    page: bytes,
+    query: str,
+    expected: Sequence[object],
+    directory: Path,
+) -> None:
+    """The rules of `files` make `expected` of the page, by `query`, after a quarter of an hour."""
+    tests = {
+        "rule_files": [str(path) for path in files],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": scraped(page),
+                "promql_expr_test": [{"expr": query, "eval_time": "15m", "exp_samples": expected}],
+            }
+        ],
+    }
+    assert run_tests(promtool, tests, directory) == ""
+
+
+@pytest.mark.debian
+@pytest.mark.parametrize("name", EXPECTED)
+def test_rules_and_reader_agree(promtool: Path, name: str, tmp_path: Path) -> None:
+    (form,) = {sample.info.source for sample in EXPECTED[name] if sample.info}
+    samples = EXPECTED[name]
+    if name in BY_STRING:
+        samples = tuple(replace(one, key=one.key._replace(pool=HIDDEN)) for one in samples)
+    expected = [one for sample in samples for one in recorded_by_rules(sample)]
+    agree(promtool, [mapped(form)], recorded(name), '{app="orders"}', expected, tmp_path)
+
+
+@pytest.mark.debian
+def test_a_format_yields_to_one_that_shows_more(promtool: Path, tmp_path: Path) -> None:
+    """HikariCP in Spring Boot is shown twice on a page, by its own names and by generic ones."""
+    page = recorded("micrometer")
+    assert b"jdbc_connections_active" in page
+    agree(promtool, [mapped("spring-jdbc")], page, '{app="orders"}', [], tmp_path)
+
+
+@pytest.mark.debian
+def test_the_page_names_the_application_better_than_the_job(promtool: Path, tmp_path: Path) -> None:
+    page = b'hikaricp_connections_active{application="shop",pool="main"} 7\n'
+    labels = {"app": "shop", "pool": "main", "process": "orders:8080", "state": "active", **TARGET}
+    expected: Sequence[object] = [{"labels": f"pg_pool_connections{selector(labels)}", "value": 7}]
+    agree(promtool, [mapped("micrometer")], page, '{app!=""}', expected, tmp_path)
+
+
+HIKARI_FULL = b"""\
+hikaricp_connections_active{pool="main"} 10
+hikaricp_connections_max{pool="main"} 10
+hikaricp_connections_pending{pool="main"} 3
+"""
+
+
+@pytest.mark.debian
+def test_alerts_fire_for_an_application_that_prometheus_scrapes_itself(
+    promtool: Path, tmp_path: Path
+) -> None:
+    files = [SETTINGS, mapped("micrometer"), DIRECTORY / "pools.yml"]
+    labels = {"app": "orders", "pool": "main", "process": "orders:8080", **TARGET}
+    firing = {"alertstate": "firing", "severity": "critical", **labels}
+    expected = [
+        {"labels": f"ALERTS{selector({'alertname': name, **firing})}", "value": 1}
+        for name in ("PgPoolSaturated", "PgPoolNearSaturation")
+    ]
+    query = 'ALERTS{alertstate="firing",severity="critical"}'
+    agree(promtool, files, HIKARI_FULL, query, expected, tmp_path)
+
+
+BOUNCER_PAGE = """\
+pgbouncer_up 1
+pgbouncer_version_info{version="PgBouncer 1.18.0"} 1
+pgbouncer_config_max_client_connections 100
+pgbouncer_used_clients 12
+pgbouncer_databases_pool_size{name="shop",host="db",port="5432",database="main",force_user="",pool_mode="session"} 20
+pgbouncer_databases_reserve_pool{name="shop",host="db",port="5432",database="main",force_user="",pool_mode="session"} 0
+pgbouncer_databases_current_connections{name="shop",host="db",port="5432",database="main",force_user="",pool_mode="session"} 8
+pgbouncer_databases_max_connections{name="shop",host="db",port="5432",database="main",force_user="",pool_mode="session"} 0
+pgbouncer_stats_totals_queries_pooled_total{database="shop"} 500
+pgbouncer_stats_totals_sql_transactions_pooled_total{database="shop"} 300
+pgbouncer_stats_totals_client_wait_seconds_total{database="shop"} 1.5
+pgbouncer_pools_client_active_connections{database="shop",user="orders"} 5
+pgbouncer_pools_client_waiting_connections{database="shop",user="orders"} 2
+pgbouncer_pools_client_maxwait_seconds{database="shop",user="orders"} 3
+pgbouncer_pools_server_active_connections{database="shop",user="orders"} 5
+pgbouncer_pools_server_idle_connections{database="shop",user="orders"} 1
+pgbouncer_pools_server_used_connections{database="shop",user="orders"} 2
+pgbouncer_pools_server_login_connections{database="shop",user="orders"} 0
+pgbouncer_pools_server_testing_connections{database="shop",user="orders"} 0
+"""  # noqa: E501 - a page's lines
+BOUNCER = {"bouncer": "orders:8080"}
+BOUNCER_DATABASE = {**BOUNCER, "database": "shop"}
+BOUNCER_POOL = {**BOUNCER_DATABASE, "user": "orders"}
+BOUNCER_EXPECTED: list[tuple[str, dict[str, str], float]] = [
+    ("up", BOUNCER, 1),
+    ("info", {**BOUNCER, "version": "PgBouncer 1.18.0"}, 1),
+    ("max_client_connections", BOUNCER, 100),
+    ("client_connections", BOUNCER, 12),
+    ("connections", {**BOUNCER_POOL, "state": "active"}, 5),
+    ("connections", {**BOUNCER_POOL, "state": "idle"}, 3),
+    ("connections", {**BOUNCER_POOL, "state": "login"}, 0),
+    ("connections", {**BOUNCER_POOL, "state": "tested"}, 0),
+    ("clients", {**BOUNCER_POOL, "state": "active"}, 5),
+    ("clients", {**BOUNCER_POOL, "state": "waiting"}, 2),
+    ("oldest_waiting_seconds", BOUNCER_POOL, 3),
+    ("pool_size", BOUNCER_POOL, 20),
+    ("database_connections", BOUNCER_DATABASE, 8),
+    ("queries_total", BOUNCER_DATABASE, 500),
+    ("transactions_total", BOUNCER_DATABASE, 300),
+    ("wait_seconds_total", BOUNCER_DATABASE, 1.5),
+]
+
+
+@pytest.mark.debian
+@pytest.mark.parametrize("stats", ["stats_totals", "stats"])
+def test_pgbouncer_exporters_page_becomes_ours(promtool: Path, stats: str, tmp_path: Path) -> None:
+    """Limits of 0 are none, and so is the series."""
+    page = BOUNCER_PAGE.replace("stats_totals", stats).encode()
+    expected: Sequence[object] = [
+        {"labels": f"pg_bouncer_{name}{selector({**labels, **TARGET})}", "value": value}
+        for name, labels, value in BOUNCER_EXPECTED
+    ]
+    agree(promtool, [mapped("pgbouncer")], page, '{bouncer!=""}', expected, tmp_path)

@@ -1,0 +1,329 @@
+"""A real PgBouncer before a real PostgreSQL: what is shown is what the test has made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from conftest import require
+from pg_pool_exporter.config import BouncerConfig
+from pg_pool_exporter.model import BouncerPoolKey, BouncerSample, Snapshot
+from pg_pool_exporter.sources import pgbouncer
+from pg_pool_exporter.sources.pgbouncer import SETTINGS_SECONDS, BouncerSource
+from support.pgbouncer import PGBOUNCER, Bouncer
+from support.polling import failure, outcome, run, snapshot_of, sockets_to_port
+from support.postgres import Cluster
+
+pytestmark = pytest.mark.debian
+
+SHOP = BouncerPoolKey("shop", "app")
+
+
+@pytest.fixture(scope="module")
+def roles(postgres: Cluster) -> Cluster:
+    """The shared server, with the roles of the bouncer's users."""
+    require(PGBOUNCER.exists(), "PgBouncer from Debian's packages")
+    for role in ("app", "reports"):
+        postgres.run(f"CREATE ROLE {role} LOGIN")
+    return postgres
+
+
+@pytest.fixture
+def start(roles: Cluster) -> Iterator[Callable[..., Bouncer]]:
+    """Starts a bouncer with these settings: `shop` and `archive` are databases of it."""
+    databases = {
+        "shop": "dbname=postgres pool_size=3 reserve_pool=2 min_pool_size=1 max_db_connections=7",
+        "archive": "dbname=postgres",
+    }
+    with ExitStack() as stack:
+
+        def make(settings: dict[str, str | int] | None = None, **environment: str) -> Bouncer:
+            return stack.enter_context(Bouncer(roles, databases, settings, environment))
+
+        yield make
+
+
+def source_of(
+    bouncer: Bouncer, clock: Callable[[], float] = time.monotonic, **config: Any
+) -> BouncerSource:
+    """A source for the bouncer, by `stats` unless a dsn is given."""
+    dsn = SecretStr(config.pop("dsn", bouncer.dsn()))
+    return BouncerSource(BouncerConfig(name="edge", dsn=dsn, **config), clock)
+
+
+async def poll(source: BouncerSource) -> BouncerSample:
+    """One poll that succeeds."""
+    bouncer = (await snapshot_of(source)).bouncer
+    assert bouncer is not None
+    return bouncer
+
+
+def polled(bouncer: Bouncer, **config: Any) -> BouncerSample:
+    """What a first poll shows."""
+    return polled_whole(bouncer, **config).bouncer or pytest.fail("no bouncer")
+
+
+def polled_whole(bouncer: Bouncer, **config: Any) -> Snapshot:
+    """The whole snapshot of a first poll."""
+    found: list[Snapshot] = []
+
+    async def main() -> None:
+        source = source_of(bouncer, **config)
+        found.append(await snapshot_of(source))
+        await source.close()
+
+    run(main())
+    return found[0]
+
+
+def test_active_and_idle_connections_and_clients_that_wait_are_counted_exactly(
+    start: Callable[..., Bouncer],
+) -> None:
+    bouncer = start()
+    with bouncer.holding(3, "shop"):
+        pass
+    with bouncer.holding(2, "shop"), bouncer.holding(1, "archive", "reports"):
+        sample = polled(bouncer)
+        assert {key: (pool.connections, pool.clients) for key, pool in sample.pools.items()} == {
+            SHOP: (
+                {"idle": 1, "active": 2, "login": 0, "tested": 0, "cancel": 0},
+                {"active": 2, "waiting": 0, "cancel": 0},
+            ),
+            BouncerPoolKey("archive", "reports"): (
+                {"idle": 0, "active": 1, "login": 0, "tested": 0, "cancel": 0},
+                {"active": 1, "waiting": 0, "cancel": 0},
+            ),
+        }
+        assert sample.pools[SHOP].oldest_waiting is None
+        with bouncer.holding(1, "shop", waiting=2):
+            pool = polled(bouncer).pools[SHOP]
+            assert (pool.connections["active"], pool.connections["idle"]) == (3, 0)
+            assert (pool.clients["active"], pool.clients["waiting"]) == (3, 2)
+            assert pool.oldest_waiting is not None
+            assert pool.oldest_idle is None
+
+
+def test_the_age_of_the_first_that_waits_and_of_the_longest_idle_connection_grow(
+    start: Callable[..., Bouncer],
+) -> None:
+    bouncer = start(TZ="America/St_Johns")
+    with bouncer.holding(1, "archive"):
+        pass
+    began = time.monotonic()
+    with bouncer.holding(3, "shop", waiting=1):
+        waits = time.monotonic()
+        time.sleep(1.2)
+        before = time.monotonic()
+        sample = polled(bouncer)
+        after = time.monotonic()
+    waited = sample.pools[SHOP].oldest_waiting
+    assert waited is not None
+    assert before - waits - 0.1 <= waited <= after - began
+    idle = sample.pools[BouncerPoolKey("archive", "app")].oldest_idle
+    assert idle is not None
+    assert 1 <= idle <= after - began + 2, "in whole seconds, whatever the zone of its host is"
+
+
+def test_limits_are_shown_and_those_that_are_unlimited_are_not(
+    start: Callable[..., Bouncer],
+) -> None:
+    bouncer = start({"max_client_conn": 50, "default_pool_size": 0})
+    with bouncer.holding(1, "shop"):
+        sample = polled(bouncer)
+    shop = sample.pools[SHOP]
+    assert (shop.size, shop.reserve_size, shop.min_size) == (3, 2, 1)
+    assert (sample.databases["shop"].connections, sample.databases["shop"].max_connections) == (
+        1,
+        7,
+    )
+    archive = sample.databases["archive"]
+    assert (archive.connections, archive.max_connections) == (0, None)
+    assert (sample.max_clients, sample.clients) == (50, 2), "the exporter is one of its clients"
+    assert sample.version == "PgBouncer 1.18.0"
+
+
+def test_counters_exist_from_zero_for_every_database(start: Callable[..., Bouncer]) -> None:
+    bouncer = start()
+    with bouncer.connect("shop") as client:
+        for _ in range(4):
+            client.execute("SELECT 1")
+        sample = polled(bouncer)
+    shop, archive = sample.databases["shop"], sample.databases["archive"]
+    assert (shop.transactions, shop.queries) == (5, 5)
+    assert (archive.transactions, archive.queries, archive.wait) == (0, 0, 0)
+
+
+def test_the_time_that_clients_waited_is_counted_in_seconds(start: Callable[..., Bouncer]) -> None:
+    bouncer = start()
+    before = polled(bouncer).databases["shop"].wait
+    with bouncer.holding(3, "shop", waiting=1):
+        time.sleep(0.5)
+    after = polled(bouncer).databases["shop"].wait
+    assert before is not None
+    assert after is not None
+    assert 0.5 <= after - before < 5
+
+
+def test_the_console_itself_is_neither_a_pool_nor_a_database(start: Callable[..., Bouncer]) -> None:
+    sample = polled(start())
+    assert sample.pools == {}
+    assert set(sample.databases) == {"shop", "archive"}
+
+
+def test_pools_beyond_the_limit_are_added_up_as_other(start: Callable[..., Bouncer]) -> None:
+    bouncer = start()
+    with (
+        bouncer.holding(2, "shop"),
+        bouncer.holding(1, "archive"),
+        bouncer.holding(1, "archive", "reports"),
+    ):
+        snapshot = polled_whole(bouncer, max_pools=1)
+    assert snapshot.bouncer is not None
+    other = snapshot.bouncer.pools[BouncerPoolKey("other", "other")]
+    assert set(snapshot.bouncer.pools) == {SHOP, BouncerPoolKey("other", "other")}
+    assert (other.connections["active"], other.clients["active"], other.size) == (2, 2, 40)
+    assert snapshot.folded == 2
+
+
+def test_many_rows_are_read_as_few_are(
+    start: Callable[..., Bouncer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pgbouncer, "_MOST_ROWS_INLINE", 0)
+    bouncer = start()
+    with bouncer.holding(2, "shop"):
+        assert polled(bouncer).pools[SHOP].connections["active"] == 2
+
+
+def test_one_connection_is_kept_and_the_configuration_is_read_again_every_few_minutes(
+    start: Callable[..., Bouncer],
+) -> None:
+    bouncer = start({"max_client_conn": 50})
+    now = 0.0
+
+    async def main() -> None:
+        nonlocal now
+        source = source_of(bouncer, lambda: now)
+        logins = bouncer.log.count("user=stats")
+        assert (await poll(source)).max_clients == 50
+        bouncer.console("SET max_client_conn = 60")
+        assert (await poll(source)).max_clients == 50
+        now = SETTINGS_SECONDS
+        assert (await poll(source)).max_clients == 60
+        assert bouncer.log.count("login attempt: db=pgbouncer user=stats") == 1 + logins
+        assert sockets_to_port(bouncer.port) == 1
+        await source.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("params", "reason", "advice"),
+    [
+        ({"password": "guessed"}, "auth", "auth_file"),
+        ({"user": "nobody"}, "auth", "refused the login"),
+        ({"user": "app"}, "permission", "stats_users"),
+        ({"dbname": "shop", "user": "app"}, "protocol", "no admin console"),
+        ({"dbname": "elsewhere", "user": "app"}, "protocol", "no admin console"),
+    ],
+)
+def test_a_console_that_may_not_be_used_says_what_to_do(
+    start: Callable[..., Bouncer], params: dict[str, str], reason: str, advice: str
+) -> None:
+    bouncer = start()
+
+    async def main() -> None:
+        source = source_of(bouncer, dsn=bouncer.dsn(**params))
+        error = await failure(source)
+        assert error.reason == reason
+        assert advice in str(error)
+        assert f"pgbouncer edge (127.0.0.1, port {bouncer.port}, database " in str(error)
+        await source.close()
+
+    run(main())
+
+
+def test_the_console_is_found_without_a_database_in_the_dsn(start: Callable[..., Bouncer]) -> None:
+    bouncer = start()
+    assert polled(bouncer, dsn=bouncer.dsn().replace("dbname=pgbouncer", "")).databases
+
+
+def test_a_bouncer_that_hangs_fails_polls_and_is_seen_when_it_goes_on(
+    start: Callable[..., Bouncer],
+) -> None:
+    bouncer = start()
+
+    async def main() -> None:
+        source = source_of(bouncer)
+        assert await outcome(source) == "up"
+        bouncer.pause()
+        for _ in range(5):
+            assert await outcome(source, 0.2) == "timeout"
+            assert sockets_to_port(bouncer.port) <= 1
+        bouncer.resume()
+        assert await outcome(source) == "up"
+        assert (await poll(source)).clients == 1, "nothing of ours is left there"
+        await source.close()
+
+    run(main())
+
+
+def test_a_restart_between_two_polls_costs_none_of_them(start: Callable[..., Bouncer]) -> None:
+    bouncer = start()
+
+    async def main() -> None:
+        source = source_of(bouncer)
+        assert await outcome(source) == "up"
+        bouncer.restart()
+        assert await outcome(source) == "up"
+        bouncer.stop()
+        assert [await outcome(source) for _ in range(2)] == ["refused"] * 2
+        bouncer.start()
+        assert await outcome(source) == "up"
+        await source.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("command", ["PAUSE", "SUSPEND"])
+def test_a_bouncer_that_its_administrator_stops_is_read_on(
+    start: Callable[..., Bouncer], command: str
+) -> None:
+    bouncer = start()
+
+    async def main() -> None:
+        source = source_of(bouncer)
+        assert await outcome(source) == "up"
+        with bouncer.console_session() as session:
+            session.execute(command.encode())
+            assert [await outcome(source) for _ in range(2)] == ["up"] * 2
+            session.execute(b"RESUME")
+        await source.close()
+
+    run(main())
+
+
+def test_a_full_bouncer_is_read_on_and_takes_the_exporter_still(
+    start: Callable[..., Bouncer],
+) -> None:
+    bouncer = start({"max_client_conn": 4})
+
+    async def main() -> None:
+        source = source_of(bouncer)
+        assert await outcome(source) == "up"
+        with bouncer.holding(3, "shop"):
+            with pytest.raises(psycopg.OperationalError, match="no more connections allowed"):
+                bouncer.connect("archive")
+            sample = await poll(source)
+            assert (sample.clients, sample.max_clients) == (4, 4)
+            late = source_of(bouncer)
+            assert (await poll(late)).clients == 5, "the console is not one of those"
+            await late.close()
+        await source.close()
+
+    run(main())

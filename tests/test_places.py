@@ -1,0 +1,123 @@
+"""Which server a pool leads to, and by what its sessions are known there."""
+
+from __future__ import annotations
+
+import pytest
+
+from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.derive.places import Place, normalised, server_of, sessions_of
+from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample, SessionKey
+from pg_pool_exporter.store import TargetKey
+
+SOCKET = TargetKey("process", "orders-0")
+PAGE = TargetKey("app", "orders@web-1.example:8080/metrics")
+OWN_PAGE = TargetKey("app", "orders@127.0.0.1:8080/metrics")
+PLACES = (
+    Place("far", "db.example", "192.0.2.5", "5432", "16.4"),
+    Place("here", "localhost", "127.0.0.1", "5433", "15.1"),
+    Place("local", "/run/postgresql", "", "5434", "16.4"),
+)
+
+
+def pool(**info: str) -> PoolSample:
+    return PoolSample(key=PoolKey("orders", "main", "web:0"), info=PoolInfo(**info))
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "target", "server"),
+    [
+        ("db.example", "5432", SOCKET, "far"),
+        ("DB.example", "5432", PAGE, "far"),
+        ("192.0.2.5", "5432", PAGE, "far"),
+        ("db.example", "6432", SOCKET, None),
+        ("other.example", "5432", SOCKET, None),
+        ("localhost", "5433", SOCKET, "here"),
+        ("127.0.0.1", "5433", SOCKET, "here"),
+        ("::1", "5433", OWN_PAGE, "here"),
+        ("/tmp", "5433", SOCKET, "here"),
+        ("", "5433", SOCKET, "here"),
+        ("localhost", "5433", PAGE, None),
+        ("127.0.0.1", "5433", PAGE, None),
+        ("/run/postgresql", "5434", SOCKET, "local"),
+        ("localhost", "5434", SOCKET, "local"),
+        ("/run/postgresql", "5434", PAGE, None),
+        ("localhost", "5432", SOCKET, None),
+        ("db.example", "", SOCKET, None),
+    ],
+)
+def test_a_pool_leads_to_the_server_at_its_host_and_port(
+    host: str, port: str, target: TargetKey, server: str | None
+) -> None:
+    """`localhost` is another machine's where the page comes from another machine."""
+    place = server_of(pool(host=host, port=port), target, None, PLACES)
+    assert (place and place.name) == server
+
+
+@pytest.mark.parametrize(
+    ("said", "configured", "port", "server"),
+    [
+        ("far", None, "", "far"),
+        ("far", None, "5432", "far"),
+        ("far", "here", "", "far"),
+        ("", "here", "", "here"),
+        ("", "here", "5433", "here"),
+        ("far", None, "6432", None),
+        ("unknown", "here", "", None),
+    ],
+)
+def test_what_a_pool_says_counts_before_the_configuration(
+    said: str, configured: str | None, port: str, server: str | None
+) -> None:
+    app = AppConfig(name="orders", server=configured) if configured else None
+    place = server_of(pool(server=said, port=port, host="vip.example"), PAGE, app, PLACES)
+    assert (place and place.name) == server
+
+
+def test_a_pool_that_tells_nothing_leads_nowhere() -> None:
+    bare = PoolSample(key=PoolKey("orders", "main", "web:0"))
+    assert server_of(bare, PAGE, None, PLACES) is None
+
+
+@pytest.mark.parametrize(
+    ("info", "app", "application"),
+    [
+        ({"application": "api", "port": "5432"}, None, "api"),
+        ({"application": "", "port": "5432"}, AppConfig(name="orders"), ""),
+        ({}, AppConfig(name="orders", application_name="orders-api"), "orders-api"),
+        ({}, None, "orders"),
+    ],
+)
+def test_the_name_of_its_sessions(
+    info: dict[str, str], app: AppConfig | None, application: str
+) -> None:
+    assert sessions_of(pool(**info), app, PLACES[0]).application == application
+
+
+def test_sessions_are_told_apart_by_database_and_user_where_the_pool_tells_them() -> None:
+    some = sessions_of(pool(database="shop", port="5432", application="api"), None, PLACES[0])
+    assert some.match(SessionKey("shop", "anybody", "api"))
+    assert not some.match(SessionKey("other", "anybody", "api"))
+    assert not some.match(SessionKey("shop", "anybody", "else"))
+    other = sessions_of(pool(user="me", port="5432", application="api"), None, PLACES[0])
+    assert some.overlaps(other)
+    assert not some.overlaps(other._replace(database="other"))
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "shown"),
+    [
+        ("orders", "16.4", "orders"),
+        ("café", "15.1", "caf??"),
+        ("café", "16.4", "caf\\xc3\\xa9"),
+        ("café", "17devel", "caf\\xc3\\xa9"),
+        ("tab\there", "15.1", "tab?here"),
+        ("x" * 70, "16.4", "x" * 63),
+        ("ü" * 40, "18.0", ("\\xc3\\xbc" * 40)[:63]),
+        ("ü" * 40, "15.0", "?" * 63),
+    ],
+)
+def test_a_name_is_written_as_the_version_of_the_server_writes_it(
+    name: str, version: str, shown: str
+) -> None:
+    assert normalised(name, version) == shown
+    assert normalised(shown, version) == shown

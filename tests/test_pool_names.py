@@ -1,0 +1,94 @@
+"""A pool that is named by a connection string never shows the password in it."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pg_pool_exporter.model import PoolInfo
+from pg_pool_exporter.sources.pool_names import HIDDEN, safe_pool_name
+from pg_pool_exporter.sources.text_syntax import MAX_LABEL_CHARACTERS, cut
+
+SECRET = "hunter2"
+NAMES = {
+    "HikariPool-1": "HikariPool-1",
+    "orders pool": "orders pool",
+    "db.example:5432/shop": "db.example:5432/shop",
+    f"Host=db;Port=5432;Database=shop;Username=me;Password={SECRET}": "me@db:5432/shop",
+    f"host=db;password='{SECRET};host=x';database=shop": "db/shop",
+    f'Server=db;Pwd="{SECRET}"";Host=x;";User Id=me': "me@db",
+    f"Host=db;Password={SECRET}=;Timeout=3": "db",
+    f'Host=db;Password="{SECRET};Database=x': "db",
+    f"me:{SECRET}@db:5432/shop": "me@db:5432/shop",
+    "me@db": "me@db",
+    f"Password={SECRET}": HIDDEN,
+    f'Username=me word="{SECRET};Host=db': HIDDEN,
+    f"Password = {SECRET} ; Host = db ": "db",
+    f"Host=db;Password=a;{SECRET};Port=1": HIDDEN,
+    f"host=db port=5432 user=me password={SECRET} dbname=shop": "me@db:5432/shop",
+    f"host=db password='{SECRET} host=x' dbname=shop": "db/shop",
+    rf"host=db password='\'{SECRET} host=x' dbname=shop": "db/shop",
+    f"host=db password=a {SECRET}": HIDDEN,
+    f"postgresql://me:{SECRET}@db:5432/shop?password={SECRET}": "me@db:5432/shop",
+    f"postgresql+psycopg://me:{SECRET}@db/shop": "me@db/shop",
+    f"jdbc:postgresql://db:5432/shop?user=me&password={SECRET}": "db:5432/shop",
+    f"postgresql://me:12/{SECRET}@db/shop": HIDDEN,
+    f"postgresql://me:1?{SECRET}@db/shop": HIDDEN,
+    f"postgresql://me:1#{SECRET}@db/shop": HIDDEN,
+    f"postgresql://me:{SECRET}@[::1/shop": HIDDEN,
+}
+
+
+@pytest.mark.parametrize(("name", "shown"), NAMES.items())
+def test_nothing_is_shown_but_what_is_known_to_be_harmless(name: str, shown: str) -> None:
+    found = safe_pool_name(name)
+    assert found.name == shown
+    assert SECRET not in repr(found)
+
+
+def test_what_a_name_tells_is_known_of_the_pool() -> None:
+    said = "Host=db;Port=5432;Database=shop;Username=me;Application Name=orders"
+    info = PoolInfo(host="db", port="5432", database="shop", user="me", application="orders")
+    assert safe_pool_name(said).info == info
+    place = PoolInfo(host="db.example", port="5432", database="shop")
+    assert safe_pool_name("db.example:5432/shop").info == place
+
+
+_passwords = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=300).map(
+    lambda text: f"Q{text}Q"
+)
+
+
+def _fragments(password: str) -> set[str]:
+    """What must not be seen: any four characters of it in a row."""
+    return {password[at : at + 4] for at in range(len(password) - 3)}
+
+
+@given(_passwords, st.sampled_from(["'", '"']))
+def test_no_part_of_a_quoted_password_is_shown(password: str, sign: str) -> None:
+    quoted = sign + password.replace(sign, 2 * sign) + sign
+    text = f"Host=db;Password={quoted};Port=5432"
+    shown = repr(safe_pool_name(cut(text)))
+    assert not any(part in shown for part in _fragments(password) - _fragments(shown_anyway()))
+
+
+@given(_passwords)
+def test_no_part_of_a_password_in_a_url_is_shown(password: str) -> None:
+    for spelt in (password, quote(password, safe="")):
+        text = f"postgresql://me:{spelt}@db:5432/shop"
+        name = safe_pool_name(cut(text))
+        if len(text) >= MAX_LABEL_CHARACTERS:
+            assert name.name == HIDDEN
+        shown = repr(name)
+        # An @ in the password ends it for everybody who reads the address.
+        for part in spelt.split("@")[:1]:
+            assert not any(four in shown for four in _fragments(part) - _fragments(shown_anyway()))
+
+
+def shown_anyway() -> str:
+    """Everything that is shown without any password."""
+    names = ("postgresql://me@db:5432/shop", "Host=db;Port=5432", "Password=x")
+    return "".join(repr(safe_pool_name(name)) for name in names)

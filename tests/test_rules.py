@@ -1,0 +1,52 @@
+"""Every alert, on a virtual clock: fires when it must, and is silent when it must be."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rule_cases import CASES, exporter
+from support.promtool import run_cases
+from support.rule_files import ALERTS, DIRECTORY, FILES
+
+pytestmark = pytest.mark.debian
+
+# Words in an expression that has to do with a limit, which may be missing.
+LIMITED = ("_max_connections", "use:ratio", "turnover:ratio", "demand:ratio", "pool_size")
+
+
+def test_promtool_has_nothing_to_say_about_the_rules(promtool: Path) -> None:
+    """Nor about those for foreign pages, which have the same names in a file each."""
+    for path in (*FILES, *(DIRECTORY / "mapped").glob("*.yml")):
+        checked = subprocess.run(
+            [promtool, "check", "rules", "--lint=all", "--lint-fatal", path],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_alert(promtool: Path, name: str, tmp_path: Path) -> None:
+    assert run_cases(promtool, ALERTS[name], CASES[name], tmp_path) == ""
+
+
+@pytest.mark.parametrize("name", exporter.WITHOUT_SETTINGS)
+def test_alert_without_settings(promtool: Path, name: str, tmp_path: Path) -> None:
+    cases = exporter.WITHOUT_SETTINGS[name]
+    assert run_cases(promtool, ALERTS[name], cases, tmp_path, settings=()) == ""
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_every_alert_has_the_cases_that_it_needs(name: str) -> None:
+    """Fires, with all annotations; silent just below; and what its kind of data can do."""
+    cases = {**CASES, **exporter.WITHOUT_SETTINGS}[name]
+    assert any(case.text for case in cases), "no case asserts its annotations"
+    expression = ALERTS[name].expression
+    needed = {"fires", "just below", "restart", "missing data"}
+    if any(word in expression for word in LIMITED):
+        needed.add("unlimited")
+    if "process" in expression:
+        needed.add("several processes")
+    assert needed - {case.kind for case in cases} == set()

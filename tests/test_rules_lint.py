@@ -1,0 +1,182 @@
+"""What must hold of every rule, without a Prometheus."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import promql_parser
+import pytest
+import yaml
+
+from pg_pool_exporter.catalogue import BY_NAME
+from support.promql import check, nodes, numbers
+from support.promtool import DASHBOARDS, RUNBOOKS
+from support.rule_files import (
+    ALERTS,
+    DIRECTORY,
+    RECORDS,
+    ROOT,
+    SETTINGS,
+    Alert,
+    Record,
+    causes,
+    groups,
+)
+
+CAUSES = {
+    "leak",
+    "pool_too_small",
+    "slow_holders",
+    "zombie_transactions",
+    "lock_pile_up",
+    "server_oversubscribed",
+    "server_full",
+    "postgresql_unreachable",
+    "target_unreachable",
+}
+UIDS = {"pgpe-fleet", "pgpe-pool", "pgpe-server", "pgpe-exporter"}
+SEVERITIES = {"info", "warning", "critical"}
+THRESHOLD = "pg_pool_exporter:threshold:"
+# Fires at once: nothing is compared that comes from two scrapes.
+AT_ONCE = {"PgPoolConnectionLeaked", "PgServerConnectionsRefused", "PgServerDeadlocks"}
+
+every_alert = pytest.mark.parametrize("alert", ALERTS.values(), ids=lambda alert: alert.name)
+every_record = pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
+
+
+def base(kind: str) -> str:
+    """How an alert looks up where its links begin."""
+    links = '{{ with query "pg_pool_exporter:links:info" }}'
+    return f'{links}{{{{ . | first | label "{kind}" }}}}{{{{ end }}}}'
+
+
+@every_alert
+def test_an_alert_can_fire(alert: Alert) -> None:
+    assert check(alert.expression).problems == []
+
+
+@every_record
+def test_a_recorded_series_can_have_values(record: Record) -> None:
+    assert check(record.expression).problems == []
+
+
+@every_record
+def test_a_recorded_series_is_named_by_level_metric_and_operation(record: Record) -> None:
+    assert re.fullmatch(r"[a-z_]+:[a-z_]+:[a-z0-9_]+", record.name)
+
+
+@every_alert
+def test_an_alert_prints_labels_that_it_has(alert: Alert) -> None:
+    labels = (check(alert.expression).labels or frozenset()) | alert.labels.keys()
+    text = " ".join(alert.annotations.values())
+    assert set(re.findall(r"\$labels\.(\w+)", text)) <= labels
+
+
+@every_alert
+def test_an_alert_has_a_name_and_labels_as_agreed(alert: Alert) -> None:
+    assert re.fullmatch(r"Pg(Pool|Server|Bouncer)([A-Z][a-z]+)+", alert.name)
+    assert len(alert.name) <= 40
+    assert alert.labels["severity"] in SEVERITIES
+    assert set(causes(alert)) <= CAUSES
+    assert alert.labels.keys() <= {"severity", "cause"}
+
+
+@every_alert
+def test_an_alert_tells_what_is_wrong_and_what_to_do(alert: Alert) -> None:
+    assert alert.annotations.keys() == {"summary", "description", "runbook_url", "dashboard"}
+    summary, description = alert.annotations["summary"], alert.annotations["description"]
+    assert re.fullmatch(r"[A-Z][^{}]*[^.{}]\.", summary), "one static sentence"
+    assert "First " in description
+    labels = check(alert.expression).labels or frozenset()
+    for name in {"app", "pool", "process", "server", "bouncer", "site"} & labels:
+        assert f"$labels.{name} " in description, f"{name} is not named"
+    # A number in front of a word in the plural is wrong for 1.
+    assert not re.search(r"\$value[^}]*\}\} [a-z]+s\b", description)
+
+
+@every_alert
+def test_an_alert_has_links_that_lead_somewhere(alert: Alert) -> None:
+    assert alert.annotations["runbook_url"] == f"{base('runbooks')}/{alert.name}.md"
+    assert (ROOT / f"docs/runbooks/{alert.name}.md").is_file()
+    dashboard = alert.annotations["dashboard"].removeprefix(base("dashboards"))
+    found = re.fullmatch(r"/d/([\w-]+)(?:\?(.*))?", dashboard)
+    assert found is not None
+    assert found[1] in UIDS
+    for parameter in (found[2] or "").split("&"):
+        assert re.fullmatch(r"|var-(\w+)=\{\{ urlquery \$labels\.\1 \}\}", parameter)
+
+
+@every_alert
+def test_an_alert_waits_for_a_scrape_where_it_compares(alert: Alert) -> None:
+    assert bool(alert.waits) == (alert.name not in AT_ONCE)
+
+
+@every_alert
+def test_thresholds_stand_in_the_settings(alert: Alert) -> None:
+    """A number in an expression is one that nobody can find."""
+    quantiles = {0.99}
+    assert numbers(alert.expression) <= {0, 1} | quantiles
+
+
+def test_every_threshold_is_a_number_that_an_alert_uses() -> None:
+    used = " ".join(alert.expression for alert in ALERTS.values())
+    for record in RECORDS:
+        if record.name.startswith(THRESHOLD):
+            assert record.file == SETTINGS
+            assert record.name in used
+            float(record.expression)
+
+
+def test_thresholds_that_may_have_exceptions_are_read_with_and_without() -> None:
+    """Read without a word on `app`, an exception would be a second value, and the alert fail."""
+    text = SETTINGS.read_text()
+    pattern = r"Exceptions by app\.\n *- record: (\S+)"
+    excepted = set(re.findall(pattern, text))
+    assert len(excepted) == text.count("Exceptions by app.")
+    for alert in ALERTS.values():
+        for node in nodes(alert.expression):
+            if isinstance(node, promql_parser.VectorSelector) and node.name in excepted:
+                assert [matcher.name for matcher in node.matchers.matchers] == ["app"], alert.name
+
+
+@every_alert
+def test_a_trend_never_fires_alone(alert: Alert) -> None:
+    """Of a pool that is hardly used, or of a few minutes, a trend says nothing."""
+    if "predict_linear" in alert.expression:
+        assert "floor" in alert.expression
+        assert " offset " in alert.expression
+
+
+@pytest.mark.parametrize("rule", [*ALERTS.values(), *RECORDS], ids=lambda rule: rule.name)
+def test_labels_that_users_add_survive(rule: Alert | Record) -> None:
+    """So `without`; and the mean of a ratio over several pools is nobody's ratio."""
+    for node in nodes(rule.expression):
+        if isinstance(node, promql_parser.AggregateExpr):
+            assert node.modifier is not None
+            assert node.modifier.type == promql_parser.AggModifierType.Without
+    assert not re.search(r"avg[^(]*\([^)]*:ratio", rule.expression)
+
+
+def test_groups_have_names_of_their_own_and_nothing_that_old_versions_refuse() -> None:
+    names = [group["name"] for _, group in groups()]
+    assert len(names) == len(set(names))
+    for _, group in groups():
+        assert group.keys() == {"name", "rules"}
+
+
+def test_links_of_the_settings_are_placeholders_in_one_place() -> None:
+    (links,) = (record for record in RECORDS if record.name == "pg_pool_exporter:links:info")
+    assert links.labels == {"runbooks": RUNBOOKS, "dashboards": DASHBOARDS}
+
+
+def test_every_runbook_belongs_to_an_alert() -> None:
+    pages = {path.stem for path in (ROOT / "docs/runbooks").glob("Pg*.md")}
+    assert pages == ALERTS.keys()
+
+
+@pytest.mark.parametrize("path", sorted((DIRECTORY / "mapped").iterdir()), ids=lambda one: one.stem)
+def test_mapped_rules_record_series_of_the_catalogue(path: Path) -> None:
+    for group in yaml.safe_load(path.read_text())["groups"]:
+        for rule in group["rules"]:
+            assert rule.get("labels", {}).keys() <= set(BY_NAME[rule["record"]].labels)

@@ -1,0 +1,71 @@
+"""Workloads whose truth is known, live: real pools, a real server, Prometheus with our rules.
+
+All durations are a twentieth. Four run with all tests, two at a time: some four minutes. Any of
+them, or all, by
+
+    PGPE_LIVE=leak-keep,bursts pytest tests/test_scenarios_live.py
+    PGPE_LIVE=all pytest tests/test_scenarios_live.py
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from conftest import require
+from pg_pool_exporter.findings import Cause
+from scenarios.live import LIVE, Outcome, run_live
+from scenarios.scenario import Setup
+from scenarios.verdict import SCENARIOS
+from support.programs import PROMETHEUS
+
+pytestmark = pytest.mark.debian
+
+ALWAYS = ("leak-drop-slow", "leak-keep-foreign", "lock-pile-up", "low-traffic")
+_CHOSEN = os.environ.get("PGPE_LIVE", "")
+CHOSEN = tuple(LIVE) if _CHOSEN == "all" else tuple(filter(None, _CHOSEN.split(","))) or ALWAYS
+TRUTH = {scenario.name: scenario.causes for scenario in SCENARIOS} | {
+    "leak-keep-foreign": frozenset({Cause.LEAK})
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Future[Outcome]]]:
+    """The runs that are under way, by scenario."""
+    require(PROMETHEUS.exists(), "Debian's package prometheus")
+    with ThreadPoolExecutor(2) as pool:
+        yield {name: pool.submit(run_live, name, tmp_path_factory.mktemp(name)) for name in CHOSEN}
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_alerts_name_the_right_cause_and_no_other(
+    outcomes: Mapping[str, Future[Outcome]], name: str
+) -> None:
+    alerts = outcomes[name].result().alerts
+    causes = {Cause(alert.cause) for alert in alerts if alert.cause}
+    assert causes == TRUTH[name], alerts
+    if not TRUTH[name]:
+        assert alerts == []
+    assert all(alert.first > 0 for alert in alerts), "nothing fires before the fault"
+
+
+def test_the_virtual_world_has_the_series_of_a_real_run(
+    outcomes: Mapping[str, Future[Outcome]],
+) -> None:
+    """Of the pools and of what is joined: what it lacks no rule would see there."""
+    if "leak-drop-slow" not in outcomes:
+        pytest.skip("not among the chosen ones")
+    real = outcomes["leak-drop-slow"].result().metrics
+    setup = Setup(native=True, lifo=False)
+    scenario = next(one for one in SCENARIOS if one.name == "leak-drop-slow")
+    scenario.build(setup)
+    setup.world.run(3600)
+    virtual = {name.partition("{")[0] for name in setup.exporter.recorder.series}
+    left_out = {"pg_pool_hold_seconds_bucket", "pg_pool_hold_seconds_sum",
+                "pg_pool_hold_seconds_count", "pg_pool_acquire_seconds_sum",
+                "pg_pool_acquire_seconds_count"}  # fmt: skip
+    pools = {name for name in real if name.startswith("pg_pool_") and "exporter" not in name}
+    assert pools - left_out <= virtual
