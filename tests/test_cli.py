@@ -314,7 +314,8 @@ class TestCheckConfig:
             f"{path}:3: servers[0].dsn: must be a connection string, like "
             "postgresql://user@host:5432/database\n"
             f"{path}:4: servers[0].intervall: is an unknown key; did you mean interval? (known "
-            "keys: name, interval, timeout, dsn, password_file, password_command, max_groups)\n"
+            "keys: name, interval, timeout, dsn, password_file, password_command, max_groups, "
+            "log)\n"
         )
 
     def test_tells_mistakes_of_the_web_configuration(self, tmp_path: Path) -> None:

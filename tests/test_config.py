@@ -14,6 +14,7 @@ from pg_pool_exporter.config import (
     ConfigError,
     DnsConfig,
     HttpConfig,
+    LogConfig,
     Section,
     ServerConfig,
     from_dsn,
@@ -152,7 +153,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
           - name: ""
         """,
     )
-    keys = "name, interval, timeout, dsn, password_file, password_command, max_groups"
+    keys = "name, interval, timeout, dsn, password_file, password_command, max_groups, log"
     assert mistakes(path) == [
         (
             "1: socket_dirr: is an unknown key; did you mean socket_dir? "
@@ -522,7 +523,7 @@ def test_secrets_are_in_no_repr(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Config, ServerConfig, AppConfig, BouncerConfig, HttpConfig, DnsConfig]
+    "model", [Config, ServerConfig, LogConfig, AppConfig, BouncerConfig, HttpConfig, DnsConfig]
 )
 def test_the_example_has_every_key(model: type[Section]) -> None:
     text = (Path(__file__).parents[1] / "config.example.yaml").read_text()
@@ -546,3 +547,50 @@ def test_the_example_is_valid(tmp_path: Path) -> None:
     config = load(write(tmp_path, example))
     counts = [len(config.servers), len(config.apps), len(config.pgbouncers), len(config.formats)]
     assert counts == [2, 2, 1, 1]
+
+
+LOG_KEYS = "interval, timeout, files, sql, format, line_prefix"
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("{sql: true}", []),
+        ("{files: [/var/log/*.log]}", []),
+        ("{files: [x.log], format: stderr, line_prefix: '%m [%p] ', interval: 10s}", []),
+        ("{}", ["log.sql: must be true where there are no files; found false"]),
+        ("{files: []}", ["log.sql: must be true where there are no files; found false"]),
+        ("{sql: false}", ["log.sql: must be true where there are no files; found false"]),
+        ("{files: [a], sql: true}",
+         ["log.sql: must be left out: there are files already; found true"]),
+        ("true", ["log: must be a mapping of keys to values"]),
+        ("{file: [a], sql: true}",
+         [f"log.file: is an unknown key; did you mean files? (known keys: {LOG_KEYS})"]),
+        ("{files: a}", ["log.files: must be a list"]),
+        ("{files: ['', /x/, 3]}",
+         ["log.files[0]: must be a path; found ''",
+          ("log.files[1]: must be a path of files, or a pattern like /var/log/postgresql/*.log; "
+           "found '/x/'"),
+          "log.files[2]: must be a text (put it in quotes); found 3"]),
+        ("{sql: true, format: syslog}",
+         [("log.format: must be one of 'auto', 'stderr', 'csvlog' or 'jsonlog'; "
+           "found 'syslog'")]),
+        ("{sql: true, format: csvlog, line_prefix: x}",
+         ["log.line_prefix: must be left out: only the format stderr has a prefix; found 'x'"]),
+        ("{sql: true, interval: 1s, timeout: 2s}",
+         ["log.timeout: must be above 0 and not longer than the interval; found '2s'"]),
+    ],
+)  # fmt: skip
+def test_where_a_log_is_and_how_it_is_written(tmp_path: Path, log: str, said: list[str]) -> None:
+    path = server(tmp_path, f"log: {log}")
+    if not said:
+        load(path)
+    else:
+        assert mistakes(path) == [f"4: servers[0].{one}" for one in said]
+
+
+def test_paths_of_logs_are_relative_to_the_file(tmp_path: Path) -> None:
+    (one,) = load(server(tmp_path, "log: {files: [log/*.log, /var/log/x]}")).servers
+    assert one.log is not None
+    assert one.log.files == (str(tmp_path / "log/*.log"), "/var/log/x")
+    assert (one.log.interval, one.log.timeout, one.log.format) == (5, 3, "auto")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
+from conftest import require
 from pg_pool_exporter import catalogue
 from pg_pool_exporter.config import (
     AppConfig,
@@ -18,11 +22,13 @@ from pg_pool_exporter.config import (
 )
 from pg_pool_exporter.docs_metrics import markdown
 from pg_pool_exporter.flags import COMMANDS, FLAGS, Flag
+from support.programs import PROMTOOL
 
 ROOT = Path(__file__).parents[1]
 SECTIONS: list[type[Section]] = [
     Config,
     ServerConfig,
+    LogConfig,
     AppConfig,
     BouncerConfig,
     HttpConfig,
@@ -62,3 +68,18 @@ def test_every_command_is_documented(command: str) -> None:
 @pytest.mark.parametrize("model", SECTIONS, ids=lambda one: one.__name__)
 def test_every_key_is_documented(model: type[Section]) -> None:
     assert [key for key in model.model_fields if f"`{key}`" not in CONFIGURATION] == []
+
+
+def test_the_queries_of_the_documentation_are_understood_and_name_known_metrics(
+    tmp_path: Path,
+) -> None:
+    require(PROMTOOL.exists(), "promtool, of Debian's package prometheus")
+    blocks = re.findall(r"```promql\n(.*?)```", (ROOT / "docs/timeouts.md").read_text(), re.DOTALL)
+    queries = [query for block in blocks for query in block.strip().split("\n\n")]
+    assert len(queries) == 7
+    rules = [{"record": f"q:{number}", "expr": one} for number, one in enumerate(queries)]
+    path = tmp_path / "rules.yml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "docs", "rules": rules}]}))
+    subprocess.run([PROMTOOL, "check", "rules", path], check=True, stdout=subprocess.DEVNULL)
+    known = {metric.name for metric in catalogue.METRICS}
+    assert set(re.findall(r"\bpg_\w+", " ".join(queries))) <= known

@@ -101,7 +101,17 @@ def _check_config(options: Options) -> int:
     origin = options.config_file or (DSN_VARIABLE if options.dsn is not None else "no file")
     servers = _count(len(config.servers), "server")
     _print(f"{origin}: valid, {servers}, {_count(len(config.apps), 'app')}\n")
-    return SUCCESS
+    return _probe(options, config) if options.probe else SUCCESS
+
+
+def _probe(options: Options, config: Config) -> int:
+    """Poll everything once, and say how it went; what is wrong is in the log."""
+    logs.configure(options.log_level, options.log_format)
+    probe = asyncio.run(daemon.probe(config))
+    for state in probe.states:
+        condition = "ok" if state.health.up else f"failed: {', '.join(state.health.failures)}"
+        _print(f"{state.key.kind} {state.key.name}: {condition}\n")
+    return SUCCESS if probe.successful else FAILURE
 
 
 def _demo(options: Options) -> int:

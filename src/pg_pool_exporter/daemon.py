@@ -6,7 +6,7 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.findings import Doctor
 from pg_pool_exporter.poller import Poller, unforeseen
 from pg_pool_exporter.pollers import Pollers
-from pg_pool_exporter.store import Store, TargetKey
+from pg_pool_exporter.store import Store, TargetKey, TargetState
 from pg_pool_exporter.web.config import WebConfigFile
 from pg_pool_exporter.web.handlers import Web
 from pg_pool_exporter.web.server import Address, WebServer
@@ -200,22 +200,49 @@ async def poll_once(config: Config) -> Outcome:
     store = Store()
     exposition = Exposition(store, ReloadStatus(True, time.time()))
     Joiner(store, config.apps, tell=exposition.show_joined)
-    discovery = Discovery(config)
+    discovery = await _poll_into(store, config)
+    exposition.discovered = discovery.providers.statuses
+    page = exposition.plain(openmetrics=False).decode()
+    return Outcome(page, _all_up(store, discovery))
+
+
+class Probe(NamedTuple):
+    """How polling everything once went."""
+
+    states: Sequence[TargetState]
+    successful: bool
+    """Whether every target answered, and every place could be looked up."""
+
+
+async def probe(config: Config) -> Probe:
+    """Look up targets, and poll each of them once. What fails, or is missing, is in the log."""
+    store = Store()
+    discovery = await _poll_into(store, config)
+    return Probe(store.states(), _all_up(store, discovery))
+
+
+def _all_up(store: Store, discovery: Discovery) -> bool:
+    return all(one.up for one in discovery.providers.statuses) and all(
+        state.health.up for state in store.states()
+    )
+
+
+async def _poll_into(store: Store, config: Config) -> Discovery:
+    # What a daemon keeps of the servers' logs is not ours to move on.
+    discovery = Discovery(config.model_copy(update={"state_dir": ""}))
     await discovery.providers.refresh()
     pollers = [(target, Poller(target, target.source(), store)) for target in discovery.targets()]
     try:
-        # Servers last: their pools' demand is added up when they are read.
+        # Servers last: their pools' demand is added up when they are read. Their logs with them:
+        # a server says how it logs.
         for servers in (False, True):
             await asyncio.gather(
                 *(
                     poller.poll()
                     for target, poller in pollers
-                    if (target.kind == "server") is servers
+                    if (target.kind in ("server", "log")) is servers
                 )
             )
     finally:
         await asyncio.gather(*(poller.close() for _, poller in pollers))
-    exposition.discovered = discovery.providers.statuses
-    page = exposition.plain(openmetrics=False).decode()
-    found = all(status.up for status in discovery.providers.statuses)
-    return Outcome(page, found and all(state.health.up for state in store.states()))
+    return discovery

@@ -16,7 +16,8 @@ PREFIX = "PG_POOL_EXPORTER_"
 COMMANDS = {
     "run": "poll all targets and serve their metrics (this is what happens without a command)",
     "once": "poll all targets once and print the metrics; exit code 1 when a target failed",
-    "check-config": "check the configuration; exit code 2 when it has mistakes",
+    "check-config": "check the configuration; exit code 2 when it has mistakes; with --probe poll "
+    "all targets once and say what is wrong with them; exit code 1 then",
     "demo": "show small applications, one of which leaks, and their metrics",
     "metrics": "print the documentation of all metrics, in Markdown",
 }
@@ -41,6 +42,7 @@ class Options:
     log_format: logs.Format = "logfmt"
     demo_duration: float | None = None
     demo_scenario: str = scenarios.DEFAULT
+    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,11 @@ FLAGS = (
         "log.format", "log_format", "FORMAT",
         f"form of the log: {', '.join(logs.FORMATS)} (default logfmt)",
         _one_of(*logs.FORMATS), POLLING,
+    ),
+    Flag(
+        "probe", "probe", "",
+        "poll all targets of the configuration once, and say which of them fail, and why",
+        boolean, frozenset({"check-config"}),
     ),
     Flag(
         "for", "demo_duration", "DURATION", "end the demonstration after this time, like 30s",

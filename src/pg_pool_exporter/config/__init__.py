@@ -10,6 +10,7 @@ from pg_pool_exporter.config.models import (
     BouncerConfig,
     Config,
     ConnectionConfig,
+    LogConfig,
     ProcessesConfig,
     ServerConfig,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "DiscoveryConfig",
     "DnsConfig",
     "HttpConfig",
+    "LogConfig",
     "Problem",
     "ProcessesConfig",
     "Section",

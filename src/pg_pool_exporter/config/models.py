@@ -6,7 +6,7 @@ Checks stand at single fields wherever they can, so that one mistake doesn't hid
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, Strict, ValidationInfo, field_validator
 
@@ -21,6 +21,7 @@ from pg_pool_exporter.config.values import (
     Directory,
     Duration,
     Interval,
+    LogPattern,
     Name,
     PageUrl,
     ReadableFile,
@@ -52,6 +53,36 @@ class ProcessesConfig(_Scheduled):
     """How processes that have a socket are polled (`processes:`)."""
 
 
+class LogConfig(_Scheduled):
+    """Where a server's log is and how it is written (`servers[].log`)."""
+
+    files: Annotated[tuple[LogPattern, ...], Strict(False)] = ()
+    """Patterns of paths on this host; none when the log is read over SQL."""
+    sql: bool = Field(default=False, validate_default=True)
+    format: Literal["auto", "stderr", "csvlog", "jsonlog"] = "auto"
+    line_prefix: str | None = Field(default=None, max_length=1000)
+    """The server's log_line_prefix; None is what the server says."""
+
+    @field_validator("sql")
+    @classmethod
+    def _is_one_way(cls, value: bool, info: ValidationInfo) -> bool:
+        files = info.data.get("files")
+        if files is not None and bool(files) == value:
+            raise ValueError(
+                "must be left out: there are files already"
+                if value
+                else "must be true where there are no files"
+            )
+        return value
+
+    @field_validator("line_prefix")
+    @classmethod
+    def _is_of_use(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("format") in ("csvlog", "jsonlog"):
+            raise ValueError("must be left out: only the format stderr has a prefix")
+        return value
+
+
 class ConnectionConfig(Section):
     """What the exporter connects to as a client of PostgreSQL, and who it is there."""
 
@@ -76,6 +107,7 @@ class ServerConfig(ConnectionConfig, _Scheduled, _Named):
 
     max_groups: int = Field(default=100, ge=1, le=10_000)
     """Most named groups of sessions; the rest is folded into `other`."""
+    log: LogConfig | None = None
 
 
 class BouncerConfig(ConnectionConfig, _Scheduled, _Named):
@@ -124,3 +156,5 @@ class Config(Section):
     pgbouncers: Annotated[tuple[BouncerConfig, ...], Strict(False)] = ()
     formats: Annotated[tuple[FormatConfig, ...], Strict(False)] = ()
     """Of pages whose names are not known."""
+    state_dir: Directory | None = None
+    """Directory of what is kept over a restart; None is the default one, "" is none."""

@@ -75,6 +75,13 @@ def _directory(value: str, info: ValidationInfo) -> str:
     return _path(value, info) if value else value
 
 
+def _pattern(value: str, info: ValidationInfo) -> str:
+    path = _path(value, info)
+    if value.endswith("/"):
+        raise ValueError("must be a path of files, or a pattern like /var/log/postgresql/*.log")
+    return path
+
+
 def _readable(value: str) -> str:
     try:
         regular = S_ISREG(Path(value).stat().st_mode)
@@ -112,6 +119,8 @@ Directory = Annotated[str, AfterValidator(_directory)]
 empty one is none."""
 AnyPath = Annotated[str, AfterValidator(_path)]
 ReadableFile = Annotated[str, AfterValidator(_path), AfterValidator(_readable)]
+LogPattern = Annotated[str, AfterValidator(_pattern)]
+"""Of paths, with `*`, `?` and `[…]`; files that match need not be there yet."""
 Command = Annotated[tuple[str, ...], Strict(False), AfterValidator(_command)]
 PageUrl = Annotated[str, AfterValidator(_page_url)]
 """Of a page (`page_address`); without a path it is `/metrics`, or `/jolokia` in that format."""

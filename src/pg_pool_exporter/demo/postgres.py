@@ -69,6 +69,8 @@ class ThrowAwayPostgres:
 
     def __init__(self, bindir: Path | str, *, settings: Mapping[str, str] | None = None) -> None:
         self.bindir = Path(bindir)
+        self.environment: dict[str, str] = {}
+        """More variables for the server, from its next start on."""
         self.directory = Path(tempfile.mkdtemp(prefix="pgpe-"))
         self._data = self.directory / "data"
         self._log = self.directory / "log"
@@ -112,7 +114,7 @@ class ThrowAwayPostgres:
             self._process = subprocess.Popen(
                 [self.bindir / "postgres", "-D", self._data],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                **as_nobody(self.directory),
+                **as_nobody(self.directory, self.environment),
             )  # fmt: skip
         wait_until(self._ready, f"{self} accepts connections")
 

@@ -21,6 +21,7 @@ from pg_pool_exporter.sources.app_page import AppPage
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.origin import Origin
 from pg_pool_exporter.sources.registry import SOURCES, Kind
+from pg_pool_exporter.sources.server_log.state import default_state_directory
 from pg_pool_exporter.sources.socket_file import SocketFile
 
 log = structlog.get_logger(__name__)
@@ -109,7 +110,7 @@ class Discovery:
         former: Discovery | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._configured = (*_servers(config), *_bouncers(config))
+        self._configured = (*_servers(config), *_logs(config), *_bouncers(config))
         self._config = config
         known = former.providers if former is not None else None
         self.providers: Providers = Providers(config.apps, known, changed)
@@ -145,6 +146,15 @@ def _servers(config: Config) -> Iterator[Target]:
     for server in config.servers:
         settings = (server, protected)
         yield Target("server", server.name, server.interval, server.timeout, settings)
+
+
+def _logs(config: Config) -> Iterator[Target]:
+    # A target of its own, so that a long log never holds up the server's poll.
+    directory = default_state_directory() if config.state_dir is None else config.state_dir
+    for server in config.servers:
+        if server.log is not None:
+            settings = (server, directory)
+            yield Target("log", server.name, server.log.interval, server.log.timeout, settings)
 
 
 def _bouncers(config: Config) -> Iterator[Target]:

@@ -12,17 +12,11 @@ from pg_pool_exporter.catalogue import SESSION_END_REASONS
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.model import DatabaseCounters, ServerSample, Snapshot
 from pg_pool_exporter.sources.activity import read_activity
-from pg_pool_exporter.sources.connecting import Connector
-from pg_pool_exporter.sources.held_connection import (
-    Batch,
-    Connection,
-    HeldConnection,
-    Link,
-    Result,
-    Session,
-    execute,
-)
+from pg_pool_exporter.sources.held_connection import Batch, HeldConnection, Link, Result
 from pg_pool_exporter.sources.password import PasswordError
+from pg_pool_exporter.sources.server_connection import ServerConnection
+from pg_pool_exporter.sources.server_log.board import BOARD
+from pg_pool_exporter.sources.server_log.settings import LogSettingsReader
 from pg_pool_exporter.sources.session_groups import SessionGroups
 from pg_pool_exporter.sources.settings_reader import SettingsReader
 from pg_pool_exporter.sources.statements import statement
@@ -46,16 +40,18 @@ class PostgresSource:
     ) -> None:
         self._config = config
         self._clock = clock
-        self._connector = Connector(
-            f"server {config.name}", config, as_text=("text", "name", "varchar")
-        )
-        self._held = HeldConnection(self._connector.connect, self._prepare, clock)
+        self._connection = ServerConnection(config, config.timeout)
+        self._held = HeldConnection(self._connection.connect, self._connection.prepare, clock)
         self._settings = SettingsReader(config.name, self._held, clock)
+        # Over SQL the log's own source asks for itself.
+        reads_files = config.log is not None and not config.log.sql
+        self._log_settings = LogSettingsReader(self._held, clock) if reads_files else None
         self._groups = SessionGroups(config.max_groups, protected)
         self._databases = StickyChoice[str](MOST_DATABASES)
 
     async def poll(self) -> Snapshot:
-        """One round trip; one more when somebody waits, and a few when the settings are due.
+        """One round trip; one more when somebody waits, one for its log if that is read, and a few
+        when the settings are due.
 
         Raises `PollError`; cancelling takes effect at once.
         """
@@ -63,8 +59,10 @@ class PostgresSource:
             link, (sessions, databases) = await self._held.fetch(self._batch)
             waits = await self._waits(link, sessions)
             settings = await self._settings.settings(link)
+            if self._log_settings is not None:
+                BOARD.put_settings(self._config, await self._log_settings.read())
         except (psycopg.Error, PasswordError) as error:
-            raise self._connector.failure(error) from None
+            raise self._connection.failure(error) from None
         activity = read_activity(
             sessions, {row["datid"]: row["database"] for row in databases}, waits
         )
@@ -94,23 +92,13 @@ class PostgresSource:
         """Let go of the connection at once."""
         await self._held.close()
 
-    async def _prepare(self, connection: Connection) -> Link:
-        version = connection.info.server_version // 10_000
-        own = {
-            # So a slow server cancels by itself before the poll's deadline drops the connection.
-            "statement_timeout": f"{self._config.timeout * 800:.0f}ms",
-            "lock_timeout": f"{self._config.timeout * 400:.0f}ms",
-        }
-        setup = await execute(connection, Batch(statement("setup", version), own))
-        return Link(connection, Session(**setup[1][0]), setup)
-
     def _batch(self, link: Link) -> Batch:
-        abandoned = self._held.abandoned
+        others = [*self._held.abandoned, *BOARD.sessions(self._config)]
         return Batch(
             "\n".join(statement(name, link.version) for name in ("sessions", "databases")),
             {
-                "abandoned_pids": [session.pid for session in abandoned],
-                "abandoned_starts": [session.started for session in abandoned],
+                "abandoned_pids": [session.pid for session in others],
+                "abandoned_starts": [session.started for session in others],
             },
         )
 

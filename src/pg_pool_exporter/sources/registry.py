@@ -10,11 +10,13 @@ from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.exposition_text import SocketSource
 from pg_pool_exporter.sources.pgbouncer import BouncerSource
 from pg_pool_exporter.sources.postgres import PostgresSource
+from pg_pool_exporter.sources.postgres_log import log_source
 
-Kind = Literal["server", "app", "process", "bouncer"]
+Kind = Literal["server", "log", "app", "process", "bouncer"]
 
 SOURCES: Mapping[Kind, Callable[..., Source]] = {
     "server": PostgresSource,
+    "log": log_source,
     "app": app_source,
     "process": SocketSource,
     "bouncer": BouncerSource,

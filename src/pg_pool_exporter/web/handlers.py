@@ -24,7 +24,7 @@ PROBE_PATH = "/probe"
 FINDINGS_PATH = "/api/v1/findings"
 
 # Kinds of targets that the configuration names.
-_CONFIGURED_KINDS = ("server", "app", "bouncer")
+_CONFIGURED_KINDS = ("server", "log", "app", "bouncer")
 # A large page is handed over piece by piece: what a slow client has not taken yet is then not
 # copied for it, and other clients have their turn in between.
 _PIECE = 256 * 1024

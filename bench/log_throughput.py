@@ -1,0 +1,210 @@
+"""How fast a server's log is counted: `python -m bench.log_throughput`, from the repository's root.
+
+For each format, a log like a busy server's (sessions logged, slow statements, few errors) and one
+that is dense with events. On each, in turns and with the file in the page cache: the source that
+the exporter polls, in a process of its own; `grep -cE` of the same texts; and pgBadger. Both need
+Debian's packages (grep is there always). `--megabytes 50 --rounds 1` is for a quick look.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pg_pool_exporter.sources.server_log.layouts import Format
+from support.server_log import FORMATS, PREFIX, record
+
+PGBADGER = shutil.which("pgbadger")
+# What is counted, as a person would look for it.
+TEXTS = (
+    "connection authorized: user=",
+    "disconnection: session time: ",
+    "canceling statement due to statement timeout",
+    "canceling statement due to lock timeout",
+    "canceling authentication due to timeout",
+    "terminating connection due to idle-in-transaction timeout",
+    "terminating connection due to idle-session timeout",
+    "terminating connection due to transaction timeout",
+    "sorry, too many clients already",
+    "remaining connection slots are reserved",
+    "too many connections for",
+    "authentication failed for user",
+)
+_SELECT = (
+    "SELECT o.id, o.total, c.name FROM orders o JOIN customers c ON c.id = o.customer_id "
+    "WHERE o.created_at > $1 ORDER BY o.id DESC LIMIT 50"
+)
+_UPDATE = "UPDATE stock SET amount = amount - $1\n WHERE item = $2\n RETURNING amount, item"
+_DATABASES = ("shop", "billing", "reports_2", "warehouse", "app_production")
+# Written over and over until the file is long enough.
+_SAMPLE_RECORDS = 40_000
+_COLUMNS = ("log", "MB", "events", "ours MB/s", "grep MB/s", "/ grep", "pgBadger", "/ pgB.", "MiB")
+
+
+class Measured(NamedTuple):
+    """One run of ours."""
+
+    seconds: float
+    events: int
+    memory: float
+    """MiB of resident memory that reading took at most, above what the program needs anyway."""
+
+
+def _session(form: Format, database: str) -> bytes:
+    port = f"host=10.0.0.7 port={random.randint(30_000, 60_000)}"
+    texts = (
+        f"connection received: {port}",
+        'connection authenticated: identity="app" method=scram-sha-256 (pg_hba.conf:97)',
+        f"connection authorized: user=app database={database} application_name=orders",
+        f"disconnection: session time: 0:00:01.234 user=app database={database} {port}",
+    )
+    return b"".join(record(form, "LOG", text, database=database) for text in texts)
+
+
+def _busy(form: Format, database: str) -> bytes:
+    """Of 100 records 5 sessions; of 1000 one error; the others are slow statements."""
+    chance = random.random()
+    if chance < 0.05:
+        return _session(form, database)
+    statement = random.choice((_SELECT, _UPDATE))
+    if chance < 0.0505:
+        return _timeout(form, database)
+    if chance < 0.051:
+        text = 'duplicate key value violates unique constraint "orders_pkey"'
+        return record(
+            form, "ERROR", text, code="23505", database=database, statement=statement,
+            detail=f"Key (id)=({random.randint(1, 10**9)}) already exists.",
+        )  # fmt: skip
+    text = f"duration: {random.random() * 1000:.3f} ms  execute <unnamed>: {statement}"
+    parameters = f"parameters: $1 = '{random.randint(1, 10**9)}', $2 = '{random.randint(1, 99)}'"
+    return record(form, "LOG", text, database=database, detail=parameters)
+
+
+def _timeout(form: Format, database: str) -> bytes:
+    text = "canceling statement due to statement timeout"
+    return record(form, "ERROR", text, code="57014", database=database, statement=_SELECT)
+
+
+def _dense(form: Format, database: str) -> bytes:
+    chance = random.random()
+    if chance < 0.4:
+        return _session(form, database)
+    if chance < 0.8:
+        return _timeout(form, database)
+    if chance < 0.9:
+        text = "terminating connection due to idle-in-transaction timeout"
+        return record(form, "FATAL", text, code="25P03", database=database)
+    text = "sorry, too many clients already"
+    return record(form, "FATAL", text, code="53300", database=database)
+
+
+_KINDS = {"busy": _busy, "dense": _dense}
+
+
+def write(path: Path, form: Format, kind: str, megabytes: int) -> None:
+    """Make a log of at least this size."""
+    random.seed(1)
+    make = _KINDS[kind]
+    sample = b"".join(make(form, random.choice(_DATABASES)) for _ in range(_SAMPLE_RECORDS))
+    with path.open("wb") as file:
+        while file.tell() < megabytes * 10**6:
+            file.write(sample)
+
+
+def _ours(path: Path, form: Format) -> Measured:
+    command = [sys.executable, "-m", "bench.log_reader", str(path), form]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return Measured(*json.loads(done.stdout))
+
+
+def _grep(path: Path) -> float:
+    # Into a pipe: grep does not count when nobody would see it.
+    command = ["grep", "-cE", "|".join(TEXTS), str(path)]
+    return _seconds(command, {**os.environ, "LC_ALL": "C"})
+
+
+def _pgbadger(path: Path, form: Format, directory: Path) -> float:
+    names = {"stderr": "stderr", "csvlog": "csv", "jsonlog": "jsonlog"}
+    command = [
+        str(PGBADGER), "--quiet", "--format", names[form], "--prefix", PREFIX, "--jobs", "1",
+        "--outfile", str(directory / "report.json"), str(path),
+    ]  # fmt: skip
+    return _seconds(command, dict(os.environ))
+
+
+def _seconds(command: list[str], environment: dict[str, str]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, stdout=subprocess.PIPE, env=environment)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _beginning(path: Path, megabytes: int) -> Path:
+    """A file with the first records of another one; with 0 the file itself."""
+    if not megabytes:
+        return path
+    beginning = path.with_suffix(".beginning")
+    with path.open("rb") as file:
+        content = file.read(megabytes * 10**6)
+    beginning.write_bytes(content[: content.rfind(b"\n") + 1])
+    return beginning
+
+
+def rows(megabytes: int, rounds: int, badger_megabytes: int) -> Iterator[list[str]]:
+    """A row of the report for each log; the best of all rounds counts, for each program."""
+    with tempfile.TemporaryDirectory(prefix="pgpe-bench-") as name:
+        path = Path(name) / "log"
+        for form in FORMATS:
+            for kind in _KINDS:
+                write(path, form, kind, megabytes)
+                size = path.stat().st_size / 10**6
+                path.read_bytes()[:0]  # into the page cache
+                runs = [(_ours(path, form), _grep(path)) for _ in range(rounds)]
+                ours = min(one.seconds for one, _ in runs)
+                grep = min(seconds for _, seconds in runs)
+                badger = 0.0  # megabytes a second
+                if PGBADGER is not None:
+                    part = _beginning(path, badger_megabytes)
+                    badger = part.stat().st_size / 10**6 / _pgbadger(part, form, path.parent)
+                yield [
+                    f"{form}, {kind}",
+                    f"{size:.0f}",
+                    f"{runs[0][0].events}",
+                    f"{size / ours:.0f}",
+                    f"{size / grep:.0f}",
+                    f"{grep / ours:.2f}",
+                    f"{badger:.2f}" if badger else "",
+                    f"{size / ours / badger:.0f}" if badger else "",
+                    f"{max(one.memory for one, _ in runs):.0f}",
+                ]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megabytes", type=int, default=500, help="size of each log")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pgbadger-megabytes", type=int, default=10, help="0 for the whole log")
+    arguments = parser.parse_args()
+    print("".join(f"{column:>16}" for column in _COLUMNS))
+    for row in rows(arguments.megabytes, arguments.rounds, arguments.pgbadger_megabytes):
+        print("".join(f"{cell:>16}" for cell in row), flush=True)
+    idle = subprocess.run(
+        [sys.executable, "-m", "bench.log_reader", "--idle"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    print(f"\na poll that finds nothing new: {idle.stdout.strip()} ms of processor time")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The exporter's connections to one server, and what it sets for its own sessions."""
+
+from __future__ import annotations
+
+from pg_pool_exporter.config import ServerConfig
+from pg_pool_exporter.sources.connecting import Connector
+from pg_pool_exporter.sources.held_connection import Batch, Connection, Link, Session, execute
+from pg_pool_exporter.sources.statements import statement
+
+
+class ServerConnection(Connector):
+    """Opens connections to one server, for a `HeldConnection`.
+
+    The server cancels by itself what takes longer than a poll may, which is `timeout` seconds.
+    """
+
+    def __init__(self, config: ServerConfig, timeout: float) -> None:
+        super().__init__(f"server {config.name}", config, as_text=("text", "name", "varchar"))
+        self._timeout = timeout
+
+    async def prepare(self, connection: Connection) -> Link:
+        """Make a connection ready. Raises `psycopg.Error`."""
+        version = connection.info.server_version // 10_000
+        own = {
+            # So a slow server cancels by itself before the poll's deadline drops the connection.
+            "statement_timeout": f"{self._timeout * 800:.0f}ms",
+            "lock_timeout": f"{self._timeout * 400:.0f}ms",
+        }
+        setup = await execute(connection, Batch(statement("setup", version), own))
+        return Link(connection, Session(**setup[1][0]), setup)

@@ -1,0 +1,181 @@
+"""The files of a log on this host: found, told apart, and read. Blocking; for a thread."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from glob import iglob
+from itertools import islice
+from stat import S_ISREG
+from typing import NamedTuple
+
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.server_log.positions import START_BYTES, Entry, Position, Positions
+
+MOST_FILES = 1000
+"""Most files that are looked at, the newest ones."""
+_MOST_MATCHES = 20_000
+# The newest files are kept open: their last lines can be read after they were renamed or removed.
+_KEPT_OPEN = 4
+_IDLE_SECONDS = 600.0
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4")
+
+
+class _Found(NamedTuple):
+    path: str
+    key: str
+    size: int
+    modified: float
+
+
+class LogFiles:
+    """The files that match the `patterns`, and what becomes of them.
+
+    A file that was rotated away has the name and something behind a dot or a dash, so those are
+    looked at too. `wanted` says of a name whether the file has the format that is read. `wall` is
+    the time since the epoch.
+    """
+
+    def __init__(
+        self,
+        patterns: Sequence[str],
+        wanted: Callable[[str], bool],
+        wall: Callable[[], float],
+    ) -> None:
+        self._patterns = tuple(
+            form for pattern in patterns for form in (pattern, f"{pattern}[.-]*")
+        )
+        self._shown = ", ".join(patterns)
+        self._wanted = wanted
+        self._wall = wall
+        self._open: dict[str, int] = {}
+        self._paths: dict[str, str] = {}
+
+    def look(self, positions: Positions) -> PollError | None:
+        """Tell the positions what is there; what is wrong with it, if something is.
+
+        Files that can be read are read whatever is wrong with others.
+        """
+        found = self._find()
+        self._paths = {one.key: one.path for one in found}
+        newest = {one.key for one in found[:_KEPT_OPEN]}
+        problem: PollError | None = None
+        entries: list[Entry] = []
+        for one in found:
+            stays = one.key in newest or one.key in self._open
+            if positions.is_unchanged(one.key, one.size, one.modified) and (
+                one.key in self._open or not stays
+            ):
+                entries.append(Entry(one.key, one.size, one.modified, None))
+                continue
+            try:
+                if self._opened(one.key) is not None:
+                    entries.append(self._entry(one.key))
+            except OSError as error:
+                problem = _unreadable(one.path, error)
+            if not stays:
+                self._close(one.key)
+        present = {one.key for one in found}
+        entries += [self._entry(key) for key in self._open.keys() - present]
+        positions.observe(entries)
+        self._close_idle(newest, positions)
+        if not found and problem is None:
+            problem = self._nothing()
+        return problem
+
+    def read(self, position: Position, at: int, most: int) -> bytes:
+        """At most `most` bytes at the offset `at`; none at the end, or when the file is gone."""
+        try:
+            descriptor = self._opened(position.key)
+            return b"" if descriptor is None else os.pread(descriptor, most, at)
+        except OSError as error:
+            raise _unreadable(self._paths.get(position.key, "a file"), error) from None
+
+    def close(self) -> None:
+        """Close all files."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def _find(self) -> list[_Found]:
+        """The newest files that match and are wanted, each once, the newest first."""
+        found: dict[str, _Found] = {}
+        for pattern in self._patterns:
+            for path in islice(iglob(pattern), _MOST_MATCHES):  # noqa: PTH207 - absolute
+                if path.endswith(_COMPRESSED) or not self._wanted(path):
+                    continue
+                try:
+                    status = os.stat(path)  # noqa: PTH116 - thousands of paths, each second
+                except OSError:
+                    continue  # gone meanwhile
+                if S_ISREG(status.st_mode):
+                    key = _key(status)
+                    found[key] = _Found(path, key, status.st_size, status.st_mtime)
+        return sorted(found.values(), key=lambda one: -one.modified)[:MOST_FILES]
+
+    def _opened(self, key: str) -> int | None:
+        """The file's descriptor; None when there is another file in its place, or none any more.
+
+        Raises `OSError`.
+        """
+        if key not in self._open and key in self._paths:
+            try:
+                flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+                descriptor = os.open(self._paths[key], flags)
+            except FileNotFoundError:
+                return None
+            # The next look finds another file that has been put there meanwhile.
+            if _key(os.fstat(descriptor)) != key:
+                os.close(descriptor)
+                return None
+            self._open[key] = descriptor
+        return self._open.get(key)
+
+    def _entry(self, key: str) -> Entry:
+        """What an open file is now. Raises `OSError`."""
+        descriptor = self._open[key]
+        status = os.fstat(descriptor)
+        start = os.pread(descriptor, START_BYTES, 0)
+        return Entry(key, status.st_size, status.st_mtime, start)
+
+    def _close(self, key: str) -> None:
+        if key in self._open:
+            os.close(self._open.pop(key))
+
+    def _close_idle(self, newest: Collection[str], positions: Positions) -> None:
+        """Close what has been read, and is neither new nor written to any more."""
+        now = self._wall()
+        for position in positions.known:
+            if (
+                position.key not in newest
+                and not position.lag
+                and now - position.modified > _IDLE_SECONDS
+            ):
+                self._close(position.key)
+
+    def _nothing(self) -> PollError:
+        for pattern in self._patterns:
+            directory = os.path.dirname(pattern)  # noqa: PTH120 - a pattern, no path
+            try:
+                os.scandir(directory).close()
+            except PermissionError as error:
+                return _unreadable(directory, error)
+            except OSError:
+                continue
+        return PollError(
+            "other",
+            f"no file of the log's format matches {self._shown}: is the path right, and the "
+            "server's logging on?",
+        )
+
+
+def _key(status: os.stat_result) -> str:
+    return f"{status.st_dev}:{status.st_ino}"
+
+
+def _unreadable(path: str, error: OSError) -> PollError:
+    reason = "permission" if isinstance(error, PermissionError) else "other"
+    return PollError(
+        reason,
+        f"{path} can't be read: {error.strerror}; the exporter's user must be allowed to, for "
+        "example by the file's group",
+    )

@@ -1,0 +1,117 @@
+"""Counts by the names that have series: from events to `LogCounts`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from pg_pool_exporter.catalogue import REFUSAL_REASONS, SERVER_TIMEOUT_KINDS
+from pg_pool_exporter.model import LogCounts
+from pg_pool_exporter.sources.server_log.events import Tally
+from pg_pool_exporter.sources.server_log.settings import LogSettings
+from pg_pool_exporter.sources.server_log.state import LogState
+from pg_pool_exporter.sources.sticky import StickyChoice
+
+MOST_DATABASES = 1000
+"""Most databases that have series of their own."""
+UNKNOWN, OTHER = "unknown", "other"
+"""Databases that the log does not tell, and those over the limit."""
+_ALWAYS = (UNKNOWN, OTHER)
+
+Counts = dict[str, float]
+
+
+class LogTotals:
+    """What has been counted since the beginning, which an earlier run may have made (`former`)."""
+
+    def __init__(self, former: LogState | None) -> None:
+        self._timeouts: dict[str, Counts] = {}
+        self._opened: Counts = {}
+        self._closed: Counts = {}
+        self._refused: Counts = dict.fromkeys(REFUSAL_REASONS, 0)
+        self.read: float = 0
+        """Bytes."""
+        self._choice = StickyChoice[str](MOST_DATABASES)
+        if former is not None:
+            self._timeouts = {name: {**kinds} for name, kinds in former.timeouts.items()}
+            self._opened.update(former.opened)
+            self._closed.update(former.closed)
+            self._refused.update(former.refused)
+            self.read = former.read
+
+    def add(
+        self,
+        tally: Tally,
+        named: Callable[[bytes | None], str | None],
+        databases: Iterable[str] | None,
+        now: float,
+    ) -> None:
+        """Count what was seen.
+
+        `databases` are those that the server has, None if that is not known. The name of one that
+        it does not have can be anybody's invention: it is kept while it is seen.
+        """
+        names = {raw: named(raw) or UNKNOWN for _, raw in tally}
+        held = self._held() if databases is None else databases
+        places = self._choice.choose((*held, *names.values()), now)
+        for (event, raw), count in tally.items():
+            name = names[raw]
+            if name not in places and name not in _ALWAYS:
+                name = OTHER
+            if event.family == "refused":
+                self._refused[event.value] += count
+            elif event.family == "timeout":
+                kinds = self._timeouts.setdefault(name, {})
+                kinds[event.value] = kinds.get(event.value, 0) + count
+            else:
+                counts = self._opened if event.value == "opened" else self._closed
+                counts[name] = counts.get(name, 0) + count
+        for lost in self._held() - places - set(_ALWAYS):
+            self._timeouts.pop(lost, None)
+            self._opened.pop(lost, None)
+            self._closed.pop(lost, None)
+
+    def counts(self, settings: LogSettings | None, *, by_database: bool, lag: int) -> LogCounts:
+        """What is shown. Counters exist from 0: for each database, kind and reason that is known.
+
+        Without `by_database` the log does not tell the database of an error.
+        """
+        databases = [name for name in (settings.databases if settings else ()) if self._shown(name)]
+        names = databases if by_database else [UNKNOWN]
+        zero = dict.fromkeys(SERVER_TIMEOUT_KINDS, 0.0)
+        return LogCounts(
+            timeouts={
+                **dict.fromkeys(names, zero),
+                **{name: {**zero, **kinds} for name, kinds in self._timeouts.items()},
+            },
+            opened=_shown(self._opened, databases, settings.opened if settings else None),
+            closed=_shown(self._closed, databases, settings.closed if settings else None),
+            refused=dict(self._refused),
+            read=self.read,
+            lag=lag,
+        )
+
+    def state(self, source: str) -> LogState:
+        """What is to be kept over a restart, without positions."""
+        return LogState(
+            source=source,
+            timeouts=self._timeouts,
+            opened=self._opened,
+            closed=self._closed,
+            refused=self._refused,
+            read=self.read,
+        )
+
+    def _held(self) -> set[str]:
+        return self._timeouts.keys() | self._opened.keys() | self._closed.keys()
+
+    def _shown(self, name: str) -> bool:
+        return name in self._choice.names
+
+
+def _shown(
+    counts: Counts, databases: Iterable[str], logged: bool | None
+) -> Mapping[str, float] | None:
+    """None where the server does not log them; while that is not known, until there is one."""
+    if logged is False or (logged is None and not counts):
+        return None
+    return {**dict.fromkeys(databases, 0.0), **counts}

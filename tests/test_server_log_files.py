@@ -1,0 +1,414 @@
+"""A log is followed whatever is done to its files: nothing is counted twice, nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pg_pool_exporter.sources.server_log.layouts import Format
+from pg_pool_exporter.sources.server_log.parser import MAX_LINE
+from support.server_log import FORMATS, TIME, Follower, event, record, timeouts
+
+NAME = "postgresql.log"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A log with one event from before the exporter's time."""
+    path = tmp_path / "log" / NAME
+    path.parent.mkdir()
+    path.write_bytes(event())
+    return path
+
+
+@pytest.fixture
+def follower(log: Path, tmp_path: Path) -> Iterator[Follower]:
+    """Follows that one path, and has begun to."""
+    follower = Follower(log.parent, NAME, state=tmp_path / "state")
+    assert timeouts(follower.poll()) == 0
+    yield follower
+    follower.stop()
+
+
+def append(path: Path, *data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(b"".join(data))
+
+
+def test_reading_begins_at_the_end(follower: Follower, log: Path) -> None:
+    counts = follower.poll()
+    assert (timeouts(counts), counts.read, counts.lag) == (0, 0, 0)
+    append(log, event(number=1), event(number=2))
+    counts = follower.poll()
+    assert (timeouts(counts), counts.lag) == (2, 0)
+    assert counts.read == 2 * len(event())
+    assert timeouts(follower.poll()) == 2
+
+
+def test_reading_begins_at_the_end_even_of_half_a_line(log: Path) -> None:
+    append(log, event()[:20])
+    follower = Follower(log.parent, NAME)
+    follower.poll()
+    append(log, event()[20:])
+    assert timeouts(follower.poll()) == 0
+    append(log, event())
+    assert timeouts(follower.poll()) == 1
+    follower.stop()
+
+
+def test_counters_exist_from_0_for_all_that_is_known(follower: Follower) -> None:
+    counts = follower.poll()
+    zero = dict.fromkeys(
+        ("statement", "lock", "idle_in_transaction", "idle_session", "transaction",
+         "authentication"), 0,
+    )  # fmt: skip
+    assert counts.timeouts == {"postgres": zero, "shop": zero}
+    assert counts.opened == counts.closed == {"postgres": 0, "shop": 0}
+    assert counts.refused == dict.fromkeys(
+        ("too_many_connections", "role_limit", "database_limit", "authentication", "other"), 0
+    )
+
+
+def test_a_record_in_the_course_of_being_written(follower: Follower, log: Path) -> None:
+    whole = event().splitlines(keepends=True)[0]
+    for at in (1, 40, len(whole) - 1):
+        append(log, whole[:at])
+        before = timeouts(follower.poll())
+        append(log, whole[at:])
+        assert timeouts(follower.poll()) == before + 1
+
+
+def test_a_record_longer_than_any_buffer(follower: Follower, log: Path) -> None:
+    long = record("stderr", "ERROR", "canceling statement due to statement timeout", code="57014")
+    long += b"\t" + b"x" * 10 * MAX_LINE
+    append(log, long)
+    assert timeouts(follower.poll()) == 1
+    follower.restart()
+    append(log, event()[:-1])  # still the same line
+    assert timeouts(follower.poll()) == 1
+    append(log, b"\n", event())
+    assert timeouts(follower.poll()) == 2
+
+
+def by_name(log: Path) -> None:
+    """logrotate's way: rename, and have the server open a new file."""
+    for number in range(8, 0, -1):
+        old = log.with_name(f"{NAME}.{number}")
+        if old.exists():
+            old.rename(log.with_name(f"{NAME}.{number + 1}"))
+    log.rename(log.with_name(f"{NAME}.1"))
+    log.touch()
+
+
+def by_copy(log: Path) -> None:
+    """logrotate's copytruncate."""
+    for number in range(8, 0, -1):
+        old = log.with_name(f"{NAME}.{number}")
+        if old.exists():
+            old.rename(log.with_name(f"{NAME}.{number + 1}"))
+    shutil.copy2(log, log.with_name(f"{NAME}.1"))
+    os.truncate(log, 0)
+
+
+@pytest.mark.parametrize("rotate", [by_name, by_copy])
+@pytest.mark.parametrize("rotations", [1, 3])
+def test_rotations_between_two_polls(
+    follower: Follower, log: Path, rotate: Callable[[Path], None], rotations: int
+) -> None:
+    numbers = count()
+    for _ in range(2):
+        before = timeouts(follower.poll())
+        append(log, event(number=next(numbers)))
+        for _ in range(rotations):
+            rotate(log)
+            append(log, event(number=next(numbers)))
+        assert timeouts(follower.poll()) == before + 1 + rotations
+        assert timeouts(follower.poll()) == before + 1 + rotations
+
+
+def test_the_server_goes_on_in_the_renamed_file(follower: Follower, log: Path) -> None:
+    """Until it is told to open a new one."""
+    old = log.rename(log.with_name("elsewhere"))
+    append(old, event(number=1))
+    assert follower.failure().reason == "other"
+    append(old, event(number=2))
+    append(log, event(number=3))
+    assert timeouts(follower.poll()) == 3
+
+
+def test_a_file_that_is_removed_is_read_to_its_end(follower: Follower, log: Path) -> None:
+    append(log, event(number=1))
+    log.unlink()
+    assert "no file" in str(follower.failure())
+    append(log, event(number=2))
+    assert timeouts(follower.poll()) == 2
+
+
+def test_a_file_that_is_away_and_back_is_known_again(follower: Follower, log: Path) -> None:
+    append(log, event(number=1))
+    assert timeouts(follower.poll()) == 1
+    away = log.rename(log.with_name("away"))
+    follower.failure()
+    follower.restart()
+    follower.failure()
+    away.rename(log)
+    append(log, event(number=2))
+    assert timeouts(follower.poll()) == 2
+
+
+def test_a_truncated_file_is_read_from_its_beginning(follower: Follower, log: Path) -> None:
+    append(log, event(number=1))
+    assert timeouts(follower.poll()) == 1
+    log.write_bytes(event(number=20) + event(number=30))
+    assert timeouts(follower.poll()) == 3
+    log.write_bytes(event(number=4000) * 3)  # longer than before
+    assert timeouts(follower.poll()) == 6
+
+
+def test_a_backup_beside_the_log_is_not_counted_again(follower: Follower, log: Path) -> None:
+    append(log, event(number=1))
+    shutil.copy(log, log.with_name(f"{NAME}.backup"))
+    assert timeouts(follower.poll()) == 1
+    append(log, event(number=2))
+    assert timeouts(follower.poll()) == 2
+
+
+def test_a_copy_that_takes_long_to_make(follower: Follower, log: Path) -> None:
+    append(log, *(event(number=number) for number in range(100)))
+    assert timeouts(follower.poll()) == 100
+    content = log.read_bytes()
+    copy = log.with_name(f"{NAME}.1")
+    for part in (content[:1000], content[1000:5000], content[5000:]):
+        append(copy, part)
+        assert timeouts(follower.poll()) == 100
+    append(log, event(number=101))
+    append(copy, event(number=101))
+    os.truncate(log, 0)
+    append(log, event(number=102))
+    assert timeouts(follower.poll()) == 102
+
+
+def test_a_file_moved_to_another_disk_while_nobody_looked(follower: Follower, log: Path) -> None:
+    follower.stop()
+    append(log, event(number=1))
+    shutil.copy2(log, log.with_name(f"{NAME}.1"))
+    log.unlink()
+    append(log, event(number=2))
+    follower.start()
+    assert timeouts(follower.poll()) == 2
+
+
+def test_compressed_files_are_left_alone(follower: Follower, log: Path) -> None:
+    log.with_name(f"{NAME}.2.gz").write_bytes(event())
+    assert timeouts(follower.poll()) == 0
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_new_names_of_the_collector(tmp_path: Path, form: Format) -> None:
+    follower = Follower(tmp_path, "postgresql-*", form=form)
+    follower.failure()
+    for number in range(3):
+        path = tmp_path / f"postgresql-2026-11-2{number}_000000"
+        append(path, event(form, number), event(form, number + 10))
+        if number % 2:
+            assert timeouts(follower.poll()) == 2 * (number + 1)
+    assert timeouts(follower.poll()) == 6
+    follower.stop()
+
+
+def test_a_link_to_the_current_file_is_no_second_file(follower: Follower, log: Path) -> None:
+    log.with_name(f"{NAME}.current").symlink_to(log)
+    append(log, event())
+    assert timeouts(follower.poll()) == 1
+
+
+def test_a_restart_continues_where_it_was(follower: Follower, log: Path) -> None:
+    """Counts go on too: what came meanwhile must show as an increase, whole."""
+    append(log, event(number=1))
+    assert timeouts(follower.poll()) == 1
+    follower.stop()
+    append(log, event(number=2))
+    by_name(log)
+    append(log, event(number=3), event(number=4)[:30])
+    follower.start()
+    counts = follower.poll()
+    assert (timeouts(counts), counts.lag) == (3, 0)
+    follower.restart()
+    append(log, event(number=4)[30:])
+    assert timeouts(follower.poll()) == 4
+
+
+def test_no_text_of_the_log_is_in_the_state(follower: Follower, log: Path, tmp_path: Path) -> None:
+    append(log, record("stderr", "ERROR", "hunter2", statement="SELECT 'hunter2'"), event())
+    follower.poll()
+    (state,) = (tmp_path / "state").iterdir()
+    assert b"hunter2" not in state.read_bytes()
+    assert b"SELECT" not in state.read_bytes()
+    assert state.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b'{"version": 2}', b"\xff", b'{"version": 1}', b"[" * 100_000,
+     b'{"version": 1, "source": "", "positions": [{"key": 1}]}'],
+)  # fmt: skip
+def test_a_damaged_state_is_told_and_reading_begins_at_the_end(
+    follower: Follower,
+    log: Path,
+    tmp_path: Path,
+    content: bytes,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    follower.stop()
+    (state,) = (tmp_path / "state").iterdir()
+    state.write_bytes(content)
+    append(log, event(number=1))
+    follower.start()
+    assert timeouts(follower.poll()) == 0
+    assert "is damaged, or of another version" in capsys.readouterr().out
+    append(log, event(number=2))
+    assert timeouts(follower.poll()) == 1
+    assert json.loads(state.read_bytes())["version"] == 1
+
+
+def test_a_state_that_cannot_be_written_is_told_once(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    follower = Follower(log.parent, NAME, state=tmp_path / "file" / "state")
+    for number in range(3):
+        assert timeouts(follower.poll()) == number
+        append(log, event(number=number))
+    assert capsys.readouterr().out.count("a restart will lose") == 1
+    follower.stop()
+
+
+@pytest.mark.parametrize("what", ["file", "directory"])
+def test_what_may_not_be_read_is_told(what: str) -> None:
+    with TemporaryDirectory() as parent:
+        Path(parent).chmod(0o755)
+        log = Path(parent, "log", NAME)
+        log.parent.mkdir()
+        follower = Follower(log.parent, NAME)
+        follower.failure()
+        log.write_bytes(event())
+        forbidden = log if what == "file" else log.parent
+        forbidden.chmod(0)
+        with as_nobody():
+            error = follower.failure()
+        assert error.reason == "permission"
+        assert f"{forbidden} can't be read" in str(error)
+        forbidden.chmod(0o755)
+        assert timeouts(follower.poll()) == 1
+        follower.stop()
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root may read everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_nothing_that_matches_is_told(tmp_path: Path) -> None:
+    error = Follower(tmp_path, "nothing*.log").failure()
+    assert error.reason == "other"
+    assert "nothing*.log" in str(error)
+
+
+def test_a_long_log_is_caught_up_with_in_steps(log: Path) -> None:
+    """Each poll reads for half of its time; the lag says how much is left."""
+    ticks = count(step=0.2)
+    follower = Follower(log.parent, NAME, clock=lambda: next(ticks))
+    follower.poll()
+    number = 20_000
+    append(log, *(event(number=one) for one in range(number)))
+    size = log.stat().st_size
+    lags: list[float] = []
+    while not lags or lags[-1]:
+        counts = follower.poll()
+        lags.append(counts.lag)
+        assert counts.read + counts.lag == size - len(event())
+    assert timeouts(counts) == number
+    assert len(lags) > 2
+    assert lags == sorted(lags, reverse=True)
+    follower.stop()
+
+
+def test_databases_that_only_the_log_knows_are_bounded(follower: Follower, log: Path) -> None:
+    """A client can name any database that it likes."""
+    text = "connection authorized: user=app database=x"
+    append(log, *(record("stderr", "LOG", text, database=f"d{one}") for one in range(2000)))
+    counts = follower.poll()
+    assert counts.opened is not None
+    assert len(counts.opened) == 1000 + 1
+    assert counts.opened["other"] == 2000 - 998
+    assert sum(counts.opened.values()) == 2000
+    assert counts.opened["shop"] == 0
+
+
+OPERATIONS = ("write", "half", "poll", "restart", "rename", "copytruncate", "new name", "junk")
+
+
+@settings(max_examples=60, deadline=None)
+@given(operations=st.lists(st.sampled_from(OPERATIONS), max_size=25))
+def test_whatever_is_done_in_whatever_order_each_event_is_counted_once(
+    operations: list[str],
+) -> None:
+    with TemporaryDirectory() as directory:
+        logs = Path(directory) / "log"
+        logs.mkdir()
+        current = logs / NAME
+        current.touch()
+        follower = Follower(logs, "postgresql*", state=Path(directory) / "state")
+        follower.poll()
+        numbers = count()
+        written = 0
+        half = b""
+        for operation in operations:
+            number = next(numbers)
+            match operation:
+                case "write":
+                    whole = event(number=number)
+                    append(current, half, whole)
+                    written += 1 + bool(half)
+                    half = b""
+                case "half" if not half:
+                    whole = event(number=number)
+                    append(current, whole[:30])
+                    half = whole[30:]
+                case "junk" if not half:
+                    append(current, b"\t\xff\n", f"{TIME} [1] LOG:  x\n".encode())
+                case "poll":
+                    assert timeouts(follower.poll()) == written
+                case "restart":
+                    follower.restart()
+                case "rename" if not half:
+                    current.rename(logs / f"postgresql.{number}")
+                    current.touch()
+                case "copytruncate" if not half and current.stat().st_size > 64:
+                    shutil.copy(current, logs / f"postgresql.{number}")
+                    os.truncate(current, 0)
+                case "new name" if not half:
+                    current = logs / f"postgresql-{number}.log"
+                    current.touch()
+        assert timeouts(follower.poll()) == written
+        follower.restart()
+        assert timeouts(follower.poll()) == written
+        follower.stop()

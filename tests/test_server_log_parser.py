@@ -1,0 +1,370 @@
+"""What is counted in a server's log, and what is not."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pg_pool_exporter.catalogue import REFUSAL_REASONS, SERVER_TIMEOUT_KINDS
+from pg_pool_exporter.sources import server_log
+from pg_pool_exporter.sources.server_log.layouts import Format
+from pg_pool_exporter.sources.server_log.parser import MAX_LINE
+from pg_pool_exporter.sources.server_log.phrases import language, languages
+from support.server_log import FORMATS, TIME, counted, parser_of, record, seen
+
+formats = pytest.mark.parametrize("form", FORMATS)
+NOTHING: dict[tuple[str, str, str | None], int] = {}
+
+TIMEOUTS = [
+    ("ERROR", "57014", "canceling statement due to statement timeout", "statement"),
+    ("ERROR", "55P03", "canceling statement due to lock timeout", "lock"),
+    (
+        "FATAL",
+        "25P03",
+        "terminating connection due to idle-in-transaction timeout",
+        "idle_in_transaction",
+    ),
+    ("FATAL", "57P05", "terminating connection due to idle-session timeout", "idle_session"),
+    ("FATAL", "25P04", "terminating connection due to transaction timeout", "transaction"),
+    ("FATAL", "57014", "canceling authentication due to timeout", "authentication"),
+]
+# The last one says whether the session had been logged as opened, as PostgreSQL does then.
+REFUSALS = [
+    ("53300", "sorry, too many clients already", "too_many_connections", False),
+    (
+        "53300",
+        "remaining connection slots are reserved for non-replication superuser connections",
+        "too_many_connections",
+        True,
+    ),
+    (
+        "53300",
+        "remaining connection slots are reserved for roles with the SUPERUSER attribute",
+        "too_many_connections",
+        True,
+    ),
+    (
+        "53300",
+        'remaining connection slots are reserved for roles with privileges of the "pg_x" role',
+        "too_many_connections",
+        True,
+    ),
+    ("53300", 'too many connections for role "app"', "role_limit", True),
+    ("53300", 'too many connections for database "shop"', "database_limit", True),
+    ("28P01", 'password authentication failed for user "app"', "authentication", False),
+    (
+        "28000",
+        'no pg_hba.conf entry for host "10.0.0.7", user "app", database "shop", no encryption',
+        "authentication",
+        False,
+    ),
+    ("28000", 'role "app" does not exist', "authentication", True),
+    ("57P03", "the database system is starting up", "other", False),
+    ("57P03", "the database system is shutting down", "other", False),
+    ("3D000", 'database "shop" does not exist', "other", True),
+]
+CLOSED: dict[tuple[str, str, str | None], int] = {("session", "closed", "shop"): 1}
+
+
+@formats
+@pytest.mark.parametrize(("severity", "code", "message", "kind"), TIMEOUTS)
+def test_each_time_out_is_counted_with_its_kind_and_database(
+    form: Format, severity: str, code: str, message: str, kind: str
+) -> None:
+    log = record(form, severity, message, code=code, statement="SELECT 1")
+    assert counted(form, log) == {("timeout", kind, "shop"): 1}
+
+
+@formats
+@pytest.mark.parametrize(("code", "message", "reason", "opened"), REFUSALS)
+def test_each_refusal_is_counted_once_with_its_reason(
+    form: Format, code: str, message: str, reason: str, opened: bool
+) -> None:
+    """One that comes after the session was opened closes it, or it would seem to be there yet."""
+    log = record(form, "FATAL", message, code=code, detail="Connection matched line 3: …")
+    closed = CLOSED if opened else NOTHING
+    assert counted(form, log) == {("refused", reason, "shop"): 1} | closed
+
+
+@pytest.mark.parametrize(
+    ("severity", "message", "event", "opened"),
+    [(severity, message, ("timeout", kind), False) for severity, _, message, kind in TIMEOUTS]
+    + [("FATAL", message, ("refused", reason), opened) for _, message, reason, opened in REFUSALS],
+)
+@pytest.mark.parametrize("spoken", [(), None], ids=["english", "any"])
+def test_without_sqlstate_the_message_decides(
+    severity: str,
+    message: str,
+    event: tuple[str, str],
+    opened: bool,
+    spoken: tuple[str, ...] | None,
+) -> None:
+    log = f"{TIME} [1] app@shop {severity}:  {message}\n".encode()
+    assert counted("stderr", log, prefix="%m [%p] %q%u@%d ", spoken=spoken) == {
+        (*event, "shop"): 1
+    } | (CLOSED if opened else NOTHING)
+
+
+def test_everything_that_can_be_counted_is_in_these_tables() -> None:
+    assert {kind for *_, kind in TIMEOUTS} == set(SERVER_TIMEOUT_KINDS)
+    assert {reason for _, _, reason, _ in REFUSALS} == set(REFUSAL_REASONS)
+
+
+@formats
+@pytest.mark.parametrize(
+    ("message", "event"),
+    [
+        ("connection authorized: user=app database=shop application_name=orders", "opened"),
+        (
+            "connection authorized: user=app database=shop SSL enabled (protocol=TLSv1.3)",
+            "opened",
+        ),
+        ("disconnection: session time: 0:00:01.234 user=app database=shop host=[local]", "closed"),
+    ],
+)
+def test_sessions_are_counted_when_they_open_and_close(
+    form: Format, message: str, event: str
+) -> None:
+    assert counted(form, record(form, "LOG", message)) == {("session", event, "shop"): 1}
+    verbose = f"{TIME} [1] LOG:  00000: {message}\n".encode()
+    assert counted("stderr", verbose, prefix="%m [%p] ") == {("session", event, "shop"): 1}
+
+
+@formats
+def test_a_session_of_a_standby_has_no_database(form: Format) -> None:
+    log = record(
+        form,
+        "LOG",
+        "replication connection authorized: user=app application_name=standby",
+        database="[unknown]" if form == "stderr" else "",
+    )
+    assert counted(form, log) == {("session", "opened", None): 1}
+
+
+@formats
+@pytest.mark.parametrize(
+    ("severity", "code", "message"),
+    [
+        ("ERROR", "57014", "canceling statement due to user request"),
+        ("ERROR", "57014", "canceling statement due to conflict with recovery"),
+        ("ERROR", "55P03", 'could not obtain lock on relation "orders"'),
+        ("FATAL", "57P01", "terminating connection due to administrator command"),
+        ("ERROR", "42501", "permission denied for table orders"),
+        ("ERROR", "28000", 'role "app" is not permitted to log in'),
+        ("ERROR", "42601", 'syntax error at or near "57014"'),
+        ("LOG", "00000", "connection received: host=10.0.0.7 port=50000"),
+        ("LOG", "00000", 'connection authenticated: identity="app" method=trust'),
+        ("LOG", "00000", "duration: 1.000 ms  statement: SELECT 'ERROR:  57014'"),
+        ("WARNING", "57014", "canceling statement due to statement timeout"),
+        ("ERROR", "57014", "canceling statement due to statement timeout, or so"),
+    ],
+)
+def test_what_resembles_an_event_is_not_counted(
+    form: Format, severity: str, code: str, message: str
+) -> None:
+    assert counted(form, record(form, severity, message, code=code)) == NOTHING
+
+
+@formats
+@pytest.mark.parametrize("fake_form", FORMATS)
+@pytest.mark.parametrize("place", ["message", "statement", "detail"])
+def test_a_record_quoted_in_another_one_is_not_counted(
+    form: Format, fake_form: Format, place: str
+) -> None:
+    """A statement can hold whole records of a log, of any format, at the start of its lines."""
+    fake = b"\n".join(
+        record(fake_form, severity, message, code=code, database=database, user=database)
+        for severity, code, message, _ in TIMEOUTS
+        for database in ("shop", "")
+    )
+    fake += record(fake_form, "LOG", "connection authorized: user=app database=shop")
+    quoted = f"INSERT INTO logs VALUES ('\n{fake.decode()}\n')"
+    texts = {"message": "syntax error", "statement": "SELECT 1", "detail": ""} | {place: quoted}
+    log = record(form, "ERROR", texts["message"], code="42601", statement=texts["statement"],
+                 detail=texts["detail"])  # fmt: skip
+    event = record(form, "ERROR", TIMEOUTS[0][2], code="57014")
+    assert counted(form, log + event + log) == {("timeout", "statement", "shop"): 1}
+
+
+@formats
+def test_names_are_as_the_server_has_them(form: Format) -> None:
+    """Quotes, backslashes, spaces, commas, letters beyond ASCII; UTF-8 or else Latin-1."""
+    for name in ("a b", 'sh"op', "back\\slash", "semi,colon", "naïve", "店", "x\\n"):
+        log = record(form, "ERROR", TIMEOUTS[0][2], code="57014", database=name)
+        assert counted(form, log) == {("timeout", "statement", name): 1}
+    log = record(form, "ERROR", TIMEOUTS[0][2], code="57014", database="naïve", encoding="latin-1")
+    assert counted(form, log) == {("timeout", "statement", "naïve"): 1}
+
+
+@formats
+def test_bytes_that_are_no_text_cost_only_their_own_record(form: Format) -> None:
+    broken = record(
+        form, "ERROR", "invalid byte sequence \udcff\udcfe", statement="SELECT '\udc80'"
+    )
+    event = record(form, "ERROR", TIMEOUTS[0][2], code="57014", statement="SELECT '\udcff'")
+    assert counted(form, broken + event + b"\0\0\n" + event) == {
+        ("timeout", "statement", "shop"): 2
+    }
+
+
+@formats
+@pytest.mark.parametrize("name", [name for name in languages() if name != "en"])
+def test_every_language_is_understood(form: Format, name: str) -> None:
+    """Where a code is ambiguous, and in stderr without codes; in each of its encodings."""
+    own = languages()[name]
+    error, fatal = (own.get(word, [word])[0] for word in ("ERROR", "FATAL"))
+    for use, severity, code in (
+        ("statement", error, "57014"),
+        ("lock", error, "55P03"),
+        ("authentication_timeout", fatal, "57014"),
+    ):
+        for message in own.get(use, []):
+            log = record(form, severity, message, code=code)
+            kind = use.removesuffix("_timeout")
+            assert counted(form, log, spoken=[name]) == {("timeout", kind, "shop"): 1}
+            assert counted(form, log, spoken=None) == {("timeout", kind, "shop"): 1}
+    for use in ("opened", "closed"):
+        for message in own.get(use, []):
+            log = record(form, "LOG", message.replace("%s", "x"))
+            assert counted(form, log, spoken=[name]) == {("session", use, "shop"): 1}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "koi8-r", "cp1251", "iso8859-5"])
+def test_a_log_in_another_encoding(encoding: str) -> None:
+    message = languages()["ru"]["statement"][0]
+    log = f"{TIME} [1] app@shop ОШИБКА:  {message}\n".encode(encoding)
+    prefix = "%m [%p] %u@%d "
+    assert counted("stderr", log, prefix=prefix, spoken=["ru"]) == {
+        ("timeout", "statement", "shop"): 1
+    }
+
+
+@pytest.mark.parametrize(
+    ("lc_messages", "name"),
+    [
+        ("de_DE.UTF-8", "de"), ("de_AT@euro", "de"), ("pt_BR.UTF-8", "pt_BR"), ("zh_CN", "zh_CN"),
+        ("C", "en"), ("C.UTF-8", "en"), ("POSIX", "en"), ("en_US.UTF-8", "en"), ("", "en"),
+        ("xx_YY", "en"),
+    ],
+)  # fmt: skip
+def test_the_language_of_a_setting(lc_messages: str, name: str) -> None:
+    assert language(lc_messages) == name
+
+
+def test_the_texts_say_from_which_versions_they_are() -> None:
+    file = resources.files(server_log).joinpath("messages.json")
+    assert json.loads(file.read_bytes())["versions"] == ["15", "17"]
+
+
+LINE = b"2026-11-24 10:00:00.123 UTC"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "line", "database"),
+    [
+        ("", b"", None),
+        ("%t ", b"2026-11-24 10:00:00 UTC ", None),
+        ("%m [%p] ", LINE + b" [12] ", None),
+        ("%m [%p] %q%u@%d ", LINE + b" [12] app@shop ", "shop"),
+        ("%m [%p] %q%u@%d ", LINE + b" [12] ", None),
+        ("%m [%p] %q[user=%u,db=%d,app=%a] ", LINE + b" [12] [user=a,db=b c,app=[x] y] ", "b c"),
+        ("%d %d|", b"shop shop|", "shop"),
+        ("%-10d|%5p|", b"shop      |   12|", "shop"),
+        ("%10d|", b"      shop|", "shop"),
+        ("%n %c %l ", b"1795516277.123 65f0a1b2.1267 3 ", None),
+        ("%s %v %x %Q ", b"2026-11-24 10:00:00 UTC 3/17 0 -5 ", None),
+        ("%r %h %L %i ", b"10.0.0.7(50000) 10.0.0.7 ::1 idle in transaction ", None),
+        ("%b %P %e ", b"client backend  57014 ", None),
+        ("%h:%d%%", b"[local]:shop%", "shop"),
+        ("%z%d:", b"shop:", "shop"),
+        ("%d ends %", b"shop ends ", "shop"),
+        ("a.b*[%d] (x) ", b"a.b*[shop] (x) ", "shop"),
+    ],
+)  # fmt: skip
+def test_any_log_line_prefix(prefix: str, line: bytes, database: str | None) -> None:
+    """Every escape, paddings, characters that mean something in a regular expression."""
+    log = line + b"ERROR:  canceling statement due to statement timeout\n"
+    assert counted("stderr", log, prefix=prefix) == {("timeout", "statement", database): 1}
+
+
+def test_a_line_that_does_not_begin_with_the_prefix_is_no_record() -> None:
+    text = b"ERROR:  canceling statement due to statement timeout\n"
+    for line in (text, b"\t" + text, b"x" + LINE + b" [1] " + text, LINE + b" [1]\t" + text):
+        assert counted("stderr", line, prefix="%m [%p] ") == NOTHING
+
+
+def test_a_marker_elsewhere_in_a_line_hides_nothing() -> None:
+    head = LINE + b" [1] FATAL:  @ERROR: "
+    assert counted(
+        "stderr",
+        head + b"ERROR:  canceling statement due to statement timeout\n",
+        prefix="%m [%p] %u@%d ",
+    ) == {("timeout", "statement", "ERROR:"): 1}
+
+
+@formats
+def test_of_a_very_long_record_the_beginning_counts(form: Format) -> None:
+    """A statement of megabytes, on one line and on many."""
+    for statement in ("x" * 3 * MAX_LINE, "x\n" * MAX_LINE):
+        event = record(form, "ERROR", TIMEOUTS[0][2], code="57014", statement=statement)
+        parser = parser_of(form)
+        parser.feed(event + event)
+        assert seen(parser) == {("timeout", "statement", "shop"): 2}
+        assert parser.pending == 0
+        parser.feed(event[:-1])
+        assert parser.pending <= MAX_LINE
+
+
+# Pieces of logs that are hard to cut: everything above, and what only looks like it.
+def pieces(form: Format) -> list[bytes]:
+    fake = record(form, "ERROR", TIMEOUTS[0][2], code="57014").decode()
+    return [
+        *(record(form, severity, text, code=code) for severity, code, text, _ in TIMEOUTS),
+        *(record(form, "FATAL", text, code=code, database="ein d") for code, text, *_ in REFUSALS),
+        record(form, "LOG", "connection authorized: user=app database=shop"),
+        record(form, "LOG", "disconnection: session time: 0:00:01.234 user=app database=shop"),
+        record(form, "ERROR", 'sy"ntax', code="42601", statement=f"SELECT '\n\n{fake}', \"x\""),
+        record(form, "LOG", "statement: SELECT 'ERROR:  57014'"),
+        record(form, "ERROR", "naïve \udcff", code="42601"),
+        record(form, "ERROR", TIMEOUTS[0][2], code="57014", statement="x" * (MAX_LINE + 1)),
+        record(form, "LOG", "y" * (2 * MAX_LINE) + fake),
+        b"\n",
+        b"\t\n",
+        b'"\n',
+        b"no record at all\n",
+        b"\0\xff\xfe\n",
+    ]
+
+
+@formats
+@given(data=st.data())
+def test_however_a_log_is_cut_into_reads_the_counts_are_the_same(
+    form: Format, data: st.DataObject
+) -> None:
+    parts = data.draw(st.lists(st.sampled_from(pieces(form)), max_size=12))
+    log = b"".join(parts)
+    whole = parser_of(form)
+    whole.feed(log)
+    # Near the ends of lines most of all.
+    edges = [at + shift for at in range(len(log)) if log[at] == 10 for shift in (0, 1, 2)]
+    place = st.integers(0, len(log)) | st.sampled_from(edges or [0])
+    cuts = sorted(data.draw(st.lists(place, max_size=20)))
+    cut = parser_of(form)
+    for start, stop in zip([0, *cuts], [*cuts, len(log)], strict=True):
+        cut.feed(log[start:stop])
+    assert seen(cut) == seen(whole)
+
+
+@formats
+def test_byte_by_byte(form: Format) -> None:
+    log = b"".join(one for one in pieces(form) if len(one) < 1000)
+    whole, cut = parser_of(form), parser_of(form)
+    whole.feed(log)
+    for at in range(len(log)):
+        cut.feed(log[at : at + 1])
+    assert seen(cut) == seen(whole)
+    assert len(seen(whole)) >= len(TIMEOUTS)
