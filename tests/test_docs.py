@@ -17,6 +17,7 @@ from pg_pool_exporter.config import (
     Config,
     DnsConfig,
     HttpConfig,
+    LogConfig,
     Section,
     ServerConfig,
 )
