@@ -6,7 +6,7 @@ import json
 from importlib import resources
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pg_pool_exporter.catalogue import REFUSAL_REASONS, SERVER_TIMEOUT_KINDS
@@ -341,6 +341,7 @@ def pieces(form: Format) -> list[bytes]:
 
 
 @formats
+@settings(deadline=None, max_examples=60)
 @given(data=st.data())
 def test_however_a_log_is_cut_into_reads_the_counts_are_the_same(
     form: Format, data: st.DataObject

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -92,6 +93,9 @@ class Daemon:
         # What has been imported stays for good: each collection that looked at it again would keep
         # scrapes waiting for some hundredths of a second.
         gc.freeze()
+        # Logs are counted in threads; each time that the loop has to wait for one of them it is to
+        # be a tenth of Python's 5 ms.
+        sys.setswitchinterval(0.0005)
         try:
             self._discovery.providers.start()
             self._unpolled = {TargetKey.of(target) for target in self._discovery.targets()}
