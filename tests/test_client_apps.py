@@ -27,7 +27,7 @@ def shop(postgres: Cluster) -> str:
 
 
 def test_every_example_is_tested() -> None:
-    assert {path.stem for path in DIRECTORY.glob("*.md") if blocks(path.stem, "console")} == _TESTED
+    assert {path.stem for path in DIRECTORY.glob("*.md") if blocks(path.stem, "python")} == _TESTED
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import linecache
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -70,6 +72,25 @@ def test_an_engine_its_pool_and_its_variants_are_the_same(
     assert client_process.samples()[0].acquired == 1
     uninstrument(engine.execution_options(logging_token="y"))
     assert [sample.key.pool for sample in client_process.samples()] == ["async"]
+
+
+_WITHOUT_GREENLET = """
+import sys
+sys.modules["greenlet"] = None
+from pg_pool_exporter.client.registry import Registry
+from sqlalchemy import create_engine
+registry, engine = Registry(), create_engine("postgresql+psycopg://")
+registry.add(engine, app="shop", name="main", server="", leak_after=60)
+print(registry.samples("host:0")[0].key.pool)
+"""
+
+
+def test_an_engine_is_measured_where_greenlet_is_not_installed() -> None:
+    """SQLAlchemy 2.1 asks for it only where it is used asynchronously."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_GREENLET], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("main\n", "")
 
 
 def test_the_pools_name_is_that_of_its_log(client_process: Process) -> None:

@@ -19,7 +19,6 @@ import sqlalchemy
 from sqlalchemy import event, exc
 from sqlalchemy import pool as pools
 from sqlalchemy.engine import Dialect
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pg_pool_exporter.client.adapter import FAILED, LOST, TIMEOUT, PoolAdapter, Standing
 from pg_pool_exporter.client.measuring import attach, make_plain
@@ -51,8 +50,8 @@ class SqlalchemyAdapter(PoolAdapter):
         Raises `TypeError` for one that lends the same connection to several at a time, and for one
         of another database.
         """
-        if isinstance(given, AsyncEngine):
-            given = given.sync_engine
+        # An asynchronous engine has one. Not by its class, whose module takes greenlet to import.
+        given = getattr(given, "sync_engine", given)
         pool = given.pool if isinstance(given, sqlalchemy.Engine) else given
         if not isinstance(pool, pools.Pool):
             return None
@@ -131,8 +130,7 @@ class SqlalchemyAdapter(PoolAdapter):
 
     def borrowed(self, connection: Any) -> object:
         """The pool's record behind a connection of an engine."""
-        if isinstance(connection, AsyncConnection):
-            connection = connection.sync_connection
+        connection = getattr(connection, "sync_connection", connection)
         if isinstance(connection, sqlalchemy.Connection):
             connection = connection.connection
         return getattr(connection, "_connection_record", connection)
