@@ -82,7 +82,9 @@ def test_a_pool_that_tells_nothing_leads_nowhere() -> None:
     ("info", "app", "application"),
     [
         ({"application": "api", "port": "5432"}, None, "api"),
-        ({"application": "", "port": "5432"}, AppConfig(name="orders"), ""),
+        ({"source": "instrumented", "port": "5432"}, AppConfig(name="orders"), ""),
+        ({"source": "instrumented"}, AppConfig(name="orders"), "orders"),
+        ({"source": "npgsql", "port": "5432"}, AppConfig(name="orders"), "orders"),
         ({}, AppConfig(name="orders", application_name="orders-api"), "orders-api"),
         ({}, None, "orders"),
     ],

@@ -79,12 +79,9 @@ def server_of(
 
 
 def sessions_of(pool: PoolSample, app: AppConfig | None, place: Place) -> SessionsOf:
-    """By what the server at `place` knows the sessions of the pool.
-
-    Where a pool tells its port, it has asked a session of its own: then an empty name is one.
-    """
+    """By what the server at `place` knows the sessions of the pool."""
     info = pool.info or PoolInfo()
-    if info.application or info.port:
+    if info.application or info.asked_a_session:
         name = info.application
     else:
         name = app.application_name if app is not None else pool.key.app

@@ -24,6 +24,10 @@ class Histogram:
         return sum(self.counts)
 
 
+INSTRUMENTED = "instrumented"
+"""The `source` of a pool that our client reads."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolInfo:
     """Where a pool comes from and where it leads. An empty string is an unknown."""
@@ -38,6 +42,12 @@ class PoolInfo:
     database: str = ""
     user: str = ""
     application: str = ""
+
+    @property
+    def asked_a_session(self) -> bool:
+        """Whether one of the pool's sessions was asked where it leads, as our client does: then an
+        empty name of the application is its name."""
+        return self.source == INSTRUMENTED and bool(self.port)
 
 
 class PoolKey(NamedTuple):

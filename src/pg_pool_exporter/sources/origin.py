@@ -30,12 +30,10 @@ class Origin:
         if sample.max is None and self.max_connections is not None:
             sample = replace(sample, max=self.max_connections)
         known = sample.info or PoolInfo()
-        info = replace(
-            known,
-            server=known.server or self.server,
-            # A pool that tells its port has asked a session: then an empty name is one.
-            application=known.application or ("" if known.port else self.application),
-        )
+        application = known.application
+        if not application and not known.asked_a_session:
+            application = self.application
+        info = replace(known, server=known.server or self.server, application=application)
         return sample if info == known else replace(sample, info=info)
 
 
