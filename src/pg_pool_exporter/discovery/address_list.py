@@ -106,7 +106,8 @@ def _addresses(values: Any) -> list[Address]:
     except ValidationError as error:
         problem, *others = of_validation(_List, error)
         place = dotted(problem.location[1:])
-        more = f" (and {len(others)} more mistakes)" if others else ""
+        noun = "mistake" if len(others) == 1 else "mistakes"
+        more = f" (and {len(others)} more {noun})" if others else ""
         where = f" at {place}" if place else ""
         raise ListError(f"is wrong{where}: {problem.message}{more}") from None
     return [*_each(groups)]
