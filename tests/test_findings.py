@@ -270,6 +270,20 @@ def test_an_open_transaction_names_its_application_and_the_setting_that_is_missi
     )
 
 
+def test_forgotten_transactions_come_with_the_lines_whose_checkouts_are_overdue() -> None:
+    """SQLAlchemy, for one, begins a transaction with the first statement."""
+    patient = Patient()
+    patient.sides.pool(0, 2, overdue={SITE: 1, "orders.py:7 keep": 1})
+    patient.sides.pool(0, 1, process="web:1", overdue={SITE: 1})
+    other = replace(INFO, application="billing")
+    patient.sides.pool(0, 1, app="billing", info=other, overdue={"billing.py:1 bill": 1})
+    ages = {"idle_in_transaction": [130.0, 130.0, 130.0]}
+    patient.sides.server({session_key(): ages, session_key("billing"): {"active": [100.0]}})
+    zombie = patient.the(Cause.ZOMBIE_TRANSACTIONS)
+    assert zombie.sites == {SITE: 2, "orders.py:7 keep": 1}
+    assert "3 connections of its pools are overdue." in zombie.evidence
+
+
 @pytest.mark.parametrize(
     ("used", "pools", "expected"),
     [
