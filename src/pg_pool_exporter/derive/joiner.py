@@ -85,6 +85,7 @@ class Joiner:
 
     def _follow_server(self, name: str, state: TargetState | None) -> None:
         sample = None if state is None else _fresh_server(state, self._clock())
+        before = self._joined_of(name)
         if state is None:
             self._find_servers(name, None)
         if state is None or sample is None:
@@ -93,19 +94,18 @@ class Joiner:
             self._find_servers(name, Place.of(name, sample))
             server = self._remember(name, state, sample)
             server.joined = self._join(name, server, state, sample)
-        joined = _together([server.joined for server in self._servers.values()])
-        if joined != self.joined:
-            self.joined = joined
-            self._tell(joined)
+        if self._joined_of(name) != before:
+            self.joined = _together([server.joined for server in self._servers.values()])
+            self._tell(self.joined)
+
+    def _joined_of(self, name: str) -> Joined:
+        server = self._servers.get(name)
+        return server.joined if server is not None else Joined()
 
     def _find_servers(self, name: str, place: Place | None) -> None:
         """The server `name` is at `place` now: pools may lead to it."""
-        others = [other for other in self.pools.places if other.name != name]
-        # In the order of their names: which of two servers at one address a pool leads to must
-        # not depend on who answered first.
-        places = tuple(sorted([*others, place] if place is not None else others))
-        if places != self.pools.places:
-            self.pools.configure(self.pools.apps, places)
+        if self.pools.places.get(name) != place:
+            self.pools.configure(self.pools.apps, self.pools.places.replaced(name, place))
 
     def _remember(self, name: str, state: TargetState, sample: ServerSample) -> _Server:
         clock = sample.clock if sample.clock is not None else state.taken
