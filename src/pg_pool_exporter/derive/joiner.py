@@ -12,7 +12,7 @@ from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.derive import bounds
 from pg_pool_exporter.derive.bounds import PoolReading, ServerReading
 from pg_pool_exporter.derive.places import Place
-from pg_pool_exporter.derive.pools_seen import LEAK_AFTER, MOST_KEPT, PoolSeen, PoolsSeen
+from pg_pool_exporter.derive.pools_seen import LEAK_AFTER, PoolSeen, PoolsSeen
 from pg_pool_exporter.derive.readings import Readings
 from pg_pool_exporter.derive.sessions import AppSessions, ServerSessions, SharedNames
 from pg_pool_exporter.model import AppOnServer, Joined, ServerSample
@@ -137,28 +137,32 @@ class Joiner:
                 server.seen.add(app)
             readings = server.apps.setdefault(app, Readings())
             leak_after = longest_threshold(pools.values())
-            out = [last.out for pool in pools.values() if (last := pool.readings.last())]
+            last = [one for pool in pools.values() if (one := pool.readings.last())]
             readings.add(
                 state.begun,
                 state.taken,
-                ServerReading(theirs.sessions, sum(out) - theirs.busy),
-                keep=min(leak_after, MOST_KEPT),
+                ServerReading(theirs.sessions, sum(one.out for one in last) - theirs.busy),
+                keep=leak_after,
                 most_gap=EXPIRY_INTERVALS * state.interval,
             )
-            all_told = len(out) == len(pools) and not theirs.hidden
+            all_told = len(last) == len(pools) and not theirs.hidden
             if not all_told or not self._all_are_read(app, unread, state.taken):
                 continue
             key = AppOnServer(name, app)
             old = theirs.count("idle", longer_than=leak_after)
-            start = state.taken - min(leak_after, MOST_KEPT)
+            start = state.taken - leak_after
             seen = readings.within(start, state.taken)
             if seen is None or seen.number < LEAST_READINGS:
                 continue
-            suspects[key] = bounds.suspects(old, seen.reading.unaccounted)
+            # Else its sessions have another name there, or it leads elsewhere.
+            are_known = seen.reading.sessions > 0 or not any(one.most for one in last)
+            if are_known:
+                suspects[key] = bounds.suspects(old, seen.reading.unaccounted)
             full, partial = _split(pools.values(), start, state.begun)
             if full and seen.whole:
                 read = bounds.Pools(full, partial, shared.of_others(app, pools.values()))
-                unreturned[key] = bounds.unreturned(read, old, seen.reading.sessions)
+                if are_known:
+                    unreturned[key] = bounds.unreturned(read, old, seen.reading.sessions)
                 if app in server.seen:
                     missing[key] = bounds.missing(read, seen.reading.sessions)
         return Joined(

@@ -14,9 +14,6 @@ from pg_pool_exporter.store import EXPIRY_INTERVALS, TargetKey, TargetState
 
 LEAK_AFTER = 60.0
 """The leak threshold of a pool that tells none and is not configured; seconds."""
-MOST_KEPT = 3600.0
-"""Readings are kept for the application's longest leak threshold, but not for longer than this;
-seconds."""
 
 
 @dataclass(slots=True)
@@ -129,7 +126,7 @@ class PoolsSeen:
                     leaked=sum(sample.leaked_slots.values()),
                     long_lived=self._long_lived(sample),
                 ),
-                keep=min(self._longest[app], MOST_KEPT),
+                keep=self._longest[app],
                 most_gap=EXPIRY_INTERVALS * state.interval,
             )
 
