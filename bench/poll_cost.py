@@ -5,8 +5,7 @@
 The floor is a bare count of pg_stat_activity; the peer is one scrape of Debian's
 prometheus-postgres-exporter. Each has a role of its own, by which the statements are told apart,
 and they take turns; of each statement its fastest execution counts, so that it matters little what
-else the machine does. Needs Debian's PostgreSQL (for
-pg_stat_statements). Prints a Markdown table.
+else the machine does. Needs Debian's PostgreSQL (for pg_stat_statements). Prints a Markdown table.
 """
 
 from __future__ import annotations

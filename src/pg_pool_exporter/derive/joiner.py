@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -129,7 +129,9 @@ class Joiner:
         sessions = ServerSessions(sample.backends)
         server.sessions = {app: sessions.of(pools.values()) for app, pools in apps.items()}
         shared = SharedNames(apps)
-        unread = [one.key for one in self._store.states() if one.snapshot is None]
+        unread = set(
+            chain(*(_may_be_of(one.key) for one in self._store.states() if one.snapshot is None))
+        )
         unreturned, suspects, missing = {}, {}, {}
         for app, pools in apps.items():
             theirs = server.sessions[app]
@@ -172,11 +174,16 @@ class Joiner:
             demand=_demand(name, chain(*(pools.values() for pools in apps.values())), state.taken),
         )
 
-    def _all_are_read(self, app: str, unread: Iterable[TargetKey], now: float) -> bool:
-        """Whether each known process of the application has been read lately."""
+    def _all_are_read(self, app: str, unread: Set[TargetKey], now: float) -> bool:
+        """Whether each known process of the application has been read lately.
+
+        `unread` is what targets that were never read may be of, as `_may_be_of` tells it.
+        """
         targets = self.pools.targets_of(app)
-        return all(self._is_fresh(target, now) for target in targets) and not any(
-            _may_be_of(app, target, targets) for target in unread
+        return (
+            TargetKey("app", app) not in unread
+            and all(self._is_fresh(target, now) for target in targets)
+            and unread.isdisjoint(chain(*(_may_be_of(one) for one in targets if one.kind != "app")))
         )
 
     def _is_fresh(self, key: TargetKey, now: float) -> bool:
@@ -214,18 +221,18 @@ def _demand(server: str, pools: Iterable[PoolSeen], now: float) -> dict[str, flo
     return {server: sum(maxima)} if maxima else {}
 
 
-def _may_be_of(app: str, target: TargetKey, known: Iterable[TargetKey]) -> bool:
-    """Whether a target that was never read may be a process of the application.
+def _may_be_of(target: TargetKey) -> Iterator[TargetKey]:
+    """The names of applications that a target may be a process of, with its kind.
 
     An application's page is called `APP@ADDRESS`, a process's socket by its application and a
     number, see `discovery` and `client.slots`.
     """
     if target.kind == "app":
-        return target.name.startswith(f"{app}@")
-    prefix = target.name.rpartition("-")[0]
-    return target.kind == "process" and any(
-        other.kind == "process" and other.name.rpartition("-")[0] == prefix for other in known
-    )
+        for at, character in enumerate(target.name):
+            if character == "@":
+                yield target._replace(name=target.name[:at])
+    elif target.kind == "process":
+        yield target._replace(name=target.name.rpartition("-")[0])
 
 
 def _together(parts: list[Joined]) -> Joined:
