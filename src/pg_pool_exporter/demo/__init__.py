@@ -31,6 +31,7 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _CLEAR = "\x1b[H\x1b[J"
 
 _CONFIG = """\
+state_dir: ""
 processes:
   interval: 1s
 servers:
@@ -38,7 +39,16 @@ servers:
     dsn: "{dsn}"
     interval: 1s
     timeout: 1s
+    log:
+      files: ["{log}"]
+      interval: 1s
 """
+# What the log must have for its sessions and time-outs to be counted by database.
+_LOGGED = {
+    "log_connections": "on",
+    "log_disconnections": "on",
+    "log_line_prefix": "%m [%p] %q%u@%d ",
+}
 
 
 class DemoError(Exception):
@@ -72,12 +82,12 @@ def _run(stack: ExitStack, listen_address: str, duration: float | None, scenario
     print("Starting PostgreSQL, applications and the exporter ...", flush=True)
     directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgpe-demo-")))
     postgres = stack.enter_context(
-        ThrowAwayPostgres(embedded_binaries(), settings=scenario.settings)
+        ThrowAwayPostgres(embedded_binaries(), settings={**_LOGGED, **scenario.settings})
     )
     sockets = directory / "sockets"
     sockets.mkdir()
     config = directory / "config.yaml"
-    config.write_text(_CONFIG.format(dsn=_dsn(postgres)))
+    config.write_text(_CONFIG.format(dsn=_dsn(postgres), log=postgres.log_file))
     log = directory / "exporter.log"
     daemon = _start(
         stack, log,

@@ -73,7 +73,7 @@ class ThrowAwayPostgres:
         """More variables for the server, from its next start on."""
         self.directory = Path(tempfile.mkdtemp(prefix="pgpe-"))
         self._data = self.directory / "data"
-        self._log = self.directory / "log"
+        self.log_file = self.directory / "log"
         self._settings = {**_QUICK, **(settings or {})}
         self._process: subprocess.Popen[bytes] | None = None
         try:
@@ -104,12 +104,12 @@ class ThrowAwayPostgres:
     @property
     def log(self) -> str:
         """What the server has logged so far."""
-        return self._log.read_text(errors="replace") if self._log.exists() else ""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def start(self) -> None:
         """Start the server and wait until it accepts connections."""
         assert self._process is None, "the server is running already"
-        with self._log.open("ab") as log:
+        with self.log_file.open("ab") as log:
             # A session of its own: Ctrl-C at the terminal is for us, and we stop it in order.
             self._process = subprocess.Popen(
                 [self.bindir / "postgres", "-D", self._data],
