@@ -176,6 +176,30 @@ def test_requests_that_wait_for_connections_that_are_held_for_long_do_not() -> N
     assert patient.the(Cause.SLOW_HOLDERS).figures["hold_seconds"] == pytest.approx(4.0)
 
 
+@pytest.mark.parametrize(
+    ("every", "oldest", "causes"),
+    [
+        (240, 0.1, [Cause.SLOW_HOLDERS]),
+        (240, None, [Cause.SLOW_HOLDERS]),
+        (240, 1.0, []),
+        (5, None, []),
+    ],
+)
+def test_a_lock_explains_long_checkouts_only_where_somebody_waits_for_a_while(
+    every: int, oldest: float | None, causes: list[Cause]
+) -> None:
+    patient = Patient()
+    poll = crowd(hold=4.0)
+
+    def both(passed: float) -> None:
+        poll(patient.sides, passed)
+        waits = passed % every == 0
+        groups = {session_key(): group(1, oldest) if waits else group()}
+        patient.sides.server({"active": [4.0] * 10}, groups=groups)
+
+    assert patient.live(600, both).causes() == causes
+
+
 def test_a_pool_that_is_full_of_leaked_connections_is_not_too_small() -> None:
     patient = Patient()
 
