@@ -229,17 +229,16 @@ class Links(HTMLParser):
                 self.loaded.append(value or "")
 
 
-def test_the_landing_page_links_to_everything_and_escapes_names() -> None:
+def test_the_page_links_to_everything_and_escapes_names() -> None:
     async def test(served: Served, session: aiohttp.ClientSession) -> None:
         served.store.put(state("server", "main", up=True, polls=1))
         served.store.put(state("process", "<script>alert(1)</script>", polls=3))
         served.store.put(state("app", "new"))
-        async with session.get("/") as answer:
+        async with session.get("/", headers={"Accept-Encoding": ""}) as answer:
             assert answer.content_type == "text/html"
             text = await answer.text()
         assert "<script>" not in text
         assert "&lt;script&gt;" in text
-        assert all(f"<td>{word}</td>" in text for word in ("up", "down", "not polled yet"))
         page = Links()
         page.feed(text)
         assert page.loaded == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -46,14 +47,18 @@ async def serving(
     unpolled: Callable[[], list[str]] = list,
     reload: Callable[[], Awaitable[bool]] | None = None,
     config: WebConfigFile | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Served]:
-    """Serve an empty store on `listen`, or on a free port of the loopback."""
+    """Serve an empty store on `listen`, or on a free port of the loopback.
+
+    `clock` is the one that the states' times are on.
+    """
     store = Store()
     served = Served(store, Exposition(store, ReloadStatus(True, 1.7e9)))
     site = Web(
         store,
         served.exposition,
-        Doctor(store, Joiner(store)),
+        Doctor(store, Joiner(store, clock=clock), clock),
         telemetry_path=telemetry_path,
         unpolled=unpolled,
         reload=reload,

@@ -100,9 +100,9 @@ def _run(stack: ExitStack, listen_address: str, duration: float | None, scenario
             stack, directory / f"{app.name}.log", [app.module, app.kind, dsn, *app.more],
             PG_POOL_EXPORTER_SOCKET_DIR=str(sockets),
         )  # fmt: skip
-    url = f"http://{host}:{port}/metrics"
-    _wait_for(url, daemon, log)
-    _show(url, None if duration is None else time.monotonic() + duration, scenario.story)
+    address = f"http://{host}:{port}"
+    _wait_for(f"{address}/metrics", daemon, log)
+    _show(address, None if duration is None else time.monotonic() + duration, scenario.story)
 
 
 def _check_free(host: str, port: str) -> None:
@@ -121,12 +121,13 @@ def _reason(error: OSError | ValueError) -> str:
     return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
 
 
-def _show(url: str, end: float | None, story: str) -> None:
+def _show(address: str, end: float | None, story: str) -> None:
     lively = sys.stdout.isatty()
     while end is None or time.monotonic() < end:
-        page = _page(url)
+        page = _page(f"{address}/metrics")
         print(
-            f"{_CLEAR if lively else ''}Metrics: {url}\n\n{table(page)}\n\n{story} Ctrl-C ends.\n",
+            f"{_CLEAR if lively else ''}What is wrong: {address}/\nMetrics: {address}/metrics\n\n"
+            f"{table(page)}\n\n{story} Ctrl-C ends.\n",
             flush=True,
         )
         left = _REFRESH_SECONDS if end is None else end - time.monotonic()

@@ -21,3 +21,18 @@ def spell(seconds: float) -> str:
     if seconds < 2 * 86400:
         return f"{seconds / 3600:.1f} h"
     return f"{seconds / 86400:.0f} days"
+
+
+def figure(name: str, value: float) -> tuple[str, str]:
+    """A finding's figure for people: what it is, and how much.
+
+    `oldest_seconds` 130 is `("oldest", "2 min")`, `use_ratio` 0.8 `("use", "80%")`.
+    """
+    words = name.replace("_", " ")
+    if name.startswith("seconds_"):
+        return words.removeprefix("seconds "), spell(value)
+    if name.endswith("_seconds"):
+        return words.removesuffix(" seconds"), spell(value)
+    if name.endswith("_ratio"):
+        return words.removesuffix(" ratio"), f"{value:.0%}"
+    return words, f"{value:.4g}"

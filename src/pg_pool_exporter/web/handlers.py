@@ -14,8 +14,8 @@ from pg_pool_exporter.findings import Doctor
 from pg_pool_exporter.store import Store, TargetKey
 from pg_pool_exporter.textformat import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE
 from pg_pool_exporter.web.findings_json import findings_json
-from pg_pool_exporter.web.landing_page import landing_page
 from pg_pool_exporter.web.negotiation import accepts_gzip, prefers_openmetrics
+from pg_pool_exporter.web.page import CONTENT_SECURITY_POLICY, document
 
 HEALTHY_PATH = "/-/healthy"
 READY_PATH = "/-/ready"
@@ -68,7 +68,7 @@ class Web:
             web.get(READY_PATH, self._ready),
             web.post(RELOAD_PATH, self._reload_configuration),
             web.put(RELOAD_PATH, self._reload_configuration),
-            *([] if self._telemetry_path == "/" else [web.get("/", self._landing)]),
+            *([] if self._telemetry_path == "/" else [web.get("/", self._page)]),
         ]
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
@@ -117,9 +117,27 @@ class Web:
         # The mistakes themselves are for whoever may read the log.
         return _text("not reloaded: the log says why", HTTPStatus.INTERNAL_SERVER_ERROR)
 
-    async def _landing(self, _request: web.Request) -> web.Response:
-        html = landing_page(self._telemetry_path, self._store.states())
-        return web.Response(text=html, content_type="text/html")
+    async def _page(self, request: web.Request) -> web.Response:
+        body = await document(
+            self._doctor.diagnosis(),
+            time.time(),
+            telemetry_path=self._telemetry_path,
+            findings_path=FINDINGS_PATH,
+            refresh=request.query.get("refresh") != "off",
+        )
+        response = web.Response(
+            body=body,
+            content_type="text/html",
+            charset="utf-8",
+            zlib_executor_size=_PIECE // 16,
+            headers={
+                hdrs.CACHE_CONTROL: "no-store",
+                "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+                "Referrer-Policy": "no-referrer",
+            },
+        )
+        response.enable_compression()
+        return response
 
 
 def _header(request: web.Request, name: str) -> str:

@@ -1,0 +1,122 @@
+"""The whole page."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib import resources
+
+from pg_pool_exporter import __version__
+from pg_pool_exporter.findings import Diagnosis
+from pg_pool_exporter.findings.wording import number
+from pg_pool_exporter.web.page.findings import in_brief, in_full, verdict
+from pg_pool_exporter.web.page.markup import Html, as_html, element, join
+from pg_pool_exporter.web.page.pools import pools_section
+from pg_pool_exporter.web.page.servers import servers_section
+from pg_pool_exporter.web.page.targets import targets_section
+
+REFRESH_SECONDS = 10
+
+_STYLE = resources.files(__package__).joinpath("style.css").read_text("utf-8")
+_STYLE_HASH = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
+CONTENT_SECURITY_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""Nothing but the page's own style sheet: a name that got past the escaping could do nothing."""
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+{refresh}<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
+async def document(
+    diagnosis: Diagnosis, now: float, *, telemetry_path: str, findings_path: str, refresh: bool
+) -> bytes:
+    """The page, in UTF-8. `now` is the time, in seconds since the epoch; with `refresh` it loads
+    itself again.
+    """
+    situation, findings = diagnosis
+    severity, words = verdict(findings, _otherwise(diagnosis))
+    meta = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n' if refresh else ""
+    sections = (
+        in_full(findings),
+        await pools_section(situation.pools, findings),
+        servers_section(situation.servers),
+        await targets_section(situation.targets, now),
+    )
+    body = join(
+        [
+            element(
+                "header",
+                element("h1", words, class_="verdict"),
+                in_brief(findings),
+                element("p", _counts(diagnosis), class_="counts"),
+                class_=severity,
+            ),
+            element("main", join(one for one in sections if one is not None)),
+            element("footer", _footer(now, refresh, telemetry_path, findings_path)),
+        ]
+    )
+    text = _PAGE.format(
+        refresh=meta, title=as_html(f"{words} - pg-pool-exporter"), style=_STYLE, body=body
+    )
+    # A name can hold half of a surrogate pair, which UTF-8 has no place for.
+    return text.encode("utf-8", "replace")
+
+
+def _otherwise(diagnosis: Diagnosis) -> str:
+    """What is said when nothing is wrong: that is known only of what has been read."""
+    targets = diagnosis.situation.targets
+    if not targets:
+        return "Nothing to look at yet"
+    if all(not one.health.polls for one in targets):
+        return "Nothing is known yet"
+    return "Nothing is wrong"
+
+
+def _counts(diagnosis: Diagnosis) -> str:
+    situation = diagnosis.situation
+    up = sum(one.health.up for one in situation.targets)
+    return ", ".join(
+        [
+            number(len(situation.pools), "pool", "pools"),
+            number(len(situation.servers), "server", "servers"),
+            f"{up} of {number(len(situation.targets), 'target', 'targets')} up",
+        ]
+    )
+
+
+def _footer(now: float, refresh: bool, telemetry_path: str, findings_path: str) -> Html:
+    links = (
+        (telemetry_path, "Metrics"),
+        (findings_path, "Findings as JSON"),
+        ("/-/healthy", "Health"),
+        ("/-/ready", "Readiness"),
+        ("/?refresh=off", "Stop refreshing") if refresh else ("/", "Refresh by itself"),
+    )
+    time = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    every = f", again every {REFRESH_SECONDS} s" if refresh else ""
+    return join(
+        [
+            element(
+                "nav",
+                element("ul", join(element("li", element("a", words, href=path))
+                                   for path, words in links)),
+                aria_label="Other pages",
+            ),
+            element("p", f"pg-pool-exporter {__version__}, {time}{every}"),
+        ]
+    )  # fmt: skip

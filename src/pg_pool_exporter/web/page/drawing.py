@@ -1,0 +1,72 @@
+"""Bars and lines, as inline SVG. Colours are the style sheet's, by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import isfinite
+
+from pg_pool_exporter.findings.trends import MINUTES
+from pg_pool_exporter.web.page.markup import Html, element, join
+
+# What waits is drawn behind what there is, on the last fifth.
+_ROOM, _QUEUE = 80.0, 18.0
+_WIDTH = 100.0
+_HEIGHT = 20.0
+
+
+def bar(parts: Iterable[tuple[str, float]], most: float, label: str, waiting: float = 0.0) -> Html:
+    """Parts of `most`, by class, one behind the other; behind all of them those that wait.
+
+    The queue's room is full when as many wait as there may be. `label` says the same in words.
+    """
+    drawn = [_part("room", 0.0, _ROOM)]
+    start = 0.0
+    for kind, size in parts:
+        width = min(_ROOM - start, _ROOM * _share(size, most))
+        if width > 0:
+            drawn.append(_part(kind, start, width))
+            start += width
+    if (queue := _share(waiting, most)) > 0:
+        drawn.append(_part("waiting", _WIDTH - _QUEUE, max(2.0, _QUEUE * min(1.0, queue))))
+    return _svg("bar", f"0 0 {_WIDTH:g} 8", label, drawn)
+
+
+def sparkline(values: Sequence[float], most: float | None) -> Html | None:
+    """The last hour by the minute against the maximum; None where there is too little to draw."""
+    values = [value if isfinite(value) else 0.0 for value in values]
+    if len(values) < 2:
+        return None
+    top = max(*values, most if most is not None and isfinite(most) else 0.0, 1.0)
+    points = [
+        f"{MINUTES - len(values) + at},{_HEIGHT - (_HEIGHT - 2) * value / top:.3g}"
+        for at, value in enumerate(values)
+    ]
+    line = " ".join(points)
+    start = MINUTES - len(values)
+    area = f"{start},{_HEIGHT:g} {line} {MINUTES - 1},{_HEIGHT:g}"
+    label = (
+        f"checked out in the last {len(values)} minutes: between {min(values):.3g} and "
+        f"{max(values):.3g}, in the end {values[-1]:.3g}"
+    )
+    shapes = [element("polygon", points=area), element("polyline", points=line)]
+    if most is not None and top == most:
+        shapes.append(element("line", x1=0, x2=MINUTES, y1=2, y2=2))
+    return _svg("spark", f"0 0 {MINUTES - 1} {_HEIGHT:g}", label, shapes)
+
+
+def _part(kind: str, start: float, width: float) -> Html:
+    return element("rect", class_=kind, x=start, width=width, height=8)
+
+
+def _share(part: float, whole: float) -> float:
+    """Between 0 and 1, whatever the figures are."""
+    if not isfinite(part) or not isfinite(whole) or part <= 0 or whole <= 0:
+        return 0.0
+    return min(1.0, part / whole)
+
+
+def _svg(kind: str, box: str, label: str, shapes: Iterable[Html]) -> Html:
+    return element(
+        "svg", join(shapes), class_=kind, viewBox=box, preserveAspectRatio="none", role="img",
+        aria_label=label,
+    )  # fmt: skip

@@ -1,0 +1,121 @@
+"""What is wrong: in one line each, then with all that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pg_pool_exporter.findings import Finding, Severity
+from pg_pool_exporter.findings.wording import figure, number
+from pg_pool_exporter.web.page.markup import Html, element, join, name, sentence
+
+_MOST_IN_BRIEF = 5
+_MOST_OPEN = 10
+_MOST_SHOWN = 100
+_MOST_SITES = 10
+
+
+def verdict(findings: Sequence[Finding], otherwise: str) -> tuple[str, str]:
+    """How bad it is (a class), and in words; `otherwise` where nothing is wrong."""
+    problems = sum(one.severity is Severity.PROBLEM for one in findings)
+    warnings = len(findings) - problems
+    if not findings:
+        return "fine", otherwise
+    words = [
+        number(count, one, many)
+        for count, one, many in (
+            (problems, "problem", "problems"),
+            (warnings, "warning", "warnings"),
+        )
+        if count
+    ]
+    return ("problem" if problems else "warning"), ", ".join(words)
+
+
+def in_brief(findings: Sequence[Finding]) -> Html | None:
+    """The worst, a line each: what somebody sees first."""
+    if not findings:
+        return None
+    lines = [
+        element(
+            "li",
+            element("a", one.cause.title, href=f"#finding-{at}"),
+            " ",
+            name(str(one.subject)),
+            f": {one.summary}",
+            *_first_site(one),
+            class_=one.severity.title,
+        )
+        for at, one in enumerate(findings[:_MOST_IN_BRIEF], 1)
+    ]
+    more = len(findings) - _MOST_IN_BRIEF
+    if more > 0:
+        lines.append(element("li", f"{more} more below"))
+    return element("ul", join(lines), class_="brief")
+
+
+def in_full(findings: Sequence[Finding]) -> Html | None:
+    """Each with figures, evidence, lines of code and remedy."""
+    if not findings:
+        return None
+    shown = [_finding(one, at) for at, one in enumerate(findings[:_MOST_SHOWN], 1)]
+    more = len(findings) - _MOST_SHOWN
+    left_out = element("p", f"{more} more are not shown.") if more > 0 else None
+    return element(
+        "section",
+        element("h2", "What is wrong", id="wrong"),
+        element("div", join(shown), class_="findings"),
+        left_out,
+        aria_labelledby="wrong",
+    )
+
+
+def _finding(finding: Finding, at: int) -> Html:
+    heading = element(
+        "summary",
+        element("span", finding.severity.title, class_="badge"),
+        " ",
+        element("strong", finding.cause.title),
+        " ",
+        name(str(finding.subject)),
+    )
+    figures = [figure(label, value) for label, value in finding.figures.items() if value]
+    return element(
+        "details",
+        heading,
+        element("p", finding.summary, class_="summary"),
+        _sites(finding),
+        element(
+            "ul",
+            join(element("li", f"{label} ", element("b", text)) for label, text in figures),
+            class_="figures",
+        )
+        if figures
+        else None,
+        element("ul", join(element("li", one) for one in finding.evidence), class_="evidence")
+        if finding.evidence
+        else None,
+        element("p", element("b", "What to do: "), sentence(finding.remedy), class_="remedy")
+        if finding.remedy
+        else None,
+        id=f"finding-{at}",
+        class_=f"finding {finding.severity.title}",
+        open="" if at <= _MOST_OPEN else None,
+    )
+
+
+def _first_site(finding: Finding) -> tuple[str, ...]:
+    site = next(iter(finding.sites), None)
+    return () if site is None else (" ", element("code", site))
+
+
+def _sites(finding: Finding) -> Html | None:
+    if not finding.sites:
+        return None
+    items = [
+        element("li", element("code", site), f" ({count:g})")
+        for site, count in list(finding.sites.items())[:_MOST_SITES]
+    ]
+    more = len(finding.sites) - _MOST_SITES
+    if more > 0:
+        items.append(element("li", f"{more} more"))
+    return element("ul", join(items), class_="sites", aria_label="Lines of code")

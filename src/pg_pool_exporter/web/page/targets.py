@@ -1,0 +1,57 @@
+"""How the polls of each target go: those that fail are seen, the others can be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pg_pool_exporter.findings.wording import number, spell
+from pg_pool_exporter.store import TargetState
+from pg_pool_exporter.web.page.markup import Html, element, name
+from pg_pool_exporter.web.page.tables import gently, row, table
+
+MOST_TARGETS = 500
+_COLUMNS = ("Target", "Kind", "State", "Why", "Last answer")
+
+
+async def targets_section(targets: Sequence[TargetState], now: float) -> Html:
+    """`now` is the time, in seconds since the epoch."""
+    down = [one for one in targets if not one.health.up]
+    up = [one for one in targets if one.health.up]
+    summary = f"{number(len(targets), 'target', 'targets')}, {len(up)} up, {len(down)} not"
+    more = max(0, len(down) - MOST_TARGETS) + max(0, len(up) - MOST_TARGETS)
+    return element(
+        "section",
+        element("h2", "Targets"),
+        element("p", summary if targets else "No targets yet."),
+        await _table("Those that are not up", down, now),
+        element("details", element("summary", "Those that are up"), await _table("Up", up, now))
+        if up
+        else None,
+        element("p", f"{more} more are not shown.") if more else None,
+    )
+
+
+async def _table(caption: str, targets: Sequence[TargetState], now: float) -> Html | None:
+    if not targets:
+        return None
+    return table(caption, _COLUMNS, await gently(_row(one, now) for one in targets[:MOST_TARGETS]))
+
+
+def _row(state: TargetState, now: float) -> Html:
+    health = state.health
+    last = health.last_success
+    return row(
+        _COLUMNS,
+        name(state.key.name),
+        state.key.kind,
+        _condition(state),
+        health.reason,
+        None if last is None else f"{spell(max(0.0, now - last))} ago",
+        kind="" if health.up else "problem" if health.polls else "warning",
+    )
+
+
+def _condition(state: TargetState) -> str:
+    if state.health.up:
+        return "up"
+    return "down" if state.health.polls else "not polled yet"

@@ -1,0 +1,268 @@
+"""The page at `/`: what somebody sees who opens the exporter's address in a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from html.parser import HTMLParser
+from math import inf, nan
+from typing import Any
+
+import aiohttp
+import pytest
+
+from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.findings import Doctor
+from pg_pool_exporter.model import DatabaseCounters, SessionGroup
+from pg_pool_exporter.store import TargetKey
+from pg_pool_exporter.web.page import document
+from pg_pool_exporter.web.page.pools import MOST_POOLS
+from pg_pool_exporter.web.page.targets import MOST_TARGETS
+from support.both_sides import BothSides, session_key
+from support.serving import Served
+from test_web import with_client
+
+SITE = "shop/report.py:40 show_report"
+HOSTILE = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>&\u202e\x1b[31m\ud800"
+VOID = {"meta", "link", "img", "br", "input", "hr"}
+NOW = 1.7e9
+
+
+class Elements(HTMLParser):
+    """All elements with their attributes, and the text; every element must be closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(html)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open[-1:] != ["style"]:
+            self.text += f"{data} "
+
+    def tags(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def page(sides: BothSides, doctor: Doctor | None = None) -> Elements:
+    return Elements(html(sides, doctor))
+
+
+def html(sides: BothSides, doctor: Doctor | None = None) -> str:
+    doctor = doctor or doctor_of(sides)
+    page = document(
+        doctor.diagnosis(), NOW, telemetry_path="/metrics", findings_path="/api/v1/findings",
+        refresh=True,
+    )  # fmt: skip
+    return asyncio.run(page).decode()
+
+
+def doctor_of(sides: BothSides) -> Doctor:
+    return Doctor(sides.store, sides.joiner, clock=lambda: sides.now)
+
+
+def in_order(text: str, *parts: str) -> bool:
+    places = [text.index(part) for part in parts]
+    return places == sorted(places)
+
+
+def test_nothing_is_wrong() -> None:
+    sides = BothSides()
+    sides.pool(9, 1)
+    sides.server({"idle": [5.0] * 9, "active": [0.1]})
+    found = page(sides)
+    assert "Nothing is wrong" in found.text
+    assert "1 pool, 1 server, 2 of 2 targets up" in found.text
+    assert "What is wrong" not in found.text
+
+
+@pytest.mark.parametrize(
+    ("unread", "words"), [(False, "Nothing to look at yet"), (True, "Nothing is known yet")]
+)
+def test_what_has_not_been_read_is_not_called_healthy(unread: bool, words: str) -> None:
+    sides = BothSides()
+    if unread:
+        sides.unread("server", "main")
+    assert words in page(sides).text
+
+
+def test_a_leak_is_told_first_with_its_line_and_then_with_all_that_is_known() -> None:
+    sides = BothSides()
+    sides.pool(1, 8, leaked_slots={SITE: 6})
+    found = page(sides)
+    assert in_order(found.text, "1 problem", SITE, "What is wrong", "What to do:", "Pools")
+    assert "6 connections are borrowed and not given back." in found.text
+    assert "with pool.connection() as conn:" in found.text
+    assert "6 not given back" in found.text
+
+
+def test_a_pool_is_a_bar_that_says_the_same_in_words() -> None:
+    sides = BothSides()
+    sides.pool(1, 8, waiting=2, leaked_slots={SITE: 6})
+    found = page(sides)
+    label = "8 active, 1 idle, of 10; 2 waiting; 6 not given back"
+    assert label in [one["aria-label"] for one in found.tags("svg")]
+    widths = {one["class"]: float(one["width"] or 0) for one in found.tags("rect")}
+    assert widths["held"] == pytest.approx(48)
+    assert widths["active"] == pytest.approx(16)
+    assert widths["idle"] == pytest.approx(8)
+    assert widths["waiting"] == pytest.approx(3.6)
+
+
+def test_the_worst_pool_comes_first() -> None:
+    sides = BothSides()
+    sides.pool(1, 2, app="calm", process="web:1")
+    sides.pool(1, 9, app="busy", process="web:2")
+    sides.pool(8, 1, app="leaky", process="web:3", leaked_slots={SITE: 1})
+    text = page(sides).text.partition("the worst first")[2]
+    assert in_order(text, "leaky/main", "busy/main", "calm/main")
+
+
+def test_the_last_hour_is_a_line_and_the_trend_says_when_the_pool_is_full() -> None:
+    sides = BothSides()
+    doctor = doctor_of(sides)
+    for minute in range(30):
+        sides.pool(0, 1 + minute // 5)
+        sides.now += 60
+    sides.pool(0, 7)
+    found = page(sides, doctor)
+    labels = [one["aria-label"] or "" for one in found.tags("svg")]
+    assert "checked out in the last 30 minutes: between 1 and 6, in the end 6" in labels
+    assert len((found.tags("polyline")[0]["points"] or "").split()) == 30
+    assert re.search(r"\b(19|20|21|22) min\b", found.text)
+
+
+def test_who_waits_for_locks_and_who_is_in_the_way_is_told() -> None:
+    sides = BothSides()
+    groups = {
+        session_key("billing"): SessionGroup(states={}, waiting=6, oldest_waiting=45.0),
+        session_key("reports"): SessionGroup(states={}, blocking=1),
+    }
+    sides.server({}, groups=groups, databases={"shop": DatabaseCounters(deadlocks=0)})
+    text = page(sides).text
+    table = text.partition("Who waits for a lock, and who is in the way")[2]
+    assert in_order(table, "reports", "billing", "45 s")
+
+
+def test_forgotten_transactions_are_told_and_young_ones_are_not() -> None:
+    sides = BothSides()
+    sides.server({"idle_in_transaction": [600.0, 119.0]})
+    table = page(sides).text.partition("Transactions in which nothing has happened for 2 min")[2]
+    assert in_order(table, "orders", " 1 ", "10 min")
+
+
+def test_targets_that_do_not_answer_are_told_with_the_reason() -> None:
+    sides = BothSides()
+    sides.pool(1, 1)
+    sides.fail(TargetKey("app", "mail@web:81/metrics"), "refused")
+    sides.unread("app", "new@web:82/metrics")
+    text = page(sides).text
+    assert "3 targets, 1 up, 2 not" in text
+    table = text.partition("Those that are not up")[2]
+    assert in_order(table, "mail@web:81/metrics", "down", "refused", "not polled yet")
+
+
+def everywhere(text: str) -> BothSides:
+    """The same text as every name that there is."""
+    sides = BothSides(AppConfig(name="orders"))
+    key = session_key(text, text)
+    sides.pool(
+        1, 2, app=text, name=text, process=text, leaked_slots={text: 1},
+        target=TargetKey("app", text),
+    )  # fmt: skip
+    groups = {key: SessionGroup(states={}, waiting=6, oldest_waiting=45.0, blocking=1)}
+    sides.server(
+        {key: {"idle_in_transaction": [600.0]}}, groups=groups,
+        databases={text: DatabaseCounters(deadlocks=1)},
+    )  # fmt: skip
+    sides.fail(TargetKey(text, text), text)
+    return sides
+
+
+def test_names_from_outside_stay_text() -> None:
+    found, harmless = page(everywhere(HOSTILE)), page(everywhere("x"))
+    assert [tag for tag, _ in found.found] == [tag for tag, _ in harmless.found]
+    assert [sorted(given) for _, given in found.found] == [
+        sorted(given) for _, given in harmless.found
+    ]
+    assert "alert(1)" in found.text
+
+
+def test_long_names_are_cut() -> None:
+    assert len(html(everywhere("x" * 100_000))) < 60_000
+
+
+@pytest.mark.parametrize("value", [nan, inf, -1.0, 1e300])
+def test_figures_that_make_no_sense_do_no_harm(value: float) -> None:
+    sides = BothSides()
+    doctor = doctor_of(sides)
+    for _ in range(3):
+        sides.pool(value, value, max=value, waiting=value)
+        sides.now += 60
+    sides.pool(value, value, max=value, waiting=value)
+    for rect in page(sides, doctor).tags("rect"):
+        assert 0 <= float(rect["x"] or 0) <= 100
+        assert 0 <= float(rect["width"] or 0) <= 100
+
+
+def test_a_fleet_of_any_size_is_bounded_and_quick() -> None:
+    sides = BothSides()
+    for number in range(MOST_POOLS + 20):
+        for _ in range(2):
+            sides.pool(1, number % 10, app=f"app-{number}", target=TargetKey("app", f"a@{number}"))
+    for number in range(MOST_TARGETS + 30):
+        sides.unread("app", f"unread@{number}")
+    started = time.perf_counter()
+    text = html(sides)
+    assert time.perf_counter() - started < 1
+    assert len(text) < 1_500_000
+    assert f"{20} more pools are not shown" in text
+    assert f"{30 + 20} more are not shown" in text
+
+
+@pytest.mark.parametrize(("query", "refreshes"), [("", True), ("?refresh=off", False)])
+def test_it_refreshes_itself_unless_told_not_to(query: str, refreshes: bool) -> None:
+    async def test(_: Served, session: aiohttp.ClientSession) -> None:
+        async with session.get(f"/{query}", headers={"Accept-Encoding": ""}) as answer:
+            metas = Elements(await answer.text()).tags("meta")
+        assert any(meta.get("http-equiv") == "refresh" for meta in metas) is refreshes
+
+    with_client(test)
+
+
+def test_a_browser_is_told_to_load_nothing_and_to_run_nothing() -> None:
+    async def test(_: Served, session: aiohttp.ClientSession) -> None:
+        async with session.get("/", headers={"Accept-Encoding": ""}) as answer:
+            policy = answer.headers["Content-Security-Policy"]
+            assert answer.headers["Cache-Control"] == "no-store"
+            found = Elements(await answer.text())
+        assert policy.startswith("default-src 'none'; style-src 'sha256-")
+        assert "unsafe" not in policy
+        attributes: set[Any] = set().union(*(given for _, given in found.found))
+        assert not {name for name in attributes if name.startswith("on")}
+        assert not attributes & {"src", "style", "action"}
+        assert found.tags("script") == found.tags("link") == []
+
+    with_client(test)
+
+
+def test_tables_are_tables_for_a_screen_reader() -> None:
+    sides = BothSides()
+    sides.pool(1, 1)
+    found = page(sides)
+    assert all(one["role"] == "table" for one in found.tags("table"))
+    assert all(one["scope"] in ("row", "col") for one in found.tags("th"))
+    assert all(one["role"] == "img" and one["aria-label"] for one in found.tags("svg"))
+    assert len(found.tags("h1")) == len(found.tags("main")) == 1

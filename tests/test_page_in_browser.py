@@ -1,0 +1,129 @@
+"""The page in a real browser: nothing runs, nothing is loaded, nothing is wider than a phone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from conftest import require
+from pg_pool_exporter.store import TargetKey
+from support.both_sides import BothSides
+from support.browser import CHROMIUM, browsing
+from support.serving import client, serving
+from test_page import HOSTILE, everywhere
+
+pytestmark = pytest.mark.debian
+
+DESKTOP, PHONE = 1280, 360
+# What is wider than the window, if anything is.
+_WIDEST = """
+[...document.querySelectorAll('body *')]
+  .filter(one => one.getBoundingClientRect().right > WIDTH + 1)
+  .slice(0, 3).map(one => one.outerHTML.slice(0, 200))
+"""
+# Of each text its contrast with what is behind it; what is below that of WCAG AA.
+_TOO_FAINT = """
+(() => {
+  const rgb = text => text.match(/[\\d.]+/g).map(Number);
+  const linear = v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b);
+  const behind = one => {
+    for (; one; one = one.parentElement) {
+      const color = rgb(getComputedStyle(one).backgroundColor);
+      if (color.length === 3) return color;
+    }
+    return [255, 255, 255];
+  };
+  return [...document.querySelectorAll('body *')]
+    .filter(one => [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim()))
+    .map(one => {
+      const [a, b] = [rgb(getComputedStyle(one).color), behind(one)].map(light);
+      return [(Math.max(a, b) + .05) / (Math.min(a, b) + .05), one.outerHTML.slice(0, 120)];
+    }).filter(([contrast]) => contrast < 4.5).slice(0, 3);
+})()
+"""
+
+
+def fleet() -> BothSides:
+    """500 pools."""
+    sides = everywhere("x")
+    for number in range(500):
+        sides.pool(
+            1, number % 10, app=f"application-{number}", target=TargetKey("app", f"a@{number}")
+        )
+    return sides
+
+
+def hostile() -> BothSides:
+    return everywhere(HOSTILE)
+
+
+def long_words() -> BothSides:
+    return everywhere("x" * 5000)
+
+
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+@pytest.mark.parametrize("sides", [fleet, hostile, long_words])
+def test_it_is_readable_and_does_nothing_but_show(
+    sides: Callable[[], BothSides], width: int
+) -> None:
+    require(CHROMIUM, "Chromium, of Debian's package chromium")
+
+    async def main() -> None:
+        known = sides()
+        async with serving(clock=lambda: known.now) as served, browsing() as browser:
+            for state in known.store.states():
+                served.store.put(state)
+            for scheme in ("light", "dark"):
+                await browser.call(
+                    "Emulation.setEmulatedMedia",
+                    features=[{"name": "prefers-color-scheme", "value": scheme}],
+                )
+                await browser.open(f"http://127.0.0.1:{served.port}/", width)
+                assert await browser.evaluate("document.querySelectorAll('.pools tbody tr').length")
+                assert await browser.evaluate(_WIDEST.replace("WIDTH", str(width))) == []
+                assert await browser.evaluate("document.documentElement.scrollWidth") <= width
+                assert await browser.evaluate(_TOO_FAINT) == []
+                # The style sheet is the one that the policy allows.
+                family = "getComputedStyle(document.body).marginTop"
+                assert await browser.evaluate(family) == "0px"
+                happened = [method for method, _ in browser.events]
+                assert "Page.javascriptDialogOpening" not in happened
+                asked = [
+                    params["request"]["url"]
+                    for method, params in browser.events
+                    if method == "Network.requestWillBeSent"
+                ]
+                assert {url.rpartition("/")[2] for url in asked} <= {"", "favicon.ico"}
+
+    asyncio.run(main())
+
+
+def test_what_is_wrong_is_on_a_phones_first_screen() -> None:
+    require(CHROMIUM, "Chromium, of Debian's package chromium")
+
+    async def main() -> None:
+        known = everywhere("shop")
+        async with serving(clock=lambda: known.now) as served, browsing() as browser:
+            for state in known.store.states():
+                served.store.put(state)
+            await browser.open(f"http://127.0.0.1:{served.port}/", PHONE, 640)
+            bottom = "document.querySelector('.brief li:last-child').getBoundingClientRect().bottom"
+            assert await browser.evaluate(bottom) < 640
+
+    asyncio.run(main())
+
+
+def test_a_page_for_a_browser_is_compressed() -> None:
+    async def main() -> None:
+        known = fleet()
+        async with serving(clock=lambda: known.now) as served, client(served) as http:
+            for state in known.store.states():
+                served.store.put(state)
+            async with http.get("/", headers={"Accept-Encoding": "gzip"}) as answer:
+                assert answer.headers["Content-Encoding"] == "gzip"
+                assert len(await answer.read()) < 100_000
+
+    asyncio.run(main())
