@@ -38,7 +38,6 @@ EXPECTED = {
     ("shop-leaky", "PgPoolUseHigh"),
     ("shop-leaky", "PgPoolNearSaturation"),
     ("shop-leaky", "PgPoolSaturated"),
-    ("shop-leaky", "PgPoolMissingSessions"),
     ("shop-keeping", "PgPoolCheckoutOverdue"),
     ("shop-keeping", "PgPoolConnectionsUnreturned"),
     ("demo", "PgServerIdleInTransaction"),

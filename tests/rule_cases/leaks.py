@@ -192,9 +192,33 @@ CASES = {
             series("pg_pool_missing_sessions", "0x5 2x20", server="main", **APP),
             12,
             [JOINED],
-            """Pools of orders count connections that main doesn't have: 2. First look for a
-            firewall or a proxy that ends idle connections, for sessions that were terminated, and
+            """Pools of orders count connections that main doesn't have, leaked ones left out: 2.
+            First look for a firewall or a proxy that ends idle connections, for sessions that were terminated, and
             whether the pool checks connections before it hands them out.""",
+        ),
+        Case(
+            "silent",
+            "leaked slots explain them, of all processes together",
+            series("pg_pool_missing_sessions", "3x20", server="main", **APP)
+            | by_site("leaked_slots", "1x20")
+            | by_site("leaked_slots", "2x20", TWO),
+            15,
+        ),
+        Case(
+            "fires",
+            "leaked slots explain some of them",
+            series("pg_pool_missing_sessions", "3x20", server="main", **APP)
+            | by_site("leaked_slots", "1x20"),
+            15,
+            [JOINED],
+        ),
+        Case(
+            "fires",
+            "leaked slots of another application explain nothing",
+            series("pg_pool_missing_sessions", "3x20", server="main", **APP)
+            | by_site("leaked_slots", "3x20", {**ONE, "app": "jobs"}),
+            15,
+            [JOINED],
         ),
         Case(
             "just below",
