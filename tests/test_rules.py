@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rule_cases import CASES, exporter
-from support.promtool import run_cases
+from support.promtool import TARGET, Case, Labels, run_cases
 from support.rule_files import ALERTS, DIRECTORY, FILES
 
 pytestmark = pytest.mark.debian
@@ -30,6 +30,30 @@ def test_promtool_has_nothing_to_say_about_the_rules(promtool: Path) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_alert(promtool: Path, name: str, tmp_path: Path) -> None:
     assert run_cases(promtool, ALERTS[name], CASES[name], tmp_path) == ""
+
+
+@pytest.mark.parametrize("name", [name for name, cases in CASES.items() if cases[0].firing[0]])
+def test_an_alert_where_two_exporters_see_the_same(
+    promtool: Path, name: str, tmp_path: Path
+) -> None:
+    """A pair that polls the same targets, or names in common: no joining fails, each is heard."""
+    cases = [_seen_twice(case) for case in CASES[name] if case.firing]
+    assert run_cases(promtool, ALERTS[name], cases, tmp_path) == ""
+
+
+def _seen_twice(case: Case) -> Case:
+    own = f'instance="{TARGET["instance"]}"'
+    series = dict(case.series)
+    for exporter_of in ('job="pg-pools",instance="db-2:10432"', 'job="other",instance="db:10432"'):
+        target = f'job="{TARGET["job"]}",{own}'
+        series |= {one.replace(target, exporter_of): values for one, values in case.series.items()}
+    firing: list[Labels] = []
+    for labels in case.firing:
+        for target in (TARGET, {**TARGET, "instance": "db-2:10432"}, {**TARGET, "job": "other"}):
+            kept = {name: target[name] for name in target.keys() & labels.keys()}
+            if (seen := {**labels, **kept}) not in firing:
+                firing.append(seen)
+    return case._replace(series=series, firing=firing, text="")
 
 
 @pytest.mark.parametrize("name", exporter.WITHOUT_SETTINGS)

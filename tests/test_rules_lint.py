@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from pg_pool_exporter.catalogue import BY_NAME
+from support.dashboards import NAMES, load
 from support.promql import check, nodes, numbers
 from support.promtool import DASHBOARDS, RUNBOOKS
 from support.rule_files import (
@@ -35,7 +36,7 @@ CAUSES = {
     "postgresql_unreachable",
     "target_unreachable",
 }
-UIDS = {"pgpe-fleet", "pgpe-pool", "pgpe-server", "pgpe-exporter"}
+UIDS = {load(name)["uid"] for name in NAMES}
 SEVERITIES = {"info", "warning", "critical"}
 THRESHOLD = "pg_pool_exporter:threshold:"
 # Fires at once: nothing is compared that comes from two scrapes.
@@ -156,6 +157,16 @@ def test_labels_that_users_add_survive(rule: Alert | Record) -> None:
             assert node.modifier is not None
             assert node.modifier.type == promql_parser.AggModifierType.Without
     assert not re.search(r"avg[^(]*\([^)]*:ratio", rule.expression)
+
+
+@every_alert
+def test_a_server_is_joined_with_itself_only(alert: Alert) -> None:
+    """Its name is one exporter's: another may give the same to another server."""
+    for node in nodes(alert.expression):
+        if isinstance(node, promql_parser.BinaryExpr) and node.modifier and node.modifier.matching:
+            matching = node.modifier.matching
+            if matching.type == promql_parser.LabelModifierType.Include:
+                assert "server" not in matching.labels or {"job", "instance"} <= {*matching.labels}
 
 
 def test_groups_have_names_of_their_own_and_nothing_that_old_versions_refuse() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rule_cases.pool_series import INFO, ONE, POOL, TWO, pool
+from rule_cases.server_series import ELSEWHERE
 from support.promtool import TARGET, Case, series
 
 SITE = {"site": "orders/report.py:42 build"}
@@ -112,6 +113,17 @@ CASES = {
             | session("idle", "60+60x20")
             | series("pg_server_up", "1x20", server="main")
             | series("pg_server_up", "0x20", server="other"),
+            15,
+            [POOL | SITE],
+        ),
+        Case(
+            "fires",
+            "a server that another exporter gives the same name does not answer",
+            by_site("overdue_connections", "2x20")
+            | INFO
+            | session("idle", "60+60x20")
+            | series("pg_server_up", "1x20", server="main")
+            | series("pg_server_up", "0x20", server="main", **ELSEWHERE),
             15,
             [POOL | SITE],
         ),

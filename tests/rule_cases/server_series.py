@@ -7,6 +7,8 @@ from support.promtool import TARGET, series
 MAIN = {**TARGET, "server": "main"}
 SESSION = {"server": "main", "database": "shop", "user": "orders", "application": "orders-api"}
 AT_SESSION = {**TARGET, **SESSION}
+ELSEWHERE = {"instance": "db-3:10432"}
+"""What another exporter's series have."""
 JOBS = {**SESSION, "application": "jobs"}
 FULL = {**MAIN, "cause": "server_full"}
 OVERSUBSCRIBED = {**MAIN, "cause": "server_oversubscribed"}
@@ -41,5 +43,8 @@ def setting(values: str, name: str = "idle_in_transaction_session_timeout") -> d
     return server("timeout_setting_seconds", values, setting=name)
 
 
-def override(values: str, name: str = "idle_in_transaction_session_timeout") -> dict[str, str]:
-    return server("timeout_override_seconds", values, setting=name, database="all", user="orders")
+def override(
+    values: str, name: str = "idle_in_transaction_session_timeout", **target: str
+) -> dict[str, str]:
+    labels = {"setting": name, "database": "all", "user": "orders", **target}
+    return server("timeout_override_seconds", values, **labels)

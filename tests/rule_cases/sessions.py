@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rule_cases.server_series import (
     AT_SESSION,
+    ELSEWHERE,
     JOBS,
     MAIN,
     SESSION,
@@ -136,6 +137,13 @@ CASES = {
             15,
         ),
         Case(
+            "silent",
+            "somebody waits on a server that another exporter gives the same name",
+            server("blocking_connections", "1x20", **JOBS)
+            | server("oldest_waiting_seconds", "99x20", **SESSION, **ELSEWHERE),
+            15,
+        ),
+        Case(
             "restart",
             "the blocker was ended",
             server("blocking_connections", "1x10 0x20", **JOBS)
@@ -199,6 +207,13 @@ CASES = {
             "fires",
             "another one is set for a role",
             setting("0x20") | override("60x20", "statement_timeout"),
+            15,
+            [{**MAIN, "setting": "idle_in_transaction_session_timeout"}],
+        ),
+        Case(
+            "fires",
+            "set for a role of a server that another exporter gives the same name",
+            setting("0x20") | override("60x20", **ELSEWHERE),
             15,
             [{**MAIN, "setting": "idle_in_transaction_session_timeout"}],
         ),
