@@ -24,10 +24,12 @@ ALERTMANAGER = Path("/usr/bin/prometheus-alertmanager")
 AMTOOL = Path("/usr/bin/amtool")
 
 Labels = dict[str, str]
-POOL = {"app": "orders", "pool": "main"}
-PROCESS = {**POOL, "process": "web:0", "job": "pg-pools", "instance": "db:10432"}
+EXPORTER = {"job": "pg-pools", "instance": "db:10432"}
+OTHER_EXPORTER = {**EXPORTER, "instance": "db-2:10432"}
+POOL = {"app": "orders", "pool": "main", "job": "pg-pools"}
+PROCESS = {**POOL, "process": "web:0", **EXPORTER}
 OTHER_PROCESS = {**PROCESS, "process": "web:1"}
-SERVER = {"server": "main"}
+SERVER = {"server": "main", **EXPORTER}
 
 
 def alert(name: str, /, **labels: str) -> Labels:
@@ -130,8 +132,16 @@ def test_every_alert_that_it_names_exists() -> None:
             [alert(name, **SERVER) for name in (
                 "PgServerFull", "PgServerLockPileUp", "PgPoolConnectionsUnreturned",
             )],
-            [alert("PgServerConnectionsHigh", server="other"), alert("PgPoolSaturated", **PROCESS)],
+            [
+                alert("PgServerConnectionsHigh", **{**SERVER, "server": "other"}),
+                alert("PgPoolSaturated", **PROCESS),
+            ],
             id="a server that is down has nothing else to tell",
+        ),
+        pytest.param(
+            alert("PgServerDown", **SERVER), [],
+            [alert("PgServerFull", **{**SERVER, **OTHER_EXPORTER})],
+            id="another exporter reaches its server of that name",
         ),
         pytest.param(
             alert("PgBouncerDown", bouncer="edge"),
@@ -140,9 +150,9 @@ def test_every_alert_that_it_names_exists() -> None:
             id="a bouncer that is down has nothing else to tell",
         ),
         pytest.param(
-            alert("PgPoolExporterDown", job="pg-pools", instance="db:10432"),
-            [alert("PgPoolSaturated", **PROCESS)],
-            [alert("PgServerDeadlocks", **SERVER, job="pg-pools", instance="db-2:10432")],
+            alert("PgPoolExporterDown", **EXPORTER),
+            [alert("PgPoolSaturated", **PROCESS), alert("PgPoolExporterMissing")],
+            [alert("PgServerDeadlocks", **{**SERVER, **OTHER_EXPORTER})],
             id="an exporter that is down knows nothing of its pools",
         ),
     ],

@@ -88,6 +88,7 @@ def test_an_alert_tells_what_is_wrong_and_what_to_do(alert: Alert) -> None:
     assert alert.annotations.keys() == {"summary", "description", "runbook_url", "dashboard"}
     summary, description = alert.annotations["summary"], alert.annotations["description"]
     assert re.fullmatch(r"[A-Z][^{}]*[^.{}]\.", summary), "one static sentence"
+    assert not re.search(r"\d", summary), "a threshold that is changed would make it wrong"
     assert "First " in description
     labels = check(alert.expression).labels or frozenset()
     for name in {"app", "pool", "process", "server", "bouncer", "site"} & labels:

@@ -178,8 +178,8 @@ CASES = {
             70,
             [at_process()],
             """Pool main of orders (process web:0) grows; at this pace the number of connections
-            that are checked out at once in an hour would be 23, more than it may have. First look
-            whether requests grow as well: if they don't, it leaks.""",
+            that are checked out at once in 1h 0m 0s would be 23, as many as it may have, or more.
+            First look whether requests grow as well: if they don't, it leaks.""",
         ),
         Case(
             "fires",
