@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -13,7 +14,10 @@ import pytest
 import yaml
 
 from conftest import require
-from pg_pool_exporter.config import load
+from pg_pool_exporter.config import ServerConfig, load
+from pg_pool_exporter.model import Snapshot
+from pg_pool_exporter.sources.postgres_log import log_source
+from support.postgres import EMBEDDED_16, Cluster
 from support.programs import PROMTOOL
 
 ROOT = Path(__file__).parents[1]
@@ -92,6 +96,34 @@ def test_the_applications_are_kinds_of_the_demonstration(project: Any) -> None:
 def test_the_exporter_accepts_its_configuration() -> None:
     config = load(COMPOSE / "exporter.yaml")
     assert [server.name for server in config.servers] == ["postgres"]
+
+
+def test_the_server_begins_with_a_log_that_the_exporter_may_read(project: Any) -> None:
+    """With the settings of its command, after the scripts that its image runs at first."""
+    require(shutil.which("psql"), "Debian's package postgresql-client")
+    program, *arguments = project["services"]["postgres"]["command"]
+    assert program == "postgres"
+    settings = dict(one.removeprefix("--").split("=", 1) for one in arguments)
+    paths = {where.partition(":")[2]: path for where, path in mounted(project).items()}
+    script = paths["/docker-entrypoint-initdb.d/roles.sql"].read_text()
+    for where, path in paths.items():
+        script = script.replace(where, str(path))
+    (entry,) = yaml.safe_load((COMPOSE / "exporter.yaml").read_text())["servers"]
+
+    async def poll(server: ServerConfig) -> Snapshot:
+        source = log_source(server, "")
+        try:
+            return await source.poll()
+        finally:
+            await source.close()
+
+    with Cluster(EMBEDDED_16, settings=settings) as cluster:
+        subprocess.run(
+            ["psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", cluster.dsn()],
+            input=script, text=True, check=True, capture_output=True,
+        )  # fmt: skip
+        server = ServerConfig.model_validate({**entry, "dsn": cluster.dsn(user="exporter")})
+        assert asyncio.run(poll(server)).log is not None
 
 
 @pytest.mark.debian

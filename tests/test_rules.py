@@ -42,17 +42,16 @@ def test_an_alert_where_two_exporters_see_the_same(
 
 
 def _seen_twice(case: Case) -> Case:
-    own = f'instance="{TARGET["instance"]}"'
+    seen_by = 'job="{job}",instance="{instance}"'.format(**TARGET)
     series = dict(case.series)
-    for exporter_of in ('job="pg-pools",instance="db-2:10432"', 'job="other",instance="db:10432"'):
-        target = f'job="{TARGET["job"]}",{own}'
-        series |= {one.replace(target, exporter_of): values for one, values in case.series.items()}
+    for other in ('job="pg-pools",instance="db-2:10432"', 'job="other",instance="db:10432"'):
+        series |= {one.replace(seen_by, other): values for one, values in case.series.items()}
     firing: list[Labels] = []
     for labels in case.firing:
         for target in (TARGET, {**TARGET, "instance": "db-2:10432"}, {**TARGET, "job": "other"}):
             kept = {name: target[name] for name in target.keys() & labels.keys()}
-            if (seen := {**labels, **kept}) not in firing:
-                firing.append(seen)
+            if {**labels, **kept} not in firing:
+                firing.append({**labels, **kept})
     return case._replace(series=series, firing=firing, text="")
 
 

@@ -227,12 +227,14 @@ def words(title: str, description: str, content: str, *, w: int, h: int) -> text
     )
 
 
-def mapped(values: Mapping[float, tuple[str, str]]) -> list[models.ValueMapping]:
-    """Show words in a colour instead of these numbers."""
+def mapped(
+    values: Mapping[int, tuple[str, str]] | Mapping[str, tuple[str, str]],
+) -> list[models.ValueMapping]:
+    """Show words in a colour instead of these values."""
     return [
         models.ValueMap(
             {
-                f"{value:g}": models.ValueMappingResult(text=words, color=colour, index=index)
+                str(value): models.ValueMappingResult(text=words, color=colour, index=index)
                 for index, (value, (words, colour)) in enumerate(values.items())
             }
         )

@@ -38,8 +38,9 @@ _WHAT_TO_DO = """\
 **LEAK**: a line of code borrows and doesn't give back. Open the line in the table above; restart \
 that process to have its slots back. More connections only delay it.
 
-**Held up in the server**: a transaction was left open, or a lock is waited for. The table on \
-the left has whose, the server's dashboard who blocks. End that session: `pg_terminate_backend`.
+**Held up in the server**: a transaction was left open, a lock is waited for, or a statement is \
+slow. The table on the left has whose, the server's dashboard who blocks. End that session: \
+`pg_terminate_backend`.
 
 **LOAD**: everything is in use and comes back. Does *hold* rise? Queries have become slow. Does \
 only the rate rise? The pool is too small, or traffic is new.
@@ -70,7 +71,8 @@ def _now() -> Iterator[Panel]:
     yield numbers(
         "What is wrong",
         "A leak is certain or overdue connections; held up is a transaction left open for a "
-        "minute or a lock waited for; load is requests that wait although nothing is lost.",
+        "minute, a lock waited for, or a long statement of an overdue one; load is requests that "
+        "wait although nothing is lost.",
         "short", Query(q.VERDICT, _NAME), w=6, mappings=q.VERDICTS, none="no data",
     )  # fmt: skip
     yield numbers(
@@ -93,7 +95,7 @@ def _now() -> Iterator[Panel]:
     yield numbers(
         "Full in", "At the trend of half an hour, when the pool is half full and filling.",
         "s", Query(q.seconds_to_saturation(), _NAME),
-        w=4, steps=SOON, none="not in sight",
+        w=4, steps=SOON, none="not in sight", mappings=q.NOW,
     )  # fmt: skip
 
 
@@ -125,12 +127,13 @@ def _story() -> Iterator[Panel]:
     )  # fmt: skip
     yield rows(
         "Since when",
-        "Firing alerts of this pool and its server, and since when their condition has held. "
+        "Firing alerts of the selected pools and servers, and since when their condition has held. "
         "Each name leads to a runbook.",
         {"A": q.firing_since(ALERTS_OF_POOLS)},
         [
             Column("alertname", "Alert", link=q.RUNBOOK),
-            Column("severity", "Severity", width=70),
+            Column("severity", "Severity", mappings=q.SEVERITIES, width=70),
+            Column("about", "Server", width=80),
             Column("A", "Since", "dateTimeFromNow", width=100),
             Column("runbooks", "Runbooks", hidden=True),
         ],

@@ -6,7 +6,7 @@ unlimited pool has no use.
 
 from __future__ import annotations
 
-from dashboards.builder.panels import GREEN, ORANGE, RED, YELLOW, mapped
+from dashboards.builder.panels import BLUE, GREEN, ORANGE, RED, YELLOW, mapped
 from dashboards.builder.selection import select
 from pg_pool_exporter import catalogue as c
 
@@ -14,6 +14,7 @@ POOL = "app, pool"
 _PROCESS = "job, instance, app, pool, process"
 _ZOMBIE_SECONDS = 60
 _LOCK_SECONDS = 30
+_STATEMENT_SECONDS = 30
 _FLOOR = 0.5
 """A pool that is used less is not said to be filling."""
 _WINDOW = "30m"
@@ -50,7 +51,8 @@ def seconds_to_saturation() -> str:
 
 LEAKED = select(c.POOL_LEAKED_SLOTS)
 OVERDUE = select(c.POOL_OVERDUE)
-NOT_RETURNED = f"({LEAKED} > 0 or {OVERDUE} > 0)"
+# Both may be of one line: without a label that tells them apart, `or` would leave one out.
+NOT_RETURNED = f'({LEAKED} > 0 or label_replace({OVERDUE} > 0, "how", "overdue", "", ""))'
 UNRETURNED = select(c.UNRETURNED)
 WAITING = select(c.POOL_WAITING)
 POOL_TIMEOUTS = select(c.POOL_TIMEOUTS)
@@ -70,12 +72,16 @@ def oldest_of_the_applications(series: str, by: str) -> str:
     return f"max by ({by}) ({series} * on (application) group_left () {APPLICATIONS})"
 
 
+_POOL_INFO = select(c.POOL_INFO)
 _STUCK = f"max by (application) ({ZOMBIES} > {_ZOMBIE_SECONDS} or {LOCK_AGES} > {_LOCK_SECONDS})"
+_LONG = f"{select(c.SERVER_OLDEST_STATE, state='active')} > {_STATEMENT_SECONDS}"
+_WITH_LONG = f"({_POOL_INFO} and on (application) {_LONG})"
 VERDICT = " or ".join(
     (
         f"0 * count by ({POOL}) ({LEAKED} > 0) + 4",
         # Before what is overdue: whoever waits for a lock is overdue, too.
-        f"0 * max by ({POOL}) ({select(c.POOL_INFO)} and on (application) {_STUCK}) + 3",
+        f"0 * max by ({POOL}) ({_POOL_INFO} and on (application) {_STUCK}) + 3",
+        f"0 * count by ({POOL}) ({OVERDUE} > 0 and on ({POOL}) {_WITH_LONG}) + 3",
         f"0 * count by ({POOL}) ({OVERDUE} > 0) + 4",
         f"0 * max by ({POOL}) ({ACTIVE} and on (app) ({UNRETURNED} > 0)) + 4",
         f"0 * ({total(WAITING)} > 0) + 2",
@@ -95,15 +101,24 @@ VERDICTS = mapped(
 )
 
 
+SEVERITIES = mapped(
+    {"critical": ("critical", RED), "warning": ("warning", ORANGE), "info": ("info", BLUE)}
+)
+NOW = mapped({0: ("now", RED)})
+"""Of a time until something happens."""
+
+
 def firing_since(alerts: str) -> str:
     """When the condition of each firing alert became true, in ms since the epoch, as Grafana wants.
 
+    `about` is what it tells of beside an application: a server, a bouncer, a target or an exporter.
     With the address of the runbooks, which stands in the settings of the rules.
     """
     firing = f'ALERTS{{alertstate="firing", {alerts}}}'
     since = f"ALERTS_FOR_STATE{{{alerts}}} and ignoring (alertstate) {firing}"
+    about = f'label_join({since}, "about", "", "server", "bouncer", "target")'
     return (
-        f"max by (alertname, severity, app, pool, server) (1000 * ({since})) "
+        f"max by (alertname, severity, app, pool, about) (1000 * {about}) "
         "* on () group_left (runbooks) max by (runbooks) (pg_pool_exporter:links:info)"
     )
 

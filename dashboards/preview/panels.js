@@ -140,12 +140,13 @@ async function table(box, panel, prometheus) {
 }
 
 function cell(into, value, own, now) {
+  const mapped = mapping(value, own.mappings);
   if (typeof value !== "number") {
-    into.textContent = value ?? "";
+    into.textContent = mapped?.text ?? value ?? "";
     if (own.links) into.className = "link";
+    if (mapped) into.style.background = COLOURS[mapped.color];
     return;
   }
-  const mapped = mapping(value, own.mappings);
   into.textContent = mapped?.text ?? format(value, own.unit, now);
   into.className = "number";
   if (own["custom.cellOptions"]) {

@@ -205,8 +205,8 @@ CASES = {
             12,
             [JOINED],
             """Pools of orders count connections that main doesn't have, leaked ones left out: 2.
-            First look for a firewall or a proxy that ends idle connections, for sessions that were terminated, and
-            whether the pool checks connections before it hands them out.""",
+            First look for a firewall or a proxy that ends idle connections, for sessions that were
+            terminated, and whether the pool checks connections before it hands them out.""",
         ),
         Case(
             "silent",

@@ -1,0 +1,77 @@
+"""What expressions of the dashboards say, on a virtual clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboards.builder import queries as q
+from rule_cases.leaks import by_site, session
+from rule_cases.pool_series import INFO, pool
+from rule_cases.server_series import ELSEWHERE
+from support.dashboards import Question
+from support.promtool import Series, run_tests
+
+pytestmark = pytest.mark.debian
+
+OVERDUE = INFO | by_site("overdue_connections", "2x20")
+LEAK, HELD_UP, LOAD, HIGH, HEALTHY = 4, 3, 2, 1, 0
+
+
+def value(promtool: Path, directory: Path, expr: str, series: Series, expected: float) -> str:
+    """What promtool says where `expr` isn't `expected` of the one pool that there is."""
+    test: dict[str, Any] = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": one} for name, one in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": Question("", expr).filled("5m"),
+                "eval_time": "15m",
+                "exp_samples": [{"labels": '{app="orders", pool="main"}', "value": expected}],
+            }
+        ],
+    }
+    return run_tests(promtool, {"evaluation_interval": "1m", "tests": [test]}, directory)
+
+
+@pytest.mark.parametrize(
+    ("series", "expected"),
+    [
+        pytest.param(pool("2x20"), HEALTHY, id="healthy"),
+        pytest.param(pool("9x20"), HIGH, id="nobody waits yet"),
+        pytest.param(pool("10x20", waiting="3x20"), LOAD, id="requests wait"),
+        pytest.param(pool("3x20") | by_site("leaked_slots", "1x20"), LEAK, id="a lost slot"),
+        pytest.param(
+            pool("3x20") | OVERDUE | session("idle", "600x20"), LEAK, id="nothing explains it"
+        ),
+        pytest.param(
+            pool("3x20") | OVERDUE | session("active", "600x20"), HELD_UP, id="a long statement"
+        ),
+        pytest.param(
+            pool("3x20") | OVERDUE | session("idle_in_transaction", "600x20"), HELD_UP,
+            id="a transaction that was left open",
+        ),
+        pytest.param(
+            pool("3x20") | INFO | session("active", "600x20"), HEALTHY,
+            id="a long statement that nobody waits for",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong(promtool: Path, tmp_path: Path, series: Series, expected: float) -> None:
+    assert value(promtool, tmp_path, q.VERDICT, series, expected) == ""
+
+
+def test_what_is_wrong_where_two_exporters_see_the_same(promtool: Path, tmp_path: Path) -> None:
+    series = pool("3x20") | OVERDUE | session("active", "600x20")
+    (instance,) = ELSEWHERE.values()
+    series |= {name.replace("db:10432", instance): one for name, one in series.items()}
+    assert value(promtool, tmp_path, q.VERDICT, series, HELD_UP) == ""
+
+
+def test_a_line_that_loses_some_and_keeps_others_counts_both(
+    promtool: Path, tmp_path: Path
+) -> None:
+    series = by_site("leaked_slots", "1x20") | by_site("overdue_connections", "2x20")
+    assert value(promtool, tmp_path, q.total(q.NOT_RETURNED), series, 3) == ""
