@@ -144,7 +144,7 @@ def test_one_screen_tells_the_story(name: str) -> None:
             "The same application, seen by the server", "What to do",
         },
         "server": {"Who has them, the oldest state first", "Who waits for a lock, who holds it"},
-        "exporter": {"Targets, the oldest data first", "Failed polls"},
+        "exporter": {"Targets, those down and the oldest data first", "Failed polls"},
     }  # fmt: skip
     assert expected[name] <= top
 

@@ -29,7 +29,8 @@ from pg_pool_exporter import catalogue as c
 _TARGET = "kind, target"
 _UP = select(c.TARGET_UP)
 _AGE = f"time() - max by ({_TARGET}) ({select(c.LAST_SUCCESS)})"
-_OLD: Steps = {15: ORANGE, 60: RED}
+# As the alert has it: targets may be polled seldom.
+_OLD: Steps = {60: ORANGE, 300: RED}
 
 
 def dashboard() -> builders.Dashboard:
@@ -71,7 +72,7 @@ def _now() -> Iterator[Panel]:
 
 def _targets() -> Iterator[Panel]:
     yield rows(
-        "Targets, the oldest data first",
+        "Targets, those down and the oldest data first",
         "One row a target. The exporter's log says why one is down.",
         {
             "A": f"min by ({_TARGET}) ({_UP})",
@@ -87,7 +88,7 @@ def _targets() -> Iterator[Panel]:
             Column("C", "Last poll took", "s", width=120),
             Column("D", "Failed in 1 h", steps=HINT, width=110),
         ],
-        w=14, h=9, by="Age of data",
+        w=14, h=9, rising="State", by="Age of data",
     )  # fmt: skip
     yield lines(
         "Failed polls", "By target and reason, by second.",

@@ -67,18 +67,19 @@ def dashboard() -> builders.Dashboard:
         ),
         rows(
             "Firing alerts",
-            "Since when each alert's condition has held. Its name leads to its runbook.",
+            "Since when each alert's condition has held, the critical first. Its name leads to "
+            "its runbook.",
             {"A": q.firing_since(ALERTS)},
             [
                 Column("alertname", "Alert", link=q.RUNBOOK),
-                Column("severity", "Severity", mappings=q.SEVERITIES, width=80),
-                Column("app", "App"),
-                Column("pool", "Pool"),
-                Column("about", "Server or target"),
-                Column("A", "Since", "dateTimeFromNow"),
+                Column("severity", "Severity", mappings=q.SEVERITIES, width=75),
+                Column("app", "App", width=95),
+                Column("pool", "Pool", width=60),
+                Column("about", "Server or target", width=105),
+                Column("A", "Since", "dateTimeFromNow", width=90),
                 Column("runbooks", "Runbooks", hidden=True),
             ],
-            w=9, h=9, none="nothing is firing",
+            w=9, h=9, rising="Severity", by="Since", none="nothing is firing",
         ),
         lines(
             "Use of each pool",

@@ -169,9 +169,11 @@ def heat(title: str, description: str, query: Query, *, w: int = 12, h: int = 8)
 
 def rows(
     title: str, description: str, queries: Mapping[str, str], columns: Sequence[Column],
-    *, w: int, h: int, by: str = "", none: str = "none",
+    *, w: int, h: int, by: str = "", rising: str = "", none: str = "none",
 ) -> table.Panel:  # fmt: skip
     """A table: `queries` by letter give one row a label set; the largest `by` stands first.
+
+    Before that, rows are sorted by `rising`, the smallest first.
 
     Only `columns` are shown, in their order.
     """
@@ -207,8 +209,12 @@ def rows(
         .thresholds(_thresholds(NEUTRAL))
         .cell_height(options.TableCellHeight.SM)
     )
-    if by:
-        panel = panel.sort_by([common.TableSortByFieldState().display_name(by).desc(True)])
+    order = [(title, falls) for title, falls in ((rising, False), (by, True)) if title]
+    if order:
+        panel = panel.sort_by(
+            [common.TableSortByFieldState().display_name(title).desc(falls)
+             for title, falls in order]
+        )  # fmt: skip
     for column in columns:
         panel = panel.override_by_name(column.title, _properties(column))
     return panel

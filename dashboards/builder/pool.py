@@ -137,7 +137,7 @@ def _story() -> Iterator[Panel]:
             Column("A", "Since", "dateTimeFromNow", width=100),
             Column("runbooks", "Runbooks", hidden=True),
         ],
-        w=6, h=8, by="Since", none="no alert is firing",
+        w=6, h=8, rising="Severity", by="Since", none="no alert is firing",
     )  # fmt: skip
     yield rows(
         "The same application, seen by the server",

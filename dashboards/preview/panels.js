@@ -119,9 +119,11 @@ async function table(box, panel, prometheus) {
   const titles = fields.map((field) => organize.renameByName[field]);
   const hidden = titles.map((title) => overridden(panel, title)["custom.hidden"]);
   const rows = [...merged.values()].map((row) => fields.map((field) => row[field]));
-  const sort = panel.options.sortBy?.[0];
-  const by = sort ? titles.indexOf(sort.displayName) : -1;
-  if (by >= 0) rows.sort((a, b) => (b[by] ?? -1) - (a[by] ?? -1));
+  // The last one first: sorting keeps the order of equals.
+  for (const { displayName, desc } of [...(panel.options.sortBy ?? [])].reverse()) {
+    const by = titles.indexOf(displayName);
+    rows.sort((a, b) => (desc ? -1 : 1) * compared(a[by], b[by]));
+  }
   const drawn = document.createElement("table");
   const head = drawn.insertRow();
   for (const [number, title] of titles.entries()) {
@@ -139,7 +141,12 @@ async function table(box, panel, prometheus) {
   box.append(drawn);
 }
 
+function compared(one, other) {
+  return typeof (one ?? other) === "string" ? (one ?? "").localeCompare(other ?? "") : (one ?? -1) - (other ?? -1);
+}
+
 function cell(into, value, own, now) {
+  if (own["custom.width"]) into.style.maxWidth = `${own["custom.width"]}px`;
   const mapped = mapping(value, own.mappings);
   if (typeof value !== "number") {
     into.textContent = mapped?.text ?? value ?? "";
