@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -41,9 +41,9 @@ def test_the_rules_are_current(name: str) -> None:
     assert written == generator().rules(FORMATS[name])
 
 
-def scraped(page: bytes) -> list[dict[str, str]]:
+def scraped(page: bytes, labels_of_target: Mapping[str, str] = TARGET) -> list[dict[str, str]]:
     """The page's series, constant, with the labels that Prometheus adds."""
-    target = selector(TARGET).strip("{}")
+    target = selector(labels_of_target).strip("{}")
     found = []
     for line in page.decode().splitlines():
         if not line or line.startswith("#"):
@@ -78,15 +78,19 @@ def agree(
     query: str,
     expected: Sequence[object],
     directory: Path,
+    targets: Sequence[Mapping[str, str]] = (TARGET,),
 ) -> None:
-    """The rules of `files` make `expected` of the page, by `query`, after a quarter of an hour."""
+    """The rules of `files` make `expected` of the page, by `query`, after a quarter of an hour.
+
+    The page is that of each of the `targets`.
+    """
     tests = {
         "rule_files": [str(path) for path in files],
         "evaluation_interval": "1m",
         "tests": [
             {
                 "interval": "1m",
-                "input_series": scraped(page),
+                "input_series": [one for target in targets for one in scraped(page, target)],
                 "promql_expr_test": [{"expr": query, "eval_time": "15m", "exp_samples": expected}],
             }
         ],
@@ -103,6 +107,18 @@ def test_rules_and_reader_agree(promtool: Path, name: str, tmp_path: Path) -> No
         samples = tuple(replace(one, key=one.key._replace(pool=HIDDEN)) for one in samples)
     expected = [one for sample in samples for one in recorded_by_rules(sample)]
     agree(promtool, [mapped(form)], recorded(name), '{app="orders"}', expected, tmp_path)
+
+
+@pytest.mark.debian
+@pytest.mark.parametrize("name", EXPECTED)
+def test_instances_and_jobs_stay_apart(promtool: Path, name: str, tmp_path: Path) -> None:
+    """Each has the series that it has alone."""
+    (form,) = {sample.info.source for sample in EXPECTED[name] if sample.info}
+    number = sum(len(recorded_by_rules(sample)) for sample in EXPECTED[name])
+    targets = [TARGET, {**TARGET, "instance": "orders-2:8080"}, {**TARGET, "job": "billing"}]
+    expected = [{"labels": selector(target), "value": number} for target in targets]
+    query = 'count by (job, instance) ({app=~".+"})'
+    agree(promtool, [mapped(form)], recorded(name), query, expected, tmp_path, targets)
 
 
 @pytest.mark.debian

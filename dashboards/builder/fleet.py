@@ -63,7 +63,7 @@ def dashboard() -> builders.Dashboard:
                 Column("F", "Not returned", steps=ANY),
                 Column("G", "Full in", "s", SOON, q.NOW),
             ],
-            w=15, h=9, by="Worst process",
+            w=14, h=9, by="Worst process",
         ),
         rows(
             "Firing alerts",
@@ -79,7 +79,7 @@ def dashboard() -> builders.Dashboard:
                 Column("A", "Since", "dateTimeFromNow", width=90),
                 Column("runbooks", "Runbooks", hidden=True),
             ],
-            w=9, h=9, rising="Severity", by="Since", none="nothing is firing",
+            w=10, h=9, rising="Severity", by="Since", none="nothing is firing",
         ),
         lines(
             "Use of each pool",
