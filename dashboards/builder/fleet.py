@@ -73,7 +73,7 @@ def dashboard() -> builders.Dashboard:
             [
                 Column("alertname", "Alert", link=q.RUNBOOK),
                 Column("severity", "Severity", mappings=q.SEVERITIES, width=75),
-                Column("app", "App", width=95),
+                Column("whose", "App", width=95),
                 Column("pool", "Pool", width=60),
                 Column("about", "Server or target", width=105),
                 Column("A", "Since", "dateTimeFromNow", width=90),

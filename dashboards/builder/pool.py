@@ -109,7 +109,7 @@ def _story() -> Iterator[Panel]:
         Query(f"sum({q.IDLE})", "idle"),
         Query(f"sum({q.WAITING})", "waiting"),
         Query(f"sum({q.MAX})", "max"),
-        w=9, h=8, stack=("active|idle",), limit="max",
+        w=8, h=8, stack=("active|idle",), limit="max",
         colours={"active": BLUE, "idle": GREY, "waiting": ORANGE},
     )  # fmt: skip
     yield rows(
@@ -123,7 +123,7 @@ def _story() -> Iterator[Panel]:
             Column("A", "Leaked", steps=ANY, width=70),
             Column("B", "Overdue", steps=HINT, width=80),
         ],
-        w=9, h=8, by="Leaked", none="everything comes back",
+        w=8, h=8, by="Leaked", none="everything comes back",
     )  # fmt: skip
     yield rows(
         "Since when",
@@ -133,11 +133,12 @@ def _story() -> Iterator[Panel]:
         [
             Column("alertname", "Alert", link=q.RUNBOOK),
             Column("severity", "Severity", mappings=q.SEVERITIES, width=70),
-            Column("about", "Server", width=80),
-            Column("A", "Since", "dateTimeFromNow", width=100),
+            Column("whose", "App", width=95),
+            Column("about", "Server", width=70),
+            Column("A", "Since", "dateTimeFromNow", width=90),
             Column("runbooks", "Runbooks", hidden=True),
         ],
-        w=6, h=8, rising="Severity", by="Since", none="no alert is firing",
+        w=8, h=8, rising="Severity", by="Since", none="no alert is firing",
     )  # fmt: skip
     yield rows(
         "The same application, seen by the server",

@@ -111,14 +111,17 @@ NOW = mapped({0: ("now", RED)})
 def firing_since(alerts: str) -> str:
     """When the condition of each firing alert became true, in ms since the epoch, as Grafana wants.
 
-    `about` is what it tells of beside an application: a server, a bouncer, a target or an exporter.
+    `whose` is the application, by our name or by PostgreSQL's; `about` is the server, the bouncer
+    or the target that it tells of.
     With the address of the runbooks, which stands in the settings of the rules.
     """
     firing = f'ALERTS{{alertstate="firing", {alerts}}}'
     since = f"ALERTS_FOR_STATE{{{alerts}}} and ignoring (alertstate) {firing}"
-    about = f'label_join({since}, "about", "", "server", "bouncer", "target")'
+    # Of the labels that are joined an alert has one.
+    whose = f'label_join({since}, "whose", "", "app", "application")'
+    about = f'label_join({whose}, "about", "", "server", "bouncer", "target")'
     return (
-        f"max by (alertname, severity, app, pool, about) (1000 * {about}) "
+        f"max by (alertname, severity, whose, pool, about) (1000 * {about}) "
         "* on () group_left (runbooks) max by (runbooks) (pg_pool_exporter:links:info)"
     )
 

@@ -59,7 +59,7 @@ def _catalogue() -> Iterator[tuple[str, Known]]:
         yield name, Known(TARGET, False)
     yield "process_cpu_seconds_total", Known(TARGET, True)
     # Alerts have the labels of what they are about.
-    about = TARGET | {"app", "pool", "server", "bouncer", "target"}
+    about = TARGET | {"app", "application", "pool", "server", "bouncer", "target"}
     about |= {"alertname", "severity", "cause"}
     severities = ("info", "warning", "critical")
     yield "ALERTS_FOR_STATE", Known(about, False, {"severity": severities})
