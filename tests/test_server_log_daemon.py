@@ -142,7 +142,7 @@ class TestProbe:
     @pytest.mark.parametrize(
         ("log", "reason", "said"),
         [
-            ({"files": ["nothing/*.log"]}, "other", "no file of the log's format matches"),
+            ({"files": ["nothing/*.log"]}, "other", "no file of the format jsonlog matches"),
             ({"sql": True, "format": "jsonlog"}, "permission", "log_reader.sql"),
         ],
     )

@@ -80,6 +80,9 @@ def from_yaml(content: bytes) -> list[Address]:
             raise ListError(f"has more than {MAX_VALUES} values")
         return _addresses(loader("").construct_document(root))
     except yaml.MarkedYAMLError as error:
+        # From 6.0.4 on PyYAML looks ahead, and has a limit of its own that comes first.
+        if "nesting depth" in (error.problem or ""):
+            raise ListError(_TOO_DEEP) from None
         mark = error.problem_mark or error.context_mark
         line = "" if mark is None else f" (line {mark.line + 1})"
         raise ListError(f"is not valid YAML{line}") from None
