@@ -109,7 +109,7 @@ def _story() -> Iterator[Panel]:
         Query(f"sum({q.IDLE})", "idle"),
         Query(f"sum({q.WAITING})", "waiting"),
         Query(f"sum({q.MAX})", "max"),
-        w=8, h=8, stack=("active|idle",), limit="max",
+        w=7, h=8, stack=("active|idle",), limit="max",
         colours={"active": BLUE, "idle": GREY, "waiting": ORANGE},
     )  # fmt: skip
     yield rows(
@@ -123,7 +123,7 @@ def _story() -> Iterator[Panel]:
             Column("A", "Leaked", steps=ANY, width=70),
             Column("B", "Overdue", steps=HINT, width=80),
         ],
-        w=8, h=8, by="Leaked", none="everything comes back",
+        w=9, h=8, by="Leaked", none="everything comes back",
     )  # fmt: skip
     yield rows(
         "Since when",
