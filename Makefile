@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ADDRESS ?= 127.0.0.1:10432
+SCENARIO ?= leak
 
 .PHONY: help demo test clients lint docs rules dashboards clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   PostgreSQL, two applications (one leaks) and the exporter; Ctrl-C ends it"
-	@echo "            (make demo ADDRESS=127.0.0.1:10433 where the port is taken)"
+	@echo "            (make demo ADDRESS=127.0.0.1:10433 where the port is taken;"
+	@echo "            SCENARIO=trouble shows more that can go wrong)"
 	@echo "make test   all tests; says what is skipped for want of an optional program"
 	@echo "make clients  builds the applications in Node, Java and Go that tests start, with their tools"
 	@echo "make lint   ruff, mypy, import order"
@@ -19,7 +21,7 @@ help:
 	@echo "make clean  remove the virtual environment and caches"
 
 demo: $(VENV)/.demo
-	@$(BIN)/pg-pool-exporter demo --web.listen-address=$(ADDRESS)
+	@$(BIN)/pg-pool-exporter demo --scenario=$(SCENARIO) --web.listen-address=$(ADDRESS)
 
 test: $(VENV)/.dev
 	$(BIN)/pytest

@@ -67,7 +67,7 @@ BOMB = b"- &a [x, x, x, x, x, x, x, x, x, x]\n" + b"".join(
          "is wrong at [0].labels.a: must be a text (put it in quotes)"),
         (from_json, b'[{"targets": [], "lables": {}}, {}]',
          ("is wrong at [0].lables: is an unknown key; did you mean labels? (known keys: targets, "
-          "labels) (and 1 more mistakes)")),
+          "labels) (and 1 more mistake)")),
         (from_yaml, b"- targets: [\n", "is not valid YAML (line 2)"),
         (from_yaml, b"- targets: [a: b: c]\n", "is not valid YAML (line 1)"),
         (from_yaml, b"- !!python/object/apply:os.system [id]\n", "is not valid YAML (line 1)"),

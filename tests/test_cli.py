@@ -130,7 +130,11 @@ def test_the_options_do_not_show_the_connection_string() -> None:
                 "(commands: run, once, check-config, doctor, terminate-idle, demo, metrics)"
             ),
         ),
-        (["run", SECRET], {}, "more than one command"),
+        (
+            ["run", SECRET],
+            {},
+            "more than one command (a file is named by its flag: --config.file=FILE)",
+        ),
         (
             [f"--log.level={SECRET}"],
             {},
@@ -297,16 +301,20 @@ class TestCheckConfig:
 
     def test_says_what_is_in_a_valid_file(self, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
-        path.write_text("servers: [{name: main, dsn: 'host=h'}]\napps: []\n")
+        path.write_text(
+            "servers: [{name: main, dsn: 'host=h'}]\n"
+            "apps: []\n"
+            "pgbouncers: [{name: edge, dsn: 'host=h'}, {name: inner, dsn: 'host=i'}]\n"
+        )
         done = run("check-config", f"--config.file={path}")
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout == f"{path}: valid, 1 server, 0 apps\n"
+        assert done.stdout == f"{path}: valid, 1 server, 0 apps, 2 bouncers\n"
 
     def test_checks_what_the_environment_says(self) -> None:
         done = run("check-config", PG_POOL_EXPORTER_DSN="host=h", PG_POOL_EXPORTER_LOGLEVEL="x")
         assert (done.returncode, done.stdout) == (
             0,
-            "PG_POOL_EXPORTER_DSN: valid, 1 server, 0 apps\n",
+            "PG_POOL_EXPORTER_DSN: valid, 1 server, 0 apps, 0 bouncers\n",
         )
         assert "did you mean PG_POOL_EXPORTER_LOG_LEVEL?" in done.stderr
 
@@ -326,6 +334,20 @@ class TestCheckConfig:
         path.write_text("tls_server_config: {cert_fil: x}\n")
         said = refused("check-config", f"--web.config.file={path}")
         assert f"{path}:1: tls_server_config.cert_fil: is an unknown key; did you mean" in said
+
+    def test_probe_says_what_each_place_lists(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.yaml"
+        path.write_text(
+            'socket_dir: ""\napps: [{name: orders, file_sd: [none-*.json, wrong.json]}]\n'
+        )
+        (tmp_path / "wrong.json").write_text("{}")
+        done = run("check-config", "--probe", f"--config.file={path}")
+        assert done.returncode == 1
+        assert done.stdout.splitlines()[1:] == [
+            f"file_sd {tmp_path}/none-*.json of orders: ok, 0 targets",
+            f"file_sd {tmp_path}/wrong.json of orders: failed, 0 targets",
+        ]
+        assert "wrong.json is wrong: must be a list" in done.stderr
 
     def test_tells_that_there_is_no_file(self) -> None:
         said = refused("check-config", "--config.file=/nonexistent/config.yaml")
@@ -402,8 +424,8 @@ class TestRun:
             port = other.getsockname()[1]
             done = run(f"--web.listen-address=127.0.0.1:{port}")
         assert done.returncode == 1
-        message = f"pg-pool-exporter: cannot listen on 127.0.0.1:{port}: "
-        assert done.stderr.splitlines()[-1].startswith(message)
+        message = f"pg-pool-exporter: cannot listen on 127.0.0.1:{port}: Address already in use"
+        assert done.stderr.splitlines()[-1] == message
         assert "Traceback" not in done.stderr
 
     def test_does_not_start_with_a_wrong_configuration(self, tmp_path: Path) -> None:

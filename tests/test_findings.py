@@ -176,6 +176,30 @@ def test_requests_that_wait_for_connections_that_are_held_for_long_do_not() -> N
     assert patient.the(Cause.SLOW_HOLDERS).figures["hold_seconds"] == pytest.approx(4.0)
 
 
+@pytest.mark.parametrize(
+    ("every", "oldest", "causes"),
+    [
+        (240, 0.1, [Cause.SLOW_HOLDERS]),
+        (240, None, [Cause.SLOW_HOLDERS]),
+        (240, 1.0, []),
+        (5, None, []),
+    ],
+)
+def test_a_lock_explains_long_checkouts_only_where_somebody_waits_for_a_while(
+    every: int, oldest: float | None, causes: list[Cause]
+) -> None:
+    patient = Patient()
+    poll = crowd(hold=4.0)
+
+    def both(passed: float) -> None:
+        poll(patient.sides, passed)
+        waits = passed % every == 0
+        groups = {session_key(): group(1, oldest) if waits else group()}
+        patient.sides.server({"active": [4.0] * 10}, groups=groups)
+
+    assert patient.live(600, both).causes() == causes
+
+
 def test_a_pool_that_is_full_of_leaked_connections_is_not_too_small() -> None:
     patient = Patient()
 
@@ -270,6 +294,20 @@ def test_an_open_transaction_names_its_application_and_the_setting_that_is_missi
     )
 
 
+def test_forgotten_transactions_come_with_the_lines_whose_checkouts_are_overdue() -> None:
+    """SQLAlchemy, for one, begins a transaction with the first statement."""
+    patient = Patient()
+    patient.sides.pool(0, 2, overdue={SITE: 1, "orders.py:7 keep": 1})
+    patient.sides.pool(0, 1, process="web:1", overdue={SITE: 1})
+    other = replace(INFO, application="billing")
+    patient.sides.pool(0, 1, app="billing", info=other, overdue={"billing.py:1 bill": 1})
+    ages = {"idle_in_transaction": [130.0, 130.0, 130.0]}
+    patient.sides.server({session_key(): ages, session_key("billing"): {"active": [100.0]}})
+    zombie = patient.the(Cause.ZOMBIE_TRANSACTIONS)
+    assert zombie.sites == {SITE: 2, "orders.py:7 keep": 1}
+    assert "3 connections of its pools are overdue." in zombie.evidence
+
+
 @pytest.mark.parametrize(
     ("used", "pools", "expected"),
     [
@@ -348,3 +386,46 @@ def test_asked_again_within_a_second_the_doctor_says_the_same() -> None:
     assert patient.doctor.diagnosis() is first
     patient.sides.now += 1
     assert patient.doctor.diagnosis() is not first
+
+
+def test_a_pool_that_both_sides_prove_to_leak_is_not_too_small_though_its_page_tells_no_times() -> (
+    None
+):
+    page = TargetKey("app", "orders@web:80/metrics")
+    info = replace(INFO, client="database/sql", host="", port="")
+    patient = Patient(AppConfig(name="orders", server="main"))
+
+    def poll(passed: float) -> None:
+        patient.sides.pool(0, 10, waiting=4, acquire_wait=4 * passed, target=page, info=info)
+        patient.sides.server({"idle": [3000.0] * 10})
+
+    assert patient.live(600, poll).causes() == [Cause.LEAK]
+
+
+def test_where_its_page_tells_no_times_a_pool_is_too_small_beside_its_leak() -> None:
+    page = TargetKey("app", "orders@web:80/metrics")
+    info = replace(INFO, client="database/sql", host="", port="")
+    patient = Patient(AppConfig(name="orders", server="main"))
+
+    def poll(passed: float) -> None:
+        patient.sides.pool(0, 10, waiting=4, acquire_wait=4 * passed, target=page, info=info)
+        patient.sides.server({"idle": [3000.0], "active": [0.01] * 9})
+
+    assert patient.live(600, poll).causes() == [Cause.LEAK, Cause.POOL_TOO_SMALL]
+
+
+def test_an_application_with_a_server_in_each_region_leaks_where_it_leaks() -> None:
+    patient = Patient()
+    far = session_key()
+
+    def poll(_: float) -> None:
+        patient.sides.pool(1, 0, info=replace(INFO, host="east.example"))
+        patient.sides.server({far: {"idle": [300.0]}}, host="east.example", address="192.0.2.1")
+        patient.sides.pool(0, 1, process="web:1", info=replace(INFO, host="west.example"))
+        patient.sides.server(
+            {far: {"idle": [300.0]}}, name="west", host="west.example", address="192.0.2.2"
+        )
+
+    leak = patient.live(70, poll).the(Cause.LEAK)
+    assert leak.subject == Subject(app="orders", pool="main", server="west")
+    assert leak.figures["unreturned_connections"] == 1

@@ -21,7 +21,7 @@ ORIGIN = Origin(app="orders", process="orders:8080", server="main", application=
 
 
 def recorded(name: str) -> bytes:
-    """A page as the library serves it."""
+    """A page with a library's names (`pages/README.md` says where it comes from)."""
     return (PAGES / f"{name}.txt").read_bytes()
 
 

@@ -345,3 +345,40 @@ def test_where_a_configuration_says_it_a_pool_leads_there_from_then_on() -> None
     sides.now += 1
     sides.server(HELD)
     assert sides.joiner.joined.demand == {"main": 10}
+
+
+def test_a_pool_of_which_the_server_knows_no_session_proves_nothing() -> None:
+    """Its sessions have another name there, or it leads elsewhere: 0 would say that all is well."""
+    sides = BothSides()
+    elsewhere = {session_key("PostgreSQL JDBC Driver"): {"idle": [300.0, 200.0]}}
+    watch(sides, lambda: sides.pool(1, 1), sessions=elsewhere)
+    assert (sides.joiner.joined.unreturned, sides.joiner.joined.suspects) == ({}, {})
+    watch(sides, lambda: sides.pool(1, 1), sessions={**elsewhere, session_key(): {"idle": [1.0]}})
+    assert unreturned(sides) == 0
+    watch(sides, lambda: sides.pool(1, 1), sessions=elsewhere)
+    assert unreturned(sides) is None
+    assert sides.joiner.joined.missing == {KEY: 2}
+
+
+def test_a_pool_without_connections_holds_none_whatever_the_server_knows() -> None:
+    sides = BothSides()
+    watch(sides, lambda: sides.pool(0, 0), sessions={session_key("billing"): {"idle": [300.0]}})
+    assert unreturned(sides) == 0
+
+
+def test_a_threshold_of_hours_is_waited_for() -> None:
+    sides = BothSides()
+    ages = {"idle": [9000.0, 8900.0]}
+    watch(sides, lambda: sides.pool(2, 0, leak_after=7200.0), sessions=ages, seconds=600)
+    watch(sides, lambda: sides.pool(1, 1, leak_after=7200.0), sessions=ages, seconds=4000)
+    assert unreturned(sides) is None
+    watch(sides, lambda: sides.pool(1, 1, leak_after=7200.0), sessions=ages, seconds=2600)
+    assert unreturned(sides) == 0
+    watch(sides, lambda: sides.pool(1, 1, leak_after=7200.0), sessions=ages, seconds=1200)
+    assert unreturned(sides) == 1
+
+
+def test_a_threshold_without_end_is_never_reached() -> None:
+    sides = BothSides()
+    watch(sides, lambda: sides.pool(1, 1, leak_after=1e300), sessions={"idle": [300.0, 200.0]})
+    assert unreturned(sides) is None

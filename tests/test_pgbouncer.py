@@ -12,10 +12,11 @@ import pytest
 from pydantic import SecretStr
 
 from conftest import require
-from pg_pool_exporter.config import BouncerConfig
+from pg_pool_exporter.config import BouncerConfig, ServerConfig
 from pg_pool_exporter.model import BouncerPoolKey, BouncerSample, Snapshot
 from pg_pool_exporter.sources import pgbouncer
 from pg_pool_exporter.sources.pgbouncer import SETTINGS_SECONDS, BouncerSource
+from pg_pool_exporter.sources.postgres import PostgresSource
 from support.pgbouncer import PGBOUNCER, Bouncer
 from support.polling import failure, outcome, run, snapshot_of, sockets_to_port
 from support.postgres import Cluster
@@ -243,6 +244,22 @@ def test_a_console_that_may_not_be_used_says_what_to_do(
         assert error.reason == reason
         assert advice in str(error)
         assert f"pgbouncer edge (127.0.0.1, port {bouncer.port}, database " in str(error)
+        await source.close()
+
+    run(main())
+
+
+def test_a_console_that_is_listed_as_a_server_says_where_it_belongs(
+    start: Callable[..., Bouncer],
+) -> None:
+    bouncer = start()
+
+    async def main() -> None:
+        source = PostgresSource(ServerConfig(name="main", dsn=SecretStr(bouncer.dsn())))
+        error = await failure(source)
+        assert error.reason == "protocol"
+        assert f"server main (127.0.0.1, port {bouncer.port}, database pgbouncer" in str(error)
+        assert "list it under `pgbouncers`" in str(error)
         await source.close()
 
     run(main())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.derive.places import Place, normalised, server_of, sessions_of
+from pg_pool_exporter.derive.places import Place, Places, normalised, server_of, sessions_of
 from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample, SessionKey
 from pg_pool_exporter.store import TargetKey
 
@@ -49,7 +49,7 @@ def test_a_pool_leads_to_the_server_at_its_host_and_port(
     host: str, port: str, target: TargetKey, server: str | None
 ) -> None:
     """`localhost` is another machine's where the page comes from another machine."""
-    place = server_of(pool(host=host, port=port), target, None, PLACES)
+    place = server_of(pool(host=host, port=port), target, None, Places(PLACES))
     assert (place and place.name) == server
 
 
@@ -69,13 +69,19 @@ def test_what_a_pool_says_counts_before_the_configuration(
     said: str, configured: str | None, port: str, server: str | None
 ) -> None:
     app = AppConfig(name="orders", server=configured) if configured else None
-    place = server_of(pool(server=said, port=port, host="vip.example"), PAGE, app, PLACES)
+    place = server_of(pool(server=said, port=port, host="vip.example"), PAGE, app, Places(PLACES))
     assert (place and place.name) == server
+
+
+def test_of_two_servers_at_one_address_a_pool_leads_to_the_first_by_name() -> None:
+    twins = [PLACES[0]._replace(name=name) for name in ("c", "a", "b")]
+    assert Places(twins).at("db.example", "5432", here=False) == twins[1]
+    assert Places(twins).replaced("a", None).at("192.0.2.5", "5432", here=False) == twins[2]
 
 
 def test_a_pool_that_tells_nothing_leads_nowhere() -> None:
     bare = PoolSample(key=PoolKey("orders", "main", "web:0"))
-    assert server_of(bare, PAGE, None, PLACES) is None
+    assert server_of(bare, PAGE, None, Places(PLACES)) is None
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,9 @@ class TestProbe:
         path = configuration(tmp_path, logging, files(logging))
         done = probe(path)
         assert done.returncode == 0, done
-        assert done.stdout == f"{path}: valid, 1 server, 0 apps\nserver main: ok\nlog main: ok\n"
+        assert done.stdout == (
+            f"{path}: valid, 1 server, 0 apps, 0 bouncers\nserver main: ok\nlog main: ok\n"
+        )
 
     def test_leaves_the_state_of_a_running_exporter_alone(
         self, logging: Cluster, tmp_path: Path
@@ -140,7 +142,7 @@ class TestProbe:
     @pytest.mark.parametrize(
         ("log", "reason", "said"),
         [
-            ({"files": ["nothing/*.log"]}, "other", "no file of the log's format matches"),
+            ({"files": ["nothing/*.log"]}, "other", "no file of the format jsonlog matches"),
             ({"sql": True, "format": "jsonlog"}, "permission", "log_reader.sql"),
         ],
     )

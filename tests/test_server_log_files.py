@@ -329,6 +329,7 @@ def as_nobody() -> Iterator[None]:
 def test_nothing_that_matches_is_told(tmp_path: Path) -> None:
     error = Follower(tmp_path, "nothing*.log").failure()
     assert error.reason == "other"
+    assert "no file of the format stderr matches" in str(error)
     assert "nothing*.log" in str(error)
 
 
@@ -361,6 +362,19 @@ def test_databases_that_only_the_log_knows_are_bounded(follower: Follower, log: 
     assert counts.opened["other"] == 2000 - 998
     assert sum(counts.opened.values()) == 2000
     assert counts.opened["shop"] == 0
+
+
+def test_made_up_databases_of_refused_clients_take_no_places(follower: Follower, log: Path) -> None:
+    """Anybody who reaches the port can name as many, and refusals are not counted by database."""
+    text = 'password authentication failed for user "app"'
+    append(log, *(record("stderr", "FATAL", text, code="28P01", database=f"d{one}")
+                  for one in range(1100)))  # fmt: skip
+    assert follower.poll().refused["authentication"] == 1100
+    opened = "connection authorized: user=app database=new"
+    append(log, record("stderr", "LOG", opened, database="new"))
+    counts = follower.poll()
+    assert counts.opened is not None
+    assert counts.opened["new"] == 1
 
 
 OPERATIONS = ("write", "half", "poll", "restart", "rename", "copytruncate", "new name", "junk")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+import tracemalloc
 from importlib import resources
 
 import pytest
@@ -198,6 +200,58 @@ def test_names_are_as_the_server_has_them(form: Format) -> None:
         assert counted(form, log) == {("timeout", "statement", name): 1}
     log = record(form, "ERROR", TIMEOUTS[0][2], code="57014", database="naïve", encoding="latin-1")
     assert counted(form, log) == {("timeout", "statement", "naïve"): 1}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "head"),
+    [
+        ("%m [%p] %q%u@%d %e ", f"{TIME} [1] app@shop 00000 "),
+        ("%m [%p] %q%u@%d ", f"{TIME} [1] app@shop "),
+        ("%m [%p] %q%u@%d %e ", f"{TIME} [1] "),
+        ("%u@%d %e ", "app@shop 00000 "),
+        ("%u@%d %e ", "\t"),
+        ("%m %q%a ", f"{TIME} psql "),
+        ("%m %q%a ", f"{TIME} "),
+        ("%m db=%d,user=%u,app=%a ", f"{TIME} db=shop,user=app,app=psql "),
+    ],
+)
+@pytest.mark.parametrize("label", ["LOG", "STATEMENT", "ANWEISUNG", "INSTRUCTION ", "ÖLÜMCÜL (F)"])
+def test_a_prefix_in_a_statement_is_not_the_records(prefix: str, head: str, label: str) -> None:
+    """Nor does what stands there become the name of a database."""
+    for fake in (
+        "app@secret 57014 ERROR:  canceling statement due to statement timeout",
+        "app@secret 25P03 FATAL:  terminating connection due to idle-in-transaction timeout",
+        "x db=secret,user=b,app=c ERROR:  canceling statement due to lock timeout",
+        "app@secret 00000 LOG:  connection authorized: user=app database=secret",
+        "a LOG:  disconnection: session time: 0:00:00.1 user=a database=secret host=x",
+    ):
+        line = f"{head}{label}:  statement: SELECT '{fake}\n".encode()
+        assert counted("stderr", line, prefix=prefix) == NOTHING
+
+
+@formats
+def test_a_hostile_statement_costs_little(form: Format) -> None:
+    """Nothing is looked for far from a line's start, so its time does not grow with its square."""
+    for part in ("ERROR:  ", "x@y ERROR:  ", '"",ERROR,57014,"x', "x@y 57014 FATAL:  57014: "):
+        parser = parser_of(form)
+        statement = part * (MAX_LINE // len(part))
+        started = time.process_time()
+        parser.feed(record(form, "LOG", f"statement: {statement}", statement=statement))
+        assert time.process_time() - started < 0.5
+        assert seen(parser) == NOTHING
+
+
+def test_long_messages_are_not_kept() -> None:
+    """Each is another one, as with names in them."""
+    parser = parser_of("stderr", "%m ")
+    tracemalloc.start()
+    try:
+        for number in range(300):
+            parser.feed(f"{TIME} ERROR:  {number}{'x' * MAX_LINE}\n".encode())
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size < 4 * 1024 * 1024
 
 
 @formats

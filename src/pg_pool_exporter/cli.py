@@ -102,8 +102,12 @@ def _check_config(options: Options) -> int:
     if options.web_config_file is not None:
         web_config.load(options.web_config_file)
     origin = options.config_file or (DSN_VARIABLE if options.dsn is not None else "no file")
-    servers = _count(len(config.servers), "server")
-    _print(f"{origin}: valid, {servers}, {_count(len(config.apps), 'app')}\n")
+    counts = (
+        _count(len(config.servers), "server"),
+        _count(len(config.apps), "app"),
+        _count(len(config.pgbouncers), "bouncer"),
+    )
+    _print(f"{origin}: valid, {', '.join(counts)}\n")
     return _probe(options, config) if options.probe else SUCCESS
 
 
@@ -111,6 +115,9 @@ def _probe(options: Options, config: Config) -> int:
     """Poll everything once, and say how it went; what is wrong is in the log."""
     logs.configure(options.log_level, options.log_format)
     probe = asyncio.run(daemon.probe(config))
+    for place in probe.places:
+        condition = f"{'ok' if place.up else 'failed'}, {_count(place.targets, 'target')}"
+        _print(f"{place.mechanism} {place.place} of {place.app}: {condition}\n")
     for state in probe.states:
         condition = "ok" if state.health.up else f"failed: {', '.join(state.health.failures)}"
         _print(f"{state.key.kind} {state.key.name}: {condition}\n")

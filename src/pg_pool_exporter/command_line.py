@@ -150,7 +150,7 @@ def _command(rest: Sequence[str]) -> str:
             shown = name if name.startswith("--") else "with one dash"
             raise UsageError(f"unknown flag {shown}{_nearest(name, known, '--')}")
     if len(rest) > 1:
-        raise UsageError("more than one command")
+        raise UsageError("more than one command (a file is named by its flag: --config.file=FILE)")
     for name in rest:
         if name not in COMMANDS:
             hint = _nearest(name, COMMANDS)

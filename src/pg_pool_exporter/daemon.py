@@ -18,7 +18,7 @@ import structlog
 from pg_pool_exporter import __version__
 from pg_pool_exporter.config import Config, ConfigError
 from pg_pool_exporter.derive.joiner import Joiner
-from pg_pool_exporter.discovery import Discovery
+from pg_pool_exporter.discovery import Discovery, ProviderStatus
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.findings import Doctor
@@ -214,6 +214,8 @@ class Probe(NamedTuple):
     """How polling everything once went."""
 
     states: Sequence[TargetState]
+    places: Sequence[ProviderStatus]
+    """Where targets were looked up."""
     successful: bool
     """Whether every target answered, and every place could be looked up."""
 
@@ -222,7 +224,7 @@ async def probe(config: Config) -> Probe:
     """Look up targets, and poll each of them once. What fails, or is missing, is in the log."""
     store = Store()
     discovery = await _poll_into(store, config)
-    return Probe(store.states(), _all_up(store, discovery))
+    return Probe(store.states(), discovery.providers.statuses, _all_up(store, discovery))
 
 
 def _all_up(store: Store, discovery: Discovery) -> bool:

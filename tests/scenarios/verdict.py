@@ -57,7 +57,9 @@ class Verdict:
             *(f"no finding says {cause.title}" for cause in wanted - self.found.keys()),
             *(f"an alert says {cause.title}" for cause in self.alerted.keys() - truth),
             *(f"a finding says {cause.title}" for cause in self.found.keys() - truth),
-        ]
+            *(f"{cause.title} is found at {at:.0f} s" for cause, at in self.found.items()
+              if at < FAULT),
+        ]  # fmt: skip
         early = [alert for alert in self.alerts if not truth or alert.first < FAULT]
         return [*said, *(f"{alert.name} fires at {alert.first:.0f} s" for alert in early)]
 

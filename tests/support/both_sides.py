@@ -51,14 +51,15 @@ class BothSides:
         self,
         sessions: Mapping[SessionKey, Ages] | Ages,
         *,
+        name: str = "main",
         hidden: bool = False,
         clock: float | None = None,
         up: bool = True,
         groups: Mapping[SessionKey, SessionGroup] | None = None,
         **sample: Any,
     ) -> None:
-        """A poll of the server `main`: the ages of its sessions by state."""
-        key = TargetKey("server", "main")
+        """A poll of a server: the ages of its sessions by state."""
+        key = TargetKey("server", name)
         if not up:
             self._fail(key)
             return

@@ -1,8 +1,8 @@
 """What admin consoles show, by version and product.
 
-PgBouncer 1.18 is recorded from Debian's package. The others are written after the code that makes
-the answers: src/admin.c and src/stats.c of PgBouncer at their tags, sources/console.c of Odyssey
-1.3, src/admin.rs and src/stats/pool.rs of PgCat 1.2, pgdog/src/admin of PgDog 0.1.
+PgBouncer 1.18 is recorded from Debian's package. All others are written by hand and have not been
+run: PgBouncer's after one recent src/admin.c and what its documentation and list of changes say of
+the versions before; Odyssey, PgCat and PgDog after what is published of them.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -12,7 +12,7 @@ from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.derive import bounds
 from pg_pool_exporter.derive.bounds import PoolReading, ServerReading
 from pg_pool_exporter.derive.places import Place
-from pg_pool_exporter.derive.pools_seen import LEAK_AFTER, MOST_KEPT, PoolSeen, PoolsSeen
+from pg_pool_exporter.derive.pools_seen import LEAK_AFTER, PoolSeen, PoolsSeen
 from pg_pool_exporter.derive.readings import Readings
 from pg_pool_exporter.derive.sessions import AppSessions, ServerSessions, SharedNames
 from pg_pool_exporter.model import AppOnServer, Joined, ServerSample
@@ -85,6 +85,7 @@ class Joiner:
 
     def _follow_server(self, name: str, state: TargetState | None) -> None:
         sample = None if state is None else _fresh_server(state, self._clock())
+        before = self._joined_of(name)
         if state is None:
             self._find_servers(name, None)
         if state is None or sample is None:
@@ -93,19 +94,18 @@ class Joiner:
             self._find_servers(name, Place.of(name, sample))
             server = self._remember(name, state, sample)
             server.joined = self._join(name, server, state, sample)
-        joined = _together([server.joined for server in self._servers.values()])
-        if joined != self.joined:
-            self.joined = joined
-            self._tell(joined)
+        if self._joined_of(name) != before:
+            self.joined = _together([server.joined for server in self._servers.values()])
+            self._tell(self.joined)
+
+    def _joined_of(self, name: str) -> Joined:
+        server = self._servers.get(name)
+        return server.joined if server is not None else Joined()
 
     def _find_servers(self, name: str, place: Place | None) -> None:
         """The server `name` is at `place` now: pools may lead to it."""
-        others = [other for other in self.pools.places if other.name != name]
-        # In the order of their names: which of two servers at one address a pool leads to must
-        # not depend on who answered first.
-        places = tuple(sorted([*others, place] if place is not None else others))
-        if places != self.pools.places:
-            self.pools.configure(self.pools.apps, places)
+        if self.pools.places.get(name) != place:
+            self.pools.configure(self.pools.apps, self.pools.places.replaced(name, place))
 
     def _remember(self, name: str, state: TargetState, sample: ServerSample) -> _Server:
         clock = sample.clock if sample.clock is not None else state.taken
@@ -129,7 +129,9 @@ class Joiner:
         sessions = ServerSessions(sample.backends)
         server.sessions = {app: sessions.of(pools.values()) for app, pools in apps.items()}
         shared = SharedNames(apps)
-        unread = [one.key for one in self._store.states() if one.snapshot is None]
+        unread = set(
+            chain(*(_may_be_of(one.key) for one in self._store.states() if one.snapshot is None))
+        )
         unreturned, suspects, missing = {}, {}, {}
         for app, pools in apps.items():
             theirs = server.sessions[app]
@@ -137,28 +139,32 @@ class Joiner:
                 server.seen.add(app)
             readings = server.apps.setdefault(app, Readings())
             leak_after = longest_threshold(pools.values())
-            out = [last.out for pool in pools.values() if (last := pool.readings.last())]
+            last = [one for pool in pools.values() if (one := pool.readings.last())]
             readings.add(
                 state.begun,
                 state.taken,
-                ServerReading(theirs.sessions, sum(out) - theirs.busy),
-                keep=min(leak_after, MOST_KEPT),
+                ServerReading(theirs.sessions, sum(one.out for one in last) - theirs.busy),
+                keep=leak_after,
                 most_gap=EXPIRY_INTERVALS * state.interval,
             )
-            all_told = len(out) == len(pools) and not theirs.hidden
+            all_told = len(last) == len(pools) and not theirs.hidden
             if not all_told or not self._all_are_read(app, unread, state.taken):
                 continue
             key = AppOnServer(name, app)
             old = theirs.count("idle", longer_than=leak_after)
-            start = state.taken - min(leak_after, MOST_KEPT)
+            start = state.taken - leak_after
             seen = readings.within(start, state.taken)
             if seen is None or seen.number < LEAST_READINGS:
                 continue
-            suspects[key] = bounds.suspects(old, seen.reading.unaccounted)
+            # Else its sessions have another name there, or it leads elsewhere.
+            are_known = seen.reading.sessions > 0 or not any(one.most for one in last)
+            if are_known:
+                suspects[key] = bounds.suspects(old, seen.reading.unaccounted)
             full, partial = _split(pools.values(), start, state.begun)
             if full and seen.whole:
                 read = bounds.Pools(full, partial, shared.of_others(app, pools.values()))
-                unreturned[key] = bounds.unreturned(read, old, seen.reading.sessions)
+                if are_known:
+                    unreturned[key] = bounds.unreturned(read, old, seen.reading.sessions)
                 if app in server.seen:
                     missing[key] = bounds.missing(read, seen.reading.sessions)
         return Joined(
@@ -168,11 +174,16 @@ class Joiner:
             demand=_demand(name, chain(*(pools.values() for pools in apps.values())), state.taken),
         )
 
-    def _all_are_read(self, app: str, unread: Iterable[TargetKey], now: float) -> bool:
-        """Whether each known process of the application has been read lately."""
+    def _all_are_read(self, app: str, unread: Set[TargetKey], now: float) -> bool:
+        """Whether each known process of the application has been read lately.
+
+        `unread` is what targets that were never read may be of, as `_may_be_of` tells it.
+        """
         targets = self.pools.targets_of(app)
-        return all(self._is_fresh(target, now) for target in targets) and not any(
-            _may_be_of(app, target, targets) for target in unread
+        return (
+            TargetKey("app", app) not in unread
+            and all(self._is_fresh(target, now) for target in targets)
+            and unread.isdisjoint(chain(*(_may_be_of(one) for one in targets if one.kind != "app")))
         )
 
     def _is_fresh(self, key: TargetKey, now: float) -> bool:
@@ -210,18 +221,18 @@ def _demand(server: str, pools: Iterable[PoolSeen], now: float) -> dict[str, flo
     return {server: sum(maxima)} if maxima else {}
 
 
-def _may_be_of(app: str, target: TargetKey, known: Iterable[TargetKey]) -> bool:
-    """Whether a target that was never read may be a process of the application.
+def _may_be_of(target: TargetKey) -> Iterator[TargetKey]:
+    """The names of applications that a target may be a process of, with its kind.
 
     An application's page is called `APP@ADDRESS`, a process's socket by its application and a
     number, see `discovery` and `client.slots`.
     """
     if target.kind == "app":
-        return target.name.startswith(f"{app}@")
-    prefix = target.name.rpartition("-")[0]
-    return target.kind == "process" and any(
-        other.kind == "process" and other.name.rpartition("-")[0] == prefix for other in known
-    )
+        for at, character in enumerate(target.name):
+            if character == "@":
+                yield target._replace(name=target.name[:at])
+    elif target.kind == "process":
+        yield target._replace(name=target.name.rpartition("-")[0])
 
 
 def _together(parts: list[Joined]) -> Joined:

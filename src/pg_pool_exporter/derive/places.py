@@ -32,6 +32,42 @@ class Place(NamedTuple):
         return cls(name, sample.host, sample.address, sample.port, version)
 
 
+class Places:
+    """The servers that pools may lead to. Never changed.
+
+    Of two at one address it is the first by name: it must not depend on who answered first.
+    """
+
+    def __init__(self, places: Iterable[Place] = ()) -> None:
+        self._by_name = {place.name: place for place in sorted(places)}
+        self._by_host: dict[tuple[str, str], Place] = {}
+        self._local: dict[str, Place] = {}  # by port
+        for place in self._by_name.values():
+            for host in (place.host, place.address):
+                self._by_host.setdefault((host.lower(), place.port), place)
+            if _is_local(place.address or place.host):
+                self._local.setdefault(place.port, place)
+
+    def get(self, name: str) -> Place | None:
+        """Where the server `name` is."""
+        return self._by_name.get(name)
+
+    def replaced(self, name: str, place: Place | None) -> Places:
+        """The same with the server `name` at another place; None: gone."""
+        others = [other for other in self._by_name.values() if other.name != name]
+        return Places([*others, place] if place is not None else others)
+
+    def at(self, host: str, port: str, *, here: bool) -> Place | None:
+        """The server at an address that is told by somebody on this machine (`here`), or not."""
+        local = _is_local(host)
+        found = []
+        if host and (here or not local):  # two machines' own addresses are spelt alike
+            found.append(self._by_host.get((host.lower(), port)))
+        if here and local:
+            found.append(self._local.get(port))
+        return min((place for place in found if place is not None), default=None)
+
+
 class SessionsOf(NamedTuple):
     """By what the sessions of a pool are known on its server."""
 
@@ -59,7 +95,7 @@ class SessionsOf(NamedTuple):
 
 
 def server_of(
-    pool: PoolSample, target: TargetKey, app: AppConfig | None, places: Iterable[Place]
+    pool: PoolSample, target: TargetKey, app: AppConfig | None, places: Places
 ) -> Place | None:
     """The server that the pool leads to directly; None when it isn't known, or none of `places`.
 
@@ -69,13 +105,10 @@ def server_of(
     """
     info = pool.info or PoolInfo()
     said = info.server or (app.server if app is not None else None)
-    for place in places:
-        if said:
-            if place.name == said and info.port in ("", place.port):
-                return place
-        elif info.port == place.port and _same_host(info.host, place, here=_is_here(target)):
-            return place
-    return None
+    if not said:
+        return places.at(info.host, info.port, here=_is_here(target))
+    place = places.get(said)
+    return place if place is not None and info.port in ("", place.port) else None
 
 
 def sessions_of(pool: PoolSample, app: AppConfig | None, place: Place) -> SessionsOf:
@@ -101,13 +134,6 @@ def normalised(name: str, version: str) -> str:
         for byte in name.encode("utf-8", "replace")
     ]
     return "".join(pieces)[:_MOST_BYTES]
-
-
-def _same_host(host: str, place: Place, *, here: bool) -> bool:
-    if host and host.lower() in (place.host.lower(), place.address.lower()):
-        # Two machines' own addresses are spelt alike.
-        return here or not _is_local(host)
-    return here and _is_local(host) and _is_local(place.address or place.host)
 
 
 def _is_local(host: str) -> bool:

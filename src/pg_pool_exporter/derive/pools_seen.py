@@ -7,16 +7,13 @@ from dataclasses import dataclass, field
 
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.derive.bounds import PoolReading, pool_reading
-from pg_pool_exporter.derive.places import Place, SessionsOf, server_of, sessions_of
+from pg_pool_exporter.derive.places import Places, SessionsOf, server_of, sessions_of
 from pg_pool_exporter.derive.readings import Readings
 from pg_pool_exporter.model import PoolKey, PoolSample
 from pg_pool_exporter.store import EXPIRY_INTERVALS, TargetKey, TargetState
 
 LEAK_AFTER = 60.0
 """The leak threshold of a pool that tells none and is not configured; seconds."""
-MOST_KEPT = 3600.0
-"""Readings are kept for the application's longest leak threshold, but not for longer than this;
-seconds."""
 
 
 @dataclass(slots=True)
@@ -46,14 +43,14 @@ class PoolsSeen:
 
     def __init__(self, apps: Iterable[AppConfig]) -> None:
         self._apps = {app.name: app for app in apps}
-        self._places: tuple[Place, ...] = ()
+        self._places = Places()
         self._by_target: dict[TargetKey, Pools] = {}
         self._owners: dict[PoolKey, TargetKey] = {}
         self._by_app: dict[str, dict[PoolKey, TargetKey]] = {}
         self._longest: dict[str, float] = {}  # leak threshold by application, of any of its pools
         self._by_server: dict[str, dict[str, Pools]] = {}
 
-    def configure(self, apps: Iterable[AppConfig], places: tuple[Place, ...]) -> None:
+    def configure(self, apps: Iterable[AppConfig], places: Places) -> None:
         """Go on with these applications and servers."""
         self._apps = {app.name: app for app in apps}
         self._places = places
@@ -63,7 +60,7 @@ class PoolsSeen:
                 self._link(pool)
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> Places:
         """The servers that pools may lead to."""
         return self._places
 
@@ -129,7 +126,7 @@ class PoolsSeen:
                     leaked=sum(sample.leaked_slots.values()),
                     long_lived=self._long_lived(sample),
                 ),
-                keep=min(self._longest[app], MOST_KEPT),
+                keep=self._longest[app],
                 most_gap=EXPIRY_INTERVALS * state.interval,
             )
 

@@ -80,6 +80,9 @@ def from_yaml(content: bytes) -> list[Address]:
             raise ListError(f"has more than {MAX_VALUES} values")
         return _addresses(loader("").construct_document(root))
     except yaml.MarkedYAMLError as error:
+        # From 6.0.4 on PyYAML looks ahead, and has a limit of its own that comes first.
+        if "nesting depth" in (error.problem or ""):
+            raise ListError(_TOO_DEEP) from None
         mark = error.problem_mark or error.context_mark
         line = "" if mark is None else f" (line {mark.line + 1})"
         raise ListError(f"is not valid YAML{line}") from None
@@ -106,7 +109,8 @@ def _addresses(values: Any) -> list[Address]:
     except ValidationError as error:
         problem, *others = of_validation(_List, error)
         place = dotted(problem.location[1:])
-        more = f" (and {len(others)} more mistakes)" if others else ""
+        noun = "mistake" if len(others) == 1 else "mistakes"
+        more = f" (and {len(others)} more {noun})" if others else ""
         where = f" at {place}" if place else ""
         raise ListError(f"is wrong{where}: {problem.message}{more}") from None
     return [*_each(groups)]

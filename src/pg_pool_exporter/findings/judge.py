@@ -26,7 +26,7 @@ def _all(situation: Situation) -> Iterator[Finding]:
     for target in situation.targets:
         yield from of_target(target, situation.now)
     for server in situation.servers:
-        yield from of_server(server)
+        yield from of_server(server, situation.pools)
     told: set[AppOnServer] = set()
     for pool in situation.pools:
         yield from of_pool(pool)

@@ -29,7 +29,8 @@ def of_pool(pool: Pool) -> Iterator[Finding]:
     """The findings about one pool."""
     if (leak := _leak(pool)) is not None:
         yield leak
-    crowded = [each for each in pool.processes if _is_crowded(each)]
+    silent = _silent(pool)
+    crowded = [each for each in pool.processes if _is_crowded(each, silent)]
     if crowded and (finding := _crowded(pool, crowded)) is not None:
         yield finding
 
@@ -134,8 +135,18 @@ def _unexplained(pool: Pool, overdue: float) -> float:
     return max(0.0, min(overdue - busy - zombies, silent))
 
 
-def _is_crowded(process: Process) -> bool:
-    """Whether requests wait, and nearly all of the pool is turned over by others that end."""
+def _silent(pool: Pool) -> int:
+    """At most so many of the pool's connections were out and silent for the leak threshold."""
+    if pool.on is None or pool.on.sessions is None:
+        return 0
+    return pool.on.sessions.count("idle", longer_than=pool.on.leak_after)
+
+
+def _is_crowded(process: Process, silent: int) -> bool:
+    """Whether requests wait, and nearly all of the pool is turned over by others that end.
+
+    `silent` of its connections may be leaked.
+    """
     recent, sample = process.recent, process.sample
     if recent is None or not sample.max:
         return False
@@ -143,7 +154,9 @@ def _is_crowded(process: Process) -> bool:
     if recent.turnover is None:
         # The page doesn't tell how long checkouts were: what is out at each moment has to do.
         minutes = process.trend.minutes()[-5:]
-        full = bool(minutes) and all(one.active >= limit.POOL_USE * sample.max for one in minutes)
+        most = limit.POOL_USE * sample.max
+        full = bool(minutes) and all(one.active >= most for one in minutes)
+        full = full and (sample.active or 0.0) - silent >= most
         return suffers and full and not sample.leaked_slots and not sample.overdue
     return suffers and recent.turnover > limit.POOL_USE * sample.max
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 from pg_pool_exporter.derive.sessions import IN_TRANSACTION, AppSessions
 from pg_pool_exporter.findings import thresholds as limit
 from pg_pool_exporter.findings.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.findings.remedies import remedy
-from pg_pool_exporter.findings.situation import Server
+from pg_pool_exporter.findings.situation import Pool, Server
 from pg_pool_exporter.findings.wording import number, spell
 from pg_pool_exporter.model import SessionKey
 
@@ -17,15 +19,17 @@ _MOST_NAMED = 5
 _IDLE_IN_TRANSACTION_TIMEOUT = "idle_in_transaction_session_timeout"
 
 
-def of_server(server: Server) -> Iterator[Finding]:
-    """The findings about one server."""
-    yield from _zombies(server)
+def of_server(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
+    """The findings about one server. `pools` are all that there are, wherever they lead."""
+    yield from _zombies(
+        server, [pool for pool in pools if pool.on and pool.on.server == server.name]
+    )
     yield from _locks(server)
     yield from _slots(server)
     yield from _limits(server)
 
 
-def _zombies(server: Server) -> Iterator[Finding]:
+def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
     by_name: dict[str, list[SessionKey]] = {}
     for key in server.sample.backends:
         by_name.setdefault(key.application, []).append(key)
@@ -47,6 +51,11 @@ def _zombies(server: Server) -> Iterator[Finding]:
         )
         if blocking:
             evidence.append("Sessions of this application hold up others that wait for a lock.")
+        sites = _overdue(pools, name)
+        if sites:
+            overdue = number(sum(sites.values()), "connection of its pools is",
+                             "connections of its pools are")  # fmt: skip
+            evidence.append(f"{overdue} overdue.")
         yield Finding(
             cause=Cause.ZOMBIE_TRANSACTIONS,
             severity=Severity.PROBLEM if blocking else Severity.WARNING,
@@ -58,7 +67,21 @@ def _zombies(server: Server) -> Iterator[Finding]:
             figures={"sessions": count, "oldest_seconds": oldest},
             evidence=tuple(evidence),
             remedy=remedy(Cause.ZOMBIE_TRANSACTIONS),
+            sites=sites,
         )
+
+
+def _overdue(pools: Sequence[Pool], application: str) -> dict[str, float]:
+    """Overdue checkouts by site, of the pools whose sessions have this name; the most first.
+
+    Most forgotten transactions are in one of them, but the server can't tell which.
+    """
+    sites: Counter[str] = Counter()
+    for process in chain.from_iterable(pool.processes for pool in pools):
+        info = process.sample.info
+        if info is not None and info.application == application:
+            sites.update(process.sample.overdue)
+    return dict(sites.most_common())
 
 
 def _locks(server: Server) -> Iterator[Finding]:

@@ -51,7 +51,8 @@ class App:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """A pool of an application: those of all its processes that have the same name."""
+    """A pool of an application: those of all its processes that have the same name and lead to the
+    same server."""
 
     app: str
     pool: str
@@ -141,16 +142,30 @@ def situation(store: Store, joiner: Joiner, trends: Trends, now: float) -> Situa
         if state.snapshot is not None and state.snapshot.server is not None and now < state.expires
     ]
     by_name: dict[tuple[str, str], list[PoolSeen]] = {}
-    for pool in joiner.pools.all():
-        if now < pool.expires:
-            by_name.setdefault(pool.sample.key[:2], []).append(pool)
+    for one in joiner.pools.all():
+        if now < one.expires:
+            by_name.setdefault(one.sample.key[:2], []).append(one)
     apps = _Apps(joiner, trends)
     return Situation(
         now=now,
         targets=states,
         servers=tuple(servers),
-        pools=tuple(_pool(seen, trends, apps) for _, seen in sorted(by_name.items())),
+        pools=tuple(
+            _pool(seen, server, trends, apps)
+            for _, those in sorted(by_name.items())
+            for server, seen in _by_server(those).items()
+        ),
     )
+
+
+def _by_server(pools: Iterable[PoolSeen]) -> Mapping[str | None, list[PoolSeen]]:
+    """One whose server isn't known yet, because it has asked no session, is with the others."""
+    pools = list(pools)
+    first = min((pool.server for pool in pools if pool.server is not None), default=None)
+    by_server: dict[str | None, list[PoolSeen]] = {}
+    for pool in pools:
+        by_server.setdefault(pool.server or first, []).append(pool)
+    return by_server
 
 
 class _Apps:
@@ -182,10 +197,8 @@ class _Apps:
         return self._made[key]
 
 
-def _pool(seen: Iterable[PoolSeen], trends: Trends, apps: _Apps) -> Pool:
-    seen = list(seen)
+def _pool(seen: list[PoolSeen], server: str | None, trends: Trends, apps: _Apps) -> Pool:
     key = seen[0].sample.key
-    server = next((one.server for one in seen if one.server is not None), None)
     return Pool(
         app=key.app,
         pool=key.pool,

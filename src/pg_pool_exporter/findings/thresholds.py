@@ -21,7 +21,3 @@ LOCK_WAIT: Final = 30.0
 """Seconds."""
 LOCK_PILE_UP: Final = 5
 """Sessions that wait for a lock at once."""
-PREDICTION: Final = 3600.0
-"""Full within so many seconds, by the trend, is soon."""
-PREDICTION_FLOOR: Final = 0.50
-"""Share of the maximum from which on a trend is worth telling."""

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Set
 from typing import NamedTuple
 
+from pg_pool_exporter.findings import thresholds as limit
 from pg_pool_exporter.model import PoolKey, PoolSample, ServerSample
 from pg_pool_exporter.store import Store, TargetKey
 
@@ -148,6 +149,7 @@ class _ServerTrend:
     def __init__(self) -> None:
         self._deadlocks: deque[tuple[float, dict[str, float]]] = deque(maxlen=_DEADLOCK_MINUTES + 2)
         self._waited: dict[str, float] = {}
+        self._waiting: set[str] = set()  # at the last reading
 
     def add(self, now: float, sample: ServerSample) -> None:
         """Take in a reading."""
@@ -160,9 +162,17 @@ class _ServerTrend:
         self._waited = {
             name: at for name, at in self._waited.items() if now - at < (_RATE_MINUTES + 1) * MINUTE
         }
+        waiting = set()
         for key, group in sample.groups.items():
-            if group.waiting:
+            if not group.waiting:
+                continue
+            waiting.add(key.application)
+            # A wait of a moment is no reason for a long checkout. An age that isn't told is long
+            # when somebody waited at the last reading too.
+            told = group.oldest_waiting
+            if key.application in self._waiting if told is None else told >= limit.SLOW_HOLD:
                 self._waited[key.application] = now
+        self._waiting = waiting
 
     def deadlocks(self) -> dict[str, float]:
         """Deadlocks in the last quarter of an hour, by database; only where there were any."""
@@ -173,7 +183,8 @@ class _ServerTrend:
         return {name: count for name, count in new.items() if count > 0}
 
     def waited(self) -> Set[str]:
-        """Applications of which a session waited for a lock, in the time that rates are over."""
+        """Applications of which a session waited for a lock for a while, in the time that rates
+        are over."""
         return self._waited.keys()
 
 
@@ -196,8 +207,8 @@ class Trends:
         return {} if trend is None else trend.deadlocks()
 
     def waited(self, server: str) -> Set[str]:
-        """Applications of which a session on the server has waited for a lock in the last minutes,
-        by the names of their sessions.
+        """Applications of which a session on the server has waited for a lock for a while in the
+        last minutes, by the names of their sessions.
         """
         trend = self._servers.get(TargetKey("server", server))
         return frozenset() if trend is None else trend.waited()

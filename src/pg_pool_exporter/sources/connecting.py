@@ -53,12 +53,22 @@ class Connector:
         self._as_text = tuple(as_text)
         self._causes = causes
 
+    @property
+    def where(self) -> str:
+        """For people: what this is, and what libpq will connect to."""
+        known: Params = {**libpq_defaults(), **self._params}
+        host = known.get("host") or known.get("hostaddr") or known.get("service")
+        user = known.get("user", "")
+        return (
+            f"{self._what} ({host or 'a local socket'}, port {known.get('port', '5432')}, "
+            f"database {known.get('dbname') or user}, user {user})"
+        )
+
     def failure(self, error: psycopg.Error | PasswordError) -> PollError:
         """What to tell of an error that connecting, or a query, has raised."""
-        where = f"{self._what} ({self._address()})"
         if isinstance(error, PasswordError):
-            return PollError("auth", f"{where}: {error}")
-        return explain(error, where, self._causes)
+            return PollError("auth", f"{self.where}: {error}")
+        return explain(error, self.where, self._causes)
 
     async def connect(self) -> Connection:
         """A new connection: autocommit, simple queries, rows as dicts.
@@ -93,16 +103,6 @@ class Connector:
         if self._config.password_command is not None:
             return {"password": await run_command(self._config.password_command)}
         return {}
-
-    def _address(self) -> str:
-        """For people: what libpq will connect to."""
-        known: Params = {**libpq_defaults(), **self._params}
-        host = known.get("host") or known.get("hostaddr") or known.get("service")
-        user = known.get("user", "")
-        return (
-            f"{host or 'a local socket'}, port {known.get('port', '5432')}, "
-            f"database {known.get('dbname') or user}, user {user}"
-        )
 
 
 class _LenientText(TextLoader):

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from pg_pool_exporter.config import ServerConfig
+from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connecting import Connector
 from pg_pool_exporter.sources.held_connection import Batch, Connection, Link, Session, execute
 from pg_pool_exporter.sources.statements import statement
+
+_CONSOLE = (
+    "what answers is PgBouncer's admin console: list it under `pgbouncers`, or name a database of "
+    "a server in the dsn"
+)
 
 
 class ServerConnection(Connector):
@@ -19,7 +25,10 @@ class ServerConnection(Connector):
         self._timeout = timeout
 
     async def prepare(self, connection: Connection) -> Link:
-        """Make a connection ready. Raises `psycopg.Error`."""
+        """Make a connection ready. Raises `psycopg.Error`, and `PollError` for no server."""
+        # PgBouncer's console has its own version there; its databases have their server's.
+        if (connection.info.parameter_status("server_version") or "").endswith("/bouncer"):
+            raise PollError("protocol", f"{self.where}: {_CONSOLE}")
         version = connection.info.server_version // 10_000
         own = {
             # So a slow server cancels by itself before the poll's deadline drops the connection.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
@@ -117,7 +118,9 @@ class WebServer:
                 await web.TCPSite(self._runner, address.host, address.port, ssl_context=tls).start()
             except OSError as error:
                 await self.close()
-                reason = error.strerror or "unknown reason"
+                # asyncio's own text repeats the address. A name that isn't known has no errno.
+                number = error.errno or 0
+                reason = os.strerror(number) if number > 0 else error.strerror or "unknown reason"
                 raise ListenError(f"cannot listen on {address}: {reason}") from None
 
     @property

@@ -78,7 +78,7 @@ class FileLogSource:
             self._book = LogBook(self._server.name, source, self._file, self._clock)
         book, self._form = self._book, form
         book.use(form)
-        problem = self._files.look(book.positions)
+        problem = self._files.look(book.positions, form.format)
         try:
             for position in book.positions.behind():
                 self._follow(book, position, end)

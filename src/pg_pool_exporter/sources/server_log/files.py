@@ -51,9 +51,10 @@ class LogFiles:
         self._open: dict[str, int] = {}
         self._paths: dict[str, str] = {}
 
-    def look(self, positions: Positions) -> PollError | None:
+    def look(self, positions: Positions, wanted: str) -> PollError | None:
         """Tell the positions what is there; what is wrong with it, if something is.
 
+        `wanted` is what the format of the files is called.
         Files that can be read are read whatever is wrong with others.
         """
         found = self._find()
@@ -80,7 +81,7 @@ class LogFiles:
         positions.observe(entries)
         self._close_idle(newest, positions)
         if not found and problem is None:
-            problem = self._nothing()
+            problem = self._nothing(wanted)
         return problem
 
     def read(self, position: Position, at: int, most: int) -> bytes:
@@ -152,7 +153,7 @@ class LogFiles:
             ):
                 self._close(position.key)
 
-    def _nothing(self) -> PollError:
+    def _nothing(self, wanted: str) -> PollError:
         for pattern in self._patterns:
             directory = os.path.dirname(pattern)  # noqa: PTH120 - a pattern, no path
             try:
@@ -163,8 +164,8 @@ class LogFiles:
                 continue
         return PollError(
             "other",
-            f"no file of the log's format matches {self._shown}: is the path right, and the "
-            "server's logging on?",
+            f"no file of the format {wanted} matches {self._shown}: is the path right, and the "
+            "server's logging on? (with format in the configuration another one is read)",
         )
 
 

@@ -34,6 +34,8 @@ class Layout(Protocol):
     """What stands right before the severity of a record."""
     before_message: bytes
     """What stands right before the message of a record that is no error."""
+    most_before: int
+    """How many bytes of a line can stand before those at most."""
     error_origin: re.Pattern[bytes]
     session_origin: re.Pattern[bytes]
     """Match at the start of a line that ends (`endpos`) at the severity of an error, or at the
@@ -66,15 +68,27 @@ class Stderr:
     """
 
     before_error = before_message = b""
+    most_before = 1024
     body = re.compile(rb"[^\n]*+")
     _POSITION = re.compile(rb" at character \d+$")
+    # A severity, or another word that text of the record follows, in any language.
+    _LABEL = rb'[^\n:=@,"\[\]0-9]{1,64}+:  '
 
     def __init__(self, prefix: Prefix, words: Iterable[bytes]) -> None:
         word = b"|".join(map(re.escape, words))
-        self.error_origin = re.compile(prefix.pattern + rb"\Z")
-        self.session_origin = re.compile(
-            prefix.pattern + rb"(?:" + word + rb"):  (?:[0-9A-Z]{5}: )?\Z"
-        )
+        self.error_origin = self._origin(prefix, b"")
+        self.session_origin = self._origin(prefix, rb"(?:" + word + rb"):  (?:[0-9A-Z]{5}: )?")
+
+    def _origin(self, prefix: Prefix, severity: bytes) -> re.Pattern[bytes]:
+        """The first prefix in the line, up to the severity.
+
+        Names can hold anything, so a prefix could be found to reach into a statement. Atomic: once
+        a label follows what can be the prefix, it is that one.
+        """
+        wanted = severity + rb"\Z"
+        first = prefix.pattern + rb"(?:" + wanted + rb"|(?=" + self._LABEL + rb"))"
+        # A tab begins the further lines of a record.
+        return re.compile(rb"(?!\t)(?>" + first + rb")\Z")
 
     def error(self, severity: bytes) -> bytes:
         """See `Layout`; the code is there with log_error_verbosity = verbose."""
@@ -94,6 +108,7 @@ class Csv:
 
     before_error = b","
     before_message = b',00000,"'
+    most_before = 4096
     # log_time, user_name, database_name
     error_origin = session_origin = re.compile(
         rb'[^",\n]*+,(?:"(?:[^"\n]++|"")*+")?,(?:"(?P<database>(?:[^"\n]++|"")*+)")?,'
@@ -119,6 +134,7 @@ class Json:
     _TEXT = rb'(?:[^"\\\n]++|\\.)*+'
     before_error = b'"error_severity":"'
     before_message = b'"message":"'
+    most_before = 4096
     error_origin = session_origin = re.compile(
         rb'\{"timestamp":"[^"\n]*+",(?:"user":"' + _TEXT + rb'",)?'
         rb'(?:"dbname":"(?P<database>' + _TEXT + rb')",)?'

@@ -20,6 +20,8 @@ from pg_pool_exporter.sources.server_log.phrases import Text, forms
 
 MAX_LINE = 64 * 1024
 """Of a longer line only the beginning is looked at, where everything stands that is wanted."""
+# Of a message: those that are looked for are short, but for the names in them.
+_MOST_MESSAGE = 2048
 # A message with a name in it is another one each time.
 _MOST_REMEMBERED = 2000
 
@@ -127,7 +129,7 @@ class LogParser:
     def _count_errors(self, data: bytes, end: int, errors: _Errors) -> None:
         rfind = data.rfind
         before, body = self._layout.before_error, self._layout.body.match
-        origin = self._layout.error_origin
+        origin, most_before = self._layout.error_origin, self._layout.most_before
         match, groups = origin.match, origin.groupindex
         database, code_group = groups.get("database", 0), groups.get("code", 0)
         pattern, _, fatal = errors
@@ -140,16 +142,16 @@ class LogParser:
             # A name in the prefix can look like the severity.
             if start == counted:
                 continue
-            if before and not data.endswith(before, start, at):
+            if at - start > most_before or (before and not data.endswith(before, start, at)):
                 continue
             head = match(data, start, at)
-            message = found.end()
-            if head is None or message - start > MAX_LINE:
+            if head is None:
                 continue
+            message = found.end()
             code = found[1] or (head[code_group] if code_group else None)
             text = b""
             if code is None or code in AMBIGUOUS:
-                whole = body(data, message, min(end, start + MAX_LINE))
+                whole = body(data, message, min(end, message + _MOST_MESSAGE))
                 text = whole[0] if whole else b""
             key = (fatal, code, text)
             try:
@@ -172,22 +174,21 @@ class LogParser:
         before, origin = self._layout.before_message, self._layout.session_origin
         match, database = origin.match, origin.groupindex.get("database", 0)
         event, text, starts = sessions
-        most = MAX_LINE - len(text)
+        most_before = self._layout.most_before
         seen: list[bytes | None] = []
         at = find(text, 0, end)
         while at >= 0:
             start = rfind(b"\n", 0, at) + 1
             for shift, whole in starts:
                 message = at - shift
-                if before and not data.endswith(before, start, message):
+                if message - start > most_before or (
+                    before and not data.endswith(before, start, message)
+                ):
                     continue
                 head = match(data, start, message)
                 if head is None or (shift and not data.startswith(whole, message)):
                     continue
-                if at - start <= most:
-                    seen.append(
-                        head[database] if database else self._named_in(event, data, message)
-                    )
+                seen.append(head[database] if database else self._named_in(event, data, message))
                 break
             at = find(text, at + len(text), end)
         for name, count in Counter(seen).items():

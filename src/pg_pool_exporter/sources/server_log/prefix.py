@@ -65,7 +65,8 @@ def parse(text: str) -> Prefix:
     # A % at the end is left out too.
     pattern += re.escape(text[position:].removesuffix("%").encode())
     if optional:
-        pattern += b")?"
+        # The shortest: what is no session can tell of anything behind its severity.
+        pattern += b")??"
     return Prefix(pattern, "d" in seen, "e" in seen)
 
 

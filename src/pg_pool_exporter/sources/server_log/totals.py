@@ -50,16 +50,17 @@ class LogTotals:
         `databases` are those that the server has, None if that is not known. The name of one that
         it does not have can be anybody's invention: it is kept while it is seen.
         """
-        names = {raw: named(raw) or UNKNOWN for _, raw in tally}
+        names = {raw: named(raw) or UNKNOWN for event, raw in tally if event.family != "refused"}
         held = self._held() if databases is None else databases
         places = self._choice.choose((*held, *names.values()), now)
         for (event, raw), count in tally.items():
+            if event.family == "refused":
+                self._refused[event.value] += count
+                continue
             name = names[raw]
             if name not in places and name not in _ALWAYS:
                 name = OTHER
-            if event.family == "refused":
-                self._refused[event.value] += count
-            elif event.family == "timeout":
+            if event.family == "timeout":
                 kinds = self._timeouts.setdefault(name, {})
                 kinds[event.value] = kinds.get(event.value, 0) + count
             else:
