@@ -90,7 +90,7 @@ def refused(*arguments: str, **environment: str) -> str:
             Options(command="run", web_enable_lifecycle=True),
         ),
         ([], {"WEB_ENABLE_LIFECYCLE": "false"}, Options(command="run")),
-        (["demo", "--for=30s"], {}, Options(command="demo", demo_duration=30)),
+        (["demo", "--for=30s"], {}, Options(command="demo", duration=30)),
     ],
 )
 def test_flags_and_variables(
@@ -117,14 +117,17 @@ def test_the_options_do_not_show_the_connection_string() -> None:
         (
             [SECRET],
             {},
-            "unknown command (commands: run, once, check-config, demo, metrics)",
+            (
+                "unknown command (commands: run, once, check-config, doctor, terminate-idle, demo, "
+                "metrics)"
+            ),
         ),
         (
             ["check-confg"],
             {},
             (
                 "unknown command; did you mean check-config? "
-                "(commands: run, once, check-config, demo, metrics)"
+                "(commands: run, once, check-config, doctor, terminate-idle, demo, metrics)"
             ),
         ),
         (

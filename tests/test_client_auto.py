@@ -70,6 +70,17 @@ def test_the_sitecustomize_that_was_there_is_run_too(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == ("ran\n", "")
 
 
+def test_the_working_directory_stays_on_the_path_where_an_empty_entry_puts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `PYTHONPATH=$PYTHONPATH:/srv/lib` does where the variable was empty."""
+    monkeypatch.chdir(tmp_path)
+    script = "import os, sys; print(os.getcwd() in sys.path)"
+    for path, expected in ((":/srv/lib", "True"), ("/srv/lib", "False"), ("", "False")):
+        done = run([*_AUTO, sys.executable, "-c", script], tmp_path, PYTHONPATH=path)
+        assert (done.stdout, done.stderr) == (f"{expected}\n", "")
+
+
 def test_a_python_that_does_not_have_the_client_runs_as_ever(tmp_path: Path) -> None:
     done = run([*_AUTO, sys.executable, "-S", "-c", "print('ran')"], tmp_path)
     assert (done.stdout, done.stderr) == ("ran\n", "")
@@ -126,6 +137,25 @@ def test_called_in_the_code_before_or_after_the_libraries_are_imported(
     names = ("main", "sqlalchemy", "own")
     assert first == str([("first", name, 5.0) for name in names])
     assert second == "True True"
+
+
+_IMPORTED_PAST_AN_OLD_HOOK = """
+import sys
+from pg_pool_exporter.client import instrument_all
+class Old:
+    def find_module(self, name, path=None):
+        return None
+sys.meta_path.insert(0, Old())
+instrument_all()
+import psycopg_pool
+print(psycopg_pool.ConnectionPool(open=False).name)
+"""
+
+
+def test_an_import_hook_of_the_old_kind_is_passed_over(tmp_path: Path) -> None:
+    """Python itself asks it with a warning until 3.11, and no longer since."""
+    done = run([sys.executable, "-c", _IMPORTED_PAST_AN_OLD_HOOK], tmp_path)
+    assert (done.stdout, done.stderr) == ("pool-1\n", "")
 
 
 def test_it_does_not_matter_to_this_process() -> None:

@@ -37,6 +37,21 @@ def test_a_connection_given_back_to_be_closed(pool: Any) -> None:
     assert (sample.idle, sample.lost, sample.returned) == (0, 0, 1)
 
 
+def test_an_applications_own_way_of_giving_back(postgres: Cluster) -> None:
+    class Own(psycopg2.pool.SimpleConnectionPool):
+        def putconn(self, conn: Any, key: Any = None, close: bool = False) -> None:
+            super().putconn(conn, key, close)
+
+    pool = Own(1, 2, postgres.dsn())
+    watched = Watched(pool)
+    connection = pool.getconn()
+    connection.close()
+    pool.putconn(connection)
+    sample = watched.sample()
+    assert (sample.active, sample.returned, sample.lost) == (0, 1, 1)
+    pool.closeall()
+
+
 def test_what_the_pool_closes_because_it_has_enough_is_not_lost(pool: Any) -> None:
     watched = Watched(pool)
     for connection in [pool.getconn(), pool.getconn()]:

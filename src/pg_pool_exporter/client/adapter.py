@@ -157,10 +157,11 @@ class PoolAdapter:
         try:
             self.look_at(connection)
         except Exception:
-            if not self._told:
+            # First, as several threads may be connecting, and writing the log lets another run.
+            told, self._told = self._told, True
+            if not told:
                 log.warning("a session of pool %r can't be looked at", self.default_name,
                             exc_info=True)  # fmt: skip
-            self._told = True
 
     def sample(self, pool: Any, key: PoolKey) -> PoolSample:
         """How the pool stands."""

@@ -26,9 +26,9 @@ command it prints the environment that does so, for example for a service's file
 def environment(current: Mapping[str, str]) -> dict[str, str]:
     """What has to be set in the environment of a Python program."""
     ours = str(Path(__file__).parent.with_name("startup"))
-    others = [
-        entry for entry in current.get(_PATH, "").split(os.pathsep) if entry not in ("", ours)
-    ]
+    path = current.get(_PATH)
+    # An empty entry is the working directory; an empty path has none.
+    others = [entry for entry in path.split(os.pathsep) if entry != ours] if path else []
     return {_SWITCH: current.get(_SWITCH) or "1", _PATH: os.pathsep.join([ours, *others])}
 
 

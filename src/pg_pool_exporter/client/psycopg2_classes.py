@@ -18,7 +18,9 @@ def measuring(cls: Any) -> Any:
     Raises `TypeError` for an application's own class whose methods take other arguments.
     """
     original_getconn, original_connect = cls.getconn, cls._connect
-    original_putconn = cls._putconn
+    # Giving back runs in a `ThreadedConnectionPool` under its lock, which the public method takes.
+    giving_back = "putconn" if issubclass(cls, pools.SimpleConnectionPool) else "_putconn"
+    original_putconn = getattr(cls, giving_back)
 
     def getconn(self: Any, key: Any = None) -> Any:
         tracker = self._pg_pool_exporter_tracker
@@ -34,9 +36,9 @@ def measuring(cls: Any) -> Any:
             tracker.acquired(connection, asked, site)
         return connection
 
-    # In a `ThreadedConnectionPool` it runs under its lock. So afterwards nobody else has the
-    # connection yet, and what fails, as a rollback can, has not given it back.
-    def _putconn(self: Any, conn: Any, key: Any = None, close: bool = False) -> None:
+    # Afterwards nobody else has the connection yet, and what fails, as a rollback can, has not
+    # given it back.
+    def putconn(self: Any, conn: Any, key: Any = None, close: bool = False) -> None:
         keeps = not close and len(self._pool) < self.minconn
         original_putconn(self, conn, key, close)
         dead = keeps and bool(conn.closed)
@@ -51,7 +53,5 @@ def measuring(cls: Any) -> Any:
         self._pg_pool_exporter_adapter.connected(connection)
         return connection
 
-    methods = {"getconn": getconn, "_putconn": _putconn, "_connect": _connect}
-    if cls.putconn is pools.SimpleConnectionPool.putconn:
-        methods["putconn"] = _putconn
+    methods = {"getconn": getconn, giving_back: putconn, "_connect": _connect}
     return measuring_subclass(cls, methods)

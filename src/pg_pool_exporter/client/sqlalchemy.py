@@ -11,6 +11,7 @@ Imported only for a pool of this library, so the library is there.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any
@@ -36,11 +37,14 @@ class SqlalchemyAdapter(PoolAdapter):
     def __init__(self, pool: pools.Pool, *, leak_after: float, server: str) -> None:
         super().__init__(pool, leak_after=leak_after, server=server)
         self._waiting = Waiting(self.tracker.clock)
+        # Weak, as the application's listeners stand there, and know their engine most of the time.
+        self._dialect: Callable[[], Dialect | None] = lambda: None
         # A pool without an engine has none.
         dialect = pool._dialect
-        self._dialect = dialect if isinstance(dialect, Dialect) else None
-        if self._dialect is not None:
-            driver = self._dialect.driver.removesuffix("_async")
+        self._has_engine = isinstance(dialect, Dialect)
+        if isinstance(dialect, Dialect):
+            self._dialect = weakref.ref(dialect)
+            driver = dialect.driver.removesuffix("_async")
             self.error_timeouts = KINDS_BY_DRIVER.get(driver, ())
 
     @classmethod
@@ -77,16 +81,18 @@ class SqlalchemyAdapter(PoolAdapter):
         attach(pool, self)
         own.__class__ = cls
         self._measure_queue(pool)
-        if self._dialect is not None:
-            event.listen(self._dialect, "handle_error", self._failed)
+        dialect = self._dialect()
+        if dialect is not None:
+            event.listen(dialect, "handle_error", self._failed)
 
     def uninstall(self, pool: pools.Pool) -> None:
         """Make the pool what it was, unless somebody else has exchanged its class since."""
         make_plain(pool)
         if isinstance(pool, pools.QueuePool):
             make_plain(pool._pool)
-        if self._dialect is not None:
-            event.remove(self._dialect, "handle_error", self._failed)
+        dialect = self._dialect()
+        if dialect is not None:
+            event.remove(dialect, "handle_error", self._failed)
 
     def succeeded(self, pool: pools.Pool) -> None:
         """The engine is disposed of, and this is its pool from now on."""
@@ -126,7 +132,7 @@ class SqlalchemyAdapter(PoolAdapter):
 
     def lost(self, pool: pools.Pool, noted: Mapping[str, int]) -> int | None:
         """Sessions found dead; not known of a pool without an engine."""
-        return None if self._dialect is None else noted[LOST]
+        return noted[LOST] if self._has_engine else None
 
     def borrowed(self, connection: Any) -> object:
         """The pool's record behind a connection of an engine."""

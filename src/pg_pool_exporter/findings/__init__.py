@@ -4,6 +4,7 @@
 at a moment, `find` judges it; `Doctor` does all that for whoever asks.
 """
 
+from pg_pool_exporter.findings.checklist import Check, Verdict, checklist
 from pg_pool_exporter.findings.diagnosis import Diagnosis, Doctor
 from pg_pool_exporter.findings.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.findings.judge import find
@@ -13,6 +14,7 @@ from pg_pool_exporter.findings.trends import Trend, Trends
 __all__ = [
     "App",
     "Cause",
+    "Check",
     "Diagnosis",
     "Doctor",
     "Finding",
@@ -23,6 +25,8 @@ __all__ = [
     "Subject",
     "Trend",
     "Trends",
+    "Verdict",
+    "checklist",
     "find",
     "situation",
 ]

@@ -1,4 +1,4 @@
-"""Numbers in sentences."""
+"""Numbers in sentences, and sentences at a terminal."""
 
 from __future__ import annotations
 
@@ -36,3 +36,8 @@ def figure(name: str, value: float) -> tuple[str, str]:
     if name.endswith("_ratio"):
         return words.removesuffix(" ratio"), f"{value:.0%}"
     return words, f"{value:.4g}"
+
+
+def plain(text: str) -> str:
+    """Without what a terminal would obey: names come from outside."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -10,7 +10,15 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from pg_pool_exporter.findings import Diagnosis, Finding, Pool, Server, Subject
+from pg_pool_exporter.findings import (
+    Check,
+    Diagnosis,
+    Finding,
+    Pool,
+    Server,
+    Subject,
+    checklist,
+)
 from pg_pool_exporter.store import TargetState
 
 VERSION = 1
@@ -29,6 +37,7 @@ def findings_json(diagnosis: Diagnosis, generated: float) -> str:
         {
             "version": VERSION,
             "generated": generated,
+            "checks": [_check(one) for one in checklist(diagnosis)],
             "findings": [_finding(one) for one in diagnosis.findings],
             "pools": [_pool(one) for one in pools[:MOST_POOLS]],
             "pools_left_out": max(0, len(pools) - MOST_POOLS),
@@ -38,6 +47,16 @@ def findings_json(diagnosis: Diagnosis, generated: float) -> str:
         },
         allow_nan=False,
     )
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {
+        "check": check.name,
+        "verdict": check.verdict.title,
+        "figure": check.figure,
+        "evidence": list(check.evidence),
+        "remedy": list(check.remedy),
+    }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

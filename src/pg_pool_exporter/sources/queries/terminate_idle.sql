@@ -1,0 +1,12 @@
+-- Ends the sessions that are still what they were when they were listed: the same start, and idle
+-- since the same moment. One statement: what became active meanwhile is left alone.
+SELECT activity.pid, pg_terminate_backend(activity.pid) AS ended
+FROM pg_stat_activity AS activity
+JOIN unnest(%(pids)s::int[], %(starts)s::timestamptz[], %(changes)s::timestamptz[])
+     AS listed (pid, backend_start, state_change)
+  ON activity.pid = listed.pid
+ AND activity.backend_start = listed.backend_start
+ AND activity.state_change = listed.state_change
+WHERE activity.state = 'idle'
+  AND activity.backend_type = 'client backend'
+  AND activity.pid <> pg_backend_pid();

@@ -1,0 +1,40 @@
+"""`pg-pool-exporter terminate-idle`: emergency help, when somebody asks for it, never by itself.
+
+`sessions` says which sessions are meant and why others are left alone, `server` asks and tells
+PostgreSQL, `report` is what a person reads.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pg_pool_exporter.config import ServerConfig
+from pg_pool_exporter.terminate_idle.report import written
+from pg_pool_exporter.terminate_idle.server import TerminateError, connected
+from pg_pool_exporter.terminate_idle.sessions import Choice, reason_to_spare
+
+__all__ = ["Choice", "Outcome", "TerminateError", "run"]
+
+
+class Outcome(NamedTuple):
+    """What is to be printed, and whether nothing stood in the way."""
+
+    text: str
+    successful: bool
+
+
+async def run(config: ServerConfig, choice: Choice, *, end: bool) -> Outcome:
+    """Show the sessions that `choice` means on a server, and with `end` end them.
+
+    Raises `TerminateError` when the server can't be asked.
+    """
+    async with connected(config) as server:
+        spared = {one: reason_to_spare(one, choice) for one in await server.sessions(choice)}
+        meant = [one for one, reason in spared.items() if reason is None]
+        statement = server.statement(meant)
+        ended = await server.end(meant) if end and meant else frozenset()
+    text = written(config.name, choice, spared, statement, ended if end else None)
+    # Whoever asks for one session wants that one; of an application's, some go on with their work.
+    denied = any(one.hidden or not one.may_end for one in spared)
+    missed = choice.pid is not None and not (ended if end else meant)
+    return Outcome(text, not denied and not missed)

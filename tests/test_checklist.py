@@ -1,0 +1,228 @@
+"""The checklist: what each point says, from what is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import nan
+from typing import Any
+
+import pytest
+
+from pg_pool_exporter.findings import Check, Doctor, Verdict, checklist
+from pg_pool_exporter.model import (
+    DatabaseCounters,
+    LogCounts,
+    SessionGroup,
+    Snapshot,
+    TimeoutOverride,
+)
+from pg_pool_exporter.store import TargetKey, TargetState
+from support.both_sides import SETTINGS, BothSides, session_key
+
+SITE = "shop/cart.py:88 hold"
+TIMEOUT = "idle_in_transaction_session_timeout"
+NAMES = [
+    "targets", "pool_use", "waiting_requests", "leaks", "sessions", "old_sessions",
+    "idle_in_transaction", "lock_waits", "deadlocks", "timeouts", "settings", "demand_and_supply",
+]  # fmt: skip
+
+
+def checks(sides: BothSides, doctor: Doctor | None = None) -> dict[str, Check]:
+    doctor = doctor or doctor_of(sides)
+    found = checklist(doctor.diagnosis())
+    assert [one.name for one in found] == NAMES
+    return {one.name: one for one in found}
+
+
+def doctor_of(sides: BothSides) -> Doctor:
+    return Doctor(sides.store, sides.joiner, clock=lambda: sides.now)
+
+
+def healthy(**settings: Any) -> BothSides:
+    sides = BothSides()
+    sides.pool(8, 2, waiting=0, leaked=0)
+    sides.server(
+        {"idle": [5.0] * 8, "active": [0.1] * 2},
+        settings=replace(SETTINGS, timeouts={TIMEOUT: 300.0}, **settings),
+    )
+    return sides
+
+
+def test_everything_is_fine() -> None:
+    found = checks(healthy())
+    assert {one.verdict for one in found.values()} == {Verdict.FINE}
+    assert found["targets"].figure == "2 of 2 answer"
+    assert found["pool_use"].figure == "at most 20%, orders/main"
+    assert found["sessions"].figure == "8 idle, 2 active"
+    assert found["demand_and_supply"].figure == "main: 11 of 97 slots taken, pools may ask for 10"
+    assert "until they have been read for 60 s" in found["leaks"].evidence[0]
+
+
+def test_where_nothing_is_known_nothing_is_called_fine() -> None:
+    found = checks(BothSides())
+    assert found.pop("targets").verdict is Verdict.WARNING
+    unknown = {name for name, one in found.items() if one.verdict is Verdict.UNKNOWN}
+    assert unknown == set(found)
+
+
+def test_a_pool_without_figures_is_unknown() -> None:
+    sides = BothSides()
+    sides.pool(None, nan, max=None)
+    found = checks(sides)
+    assert found["pool_use"].verdict is found["leaks"].verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("active", "waiting", "verdict"),
+    [
+        (8, 0, Verdict.FINE),
+        (9, 0, Verdict.WARNING),
+        (10, 0, Verdict.WARNING),
+        (10, 1, Verdict.PROBLEM),
+    ],
+)
+def test_the_use_of_a_pool(active: int, waiting: int, verdict: Verdict) -> None:
+    sides = BothSides()
+    sides.pool(0, active, waiting=waiting)
+    point = checks(sides)["pool_use"]
+    assert point.verdict is verdict
+    assert bool(point.evidence) is (verdict is not Verdict.FINE)
+
+
+def test_who_waits_now_is_told_before_the_reason_is_known() -> None:
+    sides = BothSides()
+    sides.pool(0, 10, waiting=3)
+    point = checks(sides)["waiting_requests"]
+    assert (point.verdict, point.figure) == (Verdict.WARNING, "3 wait now")
+
+
+def test_a_leak_comes_with_its_line_and_the_remedy_of_its_library() -> None:
+    sides = healthy()
+    sides.pool(1, 2, leaked_slots={SITE: 1})
+    point = checks(sides)["leaks"]
+    assert (point.verdict, point.figure) == (Verdict.PROBLEM, "1 not given back")
+    assert f"Borrowed at {SITE} (1)." in point.evidence[0]
+    assert "putconn()" in point.remedy[0]
+
+
+def test_sessions_that_cannot_be_seen_name_the_grant() -> None:
+    sides = healthy()
+    sides.server({"unknown": [1.0]}, hidden=True)
+    point = checks(sides)["sessions"]
+    assert point.verdict is Verdict.WARNING
+    assert "GRANT pg_monitor" in point.remedy[0]
+
+
+def test_sessions_that_a_pool_counts_and_the_server_has_not() -> None:
+    sides = healthy()
+    doctor = doctor_of(sides)
+    for _ in range(20):
+        sides.pool(8, 2)
+        sides.server({"idle": [1.0] * 7})
+        sides.now += 5
+    sides.now -= 5
+    point = checks(sides, doctor)["old_sessions"]
+    assert point.verdict is Verdict.WARNING
+    assert "orders on server main: 3 connections in its pools have no session" in point.evidence
+
+
+@pytest.mark.parametrize(("age", "verdict"), [(119.0, Verdict.FINE), (120.0, Verdict.WARNING)])
+def test_transactions_in_which_nothing_happens(age: float, verdict: Verdict) -> None:
+    sides = healthy()
+    sides.server({"idle_in_transaction": [age]})
+    point = checks(sides)["idle_in_transaction"]
+    assert point.verdict is verdict
+    assert point.figure.startswith("1 now, the oldest for ")
+
+
+@pytest.mark.parametrize(
+    ("waiting", "oldest", "verdict"),
+    [(4, 29.0, Verdict.FINE), (1, 30.0, Verdict.WARNING), (5, 1.0, Verdict.PROBLEM)],
+)
+def test_waiting_for_locks(waiting: int, oldest: float, verdict: Verdict) -> None:
+    sides = healthy()
+    groups = {
+        session_key("orders"): SessionGroup(states={}, waiting=waiting, oldest_waiting=oldest),
+        session_key("reports"): SessionGroup(states={}, blocking=1),
+    }
+    sides.server({}, groups=groups)
+    point = checks(sides)["lock_waits"]
+    assert (point.verdict, point.figure) == (verdict, f"{waiting} wait, 1 in their way")
+    if verdict is not Verdict.FINE:
+        assert "In their way: reports (1)." in point.evidence[0]
+
+
+def test_deadlocks_are_a_point_of_their_own() -> None:
+    sides = healthy()
+    doctor = doctor_of(sides)
+    sides.server({}, databases={"shop": DatabaseCounters(deadlocks=1)})
+    sides.now += 61
+    sides.server({}, databases={"shop": DatabaseCounters(deadlocks=3)})
+    found = checks(sides, doctor)
+    assert found["deadlocks"].evidence == ("server main, database shop: 2",)
+    assert found["deadlocks"].verdict is Verdict.WARNING
+    assert found["lock_waits"].verdict is Verdict.FINE
+
+
+def test_requests_that_got_no_connection_and_time_outs_of_the_log() -> None:
+    sides = healthy()
+    doctor = doctor_of(sides)
+    for minute in range(3):
+        sides.pool(0, 10, timeouts={"pool": 2.0 * minute})
+        sides.now += 60
+    sides.now -= 60
+    counts = LogCounts(
+        timeouts={"shop": {"lock": 3, "statement": 0}}, opened=None, closed=None, refused={},
+        read=0, lag=0,
+    )  # fmt: skip
+    key = TargetKey("log", "main")
+    sides.store.put(TargetState(key=key, interval=5, snapshot=Snapshot(log=counts)))
+    point = checks(sides, doctor)["timeouts"]
+    assert point.verdict is Verdict.WARNING
+    assert "orders/main: 4 requests got none" in point.evidence
+    assert "server main, since its log is read: 3 lock" in point.evidence
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "verdict"),
+    [
+        ({TIMEOUT: 300.0}, Verdict.FINE),
+        ({TIMEOUT: 0.0}, Verdict.WARNING),
+        ({}, Verdict.UNKNOWN),
+    ],
+)
+def test_settings_that_are_missing(timeouts: dict[str, float], verdict: Verdict) -> None:
+    sides = healthy()
+    own = {TimeoutOverride(TIMEOUT, "", "batch"): 60.0}
+    sides.server({}, settings=replace(SETTINGS, timeouts=timeouts, overrides=own))
+    point = checks(sides)["settings"]
+    assert point.verdict is verdict
+    if verdict is Verdict.WARNING:
+        assert f"ALTER ROLE … SET {TIMEOUT}" in point.remedy[0]
+        assert point.evidence[0].endswith("; 1 database or role has its own")
+
+
+def test_demand_that_is_more_than_the_supply() -> None:
+    sides = healthy()
+    sides.pool(8, 2, max=98)
+    sides.now += 5
+    sides.server({"idle": [5.0]})
+    point = checks(sides)["demand_and_supply"]
+    assert point.verdict is Verdict.WARNING
+    assert "98" in point.evidence[0]
+
+
+def test_what_does_not_answer() -> None:
+    sides = healthy()
+    sides.fail(TargetKey("app", "mail@web:81/metrics"), "refused")
+    point = checks(sides)["targets"]
+    assert (point.verdict, point.figure) == (Verdict.WARNING, "2 of 3 answer")
+    assert "The last poll failed: refused." in point.evidence[0]
+
+
+def test_its_size_is_bounded() -> None:
+    sides = healthy()
+    for number in range(100):
+        sides.pool(0, 10, app=f"a{number}", target=TargetKey("app", f"a@{number}"))
+    for point in checks(sides).values():
+        assert len(point.evidence) <= 22
