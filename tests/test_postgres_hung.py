@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from pg_pool_exporter.sources.held_connection import KEEP_SECONDS
+from pg_pool_exporter.sources.postgres import PostgresSource
 from support.link import Link
 from support.polling import (
     SHORT,
@@ -41,15 +42,26 @@ def exporter_pids(cluster: Cluster) -> list[int]:
     return [pid for (pid,) in rows]
 
 
+async def hang(source: PostgresSource, cluster: Cluster) -> None:
+    """Stop the backend of the source's connection in between two polls: the second times out."""
+    assert await outcome(source) == "up"
+    cluster.pause_backend(exporter_pids(cluster)[-1])
+    assert await outcome(source, SHORT) == "timeout"
+
+
+def set_login_delay(cluster: Cluster, delay: str | None) -> None:
+    """How long the server takes for each login from now on."""
+    change = f"SET post_auth_delay = '{delay}'" if delay else "RESET post_auth_delay"
+    cluster.run(f"ALTER SYSTEM {change}")
+    cluster.run("SELECT pg_reload_conf()")
+
+
 def test_a_stopped_backend_fails_one_poll_and_the_next_uses_a_new_connection(
     cluster: Cluster,
 ) -> None:
     async def main() -> None:
         source = source_of(cluster)
-        assert await outcome(source) == "up"
-        (first,) = exporter_pids(cluster)
-        cluster.pause_backend(first)
-        assert await outcome(source, SHORT) == "timeout"
+        await hang(source, cluster)
         server = await poll(source)
         assert sockets_to(cluster) == 1
         assert server.used == 2, "the session that hangs takes its slot still"
@@ -65,9 +77,7 @@ def test_backends_that_hang_one_after_the_other_never_make_a_third_session(
     async def main() -> None:
         source = source_of(cluster)
         for _ in range(2):
-            assert await outcome(source) == "up"
-            cluster.pause_backend(exporter_pids(cluster)[-1])
-            assert await outcome(source, SHORT) == "timeout"
+            await hang(source, cluster)
         for _ in range(4):
             assert await outcome(source, 0.1) == "timeout"
             assert sockets_to(cluster) == 1
@@ -87,9 +97,7 @@ def test_once_the_dropped_session_is_seen_to_be_gone_another_may_be_dropped(
     async def main() -> None:
         source = source_of(cluster)
         for round_ in range(1, 4):
-            assert await outcome(source) == "up"
-            cluster.pause_backend(exporter_pids(cluster)[-1])
-            assert await outcome(source, SHORT) == "timeout"
+            await hang(source, cluster)
             assert await outcome(source) == "up", "by a new connection"
             assert sessions_opened(cluster) == round_ + 1
             cluster.resume()
@@ -137,8 +145,7 @@ def test_a_login_that_takes_longer_than_the_deadline_is_waited_for_by_later_poll
     cluster: Cluster,
 ) -> None:
     async def main() -> None:
-        cluster.run("ALTER SYSTEM SET post_auth_delay = '1s'")
-        cluster.run("SELECT pg_reload_conf()")
+        set_login_delay(cluster, "1s")
         source = source_of(cluster)
         outcomes = [await outcome(source, 0.3)]
         while outcomes[-1] != "up" and len(outcomes) < 10:
@@ -155,8 +162,7 @@ def test_a_login_that_hangs_fails_one_poll_and_the_next_uses_a_new_connection(
     cluster: Cluster,
 ) -> None:
     async def main() -> None:
-        cluster.run("ALTER SYSTEM SET post_auth_delay = '2s'")
-        cluster.run("SELECT pg_reload_conf()")
+        set_login_delay(cluster, "2s")
         before = set(cluster.children())
         source = source_of(cluster)
         polled = asyncio.create_task(outcome(source, 1))
@@ -164,8 +170,7 @@ def test_a_login_that_hangs_fails_one_poll_and_the_next_uses_a_new_connection(
         (login,) = set(cluster.children()) - before
         cluster.pause_backend(login)
         assert await polled == "timeout"
-        cluster.run("ALTER SYSTEM RESET post_auth_delay")
-        cluster.run("SELECT pg_reload_conf()")
+        set_login_delay(cluster, None)
         assert await outcome(source) == "up"
         assert sockets_to(cluster) == 1
         await source.close()
@@ -178,9 +183,7 @@ def test_after_ten_minutes_a_connection_that_hangs_is_let_go_again(cluster: Clus
         now = 0.0
         source = source_of(cluster, clock=lambda: now)
         for _ in range(2):
-            assert await outcome(source) == "up"
-            cluster.pause_backend(exporter_pids(cluster)[-1])
-            assert await outcome(source, SHORT) == "timeout"
+            await hang(source, cluster)
         now = KEEP_SECONDS - 1
         assert await outcome(source, SHORT) == "timeout"
         assert await outcome(source, SHORT) == "timeout"
@@ -216,13 +219,11 @@ def test_a_login_that_ended_late_on_a_server_restarted_since_costs_no_poll(
     cluster: Cluster,
 ) -> None:
     async def main() -> None:
-        cluster.run("ALTER SYSTEM SET post_auth_delay = '1s'")
-        cluster.run("SELECT pg_reload_conf()")
+        set_login_delay(cluster, "1s")
         source = source_of(cluster)
         for _ in range(2):
             assert await outcome(source, SHORT) == "timeout"
-        cluster.run("ALTER SYSTEM RESET post_auth_delay")
-        cluster.run("SELECT pg_reload_conf()")
+        set_login_delay(cluster, None)
         ready = f"SELECT 1 FROM pg_stat_activity WHERE {EXPORTER} AND query <> ''"
         await eventually(lambda: bool(cluster.run(f"{ready} AND state = 'idle'")))
         cluster.restart()
@@ -290,9 +291,7 @@ def test_closing_while_the_second_hung_connection_is_kept_lets_go_of_it(cluster:
     async def main() -> None:
         source = source_of(cluster)
         for _ in range(2):
-            assert await outcome(source) == "up"
-            cluster.pause_backend(exporter_pids(cluster)[-1])
-            assert await outcome(source, SHORT) == "timeout"
+            await hang(source, cluster)
         await source.close()
         assert sockets_to(cluster) == 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards.builder import queries as q
+from dashboards.builder.alerts import firing
 from dashboards.builder.frame import ALERTS, fill, page, to_pool, to_server
 from dashboards.builder.panels import (
     ANY,
@@ -65,21 +66,11 @@ def dashboard() -> builders.Dashboard:
             ],
             w=14, h=9, by="Worst process",
         ),
-        rows(
+        firing(
             "Firing alerts",
             "Since when each alert's condition has held, the critical first. Its name leads to "
             "its runbook.",
-            {"A": q.firing_since(ALERTS)},
-            [
-                Column("alertname", "Alert", link=q.RUNBOOK),
-                Column("severity", "Severity", mappings=q.SEVERITIES, width=75),
-                Column("whose", "App", width=95),
-                Column("pool", "Pool", width=60),
-                Column("about", "Server or target", width=105),
-                Column("A", "Since", "dateTimeFromNow", width=90),
-                Column("runbooks", "Runbooks", hidden=True),
-            ],
-            w=10, h=9, rising="Severity", by="Since", none="nothing is firing",
+            ALERTS, about="Server or target", with_pool=True, w=10, h=9, none="nothing is firing",
         ),
         lines(
             "Use of each pool",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards.builder import queries as q
+from dashboards.builder.alerts import firing
 from dashboards.builder.frame import ALERTS_OF_POOLS, fill, page, to_server
 from dashboards.builder.panels import (
     ANY,
@@ -125,20 +126,11 @@ def _story() -> Iterator[Panel]:
         ],
         w=9, h=8, by="Leaked", none="everything comes back",
     )  # fmt: skip
-    yield rows(
+    yield firing(
         "Since when",
         "Firing alerts of the selected pools and servers, and since when their condition has held. "
         "Each name leads to a runbook.",
-        {"A": q.firing_since(ALERTS_OF_POOLS)},
-        [
-            Column("alertname", "Alert", link=q.RUNBOOK),
-            Column("severity", "Severity", mappings=q.SEVERITIES, width=70),
-            Column("whose", "App", width=95),
-            Column("about", "Server", width=70),
-            Column("A", "Since", "dateTimeFromNow", width=90),
-            Column("runbooks", "Runbooks", hidden=True),
-        ],
-        w=8, h=8, rising="Severity", by="Since", none="no alert is firing",
+        ALERTS_OF_POOLS, about="Server", with_pool=False, w=8, h=8, none="no alert is firing",
     )  # fmt: skip
     yield rows(
         "The same application, seen by the server",
