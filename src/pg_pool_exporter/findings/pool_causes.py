@@ -153,9 +153,9 @@ def _is_crowded(process: Process, silent: int) -> bool:
     suffers = (recent.waiting or 0.0) >= limit.POOL_WAITING or recent.failed > 0
     if recent.turnover is None:
         # The page doesn't tell how long checkouts were: what is out at each moment has to do.
-        minutes = process.trend.minutes()[-5:]
+        active = process.trend.active[-5:]
         most = limit.POOL_USE * sample.max
-        full = bool(minutes) and all(one.active >= most for one in minutes)
+        full = bool(active) and all(one >= most for one in active)
         full = full and (sample.active or 0.0) - silent >= most
         return suffers and full and not sample.leaked_slots and not sample.overdue
     return suffers and recent.turnover > limit.POOL_USE * sample.max

@@ -84,7 +84,7 @@ def _row(pool: Pool, told: _Told) -> Html:
         _name(pool),
         _connections(pool, told.held),
         _use(pool.fullest.use),
-        sparkline([minute.active for minute in pool.minutes()], pool.most),
+        sparkline(pool.active_by_minute(), pool.most),
         _time(pool.seconds_to_saturation()),
         _not_given_back(pool, told),
         kind=severity,
