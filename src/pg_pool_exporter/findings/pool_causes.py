@@ -108,10 +108,10 @@ def _leak_evidence(pool: Pool, held: _Held, left: float | None) -> Iterator[str]
         overdue = number(held.overdue, "connection has", "connections have")
         yield f"{overdue} been checked out for longer than {spell(pool.leak_after)}."
     if pool.on is not None and held.proven:
-        proven = number(held.proven, "connection", "connections")
+        proven = number(held.proven, "connection that does", "connections that do")
         yield (
-            f"Server {pool.on.server} saw {proven} do nothing for {spell(pool.on.leak_after)}; at "
-            "each reading in that time they were checked out."
+            f"Server {pool.on.server} has {proven} nothing since {spell(pool.on.leak_after)}, and "
+            "at each reading in that time so many were checked out."
         )
     if left:
         yield f"By the trend of the last hour a pool is full in {spell(left)}."
