@@ -195,6 +195,8 @@ def test_names_from_outside_stay_text() -> None:
         sorted(given) for _, given in harmless.found
     ]
     assert "alert(1)" in found.text
+    # Nothing turns the direction of what is written after a name.
+    assert found.text.replace("\n", "").isprintable()
 
 
 def test_long_names_are_cut() -> None:

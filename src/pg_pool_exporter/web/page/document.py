@@ -73,8 +73,7 @@ def document(
     text = _PAGE.format(
         refresh=meta, title=as_html(f"{words} - pg-pool-exporter"), style=_STYLE, body=body
     )
-    # A name can hold half of a surrogate pair, which UTF-8 has no place for.
-    return text.encode("utf-8", "replace")
+    return text.encode()
 
 
 def _otherwise(diagnosis: Diagnosis) -> str:
