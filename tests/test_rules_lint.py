@@ -21,21 +21,9 @@ from support.rule_files import (
     SETTINGS,
     Alert,
     Record,
-    causes,
     groups,
 )
 
-CAUSES = {
-    "leak",
-    "pool_too_small",
-    "slow_holders",
-    "zombie_transactions",
-    "lock_pile_up",
-    "server_oversubscribed",
-    "server_full",
-    "postgresql_unreachable",
-    "target_unreachable",
-}
 UIDS = {load(name)["uid"] for name in NAMES}
 SEVERITIES = {"info", "warning", "critical"}
 THRESHOLD = "pg_pool_exporter:threshold:"
@@ -79,7 +67,6 @@ def test_an_alert_has_a_name_and_labels_as_agreed(alert: Alert) -> None:
     assert re.fullmatch(r"Pg(Pool|Server|Bouncer)([A-Z][a-z]+)+", alert.name)
     assert len(alert.name) <= 40
     assert alert.labels["severity"] in SEVERITIES
-    assert set(causes(alert)) <= CAUSES
     assert alert.labels.keys() <= {"severity", "cause"}
 
 

@@ -20,6 +20,7 @@ from pg_pool_exporter.command_line import UsageError, parse
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.terminate_idle import Choice, Outcome, TerminateError
 from pg_pool_exporter.terminate_idle.server import connected
+from pg_pool_exporter.terminate_idle.sessions import Ended
 from support.polling import SECRET
 from support.postgres import Cluster, wait_until
 from test_cli import run as run_command
@@ -29,9 +30,16 @@ NOW = 0.0
 HOSTILE = "x' OR true; --\"%(pid)s"
 
 
-def run(cluster: Cluster, choice: Choice, *, end: bool = False, **params: str | int) -> Outcome:
+def run(
+    cluster: Cluster,
+    choice: Choice,
+    *,
+    end: bool = False,
+    patience: float = 5.0,
+    **params: str | int,
+) -> Outcome:
     config = ServerConfig(name="main", dsn=SecretStr(cluster.dsn(**params)))
-    return asyncio.run(terminate_idle.run(config, choice, end=end))
+    return asyncio.run(terminate_idle.run(config, choice, end=end, patience=patience))
 
 
 def pid(session: Session) -> int:
@@ -105,7 +113,7 @@ def test_it_ends_the_applications_idle_sessions_and_no_others(any_postgres: Clus
         wait_until(lambda: state(any_postgres, active) == "active", "a session works")
         done = run(any_postgres, Choice(NOW, "orders"), end=True)
         assert done.successful
-        assert done.text.count("told to end") == 2
+        assert done.text.count(": ended") == 2
         assert done.text.startswith("Server main, application orders: 2 sessions to end")
         assert "does not give a leaked slot back to its pool" in done.text
         assert not lives(first)
@@ -114,6 +122,18 @@ def test_it_ends_the_applications_idle_sessions_and_no_others(any_postgres: Clus
         assert lives(in_transaction)
         assert state(any_postgres, active) == "active"
         any_postgres.run(f"SELECT pg_terminate_backend({pid(active)}, 5000)")
+
+
+def test_a_session_that_does_not_end_is_told(any_postgres: Cluster) -> None:
+    with idle(any_postgres, "orders", "orders") as (stopped, other):
+        any_postgres.pause_backend(pid(stopped))
+        try:
+            done = run(any_postgres, Choice(NOW, "orders"), end=True, patience=0.2)
+        finally:
+            any_postgres.resume()
+        assert not done.successful
+        assert re.search(rf"pid {pid(stopped)},.*: told to end, but still there", done.text)
+        assert re.search(rf"pid {pid(other)},.*: ended\n", done.text)
 
 
 def test_younger_sessions_are_left_alone(any_postgres: Cluster) -> None:
@@ -129,7 +149,7 @@ def test_younger_sessions_are_left_alone(any_postgres: Cluster) -> None:
 def test_what_is_not_as_it_was_listed_is_left_alone(any_postgres: Cluster, change: str) -> None:
     """Between listing and ending: a statement has come, or the process id was used again."""
 
-    async def main(session: Session) -> frozenset[int]:
+    async def main(session: Session) -> Ended:
         config = ServerConfig(name="main", dsn=SecretStr(any_postgres.dsn()))
         async with connected(config) as server:
             listed = await server.sessions(Choice(NOW, "orders"))
@@ -138,23 +158,23 @@ def test_what_is_not_as_it_was_listed_is_left_alone(any_postgres: Cluster, chang
                 session.execute("SELECT 1")
             else:
                 listed = [replace(one, backend_start="2020-01-01 00:00:00+00") for one in listed]
-            return await server.end(listed)
+            return await server.end(listed, 5.0)
 
     with idle(any_postgres, "orders") as (orders,):
-        assert asyncio.run(main(orders)) == frozenset()
+        assert asyncio.run(main(orders)) == Ended(frozenset(), frozenset())
         assert lives(orders)
 
 
 def test_a_session_in_the_middle_of_a_statement_is_left_alone(any_postgres: Cluster) -> None:
-    async def main(session: Session) -> frozenset[int]:
+    async def main(session: Session) -> Ended:
         config = ServerConfig(name="main", dsn=SecretStr(any_postgres.dsn()))
         async with connected(config) as server:
             listed = await server.sessions(Choice(NOW, "orders"))
             session.execute("BEGIN")
-            return await server.end(listed)
+            return await server.end(listed, 5.0)
 
     with idle(any_postgres, "orders") as (orders,):
-        assert asyncio.run(main(orders)) == frozenset()
+        assert asyncio.run(main(orders)) == Ended(frozenset(), frozenset())
         assert lives(orders)
 
 
@@ -201,7 +221,7 @@ def test_a_process_id_that_nobody_has(any_postgres: Cluster) -> None:
 def test_it_never_ends_itself(any_postgres: Cluster) -> None:
     with idle(any_postgres, "pg_pool_exporter") as (other,):
         done = run(any_postgres, Choice(NOW, "pg_pool_exporter"), end=True)
-        assert done.text.count("told to end") == 1
+        assert done.text.count(": ended") == 1
         assert f"pid {pid(other)}," in done.text
 
 
@@ -249,7 +269,7 @@ def test_a_right_that_is_taken_meanwhile_is_an_error_with_the_grant(roles: Clust
     async def main() -> None:
         config = ServerConfig(name="main", dsn=SecretStr(roles.dsn(user="helper")))
         async with connected(config) as server:
-            await server.end(await server.sessions(Choice(NOW, "orders")))
+            await server.end(await server.sessions(Choice(NOW, "orders")), 5.0)
 
     with (
         idle(roles, "orders", user="owner"),
@@ -261,7 +281,7 @@ def test_a_right_that_is_taken_meanwhile_is_an_error_with_the_grant(roles: Clust
 def test_names_are_values_and_no_sql(any_postgres: Cluster) -> None:
     with idle(any_postgres, "orders", HOSTILE) as (orders, hostile):
         done = run(any_postgres, Choice(NOW, HOSTILE), end=True)
-        assert done.text.count("told to end") == 1
+        assert done.text.count(": ended") == 1
         assert lives(orders)
         assert not lives(hostile)
 
@@ -280,6 +300,7 @@ def test_a_password_is_never_told(locked: Cluster) -> None:
         ("--server=main --application=a", "needs --older-than"),
         ("--server=main --older-than=1h", "needs --application or --pid"),
         ("--server=main --older-than=1h --application=a --pid=7", "leave out one"),
+        ("--server=main --older-than=1h --application=", "--application is empty"),
         ("--server=main --older-than=1h --pid=0", "process id"),
         ("--server=main --older-than=3600 --pid=7", "duration"),
     ],
@@ -305,7 +326,7 @@ def test_the_command_itself(postgres: Cluster) -> None:
         assert (shown.returncode, shown.stderr) == (0, "")
         assert lives(orders)
         done = run_command(*arguments, "--yes", PG_POOL_EXPORTER_DSN=postgres.dsn())
-        assert (done.returncode, done.stdout.count("told to end")) == (0, 1)
+        assert (done.returncode, done.stdout.count(": ended")) == (0, 1)
         assert not lives(orders)
     wrong = run_command(*arguments[:1], "--server=x", *arguments[2:],
                         PG_POOL_EXPORTER_DSN=postgres.dsn())  # fmt: skip

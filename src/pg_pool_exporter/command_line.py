@@ -75,6 +75,12 @@ def _check_together(command: str, values: Mapping[str, Any]) -> None:
             raise UsageError("terminate-idle needs --application or --pid: never all sessions")
         if "application" in values and "pid" in values:
             raise UsageError("--application and --pid: leave out one of them")
+        if values.get("application") == "":
+            # Most likely a variable of a script that is not set.
+            raise UsageError(
+                "--application is empty, which would mean all sessions without a name: name one, "
+                "or take --pid"
+            )
 
 
 def unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:

@@ -108,10 +108,10 @@ def _leak_evidence(pool: Pool, held: _Held, left: float | None) -> Iterator[str]
         overdue = number(held.overdue, "connection has", "connections have")
         yield f"{overdue} been checked out for longer than {spell(pool.leak_after)}."
     if pool.on is not None and held.proven:
-        proven = number(held.proven, "connection", "connections")
+        proven = number(held.proven, "connection that does", "connections that do")
         yield (
-            f"Server {pool.on.server} saw {proven} do nothing for {spell(pool.on.leak_after)}; at "
-            "each reading in that time they were checked out."
+            f"Server {pool.on.server} has {proven} nothing since {spell(pool.on.leak_after)}, and "
+            "at each reading in that time so many were checked out."
         )
     if left:
         yield f"By the trend of the last hour a pool is full in {spell(left)}."
@@ -153,9 +153,9 @@ def _is_crowded(process: Process, silent: int) -> bool:
     suffers = (recent.waiting or 0.0) >= limit.POOL_WAITING or recent.failed > 0
     if recent.turnover is None:
         # The page doesn't tell how long checkouts were: what is out at each moment has to do.
-        minutes = process.trend.minutes()[-5:]
+        active = process.trend.active[-5:]
         most = limit.POOL_USE * sample.max
-        full = bool(minutes) and all(one.active >= most for one in minutes)
+        full = bool(active) and all(one >= most for one in active)
         full = full and (sample.active or 0.0) - silent >= most
         return suffers and full and not sample.leaked_slots and not sample.overdue
     return suffers and recent.turnover > limit.POOL_USE * sample.max

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from pg_pool_exporter.derive.joiner import Joiner, longest_threshold
 from pg_pool_exporter.derive.pools_seen import PoolSeen
 from pg_pool_exporter.derive.sessions import AppSessions
-from pg_pool_exporter.findings.trends import Minute, Recent, Trend, Trends, total
+from pg_pool_exporter.findings.trends import Recent, Trend, Trends, total
 from pg_pool_exporter.model import AppOnServer, PoolSample, ServerSample
 from pg_pool_exporter.store import Store, TargetState
 
@@ -88,9 +88,9 @@ class Pool:
         """The pool library, where it is told."""
         return next((each.sample.info.client for each in self.processes if each.sample.info), "")
 
-    def minutes(self) -> list[Minute]:
-        """The last hour of all processes together, the latest minute last."""
-        return total(each.trend for each in self.processes)
+    def active_by_minute(self) -> Sequence[float]:
+        """Checked out in the last hour, of all processes together, the latest minute last."""
+        return total(each.trend.active for each in self.processes)
 
     def seconds_to_saturation(self) -> float | None:
         """Until the first process's pool is checked out as a whole, by the trend."""

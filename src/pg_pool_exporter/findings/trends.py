@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
+from operator import add
 from typing import NamedTuple
 
 from pg_pool_exporter.findings import thresholds as limit
@@ -18,15 +19,9 @@ _RATE_MINUTES = 5
 # A trend of less than this says nothing, in minutes.
 _LEAST_MINUTES = 10
 _DEADLOCK_MINUTES = 15
+# Of each minute: connections checked out on average, and at least; requests waiting on average.
+_ACTIVE, _LEAST, _WAITING = range(3)
 _VALUES = 3
-
-
-class Minute(NamedTuple):
-    """One minute of a pool: connections checked out, and requests waiting on average."""
-
-    active: float
-    least: float
-    waiting: float
 
 
 class Recent(NamedTuple):
@@ -90,12 +85,22 @@ class Trend:
             waiting + (sample.waiting or 0.0),
         )
 
-    def minutes(self) -> list[Minute]:
-        """The whole minutes of the last hour, the latest last. Minutes without a reading are
-        left out.
+    @property
+    def active(self) -> Sequence[float]:
+        """Connections checked out on average, in each whole minute of the last hour, the latest
+        last. Minutes without a reading are left out. Safe to be read in any thread.
         """
-        values = iter(self._values)
-        return [Minute(*each) for each in zip(values, values, values, strict=True)]
+        return self._values[_ACTIVE::_VALUES]
+
+    @property
+    def least(self) -> Sequence[float]:
+        """The least that was checked out at any reading, likewise."""
+        return self._values[_LEAST::_VALUES]
+
+    @property
+    def waiting(self) -> Sequence[float]:
+        """Requests waiting on average, likewise."""
+        return self._values[_WAITING::_VALUES]
 
     def recent(self) -> Recent | None:
         """The last minutes; None before the first is over."""
@@ -107,8 +112,7 @@ class Trend:
         held = _difference(first.held, last.held)
         returned = _difference(first.returned, last.returned)
         wait = _difference(first.acquire_wait, last.acquire_wait)
-        minutes = self.minutes()[-_RATE_MINUTES:]
-        told = [minute.waiting for minute in minutes]
+        told = self.waiting[-_RATE_MINUTES:]
         waiting = max(
             sum(told) / len(told) if told else 0.0, wait / seconds if wait is not None else 0.0
         )
@@ -125,7 +129,7 @@ class Trend:
 
         None when the trend doesn't lead there, or is too short to tell.
         """
-        least = [minute.least for minute in self.minutes()]
+        least = self.least
         if len(least) < _LEAST_MINUTES:
             return None
         slope = _slope(least)
@@ -231,15 +235,13 @@ class Trends:
                 trend.add(state.taken, state.snapshot.server)
 
 
-def total(trends: Iterator[Trend]) -> list[Minute]:
-    """Several pools' minutes added up, the latest last; as far back as any of them goes."""
-    every = [trend.minutes() for trend in trends]
-    longest = max(map(len, every), default=0)
-    sums = [Minute(0.0, 0.0, 0.0)] * longest
-    for minutes in every:
-        for back, minute in enumerate(reversed(minutes), 1):
-            so_far = sums[-back]
-            sums[-back] = Minute(*map(sum, zip(so_far, minute, strict=True)))
+def total(minutes: Iterable[Sequence[float]]) -> Sequence[float]:
+    """Several pools' figures by the minute added up, the latest last; as far back as any goes."""
+    longest, *others = sorted(minutes, key=len, reverse=True) or [()]
+    sums = list(longest)
+    for one in others:
+        start = len(sums) - len(one)
+        sums[start:] = map(add, sums[start:], one)
     return sums
 
 
@@ -254,7 +256,7 @@ def _difference(first: float | None, last: float | None) -> float | None:
     return None if first is None or last is None else last - first
 
 
-def _slope(values: list[float]) -> float:
+def _slope(values: Sequence[float]) -> float:
     """Of the straight line that fits best, per step."""
     middle, mean = (len(values) - 1) / 2, sum(values) / len(values)
     above = sum((x - middle) * (y - mean) for x, y in enumerate(values))

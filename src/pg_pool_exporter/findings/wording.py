@@ -39,5 +39,6 @@ def figure(name: str, value: float) -> tuple[str, str]:
 
 
 def plain(text: str) -> str:
-    """Without what a terminal would obey: names come from outside."""
+    """Without what a terminal would obey, or a browser where the direction of writing turns: names
+    come from outside."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

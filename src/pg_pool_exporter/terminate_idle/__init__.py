@@ -11,9 +11,11 @@ from typing import NamedTuple
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.terminate_idle.report import written
 from pg_pool_exporter.terminate_idle.server import TerminateError, connected
-from pg_pool_exporter.terminate_idle.sessions import Choice, reason_to_spare
+from pg_pool_exporter.terminate_idle.sessions import Choice, Ended, reason_to_spare
 
 __all__ = ["Choice", "Outcome", "TerminateError", "run"]
+
+_PATIENCE = 5.0
 
 
 class Outcome(NamedTuple):
@@ -23,18 +25,24 @@ class Outcome(NamedTuple):
     successful: bool
 
 
-async def run(config: ServerConfig, choice: Choice, *, end: bool) -> Outcome:
+async def run(
+    config: ServerConfig, choice: Choice, *, end: bool, patience: float = _PATIENCE
+) -> Outcome:
     """Show the sessions that `choice` means on a server, and with `end` end them.
 
-    Raises `TerminateError` when the server can't be asked.
+    `patience` is how long it waits for them to be gone, in seconds. Raises `TerminateError` when
+    the server can't be asked.
     """
+    ended: Ended | None = None
     async with connected(config) as server:
         spared = {one: reason_to_spare(one, choice) for one in await server.sessions(choice)}
         meant = [one for one, reason in spared.items() if reason is None]
         statement = server.statement(meant)
-        ended = await server.end(meant) if end and meant else frozenset()
-    text = written(config.name, choice, spared, statement, ended if end else None)
+        if end and meant:
+            ended = await server.end(meant, patience)
+    text = written(config.name, choice, spared, statement, ended)
     # Whoever asks for one session wants that one; of an application's, some go on with their work.
     denied = any(one.hidden or not one.may_end for one in spared)
-    missed = choice.pid is not None and not (ended if end else meant)
-    return Outcome(text, not denied and not missed)
+    missed = choice.pid is not None and not (ended.signalled if ended else meant)
+    remain = ended is not None and bool(ended.remaining)
+    return Outcome(text, not denied and not missed and not remain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pg_pool_exporter.findings.wording import number, plain, spell
-from pg_pool_exporter.terminate_idle.sessions import Choice, ListedSession
+from pg_pool_exporter.terminate_idle.sessions import Choice, Ended, ListedSession
 
 _NO_CURE = (
     "This ends sessions. It does not give a leaked slot back to its pool: only returning the\n"
@@ -18,7 +18,7 @@ def written(
     choice: Choice,
     sessions: Mapping[ListedSession, str | None],
     statement: str,
-    ended: frozenset[int] | None,
+    ended: Ended | None,
 ) -> str:
     """The text. `sessions` come with the reason why one is left alone; `ended` is None as long as
     nothing has been done.
@@ -31,7 +31,7 @@ def _lines(
     choice: Choice,
     sessions: Mapping[ListedSession, str | None],
     statement: str,
-    ended: frozenset[int] | None,
+    ended: Ended | None,
 ) -> Iterator[str]:
     of = f"application {choice.application}" if choice.pid is None else f"process {choice.pid}"
     if not sessions:
@@ -64,13 +64,15 @@ def _described(session: ListedSession) -> str:
     )
 
 
-def _fate(session: ListedSession, reason: str | None, ended: frozenset[int] | None) -> str:
+def _fate(session: ListedSession, reason: str | None, ended: Ended | None) -> str:
     if reason is not None:
         return f"left alone, {plain(reason)}"
     if ended is None:
         return "would be ended"
-    if session.pid in ended:
-        return "told to end"
+    if session.pid in ended.remaining:
+        return "told to end, but still there: its process does not answer, look at it on its host"
+    if session.pid in ended.signalled:
+        return "ended"
     return "left alone, it has gone or done something meanwhile"
 
 

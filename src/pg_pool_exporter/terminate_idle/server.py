@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,10 +16,12 @@ from pg_pool_exporter.sources.connecting import Connector
 from pg_pool_exporter.sources.held_connection import Batch, Connection, execute
 from pg_pool_exporter.sources.password import PasswordError
 from pg_pool_exporter.sources.statements import statement
-from pg_pool_exporter.terminate_idle.sessions import Choice, ListedSession
+from pg_pool_exporter.terminate_idle.sessions import Choice, Ended, ListedSession
 
 # For everything together: a server in trouble may be slow, and somebody waits.
 _SECONDS = 15.0
+# An idle session ends within milliseconds; how often it is looked for, in seconds.
+_LOOK_SECONDS = 0.05
 _OWN = Batch("SELECT set_config('statement_timeout', '10s', false)", {})
 
 
@@ -44,10 +47,24 @@ class Server:
         text = cursor.mogrify(self._ending.encode(), _listed(sessions))
         return "\n".join(line for line in text.splitlines() if not line.startswith("--"))
 
-    async def end(self, sessions: Collection[ListedSession]) -> frozenset[int]:
-        """End those that are still idle as they were; the process ids of those told to end."""
+    async def end(self, sessions: Collection[ListedSession], patience: float) -> Ended:
+        """End those that are still idle as they were, and look for so many seconds at most whether
+        they are gone.
+        """
         (rows,) = await execute(self._connection, Batch(self._ending, _listed(sessions)))
-        return frozenset(row["pid"] for row in rows if row["ended"])
+        signalled = frozenset(row["pid"] for row in rows if row["ended"])
+        told = [one for one in sessions if one.pid in signalled]
+        last_look = time.monotonic() + patience
+        while remaining := await self._remaining(told):
+            if time.monotonic() >= last_look:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        return Ended(signalled, remaining)
+
+    async def _remaining(self, sessions: Collection[ListedSession]) -> frozenset[int]:
+        query = statement("remaining_sessions", self._version)
+        (rows,) = await execute(self._connection, Batch(query, _listed(sessions)))
+        return frozenset(row["pid"] for row in rows)
 
     @property
     def _ending(self) -> str:

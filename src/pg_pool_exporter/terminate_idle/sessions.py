@@ -34,6 +34,15 @@ class ListedSession:
     may_end: bool
 
 
+class Ended(NamedTuple):
+    """What has become of the sessions that were meant, by process id."""
+
+    signalled: frozenset[int]
+    """Told to end."""
+    remaining: frozenset[int]
+    """Of these the ones that were still there in the end."""
+
+
 def reason_to_spare(session: ListedSession, choice: Choice) -> str | None:
     """Why a session is left alone; None when it is meant."""
     if session.hidden:

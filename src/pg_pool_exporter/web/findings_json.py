@@ -103,7 +103,7 @@ def _pool(pool: Pool) -> dict[str, Any]:
         "unreturned": None if on is None else _number(on.unreturned),
         "suspects": None if on is None else _number(on.suspects),
         "missing_sessions": None if on is None else _number(on.missing),
-        "active_by_minute": _numbers(minute.active for minute in pool.minutes()),
+        "active_by_minute": _numbers(pool.active_by_minute()),
     }
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
@@ -16,6 +17,7 @@ from pg_pool_exporter.textformat import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_T
 from pg_pool_exporter.web.findings_json import findings_json
 from pg_pool_exporter.web.negotiation import accepts_gzip, prefers_openmetrics
 from pg_pool_exporter.web.page import CONTENT_SECURITY_POLICY, document
+from pg_pool_exporter.web.rendering import Rendering
 
 HEALTHY_PATH = "/-/healthy"
 READY_PATH = "/-/ready"
@@ -53,7 +55,22 @@ class Web:
     ) -> None:
         self._store = store
         self._exposition = exposition
-        self._doctor = doctor
+        # A single thread: whoever asks for pages must not take the processor from the polls.
+        rendering = ThreadPoolExecutor(1, "rendering")
+        self._told = Rendering(doctor, findings_json, rendering)
+        self._pages = {
+            refresh: Rendering(
+                doctor,
+                partial(
+                    document,
+                    telemetry_path=telemetry_path,
+                    findings_path=FINDINGS_PATH,
+                    refresh=refresh,
+                ),
+                rendering,
+            )
+            for refresh in (True, False)
+        }
         self._telemetry_path = telemetry_path
         self._unpolled = unpolled
         self._reload = reload
@@ -92,9 +109,10 @@ class Web:
         return await _send(request, body, openmetrics=openmetrics)
 
     async def _findings(self, _request: web.Request) -> web.Response:
-        text = findings_json(self._doctor.diagnosis(), time.time())
         return web.Response(
-            text=text, content_type="application/json", headers={hdrs.CACHE_CONTROL: "no-store"}
+            text=await self._told.get(),
+            content_type="application/json",
+            headers={hdrs.CACHE_CONTROL: "no-store"},
         )
 
     async def _healthy(self, _request: web.Request) -> web.Response:
@@ -118,13 +136,7 @@ class Web:
         return _text("not reloaded: the log says why", HTTPStatus.INTERNAL_SERVER_ERROR)
 
     async def _page(self, request: web.Request) -> web.Response:
-        body = await document(
-            self._doctor.diagnosis(),
-            time.time(),
-            telemetry_path=self._telemetry_path,
-            findings_path=FINDINGS_PATH,
-            refresh=request.query.get("refresh") != "off",
-        )
+        body = await self._pages[request.query.get("refresh") != "off"].get()
         response = web.Response(
             body=body,
             content_type="text/html",

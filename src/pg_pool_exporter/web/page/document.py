@@ -42,7 +42,7 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-async def document(
+def document(
     diagnosis: Diagnosis, now: float, *, telemetry_path: str, findings_path: str, refresh: bool
 ) -> bytes:
     """The page, in UTF-8. `now` is the time, in seconds since the epoch; with `refresh` it loads
@@ -53,9 +53,9 @@ async def document(
     meta = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n' if refresh else ""
     sections = (
         in_full(findings),
-        await pools_section(situation.pools, findings),
+        pools_section(situation.pools, findings),
         servers_section(situation.servers),
-        await targets_section(situation.targets, now),
+        targets_section(situation.targets, now),
     )
     body = join(
         [
@@ -73,8 +73,7 @@ async def document(
     text = _PAGE.format(
         refresh=meta, title=as_html(f"{words} - pg-pool-exporter"), style=_STYLE, body=body
     )
-    # A name can hold half of a surrogate pair, which UTF-8 has no place for.
-    return text.encode("utf-8", "replace")
+    return text.encode()
 
 
 def _otherwise(diagnosis: Diagnosis) -> str:

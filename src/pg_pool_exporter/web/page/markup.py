@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from pg_pool_exporter.findings.wording import plain
+
 # Longer texts are cut: they hold names from outside, and a page must stay readable.
 _MOST_TEXT = 500
 _MOST_NAME = 150
@@ -47,10 +49,12 @@ def sentence(text: str) -> Html:
 
 
 def as_html(text: str) -> str:
-    """Text as markup, cut where it is too long."""
+    """Text as markup, cut where it is too long. A character that turns the direction of writing,
+    or has no glyph, is replaced: in a sentence it would reach beyond the name that it is in.
+    """
     if isinstance(text, Html):
         return text
-    return escape(_cut(text, _MOST_TEXT))
+    return escape(plain(_cut(text, _MOST_TEXT)))
 
 
 def _cut(text: str, most: int) -> str:

@@ -10,7 +10,7 @@ from pg_pool_exporter.findings import Cause, Finding, Pool, Subject
 from pg_pool_exporter.findings.wording import number, spell
 from pg_pool_exporter.web.page.drawing import bar, sparkline
 from pg_pool_exporter.web.page.markup import Html, element, join, name
-from pg_pool_exporter.web.page.tables import gently, row, table
+from pg_pool_exporter.web.page.tables import row, table
 
 MOST_POOLS = 500
 """More are counted: nobody reads them, and they are on /api/v1/findings."""
@@ -27,7 +27,7 @@ class _Told(NamedTuple):
     sites: Mapping[str, float] = {}
 
 
-async def pools_section(pools: Iterable[Pool], findings: Iterable[Finding]) -> Html | None:
+def pools_section(pools: Iterable[Pool], findings: Iterable[Finding]) -> Html | None:
     """The table of pools; None without any."""
     told = _by_pool(findings)
 
@@ -46,7 +46,7 @@ async def pools_section(pools: Iterable[Pool], findings: Iterable[Finding]) -> H
         table(
             f"{number(len(worst), 'pool', 'pools')}, the worst first",
             _COLUMNS,
-            await gently(_row(pool, _told(pool, told)) for pool in worst[:MOST_POOLS]),
+            (_row(pool, _told(pool, told)) for pool in worst[:MOST_POOLS]),
             "pools",
         ),
         element("p", f"{more} more pools are not shown; all are on the metrics.")
@@ -84,7 +84,7 @@ def _row(pool: Pool, told: _Told) -> Html:
         _name(pool),
         _connections(pool, told.held),
         _use(pool.fullest.use),
-        sparkline([minute.active for minute in pool.minutes()], pool.most),
+        sparkline(pool.active_by_minute(), pool.most),
         _time(pool.seconds_to_saturation()),
         _not_given_back(pool, told),
         kind=severity,

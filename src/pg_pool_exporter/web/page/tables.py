@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 
 from pg_pool_exporter.web.page.markup import Html, element, join
-
-# So many rows are made before others have their turn: hundreds take a tenth of a second.
-_AT_ONCE = 20
-
-
-async def gently(rows: Iterable[Html]) -> list[Html]:
-    """The rows, made without keeping a scrape waiting."""
-    made = []
-    for row in rows:
-        made.append(row)
-        if len(made) % _AT_ONCE == 0:
-            await asyncio.sleep(0)
-    return made
 
 
 def table(caption: str, columns: Sequence[str], rows: Iterable[Html], kind: str = "") -> Html:

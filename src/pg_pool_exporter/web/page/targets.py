@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pg_pool_exporter.findings.wording import number, spell
 from pg_pool_exporter.store import TargetState
 from pg_pool_exporter.web.page.markup import Html, element, name
-from pg_pool_exporter.web.page.tables import gently, row, table
+from pg_pool_exporter.web.page.tables import row, table
 
 MOST_TARGETS = 500
 _COLUMNS = ("Target", "Kind", "State", "Why", "Last answer")
 
 
-async def targets_section(targets: Sequence[TargetState], now: float) -> Html:
+def targets_section(targets: Sequence[TargetState], now: float) -> Html:
     """`now` is the time, in seconds since the epoch."""
     down = [one for one in targets if not one.health.up]
     up = [one for one in targets if one.health.up]
@@ -23,18 +23,18 @@ async def targets_section(targets: Sequence[TargetState], now: float) -> Html:
         "section",
         element("h2", "Targets"),
         element("p", summary if targets else "No targets yet."),
-        await _table("Those that are not up", down, now),
-        element("details", element("summary", "Those that are up"), await _table("Up", up, now))
+        _table("Those that are not up", down, now),
+        element("details", element("summary", "Those that are up"), _table("Up", up, now))
         if up
         else None,
         element("p", f"{more} more are not shown.") if more else None,
     )
 
 
-async def _table(caption: str, targets: Sequence[TargetState], now: float) -> Html | None:
+def _table(caption: str, targets: Sequence[TargetState], now: float) -> Html | None:
     if not targets:
         return None
-    return table(caption, _COLUMNS, await gently(_row(one, now) for one in targets[:MOST_TARGETS]))
+    return table(caption, _COLUMNS, (_row(one, now) for one in targets[:MOST_TARGETS]))
 
 
 def _row(state: TargetState, now: float) -> Html:

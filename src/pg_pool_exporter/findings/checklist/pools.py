@@ -1,0 +1,151 @@
+"""The points about the applications' pools: are they full, who waits, and do they leak?"""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from pg_pool_exporter.findings import thresholds as limit
+from pg_pool_exporter.findings.checklist.check import (
+    Check,
+    Verdict,
+    few,
+    findings_of,
+    judged,
+    pool_name,
+    unknown,
+)
+from pg_pool_exporter.findings.diagnosis import Diagnosis
+from pg_pool_exporter.findings.finding import Cause
+from pg_pool_exporter.findings.situation import Pool, Situation
+from pg_pool_exporter.findings.wording import spell
+
+
+def pool_use(diagnosis: Diagnosis) -> Check:
+    used = [
+        (use, pool)
+        for pool in diagnosis.situation.pools
+        if (use := pool.fullest.use) is not None and isfinite(use)
+    ]
+    if not used:
+        return unknown("pool_use", "no pool with a maximum")
+    used.sort(key=lambda item: -item[0])
+    full = [(use, pool) for use, pool in used if use > limit.POOL_USE]
+    suffering = any(use >= 1 and pool.sum("waiting") for use, pool in full)
+    verdict = Verdict.PROBLEM if suffering else Verdict.WARNING if full else Verdict.FINE
+    most, fullest = used[0]
+    return Check(
+        name="pool_use",
+        verdict=verdict,
+        figure=f"at most {most:.0%}, {pool_name(fullest)}",
+        evidence=few(_use_told(use, pool) for use, pool in full),
+        remedy=("The points below say why: leaks, slow holders, or too few.",) if full else (),
+    )
+
+
+def _use_told(use: float, pool: Pool) -> str:
+    left = pool.seconds_to_saturation()
+    soon = f"; full in {spell(left)} by the trend" if left else ""
+    return (
+        f"{pool_name(pool)}: {use:.0%} of its fullest process's connections are checked out, "
+        f"{pool.sum('waiting'):g} requests wait{soon}"
+    )
+
+
+def waiting_requests(diagnosis: Diagnosis) -> Check:
+    pools = diagnosis.situation.pools
+    if not pools:
+        return unknown("waiting_requests", "no pools")
+    waiting = [pool for pool in pools if pool.sum("waiting") >= limit.POOL_WAITING]
+    figure = f"{sum(pool.sum('waiting') for pool in pools):g} wait now"
+    findings = findings_of(diagnosis, Cause.POOL_TOO_SMALL, Cause.SLOW_HOLDERS)
+    young = [pool for pool in waiting if any(one.recent is None for one in pool.processes)]
+    if young and not findings:
+        return Check(
+            name="waiting_requests",
+            verdict=Verdict.WARNING,
+            figure=figure,
+            evidence=few(f"{pool_name(pool)}: {pool.sum('waiting'):g}" for pool in young),
+            remedy=("Watch for some minutes to know why, and whether it lasts.",),
+        )
+    return judged("waiting_requests", figure, findings)
+
+
+def leaks(diagnosis: Diagnosis) -> Check:
+    findings = findings_of(diagnosis, Cause.LEAK)
+    pools = diagnosis.situation.pools
+    if not pools:
+        return unknown("leaks", "no pools")
+    if findings:
+        held = sum(
+            one.figures.get("held_connections", one.figures.get("unreturned_connections", 0.0))
+            for one in findings
+        )
+        return judged("leaks", f"{held:g} not given back", findings)
+    unproven = [pool for pool in pools if pool.on is None or pool.on.unreturned is None]
+    blind = [pool for pool in unproven if not _tells_leaks(pool)]
+    suspects = few(
+        f"{pool_name(pool)}: {pool.on.suspects:g} suspected, not proven"
+        for pool in pools
+        if pool.on is not None and pool.on.suspects
+    )
+    return Check(
+        name="leaks",
+        verdict=Verdict.UNKNOWN if len(blind) == len(pools) else Verdict.FINE,
+        figure="nothing known yet" if len(blind) == len(pools) else "none known",
+        evidence=(*suspects, *few(map(_not_proven, unproven))),
+    )
+
+
+def _not_proven(pool: Pool) -> str:
+    if pool.on is None:
+        return (
+            f"{pool_name(pool)}: which server it leads to is not known, so both sides say nothing"
+        )
+    return (
+        f"{pool_name(pool)}: both sides prove nothing until they have been read for "
+        f"{spell(pool.on.leak_after)}, and every process answers"
+    )
+
+
+def _tells_leaks(pool: Pool) -> bool:
+    """Whether the pool's own side tells overdue and lost connections, as our client does."""
+    return all(one.sample.leaked is not None for one in pool.processes)
+
+
+def timeouts(diagnosis: Diagnosis) -> Check:
+    situation = diagnosis.situation
+    failed = {
+        pool_name(pool): count
+        for pool in situation.pools
+        if (count := sum(one.recent.failed for one in pool.processes if one.recent is not None))
+    }
+    logged = _logged_timeouts(situation)
+    if not situation.pools and not logged:
+        return unknown("timeouts", "no pools, and no log is read")
+    return Check(
+        name="timeouts",
+        verdict=Verdict.WARNING if failed else Verdict.FINE,
+        figure=f"{sum(failed.values()):g} requests got no connection in the last minutes",
+        evidence=(
+            *few(f"{name}: {count:g} requests got none" for name, count in failed.items()),
+            *few(f"{where}, since its log is read: {told}" for where, told in logged.items()),
+        ),
+        remedy=("Why requests wait, and what to do, is told above.",) if failed else (),
+    )
+
+
+def _logged_timeouts(situation: Situation) -> dict[str, str]:
+    """By server, time-outs by kind, where its log is read."""
+    logged = {}
+    for state in situation.targets:
+        if state.snapshot is None or state.snapshot.log is None:
+            continue
+        kinds: dict[str, float] = {}
+        for counts in state.snapshot.log.timeouts.values():
+            for kind, count in counts.items():
+                kinds[kind] = kinds.get(kind, 0.0) + count
+        told = ", ".join(
+            f"{count:g} {kind.replace('_', ' ')}" for kind, count in kinds.items() if count
+        )
+        logged[f"server {state.key.name}"] = told or "none"
+    return logged

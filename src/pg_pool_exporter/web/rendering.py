@@ -1,0 +1,45 @@
+"""What is made of the diagnosis: once for all who ask, and without keeping a scrape waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Generic, TypeVar
+
+from pg_pool_exporter.findings import Diagnosis, Doctor
+
+T = TypeVar("T")
+
+
+class Rendering(Generic[T]):
+    """One representation of the latest diagnosis.
+
+    `make` gets the diagnosis and the time, in seconds since the epoch. It runs in a thread, since
+    a page of hundreds of pools takes a tenth of a second; so it must read frozen values only. The
+    threads are `executor`'s: not the loop's own, which a name that can't be looked up may hold up.
+    """
+
+    def __init__(
+        self, doctor: Doctor, make: Callable[[Diagnosis, float], T], executor: Executor
+    ) -> None:
+        self._doctor = doctor
+        self._executor = executor
+        self._make = make
+        self._of: Diagnosis | None = None
+        self._made: asyncio.Future[T] | None = None
+
+    async def get(self) -> T:
+        """The representation. Whoever asks while one is made gets that one: however many ask, a
+        single thread works for them.
+        """
+        if self._made is None or self._made.done():
+            diagnosis = self._doctor.diagnosis()
+            if self._made is None or diagnosis is not self._of:
+                self._of = diagnosis
+                self._made = asyncio.get_running_loop().run_in_executor(
+                    self._executor, self._make, diagnosis, time.time()
+                )
+        # Others wait for it too when one of them hangs up.
+        return await asyncio.shield(self._made)

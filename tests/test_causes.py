@@ -1,0 +1,34 @@
+"""The causes: one set, by the same names, wherever one is told."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pg_pool_exporter.client.registry import ADAPTERS
+from pg_pool_exporter.findings import Cause
+from pg_pool_exporter.findings.remedies import remedy
+from pg_pool_exporter.formats import FORMATS
+from support.rule_files import ALERTS, ROOT, causes
+
+CAUSES = {cause.value for cause in Cause}
+# As pools tell it: the instrumented libraries, then those whose pages are read.
+LIBRARIES = {*ADAPTERS, *(form.client for form in FORMATS.values() if form.client)}
+
+
+def test_the_alerts_have_these_causes_and_no_others() -> None:
+    assert {cause for alert in ALERTS.values() for cause in causes(alert)} == CAUSES
+
+
+@pytest.mark.parametrize("page", ["findings.md", "alerts.md"])
+def test_the_documentation_has_a_row_for_each(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    table = text.partition("| cause |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == CAUSES
+
+
+@pytest.mark.parametrize("cause", [Cause.LEAK, Cause.POOL_TOO_SMALL])
+@pytest.mark.parametrize("library", sorted(LIBRARIES))
+def test_what_to_do_is_told_in_the_words_of_the_pool_library(cause: Cause, library: str) -> None:
+    assert remedy(cause, library) != remedy(cause)
