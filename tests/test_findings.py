@@ -15,6 +15,7 @@ from pg_pool_exporter.store import TargetKey
 from support.both_sides import INFO, INTERVAL, SETTINGS, BothSides, session_key
 
 SITE = "shop/cart.py:88 hold"
+OTHER = "shop/jobs.py:7 run"
 
 
 class Patient:
@@ -89,6 +90,37 @@ def test_what_an_overdue_checkout_is_depends_on_what_its_session_does(
 ) -> None:
     patient = looked_at(1, 1, ages, overdue={SITE: 1})
     assert patient.causes() == causes
+
+
+@pytest.mark.parametrize("others", [[], [1.0]])
+def test_an_overdue_checkout_stays_a_leak_when_its_session_is_ended(others: list[float]) -> None:
+    patient = Patient()
+
+    def poll(passed: float) -> None:
+        patient.sides.pool(len(others), 1, overdue={SITE: 1})
+        silent = [90.0 + passed] if passed < 60 else []
+        patient.sides.server({"idle": [*silent, *others]})
+
+    patient.live(130, poll)
+    leak = patient.the(Cause.LEAK)
+    assert (leak.sites, leak.figures["held_connections"]) == ({SITE: 1}, 1)
+    assert any("no session on server main any more" in one for one in leak.evidence)
+
+
+def test_a_session_that_is_gone_because_its_connection_was_dropped_explains_nothing() -> None:
+    patient = Patient()
+
+    def poll(_: float) -> None:
+        patient.sides.pool(1, 2, overdue={OTHER: 1}, leaked_slots={SITE: 1})
+        patient.sides.server({"active": [90.0], "idle": [1.0]})
+
+    patient.live(70, poll)
+    leak = patient.the(Cause.LEAK)
+    assert leak.sites == {SITE: 1}, "the other one runs a statement"
+    assert leak.figures["held_connections"] == 1
+    assert leak.evidence == (
+        "1 connection was dropped without being given back: the pool has lost the slot for good.",
+    )
 
 
 def test_an_overdue_checkout_whose_sessions_nobody_sees_may_be_a_leak() -> None:

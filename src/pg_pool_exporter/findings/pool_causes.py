@@ -47,8 +47,12 @@ class _Held(NamedTuple):
     """Checked out and silent, as both sides prove."""
 
     @property
+    def kept(self) -> float:
+        return max(self.unexplained, self.proven)
+
+    @property
     def total(self) -> float:
-        return self.leaked + max(self.unexplained, self.proven)
+        return self.leaked + self.kept
 
     @property
     def certain(self) -> bool:
@@ -74,8 +78,9 @@ def _leak(pool: Pool) -> Finding | None:
     count = number(held.total, "connection is", "connections are")
     use, left = pool.fullest.use, pool.seconds_to_saturation()
     sites = pool.by_site("leaked_slots")
-    for site, overdue in pool.by_site("overdue").items():
-        sites[site] = sites.get(site, 0.0) + overdue
+    if held.kept:
+        for site, overdue in pool.by_site("overdue").items():
+            sites[site] = sites.get(site, 0.0) + overdue
     return Finding(
         cause=Cause.LEAK,
         severity=Severity.PROBLEM if held.certain else Severity.WARNING,
@@ -103,8 +108,9 @@ def _leak_evidence(pool: Pool, held: _Held, left: float | None) -> Iterator[str]
     """Sentences; `left` is the time to saturation."""
     if held.leaked:
         dropped = number(held.leaked, "connection was", "connections were")
-        yield f"{dropped} dropped without being given back: the pool has lost the slot for good."
-    if held.overdue:
+        slots = "slot" if held.leaked == 1 else "slots"
+        yield f"{dropped} dropped without being given back: the pool has lost the {slots} for good."
+    if held.kept and held.overdue:
         overdue = number(held.overdue, "connection has", "connections have")
         yield f"{overdue} been checked out for longer than {spell(pool.leak_after)}."
     if pool.on is not None and held.proven:
@@ -113,6 +119,12 @@ def _leak_evidence(pool: Pool, held: _Held, left: float | None) -> Iterator[str]
             f"Server {pool.on.server} has {proven} nothing since {spell(pool.on.leak_after)}, and "
             "at each reading in that time so many were checked out."
         )
+    if held.kept and pool.on is not None and pool.on.gone:
+        gone = number(pool.on.gone, "connection has", "connections have")
+        yield (
+            f"{gone} no session on server {pool.on.server} any more. That somebody has ended the "
+            "session does not give the slot back."
+        )
     if left:
         yield f"By the trend of the last hour a pool is full in {spell(left)}."
 
@@ -120,8 +132,10 @@ def _leak_evidence(pool: Pool, held: _Held, left: float | None) -> Iterator[str]
 def _unexplained(pool: Pool, overdue: float) -> float:
     """Overdue checkouts that neither a statement, nor a transaction, nor a lock explains.
 
-    Where nobody looks at the sessions, all of them; where somebody does, at most as many as are
-    idle for that long. A server that does not answer explains them all: its clients wait for it.
+    Where nobody looks at the sessions, all of them. Where somebody does, at most as many as are
+    idle for that long, or have no session any more; at least as many as there are more of them than
+    sessions that do something. A server that does not answer explains them all: its clients wait
+    for it.
     """
     if not overdue or pool.on is None:
         return overdue
@@ -132,7 +146,8 @@ def _unexplained(pool: Pool, overdue: float) -> float:
     busy = sessions.count("active", "fastpath_function_call", longer_than=long)
     zombies = sessions.count(*IN_TRANSACTION, longer_than=pool.leak_after)
     silent = sessions.count("idle", longer_than=pool.leak_after)
-    return max(0.0, min(overdue - busy - zombies, silent))
+    explained = sessions.sessions - silent
+    return max(0.0, overdue - explained, min(overdue - busy - zombies, silent + pool.on.gone))
 
 
 def _silent(pool: Pool) -> int:

@@ -43,6 +43,9 @@ class App:
     unreturned: float | None
     suspects: float | None
     missing: float | None
+    gone: float
+    """Connections that its pools count, that were not dropped, and that have no session: at least
+    so many, during the whole threshold."""
     locked: bool
     """Whether a session of it has waited for a lock in the last minutes."""
     pools: int
@@ -181,6 +184,8 @@ class _Apps:
         if key not in self._made:
             joined = self._joiner.joined
             pools = self._joiner.pools.on(server).get(app, {})
+            missing = joined.missing.get(key)
+            dropped = sum(sum(one.sample.leaked_slots.values()) for one in pools.values())
             self._made[key] = App(
                 server=server,
                 app=app,
@@ -188,7 +193,8 @@ class _Apps:
                 sessions=self._joiner.sessions(app, server),
                 unreturned=joined.unreturned.get(key),
                 suspects=joined.suspects.get(key),
-                missing=joined.missing.get(key),
+                missing=missing,
+                gone=max(0.0, (missing or 0.0) - dropped),
                 locked=not self._trends.waited(server).isdisjoint(
                     pool.sessions.application for pool in pools.values() if pool.sessions
                 ),
