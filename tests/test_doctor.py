@@ -25,6 +25,7 @@ from support.serving import serving
 from test_cli import run as run_command
 
 SECRET = "hunter2"
+DAEMON = "http://localhost:10432"
 
 
 def document(*verdicts: str, **changed: Any) -> str:
@@ -208,19 +209,36 @@ def test_an_address_that_is_none_is_not_repeated(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "environment"),
+    ("flag", "spelt"),
     [
-        (["--config.file=x"], {}),
-        (["--socket-dir=x"], {}),
-        (["--for=5s"], {}),
-        ([], {"PG_POOL_EXPORTER_DSN": "host=x"}),
+        ("--config.file=x", "--config.file"),
+        ("--socket-dir=x", "--socket-dir"),
+        ("--for=5s", "--for"),
     ],
 )
-def test_a_daemon_is_asked_or_targets_are_watched_never_both(
-    more: list[str], environment: dict[str, str]
+def test_a_daemon_is_asked_or_targets_are_watched_never_both(flag: str, spelt: str) -> None:
+    with pytest.raises(UsageError, match=f"--url asks a daemon, so {spelt} has no use"):
+        parse(["doctor", f"--url={DAEMON}", flag], {})
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "asked"),
+    [
+        ([f"--url={DAEMON}"], {"SOCKET_DIR": "x"}, True),
+        ([f"--url={DAEMON}"], {"CONFIG_FILE": "x", "DSN": "host=x", "FOR": "5s"}, True),
+        ([], {"URL": DAEMON, "SOCKET_DIR": "x", "DSN": "host=x"}, True),
+        (["--config.file=x"], {"URL": DAEMON}, False),
+        (["--for=5s"], {"URL": DAEMON, "SOCKET_DIR": "x"}, False),
+    ],
+)
+def test_a_variable_that_a_flag_leaves_without_use_is_no_error(
+    flags: list[str], variables: dict[str, str], asked: bool
 ) -> None:
-    with pytest.raises(UsageError, match="--url asks a daemon, so"):
-        parse(["doctor", "--url=http://localhost:10432", *more], environment)
+    environment = {f"PG_POOL_EXPORTER_{name}": value for name, value in variables.items()}
+    options = parse(["doctor", *flags], environment)
+    watched = (options.config_file, options.dsn, options.socket_dir, options.duration)
+    assert (options.url is not None) is asked
+    assert any(watched) is not asked
 
 
 def test_it_watches_a_server_itself(any_postgres: Cluster) -> None:

@@ -337,7 +337,20 @@ def test_forgotten_transactions_come_with_the_lines_whose_checkouts_are_overdue(
     patient.sides.server({session_key(): ages, session_key("billing"): {"active": [100.0]}})
     zombie = patient.the(Cause.ZOMBIE_TRANSACTIONS)
     assert zombie.sites == {SITE: 2, "orders.py:7 keep": 1}
+    assert zombie.sites_are_certain
     assert "3 connections of its pools are overdue." in zombie.evidence
+
+
+def test_which_of_several_lines_left_a_transaction_open_is_not_claimed() -> None:
+    overdue = {SITE: 2, OTHER: 1}
+    ages = {"idle_in_transaction": [130.0], "active": [100.0, 100.0]}
+    patient = looked_at(0, 3, ages, overdue=overdue)
+    zombie = patient.the(Cause.ZOMBIE_TRANSACTIONS)
+    assert zombie.sites == overdue
+    assert not zombie.sites_are_certain
+    assert zombie.evidence[-1] == (
+        "3 connections of its pools are overdue, and the server can't tell which of them it is."
+    )
 
 
 @pytest.mark.parametrize(

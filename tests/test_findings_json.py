@@ -70,6 +70,7 @@ def test_findings_pools_servers_and_targets_are_told() -> None:
                 ],
                 "remedy": remedy(Cause.LEAK, "psycopg_pool"),
                 "sites": [{"site": "shop.py:1 f", "connections": 1}],
+                "sites_are_certain": True,
             }
         ],
         "pools": [

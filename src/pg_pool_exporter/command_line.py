@@ -17,6 +17,8 @@ from pg_pool_exporter.config import DSN_VARIABLE
 from pg_pool_exporter.flags import COMMANDS, CONFIGURED, FLAGS, PREFIX, Options, boolean
 
 PROGRAM = "pg-pool-exporter"
+# Flags of doctor that have a use only where it watches by itself.
+_WATCHING = [flag for flag in FLAGS if flag.option in ("config_file", "socket_dir", "duration")]
 # Variables that applications set for the client, on hosts where both run.
 _CLIENT_VARIABLES = {f"{PREFIX}{name}" for name in ("APP", "SERVER", "LEAK_AFTER", "SOCKET_DIR")}
 # What Kubernetes sets in every pod for a service that is called pg-pool-exporter.
@@ -40,12 +42,12 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
     for flag in FLAGS:
         if flag.option in values and command not in flag.commands:
             raise UsageError(f"{flag.spelt} is no flag of {command}")
-    values = _from_environment(command, environ) | values
+    values = _without_idle(values, _from_environment(command, environ)) | values
     for flag in FLAGS:
         if flag.repeatable and flag.option in values:
             values[flag.option] = tuple(values[flag.option])
     dsn = environ.get(DSN_VARIABLE)
-    if dsn and command in CONFIGURED:
+    if dsn and command in CONFIGURED and "url" not in values:
         if "config_file" in values:
             raise UsageError(
                 f"{DSN_VARIABLE} and --config.file are both set: leave one of them out, or put "
@@ -58,14 +60,11 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
 
 def _check_together(command: str, values: Mapping[str, Any]) -> None:
     """Raises `UsageError` for flags that are missing, or that contradict each other."""
-    if command == "doctor" and "url" in values:
-        for option, spelt in (
-            ("config_file", "--config.file"), ("dsn", DSN_VARIABLE), ("socket_dir", "--socket-dir"),
-            ("duration", "--for"),
-        ):  # fmt: skip
-            if option in values:
+    if "url" in values:
+        for flag in _WATCHING:
+            if flag.option in values:
                 raise UsageError(
-                    f"--url asks a daemon, so {spelt} has no use: leave out one of them"
+                    f"--url asks a daemon, so {flag.spelt} has no use: leave out one of them"
                 )
     if command == "terminate-idle":
         for option in ("server", "older_than"):
@@ -81,6 +80,19 @@ def _check_together(command: str, values: Mapping[str, Any]) -> None:
                 "--application is empty, which would mean all sessions without a name: name one, "
                 "or take --pid"
             )
+
+
+def _without_idle(given: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the variables that have a use beside the flags that are given.
+
+    `doctor` asks a daemon or watches by itself: what is given decides, then the daemon's address.
+    """
+    idle: set[str] = set()
+    if any(flag.option in given for flag in _WATCHING):
+        idle = {"url"}
+    elif "url" in given or "url" in variables:
+        idle = {flag.option for flag in _WATCHING}
+    return {option: value for option, value in variables.items() if option not in idle}
 
 
 def unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:

@@ -97,6 +97,28 @@ CASES = {
             15,
         ),
         Case(
+            "fires",
+            "a session of it was ended, and the others work",
+            by_site("overdue_connections", "2x20")
+            | INFO
+            | session("active", "5x20")
+            | session("idle", "10x20")
+            | series("pg_pool_missing_sessions", "1x20", server="main", **APP),
+            15,
+            [POOL | SITE],
+        ),
+        Case(
+            "silent",
+            "the server has no session for slots that are lost, and sees the others work",
+            by_site("overdue_connections", "2x20")
+            | by_site("leaked_slots", "1x20")
+            | INFO
+            | session("active", "5x20")
+            | session("idle", "10x20")
+            | series("pg_pool_missing_sessions", "1x20", server="main", **APP),
+            15,
+        ),
+        Case(
             "silent",
             "the server that had its sessions does not answer any more",
             by_site("overdue_connections", "2x20")

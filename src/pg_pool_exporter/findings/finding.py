@@ -76,3 +76,5 @@ class Finding:
     """What to do first, for the pool library in question."""
     sites: Mapping[str, float] = field(default_factory=dict)
     """Lines of code, with how many connections each has borrowed and not given back."""
+    sites_are_certain: bool = True
+    """False: only some of those connections are meant, and nobody can tell which."""

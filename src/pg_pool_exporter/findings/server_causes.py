@@ -52,10 +52,11 @@ def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
         if blocking:
             evidence.append("Sessions of this application hold up others that wait for a lock.")
         sites = _overdue(pools, name)
+        overdue = sum(sites.values())
         if sites:
-            overdue = number(sum(sites.values()), "connection of its pools is",
-                             "connections of its pools are")  # fmt: skip
-            evidence.append(f"{overdue} overdue.")
+            told = number(overdue, "connection of its pools is", "connections of its pools are")
+            unknown = ", and the server can't tell which of them it is" if overdue > count else ""
+            evidence.append(f"{told} overdue{unknown}.")
         yield Finding(
             cause=Cause.ZOMBIE_TRANSACTIONS,
             severity=Severity.PROBLEM if blocking else Severity.WARNING,
@@ -68,6 +69,7 @@ def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
             evidence=tuple(evidence),
             remedy=remedy(Cause.ZOMBIE_TRANSACTIONS),
             sites=sites,
+            sites_are_certain=len(sites) == 1 or overdue <= count,
         )
 
 

@@ -71,6 +71,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "sites": [
             {"site": site, "connections": _number(count)} for site, count in finding.sites.items()
         ],
+        "sites_are_certain": finding.sites_are_certain,
     }
 
 

@@ -66,7 +66,8 @@ def _told(finding: Finding) -> str:
         f"{site} ({count:g})" for site, count in list(finding.sites.items())[:_MOST_TOLD]
     )
     parts = [f"{finding.subject}: {finding.summary}", *finding.evidence]
-    return " ".join([*parts, f"Borrowed at {sites}."] if sites else parts)
+    at = "at" if finding.sites_are_certain else "at one of"
+    return " ".join([*parts, f"Borrowed {at} {sites}."] if sites else parts)
 
 
 def remedies(findings: Iterable[Finding]) -> tuple[str, ...]:

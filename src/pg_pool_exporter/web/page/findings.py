@@ -42,7 +42,7 @@ def in_brief(findings: Sequence[Finding]) -> Html | None:
             " ",
             name(str(one.subject)),
             f": {one.summary}",
-            *_first_site(one),
+            *_site_in_brief(one),
             class_=one.severity.title,
         )
         for at, one in enumerate(findings[:_MOST_IN_BRIEF], 1)
@@ -103,7 +103,9 @@ def _finding(finding: Finding, at: int) -> Html:
     )
 
 
-def _first_site(finding: Finding) -> tuple[str, ...]:
+def _site_in_brief(finding: Finding) -> tuple[str, ...]:
+    if not finding.sites_are_certain:
+        return (f" At one of {len(finding.sites)} lines.",)
     site = next(iter(finding.sites), None)
     return () if site is None else (" ", element("code", site))
 
