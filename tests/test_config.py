@@ -224,6 +224,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
                 )
             ],
         ),
+        ("servers:\n\t- name: main\n", ["2: is not valid YAML: a tab stands where spaces must be"]),
         (f"a: *{SECRET}", ["1: is not valid YAML: found undefined alias"]),
         (
             f"a: !{SECRET} b",

@@ -66,6 +66,7 @@ def test_demo_runs_unattended_and_leaves_nothing(temporary: Path) -> None:
         demo.communicate()
     assert (demo.returncode, err) == (0, "")
     assert f"What is wrong: http://{address}/\nMetrics: http://{address}/metrics\n" in out
+    assert "\nIts PostgreSQL: psql 'host=/" in out
     # The line, in the application's file, with its function.
     assert re.search(r"shop-leaky +main .*\d+ at \S*demo/shop\.py:\d+ show_report", out)
     assert re.search(r"shop-healthy +main .* none", out)

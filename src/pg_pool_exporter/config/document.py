@@ -99,6 +99,8 @@ def _syntax(error: yaml.MarkedYAMLError) -> Problem:
         context = _QUOTED_TEXT.sub("", error.context)
         message += f" ({context} from line {error.context_mark.line + 1})"
     mark = error.problem_mark or error.context_mark
+    if mark is not None and mark.buffer is not None and mark.buffer[mark.pointer] == "\t":
+        message = "is not valid YAML: a tab stands where spaces must be"
     return Problem((), message, None if mark is None else mark.line + 1)
 
 

@@ -102,7 +102,13 @@ def _run(stack: ExitStack, listen_address: str, duration: float | None, scenario
         )  # fmt: skip
     address = f"http://{host}:{port}"
     _wait_for(f"{address}/metrics", daemon, log)
-    _show(address, None if duration is None else time.monotonic() + duration, scenario.story)
+    places = (
+        f"What is wrong: {address}/\nMetrics: {address}/metrics\n"
+        f"Its PostgreSQL: psql '{_dsn(postgres)}'"
+    )
+    _show(
+        address, places, None if duration is None else time.monotonic() + duration, scenario.story
+    )
 
 
 def _check_free(host: str, port: str) -> None:
@@ -121,13 +127,12 @@ def _reason(error: OSError | ValueError) -> str:
     return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
 
 
-def _show(address: str, end: float | None, story: str) -> None:
+def _show(address: str, places: str, end: float | None, story: str) -> None:
     lively = sys.stdout.isatty()
     while end is None or time.monotonic() < end:
         page = _page(f"{address}/metrics")
         print(
-            f"{_CLEAR if lively else ''}What is wrong: {address}/\nMetrics: {address}/metrics\n\n"
-            f"{table(page)}\n\n{story} Ctrl-C ends.\n",
+            f"{_CLEAR if lively else ''}{places}\n\n{table(page)}\n\n{story} Ctrl-C ends.\n",
             flush=True,
         )
         left = _REFRESH_SECONDS if end is None else end - time.monotonic()
