@@ -139,11 +139,16 @@ class Joiner:
                 server.seen.add(app)
             readings = server.apps.setdefault(app, Readings())
             leak_after = longest_threshold(pools.values())
-            last = [one for pool in pools.values() if (one := pool.readings.last())]
+            start = state.taken - leak_after
+            last = [one for pool in pools.values() if (one := pool.readings.last(start))]
             readings.add(
                 state.begun,
                 state.taken,
-                ServerReading(theirs.sessions, sum(one.out for one in last) - theirs.busy),
+                ServerReading(
+                    theirs.sessions,
+                    sum(one.out for one in last) - theirs.busy,
+                    server.offset[0],
+                ),
                 keep=leak_after,
                 most_gap=EXPIRY_INTERVALS * state.interval,
             )
@@ -151,11 +156,12 @@ class Joiner:
             if not all_told or not self._all_are_read(app, unread, state.taken):
                 continue
             key = AppOnServer(name, app)
-            old = theirs.count("idle", longer_than=leak_after)
-            start = state.taken - leak_after
             seen = readings.within(start, state.taken)
             if seen is None or seen.number < LEAST_READINGS:
                 continue
+            # Ages are too long by what the server's clock may have gained meanwhile.
+            gained = server.offset[1] - seen.reading.ahead
+            old = theirs.count("idle", longer_than=leak_after + gained)
             # Else its sessions have another name there, or it leads elsewhere.
             are_known = seen.reading.sessions > 0 or not any(one.most for one in last)
             if are_known:
