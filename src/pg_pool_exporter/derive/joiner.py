@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.config import DEFAULT_LEAK_AFTER, AppConfig
 from pg_pool_exporter.derive import bounds
 from pg_pool_exporter.derive.bounds import PoolReading, ServerReading
 from pg_pool_exporter.derive.places import Place
-from pg_pool_exporter.derive.pools_seen import LEAK_AFTER, PoolSeen, PoolsSeen
+from pg_pool_exporter.derive.pools_seen import PoolSeen, PoolsSeen
 from pg_pool_exporter.derive.readings import Readings
 from pg_pool_exporter.derive.sessions import AppSessions, ServerSessions, SharedNames
 from pg_pool_exporter.model import AppOnServer, Joined, ServerSample
@@ -199,7 +199,7 @@ class Joiner:
 
 def longest_threshold(pools: Iterable[PoolSeen]) -> float:
     """The leak threshold that holds for several pools' sessions, which can't be told apart."""
-    return max((pool.leak_after for pool in pools), default=LEAK_AFTER)
+    return max((pool.leak_after for pool in pools), default=DEFAULT_LEAK_AFTER)
 
 
 def _fresh_server(state: TargetState, now: float) -> ServerSample | None:
