@@ -57,6 +57,15 @@ both sides (`pg_pool_unreturned_connections`), and its bound comes only when it 
 - A leak so fast that it fills the pool within the leak threshold and a few polls is proven only
   then.
 
+What such pages tell besides does not prove it sooner, so it is left out on purpose. Counts and sums
+of checkouts are recorded when they end, so they tell of one that lasts only by its absence: by the
+difference from how many were out all the time, which is known at the readings alone. A job that
+borrows whenever the page is read, such as a check of the database on the same page, looks exactly
+like a leak. Nor does the order in which a library lends prove that a silent connection is out: a
+transaction that is answered from a cache borrows a connection and sends nothing. What would be
+sound is to tell the processes' sessions apart by the addresses that they come from, where each
+process has one of its own and nothing translates it; it is not done yet.
+
 `pg_pool_unreturned_suspects` hints at it as soon as the first connection is silent for the
 threshold; it is no proof, so no alert stands on it.
 

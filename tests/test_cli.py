@@ -310,6 +310,16 @@ class TestCheckConfig:
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == f"{path}: valid, 1 server, 0 apps, 2 bouncers\n"
 
+    def test_warns_of_intervals_that_are_too_long_to_prove_a_leak(self, tmp_path: Path) -> None:
+        path = tmp_path / "config.yaml"
+        path.write_text("servers: [{name: main, dsn: 'host=h', interval: 30s}]\n")
+        done = run("check-config", f"--config.file={path}")
+        assert (done.returncode, done.stdout) == (
+            0,
+            f"{path}: valid, 1 server, 0 apps, 0 bouncers\n",
+        )
+        assert done.stderr.startswith("warning: server main: an interval of 30 s is too long for ")
+
     def test_checks_what_the_environment_says(self) -> None:
         done = run("check-config", PG_POOL_EXPORTER_DSN="host=h", PG_POOL_EXPORTER_LOGLEVEL="x")
         assert (done.returncode, done.stdout) == (

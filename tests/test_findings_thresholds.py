@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from pg_pool_exporter.derive.pools_seen import LEAK_AFTER
+from pg_pool_exporter.config import DEFAULT_LEAK_AFTER
 from pg_pool_exporter.findings import thresholds
 from support.rule_files import SETTINGS
 
@@ -14,7 +14,7 @@ SAME = {
     "pool_waiting_requests": thresholds.POOL_WAITING,
     "pool_slow_hold_seconds": thresholds.SLOW_HOLD,
     "pool_long_statement_seconds": thresholds.LONG_STATEMENT,
-    "pool_leak_seconds": LEAK_AFTER,
+    "pool_leak_seconds": DEFAULT_LEAK_AFTER,
     "server_use_ratio": thresholds.SERVER_USE,
     "server_full_ratio": thresholds.SERVER_FULL,
     "server_idle_in_transaction_seconds": thresholds.IDLE_IN_TRANSACTION,

@@ -174,6 +174,30 @@ def test_it_is_absent_where_it_would_not_be_sound(spoil: Callable[[BothSides], N
     assert unreturned(sides) is None
 
 
+def test_a_clock_set_while_a_poll_takes_long_makes_no_session_older() -> None:
+    """A poll that takes 3 s does not tell whether the server's clock has gone 2 s ahead."""
+    sides = watch(BothSides(), sessions={"idle": [300.0, 57.0]})
+    sides.server({"idle": [304.0, 61.0]}, clock=1e9 + sides.now - 1, took=3)
+    assert unreturned(sides) == 0
+    sides.now += INTERVAL
+    sides.pool(1, 1)
+    sides.server({"idle": [312.0, 69.0]}, clock=1e9 + sides.now + 2)
+    assert unreturned(sides) == 1
+
+
+def test_a_pool_that_tells_no_more_what_is_in_it_is_not_taken_for_what_it_was() -> None:
+    """It may have all that is silent by now, and the other's checkouts may be without a session."""
+    sides = BothSides()
+    watch(sides, lambda: sides.pool(0, 2), lambda: sides.pool(0, 0, process="web:1"))
+    watch(
+        sides,
+        lambda: sides.pool(0, 2),
+        lambda: sides.pool(None, None, process="web:1"),
+        sessions={"idle": [65.0, 65.0]},
+    )
+    assert unreturned(sides) is None
+
+
 def test_an_unread_process_of_another_application_does_not_matter() -> None:
     sides = watch(BothSides())
     sides.unread("process", "billing-0")

@@ -16,11 +16,16 @@ seeds = st.integers(0, 2**32)
 
 
 @settings(deadline=None, max_examples=100)
-@given(seed=seeds, skew=st.sampled_from([0.0, -3600.0, 86400.0]), churn=st.booleans())
+@given(
+    seed=seeds,
+    skew=st.sampled_from([0.0, -3600.0, 86400.0]),
+    churn=st.booleans(),
+    disturbed=st.booleans(),
+)
 def test_of_an_applications_own_sessions_never_more_than_what_is_held(
-    seed: int, skew: float, churn: bool
+    seed: int, skew: float, churn: bool, disturbed: bool
 ) -> None:
-    model = Model(Random(seed), strangers=0, churn=churn, skew=skew)
+    model = Model(Random(seed), strangers=0, churn=churn, skew=skew, disturbed=disturbed)
     for joined in model.run(STEPS):
         assert joined.unreturned.get(KEY, 0) <= model.held()
 

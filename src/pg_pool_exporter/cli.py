@@ -13,7 +13,14 @@ import structlog
 
 from pg_pool_exporter import command_line, daemon, docs_metrics, logs, terminate_idle
 from pg_pool_exporter.command_line import PROGRAM, UsageError
-from pg_pool_exporter.config import DSN_VARIABLE, Config, ConfigError, from_dsn, load
+from pg_pool_exporter.config import (
+    DSN_VARIABLE,
+    Config,
+    ConfigError,
+    from_dsn,
+    load,
+    too_slow,
+)
 from pg_pool_exporter.doctor import asking, terminal, watching
 from pg_pool_exporter.doctor.report import NO_ANSWER, ReportError
 from pg_pool_exporter.doctor.report import read as read_report
@@ -101,6 +108,8 @@ def _check_config(options: Options) -> int:
     config = configuration(options)
     if options.web_config_file is not None:
         web_config.load(options.web_config_file)
+    for sentence in too_slow(config):
+        _complain(f"warning: {sentence}")
     origin = options.config_file or (DSN_VARIABLE if options.dsn is not None else "no file")
     counts = (
         _count(len(config.servers), "server"),

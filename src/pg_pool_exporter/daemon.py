@@ -16,7 +16,7 @@ from typing import NamedTuple
 import structlog
 
 from pg_pool_exporter import __version__
-from pg_pool_exporter.config import Config, ConfigError
+from pg_pool_exporter.config import Config, ConfigError, too_slow
 from pg_pool_exporter.derive.joiner import Joiner
 from pg_pool_exporter.discovery import Discovery, ProviderStatus
 from pg_pool_exporter.exposition.pages import Exposition
@@ -56,6 +56,7 @@ class Daemon:
     def __init__(self, settings: Settings) -> None:
         self._load = settings.load
         config = settings.load()
+        _warn(config)
         self._wake = asyncio.Event()
         self._discovery = Discovery(config, changed=self._wake.set)
         self._store = Store()
@@ -165,6 +166,7 @@ class Daemon:
         self._exposition.reload = ReloadStatus(True, time.time())
         await self._pollers.follow(self._discovery.targets())
         log.info("configuration loaded")
+        _warn(config)
         return True
 
     def _refuse(self, **details: str | None) -> bool:
@@ -194,6 +196,11 @@ class Outcome(NamedTuple):
     """Text format."""
     successful: bool
     """Whether every list of targets could be had, and every target answered."""
+
+
+def _warn(config: Config) -> None:
+    for sentence in too_slow(config):
+        log.warning(sentence)
 
 
 async def poll_once(config: Config) -> Outcome:

@@ -54,11 +54,12 @@ class BothSides:
         name: str = "main",
         hidden: bool = False,
         clock: float | None = None,
+        took: float = 0.01,
         up: bool = True,
         groups: Mapping[SessionKey, SessionGroup] | None = None,
         **sample: Any,
     ) -> None:
-        """A poll of a server: the ages of its sessions by state."""
+        """A poll of a server that `took` so many seconds: the ages of its sessions by state."""
         key = TargetKey("server", name)
         if not up:
             self._fail(key)
@@ -87,7 +88,7 @@ class BothSides:
             "databases": {"shop": DatabaseCounters(deadlocks=0)}, "settings": SETTINGS,
             "backends": backends, "clock": 1e9 + self.now if clock is None else clock,
         }  # fmt: skip
-        self._store(key, Snapshot(server=ServerSample(**{**values, **sample})))
+        self._store(key, Snapshot(server=ServerSample(**{**values, **sample})), took)
 
     def pool(
         self,
@@ -129,10 +130,10 @@ class BothSides:
         )  # fmt: skip
         self.store.put(replace(former, health=health))
 
-    def _store(self, key: TargetKey, snapshot: Snapshot) -> None:
+    def _store(self, key: TargetKey, snapshot: Snapshot, took: float = 0.01) -> None:
         self.store.put(
             TargetState(
                 key=key, interval=INTERVAL, health=Health(up=True, polls=1), snapshot=snapshot,
-                begun=self.now - 0.01, taken=self.now,
+                begun=self.now - took, taken=self.now,
             )
         )  # fmt: skip

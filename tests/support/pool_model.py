@@ -97,12 +97,18 @@ class Model:
     strangers: int
     churn: bool
     skew: float
+    disturbed: bool = False
+    """Whether polls take long, the server's clock is set meanwhile, and pages leave out values."""
     forgets: float = 0.1
     """How often a checkout is for ever, of those that last."""
     now: float = 100.0
     server: list[Session] = field(default_factory=list)
     foreign: list[Session] = field(default_factory=list)
     pools: dict[int, PoolModel] = field(default_factory=dict)
+    set_ahead: list[tuple[float, float]] = field(default_factory=list)
+    """When the server's clock was set, and by how many seconds."""
+    mute: set[int] = field(default_factory=set)
+    """Processes whose pages leave out what is in the pool and what is out of it."""
     readings: deque[Reading] = field(default_factory=lambda: deque(maxlen=300))
     store: Store = field(default_factory=Store)
     joiner: Joiner = field(init=False)
@@ -253,11 +259,14 @@ class Model:
                     )
                 )  # fmt: skip
             return
+        if self.disturbed and self.random.random() < 0.03:
+            self.mute ^= {process}
         pool = self.pools[process]
+        told = process not in self.mute
         sample = PoolSample(
             key=PoolKey("orders", "main", f"web:{process}"),
-            idle=len(pool.idle),
-            active=len(pool.out) + pool.dropped,
+            idle=len(pool.idle) if told else None,
+            active=len(pool.out) + pool.dropped if told else None,
             max=pool.size,
             leaked_slots={"shop.py:1 f": pool.dropped},
             leak_after=THRESHOLD,
@@ -266,30 +275,35 @@ class Model:
                 host="127.0.0.1", port="5432", database="shop", user="orders", application="orders"
             ),
         )
-        self.readings.append(Reading(process, self.now, tuple(pool.out)))
+        if told:
+            self.readings.append(Reading(process, self.now, tuple(pool.out)))
         self._store(key, Snapshot(pools=(sample,)))
 
     def _read_server(self) -> bool:
         if self.random.random() < 0.1:
             return False
+        if self.disturbed and self.random.random() < 0.1:
+            self.set_ahead.append((self.now, self.random.choice((0.4, 1.3, 3600.0))))
         ages: dict[str, list[float]] = {}
         for session in (*self.server, *self.foreign):
             state = "active" if session.busy else "idle"
-            ages.setdefault(state, []).append(self.now - session.changed)
+            gained = sum(by for at, by in self.set_ahead if at > session.changed)
+            ages.setdefault(state, []).append(self.now - session.changed + gained)
         backends = Backends(
             ages={state: tuple(sorted(each, reverse=True)) for state, each in ages.items()}
         )
         sample = ServerSample(
             host="localhost", port="5432", address="127.0.0.1", used=len(self.server) + 1,
             groups={}, databases={}, settings=SETTINGS, backends={NAME: backends},
-            clock=1e9 + self.skew + self.now,
+            clock=1e9 + self.skew + self.now + sum(by for _, by in self.set_ahead),
         )  # fmt: skip
         self._store(TargetKey("server", "main"), Snapshot(server=sample))
         return True
 
     def _store(self, key: TargetKey, snapshot: Snapshot) -> None:
-        begun = self.now - self.random.choice((0.0, 0.3))
-        taken = self.now + self.random.choice((0.0, 0.3))
+        longest = 0.9 if self.disturbed else 0.3
+        begun = self.now - self.random.choice((0.0, longest))
+        taken = self.now + self.random.choice((0.0, longest))
         self.store.put(
             TargetState(
                 key=key, interval=INTERVAL, health=Health(up=True, polls=1), snapshot=snapshot,

@@ -6,6 +6,7 @@ from pg_pool_exporter.config.document import read
 from pg_pool_exporter.config.errors import ConfigError, Problem
 from pg_pool_exporter.config.load import DSN_VARIABLE, from_dsn, load, validate
 from pg_pool_exporter.config.models import (
+    DEFAULT_LEAK_AFTER,
     AppConfig,
     BouncerConfig,
     Config,
@@ -14,9 +15,11 @@ from pg_pool_exporter.config.models import (
     ProcessesConfig,
     ServerConfig,
 )
+from pg_pool_exporter.config.pace import too_slow
 from pg_pool_exporter.config.section import Section
 
 __all__ = [
+    "DEFAULT_LEAK_AFTER",
     "DSN_VARIABLE",
     "AccessConfig",
     "AppConfig",
@@ -35,5 +38,6 @@ __all__ = [
     "from_dsn",
     "load",
     "read",
+    "too_slow",
     "validate",
 ]

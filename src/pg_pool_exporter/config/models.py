@@ -31,7 +31,8 @@ from pg_pool_exporter.formats import AUTO
 
 _DEFAULT_INTERVAL = 5.0
 _DEFAULT_TIMEOUT = 3.0
-_DEFAULT_LEAK_AFTER = 60.0
+DEFAULT_LEAK_AFTER = 60.0
+"""The leak threshold of an application that tells none, in seconds."""
 
 
 def _check_secret_dsn(value: SecretStr) -> SecretStr:
@@ -126,7 +127,7 @@ class AppConfig(DiscoveryConfig, AccessConfig, _Scheduled, _Named):
     application_name: ApplicationName = Field(
         default_factory=lambda data: data["name"], validate_default=True
     )
-    leak_after: Duration = _DEFAULT_LEAK_AFTER
+    leak_after: Duration = DEFAULT_LEAK_AFTER
     """Age in seconds at which one of its checkouts is overdue."""
     long_lived: int = Field(default=0, ge=0, le=100_000)
     """Connections of each of its pools that are checked out for ever on purpose."""

@@ -59,11 +59,15 @@ class ServerReading(NamedTuple):
     """At most so many."""
     unaccounted: float
     """At least so many checkouts more than sessions that were not idle."""
+    ahead: float
+    """At least so many seconds is the server's clock ahead of ours; negative: behind."""
 
     def widened(self, other: ServerReading) -> ServerReading:
         """What holds for both."""
         return ServerReading(
-            max(self.sessions, other.sessions), min(self.unaccounted, other.unaccounted)
+            max(self.sessions, other.sessions),
+            min(self.unaccounted, other.unaccounted),
+            min(self.ahead, other.ahead),
         )
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.config import DEFAULT_LEAK_AFTER, AppConfig
 from pg_pool_exporter.derive import bounds
 from pg_pool_exporter.derive.bounds import PoolReading, ServerReading
 from pg_pool_exporter.derive.places import Place
-from pg_pool_exporter.derive.pools_seen import LEAK_AFTER, PoolSeen, PoolsSeen
+from pg_pool_exporter.derive.pools_seen import PoolSeen, PoolsSeen
 from pg_pool_exporter.derive.readings import Readings
 from pg_pool_exporter.derive.sessions import AppSessions, ServerSessions, SharedNames
 from pg_pool_exporter.model import AppOnServer, Joined, ServerSample
@@ -139,11 +139,16 @@ class Joiner:
                 server.seen.add(app)
             readings = server.apps.setdefault(app, Readings())
             leak_after = longest_threshold(pools.values())
-            last = [one for pool in pools.values() if (one := pool.readings.last())]
+            start = state.taken - leak_after
+            last = [one for pool in pools.values() if (one := pool.readings.last(start))]
             readings.add(
                 state.begun,
                 state.taken,
-                ServerReading(theirs.sessions, sum(one.out for one in last) - theirs.busy),
+                ServerReading(
+                    theirs.sessions,
+                    sum(one.out for one in last) - theirs.busy,
+                    server.offset[0],
+                ),
                 keep=leak_after,
                 most_gap=EXPIRY_INTERVALS * state.interval,
             )
@@ -151,11 +156,12 @@ class Joiner:
             if not all_told or not self._all_are_read(app, unread, state.taken):
                 continue
             key = AppOnServer(name, app)
-            old = theirs.count("idle", longer_than=leak_after)
-            start = state.taken - leak_after
             seen = readings.within(start, state.taken)
             if seen is None or seen.number < LEAST_READINGS:
                 continue
+            # Ages are too long by what the server's clock may have gained meanwhile.
+            gained = server.offset[1] - seen.reading.ahead
+            old = theirs.count("idle", longer_than=leak_after + gained)
             # Else its sessions have another name there, or it leads elsewhere.
             are_known = seen.reading.sessions > 0 or not any(one.most for one in last)
             if are_known:
@@ -193,7 +199,7 @@ class Joiner:
 
 def longest_threshold(pools: Iterable[PoolSeen]) -> float:
     """The leak threshold that holds for several pools' sessions, which can't be told apart."""
-    return max((pool.leak_after for pool in pools), default=LEAK_AFTER)
+    return max((pool.leak_after for pool in pools), default=DEFAULT_LEAK_AFTER)
 
 
 def _fresh_server(state: TargetState, now: float) -> ServerSample | None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.config import DEFAULT_LEAK_AFTER, AppConfig
 from pg_pool_exporter.derive.bounds import PoolReading, pool_reading
 from pg_pool_exporter.derive.places import Places, SessionsOf, server_of, sessions_of
 from pg_pool_exporter.derive.readings import Readings
 from pg_pool_exporter.model import PoolKey, PoolSample
 from pg_pool_exporter.store import EXPIRY_INTERVALS, TargetKey, TargetState
-
-LEAK_AFTER = 60.0
-"""The leak threshold of a pool that tells none and is not configured; seconds."""
 
 
 @dataclass(slots=True)
@@ -168,4 +165,4 @@ class PoolsSeen:
         if sample.leak_after is not None:
             return sample.leak_after
         app = self._apps.get(sample.key.app)
-        return LEAK_AFTER if app is None else app.leak_after
+        return DEFAULT_LEAK_AFTER if app is None else app.leak_after

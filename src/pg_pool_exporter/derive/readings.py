@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 # A window is kept in about so many parts: readings that are nearer together share one.
@@ -66,9 +67,10 @@ class Readings(Generic[R]):
         while self._parts[0].ended < begun - keep - keep / _PARTS - most_gap:
             self._parts.popleft()
 
-    def last(self) -> R | None:
-        """The latest part's."""
-        return self._parts[-1].reading if self._parts else None
+    def last(self, since: float = -inf) -> R | None:
+        """The latest part's; None when it had ended before `since`."""
+        last = self._parts[-1] if self._parts else None
+        return last.reading if last is not None and last.ended >= since else None
 
     def within(self, start: float, end: float) -> Window[R] | None:
         """What was read from `start` to `end`; None when nothing was.

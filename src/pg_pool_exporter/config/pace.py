@@ -1,0 +1,50 @@
+"""Whether polls follow each other fast enough to prove a leak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pg_pool_exporter.config.models import DEFAULT_LEAK_AFTER, AppConfig, Config
+
+POLLS_IN_THRESHOLD = 4
+"""So many intervals must fit into a leak threshold, that three whole polls certainly do."""
+
+
+def too_slow(config: Config) -> Iterator[str]:
+    """A sentence for whatever is polled too seldom for the leak threshold that it is compared with.
+
+    Processes with a socket tell a threshold of their own: for them it is the default one.
+    """
+    for app in config.apps:
+        if _has_pages(app):
+            yield from _sentence(f"app {app.name}", app.interval, app.leak_after, "its leak_after")
+    has_sockets = config.socket_dir != ""
+    if has_sockets:
+        yield from _sentence(
+            "processes", config.processes.interval, DEFAULT_LEAK_AFTER, "the default leak_after"
+        )
+    for server in config.servers:
+        thresholds = [
+            (app.leak_after, f"the leak_after of app {app.name}")
+            for app in config.apps
+            if app.server in (None, server.name)
+        ]
+        if not thresholds and has_sockets:
+            thresholds = [(DEFAULT_LEAK_AFTER, "the default leak_after")]
+        if thresholds:
+            yield from _sentence(f"server {server.name}", server.interval, *min(thresholds))
+
+
+def _sentence(what: str, interval: float, leak_after: float, named: str) -> Iterator[str]:
+    most = leak_after / POLLS_IN_THRESHOLD
+    if interval > most:
+        yield (
+            f"{what}: an interval of {interval:g} s is too long for {named} of {leak_after:g} s; "
+            "it takes three polls of both sides in that time to prove that connections are not "
+            "returned, so pg_pool_unreturned_connections may never be there: poll at least each "
+            f"{most:g} s, or set a longer leak_after"
+        )
+
+
+def _has_pages(app: AppConfig) -> bool:
+    return any((app.targets, app.file_sd, app.http_sd, app.dns_sd))
