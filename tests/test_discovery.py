@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -188,6 +189,21 @@ def test_pages_that_differ_in_their_query_alone_have_different_names() -> None:
     app = {"name": "a", "targets": [f"http://proxy/m?page={page}" for page in range(3)]}
     targets = Discovery(config(apps=[app])).targets()
     assert [target.name for target in targets] == ["a@proxy/m", "a@proxy/m#2", "a@proxy/m#3"]
+
+
+def test_pages_have_the_same_names_in_whatever_order_a_list_has_them() -> None:
+    urls = [
+        "http://proxy/m?page=1", "http://proxy/m?page=2", "https://proxy/m", "http://proxy/m",
+        "unix:/o.sock:/m?b", "unix:/o.sock:/m?a",
+    ]  # fmt: skip
+
+    def named(urls: list[str]) -> dict[str, str]:
+        targets = Discovery(config(apps=[{"name": "a", "targets": urls}])).targets()
+        return {target.settings[0].address.text: target.name for target in targets}
+
+    names = named(urls)
+    assert len(set(names.values())) == len(urls)
+    assert all(named([*order]) == names for order in permutations(urls))
 
 
 def test_what_the_configuration_tells_of_an_application_is_known_of_its_pools() -> None:

@@ -177,7 +177,8 @@ def app_targets(
 
     `formats` are those of the configuration, by name.
     """
-    addresses = [page_address(target) for target in targets]
+    # Sorted, so that the same ones have the same names in whatever order a list has them.
+    addresses = sorted(map(page_address, targets), key=lambda address: address.text)
     hosts = Counter(address.host for address in addresses)
     # Without the query, which can hold a token. Pages that differ in it alone are numbered.
     pages: Counter[str] = Counter()
