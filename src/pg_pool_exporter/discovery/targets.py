@@ -119,6 +119,9 @@ class Discovery:
         self._pages = (*_pages(self._config, self._found),)
         directory = default_directory() if config.socket_dir is None else config.socket_dir
         self._processes = config.processes
+        logs = any(server.log is not None for server in config.servers)
+        self.state_directory = _state_directory(config) if logs else ""
+        """What is read of servers' logs is kept there; "" when nothing is."""
         self.socket_directory = Path(directory) if directory else None
         """Where sockets are looked for; it need not be there yet."""
         self._directory = SocketDirectory(self.socket_directory) if self.socket_directory else None
@@ -150,11 +153,14 @@ def _servers(config: Config) -> Iterator[Target]:
 
 def _logs(config: Config) -> Iterator[Target]:
     # A target of its own, so that a long log never holds up the server's poll.
-    directory = default_state_directory() if config.state_dir is None else config.state_dir
     for server in config.servers:
         if server.log is not None:
-            settings = (server, directory)
+            settings = (server, _state_directory(config))
             yield Target("log", server.name, server.log.interval, server.log.timeout, settings)
+
+
+def _state_directory(config: Config) -> str:
+    return default_state_directory() if config.state_dir is None else config.state_dir
 
 
 def _bouncers(config: Config) -> Iterator[Target]:
