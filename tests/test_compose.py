@@ -17,6 +17,7 @@ from conftest import require
 from pg_pool_exporter.config import ServerConfig, load
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.postgres_log import log_source
+from pg_pool_exporter.sources.server_log.board import Board
 from support.postgres import EMBEDDED_16, Cluster
 from support.programs import PROMTOOL
 
@@ -111,7 +112,7 @@ def test_the_server_begins_with_a_log_that_the_exporter_may_read(project: Any) -
     (entry,) = yaml.safe_load((COMPOSE / "exporter.yaml").read_text())["servers"]
 
     async def poll(server: ServerConfig) -> Snapshot:
-        source = log_source(server, "")
+        source = log_source(server, "", Board())
         try:
             return await source.poll()
         finally:

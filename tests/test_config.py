@@ -535,7 +535,7 @@ def test_the_example_has_every_key(model: type[Section]) -> None:
 
 def test_the_example_is_valid(tmp_path: Path) -> None:
     example = (Path(__file__).parents[1] / "config.example.yaml").read_text()
-    names = ("exporter", "stats", "api-key", "orders", "billing-token")
+    names = ("exporter", "stats", "api-key", "orders", "billing-token", "discovery-token")
     for name in ("bin/database-token", *(f"secrets/{name}" for name in names)):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)

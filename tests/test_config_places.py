@@ -47,6 +47,26 @@ def test_places_where_addresses_are_looked_up(tmp_path: Path) -> None:
         (f"http_sd: [{{url: 'http://u:{SECRET}@sd'}}]", "must not hold a user or a password"),
         ("http_sd: [{url: 'http://sd'}, {url: 'http://sd/'}]", "http_sd: must not name a place"),
         ("http_sd: [{url: 'http://sd', refresh_interval: 100ms}]", "must be from 1s to 1d"),
+        (
+            f"http_sd: [{{url: 'http://sd', headers: {{Authorization: {SECRET}}}}}]",
+            "http_sd[0].headers.Authorization: must not hold Authorization: use basic_auth or",
+        ),
+        (
+            f"http_sd: [{{url: 'http://sd', headers: {{X-Key: '{SECRET}ü'}}}}]",
+            "http_sd[0].headers.X-Key: must be at most 4096 printable ASCII characters",
+        ),
+        (
+            "http_sd: [{url: 'http://sd', headers: {x-prometheus-refresh-interval-seconds: '1'}}]",
+            "http_sd[0].headers: must not hold X-Prometheus-Refresh-Interval-Seconds: the exporter",
+        ),
+        (
+            f"http_sd: [{{url: 'http://sd', bearer_token_file: {SECRET}}}]",
+            "http_sd[0].bearer_token_file: must be a file that exists",
+        ),
+        (
+            "http_sd: [{url: 'https://sd', tls_config: {insecure_skip_verify: true}}]",
+            "http_sd[0].tls_config.insecure_skip_verify: is an unknown key",
+        ),
         ("dns_sd: [{}]", "dns_sd[0].names: is required"),
         ("dns_sd: [{names: []}]", "dns_sd[0].names: must have at least one name"),
         ("dns_sd: [{names: ['a b']}]", "dns_sd[0].names[0]: must be a name in DNS"),

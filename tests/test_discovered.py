@@ -113,9 +113,11 @@ class ListServer:
 
     def __init__(self) -> None:
         self.content: bytes | None = None
+        self.asked = b""
+        """The head of the last request."""
 
     async def __call__(self, peer: Peer) -> None:
-        await peer.request()
+        self.asked = await peer.request()
         if self.content is None:
             await peer.send(head("Content-Length: 0", status="503 Service Unavailable"))
         else:
@@ -149,6 +151,39 @@ def test_a_list_over_http_is_followed_and_outlives_its_server_and_a_reload(tmp_p
                 assert await scraper.post("/-/reload") == 200
                 assert await found(scraper, second.url)
                 assert "hunter2" not in (await scraper.get())[1]
+
+    asyncio.run(main())
+
+
+def test_a_header_that_a_reload_changes_is_sent_and_the_former_targets_stay_meanwhile(
+    tmp_path: Path,
+) -> None:
+    lists = ListServer()
+
+    async def main() -> None:
+        async with (
+            pages.serving(good) as first,
+            pages.serving(other) as second,
+            pages.serving(lists) as server,
+        ):
+            lists.content = listing(first.url)
+            place = {"url": server.url, "refresh_interval": "1s"}
+            path = configure(tmp_path, http_sd=[place | {"headers": {"X-Scope-OrgID": "former"}}])
+            async with exporting(path) as scraper:
+                await scraper.until(lambda: found(scraper, first.url))
+                assert b"X-Scope-OrgID: former" in lists.asked
+                lists.content = None
+                configure(tmp_path, http_sd=[place | {"headers": {"X-Scope-OrgID": "new"}}])
+                assert await scraper.post("/-/reload") == 200
+
+                async def asked_anew() -> bool:
+                    return b"X-Scope-OrgID: new" in lists.asked
+
+                await scraper.until(asked_anew)
+                assert await found(scraper, first.url)
+                lists.content = listing(second.url)
+                await scraper.until(lambda: found(scraper, second.url))
+                assert b"X-Scope-OrgID: new" in lists.asked
 
     asyncio.run(main())
 

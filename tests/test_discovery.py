@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -184,10 +185,35 @@ def test_servers_bouncers_and_the_pages_of_apps_are_targets() -> None:
     assert "s3cret" not in repr(targets)
 
 
+def test_what_is_noted_of_a_server_outlives_a_reload_and_goes_with_the_server() -> None:
+    first = Discovery(config(servers=[SERVER]))
+    app = {"name": "orders"}
+    second = Discovery(config(servers=[SERVER, SERVER | {"name": "other"}], apps=[app]), first)
+    (server,) = first.boards
+    assert second.boards[server] is first.boards[server]
+    assert len(second.boards) == 2
+    assert not Discovery(config(servers=[]), second).boards
+
+
 def test_pages_that_differ_in_their_query_alone_have_different_names() -> None:
     app = {"name": "a", "targets": [f"http://proxy/m?page={page}" for page in range(3)]}
     targets = Discovery(config(apps=[app])).targets()
     assert [target.name for target in targets] == ["a@proxy/m", "a@proxy/m#2", "a@proxy/m#3"]
+
+
+def test_pages_have_the_same_names_in_whatever_order_a_list_has_them() -> None:
+    urls = [
+        "http://proxy/m?page=1", "http://proxy/m?page=2", "https://proxy/m", "http://proxy/m",
+        "unix:/o.sock:/m?b", "unix:/o.sock:/m?a",
+    ]  # fmt: skip
+
+    def named(urls: list[str]) -> dict[str, str]:
+        targets = Discovery(config(apps=[{"name": "a", "targets": urls}])).targets()
+        return {target.settings[0].address.text: target.name for target in targets}
+
+    names = named(urls)
+    assert len(set(names.values())) == len(urls)
+    assert all(named([*order]) == names for order in permutations(urls))
 
 
 def test_what_the_configuration_tells_of_an_application_is_known_of_its_pools() -> None:
@@ -226,10 +252,13 @@ def test_what_a_page_tells_itself_stays() -> None:
 
 
 def test_a_target_is_the_same_after_a_reload_unless_something_of_it_changed() -> None:
-    def targets(**change: object) -> tuple[Target, ...]:
-        apps = [{"name": "orders", "targets": ["http://orders"]}]
-        return Discovery(config(servers=[SERVER | change], apps=apps)).targets()
+    apps = [{"name": "orders", "targets": ["http://orders"]}]
+    former = Discovery(config(servers=[SERVER], apps=apps))
 
+    def targets(**change: object) -> tuple[Target, ...]:
+        return Discovery(config(servers=[SERVER | change], apps=apps), former).targets()
+
+    assert targets() == former.targets()
     assert targets() == targets()
     assert {*targets()} == {*targets()}
     for change in ({"interval": "6s"}, {"dsn": "postgresql://db2/postgres"}, {"max_groups": 7}):

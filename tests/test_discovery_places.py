@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import dns.rcode
 import pytest
+import trustme
 
+from pg_pool_exporter.config import AccessConfig, HttpConfig
 from pg_pool_exporter.discovery import dns_sd, file_sd
 from pg_pool_exporter.discovery.address_list import MAX_BYTES, Address, ListError
 from pg_pool_exporter.discovery.dns_sd import DnsPlace
@@ -22,7 +25,18 @@ from pg_pool_exporter.discovery.http_sd import HttpPlace
 from pg_pool_exporter.discovery.places import Place
 from support import pages
 from support.dns_server import NameServer, name_server
-from support.pages import Answer, answer, body_of, drip, gzip_bomb, half_page, hang_up, head, raw
+from support.pages import (
+    Answer,
+    Peer,
+    answer,
+    body_of,
+    drip,
+    gzip_bomb,
+    half_page,
+    hang_up,
+    head,
+    raw,
+)
 
 
 def write(path: Path, *addresses: str) -> None:
@@ -183,10 +197,16 @@ def test_a_file_system_that_hangs_has_one_thread_at_most_and_is_read_when_it_goe
 JSON = "Content-Type: application/json; charset=utf-8"
 
 
+def http_place(url: str, **keys: object) -> HttpPlace:
+    """The list at a URL, with these keys of its configuration beside it."""
+    config = HttpConfig.model_validate({"url": url, **keys}, context={"directory": Path("/")})
+    return HttpPlace(config)
+
+
 async def served(send: Answer) -> list[str]:
     """The addresses that a server lists. Raises `ListError`."""
     async with pages.serving(send) as server, asyncio.timeout(5):
-        listing = await HttpPlace(server.url).look_up()
+        listing = await http_place(server.url).look_up()
     assert listing.problem is None
     return [address.text for address in listing.addresses]
 
@@ -221,20 +241,153 @@ def test_what_is_wrong_with_an_answer_is_told(send: Answer, message: str) -> Non
     assert "hunter2" not in str(error.value)
 
 
+class Asked:
+    """A server of an empty list that remembers what it was sent."""
+
+    def __init__(self) -> None:
+        self.heads: list[list[str]] = []
+
+    async def __call__(self, peer: Peer) -> None:
+        self.heads.append((await peer.request()).decode().split("\r\n"))
+        await peer.send(head(JSON, "Content-Length: 2") + b"[]")
+
+
+@pytest.mark.parametrize(
+    ("keys", "sent"),
+    [
+        ({}, "X-Prometheus-Refresh-Interval-Seconds: 60"),
+        ({"refresh_interval": "1500ms"}, "X-Prometheus-Refresh-Interval-Seconds: 1.5"),
+        ({"refresh_interval": "1d"}, "X-Prometheus-Refresh-Interval-Seconds: 86400"),
+        ({"headers": {"X-Scope-OrgID": "shop"}}, "X-Scope-OrgID: shop"),
+        ({"header_files": {"X-Api-Key": "{}"}}, "X-Api-Key: hunter2"),
+        ({"bearer_token_file": "{}"}, "Authorization: Bearer hunter2"),
+        (
+            {"basic_auth": {"username": "prom", "password_file": "{}"}},
+            "Authorization: Basic cHJvbTpodW50ZXIy",
+        ),
+    ],
+)
+def test_a_list_is_asked_for_as_prometheus_does_and_the_configuration_says(
+    tmp_path: Path, keys: dict[str, object], sent: str
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2\n")
+    keys = json.loads(json.dumps(keys).replace("{}", str(secret)) if keys else "{}")
+
+    async def main() -> None:
+        server = Asked()
+        async with pages.serving(server) as served:
+            await http_place(served.url, **keys).look_up()
+        [lines] = server.heads
+        assert sent in lines
+        assert "Accept: application/json" in lines
+
+    asyncio.run(main())
+
+
+def test_a_token_that_changes_is_used_at_the_next_look_up_and_one_that_is_gone_is_told(
+    tmp_path: Path,
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("outdated")
+
+    async def main() -> None:
+        server = Asked()
+        async with pages.serving(server) as served:
+            place = http_place(served.url, bearer_token_file=str(secret))
+            await place.look_up()
+            secret.write_text("hunter2")
+            await place.look_up()
+            secret.unlink()
+            with pytest.raises(ListError, match="had: bearer_token_file: No such file"):
+                await place.look_up()
+        first, second = server.heads
+        assert "Authorization: Bearer outdated" in first
+        assert "Authorization: Bearer hunter2" in second
+
+    asyncio.run(main())
+
+
+def test_a_list_over_https_is_had_with_the_certificates_of_the_configuration(
+    tmp_path: Path,
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    own = authority.issue_cert("exporter")
+    own.cert_chain_pems[0].write_to_path(tmp_path / "exporter.pem")
+    own.private_key_pem.write_to_path(tmp_path / "exporter.key")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(tls)
+    authority.issue_cert("sd.example").configure_cert(tls)
+    trusted = {"ca_file": f"{tmp_path}/ca.pem", "server_name": "sd.example"}
+    shown = {"cert_file": f"{tmp_path}/exporter.pem", "key_file": f"{tmp_path}/exporter.key"}
+
+    async def main() -> None:
+        async with pages.serving(answer(b'[{"targets": ["a:1"]}]', JSON), tls=tls) as server:
+            listing = await http_place(server.url, tls_config=trusted | shown).look_up()
+            assert [address.text for address in listing.addresses] == ["a:1"]
+            with pytest.raises(ListError, match="no TLS connection: is its certificate valid"):
+                await http_place(server.url).look_up()
+
+    asyncio.run(main())
+
+
+def test_nothing_secret_of_a_list_is_in_its_repr(tmp_path: Path) -> None:
+    (tmp_path / "hunter2").write_text("hunter2")
+    file = f"{tmp_path}/hunter2"
+    config = HttpConfig.model_validate(
+        {
+            "url": "https://sd/pools?token=hunter2",
+            "headers": {"X-Key": "hunter2"},
+            "header_files": {"X-Api-Key": file},
+            "bearer_token_file": file,
+        },
+        context={"directory": Path("/")},
+    )
+    assert "hunter2" not in repr(config)
+    assert isinstance(config.access, AccessConfig)
+
+
+def test_a_redirect_on_the_same_host_is_followed_and_none_to_another(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2")
+
+    async def moved(peer: Peer) -> None:
+        asked = await peer.request()
+        if b"/new" in asked:
+            await peer.send(head(JSON, "Content-Length: 2") + b"[]")
+        else:
+            await peer.send(head("Location: /new", "Content-Length: 0", status="302 Found"))
+
+    async def main() -> None:
+        async with pages.serving(moved) as server:
+            await http_place(server.url).look_up()
+        other = Asked()
+        async with pages.serving(other) as elsewhere:
+            away = answer(b"", f"Location: {elsewhere.url}", status="302 Found")
+            async with pages.serving(away) as server:
+                with pytest.raises(ListError, match="not followed"):
+                    await http_place(server.url, bearer_token_file=str(secret)).look_up()
+        assert other.heads == []
+
+    asyncio.run(main())
+
+
 def test_a_slow_answer_can_be_given_up_at_once() -> None:
     async def main() -> float:
         async with pages.serving(drip) as server:
             began = time.monotonic()
             with pytest.raises((TimeoutError, ListError)):
                 async with asyncio.timeout(0.2):
-                    await HttpPlace(server.url).look_up()
+                    await http_place(server.url).look_up()
             return time.monotonic() - began
 
     assert asyncio.run(main()) < 1
 
 
 def test_the_name_of_a_url_has_no_query() -> None:
-    place = HttpPlace("https://sd:8443/pools?token=hunter2")
+    place = http_place("https://sd:8443/pools?token=hunter2")
     assert (place.name, place.key) == (
         "https://sd:8443/pools",
         "https://sd:8443/pools?token=hunter2",

@@ -80,6 +80,18 @@ GOOD = [
 ]
 
 
+def test_a_source_that_was_closed_connects_anew_when_it_is_polled_again(place: Path | None) -> None:
+    async def scenario() -> None:
+        async with reading(pages.good, place) as (source, served):
+            await source.close()
+            await source.poll()
+            await source.close()
+            assert (await source.poll()).pools
+            assert len(served.peers) == 2
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("answer", GOOD)
 def test_a_page_is_read(answer: Answer, place: Path | None) -> None:
     assert asyncio.run(poll_once(answer, place)).pools == (pool(),)

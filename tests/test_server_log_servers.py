@@ -15,6 +15,7 @@ from pg_pool_exporter.model import LogCounts
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.postgres import PostgresSource
 from pg_pool_exporter.sources.postgres_log import log_source
+from pg_pool_exporter.sources.server_log.board import Board
 from support import provoking
 from support.postgres import Cluster
 from support.sql import install
@@ -52,8 +53,9 @@ class Reader:
     """Polls a server, which tells how it logs, and its log."""
 
     def __init__(self, config: ServerConfig, state: Path | str = "") -> None:
-        self._server = PostgresSource(config)
-        self.log: Source = log_source(config, str(state))
+        board = Board()
+        self._server = PostgresSource(config, board=board)
+        self.log: Source = log_source(config, str(state), board)
 
     async def poll(self) -> LogCounts:
         """The counts after one poll of both."""

@@ -24,6 +24,7 @@ from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.findings import Doctor
 from pg_pool_exporter.poller import Poller, unforeseen
 from pg_pool_exporter.pollers import Pollers
+from pg_pool_exporter.sources.server_log.state_lock import StateLock
 from pg_pool_exporter.store import Store, TargetKey, TargetState
 from pg_pool_exporter.web.config import WebConfigFile
 from pg_pool_exporter.web.handlers import Web
@@ -50,7 +51,8 @@ class Settings:
 class Daemon:
     """The exporter as a service.
 
-    Raises `ConfigError` when the configuration or the web configuration is wrong.
+    Raises `ConfigError` when the configuration or the web configuration is wrong, or another
+    exporter uses the state directory.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,6 +61,8 @@ class Daemon:
         _warn(config)
         self._wake = asyncio.Event()
         self._discovery = Discovery(config, changed=self._wake.set)
+        self._state_lock = StateLock()
+        self._state_lock.move(self._discovery.state_directory)
         self._store = Store()
         self._exposition = Exposition(self._store, ReloadStatus(True, time.time()))
         self._joiner = Joiner(self._store, config.apps, tell=self._exposition.show_joined)
@@ -114,6 +118,7 @@ class Daemon:
             await asyncio.gather(
                 self.server.close(), self._pollers.close(), self._discovery.providers.close()
             )
+            self._state_lock.release()
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
             gc.unfreeze()
@@ -153,13 +158,15 @@ class Daemon:
         loop = asyncio.get_running_loop()
         try:
             config = await loop.run_in_executor(self._loader, self._load)
+            former = self._discovery
+            discovery = Discovery(config, former, self._wake.set)
+            self._state_lock.move(discovery.state_directory)
         except ConfigError as error:
             return self._refuse(error=str(error))
         except Exception as error:  # noqa: BLE001 - whatever is in a file, the polls go on
             told = unforeseen(error)
             return self._refuse(error=told.error, stack=told.stack)
-        former = self._discovery
-        self._discovery = Discovery(config, former, self._wake.set)
+        self._discovery = discovery
         former.providers.stop()
         self._discovery.providers.start()
         self._joiner.configure(config.apps)

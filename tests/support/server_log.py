@@ -12,7 +12,7 @@ from pathlib import Path
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.model import LogCounts, Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.server_log.board import BOARD
+from pg_pool_exporter.sources.server_log.board import Board
 from pg_pool_exporter.sources.server_log.book import Form
 from pg_pool_exporter.sources.server_log.file_source import FileLogSource
 from pg_pool_exporter.sources.server_log.layouts import Format
@@ -140,12 +140,13 @@ class Follower:
         self._state = StateFile(state, "main") if state is not None else None
         self._clock = clock
         # The server has been reached some time; so no poll waits for it.
-        BOARD.put_settings(self.server, SETTINGS)
+        self._board = Board()
+        self._board.put_settings(SETTINGS)
         self.start()
 
     def start(self) -> None:
         """Begin as after a restart."""
-        self._source = FileLogSource(self.server, self._state, self._clock)
+        self._source = FileLogSource(self.server, self._state, self._board, self._clock)
 
     def poll(self) -> LogCounts:
         """Poll once. Raises `PollError`."""

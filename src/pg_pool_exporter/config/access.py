@@ -1,4 +1,4 @@
-"""How an application's pages are reached: headers, credentials, TLS.
+"""How pages and lists of addresses are had over HTTP: headers, credentials, TLS.
 
 The keys are those of Prometheus where it has them. Secrets stand in files of their own, which are
 read again when they change.
@@ -110,7 +110,7 @@ class TlsConfig(Section):
 
 
 class AccessConfig(Section):
-    """What a page is asked for with."""
+    """What a page, or a list of addresses, is asked for with."""
 
     headers: Annotated[dict[_HeaderName, _HeaderValue], AfterValidator(_few)] = Field(
         default_factory=dict, repr=False
@@ -137,6 +137,12 @@ class AccessConfig(Section):
         if info.data.get("basic_auth") is not None:
             raise ValueError("must be left out: there is basic_auth already")
         return value
+
+    @property
+    def access(self) -> AccessConfig:
+        """These keys alone, of a section that has others besides."""
+        keys = AccessConfig.model_fields
+        return AccessConfig.model_construct(**{key: getattr(self, key) for key in keys})
 
 
 def client_context(

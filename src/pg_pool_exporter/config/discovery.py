@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict, ValidationInfo, field_validator
 
+from pg_pool_exporter.config.access import AccessConfig
 from pg_pool_exporter.config.places import (
     HostName,
     ListFiles,
@@ -15,15 +16,27 @@ from pg_pool_exporter.config.places import (
 )
 from pg_pool_exporter.config.section import Section
 
+REFRESH_HEADER = "X-Prometheus-Refresh-Interval-Seconds"
+"""Tells the server of a list how often it is asked for."""
+
 _UNIQUE = "must not name a place twice"
 
 
-class HttpConfig(Section):
-    """A list that is served over HTTP (`http_sd:`)."""
-
+class _HttpPlace(Section):
     url: ListUrl = Field(repr=False)
     refresh_interval: RefreshInterval = 60.0
     """Seconds."""
+
+
+class HttpConfig(AccessConfig, _HttpPlace):
+    """A list that is served over HTTP (`http_sd:`)."""
+
+    @field_validator("headers", "header_files")
+    @classmethod
+    def _leave_the_interval_to_us(cls, value: dict[str, str]) -> dict[str, str]:
+        if REFRESH_HEADER.lower() in map(str.lower, value):
+            raise ValueError(f"must not hold {REFRESH_HEADER}: the exporter sets it itself")
+        return value
 
 
 class DnsConfig(Section):

@@ -139,12 +139,6 @@ class AppConfig(DiscoveryConfig, AccessConfig, _Scheduled, _Named):
     targets: Annotated[tuple[PageUrl, ...], Strict(False)] = Field(default=(), repr=False)
     """Where its pages are."""
 
-    @property
-    def access(self) -> AccessConfig:
-        """What its pages are asked for with."""
-        keys = AccessConfig.model_fields
-        return AccessConfig.model_construct(**{key: getattr(self, key) for key in keys})
-
 
 class Config(Section):
     """The whole file."""

@@ -57,6 +57,10 @@ class FilePlace:
         self._files: dict[str, _File] = {}
         self._reading: Future[tuple[dict[str, _File], bool]] | None = None
 
+    def take_over(self, former: FilePlace) -> None:
+        """Know the files as `former` does, and wait for what it has begun to read."""
+        self._files, self._reading = former._files, former._reading
+
     async def look_up(self) -> Listing:
         """All files' addresses, in the order of the files' names."""
         # One that hangs is waited for by later look-ups.

@@ -7,30 +7,39 @@ from functools import partial
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+from pg_pool_exporter.config.discovery import REFRESH_HEADER, HttpConfig
 from pg_pool_exporter.discovery.address_list import MAX_BYTES, ListError, from_json
 from pg_pool_exporter.discovery.places import Listing
 from pg_pool_exporter.discovery.threads import in_thread
+from pg_pool_exporter.sources.access import access
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.http_client import HttpClient
 from pg_pool_exporter.sources.page_fetch import DOCUMENT, Request
 
 
 class HttpPlace:
-    """The list at a URL."""
+    """The list at a URL, asked for as its configuration says."""
 
     mechanism: ClassVar[str] = "http_sd"
 
-    def __init__(self, url: str) -> None:
-        self.key = url
-        parts = urlsplit(url)
+    def __init__(self, config: HttpConfig) -> None:
+        self.key = config.url
+        self._access = config.access
+        self._interval = f"{config.refresh_interval:.15g}"
+        parts = urlsplit(config.url)
         # Without the query, which can hold a token.
         self.name = f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+    def take_over(self, former: HttpPlace) -> None:
+        """Nothing: no list is known here."""
 
     async def look_up(self) -> Listing:
         """Get the list, over a connection of its own."""
         client = HttpClient()
         try:
-            body = await client.fetch(Request(self.key, accepted=DOCUMENT))
+            sent = access(self._access)
+            sent = sent._replace(headers={**sent.headers, REFRESH_HEADER: self._interval})
+            body = await client.fetch(Request(self.key, sent, accepted=DOCUMENT))
         except PollError as error:
             raise ListError(f"could not be had: {error}") from None
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from pg_pool_exporter.discovery.address_list import Address
 
@@ -27,6 +27,10 @@ class Place(Protocol):
     """What is looked up: the identity of the place among those of its mechanism."""
     name: str
     """The same for people, without a secret."""
+
+    def take_over(self, former: Any) -> None:
+        """Know what `former` knows, which has the same mechanism and key and looks up no more."""
+        ...
 
     async def look_up(self) -> Listing:
         """What is listed now. Raises `ListError` when it can't be told.

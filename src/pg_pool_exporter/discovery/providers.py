@@ -17,9 +17,9 @@ from pg_pool_exporter.discovery.provider import Provider, ProviderStatus
 class Providers:
     """The providers of all `apps`.
 
-    A place that one of the `former` ones has for the same application is used on, so that nothing
-    it lists is lost when it can't be looked at now. `changed` is called whenever other addresses
-    are found.
+    What one of the `former` ones knows of the same place for the same application is taken over,
+    so that nothing it lists is lost when it can't be looked at now. `changed` is called whenever
+    other addresses are found.
     """
 
     def __init__(
@@ -78,9 +78,12 @@ def _providers(
 ) -> Sequence[Provider]:
     providers = []
     for place, interval in _wanted(app):
-        before = known.get(_key(app, place))
-        known_place, listing = (before.place, before.listing) if before else (place, NOTHING)
-        providers.append(Provider(app, known_place, interval, listing, changed))
+        listing = NOTHING
+        if (before := known.get(_key(app, place))) is not None:
+            # Not the place itself: it may be asked in another way now.
+            place.take_over(before.place)
+            listing = before.listing
+        providers.append(Provider(app, place, interval, listing, changed))
     return providers
 
 
@@ -88,7 +91,7 @@ def _wanted(app: AppConfig) -> Iterator[_Wanted]:
     for pattern in app.file_sd:
         yield _Wanted(FilePlace(pattern), WATCH_SECONDS)
     for http in app.http_sd:
-        yield _Wanted(HttpPlace(http.url), http.refresh_interval)
+        yield _Wanted(HttpPlace(http), http.refresh_interval)
     for dns in app.dns_sd:
         for name in dns.names:
             yield _Wanted(DnsPlace(name, dns.type, dns.port), dns.refresh_interval)

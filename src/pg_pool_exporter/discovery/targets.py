@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from pg_pool_exporter.config import AppConfig, Config, ProcessesConfig
+from pg_pool_exporter.config import AppConfig, Config, ProcessesConfig, ServerConfig
 from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.discovery.providers import Providers
 from pg_pool_exporter.formats import Format
@@ -21,6 +21,7 @@ from pg_pool_exporter.sources.app_page import AppPage
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.origin import Origin
 from pg_pool_exporter.sources.registry import SOURCES, Kind
+from pg_pool_exporter.sources.server_log.board import Board
 from pg_pool_exporter.sources.server_log.state import default_state_directory
 from pg_pool_exporter.sources.socket_file import SocketFile
 
@@ -110,7 +111,17 @@ class Discovery:
         former: Discovery | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._configured = (*_servers(config), *_logs(config), *_bouncers(config))
+        known_boards = former.boards if former is not None else {}
+        # A configuration that is another one is another server.
+        self.boards: Mapping[ServerConfig, Board] = {
+            server: known_boards.get(server) or Board() for server in config.servers
+        }
+        """What a server's poll and the reader of its log tell each other."""
+        self._configured = (
+            *_servers(config, self.boards),
+            *_logs(config, self.boards),
+            *_bouncers(config),
+        )
         self._config = config
         known = former.providers if former is not None else None
         self.providers: Providers = Providers(config.apps, known, changed)
@@ -119,6 +130,9 @@ class Discovery:
         self._pages = (*_pages(self._config, self._found),)
         directory = default_directory() if config.socket_dir is None else config.socket_dir
         self._processes = config.processes
+        logs = any(server.log is not None for server in config.servers)
+        self.state_directory = _state_directory(config) if logs else ""
+        """What is read of servers' logs is kept there; "" when nothing is."""
         self.socket_directory = Path(directory) if directory else None
         """Where sockets are looked for; it need not be there yet."""
         self._directory = SocketDirectory(self.socket_directory) if self.socket_directory else None
@@ -140,21 +154,24 @@ class Discovery:
         )
 
 
-def _servers(config: Config) -> Iterator[Target]:
+def _servers(config: Config, boards: Mapping[ServerConfig, Board]) -> Iterator[Target]:
     # An application that the configuration names keeps its own series on every server.
     protected = frozenset(app.application_name for app in config.apps)
     for server in config.servers:
-        settings = (server, protected)
+        settings = (server, protected, boards[server])
         yield Target("server", server.name, server.interval, server.timeout, settings)
 
 
-def _logs(config: Config) -> Iterator[Target]:
+def _logs(config: Config, boards: Mapping[ServerConfig, Board]) -> Iterator[Target]:
     # A target of its own, so that a long log never holds up the server's poll.
-    directory = default_state_directory() if config.state_dir is None else config.state_dir
     for server in config.servers:
         if server.log is not None:
-            settings = (server, directory)
+            settings = (server, _state_directory(config), boards[server])
             yield Target("log", server.name, server.log.interval, server.log.timeout, settings)
+
+
+def _state_directory(config: Config) -> str:
+    return default_state_directory() if config.state_dir is None else config.state_dir
 
 
 def _bouncers(config: Config) -> Iterator[Target]:
@@ -177,7 +194,8 @@ def app_targets(
 
     `formats` are those of the configuration, by name.
     """
-    addresses = [page_address(target) for target in targets]
+    # Sorted, so that the same ones have the same names in whatever order a list has them.
+    addresses = sorted(map(page_address, targets), key=lambda address: address.text)
     hosts = Counter(address.host for address in addresses)
     # Without the query, which can hold a token. Pages that differ in it alone are numbered.
     pages: Counter[str] = Counter()

@@ -35,9 +35,10 @@ class HttpClient:
         return await fetch(self._session, request)
 
     async def close(self) -> None:
-        """Close the connection, if there is one."""
-        if self._session is not None:
-            await self._session.close()
+        """Close the connections, if there are any. A later request opens new ones."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
 
 def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:

@@ -15,7 +15,7 @@ from pg_pool_exporter.sources.activity import read_activity
 from pg_pool_exporter.sources.held_connection import Batch, HeldConnection, Link, Result
 from pg_pool_exporter.sources.password import PasswordError
 from pg_pool_exporter.sources.server_connection import ServerConnection
-from pg_pool_exporter.sources.server_log.board import BOARD
+from pg_pool_exporter.sources.server_log.board import Board
 from pg_pool_exporter.sources.server_log.settings import LogSettingsReader
 from pg_pool_exporter.sources.session_groups import SessionGroups
 from pg_pool_exporter.sources.settings_reader import SettingsReader
@@ -27,7 +27,8 @@ MOST_DATABASES = 1000
 
 
 class PostgresSource:
-    """Polls one server. `protected` names applications whose name is never folded.
+    """Polls one server. `protected` names applications whose name is never folded; `board` is
+    shared with the reader of its log.
 
     `clock` gives seconds and never goes back.
     """
@@ -36,9 +37,10 @@ class PostgresSource:
         self,
         config: ServerConfig,
         protected: Collection[str] = (),
+        board: Board | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._config = config
+        self._board = board or Board()
         self._clock = clock
         self._connection = ServerConnection(config, config.timeout)
         self._held = HeldConnection(self._connection.connect, self._connection.prepare, clock)
@@ -60,7 +62,7 @@ class PostgresSource:
             waits = await self._waits(link, sessions)
             settings = await self._settings.settings(link)
             if self._log_settings is not None:
-                BOARD.put_settings(self._config, await self._log_settings.read())
+                self._board.put_settings(await self._log_settings.read())
         except (psycopg.Error, PasswordError) as error:
             raise self._connection.failure(error) from None
         activity = read_activity(
@@ -93,7 +95,7 @@ class PostgresSource:
         await self._held.close()
 
     def _batch(self, link: Link) -> Batch:
-        others = [*self._held.abandoned, *BOARD.sessions(self._config)]
+        others = [*self._held.abandoned, *self._board.sessions]
         return Batch(
             "\n".join(statement(name, link.version) for name in ("sessions", "databases")),
             {

@@ -7,53 +7,45 @@ connections of ours as can be.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 
-from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.sources.held_connection import Session
 from pg_pool_exporter.sources.server_log.settings import LogSettings
 
 
 class Board:
-    """Notes by server: a configuration that is another one is another server."""
+    """Notes about one server. They outlive a source: a reload makes some of them anew."""
 
     def __init__(self) -> None:
-        self._settings: dict[ServerConfig, LogSettings] = {}
-        self._waiting: defaultdict[ServerConfig, set[asyncio.Event]] = defaultdict(set)
-        self._sessions: dict[ServerConfig, Session] = {}
+        self._settings: LogSettings | None = None
+        self._waiting: set[asyncio.Event] = set()
+        self._session: Session | None = None
 
-    def put_settings(self, server: ServerConfig, settings: LogSettings) -> None:
+    def put_settings(self, settings: LogSettings) -> None:
         """Note how the server logs now."""
-        self._settings[server] = settings
-        for event in self._waiting.pop(server, ()):
+        self._settings = settings
+        for event in self._waiting:
             event.set()
 
-    async def settings(self, server: ServerConfig, patience: float) -> LogSettings | None:
+    async def settings(self, patience: float) -> LogSettings | None:
         """How the server logs; None when nobody knows within `patience` seconds."""
-        if server not in self._settings:
+        if self._settings is None:
             event = asyncio.Event()
-            self._waiting[server].add(event)
+            self._waiting.add(event)
             try:
                 async with asyncio.timeout(patience):
                     await event.wait()
             except TimeoutError:
                 return None
             finally:
-                self._waiting[server].discard(event)
-        return self._settings[server]
+                self._waiting.discard(event)
+        return self._settings
 
-    def put_session(self, server: ServerConfig, session: Session | None) -> None:
+    def put_session(self, session: Session | None) -> None:
         """Note the session that reads the log over SQL: it is one of the exporter's own."""
-        if session is None:
-            self._sessions.pop(server, None)
-        else:
-            self._sessions[server] = session
+        self._session = session
 
-    def sessions(self, server: ServerConfig) -> Sequence[Session]:
+    @property
+    def sessions(self) -> Sequence[Session]:
         """Sessions of the exporter, besides the one that polls the server."""
-        return [self._sessions[server]] if server in self._sessions else []
-
-
-BOARD = Board()
-"""The one of this program. It outlives a reload, which makes some of a server's targets anew."""
+        return [] if self._session is None else [self._session]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pg_pool_exporter.config import LogConfig, ServerConfig
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.server_log.board import BOARD
+from pg_pool_exporter.sources.server_log.board import Board
 from pg_pool_exporter.sources.server_log.book import Form, LogBook, choose_form
 from pg_pool_exporter.sources.server_log.files import LogFiles
 from pg_pool_exporter.sources.server_log.layouts import SUFFIXES
@@ -35,11 +35,13 @@ class FileLogSource:
         self,
         server: ServerConfig,
         file: StateFile | None,
+        board: Board,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         assert server.log is not None
         self._server = server
+        self._board = board
         self._config: LogConfig = server.log
         self._clock = clock
         self._form: Form | None = None
@@ -52,7 +54,7 @@ class FileLogSource:
     async def poll(self) -> Snapshot:
         """Read what has been written since the last poll, or a part of it. Raises `PollError`."""
         patience = self._config.timeout * _PATIENCE if self._form is None else 0
-        settings = await BOARD.settings(self._server, patience)
+        settings = await self._board.settings(patience)
         form = choose_form(self._config.format, self._config.line_prefix, settings)
         book = await self._worker.run(lambda: self._read(form, settings))
         book.tell_gaps(settings)

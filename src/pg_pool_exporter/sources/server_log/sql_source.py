@@ -14,7 +14,7 @@ from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.held_connection import Batch, HeldConnection
 from pg_pool_exporter.sources.password import PasswordError
 from pg_pool_exporter.sources.server_connection import ServerConnection
-from pg_pool_exporter.sources.server_log.board import BOARD
+from pg_pool_exporter.sources.server_log.board import Board
 from pg_pool_exporter.sources.server_log.book import Form, LogBook, choose_form
 from pg_pool_exporter.sources.server_log.layouts import SUFFIXES
 from pg_pool_exporter.sources.server_log.positions import START_BYTES, Entry, Position
@@ -51,10 +51,12 @@ class SqlLogSource:
         self,
         server: ServerConfig,
         file: StateFile | None,
+        board: Board,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         assert server.log is not None
         self._server = server
+        self._board = board
         self._config: LogConfig = server.log
         self._clock = clock
         self._connection = ServerConnection(server, self._config.timeout)
@@ -93,7 +95,7 @@ class SqlLogSource:
 
     async def close(self) -> None:
         """Let go of the connection at once."""
-        BOARD.put_session(self._server, None)
+        self._board.put_session(None)
         await self._held.close()
 
     def _check(self, settings: LogSettings) -> None:
@@ -116,7 +118,7 @@ class SqlLogSource:
         link, (rows,) = await self._held.fetch(
             lambda link: Batch(statement("log_files", link.version), {})
         )
-        BOARD.put_session(self._server, link.session)
+        self._board.put_session(link.session)
         files = [_File(**row) for row in rows]
         wanted = [one for one in files if _has_form(one.name, form)]
         changed = [one for one in wanted if not book.positions.is_unchanged(*one)]

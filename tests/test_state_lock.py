@@ -1,0 +1,93 @@
+"""Two exporters never keep their state in one directory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pg_pool_exporter.config import ConfigError
+from pg_pool_exporter.sources.server_log.state_lock import StateLock
+from support.daemons import exporting
+from support.programs import exporter, free_port
+
+
+def configure(path: Path, state: Path) -> Path:
+    """A configuration of a server that is not there, whose log is read."""
+    log = {"files": ["*.log"], "format": "csvlog"}
+    server = {"name": "main", "dsn": "host=127.0.0.1 port=1", "log": log}
+    content = {"socket_dir": "", "state_dir": str(state), "servers": [server]}
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_second_exporter_on_the_directory_says_so_and_does_not_start(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    path = configure(tmp_path / "config.yaml", state)
+
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            exporter(*arguments, f"--config.file={path}"),
+            capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+
+    async def main() -> None:
+        async with exporting(path):
+            address = f"--web.listen-address=127.0.0.1:{free_port()}"
+            second = await asyncio.to_thread(command, address)
+            assert second.returncode == 2
+            assert f"{state}: is in use by another pg-pool-exporter: give each" in second.stderr
+            checked = await asyncio.to_thread(command, "check-config")
+            assert checked.returncode == 0
+        async with exporting(path):
+            pass
+
+    asyncio.run(main())
+
+
+def test_a_reload_moves_the_lock_or_is_refused(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    path = configure(tmp_path / "config.yaml", first)
+    other = StateLock()
+    other.move(str(second))
+
+    async def main() -> None:
+        async with exporting(path) as scraper:
+            assert await scraper.post("/-/reload") == 200
+            configure(path, second)
+            assert await scraper.post("/-/reload") == 500
+            with pytest.raises(ConfigError, match="first: is in use"):
+                other.move(str(first))
+            other.release()
+            assert await scraper.post("/-/reload") == 200
+            other.move(str(first))
+            with pytest.raises(ConfigError, match="second: is in use"):
+                other.move(str(second))
+        other.move(str(second))
+
+    asyncio.run(main())
+    other.release()
+
+
+def test_what_a_crash_leaves_behind_locks_nobody_out(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    lock = StateLock()
+    lock.move(str(tmp_path))
+    lock.release()
+
+
+@pytest.mark.parametrize("spoil", ["file", "link"])
+def test_a_directory_that_is_none_is_left_to_those_who_save(tmp_path: Path, spoil: str) -> None:
+    if spoil == "file":
+        (tmp_path / "state").touch()
+    else:
+        (tmp_path / "state").mkdir()
+        (tmp_path / "state" / "lock").symlink_to("elsewhere")
+    lock = StateLock()
+    lock.move(str(tmp_path / "state"))
+    lock.release()
+    assert not os.path.lexists(tmp_path / "state" / "elsewhere")
