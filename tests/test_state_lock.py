@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,9 +74,22 @@ def test_a_reload_moves_the_lock_or_is_refused(tmp_path: Path) -> None:
     other.release()
 
 
-def test_what_a_crash_leaves_behind_locks_nobody_out(tmp_path: Path) -> None:
-    (tmp_path / "lock").touch()
+def test_an_exporter_that_is_killed_locks_nobody_out(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pg_pool_exporter.sources.server_log.state_lock import StateLock; "
+        "lock = StateLock(); lock.move(sys.argv[1]); print('locked', flush=True); time.sleep(60)"
+    )
     lock = StateLock()
+    with subprocess.Popen(
+        [sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "locked\n"
+            with pytest.raises(ConfigError, match="is in use by another pg-pool-exporter"):
+                lock.move(str(tmp_path))
+        finally:
+            holder.kill()
     lock.move(str(tmp_path))
     lock.release()
 
