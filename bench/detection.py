@@ -1,6 +1,7 @@
 """Whether the right cause is named, and how early: workloads whose truth is known.
 
     python -m bench.detection > docs/detection.md      # all, on the virtual clock: some minutes
+    python -m bench.detection --live      # all, with real processes: half an hour
     python -m bench.detection --only leak-keep --verbose
 
 Prints a Markdown document. It ends with 1 when a verdict is not the truth.
@@ -11,12 +12,12 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import textwrap
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
-from scenarios.live import ALWAYS, LIVE
+from scenarios.live import ALWAYS, RUNS
+from scenarios.live_run import run_live
 from scenarios.scenario import FAULT
 from scenarios.verdict import SCENARIOS, Verdict, run
 
@@ -71,17 +72,27 @@ threshold; it is no proof, so no alert stands on it.
 
 ## Live
 
-The same with real pools (psycopg_pool), a real PostgreSQL, the exporter and a real Prometheus with
-our rules, all durations a twentieth:
+The same with real pools, a real PostgreSQL, the exporter and a real Prometheus with our rules, all
+durations a twentieth (a tenth with 50 processes); a PgBouncer and a clock that is behind are real
+too. A foreign page is of a pool of psycopg_pool (FIFO) or of SQLAlchemy (LIFO) that nobody has
+instrumented. The verdict is asked for as above.
 
     PGPE_LIVE=leak-keep,bursts pytest tests/test_scenarios_live.py
-    PGPE_LIVE=all pytest tests/test_scenarios_live.py      # a quarter of an hour
+    PGPE_LIVE=all pytest tests/test_scenarios_live.py      # three quarters of an hour
+    python -m bench.detection --live                       # a table as above, half an hour
 
-{live}
-
-The first four of them run with all tests. Not run live: a clock that is wrong, a bouncer, a rolling
-restart, 50 processes, a target that flaps or is gone, a pool that breathes, leaks in two processes.
+{always} run with all tests.
 """
+
+LIVE = """\
+# The same, live
+
+The workloads of docs/detection.md with real processes. Times are multiplied by the factor by which
+all durations were divided; each moment that a busy machine takes for itself counts as much more.
+"""
+
+# More of them would disturb each other on two cores.
+_LIVE_AT_ONCE = 3
 
 
 def main() -> int:
@@ -89,16 +100,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="scenarios whose name begins so")
     parser.add_argument("--verbose", action="store_true", help="every alert too")
+    parser.add_argument("--live", action="store_true", help="with real processes")
     options = parser.parse_args()
-    wanted = [
-        (scenario.name, page)
-        for scenario in SCENARIOS
-        for page in scenario.pages
-        if scenario.name.startswith(options.only)
-    ]
-    with ProcessPoolExecutor(2) as pool:
-        verdicts = list(pool.map(_run, *zip(*wanted, strict=True)))
-    print(INTRODUCTION)
+    verdicts = _live(options.only) if options.live else _virtual(options.only)
+    print(LIVE if options.live else INTRODUCTION)
     for title, chosen in (
         ("Leaks", [one for one in verdicts if one.scenario.leak]),
         (
@@ -107,9 +112,10 @@ def main() -> int:
         ),
         ("Healthy", [one for one in verdicts if not one.scenario.causes]),
     ):
-        print(f"## {title}\n")
-        print("\n".join(_table(chosen, leads=title == "Leaks")) + "\n")
-    print(FOREIGN.format(live=_live()), end="")
+        table = "\n".join(_table(chosen, leads=title == "Leaks"))
+        print(f"## {title}\n\n{table}" + ("" if options.live and title == "Healthy" else "\n"))
+    if not options.live:
+        print(FOREIGN.format(always=", ".join(ALWAYS)), end="")
     if options.verbose:
         for verdict in verdicts:
             print(f"\n{verdict.scenario.name}, {verdict.page}: saturated at {verdict.saturated}")
@@ -119,17 +125,39 @@ def main() -> int:
     return 1 if any(verdict.faults() for verdict in verdicts) else 0
 
 
-def _live() -> str:
-    names = [*ALWAYS, *(name for name in LIVE if name not in ALWAYS)]
-    return textwrap.fill(", ".join(names), 100, break_on_hyphens=False)
+def _virtual(prefix: str) -> list[Verdict]:
+    wanted = [
+        (scenario.name, page)
+        for scenario in SCENARIOS
+        for page in scenario.pages
+        if scenario.name.startswith(prefix)
+    ]
+    with ProcessPoolExecutor(2) as pool:
+        return list(pool.map(_run, *zip(*wanted, strict=True)))
+
+
+def _live(prefix: str) -> list[Verdict]:
+    with ThreadPoolExecutor(_LIVE_AT_ONCE) as pool:
+        return list(pool.map(_run_live, [name for name in RUNS if name.startswith(prefix)]))
+
+
+def _run_live(name: str) -> Verdict:
+    with tempfile.TemporaryDirectory() as directory:
+        outcome = run_live(name, Path(directory))
+    _say(name, outcome.verdict)
+    return outcome.verdict
 
 
 def _run(name: str, page: str) -> Verdict:
     scenario = next(one for one in SCENARIOS if one.name == name)
     with tempfile.TemporaryDirectory() as directory:
         verdict = run(scenario, page, Path(directory))
-    print(f"{name}, {page}: {'; '.join(verdict.faults()) or 'right'}", file=sys.stderr, flush=True)
+    _say(f"{name}, {page}", verdict)
     return verdict
+
+
+def _say(run: str, verdict: Verdict) -> None:
+    print(f"{run}: {'; '.join(verdict.faults()) or 'right'}", file=sys.stderr, flush=True)
 
 
 def _table(verdicts: Iterable[Verdict], *, leads: bool) -> Iterable[str]:

@@ -1,11 +1,12 @@
 """An application with one pool and a workload, for the live scenarios.
 
-    workload.py DSN PLAN [PORT]
+    python -m apps.workload DSN PLAN [PORT DISCIPLINE]
 
 PLAN is a JSON object: `app`, `most`, `least`, `rate` (requests a second), `otherwise` (what a
-request does), and after `fault_after` seconds `faulty_rate` and `fault`, which each `one_in`
-requests does. What a request can do are the functions below. With PORT the pool is not
-instrumented: its page is another library's, at that port.
+request does), and from the first line at its input on `faulty_rate` and `fault`, which each
+`one_in` requests does. A rate is kept up for `busy` seconds of each `period`, where there is one;
+in the others it is a fiftieth. What a request can do are the functions below. With PORT the pool is
+not instrumented: its page is another library's, at that port, and its DISCIPLINE is FIFO or LIFO.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from apps.foreign_pool import LENDERS, ForeignPool
 from pg_pool_exporter.client import instrument, long_lived
 
 kept: list[psycopg.Connection[Any]] = []
-Pool = ConnectionPool[psycopg.Connection[Any]]
+Pool = ConnectionPool[psycopg.Connection[Any]] | ForeignPool
 
 
 def work(pool: Pool) -> None:
@@ -67,18 +68,23 @@ def zombie(pool: Pool) -> None:
 
 def hold(pool: Pool) -> None:
     with pool.connection() as connection:
-        connection.execute("SELECT pg_sleep(0.03)")
-        connection.execute("SELECT 1")
+        connection.execute("SELECT pg_sleep(0.2)")
+        connection.execute("SELECT pg_sleep(0.2)")
 
 
-def slow(pool: Pool) -> None:
+def half(pool: Pool) -> None:
     with pool.connection() as connection:
         connection.execute("SELECT pg_sleep(0.5)")
 
 
+def slow(pool: Pool) -> None:
+    with pool.connection() as connection:
+        connection.execute("SELECT pg_sleep(2)")
+
+
 def long_query(pool: Pool) -> None:
     with pool.connection() as connection:
-        connection.execute("SELECT pg_sleep(10)")
+        connection.execute("SELECT pg_sleep(6)")
 
 
 def lock(pool: Pool) -> None:
@@ -115,7 +121,7 @@ def deadlock(pool: Pool) -> None:
 
 def burst(pool: Pool) -> None:
     """More than the pool has, for a moment."""
-    threads = [threading.Thread(target=hold, args=(pool,)) for _ in range(20)]
+    threads = [threading.Thread(target=hold, args=(pool,)) for _ in range(12)]
     for thread in threads:
         thread.start()
 
@@ -126,77 +132,57 @@ def listen(pool: Pool) -> None:
     kept.append(connection)
 
 
-def nothing(pool: Pool) -> None:
-    pass
-
-
 def attempt(request: Callable[[Pool], None], pool: Pool) -> None:
     """Whatever comes of a request, the next one has its turn."""
     with suppress(PoolTimeout, psycopg.Error):
         request(pool)
 
 
-def serve_foreign_page(pool: Pool, port: int) -> None:
-    """The pool as HikariCP's by Micrometer."""
+def open_pool(dsn: str, plan: dict[str, Any], foreign: list[str]) -> Pool:
+    """The pool, which can be read from now on."""
+    least, most, timeout = plan["least"], plan["most"], plan["timeout"]
+    if foreign:
+        port, discipline = foreign
+        other = ForeignPool(LENDERS[discipline](dsn, least, most, timeout), least, most)
+        other.serve(int(port))
+        return other
+    pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
+        dsn, min_size=least, max_size=most, timeout=timeout, max_idle=plan["max_idle"], open=True,
+        kwargs={"autocommit": True, "prepare_threshold": None}, num_workers=6,
+    )  # fmt: skip
+    pool.wait()
+    instrument(pool, app=plan["app"], name="main", leak_after=plan["leak_after"])
+    return pool
 
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            stats = pool.get_stats()
-            idle = stats["pool_available"]
-            values = {
-                "active": stats["pool_size"] - idle,
-                "idle": idle,
-                "pending": stats["requests_waiting"],
-                "max": stats["pool_max"],
-                "min": stats["pool_min"],
-            }
-            lines = [
-                f"# TYPE hikaricp_connections_{name} gauge\n"
-                f'hikaricp_connections_{name}{{pool="main"}} {value}\n'
-                for name, value in values.items()
-            ]
-            lines.append(
-                "# TYPE hikaricp_connections_timeout_total counter\n"
-                'hikaricp_connections_timeout_total{pool="main"} '
-                f"{stats.get('requests_errors', 0)}\n"
-            )
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.end_headers()
-            self.wfile.write("".join(lines).encode())
 
-        def log_message(self, *arguments: Any) -> None:
-            """Nothing: nobody reads it."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", port), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+def wait_for_the_fault(begins: threading.Event) -> None:
+    if sys.stdin.readline():
+        begins.set()
 
 
 def main() -> None:
     dsn, plan = sys.argv[1], json.loads(sys.argv[2])
     requests = {name: value for name, value in globals().items() if callable(value)}
-    pool: Pool = ConnectionPool(
-        dsn, min_size=plan["least"], max_size=plan["most"], timeout=plan["timeout"], open=True,
-        kwargs={"autocommit": True}, num_workers=6,
-    )  # fmt: skip
-    pool.wait()
-    if len(sys.argv) > 3:
-        serve_foreign_page(pool, int(sys.argv[3]))
-    else:
-        instrument(pool, app=plan["app"], name="main", leak_after=plan["leak_after"])
+    pool = open_pool(dsn, plan, sys.argv[3:])
     for name in plan["at_start"]:
         requests[name](pool)
+    fault = threading.Event()
+    threading.Thread(target=wait_for_the_fault, args=(fault,), daemon=True).start()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     begun, number = time.monotonic(), 0
     with ThreadPoolExecutor(60) as threads:
         while True:
-            faulty = time.monotonic() - begun >= plan["fault_after"]
+            faulty = fault.is_set()
             rate = plan["faulty_rate"] if faulty else plan["rate"]
+            if plan["period"] and (time.monotonic() - begun) % plan["period"] > plan["busy"]:
+                rate /= 50
             if not rate:
                 time.sleep(0.1)
                 continue
-            if not faulty or number > 0:  # the fault itself is punctual
+            if not faulty:
+                fault.wait(random.expovariate(rate))
+            elif number > 0:  # the fault itself is punctual
                 time.sleep(random.expovariate(rate))
             name = plan["otherwise"]
             if faulty:

@@ -1,265 +1,169 @@
-"""The scenarios with real pools, a real PostgreSQL, the exporter and a real Prometheus.
+"""How each scenario runs with real pools, a real PostgreSQL, the exporter and a real Prometheus.
 
-All durations are divided by one factor: leak threshold, poll and scrape intervals, and those in our
-rules. The truth is the scenario's; what is asked is what the alerts say.
+All durations of the exporter and of our rules are divided by one factor; how often requests come is
+multiplied by it. How long an application's statements take is not, as it is what it is.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
+from scenarios.live_stand import App, Stand
+from scenarios.scenario import Scenario
+from scenarios.verdict import SCENARIOS
 
-from pg_pool_exporter.findings import Cause
-from scenarios.alerts import Alert, alert_of
-from support.postgres import EMBEDDED_16, Cluster, wait_until
-from support.programs import Prometheus, exporter, fetch, free_port, running
-from support.rule_files import FILES
-
-FACTOR = 20
-LEAK_AFTER = 60.0 / FACTOR
-INTERVAL = 5.0 / FACTOR
-SCRAPE = 15.0 / FACTOR
-FAULT_AFTER = 15.0
-"""Real seconds from the start of an application to its fault."""
-APP = Path(__file__).parents[1] / "apps" / "workload.py"
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(?<=\[)(\d+)([smhd])(?=[\]:])|(?<=offset )(\d+)([smhd])\b")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class App:
-    """One process, see tests/apps/workload.py. Rates are in real seconds."""
-
-    app: str = "orders"
-    most: int = 6
-    least: int = 2
-    timeout: float = 3.0
-    rate: float = 30.0
-    otherwise: str = "work"
-    fault: str = "work"
-    one_in: int = 1
-    faulty_rate: float | None = None
-    at_start: tuple[str, ...] = ()
-    foreign: bool = False
-
-    def plan(self) -> str:
-        """The argument of the application."""
-        values = {
-            **asdict(self), "leak_after": LEAK_AFTER, "fault_after": FAULT_AFTER,
-            "faulty_rate": self.rate if self.faulty_rate is None else self.faulty_rate,
-        }  # fmt: skip
-        return json.dumps(values)
+LIBFAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+"""Of Debian's package faketime; None where it isn't installed."""
+_BEHIND = {
+    "LD_PRELOAD": str(LIBFAKETIME), "FAKETIME": "-3600", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    "FAKETIME_DISABLE_SHM": "1",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """How a scenario runs live. `act` is called at the fault, with the running server."""
+    """How a scenario runs live. Times are real seconds."""
 
     apps: tuple[App, ...]
-    seconds: float = 45.0
+    seconds: float = 50.0
     """From the fault to the verdict."""
-    act: Callable[[Cluster, ExitStack], None] = lambda _cluster, _stack: None
+    act: Callable[[Stand], None] = lambda _stand: None
+    """What somebody does to the running stand, from the fault on."""
+    factor: float = 20.0
     settings: dict[str, str] = field(default_factory=dict)
-    causes: frozenset[Cause] | None = None
-    """Where they differ from the scenario's."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """The server's."""
+    bouncer: bool = False
+    """Whether the applications connect to a PgBouncer in front of the server."""
 
 
-def _leak(kind: str, **more: Any) -> Live:
-    return Live(apps=(App(fault=kind, one_in=150, **more),), seconds=60.0)
+def _leak(kind: str, one_in: int = 200, rate: float = 30.0, *more: App, **pool: Any) -> Live:
+    """A leak as fast as on the virtual clock."""
+    return Live(apps=(App(fault=kind, one_in=one_in, rate=rate, **pool), *more), seconds=80.0)
 
 
-def _fill(cluster: Cluster, stack: ExitStack) -> None:
-    for _ in range(85):
-        stack.enter_context(cluster.connect(application_name="batch"))
+def _fill(stand: Stand) -> None:
+    for _ in range(90):
+        stand.stack.enter_context(stand.cluster.connect(application_name="batch"))
 
 
-def _stop(cluster: Cluster, stack: ExitStack) -> None:
-    cluster.pause_all()
-    stack.callback(cluster.resume)
+def _deploy(stand: Stand) -> None:
+    for _ in range(8):
+        stand.start(_SMALL)
 
 
+def _stop_server(stand: Stand) -> None:
+    stand.cluster.pause_all()
+    stand.ended.wait()
+    stand.cluster.resume()
+
+
+def _stop_process(stand: Stand) -> None:
+    stand.processes[1].send_signal(signal.SIGSTOP)
+    stand.ended.wait()
+    stand.processes[1].send_signal(signal.SIGCONT)
+
+
+def _flap(stand: Stand) -> None:
+    """A process hangs for half a second in every other one."""
+    while not stand.ended.wait(1.45):
+        stand.processes[1].send_signal(signal.SIGSTOP)
+        stand.ended.wait(0.55)
+        stand.processes[1].send_signal(signal.SIGCONT)
+
+
+def _restart_all(stand: Stand) -> None:
+    for process in list(stand.processes):
+        stand.end(process)
+        stand.start(_SMALL)
+        if stand.ended.wait(3):
+            return
+
+
+_SMALL = App(rate=5)
+_MIGRATION = App(app="billing", rate=0, fault="migrate", faulty_rate=0.04, most=2, least=1)
 LIVE: dict[str, Live] = {
     "leak-drop-slow": _leak("drop"),
-    "leak-drop-fast": Live(apps=(App(fault="drop", one_in=30),)),
+    "leak-drop-fast": _leak("drop", 40, 40.0),
     "leak-keep": _leak("keep"),
-    "leak-keep-foreign": _leak("keep", foreign=True),
     "leak-exception": _leak("exception"),
-    "leak-early-return": _leak("early_return"),
-    "too-small": Live(
-        apps=(App(rate=20, otherwise="hold", fault="hold", faulty_rate=172, timeout=10),)
-    ),
-    "slow-queries": Live(apps=(App(fault="slow", rate=13, timeout=10),)),
+    "leak-growing-pool": _leak("keep"),
+    "leak-two-processes": _leak("keep", 200, 30.0, App(rate=30)),
+    "leak-early-return": _leak("early_return", 300, 40.0),
+    "too-small": Live(apps=(App(rate=6, otherwise="hold", fault="hold", faulty_rate=28),)),
+    "slow-queries": Live(apps=(App(fault="slow", rate=6),)),
     "zombies": _leak("zombie"),
-    "lock-pile-up": Live(
-        apps=(
-            App(most=12, otherwise="lock", fault="lock", timeout=10),
-            App(app="billing", rate=0, fault="migrate", faulty_rate=0.04, most=2),
-        )
+    "lock-pile-up": Live(apps=(App(most=20, otherwise="lock", fault="lock"), _MIGRATION)),
+    "deadlocks": Live(apps=(App(fault="deadlock", one_in=240),)),
+    "oversubscribed": Live(
+        apps=(App(processes=6, rate=5),), act=_deploy, seconds=70.0
     ),
-    "deadlocks": Live(apps=(App(fault="deadlock", one_in=100),), seconds=30.0),
-    "oversubscribed": Live(apps=(App(), App(most=120)), seconds=45.0),
     "server-full": Live(apps=(App(),), act=_fill),
     "leak-and-locks": Live(
         apps=(
-            App(fault="drop", one_in=150),
-            App(app="shop", most=12, otherwise="lock", fault="lock", timeout=10),
-            App(app="billing", rate=0, fault="migrate", faulty_rate=0.04, most=2),
-        )
+            App(fault="drop", one_in=200, rate=30),
+            App(app="shop", most=20, otherwise="lock", fault="lock"),
+            _MIGRATION,
+        ),
     ),
     "leak-and-zombies": Live(
-        apps=(App(fault="drop", one_in=150), App(app="billing", fault="zombie", one_in=150))
+        apps=(
+            App(fault="drop", one_in=200, rate=30),
+            App(app="billing", fault="zombie", one_in=200, rate=30),
+        ),
+        seconds=60.0,
     ),
-    "postgresql-down": Live(apps=(App(),), act=_stop),
-    "bursts": Live(apps=(App(fault="burst", one_in=900),), seconds=75.0),
+    "postgresql-down": Live(apps=(App(),), act=_stop_server),
+    "page-gone": Live(apps=(App(processes=2),), act=_stop_process),
+    "bursts": Live(apps=(App(fault="burst", one_in=600),), seconds=75.0),
     "batch": Live(
-        apps=(App(), App(app="reports", most=4, rate=0, fault="long_query", faulty_rate=0.1))
+        apps=(App(), App(app="reports", most=4, rate=0, fault="long_query", faulty_rate=0.11))
     ),
-    "min-idle": Live(apps=(App(least=6, rate=0, faulty_rate=0),)),
-    "low-traffic": Live(apps=(App(least=5, rate=0.2, faulty_rate=0.2),)),
+    "breathing": Live(
+        apps=(App(most=20, max_idle=2, rate=22, otherwise="half", fault="half",
+                  period=60, busy=24),),
+        seconds=125.0,
+    ),
+    "min-idle": Live(apps=(App(least=10, rate=0),)),
+    "rolling-restart": Live(apps=(App(processes=6, rate=5),), act=_restart_all, seconds=60.0),
+    "pgbouncer": Live(apps=(App(at_start=("listen",)),), bouncer=True),
+    # Fifty real processes are much for a small machine.
+    "fifty-processes": Live(
+        apps=(App(processes=50, most=4, least=1, rate=1),),
+        factor=10.0,
+        settings={"max_connections": "400"},
+    ),
+    "clock-skew": Live(apps=(App(),), environment=_BEHIND),
+    "flapping": Live(apps=(App(processes=2),), act=_flap),
+    "low-traffic": Live(apps=(App(least=5, rate=1 / 30),)),
     "listen": Live(apps=(App(at_start=("listen",)),)),
 }  # fmt: skip
 
 
-ALWAYS = ("leak-drop-slow", "leak-keep-foreign", "lock-pile-up", "low-traffic")
+def stand_of(name: str, page: str) -> Live:
+    """How a scenario runs whose pools are read by `page`.
+
+    Other libraries' pools that leak have a fixed size, as on the virtual clock.
+    """
+    how = LIVE[name]
+    if page == "client" or name == "leak-growing-pool":
+        return how
+    return replace(how, apps=tuple(replace(app, least=app.most) for app in how.apps))
+
+
+def _name(scenario: Scenario, page: str) -> str:
+    return scenario.name + page.removeprefix("client").replace("foreign, ", "-").lower()
+
+
+RUNS = {
+    _name(scenario, page): (scenario, page)
+    for scenario in SCENARIOS
+    for page in (scenario.pages if scenario.leak else ("client",))
+}
+"""What runs live, by name: leaks with each page, all others with the client's."""
+ALWAYS = ("leak-drop-slow", "leak-keep-lifo", "lock-pile-up", "low-traffic")
 """Those that run with all tests."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the alerts said, and the names of the series that were scraped."""
-
-    alerts: list[Alert]
-    """Their `first` is in real seconds from the fault; negative before it."""
-    metrics: frozenset[str]
-    findings: dict[str, Any]
-    """The exporter's own, at the end."""
-
-
-def run_live(name: str, directory: Path) -> Outcome:
-    """Run one of `LIVE`; takes some two minutes. `directory` is for files."""
-    live = LIVE[name]
-    with ExitStack() as stack:
-        cluster = stack.enter_context(Cluster(EMBEDDED_16, settings=live.settings))
-        cluster.run("CREATE TABLE stock (id int PRIMARY KEY, number int)")
-        cluster.run("INSERT INTO stock VALUES (1, 0)")
-        address = stack.enter_context(_exporter(cluster, live, directory))
-        prometheus = stack.enter_context(
-            Prometheus(
-                directory, address, interval=SCRAPE, rules=scaled_rules(directory),
-                lookback=300 / FACTOR,
-            )
-        )  # fmt: skip
-        fault = time.time() + FAULT_AFTER
-        for app, port in zip(live.apps, _ports(directory), strict=False):
-            _start(cluster, app, port, directory, stack)
-        time.sleep(FAULT_AFTER)
-        with ExitStack() as acting:
-            live.act(cluster, acting)
-            time.sleep(live.seconds)
-            seconds = int(time.time() - fault + FAULT_AFTER + 30)
-            found = prometheus.query(
-                f'min_over_time(timestamp(ALERTS{{alertstate="firing"}})[{seconds}s:1s])'
-            )
-            metrics = {
-                labels["__name__"] for labels, _ in prometheus.query('{__name__=~"pg_.*"}')
-                if ":" not in labels["__name__"]
-            }  # fmt: skip
-            findings = json.loads(fetch(f"http://{address}/api/v1/findings"))
-    alerts = [alert_of(labels, value - fault) for labels, value in found]
-    return Outcome(
-        sorted((one for one in alerts if one is not None), key=lambda one: one.first),
-        frozenset(metrics),
-        findings,
-    )
-
-
-@contextmanager
-def _exporter(cluster: Cluster, live: Live, directory: Path) -> Iterator[str]:
-    """The running exporter; yields its address."""
-    interval = f"{INTERVAL * 1000:.0f}ms"
-    sockets = directory / "sockets"
-    foreign = [
-        {"name": app.app, "server": "main", "leak_after": f"{LEAK_AFTER:g}s", "interval": interval,
-         "format": "micrometer", "targets": [f"http://127.0.0.1:{port}/metrics"]}
-        for app, port in zip(live.apps, _ports(directory), strict=False) if app.foreign
-    ]  # fmt: skip
-    config = directory / "config.json"
-    config.write_text(
-        json.dumps(
-            {
-                "socket_dir": str(sockets),
-                "processes": {"interval": interval},
-                "servers": [{"name": "main", "dsn": cluster.dsn(), "interval": interval}],
-                "apps": foreign,
-            }
-        )
-    )
-    address = f"127.0.0.1:{free_port()}"
-    command = exporter(f"--config.file={config}", f"--web.listen-address={address}")
-    with running(command, log=directory / "exporter.log"):
-        wait_until(lambda: _answers(f"http://{address}/-/healthy"), "the exporter answers")
-        yield address
-
-
-def _answers(url: str) -> bool:
-    try:
-        fetch(url)
-    except OSError:
-        return False
-    return True
-
-
-def _ports(directory: Path) -> Iterator[int]:
-    """Ports for the applications' own pages: the same each time for one directory."""
-    path = directory / "ports.json"
-    if not path.exists():
-        path.write_text(json.dumps([free_port() for _ in range(4)]))
-    yield from json.loads(path.read_text())
-
-
-def _start(cluster: Cluster, app: App, port: int, directory: Path, stack: ExitStack) -> None:
-    log = directory / f"{app.app}-{port}.log"
-    dsn = cluster.dsn(application_name=app.app)
-    command = [sys.executable, "-W", "error", str(APP), dsn, app.plan()]
-    stack.enter_context(
-        running(
-            [*command, str(port)] if app.foreign else command,
-            log=log,
-            environment={"PG_POOL_EXPORTER_SOCKET_DIR": str(directory / "sockets")},
-        )
-    )
-    wait_until(lambda: "ready" in log.read_text(), f"{app.app} is ready: {log}")
-
-
-def scaled_rules(directory: Path) -> list[Path]:
-    """Our rules with all their durations divided by the factor, in files of their own."""
-    scaled = []
-    for file in FILES:
-        groups = yaml.safe_load(file.read_text())
-        for group in groups["groups"]:
-            for rule in group["rules"]:
-                rule["expr"] = _DURATION.sub(_scaled, str(rule["expr"]))
-                for key in ("for", "keep_firing_for"):
-                    if key in rule:
-                        rule[key] = re.sub(r"(\d+)([smhd])", _scaled, rule[key])
-                if re.fullmatch(r"pg_pool_exporter:threshold:\w+_seconds", rule.get("record", "")):
-                    rule["expr"] = str(float(rule["expr"]) / FACTOR)
-        path = directory / f"rules-{file.name}"
-        path.write_text(yaml.safe_dump(groups, sort_keys=False))
-        scaled.append(path)
-    return scaled
-
-
-def _scaled(found: re.Match[str]) -> str:
-    number, unit = (part for part in found.groups() if part is not None)
-    return f"{int(number) * _UNITS[unit] * 1000 // FACTOR}ms"

@@ -16,8 +16,8 @@ FAULT = 1800.0
 """When faults begin, in seconds: late enough for a trend to be there."""
 QUICK = Work()
 HOUR = 3600.0
-# A pool is saturated when all of it has been out for this long, in seconds.
-_SATURATED_FOR = 30.0
+SATURATED_FOR = 30.0
+"""A pool is saturated when all of it has been out for so many seconds."""
 
 
 class Setup:
@@ -95,7 +95,7 @@ class Setup:
                 self._full_since.pop(key, None)
             else:
                 since = self._full_since.setdefault(key, now)
-                if self.saturated is None and now - since >= _SATURATED_FOR:
+                if self.saturated is None and now - since >= SATURATED_FOR:
                     self.saturated = since
 
 

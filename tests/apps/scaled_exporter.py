@@ -1,0 +1,34 @@
+"""The command `pg-pool-exporter` whose findings see time pass faster.
+
+    python -m apps.scaled_exporter FACTOR ARGUMENT...
+
+Ages and windows by which findings judge are divided by FACTOR, as tests/support/scaled_rules.py
+does it with those of the alerts. How long applications take for their work is not: it doesn't
+change with our clock.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from pg_pool_exporter import cli
+from pg_pool_exporter.findings import diagnosis, thresholds, trends
+
+_DIVIDED = (
+    (thresholds, "LONG_STATEMENT"),
+    (thresholds, "IDLE_IN_TRANSACTION"),
+    (thresholds, "LOCK_WAIT"),
+    (trends, "MINUTE"),
+    (diagnosis, "_KEPT"),
+)
+
+
+def main() -> int:
+    factor = float(sys.argv[1])
+    for module, name in _DIVIDED:
+        setattr(module, name, getattr(module, name) / factor)
+    return cli.main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

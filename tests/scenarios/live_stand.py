@@ -1,0 +1,168 @@
+"""A live stand: a real server, the exporter, and applications as real processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Event
+
+from scenarios.exporter import INTERVAL, LEAK_AFTER
+from support.pgbouncer import Bouncer
+from support.postgres import EMBEDDED_16, Cluster, wait_until
+from support.programs import answers, free_port, running
+
+_TESTS = Path(__file__).parents[1]
+_STARTS = 60.0
+"""Seconds that a program may take for its start when the machine is busy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """Processes of an application, see tests/apps/workload.py. Rates are in real seconds."""
+
+    app: str = "orders"
+    processes: int = 1
+    most: int = 10
+    least: int = 2
+    timeout: float = 10.0
+    max_idle: float = 30.0
+    rate: float = 20.0
+    otherwise: str = "work"
+    fault: str = "work"
+    one_in: int = 1
+    faulty_rate: float | None = None
+    period: float = 0.0
+    busy: float = 0.0
+    at_start: tuple[str, ...] = ()
+
+    def plan(self, leak_after: float) -> str:
+        """The argument of a process."""
+        faulty = self.rate if self.faulty_rate is None else self.faulty_rate
+        return json.dumps({**asdict(self), "leak_after": leak_after, "faulty_rate": faulty})
+
+
+class Stand:
+    """All that runs; it ends when `stack` is closed.
+
+    `page` tells how pools are read, as a scenario's. Durations of the exporter are divided by
+    `factor`. `settings` and `environment` are the server's.
+    """
+
+    def __init__(
+        self,
+        stack: ExitStack,
+        directory: Path,
+        *,
+        apps: tuple[App, ...],
+        page: str,
+        factor: float,
+        settings: Mapping[str, str],
+        environment: Mapping[str, str],
+        bouncer: bool,
+    ) -> None:
+        self.stack, self.directory = stack, directory
+        self.ended = Event()
+        """That the run is over: who acts on it must come to an end."""
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self._factor, self._page = factor, page
+        cluster = Cluster(EMBEDDED_16, settings=settings)
+        cluster.environment.update(environment)
+        self.cluster = stack.enter_context(cluster)
+        cluster.run("CREATE TABLE stock (id int PRIMARY KEY, number int)")
+        cluster.run("INSERT INTO stock VALUES (1, 0)")
+        self.bouncer: Bouncer | None = None
+        if bouncer:
+            in_front: dict[str, str | int] = {"pool_mode": "transaction", "default_pool_size": 3}
+            self.bouncer = stack.enter_context(Bouncer(cluster, {"postgres": ""}, in_front))
+        self._ports = {
+            app.app: [free_port() for _ in range(sum(one.processes for one in apps
+                                                     if one.app == app.app))]
+            for app in apps if page != "client"
+        }  # fmt: skip
+        self.address = self._start_exporter()
+        for app in apps:
+            for _ in range(app.processes):
+                self.start(app)
+
+    def start(self, app: App) -> subprocess.Popen[bytes]:
+        """Start one process and wait until it can be read."""
+        number = len(self.processes)
+        log = self.directory / f"{app.app}-{number}.log"
+        dsn = (self.bouncer.dsn("postgres", "postgres", application_name=app.app)
+               if self.bouncer else self.cluster.dsn(application_name=app.app))  # fmt: skip
+        plan = app.plan(LEAK_AFTER / self._factor)
+        command = [sys.executable, "-W", "error", "-m", "apps.workload", dsn, plan]
+        if self._page != "client":
+            command += [str(self._ports[app.app].pop()), self._page.removeprefix("foreign, ")]
+        process = self.stack.enter_context(
+            running(
+                command,
+                log=log,
+                environment={"PG_POOL_EXPORTER_SOCKET_DIR": str(self._sockets)},
+                stdin=subprocess.PIPE,
+                directory=_TESTS,
+            )
+        )
+        self.processes.append(process)
+        wait_until(lambda: "ready" in log.read_text(), f"{app.app} is ready: {log}", _STARTS)
+        return process
+
+    def begin_fault(self) -> None:
+        """Have all processes do what is wrong from now on."""
+        for process in self.processes:
+            assert process.stdin is not None
+            process.stdin.write(b"now\n")
+            process.stdin.flush()
+
+    def end(self, process: subprocess.Popen[bytes]) -> None:
+        """End a process as an orderly deployment does."""
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+    @property
+    def _sockets(self) -> Path:
+        return self.directory / "sockets"
+
+    def _start_exporter(self) -> str:
+        """Where it answers."""
+        interval = f"{INTERVAL / self._factor * 1000:.0f}ms"
+        config = self.directory / "config.json"
+        config.write_text(
+            json.dumps(
+                {
+                    "socket_dir": str(self._sockets),
+                    "processes": {"interval": interval},
+                    "servers": [
+                        {"name": "main", "dsn": self.cluster.dsn(), "interval": interval}
+                    ],
+                    "pgbouncers": [
+                        {"name": "front", "dsn": self.bouncer.dsn(), "interval": interval}
+                    ] if self.bouncer else [],
+                    "apps": [
+                        {
+                            "name": app, "server": "main", "format": "micrometer",
+                            "leak_after": f"{LEAK_AFTER / self._factor:g}s", "interval": interval,
+                            "targets": [f"http://127.0.0.1:{port}/metrics" for port in ports],
+                        }
+                        for app, ports in self._ports.items()
+                    ],
+                }
+            )
+        )  # fmt: skip
+        address = f"127.0.0.1:{free_port()}"
+        self.stack.enter_context(
+            running(
+                [sys.executable, "-m", "apps.scaled_exporter", f"{self._factor:g}",
+                 f"--config.file={config}", f"--web.listen-address={address}"],
+                log=self.directory / "exporter.log",
+                directory=_TESTS,
+            )
+        )  # fmt: skip
+        wait_until(lambda: answers(f"http://{address}/-/healthy"), "the exporter answers", _STARTS)
+        return address
