@@ -96,6 +96,29 @@ def test_who_waits_now_is_told_before_the_reason_is_known() -> None:
     assert (point.verdict, point.figure) == (Verdict.WARNING, "3 wait now")
 
 
+@pytest.mark.parametrize(
+    ("waiting", "oldest", "verdict"),
+    [(0, None, Verdict.FINE), (5, 1.0, Verdict.FINE), (5, 3.0, Verdict.PROBLEM)],
+)
+def test_clients_of_a_bouncer_that_wait(
+    waiting: int, oldest: float | None, verdict: Verdict
+) -> None:
+    sides = healthy()
+    sides.bouncer(waiting, oldest_waiting=oldest)
+    point = checks(sides)["waiting_requests"]
+    assert (point.verdict, point.figure) == (
+        verdict, f"0 wait now; of bouncers {waiting} clients wait"
+    )  # fmt: skip
+    if verdict is Verdict.PROBLEM:
+        assert point.evidence == (
+            (
+                "shop/orders of bouncer edge: 5 clients wait, the first for 3.0 s; 20 connections "
+                "are in use of 20"
+            ),
+        )
+        assert "default_pool_size" in point.remedy[0]
+
+
 def test_a_leak_comes_with_its_line_and_the_remedy_of_its_library() -> None:
     sides = healthy()
     sides.pool(1, 2, leaked_slots={SITE: 1})

@@ -82,6 +82,8 @@ def test_findings_pools_servers_and_targets_are_told() -> None:
             }
         ],
         "pools_left_out": 0,
+        "bouncer_pools": [],
+        "bouncer_pools_left_out": 0,
         "servers": [
             {
                 "server": "main", "version": "16.4", "used": 2, "available": 97, "demand": 10,
@@ -101,6 +103,17 @@ def test_findings_pools_servers_and_targets_are_told() -> None:
         ],
         "targets_left_out": 0,
     }  # fmt: skip
+
+
+def test_the_pools_of_bouncers_are_told() -> None:
+    sides = BothSides()
+    sides.bouncer(5, reserve_size=5)
+    assert document(sides)["bouncer_pools"] == [
+        {
+            "bouncer": "edge", "database": "shop", "user": "orders", "active": 20, "idle": 0,
+            "max": 25, "use": 0.8, "waiting": 5, "oldest_waiting_seconds": 3,
+        }
+    ]  # fmt: skip
 
 
 def test_names_from_outside_are_escaped() -> None:

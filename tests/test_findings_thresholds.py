@@ -14,6 +14,7 @@ SAME = {
     "pool_waiting_requests": thresholds.POOL_WAITING,
     "pool_slow_hold_seconds": thresholds.SLOW_HOLD,
     "pool_long_statement_seconds": thresholds.LONG_STATEMENT,
+    "bouncer_waiting_seconds": thresholds.BOUNCER_WAIT,
     "pool_leak_seconds": DEFAULT_LEAK_AFTER,
     "server_use_ratio": thresholds.SERVER_USE,
     "server_full_ratio": thresholds.SERVER_FULL,

@@ -153,6 +153,19 @@ def test_who_waits_for_locks_and_who_is_in_the_way_is_told() -> None:
     assert in_order(table, "reports", "billing", "45 s")
 
 
+def test_a_pool_of_a_bouncer_is_a_bar_and_its_clients_that_wait_are_not_called_healthy() -> None:
+    sides = BothSides()
+    sides.bouncer(0, active=2, name="calm")
+    assert "Nothing is wrong" in page(sides).text
+    sides.bouncer(5)
+    found = page(sides)
+    assert "Nothing is wrong" not in found.text
+    assert in_order(found.text, "Clients of a bouncer wait", "shop/orders of bouncer edge",
+                    "5 clients wait", "Pools of bouncers", "calm")  # fmt: skip
+    labels = [one["aria-label"] for one in found.tags("svg")]
+    assert labels == ["20 active, 0 not, of 20; 5 waiting", "2 active, 18 not, of 20; 0 waiting"]
+
+
 def test_forgotten_transactions_are_told_and_young_ones_are_not() -> None:
     sides = BothSides()
     sides.server({"idle_in_transaction": [600.0, 119.0]})
@@ -184,6 +197,7 @@ def everywhere(text: str) -> BothSides:
         {key: {"idle_in_transaction": [600.0]}}, groups=groups,
         databases={text: DatabaseCounters(deadlocks=1)},
     )  # fmt: skip
+    sides.bouncer(5, database=text, user=text, name=text)
     sides.fail(TargetKey(text, text), text)
     return sides
 

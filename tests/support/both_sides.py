@@ -10,6 +10,9 @@ from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.derive.joiner import Joiner
 from pg_pool_exporter.model import (
     Backends,
+    BouncerPool,
+    BouncerPoolKey,
+    BouncerSample,
     DatabaseCounters,
     Health,
     PoolInfo,
@@ -113,6 +116,27 @@ class BothSides:
         )
         target = target or TargetKey("process", f"{app}-{process.partition(':')[2]}")
         self._store(target, Snapshot(pools=(pool,)))
+
+    def bouncer(
+        self,
+        waiting: float,
+        *,
+        active: float = 20,
+        database: str = "shop",
+        user: str = "orders",
+        name: str = "edge",
+        **pool: Any,
+    ) -> None:
+        """A poll of a bouncer that has one pool, of 20 connections."""
+        values: dict[str, Any] = {"size": 20, "oldest_waiting": 3.0 if waiting else 0.0, **pool}
+        sample = BouncerPool(
+            connections={"active": active, "idle": 20 - active},
+            clients={"waiting": waiting},
+            **values,
+        )
+        pools = {BouncerPoolKey(database, user): sample}
+        snapshot = Snapshot(bouncer=BouncerSample(version="1.18.0", pools=pools, databases={}))
+        self._store(TargetKey("bouncer", name), snapshot)
 
     def unread(self, kind: str, name: str) -> None:
         """A target that is known and has never answered."""

@@ -4,6 +4,7 @@
 at a moment, `find` judges it; `Doctor` does all that for whoever asks.
 """
 
+from pg_pool_exporter.findings.bouncers import BouncersPool
 from pg_pool_exporter.findings.checklist import Check, Verdict, checklist
 from pg_pool_exporter.findings.diagnosis import Diagnosis, Doctor
 from pg_pool_exporter.findings.finding import Cause, Finding, Severity, Subject
@@ -13,6 +14,7 @@ from pg_pool_exporter.findings.trends import Trend, Trends
 
 __all__ = [
     "App",
+    "BouncersPool",
     "Cause",
     "Check",
     "Diagnosis",

@@ -50,6 +50,13 @@ _SIZE = {
     "database/sql": "raise SetMaxOpenConns",
     "activerecord": "raise pool in database.yml",
 }
+OF_BOUNCERS = (
+    "PgBouncer: see what the pool's connections do, with SHOW SERVERS and on the server. Are they "
+    "short and changing, raise default_pool_size, or pool_size of the database, where the server "
+    "has room; do they do nothing, clients keep them: in session mode until they disconnect, in "
+    "transaction mode until they commit."
+)
+"""Where clients of a bouncer wait."""
 # Other names by which libraries are known.
 _ALIASES = {
     "pg": "node-postgres",

@@ -9,8 +9,13 @@ from itertools import chain
 from pg_pool_exporter.derive.joiner import Joiner, longest_threshold
 from pg_pool_exporter.derive.pools_seen import PoolSeen
 from pg_pool_exporter.derive.sessions import AppSessions
+from pg_pool_exporter.findings.bouncers import BouncersPool, bouncers_pools
 from pg_pool_exporter.findings.trends import Recent, Trend, Trends, total
-from pg_pool_exporter.model import AppOnServer, PoolSample, ServerSample
+from pg_pool_exporter.model import (
+    AppOnServer,
+    PoolSample,
+    ServerSample,
+)
 from pg_pool_exporter.store import Store, TargetState
 
 
@@ -129,6 +134,8 @@ class Situation:
     targets: tuple[TargetState, ...]
     servers: tuple[Server, ...]
     pools: tuple[Pool, ...]
+    bouncers_pools: tuple[BouncersPool, ...]
+    """Of all bouncers, the worst first."""
 
 
 def situation(store: Store, joiner: Joiner, trends: Trends, now: float) -> Situation:
@@ -158,6 +165,7 @@ def situation(store: Store, joiner: Joiner, trends: Trends, now: float) -> Situa
             for _, those in sorted(by_name.items())
             for server, seen in _by_server(those).items()
         ),
+        bouncers_pools=bouncers_pools(states, now),
     )
 
 

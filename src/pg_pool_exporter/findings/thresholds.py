@@ -12,6 +12,8 @@ SLOW_HOLD: Final = 1.0
 """Mean seconds of a checkout from which on its holder is slow."""
 LONG_STATEMENT: Final = 30.0
 """Age of a statement that explains why its connection is out for so long, in seconds."""
+BOUNCER_WAIT: Final = 1.0
+"""Seconds that the first client of a bouncer's pool has waited for a connection."""
 SERVER_USE: Final = 0.80
 SERVER_FULL: Final = 0.95
 """Share of the slots that an ordinary role can have."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pg_pool_exporter.findings import (
+    BouncersPool,
     Check,
     Diagnosis,
     Finding,
@@ -41,6 +42,8 @@ def findings_json(diagnosis: Diagnosis, generated: float) -> str:
             "findings": [_finding(one) for one in diagnosis.findings],
             "pools": [_pool(one) for one in pools[:MOST_POOLS]],
             "pools_left_out": max(0, len(pools) - MOST_POOLS),
+            "bouncer_pools": [_bouncers_pool(one) for one in situation.bouncers_pools[:MOST_POOLS]],
+            "bouncer_pools_left_out": max(0, len(situation.bouncers_pools) - MOST_POOLS),
             "servers": [_server(one) for one in situation.servers],
             "targets": [_target(one) for one in targets[:MOST_TARGETS]],
             "targets_left_out": max(0, len(targets) - MOST_TARGETS),
@@ -105,6 +108,20 @@ def _pool(pool: Pool) -> dict[str, Any]:
         "suspects": None if on is None else _number(on.suspects),
         "missing_sessions": None if on is None else _number(on.missing),
         "active_by_minute": _numbers(pool.active_by_minute()),
+    }
+
+
+def _bouncers_pool(pool: BouncersPool) -> dict[str, Any]:
+    return {
+        "bouncer": pool.bouncer,
+        "database": pool.key.database,
+        "user": pool.key.user,
+        "active": _number(pool.active),
+        "idle": _number(pool.idle),
+        "max": _number(pool.most),
+        "use": _number(pool.use),
+        "waiting": _number(pool.waiting),
+        "oldest_waiting_seconds": _number(pool.sample.oldest_waiting),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite
 
 from pg_pool_exporter.findings import thresholds as limit
@@ -16,8 +17,9 @@ from pg_pool_exporter.findings.checklist.check import (
 )
 from pg_pool_exporter.findings.diagnosis import Diagnosis
 from pg_pool_exporter.findings.finding import Cause
+from pg_pool_exporter.findings.remedies import OF_BOUNCERS
 from pg_pool_exporter.findings.situation import Pool, Situation
-from pg_pool_exporter.findings.wording import spell
+from pg_pool_exporter.findings.wording import number, spell
 
 
 def pool_use(diagnosis: Diagnosis) -> Check:
@@ -52,6 +54,28 @@ def _use_told(use: float, pool: Pool) -> str:
 
 
 def waiting_requests(diagnosis: Diagnosis) -> Check:
+    """For a connection of a pool, or of a bouncer."""
+    of_pools, bouncers_pools = _waiting(diagnosis), diagnosis.situation.bouncers_pools
+    if not bouncers_pools:
+        return of_pools
+    crowded = [pool for pool in bouncers_pools if pool.crowded]
+    clients = number(sum(pool.waiting for pool in bouncers_pools), "client waits", "clients wait")
+    told = (
+        f"{pool}: {number(pool.waiting, 'client waits', 'clients wait')}, the first for "
+        f"{spell(pool.sample.oldest_waiting or 0.0)}; {pool.active:g} connections are in use"
+        + (f" of {pool.most:g}" if pool.most is not None else "")
+        for pool in crowded
+    )
+    return replace(
+        of_pools,
+        verdict=max(of_pools.verdict, Verdict.PROBLEM if crowded else Verdict.FINE),
+        figure=f"{of_pools.figure}; of bouncers {clients}",
+        evidence=(*of_pools.evidence, *few(told)),
+        remedy=(*of_pools.remedy, OF_BOUNCERS) if crowded else of_pools.remedy,
+    )
+
+
+def _waiting(diagnosis: Diagnosis) -> Check:
     pools = diagnosis.situation.pools
     if not pools:
         return unknown("waiting_requests", "no pools")

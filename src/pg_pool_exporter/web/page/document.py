@@ -10,6 +10,7 @@ from importlib import resources
 from pg_pool_exporter import __version__
 from pg_pool_exporter.findings import Diagnosis
 from pg_pool_exporter.findings.wording import number
+from pg_pool_exporter.web.page.bouncers import bouncers_section, crowded_in_brief
 from pg_pool_exporter.web.page.findings import in_brief, in_full, verdict
 from pg_pool_exporter.web.page.markup import Html, as_html, element, join
 from pg_pool_exporter.web.page.pools import pools_section
@@ -50,10 +51,15 @@ def document(
     """
     situation, findings = diagnosis
     severity, words = verdict(findings, _otherwise(diagnosis))
+    crowded = crowded_in_brief(situation.bouncers_pools)
+    if crowded is not None:
+        # A symptom: what its cause is, the bouncer doesn't tell.
+        severity, words = "problem", words if findings else "Clients of a bouncer wait"
     meta = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n' if refresh else ""
     sections = (
         in_full(findings),
         pools_section(situation.pools, findings),
+        bouncers_section(situation.bouncers_pools),
         servers_section(situation.servers),
         targets_section(situation.targets, now),
     )
@@ -63,6 +69,7 @@ def document(
                 "header",
                 element("h1", words, class_="verdict"),
                 in_brief(findings),
+                crowded,
                 element("p", _counts(diagnosis), class_="counts"),
                 class_=severity,
             ),
