@@ -97,7 +97,11 @@ LIVE: dict[str, Live] = {
     "too-small": Live(apps=(App(rate=6, otherwise="hold", fault="hold", faulty_rate=28),)),
     "slow-queries": Live(apps=(App(fault="slow", rate=6),)),
     "zombies": _leak("zombie"),
-    "lock-pile-up": Live(apps=(App(most=20, otherwise="lock", fault="lock"), _MIGRATION)),
+    # Ends before the lock does: all that waited for half a minute would come back within the few
+    # seconds that rates are over here.
+    "lock-pile-up": Live(
+        apps=(App(most=20, otherwise="lock", fault="lock"), _MIGRATION), seconds=28.0
+    ),
     "deadlocks": Live(apps=(App(fault="deadlock", one_in=240),)),
     "oversubscribed": Live(
         apps=(App(processes=6, rate=5),), act=_deploy, seconds=70.0
@@ -109,6 +113,7 @@ LIVE: dict[str, Live] = {
             App(app="shop", most=20, otherwise="lock", fault="lock"),
             _MIGRATION,
         ),
+        seconds=28.0,
     ),
     "leak-and-zombies": Live(
         apps=(
