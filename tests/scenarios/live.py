@@ -7,6 +7,7 @@ multiplied by it. How long an application's statements take is not, as it is wha
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -84,6 +85,17 @@ def _restart_all(stand: Stand) -> None:
             return
 
 
+def _is_behind(stand: Stand) -> None:
+    ((seconds,),) = stand.cluster.run("SELECT extract(epoch FROM clock_timestamp())")
+    assert -3660 < float(seconds) - time.time() < -3540, "libfaketime has no effect"
+
+
+def _is_in_front(stand: Stand) -> None:
+    assert stand.bouncer is not None
+    clients = {row["database"]: row["cl_active"] for row in stand.bouncer.console("SHOW POOLS")}
+    assert clients["postgres"] > 0, "nobody is connected to the bouncer"
+
+
 _SMALL = App(rate=5)
 _MIGRATION = App(app="billing", rate=0, fault="migrate", faulty_rate=0.04, most=2, least=1)
 LIVE: dict[str, Live] = {
@@ -135,14 +147,14 @@ LIVE: dict[str, Live] = {
     ),
     "min-idle": Live(apps=(App(least=10, rate=0),)),
     "rolling-restart": Live(apps=(App(processes=6, rate=5),), act=_restart_all, seconds=60.0),
-    "pgbouncer": Live(apps=(App(at_start=("listen",)),), bouncer=True),
+    "pgbouncer": Live(apps=(App(at_start=("listen",)),), bouncer=True, act=_is_in_front),
     # Fifty real processes are much for a small machine.
     "fifty-processes": Live(
         apps=(App(processes=50, most=4, least=1, rate=1),),
         factor=10.0,
         settings={"max_connections": "400"},
     ),
-    "clock-skew": Live(apps=(App(),), environment=_BEHIND),
+    "clock-skew": Live(apps=(App(),), environment=_BEHIND, act=_is_behind),
     "flapping": Live(apps=(App(processes=2),), act=_flap),
     "low-traffic": Live(apps=(App(least=5, rate=1 / 30),)),
     "listen": Live(apps=(App(at_start=("listen",)),)),
