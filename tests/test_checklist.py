@@ -149,6 +149,19 @@ def test_sessions_that_a_pool_counts_and_the_server_has_not() -> None:
     assert "orders on server main: 3 connections in its pools have no session" in point.evidence
 
 
+def test_slots_lost_by_dropping_in_several_pools_explain_together_what_the_server_has_not() -> None:
+    sides = healthy()
+    doctor = doctor_of(sides)
+    for _ in range(20):
+        sides.pool(2, 1, leaked_slots={"shop.py:1 f": 1})
+        sides.pool(2, 1, name="reports", process="web:1", leaked_slots={"shop.py:2 g": 1})
+        sides.server({"idle": [1.0] * 4})
+        sides.now += 5
+    sides.now -= 5
+    point = checks(sides, doctor)["old_sessions"]
+    assert point.verdict is Verdict.FINE
+
+
 @pytest.mark.parametrize(("age", "verdict"), [(119.0, Verdict.FINE), (120.0, Verdict.WARNING)])
 def test_transactions_in_which_nothing_happens(age: float, verdict: Verdict) -> None:
     sides = healthy()

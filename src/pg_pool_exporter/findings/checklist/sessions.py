@@ -59,9 +59,7 @@ def old_sessions(diagnosis: Diagnosis) -> Check:
     lost = {
         (on.app, on.server): on.missing
         for pool in diagnosis.situation.pools
-        if (on := pool.on) is not None
-        and on.missing is not None
-        and on.missing > sum(pool.by_site("leaked_slots").values())
+        if (on := pool.on) is not None and on.missing is not None and on.gone
     }
     return Check(
         name="old_sessions",
