@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from pg_pool_exporter.discovery import dns_sd
 from support import pages
 from support.daemons import Scraper, exporting
 from support.dns_server import name_server
-from support.pages import Peer, answer, good, head, nothing, page_of, pool
+from support.pages import Peer, Served, answer, good, head, nothing, page_of, pool
 
 UP = "pg_pool_exporter_discovery_up"
 TARGETS = "pg_pool_exporter_discovery_targets"
@@ -125,15 +126,22 @@ class ListServer:
             await peer.send(head("Content-Type: application/json", length) + self.content)
 
 
+@asynccontextmanager
+async def serving_both_and(lists: ListServer) -> AsyncIterator[tuple[Served, Served, Served]]:
+    """Two pages that a list can name, and the server of the list."""
+    async with (
+        pages.serving(good) as first,
+        pages.serving(other) as second,
+        pages.serving(lists) as server,
+    ):
+        yield first, second, server
+
+
 def test_a_list_over_http_is_followed_and_outlives_its_server_and_a_reload(tmp_path: Path) -> None:
     lists = ListServer()
 
     async def main() -> None:
-        async with (
-            pages.serving(good) as first,
-            pages.serving(other) as second,
-            pages.serving(lists) as server,
-        ):
+        async with serving_both_and(lists) as (first, second, server):
             lists.content = listing(first.url)
             place = {"url": f"{server.url}?token=hunter2", "refresh_interval": "1s"}
             path = configure(tmp_path, http_sd=[place])
@@ -161,11 +169,7 @@ def test_a_header_that_a_reload_changes_is_sent_and_the_former_targets_stay_mean
     lists = ListServer()
 
     async def main() -> None:
-        async with (
-            pages.serving(good) as first,
-            pages.serving(other) as second,
-            pages.serving(lists) as server,
-        ):
+        async with serving_both_and(lists) as (first, second, server):
             lists.content = listing(first.url)
             place = {"url": server.url, "refresh_interval": "1s"}
             path = configure(tmp_path, http_sd=[place | {"headers": {"X-Scope-OrgID": "former"}}])

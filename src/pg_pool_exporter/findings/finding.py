@@ -26,18 +26,22 @@ class Cause(Enum):
         return self.value.replace("_", " ").replace("postgresql", "PostgreSQL")
 
 
-class Severity(IntEnum):
-    """How bad it is; the higher, the worse."""
-
-    WARNING = 1
-    """It is going wrong, or may be."""
-    PROBLEM = 2
-    """It is wrong for certain, or somebody suffers from it now."""
+class Level(IntEnum):
+    """How bad something is; the higher, the worse."""
 
     @property
     def title(self) -> str:
         """In words."""
         return self.name.lower()
+
+
+class Severity(Level):
+    """How bad a finding is."""
+
+    WARNING = 1
+    """It is going wrong, or may be."""
+    PROBLEM = 2
+    """It is wrong for certain, or somebody suffers from it now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,12 @@ from pg_pool_exporter.derive.sessions import IN_TRANSACTION, AppSessions
 from pg_pool_exporter.findings import thresholds as limit
 from pg_pool_exporter.findings.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.findings.remedies import remedy
-from pg_pool_exporter.findings.situation import Pool, Server
+from pg_pool_exporter.findings.situation import IDLE_IN_TRANSACTION_TIMEOUT, Pool, Server
 from pg_pool_exporter.findings.wording import number, spell
 from pg_pool_exporter.model import SessionKey
 
 # Of each kind of evidence, so many are named.
 _MOST_NAMED = 5
-_IDLE_IN_TRANSACTION_TIMEOUT = "idle_in_transaction_session_timeout"
 
 
 def of_server(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
@@ -41,9 +40,9 @@ def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
         oldest = sessions.oldest(*IN_TRANSACTION) or 0.0
         users = sorted({key.user for key in keys})[:_MOST_NAMED]
         evidence = [f"Role {', '.join(users)}; the oldest has done nothing for {spell(oldest)}."]
-        timeout = server.sample.settings.timeouts.get(_IDLE_IN_TRANSACTION_TIMEOUT)
+        timeout = server.sample.settings.timeouts.get(IDLE_IN_TRANSACTION_TIMEOUT)
         if timeout == 0:
-            evidence.append(f"{_IDLE_IN_TRANSACTION_TIMEOUT} is off on the server.")
+            evidence.append(f"{IDLE_IN_TRANSACTION_TIMEOUT} is off on the server.")
         blocking = sum(
             group.blocking or 0
             for key, group in server.sample.groups.items()

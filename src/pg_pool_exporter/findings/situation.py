@@ -11,12 +11,11 @@ from pg_pool_exporter.derive.pools_seen import PoolSeen
 from pg_pool_exporter.derive.sessions import AppSessions
 from pg_pool_exporter.findings.bouncers import BouncersPool, bouncers_pools
 from pg_pool_exporter.findings.trends import Recent, Trend, Trends, total
-from pg_pool_exporter.model import (
-    AppOnServer,
-    PoolSample,
-    ServerSample,
-)
+from pg_pool_exporter.model import AppOnServer, PoolSample, ServerSample
 from pg_pool_exporter.store import Store, TargetState
+
+IDLE_IN_TRANSACTION_TIMEOUT = "idle_in_transaction_session_timeout"
+"""The setting that ends forgotten transactions, where it is on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

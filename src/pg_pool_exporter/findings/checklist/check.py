@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import IntEnum
 
 from pg_pool_exporter.findings.diagnosis import Diagnosis
-from pg_pool_exporter.findings.finding import Cause, Finding
+from pg_pool_exporter.findings.finding import Cause, Finding, Level
 from pg_pool_exporter.findings.situation import Pool
 
 # Of each point, so many lines of evidence are told.
 _MOST_TOLD = 10
 
 
-class Verdict(IntEnum):
-    """How a point of the checklist looks; the higher, the worse."""
+class Verdict(Level):
+    """How a point of the checklist looks."""
 
     UNKNOWN = -1
     """It can't be told."""
     FINE = 0
     WARNING = 1
     PROBLEM = 2
-
-    @property
-    def title(self) -> str:
-        """In words."""
-        return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,19 +12,18 @@ from pg_pool_exporter.findings.checklist.check import (
 )
 from pg_pool_exporter.findings.diagnosis import Diagnosis
 from pg_pool_exporter.findings.finding import Cause
-from pg_pool_exporter.findings.situation import Server
+from pg_pool_exporter.findings.situation import IDLE_IN_TRANSACTION_TIMEOUT, Server
 from pg_pool_exporter.findings.wording import number
 
 _OFF = 0.0
-_IDLE_IN_TRANSACTION_TIMEOUT = "idle_in_transaction_session_timeout"
 
 
 def settings(diagnosis: Diagnosis) -> Check:
     servers = diagnosis.situation.servers
     known = [
-        (server, server.sample.settings.timeouts[_IDLE_IN_TRANSACTION_TIMEOUT])
+        (server, server.sample.settings.timeouts[IDLE_IN_TRANSACTION_TIMEOUT])
         for server in servers
-        if _IDLE_IN_TRANSACTION_TIMEOUT in server.sample.settings.timeouts
+        if IDLE_IN_TRANSACTION_TIMEOUT in server.sample.settings.timeouts
     ]
     if not known:
         return unknown("settings", "no server, or its time-outs can't be read")
@@ -36,7 +35,7 @@ def settings(diagnosis: Diagnosis) -> Check:
         evidence=few(map(_missing, missing)),
         remedy=(
             (
-                f"ALTER ROLE … SET {_IDLE_IN_TRANSACTION_TIMEOUT} = '5min' for the applications' "
+                f"ALTER ROLE … SET {IDLE_IN_TRANSACTION_TIMEOUT} = '5min' for the applications' "
                 "roles, or for the whole server with ALTER SYSTEM."
             ),
         )
@@ -47,12 +46,12 @@ def settings(diagnosis: Diagnosis) -> Check:
 
 def _missing(server: Server) -> str:
     own = sum(
-        override.setting == _IDLE_IN_TRANSACTION_TIMEOUT and seconds != _OFF
+        override.setting == IDLE_IN_TRANSACTION_TIMEOUT and seconds != _OFF
         for override, seconds in server.sample.settings.overrides.items()
     )
     exceptions = f"; {number(own, 'database or role has', 'databases or roles have')} its own"
     return (
-        f"server {server.name}: {_IDLE_IN_TRANSACTION_TIMEOUT} is off, so a forgotten transaction "
+        f"server {server.name}: {IDLE_IN_TRANSACTION_TIMEOUT} is off, so a forgotten transaction "
         f"stays for ever{exceptions if own else ''}"
     )
 
