@@ -94,6 +94,45 @@ def test_who_waits_now_is_told_before_the_reason_is_known() -> None:
     sides.pool(0, 10, waiting=3)
     point = checks(sides)["waiting_requests"]
     assert (point.verdict, point.figure) == (Verdict.WARNING, "3 wait now")
+    assert point.evidence == ("orders/main: 3 requests wait now, not known yet why",)
+    assert "Watch for some minutes" in point.remedy[0]
+
+
+def watched(sides: BothSides, *, waiting: float, **pool: Any) -> Doctor:
+    """For three minutes, in which so many requests wait."""
+    doctor = doctor_of(sides)
+    for _ in range(4):
+        sides.pool(0, 10, waiting=waiting, **pool)
+        sides.now += 60
+    sides.now -= 60
+    return doctor
+
+
+def test_requests_that_wait_because_of_a_leak_are_as_bad_as_the_leak() -> None:
+    sides = healthy()
+    doctor = watched(sides, waiting=1, held=0.0, returned=0.0, leaked_slots={SITE: 10})
+    point = checks(sides, doctor)["waiting_requests"]
+    assert point.verdict is Verdict.PROBLEM
+    assert point.evidence == (
+        "orders/main: 1 request waits now, because of what is told below: leak",
+    )
+    assert not point.remedy  # it stands with the leak
+
+
+def test_requests_that_wait_because_their_server_does_not_answer() -> None:
+    sides = healthy()
+    doctor = watched(sides, waiting=2, held=0.0, returned=0.0)
+    sides.fail(TargetKey("server", "main"), "timeout")
+    point = checks(sides, doctor)["waiting_requests"]
+    assert "PostgreSQL unreachable" in point.evidence[0]
+
+
+def test_requests_that_waited_for_a_moment_only_are_fine() -> None:
+    sides = healthy()
+    doctor = watched(sides, waiting=0, held=0.0, returned=0.0)
+    sides.pool(0, 10, waiting=1)
+    point = checks(sides, doctor)["waiting_requests"]
+    assert (point.verdict, point.figure) == (Verdict.FINE, "1 wait now")
 
 
 @pytest.mark.parametrize(
@@ -147,6 +186,12 @@ def test_sessions_that_a_pool_counts_and_the_server_has_not() -> None:
     point = checks(sides, doctor)["old_sessions"]
     assert point.verdict is Verdict.WARNING
     assert "orders on server main: 3 connections in its pools have no session" in point.evidence
+
+
+def test_how_old_the_oldest_session_is() -> None:
+    sides = healthy()
+    sides.server({}, groups={session_key(): SessionGroup(states={}, oldest_backend=1440.0)})
+    assert checks(sides)["old_sessions"].figure == "the oldest is 24 min old"
 
 
 def test_slots_lost_by_dropping_in_several_pools_explain_together_what_the_server_has_not() -> None:
@@ -214,7 +259,8 @@ def test_requests_that_got_no_connection_and_time_outs_of_the_log() -> None:
     key = TargetKey("log", "main")
     sides.store.put(TargetState(key=key, interval=5, snapshot=Snapshot(log=counts)))
     point = checks(sides, doctor)["timeouts"]
-    assert point.verdict is Verdict.WARNING
+    assert point.verdict is Verdict.PROBLEM
+    assert point.figure == "4 requests got no connection in the last 2 min"
     assert "orders/main: 4 requests got none" in point.evidence
     assert "server main, since its log is read: 3 lock" in point.evidence
 

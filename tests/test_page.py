@@ -105,6 +105,27 @@ def test_a_leak_is_told_first_with_its_line_and_then_with_all_that_is_known() ->
     assert "6 not given back" in found.text
 
 
+def test_of_several_pools_of_an_application_each_tells_what_all_together_have_not_given_back() -> (
+    None
+):
+    sides = BothSides()
+    doctor = doctor_of(sides)
+    for _ in range(20):
+        sides.pool(1, 1)
+        sides.pool(0, 1, name="reports", process="web:1")
+        sides.server({"idle": [300.0, 200.0, 100.0]})
+        sides.now += 5
+    sides.now -= 5
+    text = page(sides, doctor).text
+    assert text.count("2 not given back by all pools of orders together") == 2
+
+
+def test_a_pool_that_is_full_says_so_however_short_it_has_been_watched() -> None:
+    sides = BothSides()
+    sides.pool(0, 10)
+    assert in_order(page(sides).text, "orders/main", "100%", "full")
+
+
 def test_a_pool_is_a_bar_that_says_the_same_in_words() -> None:
     sides = BothSides()
     sides.pool(1, 8, waiting=2, leaked_slots={SITE: 6})

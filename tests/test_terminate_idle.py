@@ -140,9 +140,24 @@ def test_younger_sessions_are_left_alone(any_postgres: Cluster) -> None:
     with idle(any_postgres, "orders") as (orders,):
         done = run(any_postgres, Choice(3600.0, "orders"), end=True)
         assert done == Outcome(
-            "Server main: no session of application orders is idle for 60 min or longer.\n", True
+            "Server main: no session of application orders is idle for 60 min or longer.\n"
+            "It has 1 other session.\n",
+            True,
         )
         assert lives(orders)
+
+
+def test_a_mistyped_application_is_told_apart_from_one_that_works(any_postgres: Cluster) -> None:
+    with idle(any_postgres, "orders", "orders", "bill\x1b[2Jing"):
+        text = run(any_postgres, Choice(NOW, "order"), end=True).text
+    assert "No session has that application_name. There are: orders (2), " in text
+    assert "\x1b" not in text
+
+
+def test_what_was_done_is_shown_as_sql_too(any_postgres: Cluster) -> None:
+    with idle(any_postgres, "orders") as (orders,):
+        done = run(any_postgres, Choice(NOW, "orders"), end=True)
+        assert f"ARRAY[{pid(orders)}]" in done.text.partition("The SQL that ended them:")[2]
 
 
 @pytest.mark.parametrize("change", ["works again", "is another"])

@@ -82,3 +82,9 @@ class Finding:
     """Lines of code, with how many connections each has borrowed and not given back."""
     sites_are_certain: bool = True
     """False: only some of those connections are meant, and nobody can tell which."""
+
+    @property
+    def not_given_back(self) -> float:
+        """Of a leak: how many connections."""
+        own = self.figures.get("held_connections")
+        return self.figures.get("unreturned_connections", 0.0) if own is None else own

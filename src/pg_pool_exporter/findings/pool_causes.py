@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from pg_pool_exporter.derive.sessions import IN_TRANSACTION
 from pg_pool_exporter.findings import thresholds as limit
-from pg_pool_exporter.findings.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.findings.finding import Cause, Finding, Severity
 from pg_pool_exporter.findings.remedies import remedy
 from pg_pool_exporter.findings.situation import Pool, Process
 from pg_pool_exporter.findings.wording import number, spell
@@ -84,7 +84,7 @@ def _leak(pool: Pool) -> Finding | None:
     return Finding(
         cause=Cause.LEAK,
         severity=Severity.PROBLEM if held.certain else Severity.WARNING,
-        subject=_subject(pool),
+        subject=pool.subject,
         summary=(
             f"{count} borrowed and not given back."
             if held.certain
@@ -206,7 +206,7 @@ def _crowded(pool: Pool, crowded: list[Process]) -> Finding | None:
     return Finding(
         cause=cause,
         severity=Severity.PROBLEM if recent.failed else Severity.WARNING,
-        subject=_subject(pool),
+        subject=pool.subject,
         summary=(
             "Requests wait, because others hold their connections for long."
             if slow
@@ -216,8 +216,3 @@ def _crowded(pool: Pool, crowded: list[Process]) -> Finding | None:
         evidence=tuple(evidence),
         remedy=remedy(cause, pool.client),
     )
-
-
-def _subject(pool: Pool) -> Subject:
-    server = pool.on.server if pool.on is not None else ""
-    return Subject(app=pool.app, pool=pool.pool, server=server)

@@ -95,13 +95,20 @@ def remedy(cause: Cause, client: str = "") -> str:
         case Cause.ZOMBIE_TRANSACTIONS:
             return (
                 "Commit or roll back on every path, and set idle_in_transaction_session_timeout "
-                "for the role: it ends such a session before others suffer."
+                "for the role: it ends such a session before others suffer. The present ones: "
+                "`SELECT pid, application_name, client_addr, now() - state_change AS silent_for "
+                "FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' ORDER BY 4 DESC`; "
+                "`SELECT pg_terminate_backend(PID)` ends one and rolls its work back (runbook "
+                "transactions.md)."
             )
         case Cause.LOCK_PILE_UP:
             return (
-                "Look at who blocks whom with pg_blocking_pids(): ending the one at the head lets "
-                "all others go on. Take locks in the same order everywhere, and set lock_timeout "
-                "before ALTER TABLE and the like."
+                "Find who is in the way: `SELECT pid, application_name, state, "
+                "pg_blocking_pids(pid) AS waits_for, query FROM pg_stat_activity WHERE pid IN "
+                "(SELECT unnest(pg_blocking_pids(pid)) FROM pg_stat_activity)`. The one that "
+                "waits for nobody is the head: `SELECT pg_terminate_backend(PID)` ends it, and "
+                "all others go on (runbook locks.md). Take locks in the same order everywhere, "
+                "and set lock_timeout before ALTER TABLE and the like."
             )
         case Cause.SERVER_OVERSUBSCRIBED:
             return (

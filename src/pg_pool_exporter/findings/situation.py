@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -10,6 +10,7 @@ from pg_pool_exporter.derive.joiner import Joiner, longest_threshold
 from pg_pool_exporter.derive.pools_seen import PoolSeen
 from pg_pool_exporter.derive.sessions import AppSessions
 from pg_pool_exporter.findings.bouncers import BouncersPool, bouncers_pools
+from pg_pool_exporter.findings.finding import Subject
 from pg_pool_exporter.findings.trends import Recent, Trend, Trends, total
 from pg_pool_exporter.model import AppOnServer, PoolSample, ServerSample
 from pg_pool_exporter.store import Store, TargetState
@@ -68,6 +69,21 @@ class Pool:
     """Its application on the server that it leads to, where known."""
     leak_after: float
 
+    @property
+    def subject(self) -> Subject:
+        """What findings about it are about."""
+        server = self.on.server if self.on is not None else ""
+        return Subject(app=self.app, pool=self.pool, server=server)
+
+    @property
+    def wider_subjects(self) -> Iterator[Subject]:
+        """What findings about all of its application on its server are about: its sessions may
+        have other names than it has.
+        """
+        infos = (each.sample.info for each in self.processes)
+        names = {self.app, *(info.application for info in infos if info and info.application)}
+        return (Subject(app=name, server=self.subject.server) for name in sorted(names))
+
     def sum(self, field: str) -> float:
         """A field of all processes added up; those that don't tell it count as 0."""
         return sum(getattr(each.sample, field) or 0.0 for each in self.processes)
@@ -100,7 +116,9 @@ class Pool:
         return total(each.trend.active for each in self.processes)
 
     def seconds_to_saturation(self) -> float | None:
-        """Until the first process's pool is checked out as a whole, by the trend."""
+        """Until the first process's pool is checked out as a whole, by the trend; 0 when it is."""
+        if (self.fullest.use or 0.0) >= 1:
+            return 0.0
         times = [
             seconds
             for each in self.processes

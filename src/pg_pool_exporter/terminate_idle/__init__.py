@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pg_pool_exporter.config import ServerConfig
-from pg_pool_exporter.terminate_idle.report import written
+from pg_pool_exporter.terminate_idle.report import nothing_idle, written
 from pg_pool_exporter.terminate_idle.server import TerminateError, connected
 from pg_pool_exporter.terminate_idle.sessions import Choice, Ended, reason_to_spare
 
@@ -37,6 +37,11 @@ async def run(
     async with connected(config) as server:
         spared = {one: reason_to_spare(one, choice) for one in await server.sessions(choice)}
         meant = [one for one, reason in spared.items() if reason is None]
+        if not spared:
+            return Outcome(
+                nothing_idle(config.name, choice, await server.applications(choice)),
+                choice.pid is None,
+            )
         statement = server.statement(meant)
         if end and meant:
             ended = await server.end(meant, patience)

@@ -26,6 +26,21 @@ def written(
     return "\n".join(_lines(server, choice, sessions, statement, ended))
 
 
+def nothing_idle(server: str, choice: Choice, applications: Mapping[str, int]) -> str:
+    """The text where a choice means no session; `applications` have so many, whatever they do."""
+    older = spell(choice.older_than)
+    text = f"Server {server}: no session of {_subject(choice)} is idle for {older} or longer.\n"
+    if choice.application is None:
+        return text
+    own = applications.get(choice.application, 0)
+    if own:
+        return f"{text}It has {number(own, 'other session', 'other sessions')}.\n"
+    names = ", ".join(
+        f"{plain(name) or '(none)'} ({count})" for name, count in applications.items()
+    )
+    return f"{text}No session has that application_name. There are: {names or 'none'}.\n"
+
+
 def _lines(
     server: str,
     choice: Choice,
@@ -33,23 +48,25 @@ def _lines(
     statement: str,
     ended: Ended | None,
 ) -> Iterator[str]:
-    of = f"application {choice.application}" if choice.pid is None else f"process {choice.pid}"
-    if not sessions:
-        older = spell(choice.older_than)
-        yield f"Server {server}: no session of {plain(of)} is idle for {older} or longer.\n"
-        return
     meant = [one for one, reason in sessions.items() if reason is None]
-    count = number(len(meant), "session", "sessions")
-    yield f"Server {server}, {plain(of)}: {count} to end, {len(sessions) - len(meant)} left alone."
+    count, spared = number(len(meant), "session", "sessions"), len(sessions) - len(meant)
+    yield f"Server {server}, {_subject(choice)}: {count} to end, {spared} left alone."
     for session, reason in sessions.items():
         yield f"  {_described(session)}: {_fate(session, reason, ended)}"
     if not meant:
         yield ""
         return
+    tense = "ends" if ended is None else "ended"
+    yield f"\nThe SQL that {tense} them:\n\n{_plain_lines(statement)}"
     if ended is None:
-        yield f"\nThe SQL that ends them:\n\n{_plain_lines(statement)}"
         yield "\nNothing has been done. The same command with --yes ends them."
     yield f"\n{_NO_CURE}"
+
+
+def _subject(choice: Choice) -> str:
+    if choice.pid is not None:
+        return f"process {choice.pid}"
+    return plain(f"application {choice.application}")
 
 
 def _described(session: ListedSession) -> str:

@@ -13,7 +13,7 @@ from psycopg import AsyncClientCursor
 
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.sources.connecting import Connector
-from pg_pool_exporter.sources.held_connection import Batch, Connection, execute
+from pg_pool_exporter.sources.held_connection import Batch, Connection, Result, execute
 from pg_pool_exporter.sources.password import PasswordError
 from pg_pool_exporter.sources.statements import statement
 from pg_pool_exporter.terminate_idle.sessions import Choice, Ended, ListedSession
@@ -22,7 +22,8 @@ from pg_pool_exporter.terminate_idle.sessions import Choice, Ended, ListedSessio
 _SECONDS = 15.0
 # An idle session ends within milliseconds; how often it is looked for, in seconds.
 _LOOK_SECONDS = 0.05
-_OWN = Batch("SELECT set_config('statement_timeout', '10s', false)", {})
+# For the one transaction only: a bouncer in front hands the session on to others after it.
+_BOUNDED = "SELECT set_config('statement_timeout', '10s', true);\n"
 
 
 class TerminateError(Exception):
@@ -37,21 +38,27 @@ class Server:
 
     async def sessions(self, choice: Choice) -> list[ListedSession]:
         """The sessions that a choice may mean, the longest idle first."""
-        query = statement("idle_sessions", self._version)
-        (rows,) = await execute(self._connection, Batch(query, choice._asdict()))
+        rows = await self._rows("idle_sessions", choice._asdict())
         return [ListedSession(**row) for row in rows]
+
+    async def applications(self, choice: Choice) -> dict[str, int]:
+        """How many sessions clients have by application_name, the choice's first: to tell a
+        mistyped name from an application that works.
+        """
+        rows = await self._rows("applications", choice._asdict())
+        return {row["application"]: row["sessions"] for row in rows}
 
     def statement(self, sessions: Collection[ListedSession]) -> str:
         """The SQL that ends the sessions, with their values in it."""
         cursor = AsyncClientCursor(self._connection)
-        text = cursor.mogrify(self._ending.encode(), _listed(sessions))
+        text = cursor.mogrify(self._query("terminate_idle").encode(), _listed(sessions))
         return "\n".join(line for line in text.splitlines() if not line.startswith("--"))
 
     async def end(self, sessions: Collection[ListedSession], patience: float) -> Ended:
         """End those that are still idle as they were, and look for so many seconds at most whether
         they are gone.
         """
-        (rows,) = await execute(self._connection, Batch(self._ending, _listed(sessions)))
+        rows = await self._rows("terminate_idle", _listed(sessions))
         signalled = frozenset(row["pid"] for row in rows if row["ended"])
         told = [one for one in sessions if one.pid in signalled]
         last_look = time.monotonic() + patience
@@ -62,17 +69,16 @@ class Server:
         return Ended(signalled, remaining)
 
     async def _remaining(self, sessions: Collection[ListedSession]) -> frozenset[int]:
-        query = statement("remaining_sessions", self._version)
-        (rows,) = await execute(self._connection, Batch(query, _listed(sessions)))
+        rows = await self._rows("remaining_sessions", _listed(sessions))
         return frozenset(row["pid"] for row in rows)
 
-    @property
-    def _ending(self) -> str:
-        return statement("terminate_idle", self._version)
+    async def _rows(self, query: str, params: dict[str, Any]) -> Result:
+        batch = Batch(_BOUNDED + self._query(query), params)
+        _, rows = await execute(self._connection, batch)
+        return rows
 
-    @property
-    def _version(self) -> int:
-        return self._connection.info.server_version // 10_000
+    def _query(self, name: str) -> str:
+        return statement(name, self._connection.info.server_version // 10_000)
 
 
 @asynccontextmanager
@@ -83,7 +89,6 @@ async def connected(config: ServerConfig) -> AsyncIterator[Server]:
         async with asyncio.timeout(_SECONDS):
             connection = await connector.connect()
             try:
-                await execute(connection, _OWN)
                 yield Server(connection)
             finally:
                 await connection.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pg_pool_exporter.findings.checklist import pools, servers, sessions, targets
+from pg_pool_exporter.findings.checklist import pools, servers, sessions, targets, waiting
 from pg_pool_exporter.findings.checklist.check import Check, Verdict
 from pg_pool_exporter.findings.diagnosis import Diagnosis
 
@@ -17,7 +17,7 @@ __all__ = ["Check", "Verdict", "checklist"]
 _CHECKS: tuple[Callable[[Diagnosis], Check], ...] = (
     targets.targets,
     pools.pool_use,
-    pools.waiting_requests,
+    waiting.waiting_requests,
     pools.leaks,
     sessions.sessions,
     sessions.old_sessions,

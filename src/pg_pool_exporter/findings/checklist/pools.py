@@ -1,8 +1,7 @@
-"""The points about the applications' pools: are they full, who waits, and do they leak?"""
+"""The points about the applications' pools: are they full, do they leak, who got nothing?"""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import isfinite
 
 from pg_pool_exporter.findings import thresholds as limit
@@ -17,7 +16,6 @@ from pg_pool_exporter.findings.checklist.check import (
 )
 from pg_pool_exporter.findings.diagnosis import Diagnosis
 from pg_pool_exporter.findings.finding import Cause
-from pg_pool_exporter.findings.remedies import OF_BOUNCERS
 from pg_pool_exporter.findings.situation import Pool, Situation
 from pg_pool_exporter.findings.wording import number, spell
 
@@ -53,57 +51,13 @@ def _use_told(use: float, pool: Pool) -> str:
     )
 
 
-def waiting_requests(diagnosis: Diagnosis) -> Check:
-    """For a connection of a pool, or of a bouncer."""
-    of_pools, bouncers_pools = _waiting(diagnosis), diagnosis.situation.bouncers_pools
-    if not bouncers_pools:
-        return of_pools
-    crowded = [pool for pool in bouncers_pools if pool.crowded]
-    clients = number(sum(pool.waiting for pool in bouncers_pools), "client waits", "clients wait")
-    told = (
-        f"{pool}: {number(pool.waiting, 'client waits', 'clients wait')}, the first for "
-        f"{spell(pool.sample.oldest_waiting or 0.0)}; {pool.active:g} connections are in use"
-        + (f" of {pool.most:g}" if pool.most is not None else "")
-        for pool in crowded
-    )
-    return replace(
-        of_pools,
-        verdict=max(of_pools.verdict, Verdict.PROBLEM if crowded else Verdict.FINE),
-        figure=f"{of_pools.figure}; of bouncers {clients}",
-        evidence=(*of_pools.evidence, *few(told)),
-        remedy=(*of_pools.remedy, OF_BOUNCERS) if crowded else of_pools.remedy,
-    )
-
-
-def _waiting(diagnosis: Diagnosis) -> Check:
-    pools = diagnosis.situation.pools
-    if not pools:
-        return unknown("waiting_requests", "no pools")
-    waiting = [pool for pool in pools if pool.sum("waiting") >= limit.POOL_WAITING]
-    figure = f"{sum(pool.sum('waiting') for pool in pools):g} wait now"
-    findings = findings_of(diagnosis, Cause.POOL_TOO_SMALL, Cause.SLOW_HOLDERS)
-    young = [pool for pool in waiting if any(one.recent is None for one in pool.processes)]
-    if young and not findings:
-        return Check(
-            name="waiting_requests",
-            verdict=Verdict.WARNING,
-            figure=figure,
-            evidence=few(f"{pool_name(pool)}: {pool.sum('waiting'):g}" for pool in young),
-            remedy=("Watch for some minutes to know why, and whether it lasts.",),
-        )
-    return judged("waiting_requests", figure, findings)
-
-
 def leaks(diagnosis: Diagnosis) -> Check:
     findings = findings_of(diagnosis, Cause.LEAK)
     pools = diagnosis.situation.pools
     if not pools:
         return unknown("leaks", "no pools")
     if findings:
-        held = sum(
-            one.figures.get("held_connections", one.figures.get("unreturned_connections", 0.0))
-            for one in findings
-        )
+        held = sum(one.not_given_back for one in findings)
         return judged("leaks", f"{held:g} not given back", findings)
     unproven = [pool for pool in pools if pool.on is None or pool.on.unreturned is None]
     blind = [pool for pool in unproven if not _tells_leaks(pool)]
@@ -138,18 +92,24 @@ def _tells_leaks(pool: Pool) -> bool:
 
 def timeouts(diagnosis: Diagnosis) -> Check:
     situation = diagnosis.situation
-    failed = {
-        pool_name(pool): count
+    recents = {
+        pool_name(pool): [one.recent for one in pool.processes if one.recent is not None]
         for pool in situation.pools
-        if (count := sum(one.recent.failed for one in pool.processes if one.recent is not None))
     }
+    failed = {
+        name: count
+        for name, those in recents.items()
+        if (count := sum(recent.failed for recent in those))
+    }
+    watched = max((one.seconds for those in recents.values() for one in those), default=0.0)
+    figure = f"{number(sum(failed.values()), 'request', 'requests')} got no connection"
     logged = _logged_timeouts(situation)
     if not situation.pools and not logged:
         return unknown("timeouts", "no pools, and no log is read")
     return Check(
         name="timeouts",
-        verdict=Verdict.WARNING if failed else Verdict.FINE,
-        figure=f"{sum(failed.values()):g} requests got no connection in the last minutes",
+        verdict=Verdict.PROBLEM if failed else Verdict.FINE,
+        figure=f"{figure} in the last {spell(watched)}" if watched else f"{figure} so far",
         evidence=(
             *few(f"{name}: {count:g} requests got none" for name, count in failed.items()),
             *few(f"{where}, since its log is read: {told}" for where, told in logged.items()),

@@ -18,7 +18,7 @@ from pg_pool_exporter.findings.checklist.check import (
 from pg_pool_exporter.findings.diagnosis import Diagnosis
 from pg_pool_exporter.findings.finding import Cause
 from pg_pool_exporter.findings.situation import Server
-from pg_pool_exporter.findings.wording import spell
+from pg_pool_exporter.findings.wording import number, spell
 
 
 def sessions(diagnosis: Diagnosis) -> Check:
@@ -64,11 +64,13 @@ def old_sessions(diagnosis: Diagnosis) -> Check:
     return Check(
         name="old_sessions",
         verdict=Verdict.WARNING if lost else Verdict.FINE,
-        figure=f"the oldest since {spell(max(ages))}" if ages else "none",
+        figure=f"the oldest is {spell(max(ages))} old" if ages else "none",
         evidence=(
             *few(_longest_idle(servers)),
             *few(
-                f"{app} on server {server}: {count:g} connections in its pools have no session"
+                f"{app} on server {server}: "
+                f"{number(count, 'connection in its pools has', 'connections in its pools have')} "
+                "no session"
                 for (app, server), count in lost.items()
             ),
         ),

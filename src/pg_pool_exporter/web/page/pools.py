@@ -24,6 +24,8 @@ class _Told(NamedTuple):
 
     severity: int = 0
     held: float = 0.0
+    of_app: float = 0.0
+    """Not given back by all of the application's pools on the server together."""
     sites: Mapping[str, float] = {}
 
 
@@ -63,18 +65,20 @@ def _by_pool(findings: Iterable[Finding]) -> dict[Subject, _Told]:
         former = told.get(key, _Told())
         leak = one.cause is Cause.LEAK
         told[key] = _Told(
-            max(former.severity, one.severity),
-            one.figures.get("held_connections", 0.0) if leak else former.held,
-            one.sites if leak else former.sites,
+            severity=max(former.severity, one.severity),
+            held=one.not_given_back if leak else former.held,
+            sites=one.sites if leak else former.sites,
         )
     return told
 
 
 def _told(pool: Pool, told: Mapping[Subject, _Told]) -> _Told:
-    server = pool.on.server if pool.on is not None else ""
-    own = told.get(Subject(app=pool.app, pool=pool.pool, server=server), _Told())
-    all_of_app = told.get(Subject(app=pool.app, server=server), _Told())
-    return own._replace(severity=max(own.severity, all_of_app.severity))
+    own = told.get(pool.subject, _Told())
+    wider = [told.get(subject, _Told()) for subject in pool.wider_subjects]
+    return own._replace(
+        severity=max(own.severity, *(one.severity for one in wider)),
+        of_app=max(one.held for one in wider),
+    )
 
 
 def _row(pool: Pool, told: _Told) -> Html:
@@ -131,6 +135,9 @@ def _not_given_back(pool: Pool, told: _Told) -> Html | None:
         parts.append(element("small", f"{_number(overdue)} overdue, which something explains"))
     if pool.on is not None and pool.on.suspects and not told.held:
         parts.append(element("small", f"{_number(pool.on.suspects)} suspected"))
+    if told.of_app and not told.held:
+        all_of_app = f"{_number(told.of_app)} not given back by all pools of {pool.app} together"
+        parts.append(element("small", name(all_of_app)))
     if pool.on is not None and pool.on.missing:
         parts.append(element("small", f"{_number(pool.on.missing)} without a session"))
     return join(parts) if parts else None
