@@ -299,7 +299,7 @@ def test_what_does_not_answer() -> None:
     sides.fail(TargetKey("app", "mail@web:81/metrics"), "refused")
     point = checks(sides)["targets"]
     assert (point.verdict, point.figure) == (Verdict.WARNING, "2 of 3 answer")
-    assert "The last poll failed: refused." in point.evidence[0]
+    assert "The last poll failed (refused): nothing answers" in point.evidence[0]
 
 
 def test_its_size_is_bounded() -> None:

@@ -406,7 +406,7 @@ def test_what_has_never_answered_is_told(
     patient.sides.fail(TargetKey(kind, "it"), reason)
     found = patient.the(cause)
     assert found.severity is severity
-    assert found.evidence == (f"The last poll failed: {reason}.",)
+    assert found.evidence == (f"The last poll failed ({reason}): nothing answers",)
 
 
 def test_a_target_that_flaps_is_not_told_before_nothing_is_known_any_more() -> None:

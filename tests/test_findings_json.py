@@ -93,11 +93,11 @@ def test_findings_pools_servers_and_targets_are_told() -> None:
         "targets": [
             {
                 "kind": "app", "target": "billing@web:80/metrics", "up": False, "polls": 0,
-                "reason": None, "last_success": None,
+                "reason": None, "error": None, "last_success": None,
             },
             *(
                 {"kind": kind, "target": name, "up": True, "polls": 1, "reason": None,
-                 "last_success": None}
+                 "error": None, "last_success": None}
                 for kind, name in (("process", "orders-0"), ("server", "main"))
             ),
         ],

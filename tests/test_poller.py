@@ -164,6 +164,11 @@ def test_failures_are_counted_by_their_reason(error: Exception, reason: str) -> 
     assert found.health.failures == {reason: len(source.polls)}
 
 
+def test_a_failure_is_told_in_a_sentence_without_secrets() -> None:
+    _, found = polled_for(30, PollError("auth", "who are you? password=hunter2"))
+    assert found.health.error == "who are you? password=***"
+
+
 def test_a_cancellation_that_nobody_asked_for_is_a_failure_like_any_other() -> None:
     async def cancelled_inside() -> Any:
         task = asyncio.create_task(asyncio.sleep(100))

@@ -15,14 +15,16 @@ import pytest
 from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
+from conftest import require
 from pg_pool_exporter import terminate_idle
 from pg_pool_exporter.command_line import UsageError, parse
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.terminate_idle import Choice, Outcome, TerminateError
 from pg_pool_exporter.terminate_idle.server import connected
 from pg_pool_exporter.terminate_idle.sessions import Ended
+from support.pgbouncer import PGBOUNCER, Bouncer
 from support.polling import SECRET
-from support.postgres import Cluster, wait_until
+from support.postgres import EMBEDDED_16, Cluster, wait_until
 from test_cli import run as run_command
 
 Session = psycopg.Connection[TupleRow]
@@ -157,7 +159,7 @@ def test_a_mistyped_application_is_told_apart_from_one_that_works(any_postgres: 
 def test_what_was_done_is_shown_as_sql_too(any_postgres: Cluster) -> None:
     with idle(any_postgres, "orders") as (orders,):
         done = run(any_postgres, Choice(NOW, "orders"), end=True)
-        assert f"ARRAY[{pid(orders)}]" in done.text.partition("The SQL that ended them:")[2]
+        assert f"'{{{pid(orders)}}}'" in done.text.partition("The SQL that ended them:")[2]
 
 
 @pytest.mark.parametrize("change", ["works again", "is another"])
@@ -299,6 +301,24 @@ def test_names_are_values_and_no_sql(any_postgres: Cluster) -> None:
         assert done.text.count(": ended") == 1
         assert lives(orders)
         assert not lives(hostile)
+
+
+@pytest.mark.debian
+def test_through_a_bouncer_it_leaves_nothing_behind_in_the_session_that_others_get() -> None:
+    require(PGBOUNCER.exists(), "PgBouncer from Debian's packages")
+    databases = {"shop": "dbname=postgres pool_size=1"}
+    with (
+        Cluster(EMBEDDED_16) as cluster,
+        Bouncer(cluster, databases, {"pool_mode": "transaction"}) as bouncer,
+        idle(cluster, "orders") as (orders,),
+    ):
+        cluster.run("CREATE ROLE app LOGIN SUPERUSER")
+        config = ServerConfig(name="main", dsn=SecretStr(bouncer.dsn("shop", "app")))
+        done = asyncio.run(terminate_idle.run(config, Choice(NOW, "orders"), end=True))
+        assert done.successful
+        assert not lives(orders)
+        with closing(bouncer.connect("shop")) as other:
+            assert other.execute("SHOW statement_timeout").fetchone() == ("0",)
 
 
 def test_a_password_is_never_told(locked: Cluster) -> None:

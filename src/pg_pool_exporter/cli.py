@@ -121,14 +121,15 @@ def _check_config(options: Options) -> int:
 
 
 def _probe(options: Options, config: Config) -> int:
-    """Poll everything once, and say how it went; what is wrong is in the log."""
+    """Poll everything once, and say how it went; what is missing is in the log."""
     logs.configure(options.log_level, options.log_format)
     probe = asyncio.run(daemon.probe(config))
     for place in probe.places:
         condition = f"{'ok' if place.up else 'failed'}, {_count(place.targets, 'target')}"
         _print(f"{place.mechanism} {place.place} of {place.app}: {condition}\n")
     for state in probe.states:
-        condition = "ok" if state.health.up else f"failed: {', '.join(state.health.failures)}"
+        health = state.health
+        condition = "ok" if health.up else f"failed ({health.reason}): {health.error}"
         _print(f"{state.key.kind} {state.key.name}: {condition}\n")
     return SUCCESS if probe.successful else FAILURE
 

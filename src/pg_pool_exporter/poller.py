@@ -14,6 +14,7 @@ import structlog
 
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.model import Health, Snapshot
+from pg_pool_exporter.redaction import redact
 from pg_pool_exporter.sources.base import PollError, Source, TargetGoneError
 from pg_pool_exporter.store import Store, TargetKey, TargetState
 
@@ -127,6 +128,7 @@ class Poller:
                 polls=health.polls + 1,
                 failures={**health.failures, reason: health.failures.get(reason, 0) + 1},
                 reason=reason,
+                error=redact(failure.error),
                 duration=asyncio.get_running_loop().time() - started,
                 last_success=health.last_success,
             ),

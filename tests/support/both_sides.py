@@ -150,6 +150,7 @@ class BothSides:
         former = self.store.get(key) or TargetState(key=key, interval=INTERVAL)
         health = replace(
             former.health, up=False, polls=former.health.polls + 1, reason=reason,
+            error="nothing answers",
             failures={reason: former.health.failures.get(reason, 0) + 1},
         )  # fmt: skip
         self.store.put(replace(former, health=health))

@@ -61,7 +61,8 @@ POOL_TIMEOUTS = _pool(
     "kind",
 )  # fmt: skip
 POOL_ACQUIRE = _pool(
-    "histogram", "acquire_seconds", "Time from asking for a connection to having it.",
+    "histogram", "acquire_seconds",
+    "Time from asking for a connection to having it; requests that got none are not in it.",
     bounds=ACQUIRE_BOUNDS,
 )  # fmt: skip
 POOL_HOLD = _pool("histogram", "hold_seconds", "Time from checkout to return.", bounds=HOLD_BOUNDS)

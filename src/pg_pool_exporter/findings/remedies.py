@@ -122,11 +122,8 @@ def remedy(cause: Cause, client: str = "") -> str:
             )
         case Cause.POSTGRESQL_UNREACHABLE:
             return (
-                "Look at the exporter's log for the reason, then try psql from this host: is the "
-                "server running, does it answer, may the role connect?"
+                "Try psql from the exporter's host: is the server running, does it answer, may the "
+                "role connect?"
             )
         case Cause.TARGET_UNREACHABLE:
-            return (
-                "Look at the exporter's log for the reason: is the application running, and does "
-                "it still serve its page?"
-            )
+            return "Is it running, and does it still serve its page to the exporter's host?"

@@ -33,6 +33,8 @@ def of_target(state: TargetState, now: float) -> Iterator[Finding]:
         ),
         summary=summary,
         figures={"failed_polls": sum(health.failures.values())},
-        evidence=(f"The last poll failed: {health.reason}.",) if health.reason else (),
+        evidence=(f"The last poll failed ({health.reason}): {health.error}",)
+        if health.reason
+        else (),
         remedy=remedy(cause),
     )

@@ -32,6 +32,8 @@ class Health:
     """By reason, one of `catalogue.POLL_FAILURE_REASONS`."""
     reason: str | None = None
     """Why the last poll failed; None when it succeeded."""
+    error: str | None = None
+    """The same in a sentence, which holds no secret."""
     duration: float | None = None
     """Of the last poll, in seconds."""
     last_success: float | None = None

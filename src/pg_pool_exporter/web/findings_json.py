@@ -145,6 +145,7 @@ def _target(state: TargetState) -> dict[str, Any]:
         "up": health.up,
         "polls": health.polls,
         "reason": health.reason,
+        "error": health.error,
         "last_success": health.last_success,
     }
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pg_pool_exporter.findings.wording import number, spell
+from pg_pool_exporter.model import Health
 from pg_pool_exporter.store import TargetState
-from pg_pool_exporter.web.page.markup import Html, element, name
+from pg_pool_exporter.web.page.markup import Html, element, join, name
 from pg_pool_exporter.web.page.tables import row, table
 
 MOST_TARGETS = 500
@@ -45,10 +46,16 @@ def _row(state: TargetState, now: float) -> Html:
         name(state.key.name),
         state.key.kind,
         _condition(state),
-        health.reason,
+        _reason(state.health),
         None if last is None else f"{spell(max(0.0, now - last))} ago",
         kind="" if health.up else "problem" if health.polls else "warning",
     )
+
+
+def _reason(health: Health) -> Html | None:
+    if health.reason is None:
+        return None
+    return join([health.reason, element("small", health.error or "")])
 
 
 def _condition(state: TargetState) -> str:
