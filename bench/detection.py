@@ -1,7 +1,7 @@
 """Whether the right cause is named, and how early: workloads whose truth is known.
 
     python -m bench.detection > docs/detection.md      # all, on the virtual clock: some minutes
-    python -m bench.detection --live      # all, with real processes: half an hour
+    python -m bench.detection --live > docs/detection-live.md      # real processes: half an hour
     python -m bench.detection --only leak-keep --verbose
 
 Prints a Markdown document. It ends with 1 when a verdict is not the truth.
@@ -75,11 +75,12 @@ threshold; it is no proof, so no alert stands on it.
 The same with real pools, a real PostgreSQL, the exporter and a real Prometheus with our rules, all
 durations a twentieth (a tenth with 50 processes); a PgBouncer and a clock that is behind are real
 too. A foreign page is of a pool of psycopg_pool (FIFO) or of SQLAlchemy (LIFO) that nobody has
-instrumented. The verdict is asked for as above.
+instrumented. The verdict is asked for as above; what they gave is in
+[detection-live.md](detection-live.md).
 
     PGPE_LIVE=leak-keep,bursts pytest tests/test_scenarios_live.py
     PGPE_LIVE=all pytest tests/test_scenarios_live.py      # three quarters of an hour
-    python -m bench.detection --live                       # a table as above, half an hour
+    python -m bench.detection --live                       # a table as there, half an hour
 
 {always} run with all tests.
 """
@@ -87,8 +88,10 @@ instrumented. The verdict is asked for as above.
 LIVE = """\
 # The same, live
 
-The workloads of docs/detection.md with real processes. Times are multiplied by the factor by which
-all durations were divided; each moment that a busy machine takes for itself counts as much more.
+Written by `python -m bench.detection --live`: the workloads of [detection.md](detection.md) with
+real pools, a real PostgreSQL, the exporter and a real Prometheus with our rules. Times are
+multiplied by the factor by which all durations were divided, so they can be compared with those
+there; each moment that a busy machine takes for itself counts as much more.
 """
 
 # More of them would disturb each other on two cores.
