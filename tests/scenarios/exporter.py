@@ -20,6 +20,7 @@ from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.findings import Doctor, Finding
 from pg_pool_exporter.model import (
     Backends,
+    ClientKey,
     DatabaseCounters,
     Histogram,
     PoolInfo,
@@ -246,7 +247,7 @@ def _server_snapshot(server: Server, locks: list[Lock], groups: SessionGroups) -
                 timeouts={"idle_in_transaction_session_timeout": 600.0},
             ),
             backends={
-                key: Backends(
+                ClientKey(key): Backends(
                     ages={
                         state: tuple(sorted((now - one.changed for one in each), reverse=True))
                         for state, each in states.items()

@@ -90,9 +90,9 @@ class PoolsSeen:
             self._by_target.pop(key, None)
         elif snapshot is not None and state.health.up:
             for sample in snapshot.pools:
-                self._take(sample, state)
+                self._take(sample, state, snapshot.address)
 
-    def _take(self, sample: PoolSample, state: TargetState) -> None:
+    def _take(self, sample: PoolSample, state: TargetState, address: str | None) -> None:
         owner = self._owners.get(sample.key)
         if owner is not None and owner != state.key:
             if self._by_target[owner][sample.key].expires > state.taken:
@@ -122,6 +122,7 @@ class PoolsSeen:
                     sample.active,
                     leaked=sum(sample.leaked_slots.values()),
                     long_lived=self._long_lived(sample),
+                    address=address,
                 ),
                 keep=self._longest[app],
                 most_gap=EXPIRY_INTERVALS * state.interval,

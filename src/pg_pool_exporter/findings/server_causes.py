@@ -12,7 +12,7 @@ from pg_pool_exporter.findings.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.findings.remedies import remedy
 from pg_pool_exporter.findings.situation import IDLE_IN_TRANSACTION_TIMEOUT, Pool, Server
 from pg_pool_exporter.findings.wording import number, spell
-from pg_pool_exporter.model import SessionKey
+from pg_pool_exporter.model import ClientKey, SessionKey
 
 # Of each kind of evidence, so many are named.
 _MOST_NAMED = 5
@@ -29,16 +29,16 @@ def of_server(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
 
 
 def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
-    by_name: dict[str, list[SessionKey]] = {}
+    by_name: dict[str, list[ClientKey]] = {}
     for key in server.sample.backends:
-        by_name.setdefault(key.application, []).append(key)
+        by_name.setdefault(key.sessions.application, []).append(key)
     for name, keys in sorted(by_name.items()):
         sessions = AppSessions(server.sample.backends[key] for key in keys)
         count = sessions.count(*IN_TRANSACTION, longer_than=limit.IDLE_IN_TRANSACTION)
         if not count:
             continue
         oldest = sessions.oldest(*IN_TRANSACTION) or 0.0
-        users = sorted({key.user for key in keys})[:_MOST_NAMED]
+        users = sorted({key.sessions.user for key in keys})[:_MOST_NAMED]
         evidence = [f"Role {', '.join(users)}; the oldest has done nothing for {spell(oldest)}."]
         timeout = server.sample.settings.timeouts.get(IDLE_IN_TRANSACTION_TIMEOUT)
         if timeout == 0:
@@ -142,9 +142,9 @@ def _slots(server: Server) -> Iterator[Finding]:
             f"can have {available}."
         )
     if use > limit.SERVER_USE:
-        biggest = {key.application: 0 for key in server.sample.backends}
+        biggest = {key.sessions.application: 0 for key in server.sample.backends}
         for key, group in server.sample.backends.items():
-            biggest[key.application] += group.sessions
+            biggest[key.sessions.application] += group.sessions
         evidence.append(f"{used} of {available} slots are taken, most by {_named(biggest)}.")
     yield Finding(
         cause=cause,
@@ -175,7 +175,8 @@ def _limits(server: Server) -> Iterator[Finding]:
     for kind, limits, name_of in kinds:
         used: dict[str, int] = {}
         for key, group in server.sample.backends.items():
-            used[name_of(key)] = used.get(name_of(key), 0) + group.sessions
+            name = name_of(key.sessions)
+            used[name] = used.get(name, 0) + group.sessions
         for name, most in limits.items():
             count = used.get(name, 0)
             if most <= 0 or count / most <= limit.SERVER_USE:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from pg_pool_exporter.derive.joiner import Joiner, longest_threshold
+from pg_pool_exporter.derive.app_sides import longest_threshold
+from pg_pool_exporter.derive.joiner import Joiner
 from pg_pool_exporter.derive.pools_seen import PoolSeen
 from pg_pool_exporter.derive.sessions import AppSessions
 from pg_pool_exporter.findings.bouncers import BouncersPool, bouncers_pools
