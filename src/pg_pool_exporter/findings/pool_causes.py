@@ -22,7 +22,7 @@ from pg_pool_exporter.findings import thresholds as limit
 from pg_pool_exporter.findings.finding import Cause, Finding, Severity
 from pg_pool_exporter.findings.remedies import remedy
 from pg_pool_exporter.findings.situation import Pool, Process
-from pg_pool_exporter.findings.wording import number, spell
+from pg_pool_exporter.findings.wording import biggest, number, spell
 
 
 def of_pool(pool: Pool) -> Iterator[Finding]:
@@ -119,6 +119,8 @@ def _leak_evidence(pool: Pool, held: _Held, left: float | None) -> Iterator[str]
             f"Server {pool.on.server} has {proven} nothing since {spell(pool.on.leak_after)}, and "
             "at each reading in that time so many were checked out."
         )
+        if pool.on.held_at:
+            yield f"Their sessions come from {biggest(pool.on.held_at)}."
     if held.kept and pool.on is not None and pool.on.gone:
         gone = number(pool.on.gone, "connection has", "connections have")
         yield (

@@ -47,6 +47,8 @@ class App:
     leak_after: float
     sessions: AppSessions | None
     unreturned: float | None
+    held_at: Mapping[str, float]
+    """Of `unreturned`, by the address that their sessions come from; empty where nobody knows."""
     suspects: float | None
     missing: float | None
     gone: float
@@ -218,6 +220,7 @@ class _Apps:
                 leak_after=longest_threshold(pools.values()),
                 sessions=self._joiner.sessions(app, server),
                 unreturned=joined.unreturned.get(key),
+                held_at=joined.held_at.get(key, {}),
                 suspects=joined.suspects.get(key),
                 missing=missing,
                 gone=max(0.0, (missing or 0.0) - dropped),
