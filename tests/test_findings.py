@@ -92,6 +92,23 @@ def test_what_an_overdue_checkout_is_depends_on_what_its_session_does(
     assert patient.causes() == causes
 
 
+@pytest.mark.parametrize("polls", [1, 3])
+def test_a_long_statement_that_has_ended_since_the_pool_was_read_explains_its_checkout(
+    polls: int,
+) -> None:
+    patient = looked_at(1, 1, {"active": [90.0], "idle": [300.0]}, overdue={SITE: 1})
+    patient.sides.now += 4
+    patient.sides.pool(1, 1, overdue={SITE: 1})
+    for number in range(polls):
+        patient.sides.now += 1
+        patient.sides.server({"idle": [305.0 + number, 0.5 + number]})
+    assert patient.causes() == []
+    patient.sides.pool(1, 1, overdue={SITE: 1})
+    patient.sides.now += 5
+    patient.sides.server({"idle": [310.0, 65.0]})
+    assert patient.causes() == [Cause.LEAK]
+
+
 @pytest.mark.parametrize("others", [[], [1.0]])
 def test_an_overdue_checkout_stays_a_leak_when_its_session_is_ended(others: list[float]) -> None:
     patient = Patient()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ from pg_pool_exporter.derive.sessions import AppSessions, ServerSessions
 
 LEAST_READINGS = 3
 """One reading proves nothing: every checkout is silent for a moment."""
+
+# Pools that are read so much more seldom than their server are judged by its last polls.
+_MOST_POLLS = 8
 
 
 class ServerPoll(NamedTuple):
@@ -39,19 +43,39 @@ class Told(NamedTuple):
     missing: float | None = None
 
 
+class _Polled(NamedTuple):
+    taken: float
+    sessions: AppSessions
+
+
 class AppSides:
     """An application, as far as its pools lead to one server."""
 
     def __init__(self) -> None:
-        self.sessions = AppSessions(())
-        """At the last poll."""
+        self._polls: deque[_Polled] = deque(maxlen=_MOST_POLLS)
         self._readings: Readings[ServerReading] = Readings()
         self._addresses = Addresses()
         self._had_sessions = False
 
+    @property
+    def sessions(self) -> AppSessions:
+        """At the last poll."""
+        return self._polls[-1].sessions
+
+    @property
+    def lately(self) -> tuple[AppSessions, ...]:
+        """At the last poll that was over before the pools were read, and since; the latest last.
+
+        What a pool tells may be explained by what its sessions did then, and don't do any more.
+        """
+        return tuple(one.sessions for one in self._polls)
+
     def add(self, poll: ServerPoll, pools: Collection[PoolSeen]) -> None:
         """Take in a poll of the server; `pools` are all of the application that lead there."""
-        self.sessions = poll.sessions.of(pools)
+        self._polls.append(_Polled(poll.taken, poll.sessions.of(pools)))
+        read = min((pool.begun for pool in pools), default=poll.begun)
+        while len(self._polls) > 2 and self._polls[1].taken <= read:
+            self._polls.popleft()
         self._had_sessions |= self.sessions.sessions > 0
         keep = longest_threshold(pools)
         last = _last(pools, poll.taken - keep)

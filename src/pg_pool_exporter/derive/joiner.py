@@ -62,13 +62,15 @@ class Joiner:
         """Go on with these applications configured."""
         self.pools.configure(apps, self.pools.places)
 
-    def sessions(self, app: str, server: str) -> AppSessions | None:
-        """The sessions of an application at the server's last poll; None when that is too old."""
+    def sessions(self, app: str, server: str) -> tuple[AppSessions, ...]:
+        """The sessions of an application at the server's last polls (see `AppSides.lately`); none
+        when the last is too old.
+        """
         state = self._store.get(TargetKey("server", server))
         if state is None or self._clock() >= state.expires or server not in self._servers:
-            return None
+            return ()
         sides = self._servers[server].apps.get(app)
-        return sides.sessions if sides is not None else None
+        return sides.lately if sides is not None else ()
 
     def _follow(self, key: TargetKey) -> None:
         state = self._store.get(key)

@@ -19,6 +19,8 @@ class PoolSeen:
 
     target: TargetKey
     sample: PoolSample
+    begun: float
+    """When the reading of the sample was begun."""
     expires: float
     """When the sample is too old to tell of the present."""
     leak_after: float
@@ -101,13 +103,13 @@ class PoolsSeen:
         pools = self._by_target.setdefault(state.key, {})
         pool = pools.get(sample.key)
         if pool is None:
-            pool = PoolSeen(state.key, sample, state.expires, self._leak_after(sample))
+            pool = PoolSeen(state.key, sample, state.begun, state.expires, self._leak_after(sample))
             pools[sample.key] = pool
             self._owners[sample.key] = state.key
             self._by_app.setdefault(sample.key.app, {})[sample.key] = state.key
             self._link(pool)
         former, pool.sample = pool.sample, sample
-        pool.expires = state.expires
+        pool.begun, pool.expires = state.begun, state.expires
         pool.leak_after = self._leak_after(sample)
         app = sample.key.app
         self._longest[app] = max(self._longest.get(app, 0.0), pool.leak_after)

@@ -136,8 +136,8 @@ def _unexplained(pool: Pool, overdue: float) -> float:
 
     Where nobody looks at the sessions, all of them. Where somebody does, at most as many as are
     idle for that long, or have no session any more; at least as many as there are more of them than
-    sessions that do something. A server that does not answer explains them all: its clients wait
-    for it.
+    sessions that do something. What ended after the pool was read explains them still. A server
+    that does not answer explains them all: its clients wait for it.
     """
     if not overdue or pool.on is None:
         return overdue
@@ -145,11 +145,14 @@ def _unexplained(pool: Pool, overdue: float) -> float:
     if sessions is None or sessions.hidden:
         return 0.0 if sessions is None else overdue
     long = min(limit.LONG_STATEMENT, pool.leak_after / 2)
-    busy = sessions.count("active", "fastpath_function_call", longer_than=long)
-    zombies = sessions.count(*IN_TRANSACTION, longer_than=pool.leak_after)
+    busy = max(
+        one.count("active", "fastpath_function_call", longer_than=long)
+        + one.count(*IN_TRANSACTION, longer_than=pool.leak_after)
+        for one in pool.on.lately
+    )
     silent = sessions.count("idle", longer_than=pool.leak_after)
     explained = sessions.sessions - silent
-    return max(0.0, overdue - explained, min(overdue - busy - zombies, silent + pool.on.gone))
+    return max(0.0, overdue - explained, min(overdue - busy, silent + pool.on.gone))
 
 
 def _silent(pool: Pool) -> int:

@@ -45,7 +45,8 @@ class App:
     server: str
     app: str
     leak_after: float
-    sessions: AppSessions | None
+    lately: tuple[AppSessions, ...]
+    """Its sessions when its pools were read, and since; the latest last. Empty: not known now."""
     unreturned: float | None
     held_at: Mapping[str, float]
     """Of `unreturned`, by the address that their sessions come from; empty where nobody knows."""
@@ -58,6 +59,11 @@ class App:
     """Whether a session of it has waited for a lock in the last minutes."""
     pools: int
     """How many pools, of whatever process, lead there."""
+
+    @property
+    def sessions(self) -> AppSessions | None:
+        """At the server's last poll; None when that is too old."""
+        return self.lately[-1] if self.lately else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +224,7 @@ class _Apps:
                 server=server,
                 app=app,
                 leak_after=longest_threshold(pools.values()),
-                sessions=self._joiner.sessions(app, server),
+                lately=self._joiner.sessions(app, server),
                 unreturned=joined.unreturned.get(key),
                 held_at=joined.held_at.get(key, {}),
                 suspects=joined.suspects.get(key),
