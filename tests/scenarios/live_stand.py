@@ -90,6 +90,8 @@ class Stand:
         cluster = Cluster(EMBEDDED_16, settings=settings)
         cluster.environment.update(environment)
         self.cluster = stack.enter_context(cluster)
+        # As usual, but for the whole loopback.
+        cluster.hba(["host all all 127.0.0.0/8 trust"])
         cluster.run("CREATE TABLE stock (id int PRIMARY KEY, number int)")
         cluster.run("INSERT INTO stock VALUES (1, 0)")
         self.bouncer: Bouncer | None = None
