@@ -69,6 +69,7 @@ def test_a_process_that_leaks_is_told_though_the_others_have_as_many_in_their_po
         pytest.param((A, A), id="read at one address"),
         pytest.param((A, None), id="one is read through a socket"),
         pytest.param((ELSEWHERE, "192.0.2.98"), id="read through something in between"),
+        pytest.param((A, "2001:db8::2"), id="read over IPv4 and over IPv6"),
     ],
 )
 def test_where_addresses_tell_nothing_all_processes_together_must_have_lost_more(

@@ -31,6 +31,9 @@ ADDRESSES: dict[str, Addresses] = {
     "an address that is used again": lambda random, process: (
         address := f"p{random.randint(0, process % 2)}", address
     ),
+    "a host of two families": lambda random, _process: (
+        random.choice(("192.0.2.1", "2001:db8::1")), random.choice(("192.0.2.1", "2001:db8::1")),
+    ),
 }  # fmt: skip
 addresses = st.sampled_from(list(ADDRESSES)).map(ADDRESSES.__getitem__)
 seeds = st.integers(0, 2**32)
