@@ -159,6 +159,14 @@ EXPECTED: dict[str, tuple[PoolSample, ...]] = {
         )
         for pid, active, waiting, dead in (("4711", 4, 2, 1), ("4712", 0, 0, 0))
     ),
+    "rails-hosts": tuple(
+        PoolSample(
+            key=key("primary", f"orders:8080:{host}:1"),
+            active=active, max=5,
+            info=info(client="ActiveRecord", source="rails", pid="1"),
+        )
+        for host, active in (("web-1", 3), ("web-2", 4))
+    ),
 }  # fmt: skip
 
 

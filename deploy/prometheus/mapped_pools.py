@@ -102,31 +102,36 @@ def _matchers(condition: Condition) -> list[str]:
 def _labelled(form: Format, expression: str) -> str:
     """With the labels `app`, `pool` and `process`."""
     expression = _pool(form, _first_of("app", _APP, expression))
-    own = [_RENAMED.get(name, name) for name in form.process]
+    own = [[_RENAMED.get(name, name) for name in aliases] for aliases in form.process]
     if not own:
         return _replace(expression, "process", "$1", "instance", "(.*)")
-    expression = _first_of("own", own, expression)
+    expression = _together("own", ":", own, expression)
     expression = _join(expression, "process", ":", ("instance", "own"))
-    return _replace(expression, "process", "$1", "process", "(.*[^:]):?")
+    return _replace(expression, "process", "$1", "process", "(.*[^:]):*")
 
 
 def _pool(form: Format, expression: str) -> str:
-    if len(form.pool) == 1:
-        expression = _first_of("pool", form.pool[0], expression)
-    else:
-        parts = _pool_parts(form)
-        for part, aliases in zip(parts, form.pool, strict=True):
-            expression = _first_of(part, aliases, expression)
-        expression = _join(expression, "pool", "/", parts)
-        expression = _replace(expression, "pool", "$1", "pool", "/*(.*[^/])/*")
+    expression = _together("pool", "/", form.pool, expression)
     expression = _replace(expression, "pool", DEFAULT_POOL, "pool", "/*")
     # A connection string may hold a password.
     return _replace(expression, "pool", HIDDEN, "pool", ".*(=|://).*")
 
 
-def _pool_parts(form: Format) -> list[str]:
-    """Labels for the parts of a pool's name, where it has several."""
-    return [f"pool_{number}" for number in range(len(form.pool))] if len(form.pool) > 1 else []
+def _together(label: str, separator: str, labels: Sequence[Sequence[str]], expression: str) -> str:
+    """With the labels, of each the first alias that has a value, joined as `label`."""
+    if len(labels) == 1:
+        return _first_of(label, labels[0], expression)
+    parts = _parts(label, labels)
+    for part, aliases in zip(parts, labels, strict=True):
+        expression = _first_of(part, aliases, expression)
+    expression = _join(expression, label, separator, parts)
+    ends = f"{separator}*"
+    return _replace(expression, label, "$1", label, f"{ends}(.*[^{separator}]){ends}")
+
+
+def _parts(label: str, labels: Sequence[Sequence[str]]) -> list[str]:
+    """Labels for the parts of one that is joined of several."""
+    return [f"{label}_{number}" for number in range(len(labels))] if len(labels) > 1 else []
 
 
 def _first_of(label: str, aliases: Sequence[str], expression: str) -> str:
@@ -155,12 +160,12 @@ def _call(function: str, expression: str, *arguments: str) -> str:
 
 def _dropped(form: Format) -> list[str]:
     """Labels that are on the page, or made on the way, and are none of ours."""
-    names = {"application", "names", *_pool_parts(form)}
+    names = {"application", "names", *_parts("pool", form.pool), *_parts("own", form.process)}
     if form.process:
         names.add("own")
     if any(value.part for value in form.values):
         names.add("part")
-    for aliases in (*form.pool, form.process, *form.info.values()):
+    for aliases in (*form.pool, *form.process, *form.info.values()):
         names |= {_RENAMED.get(name, name) for name in aliases}
     for value in form.values:
         names |= {label for condition in value.where for label in condition.labels}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pg_pool_exporter.formats import FORMATS, Aliases, Format, Value
 
@@ -81,9 +81,9 @@ def markdown() -> str:
 
 def _section(form: Format) -> Iterator[str]:
     yield f"## {form.name}\n\n{form.title}.\n\n"
-    yield f"- Pool: {', with '.join(_either(aliases) for aliases in form.pool)}.\n"
+    yield f"- Pool: {_all(form.pool)}.\n"
     if form.process:
-        yield f"- Process: the page's address, with {_either(form.process)} where there is one.\n"
+        yield f"- Process: the page's address, with {_all(form.process)} where there is one.\n"
     if form.yields_to:
         yield f"- Left out beside {_either(form.yields_to)}, which show the same pools.\n"
     yield f"- The names are those of {form.facts}.\n"
@@ -91,6 +91,10 @@ def _section(form: Format) -> Iterator[str]:
     for value in form.values:
         name = f"{value.field}, {value.kind}" if value.kind else value.field
         yield f"| {name} | {_series(value)} |\n"
+
+
+def _all(labels: Iterable[Aliases]) -> str:
+    return ", with ".join(map(_either, labels))
 
 
 def _either(names: Aliases) -> str:

@@ -65,8 +65,8 @@ class Format:
     """The pool library, for `pg_pool_info{client}`."""
     pool: tuple[Aliases, ...] = ()
     """Labels that together name a pool. Without any of them it is `DEFAULT_POOL`."""
-    process: Aliases = ()
-    """A label that tells apart several processes on one page."""
+    process: tuple[Aliases, ...] = ()
+    """Labels that together tell apart several processes on one page."""
     info: Mapping[str, Aliases] = field(default_factory=lambda: MappingProxyType({}))
     """Labels by the field of `PoolInfo` that they fill."""
     values: tuple[Value, ...]

@@ -14,7 +14,7 @@ _POOL = (
 )  # fmt: skip
 _INFO = {"host": ("server_address",), "port": ("server_port",), "database": ("db_namespace",)}
 # A collector's page tells the processes apart.
-_PROCESS = ("service_instance_id", "instance")
+_PROCESS = (("service_instance_id", "instance"),)
 _BOTH_HIKARI = ("micrometer", "hikaricp")
 # Node's instrumentation looks at the queue when a connection moves, and so never sees one that
 # stands still, nor a request that has given up (tried with 0.76).
