@@ -104,6 +104,13 @@ EXPECTED: dict[str, tuple[PoolSample, ...]] = {
             ),
         ),
     ),
+    "npgsql-10": (
+        PoolSample(
+            key=key("main"),
+            idle=3, active=7, max=100, waiting=2, timeouts={"pool": 0}, connects=12,
+            info=info(client="Npgsql", source="npgsql"),
+        ),
+    ),
     "npgsql-otel": (
         PoolSample(
             key=key("orders"),
@@ -215,6 +222,32 @@ def test_of_both_generations_of_opentelemetry_the_newer_counts() -> None:
 def test_two_libraries_in_one_process_are_both_shown() -> None:
     both = read(recorded("pgxpool") + recorded("go-sql"))
     assert [sample.key for sample in both] == [key("shop"), key("shop (go-sql)")]
+
+
+def without(page: bytes, name: bytes) -> bytes:
+    """The page without the series that have this in their name."""
+    return b"".join(line for line in page.splitlines(True) if name not in line)
+
+
+@pytest.mark.parametrize("name", ["otel", "otel-old", "npgsql", "npgsql-otel"])
+def test_the_first_time_out_counts_where_the_page_has_no_series_before_it(name: str) -> None:
+    """Else a counter would be born at 1, which `increase()` does not see."""
+    [sample] = read(without(recorded(name), b"_timeouts"))
+    assert sample.timeouts == {"pool": 0}
+
+
+def test_time_outs_that_nobody_counts_are_unknown() -> None:
+    """Instrumentations of other pools have the same names for what they do tell."""
+    page = recorded("otel").replace(b"hikaricp-3.0", b"c3p0-0.9")
+    [sample] = read(without(page, b"_timeouts"))
+    assert sample.timeouts == {}
+
+
+def test_nobody_waits_before_the_first_who_does() -> None:
+    [sample] = read(without(recorded("npgsql-otel"), b"_pending_requests"))
+    assert sample.waiting == 0
+    [sample] = read(without(recorded("otel"), b"_pending_requests"))
+    assert sample.waiting is None
 
 
 USAGE = "db_client_connections_usage"

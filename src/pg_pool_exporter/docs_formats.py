@@ -106,7 +106,9 @@ def _series(value: Value) -> str:
     for condition in value.where:
         sign = "≠" if condition.negated else "="
         text += f" with {_either(condition.labels)} {sign} `{condition.value}`"
-    if value.scale != 1:
+    if value.scale == 0:
+        text = f"0 where there is {text}"
+    elif value.scale != 1:
         text += f", times {value.scale:g}"
     if value.part:
         text = f"plus {text}"
