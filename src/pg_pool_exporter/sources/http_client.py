@@ -7,7 +7,7 @@ from collections.abc import Callable
 import aiohttp
 
 from pg_pool_exporter import __version__
-from pg_pool_exporter.sources.page_fetch import Body, Request, fetch
+from pg_pool_exporter.sources.page_fetch import Body, BrokenOffError, Request, fetch
 from pg_pool_exporter.sources.resolving import Resolver
 
 _MAX_HEADER_BYTES = 8 * 1024
@@ -32,6 +32,13 @@ class HttpClient:
         if self._session is None:
             # Not earlier, because it belongs to the loop that runs.
             self._session = _session(self._connector())
+        try:
+            return await fetch(self._session, request)
+        except BrokenOffError:
+            # A kept connection may have been closed meanwhile. aiohttp then asks anew by itself,
+            # but for what is posted, because it can't know that ours only reads.
+            if request.posted is None:
+                raise
         return await fetch(self._session, request)
 
     async def close(self) -> None:
