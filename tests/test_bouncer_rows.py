@@ -46,6 +46,17 @@ def test_a_user_s_own_pool_size_wins_over_the_database_s() -> None:
     assert (pool.size, pool.reserve_size) == (7, 5)
 
 
+def test_rows_of_each_kind_count_for_how_long_they_take_to_read() -> None:
+    """A bouncer with thousands of databases may have few pools."""
+    one: Rows = [{}]
+    few = Answers(console="pgbouncer", pools=one)
+    all_kinds = Answers(
+        console="pgbouncer",
+        pools=one, databases=one, stats=one, servers=one, active_sockets=one, users=one,
+    )  # fmt: skip
+    assert (few.rows, all_kinds.rows) == (1, 6)
+
+
 def servers(*times: str | None, state: str = "idle") -> Rows:
     """Connections to the server in a state, since these local times."""
     return [

@@ -52,6 +52,14 @@ class Answers:
     active_sockets: Rows | None = None
     users: Rows | None = None
 
+    @property
+    def rows(self) -> int:
+        """How many there are in all."""
+        kinds = (
+            self.pools, self.databases, self.stats, self.servers, self.active_sockets, self.users,
+        )  # fmt: skip
+        return sum(len(rows) for rows in kinds if rows is not None)
+
 
 def pools(answers: Answers, dialect: Dialect) -> dict[BouncerPoolKey, BouncerPool]:
     """The pools by database and user. Of several rows of one pool (its shards) counts add."""
