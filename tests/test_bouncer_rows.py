@@ -46,6 +46,14 @@ def test_a_user_s_own_pool_size_wins_over_the_database_s() -> None:
     assert (pool.size, pool.reserve_size) == (7, 5)
 
 
+@pytest.mark.parametrize("version", ["1.3-b2f9c9f-Release", "1.4--Release"])
+def test_idle_clients_of_odyssey_do_not_wait(version: str) -> None:
+    """It tells those that do only where it has a column for the idle ones, too."""
+    assert only_pool({"cl_active": "1", "cl_waiting": "7"}, version).clients == {"active": 1}
+    told = only_pool({"cl_active": "1", "cl_idle": "7", "cl_waiting": "2"}, version)
+    assert told.clients == {"active": 1, "waiting": 2}
+
+
 def test_rows_of_each_kind_count_for_how_long_they_take_to_read() -> None:
     """A bouncer with thousands of databases may have few pools."""
     one: Rows = [{}]

@@ -19,6 +19,8 @@ class Dialect:
 
     not_told: Set[str] = frozenset()
     """Columns that are there and always 0, or mean something else than in PgBouncer."""
+    idle_as_waiting: bool = False
+    """Whether `cl_waiting` counts idle clients, where there is no column `cl_idle` for them."""
     names_databases: bool = True
     """Whether the names of SHOW DATABASES are those of SHOW POOLS."""
     clients: str | None = "used_clients"
@@ -35,15 +37,17 @@ _BY_NAME = {
     "PgCat": Dialect(names_databases=False, clients=None, not_told={"sv_used", "cl_cancel_req"}),
     "PgDog": Dialect(clients=None, wait_unit=1e-3),
 }
-# Its limit and its number of connections are those of clients.
+# Its limit and its number of connections are those of clients. Its clients "wait" when they have no
+# connection, whether they want one or not (`count_pending`), but in versions with `cl_idle`.
 _ODYSSEY = Dialect(
+    idle_as_waiting=True,
     not_told={
         "sv_used", "sv_tested", "sv_login", "maxwait", "maxwait_us", "total_wait_time",
         "reserve_pool", "max_connections", "current_connections",
     },
 )  # fmt: skip
-# Number, commit and kind of build, without a name.
-_ODYSSEY_VERSION = re.compile(r"\d[\w.]*-\w+-\w+")
+# Number, commit (if it was built from one) and kind of build, without a name.
+_ODYSSEY_VERSION = re.compile(r"\d[\w.]*-\w*-\w+")
 
 
 def dialect(version: str) -> Dialect:

@@ -192,6 +192,8 @@ def _pool(row: Row, dialect: Dialect) -> BouncerPool:
         return {state: count for state, count in counts.items() if count is not None}
 
     clients = states(_CLIENT_STATES)
+    if dialect.idle_as_waiting and "cl_idle" not in row:
+        clients.pop("waiting", None)
     waited = _count(row, ("maxwait",), dialect)
     if waited is not None:
         waited += _scaled(number(row, "maxwait_us"), 1e-6) or 0.0
