@@ -46,7 +46,10 @@ def test_a_user_s_own_pool_size_wins_over_the_database_s() -> None:
     assert (pool.size, pool.reserve_size) == (7, 5)
 
 
-@pytest.mark.parametrize("version", ["1.3-b2f9c9f-Release", "1.4--Release"])
+@pytest.mark.parametrize(
+    "version",
+    ["1.3-b2f9c9f-Release", "1.3--Release", "Odyssey 1.5.0 (git 2febeb5) Release, compiled by GCC"],
+)
 def test_idle_clients_of_odyssey_do_not_wait(version: str) -> None:
     """It tells those that do only where it has a column for the idle ones, too."""
     assert only_pool({"cl_active": "1", "cl_waiting": "7"}, version).clients == {"active": 1}

@@ -30,13 +30,6 @@ class Dialect:
 
 
 _PGBOUNCER = Dialect()
-_BY_NAME = {
-    "PgBouncer": _PGBOUNCER,
-    # Free clients are idle ones there; those that wait are in neither list. Its databases are
-    # single servers of a pool.
-    "PgCat": Dialect(names_databases=False, clients=None, not_told={"sv_used", "cl_cancel_req"}),
-    "PgDog": Dialect(clients=None, wait_unit=1e-3),
-}
 # Its limit and its number of connections are those of clients. Its clients "wait" when they have no
 # connection, whether they want one or not (`count_pending`), but in versions with `cl_idle`.
 _ODYSSEY = Dialect(
@@ -46,7 +39,15 @@ _ODYSSEY = Dialect(
         "reserve_pool", "max_connections", "current_connections",
     },
 )  # fmt: skip
-# Number, commit (if it was built from one) and kind of build, without a name.
+_BY_NAME = {
+    "PgBouncer": _PGBOUNCER,
+    "Odyssey": _ODYSSEY,
+    # Free clients are idle ones there; those that wait are in neither list. Its databases are
+    # single servers of a pool.
+    "PgCat": Dialect(names_databases=False, clients=None, not_told={"sv_used", "cl_cancel_req"}),
+    "PgDog": Dialect(clients=None, wait_unit=1e-3),
+}
+# Older ones give number, commit (if it was built from one) and kind of build, without a name.
 _ODYSSEY_VERSION = re.compile(r"\d[\w.]*-\w*-\w+")
 
 
