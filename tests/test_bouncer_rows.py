@@ -57,6 +57,21 @@ def test_idle_clients_of_odyssey_do_not_wait(version: str) -> None:
     assert told.clients == {"active": 1, "waiting": 2}
 
 
+@pytest.mark.parametrize(("version", "oldest"), [("PgCat 1.1.1", None), ("PgCat 1.2.0", 3)])
+def test_a_wait_that_is_long_over_is_not_that_of_the_first_that_waits(
+    version: str, oldest: float | None
+) -> None:
+    pool = only_pool({"cl_waiting": "1", "maxwait": "3", "maxwait_us": "0"}, version)
+    assert pool.oldest_waiting == oldest
+
+
+def test_clients_that_wait_without_a_query_have_no_age() -> None:
+    """PgBouncer shows 0, however long their logins have waited for a connection."""
+    row = {"cl_waiting": "2", "maxwait": "0", "maxwait_us": "0"}
+    assert only_pool(row).oldest_waiting is None
+    assert only_pool({**row, "maxwait_us": "1"}).oldest_waiting == 1e-6
+
+
 def test_rows_of_each_kind_count_for_how_long_they_take_to_read() -> None:
     """A bouncer with thousands of databases may have few pools."""
     one: Rows = [{}]

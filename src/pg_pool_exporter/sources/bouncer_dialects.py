@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,20 +39,25 @@ _ODYSSEY = Dialect(
         "reserve_pool", "max_connections", "current_connections",
     },
 )  # fmt: skip
+# Free clients are idle ones there; those that wait are in neither list. Its databases are single
+# servers of a pool.
+_PGCAT = Dialect(names_databases=False, clients=None, not_told={"sv_used", "cl_cancel_req"})
 _BY_NAME = {
     "PgBouncer": _PGBOUNCER,
     "Odyssey": _ODYSSEY,
-    # Free clients are idle ones there; those that wait are in neither list. Its databases are
-    # single servers of a pool.
-    "PgCat": Dialect(names_databases=False, clients=None, not_told={"sv_used", "cl_cancel_req"}),
+    "PgCat": _PGCAT,
     "PgDog": Dialect(clients=None, wait_unit=1e-3),
 }
 # Older ones give number, commit (if it was built from one) and kind of build, without a name.
 _ODYSSEY_VERSION = re.compile(r"\d[\w.]*-\w*-\w+")
+# The longest wait that there ever was of a client that is connected, not of those that wait now.
+_ALL_TIME_WAIT = re.compile(r"PgCat (0|1\.[01])\.")
 
 
 def dialect(version: str) -> Dialect:
     """The dialect of the console that gave `version` as SHOW VERSION. PgBouncer's if unknown."""
     if _ODYSSEY_VERSION.match(version):
         return _ODYSSEY
+    if _ALL_TIME_WAIT.match(version):
+        return replace(_PGCAT, not_told=_PGCAT.not_told | {"maxwait", "maxwait_us"})
     return _BY_NAME.get(version.partition(" ")[0], _PGBOUNCER)

@@ -200,7 +200,8 @@ def _pool(row: Row, dialect: Dialect) -> BouncerPool:
     return BouncerPool(
         connections=states(_SERVER_STATES),
         clients=clients,
-        oldest_waiting=waited if clients.get("waiting") else None,
+        # 0 is that of a client which has sent no query yet: PgBouncer counts from there.
+        oldest_waiting=(waited or None) if clients.get("waiting") else None,
     )
 
 
