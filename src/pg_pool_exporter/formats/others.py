@@ -79,7 +79,7 @@ GO_SQL = Format(
         value("queued", "go_sql_wait_count_total"),
         value("acquire_wait", "go_sql_wait_duration_seconds_total"),
     ),
-    facts="client_golang 1.25.0, dbstats_collector.go",
+    facts="client_golang 1.23.2, dbstats_collector.go",
 )
 
 _DEAD = ("ruby_active_record_connection_pool_dead", "active_record_connection_pool_dead")
