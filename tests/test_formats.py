@@ -243,6 +243,27 @@ def test_time_outs_that_nobody_counts_are_unknown() -> None:
     assert sample.timeouts == {}
 
 
+@pytest.mark.parametrize(
+    "label",
+    [
+        'db_system="redis"',
+        'db_system_name="mysql"',
+        'otel_scope_name="@opentelemetry/instrumentation-mongodb"',
+    ],
+)
+def test_pools_of_other_databases_are_not_shown(label: str) -> None:
+    """OpenTelemetry has the same names for those of all."""
+    other = [
+        f'{USAGE}{{pool_name="cache:6379",state="used",{label}}} 9',
+        f'{COUNT}{{pool_name="cache:6379",state="used",{label}}} 9',
+    ]
+    with pytest.raises(PollError, match="no series of a pool"):
+        read(lines(*other))
+    assert read(lines(*other) + recorded("otel")) == EXPECTED["otel"]
+    [sample] = read(lines(f'{USAGE}{{pool_name="p",state="used",db_system="postgresql"}} 2'))
+    assert sample.active == 2
+
+
 def test_nobody_waits_before_the_first_who_does() -> None:
     [sample] = read(without(recorded("npgsql-otel"), b"_pending_requests"))
     assert sample.waiting == 0
@@ -273,6 +294,8 @@ SPELT = [
     ('hikaricp_connection_usage_millis_sum{pool="p"} 2000', "held", 2),
     ('hikaricp_connection_timeout_count{pool="p"} 2', "timeouts", {"pool": 2}),
     ('npgsql_db_client_connections_timeouts{pool_name="p"} 2', "timeouts", {"pool": 2}),
+    ('db_client_connections_timeouts{pool_name="p"} 2', "timeouts", {"pool": 2}),
+    ('db_client_connection_npgsql_timeouts{pool_name="p"} 2', "timeouts", {"pool": 2}),
     ('pgxpool_acquire_duration_ns{db="p"} 2e9', "acquire_wait", 2),
     ('pgx_pool_idle_connections{database="p"} 2', "idle", 2),
     ('active_record_connection_pool_busy{pool_name="p"} 2', "active", 2),

@@ -73,7 +73,7 @@ def _pools(form: Format, values: Sequence[Value]) -> str:
     """The values by pool: those of the first spelling that is there, and of all parts together."""
     parts = []
     for number, (_, group) in enumerate(groupby(values, lambda value: value.part)):
-        part = "\nor ".join(_selectors(group))
+        part = "\nor ".join(_selectors(form, group))
         if number:
             part = _replace(part, "part", str(number))
         parts.append(part)
@@ -82,14 +82,26 @@ def _pools(form: Format, values: Sequence[Value]) -> str:
     )
 
 
-def _selectors(values: Iterable[Value]) -> Iterator[str]:
+def _selectors(form: Format, values: Iterable[Value]) -> Iterator[str]:
+    unless = _unless(form)
     for value in values:
         scale = "" if value.scale == 1 else f" * {value.scale:g}"
-        choices = [_matchers(condition) for condition in value.where]
+        choices = [*([unless] if unless else []), *map(_matchers, value.where)]
         for name in value.series:
             for matchers in product(*choices):
                 labels = f"{{{', '.join(matchers)}}}" if matchers else ""
                 yield f"{name}{labels}{scale}"
+
+
+def _unless(form: Format) -> list[str]:
+    """A choice of one: all that a series must not have."""
+    values: dict[str, list[str]] = {}
+    for condition in form.unless:
+        for label in condition.labels:
+            values.setdefault(label, []).append(condition.value)
+    # A dot in them stands for any character, which does no harm.
+    matchers = [f'{label}!~"{"|".join(some)}"' for label, some in values.items()]
+    return [", ".join(matchers)] if matchers else []
 
 
 def _matchers(condition: Condition) -> list[str]:
@@ -167,8 +179,8 @@ def _dropped(form: Format) -> list[str]:
         names.add("part")
     for aliases in (*form.pool, *form.process, *form.info.values()):
         names |= {_RENAMED.get(name, name) for name in aliases}
-    for value in form.values:
-        names |= {label for condition in value.where for label in condition.labels}
+    conditions = [*form.unless, *(one for value in form.values for one in value.where)]
+    names |= {label for condition in conditions for label in condition.labels}
     if any(name.startswith("db_client_") for name in form.names()):
         names |= set(_SCOPE)
     return sorted(names - {"pool"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pg_pool_exporter.formats import FORMATS, Aliases, Format, Value
+from pg_pool_exporter.formats import FORMATS, Aliases, Condition, Format, Value
 
 _INTRODUCTION = """\
 # Applications in other languages
@@ -84,6 +84,8 @@ def _section(form: Format) -> Iterator[str]:
     yield f"- Pool: {_all(form.pool)}.\n"
     if form.process:
         yield f"- Process: the page's address, with {_all(form.process)} where there is one.\n"
+    if form.unless:
+        yield f"- Not of another database: no series with {_conditions(form.unless)}.\n"
     if form.yields_to:
         yield f"- Left out beside {_either(form.yields_to)}, which show the same pools.\n"
     yield f"- The names are those of {form.facts}.\n"
@@ -91,6 +93,15 @@ def _section(form: Format) -> Iterator[str]:
     for value in form.values:
         name = f"{value.field}, {value.kind}" if value.kind else value.field
         yield f"| {name} | {_series(value)} |\n"
+
+
+def _conditions(conditions: Iterable[Condition]) -> str:
+    values: dict[Aliases, list[str]] = {}
+    for condition in conditions:
+        values.setdefault(condition.labels, []).append(condition.value)
+    return ", or with ".join(
+        f"{_either(labels)} = {_either(tuple(some))}" for labels, some in values.items()
+    )
 
 
 def _all(labels: Iterable[Aliases]) -> str:

@@ -71,6 +71,8 @@ class Format:
     """Labels by the field of `PoolInfo` that they fill."""
     values: tuple[Value, ...]
     """Of several for the same field, kind and part the first that a page has counts."""
+    unless: tuple[Condition, ...] = ()
+    """What says, each by itself, that a series of such a name is of something else."""
     yields_to: tuple[str, ...] = ()
     """Formats that show the same pools, and more of them: this is left out beside any of them."""
     facts: str = ""

@@ -23,6 +23,25 @@ _BOTH_HIKARI = ("micrometer", "hikaricp")
 # stands still, nor a request that has given up (tried with 0.76).
 _SEES_THE_QUEUE = (Condition(("otel_scope_name",), "@opentelemetry/instrumentation-pg", True),)
 
+# The conventions are for all databases, and an application can have pools of several.
+_OTHER_DATABASES = (
+    *(
+        Condition(("db_system_name", "db_system"), system)
+        for system in (
+            "redis", "mongodb", "mysql", "mariadb", "microsoft.sql_server", "mssql", "oracle.db",
+            "oracle",
+        )
+    ),
+    *(
+        Condition(("otel_scope_name",), scope)
+        for scope in (
+            "@opentelemetry/instrumentation-mongodb", "@opentelemetry/instrumentation-mysql",
+            "MySqlConnector",
+        )
+    ),
+)  # fmt: skip
+
+_PLAIN_COUNTER = ".NET's exporter can be told to leave out `_total`."
 _NPGSQL = "Npgsql"
 # Others don't count time-outs: theirs are not 0, but unknown.
 _COUNT_TIMEOUTS = (_NPGSQL, "io.opentelemetry.hikaricp-3.0")
@@ -73,6 +92,7 @@ OTEL = Format(
     pool=(_POOL,),
     process=_PROCESS,
     info=_INFO,
+    unless=_OTHER_DATABASES,
     values=(
         value("max", *_MAX),
         value("min", "db_client_connection_idle_min", "db_client_connection_idle_min_connections"),
@@ -101,8 +121,11 @@ OTEL = Format(
             "timeouts",
             "db_client_connection_timeouts_total",
             "db_client_connection_timeouts_timeouts_total",
+            "db_client_connection_timeouts",
             "db_client_connection_npgsql_timeouts_total",
+            "db_client_connection_npgsql_timeouts",
             kind="pool",
+            note=_PLAIN_COUNTER,
         ),
         *_none_yet("timeouts", *_MAX, scopes=_COUNT_TIMEOUTS, kind="pool"),
         *_times("acquire_wait", "acquired", "db_client_connection_wait_time", milliseconds=False),
@@ -125,6 +148,7 @@ OTEL_OLD = Format(
     pool=(_POOL,),
     process=_PROCESS,
     info=_INFO,
+    unless=_OTHER_DATABASES,
     values=(
         value("max", *_MAX_OLD),
         value(
@@ -154,7 +178,9 @@ OTEL_OLD = Format(
             "timeouts",
             "db_client_connections_timeouts_total",
             "db_client_connections_timeouts_timeouts_total",
+            "db_client_connections_timeouts",
             kind="pool",
+            note=_PLAIN_COUNTER,
         ),
         *_none_yet("timeouts", *_MAX_OLD, scopes=_COUNT_TIMEOUTS, kind="pool"),
         *_times("acquire_wait", "acquired", "db_client_connections_wait_time", milliseconds=True),
