@@ -189,9 +189,9 @@ def _dropped(form: Format) -> list[str]:
 def _yielding(form: Format) -> str:
     """Nothing where a format is scraped beside it that shows the same pools, and more of them."""
     better = [
-        name
-        for other in form.yields_to
-        for value in FORMATS[other].values
+        f"{name}{{{', '.join(_unless(other))}}}" if other.unless else name
+        for other in map(FORMATS.__getitem__, form.yields_to)
+        for value in other.values
         if value.field == "active"
         for name in value.series
     ]
