@@ -1,7 +1,7 @@
 """Whether the right cause is named, and how early: workloads whose truth is known.
 
     python -m bench.detection > docs/detection.md      # all, on the virtual clock: some minutes
-    python -m bench.detection --live      # all, with real processes: half an hour
+    python -m bench.detection --live > docs/detection-live.md      # real processes: half an hour
     python -m bench.detection --only leak-keep --verbose
 
 Prints a Markdown document. It ends with 1 when a verdict is not the truth.
@@ -52,9 +52,11 @@ both sides (`pg_pool_unreturned_connections`), and its bound comes only when it 
 - In a FIFO pool all connections are used in turns, and each of them may be the one that is out. The
   proof comes when more are leaked than are in the pool: with a pool of fixed size, when more than
   half of it is gone.
-- With several processes, each of them adds what it may have in its pool. Two FIFO pools of a fixed
-  size of which one leaks can't be told from two that do not: then only the symptoms are alerted
-  (the pool is full, requests wait) and no cause is named. Instrument such an application.
+- Where each process has an address of its own (a host, a pod) from which its sessions come and at
+  which its page is read, it is judged by itself. Else each process adds what it may have in its
+  pool: two FIFO pools of a fixed size on one host, of which one leaks, can't be told from two that
+  do not. Then only the symptoms are alerted (the pool is full, requests wait) and no cause is
+  named. Instrument such an application.
 - A leak so fast that it fills the pool within the leak threshold and a few polls is proven only
   then.
 
@@ -63,9 +65,7 @@ of checkouts are recorded when they end, so they tell of one that lasts only by 
 difference from how many were out all the time, which is known at the readings alone. A job that
 borrows whenever the page is read, such as a check of the database on the same page, looks exactly
 like a leak. Nor does the order in which a library lends prove that a silent connection is out: a
-transaction that is answered from a cache borrows a connection and sends nothing. What would be
-sound is to tell the processes' sessions apart by the addresses that they come from, where each
-process has one of its own and nothing translates it; it is not done yet.
+transaction that is answered from a cache borrows a connection and sends nothing.
 
 `pg_pool_unreturned_suspects` hints at it as soon as the first connection is silent for the
 threshold; it is no proof, so no alert stands on it.
@@ -75,11 +75,12 @@ threshold; it is no proof, so no alert stands on it.
 The same with real pools, a real PostgreSQL, the exporter and a real Prometheus with our rules, all
 durations a twentieth (a tenth with 50 processes); a PgBouncer and a clock that is behind are real
 too. A foreign page is of a pool of psycopg_pool (FIFO) or of SQLAlchemy (LIFO) that nobody has
-instrumented. The verdict is asked for as above.
+instrumented. The verdict is asked for as above; what they gave is in
+[detection-live.md](detection-live.md).
 
     PGPE_LIVE=leak-keep,bursts pytest tests/test_scenarios_live.py
     PGPE_LIVE=all pytest tests/test_scenarios_live.py      # three quarters of an hour
-    python -m bench.detection --live                       # a table as above, half an hour
+    python -m bench.detection --live                       # a table as there, half an hour
 
 {always} run with all tests.
 """
@@ -87,8 +88,10 @@ instrumented. The verdict is asked for as above.
 LIVE = """\
 # The same, live
 
-The workloads of docs/detection.md with real processes. Times are multiplied by the factor by which
-all durations were divided; each moment that a busy machine takes for itself counts as much more.
+Written by `python -m bench.detection --live`: the workloads of [detection.md](detection.md) with
+real pools, a real PostgreSQL, the exporter and a real Prometheus with our rules. Times are
+multiplied by the factor by which all durations were divided, so they can be compared with those
+there; each moment that a busy machine takes for itself counts as much more.
 """
 
 # More of them would disturb each other on two cores.

@@ -10,7 +10,7 @@ import pytest
 
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.findings import Cause, Doctor, Finding, Severity, Subject
-from pg_pool_exporter.model import DatabaseCounters, SessionGroup, StateSample
+from pg_pool_exporter.model import ClientKey, DatabaseCounters, SessionGroup, StateSample
 from pg_pool_exporter.store import TargetKey
 from support.both_sides import INFO, INTERVAL, SETTINGS, BothSides, session_key
 
@@ -90,6 +90,23 @@ def test_what_an_overdue_checkout_is_depends_on_what_its_session_does(
 ) -> None:
     patient = looked_at(1, 1, ages, overdue={SITE: 1})
     assert patient.causes() == causes
+
+
+@pytest.mark.parametrize("polls", [1, 3])
+def test_a_long_statement_that_has_ended_since_the_pool_was_read_explains_its_checkout(
+    polls: int,
+) -> None:
+    patient = looked_at(1, 1, {"active": [90.0], "idle": [300.0]}, overdue={SITE: 1})
+    patient.sides.now += 4
+    patient.sides.pool(1, 1, overdue={SITE: 1})
+    for number in range(polls):
+        patient.sides.now += 1
+        patient.sides.server({"idle": [305.0 + number, 0.5 + number]})
+    assert patient.causes() == []
+    patient.sides.pool(1, 1, overdue={SITE: 1})
+    patient.sides.now += 5
+    patient.sides.server({"idle": [310.0, 65.0]})
+    assert patient.causes() == [Cause.LEAK]
 
 
 @pytest.mark.parametrize("others", [[], [1.0]])
@@ -175,6 +192,28 @@ def test_of_several_pools_on_one_server_the_application_leaks() -> None:
     leak = patient.live(70, poll).the(Cause.LEAK)
     assert leak.subject == Subject(app="orders", server="main")
     assert leak.figures["unreturned_connections"] == 2
+
+
+@pytest.mark.parametrize("pools", [1, 2])
+def test_a_leak_that_is_proven_by_address_tells_where_its_sessions_come_from(pools: int) -> None:
+    patient = Patient(AppConfig(name="orders", server="main"))
+
+    def poll(_: float) -> None:
+        for number, (idle, active) in enumerate([(3, 7), (9, 1)]):
+            target = TargetKey("app", f"orders@web-{number}:80/metrics")
+            name = f"pool-{number % pools}"
+            patient.sides.pool(
+                idle, active, name=name, process=f"web-{number}", target=target,
+                address=f"192.0.2.{number}",
+            )  # fmt: skip
+        ages = {"192.0.2.0": [300.0] * 6 + [1.0] * 4, "192.0.2.1": [1.0] * 10}
+        patient.sides.server(
+            {ClientKey(session_key(), address): {"idle": each} for address, each in ages.items()}
+        )
+
+    leak = patient.live(70, poll).the(Cause.LEAK)
+    assert leak.figures["unreturned_connections"] == 3
+    assert "Their sessions come from 192.0.2.0 (3)." in leak.evidence
 
 
 def crowd(hold: float, **more: Any) -> Callable[[BothSides, float], None]:

@@ -202,7 +202,9 @@ def test_targets_that_do_not_answer_are_told_with_the_reason() -> None:
     text = page(sides).text
     assert "3 targets, 1 up, 2 not" in text
     table = text.partition("Those that are not up")[2]
-    assert in_order(table, "mail@web:81/metrics", "down", "refused", "nothing answers", "not polled yet")
+    assert in_order(
+        table, "mail@web:81/metrics", "down", "refused", "nothing answers", "not polled yet"
+    )
 
 
 def everywhere(text: str) -> BothSides:

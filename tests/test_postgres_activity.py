@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.model import Backends, SessionKey
+from pg_pool_exporter.model import Backends, ClientKey, SessionKey
 from pg_pool_exporter.sources.activity import read_activity
 
 
 def row(**values: Any) -> dict[str, Any]:
     default = {
         "own": False, "hidden": False, "client": True, "datid": 5, "user": "role",
-        "application": "app", "state": "idle", "pids": [100],
+        "application": "app", "address": "192.0.2.7", "state": "idle", "pids": [100],
         "oldest_backend": None, "oldest_transaction": None, "waiting": 0, "blockers": None,
         "ages": [0.0], "clock": 1000.0,
     }  # fmt: skip
@@ -99,7 +99,7 @@ KEY = SessionKey("db", "role", "app")
 )
 def test_sessions_are_told_one_by_one(rows: list[dict[str, Any]], backends: Backends) -> None:
     assert read_activity([*rows, row(own=True, pids=[1])], {5: "db"}, {}).backends == {
-        KEY: backends
+        ClientKey(KEY, "192.0.2.7"): backends
     }
 
 

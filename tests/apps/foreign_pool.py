@@ -138,8 +138,8 @@ class ForeignPool:
             lines.append(_sample("untyped", f"{name}_seconds_count", count))
         return "".join(lines)
 
-    def serve(self, port: int) -> None:
-        """Serve the page at a port of the loopback."""
+    def serve(self, host: str, port: int) -> None:
+        """Serve the page at an address of the loopback."""
         pool = self
 
         class Page(BaseHTTPRequestHandler):
@@ -152,7 +152,7 @@ class ForeignPool:
             def log_message(self, *arguments: Any) -> None:
                 """Nothing: nobody reads it."""
 
-        server = ThreadingHTTPServer(("127.0.0.1", port), Page)
+        server = ThreadingHTTPServer((host, port), Page)
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
 

@@ -6,7 +6,8 @@ PLAN is a JSON object: `app`, `most`, `least`, `rate` (requests a second), `othe
 request does), and from the first line at its input on `faulty_rate` and `fault`, which each
 `one_in` requests does. A rate is kept up for `busy` seconds of each `period`, where there is one;
 in the others it is a fiftieth. What a request can do are the functions below. With PORT the pool is
-not instrumented: its page is another library's, at that port, and its DISCIPLINE is FIFO or LIFO.
+not instrumented: its page is another library's, at that port of `host`, and its DISCIPLINE is FIFO
+or LIFO.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ def open_pool(dsn: str, plan: dict[str, Any], foreign: list[str]) -> Pool:
     if foreign:
         port, discipline = foreign
         other = ForeignPool(LENDERS[discipline](dsn, least, most, timeout), least, most)
-        other.serve(int(port))
+        other.serve(plan["host"], int(port))
         return other
     pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
         dsn, min_size=least, max_size=most, timeout=timeout, max_idle=plan["max_idle"], open=True,

@@ -20,6 +20,7 @@ from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.findings import Doctor, Finding
 from pg_pool_exporter.model import (
     Backends,
+    ClientKey,
     DatabaseCounters,
     Histogram,
     PoolInfo,
@@ -100,8 +101,8 @@ class Exporter:
             else TargetKey("app", f"{key.app}@{key.process}/metrics")
         )
         self._pages[key.process] = target
-        read = native if page.native else foreign
-        self._poll(target, lambda: Snapshot(pools=(read(key, pool, page),)))
+        read, address = (native, None) if page.native else (foreign, pool.address)
+        self._poll(target, lambda: Snapshot(pools=(read(key, pool, page),), address=address))
 
     def forget(self, process: str) -> None:
         """The process has ended: its socket is gone, or its page is listed no more."""
@@ -212,14 +213,15 @@ def foreign(key: PoolKey, pool: Pool, page: Page) -> PoolSample:
 
 def _server_snapshot(server: Server, locks: list[Lock], groups: SessionGroups) -> Snapshot:
     now = server.world.now
-    by_key: dict[SessionKey, dict[str, list[Session]]] = {}
+    by_key: dict[ClientKey, dict[str, list[Session]]] = {}
     for session in server.sessions:
         key = SessionKey(DATABASE, session.application, session.application)
-        by_key.setdefault(key, {}).setdefault(session.state, []).append(session)
+        states = by_key.setdefault(ClientKey(key, session.address), {})
+        states.setdefault(session.state, []).append(session)
     blockers = server.blockers(locks)
     rows = [
         SessionRow(
-            **key._asdict(),
+            **key.sessions._asdict(),
             state=state,
             sessions=len(each),
             oldest_state=max(now - one.changed for one in each),

@@ -17,15 +17,15 @@ _EARLY = Work(ending="drop", site="shop/search.py:55 find", statements=1)
 
 
 def _leaking(
-    fault: Work, one_in: int, rate: float, processes: int, grows: bool, setup: Setup
+    fault: Work, one_in: int, rate: float, hosts: tuple[str, ...], grows: bool, setup: Setup
 ) -> None:
     if not setup.native and fault.ending == "drop":
         fault = Work(ending="keep", statements=fault.statements)
     # Other libraries' pools have a fixed size as a rule, ours opens connections as they are needed.
     least = 2 if setup.native or grows else 10
-    setup.load(setup.pool(least=least), rate, setup.one_in(one_in, fault))
-    for number in range(1, processes):
-        setup.load(setup.pool(process=f"web:{number}", least=least), rate)
+    setup.load(setup.pool(least=least, host=hosts[0]), rate, setup.one_in(one_in, fault))
+    for number, host in enumerate(hosts[1:], 1):
+        setup.load(setup.pool(process=f"web:{number}", least=least, host=host), rate)
 
 
 def _scenario(
@@ -34,7 +34,7 @@ def _scenario(
     fault: Work,
     one_in: int = 200,
     rate: float = 1.5,
-    processes: int = 1,
+    hosts: tuple[str, ...] = ("a",),
     *,
     grows: bool = False,
     unproven: frozenset[str] = frozenset(),
@@ -42,7 +42,7 @@ def _scenario(
     return Scenario(
         name=name,
         title=title,
-        build=partial(_leaking, fault, one_in, rate, processes, grows),
+        build=partial(_leaking, fault, one_in, rate, hosts, grows),
         causes=frozenset({Cause.LEAK}),
         leak=True,
         unproven=unproven,
@@ -61,10 +61,13 @@ LEAKS = (
     # As many connections as one process loses are in the other one's pool, and used in turns.
     _scenario(
         "leak-two-processes",
-        "Leak in one of two processes",
+        "Leak in one of two processes on a host",
         _KEEP,
-        processes=2,
+        hosts=("a", "a"),
         unproven=frozenset({"foreign, FIFO"}),
+    ),
+    _scenario(
+        "leak-two-hosts", "Leak in one of two processes on two hosts", _KEEP, hosts=("a", "b")
     ),
     _scenario("leak-early-return", "Leak by an early return", _EARLY, one_in=300, rate=2.0),
 )

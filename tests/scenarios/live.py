@@ -105,6 +105,9 @@ LIVE: dict[str, Live] = {
     "leak-exception": _leak("exception"),
     "leak-growing-pool": _leak("keep"),
     "leak-two-processes": _leak("keep", 200, 30.0, App(rate=30)),
+    "leak-two-hosts": _leak(
+        "keep", 200, 30.0, App(rate=30, host="127.0.0.3"), host="127.0.0.2"
+    ),
     "leak-early-return": _leak("early_return", 300, 40.0),
     "too-small": Live(apps=(App(rate=6, otherwise="hold", fault="hold", faulty_rate=28),)),
     "slow-queries": Live(apps=(App(fault="slow", rate=6),)),

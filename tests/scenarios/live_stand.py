@@ -11,8 +11,10 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
+from typing import NamedTuple
 
 from scenarios.exporter import INTERVAL, LEAK_AFTER
+from support.link import Link
 from support.pgbouncer import Bouncer
 from support.postgres import EMBEDDED_16, Cluster, wait_until
 from support.programs import answers, free_port, running
@@ -27,6 +29,8 @@ class App:
     """Processes of an application, see tests/apps/workload.py. Rates are in real seconds."""
 
     app: str = "orders"
+    host: str = "127.0.0.1"
+    """Where its sessions come from and its pages are, an address of the loopback."""
     processes: int = 1
     most: int = 10
     least: int = 2
@@ -45,6 +49,18 @@ class App:
         """The argument of a process."""
         faulty = self.rate if self.faulty_rate is None else self.faulty_rate
         return json.dumps({**asdict(self), "leak_after": leak_after, "faulty_rate": faulty})
+
+
+class _Page(NamedTuple):
+    """Of a process of which another library tells."""
+
+    app: str
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}/metrics"
 
 
 class Stand:
@@ -74,17 +90,20 @@ class Stand:
         cluster = Cluster(EMBEDDED_16, settings=settings)
         cluster.environment.update(environment)
         self.cluster = stack.enter_context(cluster)
+        # As usual, but for the whole loopback.
+        cluster.hba(["host all all 127.0.0.0/8 trust"])
         cluster.run("CREATE TABLE stock (id int PRIMARY KEY, number int)")
         cluster.run("INSERT INTO stock VALUES (1, 0)")
         self.bouncer: Bouncer | None = None
         if bouncer:
             in_front: dict[str, str | int] = {"pool_mode": "transaction", "default_pool_size": 3}
             self.bouncer = stack.enter_context(Bouncer(cluster, {"postgres": ""}, in_front))
-        self._ports = {
-            app.app: [free_port() for _ in range(sum(one.processes for one in apps
-                                                     if one.app == app.app))]
-            for app in apps if page != "client"
-        }  # fmt: skip
+        self._pages = (
+            [_Page(app.app, app.host, free_port()) for app in apps for _ in range(app.processes)]
+            if page != "client"
+            else []
+        )
+        self._unused = list(self._pages)
         self.address = self._start_exporter()
         for app in apps:
             for _ in range(app.processes):
@@ -94,12 +113,13 @@ class Stand:
         """Start one process and wait until it can be read."""
         number = len(self.processes)
         log = self.directory / f"{app.app}-{number}.log"
-        dsn = (self.bouncer.dsn("postgres", "postgres", application_name=app.app)
-               if self.bouncer else self.cluster.dsn(application_name=app.app))  # fmt: skip
+        dsn = self._dsn(app)
         plan = app.plan(LEAK_AFTER / self._factor)
         command = [sys.executable, "-W", "error", "-m", "apps.workload", dsn, plan]
         if self._page != "client":
-            command += [str(self._ports[app.app].pop()), self._page.removeprefix("foreign, ")]
+            page = next(one for one in self._unused if (one.app, one.host) == (app.app, app.host))
+            self._unused.remove(page)
+            command += [str(page.port), self._page.removeprefix("foreign, ")]
         process = self.stack.enter_context(
             running(
                 command,
@@ -125,6 +145,15 @@ class Stand:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
 
+    def _dsn(self, app: App) -> str:
+        """Where the processes of an application connect to."""
+        if self.bouncer is not None:
+            return self.bouncer.dsn("postgres", "postgres", application_name=app.app)
+        if app.host == "127.0.0.1":
+            return self.cluster.dsn(application_name=app.app)
+        link = self.stack.enter_context(Link(self.cluster.port, source=app.host))
+        return self.cluster.dsn(application_name=app.app, port=link.port)
+
     @property
     def _sockets(self) -> Path:
         return self.directory / "sockets"
@@ -148,9 +177,9 @@ class Stand:
                         {
                             "name": app, "server": "main", "format": "micrometer",
                             "leak_after": f"{LEAK_AFTER / self._factor:g}s", "interval": interval,
-                            "targets": [f"http://127.0.0.1:{port}/metrics" for port in ports],
+                            "targets": [one.url for one in self._pages if one.app == app],
                         }
-                        for app, ports in self._ports.items()
+                        for app in dict.fromkeys(one.app for one in self._pages)
                     ],
                 }
             )

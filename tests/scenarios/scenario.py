@@ -52,9 +52,13 @@ class Setup:
         most: int = 10,
         least: int = 2,
         lifetime: float | None = 1800.0,
+        host: str = "",
     ) -> Client:
-        """A process with a pool that is read from now on."""
-        pool = Pool(self.server, app, most=most, least=least, lifo=self.lifo, lifetime=lifetime)
+        """A process with a pool that is read from now on, on a host of its own or on `host`."""
+        pool = Pool(
+            self.server, app, most=most, least=least, lifo=self.lifo, lifetime=lifetime,
+            address=host or process,
+        )  # fmt: skip
         key = PoolKey(app, "main", process)
         self.pools[key] = pool
         self.exporter.watch_pool(key, pool, page or Page(native=self.native))

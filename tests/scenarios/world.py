@@ -63,6 +63,8 @@ class Session:
     changed: float = 0.0
     transaction: float | None = None
     """When its transaction began."""
+    address: str = ""
+    """Where it comes from."""
     waits: float | None = None
     """Since when it waits for a lock."""
 
@@ -98,11 +100,12 @@ class Server:
         self.deadlocks = 0
         self.sessions: set[Session] = set()
 
-    def connect(self, application: str) -> Session:
-        """A new session. Raises `FullError`."""
+    def connect(self, application: str, address: str = "") -> Session:
+        """A new session from an address. Raises `FullError`."""
         if not self.up or len(self.sessions) + 1 >= self.max_connections - 3:
             raise FullError
-        session = Session(application, self.world.now, changed=self.world.now)
+        now = self.world.now
+        session = Session(application, now, changed=now, address=address)
         self.sessions.add(session)
         return session
 
@@ -147,7 +150,7 @@ class Pool:
     """A pool of one process, with what its client and its page count.
 
     `lifo`: the connection returned last is borrowed first. `lifetime`: connections older than this
-    are replaced when they come back. `timeout`: how long a request waits.
+    are replaced when they come back. `timeout`: how long a request waits. `address`: its host's.
     """
 
     def __init__(
@@ -161,10 +164,11 @@ class Pool:
         lifetime: float | None = None,
         timeout: float = 30.0,
         idle_timeout: float = 600.0,
+        address: str = "",
     ) -> None:
         self.server = server
         self.world = server.world
-        self.application = application
+        self.application, self.address = application, address
         self.most, self.least, self.lifo = most, least, lifo
         self.lifetime, self.timeout, self.idle_timeout = lifetime, timeout, idle_timeout
         self.idle: deque[tuple[float, Session]] = deque()
@@ -246,7 +250,7 @@ class Pool:
             session = (self.idle.pop() if self.lifo else self.idle.popleft())[1]
         elif self.active < self.most:
             try:
-                session = self.server.connect(self.application)
+                session = self.server.connect(self.application, self.address)
             except FullError:
                 return False
             self.counts["connects"] += 1
@@ -267,7 +271,7 @@ class Pool:
             self.server.close(self.idle.popleft()[1])
         while len(self.idle) + self.active < self.least and not self._closed:
             try:
-                self.idle.append((now, self.server.connect(self.application)))
+                self.idle.append((now, self.server.connect(self.application, self.address)))
             except FullError:
                 return
 

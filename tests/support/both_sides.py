@@ -13,6 +13,7 @@ from pg_pool_exporter.model import (
     BouncerPool,
     BouncerPoolKey,
     BouncerSample,
+    ClientKey,
     DatabaseCounters,
     Health,
     PoolInfo,
@@ -52,7 +53,7 @@ class BothSides:
 
     def server(
         self,
-        sessions: Mapping[SessionKey, Ages] | Ages,
+        sessions: Mapping[ClientKey, Ages] | Mapping[SessionKey, Ages] | Ages,
         *,
         name: str = "main",
         hidden: bool = False,
@@ -62,23 +63,25 @@ class BothSides:
         groups: Mapping[SessionKey, SessionGroup] | None = None,
         **sample: Any,
     ) -> None:
-        """A poll of a server that `took` so many seconds: the ages of its sessions by state."""
+        """A poll of a server that `took` so many seconds: the ages of its sessions by state, of
+        one application's, or of several by where they come from.
+        """
         key = TargetKey("server", name)
         if not up:
             self._fail(key)
             return
         by_key: Any = sessions
-        if not all(isinstance(one, SessionKey) for one in sessions):
+        if any(isinstance(one, str) for one in sessions):
             by_key = {session_key(): sessions}
         backends = {
-            one: Backends(
+            one if isinstance(one, ClientKey) else ClientKey(one): Backends(
                 ages={state: tuple(sorted(ages, reverse=True)) for state, ages in states.items()},
                 hidden=hidden,
             )
             for one, states in by_key.items()
         }
         shown = {
-            one: SessionGroup(
+            one.sessions: SessionGroup(
                 states={state: StateSample(len(ages), max(ages, default=None))
                         for state, ages in group.ages.items()}
             )
@@ -103,9 +106,10 @@ class BothSides:
         process: str = "web:0",
         target: TargetKey | None = None,
         info: PoolInfo | None = INFO,
+        address: str | None = None,
         **sample: Any,
     ) -> None:
-        """A poll of a process that has one pool."""
+        """A poll of a process that has one pool, at an address."""
         key = PoolKey(app, name, process)
         pool = PoolSample(
             key=key,
@@ -115,7 +119,7 @@ class BothSides:
             **{"max": 10, "leak_after": 60.0, **sample},
         )
         target = target or TargetKey("process", f"{app}-{process.partition(':')[2]}")
-        self._store(target, Snapshot(pools=(pool,)))
+        self._store(target, Snapshot(pools=(pool,), address=address))
 
     def bouncer(
         self,

@@ -10,10 +10,13 @@ from typing import Self
 
 
 class Link:
-    """Relays 127.0.0.1:`port` to a server on 127.0.0.1:`to`, until the end of the `with` block."""
+    """Relays 127.0.0.1:`port` to a server on 127.0.0.1:`to`, until the end of the `with` block.
 
-    def __init__(self, to: int) -> None:
-        self._to = to
+    The server sees its connections come from `source`, an address of the loopback.
+    """
+
+    def __init__(self, to: int, *, source: str = "127.0.0.1") -> None:
+        self._to, self._source = to, source
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._threads = [threading.Thread(target=self._accept)]
@@ -62,7 +65,9 @@ class Link:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(("127.0.0.1", self._to))
+            server = socket.create_connection(
+                ("127.0.0.1", self._to), source_address=(self._source, 0)
+            )
             self._pairs.append((client, server))
             for source, target in ((client, server), (server, client)):
                 pump = threading.Thread(target=self._pump, args=(source, target, client))

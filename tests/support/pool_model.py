@@ -6,7 +6,7 @@ Time goes by in steps of a second. What is random is drawn from the `Random` tha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 
@@ -14,6 +14,7 @@ from pg_pool_exporter.derive.joiner import Joiner
 from pg_pool_exporter.model import (
     AppOnServer,
     Backends,
+    ClientKey,
     Health,
     Joined,
     PoolInfo,
@@ -41,6 +42,8 @@ class Session:
 
     changed: float
     busy: bool = False
+    address: str = ""
+    """Where it comes from."""
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +65,10 @@ class PoolModel:
     lifo: bool
     pings: bool
     """Whether connections in the pool are kept alive."""
+    page: str = ""
+    """The address at which it is read; empty: a socket."""
+    source: str = ""
+    """The address that its sessions come from."""
     dropped: int = 0
     idle: deque[Session] = field(default_factory=deque)
     out: list[Checkout] = field(default_factory=list)
@@ -72,7 +79,7 @@ class PoolModel:
             return self.idle.pop() if self.lifo else self.idle.popleft()
         if len(self.out) + self.dropped >= self.size:
             return None
-        session = Session(now)
+        session = Session(now, address=self.source)
         server.append(session)
         return session
 
@@ -97,6 +104,8 @@ class Model:
     strangers: int
     churn: bool
     skew: float
+    addresses: Callable[[Random, int], tuple[str, str]] = lambda _random, _process: ("a", "a")
+    """Of a process that begins: where its page is read, and where its sessions come from."""
     disturbed: bool = False
     """Whether polls take long, the server's clock is set meanwhile, and pages leave out values."""
     forgets: float = 0.1
@@ -124,9 +133,13 @@ class Model:
     def start(self, process: int, *, oldest: float = 0) -> None:
         """A process begins, or is there already with connections that were idle for so long."""
         chance = self.random.random
-        pool = PoolModel(self.random.randint(1, 6), chance() < 0.5, chance() < 0.2)
+        page, source = self.addresses(self.random, process)
+        pool = PoolModel(
+            self.random.randint(1, 6), chance() < 0.5, chance() < 0.2, page=page, source=source
+        )
         for _ in range(self.random.randint(0, pool.size)):
-            pool.idle.append(Session(self.now - self.random.choice((0, oldest))))
+            changed = self.now - self.random.choice((0, oldest))
+            pool.idle.append(Session(changed, address=source))
         self.server.extend(pool.idle)
         self.pools[process] = pool
 
@@ -195,7 +208,9 @@ class Model:
         if self.foreign and chance() < 0.1:
             self.foreign.pop()
         if len(self.foreign) < self.strangers and chance() < 0.3:
-            self.foreign.append(Session(self.now - self.random.choice((0, 0, 60))))
+            changed = self.now - self.random.choice((0, 0, 60))
+            address = self.random.choice([pool.page for pool in self.pools.values()])
+            self.foreign.append(Session(changed, address=address))
         for session in self.foreign:
             session.busy = chance() < 0.05
             if session.busy:
@@ -277,24 +292,28 @@ class Model:
         )
         if told:
             self.readings.append(Reading(process, self.now, tuple(pool.out)))
-        self._store(key, Snapshot(pools=(sample,)))
+        self._store(key, Snapshot(pools=(sample,), address=pool.page or None))
 
     def _read_server(self) -> bool:
         if self.random.random() < 0.1:
             return False
         if self.disturbed and self.random.random() < 0.1:
             self.set_ahead.append((self.now, self.random.choice((0.4, 1.3, 3600.0))))
-        ages: dict[str, list[float]] = {}
+        ages: dict[str, dict[str, list[float]]] = {}
         for session in (*self.server, *self.foreign):
             state = "active" if session.busy else "idle"
             gained = sum(by for at, by in self.set_ahead if at > session.changed)
-            ages.setdefault(state, []).append(self.now - session.changed + gained)
-        backends = Backends(
-            ages={state: tuple(sorted(each, reverse=True)) for state, each in ages.items()}
-        )
+            its = ages.setdefault(session.address, {}).setdefault(state, [])
+            its.append(self.now - session.changed + gained)
+        backends = {
+            ClientKey(NAME, address): Backends(
+                ages={state: tuple(sorted(each, reverse=True)) for state, each in states.items()}
+            )
+            for address, states in ages.items()
+        }
         sample = ServerSample(
             host="localhost", port="5432", address="127.0.0.1", used=len(self.server) + 1,
-            groups={}, databases={}, settings=SETTINGS, backends={NAME: backends},
+            groups={}, databases={}, settings=SETTINGS, backends=backends,
             clock=1e9 + self.skew + self.now + sum(by for _, by in self.set_ahead),
         )  # fmt: skip
         self._store(TargetKey("server", "main"), Snapshot(server=sample))

@@ -41,6 +41,8 @@ class PoolReading(NamedTuple):
     """At least so many connections that the pool counts."""
     most: float
     """At most so many that can have a session."""
+    address: str | None = None
+    """Where it was read; None where that is not known, or was not always the same."""
 
     def widened(self, other: PoolReading) -> PoolReading:
         """What holds for both."""
@@ -49,6 +51,7 @@ class PoolReading(NamedTuple):
             min(self.out, other.out),
             min(self.fewest, other.fewest),
             max(self.most, other.most),
+            self.address if self.address == other.address else None,
         )
 
 
@@ -89,7 +92,12 @@ class Pools(NamedTuple):
 
 
 def pool_reading(
-    idle: float, active: float, *, leaked: float = 0, long_lived: float = 0
+    idle: float,
+    active: float,
+    *,
+    leaked: float = 0,
+    long_lived: float = 0,
+    address: str | None = None,
 ) -> PoolReading:
     """What one reading of a pool says."""
     return PoolReading(
@@ -97,6 +105,7 @@ def pool_reading(
         out=active - leaked - long_lived,
         fewest=idle + active,
         most=idle + active - leaked,
+        address=address,
     )
 
 

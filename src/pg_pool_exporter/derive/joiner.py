@@ -8,18 +8,14 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from pg_pool_exporter.config import DEFAULT_LEAK_AFTER, AppConfig
-from pg_pool_exporter.derive import bounds
-from pg_pool_exporter.derive.bounds import PoolReading, ServerReading
+from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.derive.app_sides import AppSides, ServerPoll
 from pg_pool_exporter.derive.places import Place
 from pg_pool_exporter.derive.pools_seen import PoolSeen, PoolsSeen
-from pg_pool_exporter.derive.readings import Readings
 from pg_pool_exporter.derive.sessions import AppSessions, ServerSessions, SharedNames
 from pg_pool_exporter.model import AppOnServer, Joined, ServerSample
 from pg_pool_exporter.store import EXPIRY_INTERVALS, Store, TargetKey, TargetState
 
-LEAST_READINGS = 3
-"""One reading proves nothing: every checkout is silent for a moment."""
 # The server's clock has been set when it differs by more from what has passed here; seconds.
 _CLOCK_JUMP = 0.5
 
@@ -32,11 +28,7 @@ class _Server:
     """Bounds of its own clock less the exporter's at the last poll."""
     taken: float
     joined: Joined = field(default_factory=Joined)
-    sessions: dict[str, AppSessions] = field(default_factory=dict)
-    """By application, at the last poll."""
-    apps: dict[str, Readings[ServerReading]] = field(default_factory=dict)
-    seen: set[str] = field(default_factory=set)
-    """Applications of which it has had a session."""
+    apps: dict[str, AppSides] = field(default_factory=dict)
 
 
 class Joiner:
@@ -70,12 +62,15 @@ class Joiner:
         """Go on with these applications configured."""
         self.pools.configure(apps, self.pools.places)
 
-    def sessions(self, app: str, server: str) -> AppSessions | None:
-        """The sessions of an application at the server's last poll; None when that is too old."""
+    def sessions(self, app: str, server: str) -> tuple[AppSessions, ...]:
+        """The sessions of an application at the server's last polls (see `AppSides.lately`); none
+        when the last is too old.
+        """
         state = self._store.get(TargetKey("server", server))
         if state is None or self._clock() >= state.expires or server not in self._servers:
-            return None
-        return self._servers[server].sessions.get(app)
+            return ()
+        sides = self._servers[server].apps.get(app)
+        return sides.lately if sides is not None else ()
 
     def _follow(self, key: TargetKey) -> None:
         state = self._store.get(key)
@@ -125,58 +120,26 @@ class Joiner:
         apps = self.pools.on(name)
         for gone in server.apps.keys() - apps.keys():
             del server.apps[gone]
-        server.seen &= apps.keys()
-        sessions = ServerSessions(sample.backends)
-        server.sessions = {app: sessions.of(pools.values()) for app, pools in apps.items()}
+        poll = ServerPoll(
+            state.begun, state.taken, server.offset, ServerSessions(sample.backends),
+            most_gap=EXPIRY_INTERVALS * state.interval,
+        )  # fmt: skip
         shared = SharedNames(apps)
         unread = set(
             chain(*(_may_be_of(one.key) for one in self._store.states() if one.snapshot is None))
         )
-        unreturned, suspects, missing = {}, {}, {}
+        told = {}
         for app, pools in apps.items():
-            theirs = server.sessions[app]
-            if theirs.sessions:
-                server.seen.add(app)
-            readings = server.apps.setdefault(app, Readings())
-            leak_after = longest_threshold(pools.values())
-            start = state.taken - leak_after
-            last = [one for pool in pools.values() if (one := pool.readings.last(start))]
-            readings.add(
-                state.begun,
-                state.taken,
-                ServerReading(
-                    theirs.sessions,
-                    sum(one.out for one in last) - theirs.busy,
-                    server.offset[0],
-                ),
-                keep=leak_after,
-                most_gap=EXPIRY_INTERVALS * state.interval,
-            )
-            all_told = len(last) == len(pools) and not theirs.hidden
-            if not all_told or not self._all_are_read(app, unread, state.taken):
-                continue
-            key = AppOnServer(name, app)
-            seen = readings.within(start, state.taken)
-            if seen is None or seen.number < LEAST_READINGS:
-                continue
-            # Ages are too long by what the server's clock may have gained meanwhile.
-            gained = server.offset[1] - seen.reading.ahead
-            old = theirs.count("idle", longer_than=leak_after + gained)
-            # Else its sessions have another name there, or it leads elsewhere.
-            are_known = seen.reading.sessions > 0 or not any(one.most for one in last)
-            if are_known:
-                suspects[key] = bounds.suspects(old, seen.reading.unaccounted)
-            full, partial = _split(pools.values(), start, state.begun)
-            if full and seen.whole:
-                read = bounds.Pools(full, partial, shared.of_others(app, pools.values()))
-                if are_known:
-                    unreturned[key] = bounds.unreturned(read, old, seen.reading.sessions)
-                if app in server.seen:
-                    missing[key] = bounds.missing(read, seen.reading.sessions)
+            sides = server.apps.setdefault(app, AppSides())
+            sides.add(poll, pools.values())
+            if self._all_are_read(app, unread, state.taken):
+                others = shared.of_others(app, pools.values())
+                told[AppOnServer(name, app)] = sides.told(poll, pools.values(), others)
         return Joined(
-            unreturned=unreturned,
-            suspects=suspects,
-            missing=missing,
+            unreturned=_known((key, one.unreturned) for key, one in told.items()),
+            held_at={key: one.held_at for key, one in told.items() if one.held_at},
+            suspects=_known((key, one.suspects) for key, one in told.items()),
+            missing=_known((key, one.missing) for key, one in told.items()),
             demand=_demand(name, chain(*(pools.values() for pools in apps.values())), state.taken),
         )
 
@@ -197,27 +160,12 @@ class Joiner:
         return state is not None and now < state.expires
 
 
-def longest_threshold(pools: Iterable[PoolSeen]) -> float:
-    """The leak threshold that holds for several pools' sessions, which can't be told apart."""
-    return max((pool.leak_after for pool in pools), default=DEFAULT_LEAK_AFTER)
-
-
 def _fresh_server(state: TargetState, now: float) -> ServerSample | None:
     return state.snapshot.server if state.snapshot is not None and now < state.expires else None
 
 
-def _split(
-    pools: Iterable[PoolSeen], start: float, end: float
-) -> tuple[tuple[PoolReading, ...], tuple[PoolReading, ...]]:
-    """What was read of the pools: of those read from start to end, and of the others."""
-    full, partial = [], []
-    for pool in pools:
-        window = pool.readings.within(start, end)
-        if window is not None and window.whole and window.number >= LEAST_READINGS:
-            full.append(window.reading)
-        elif (last := pool.readings.last()) is not None:
-            partial.append(last)
-    return tuple(full), tuple(partial)
+def _known(values: Iterable[tuple[AppOnServer, float | None]]) -> dict[AppOnServer, float]:
+    return {key: value for key, value in values if value is not None}
 
 
 def _demand(server: str, pools: Iterable[PoolSeen], now: float) -> dict[str, float]:
@@ -242,11 +190,12 @@ def _may_be_of(target: TargetKey) -> Iterator[TargetKey]:
 
 
 def _together(parts: list[Joined]) -> Joined:
-    def merged(field: str) -> dict[Any, float]:
+    def merged(field: str) -> dict[Any, Any]:
         return dict(chain.from_iterable(getattr(part, field).items() for part in parts))
 
     return Joined(
         unreturned=merged("unreturned"),
+        held_at=merged("held_at"),
         suspects=merged("suspects"),
         missing=merged("missing"),
         demand=merged("demand"),

@@ -19,6 +19,8 @@ class PoolSeen:
 
     target: TargetKey
     sample: PoolSample
+    begun: float
+    """When the reading of the sample was begun."""
     expires: float
     """When the sample is too old to tell of the present."""
     leak_after: float
@@ -90,9 +92,9 @@ class PoolsSeen:
             self._by_target.pop(key, None)
         elif snapshot is not None and state.health.up:
             for sample in snapshot.pools:
-                self._take(sample, state)
+                self._take(sample, state, snapshot.address)
 
-    def _take(self, sample: PoolSample, state: TargetState) -> None:
+    def _take(self, sample: PoolSample, state: TargetState, address: str | None) -> None:
         owner = self._owners.get(sample.key)
         if owner is not None and owner != state.key:
             if self._by_target[owner][sample.key].expires > state.taken:
@@ -101,13 +103,13 @@ class PoolsSeen:
         pools = self._by_target.setdefault(state.key, {})
         pool = pools.get(sample.key)
         if pool is None:
-            pool = PoolSeen(state.key, sample, state.expires, self._leak_after(sample))
+            pool = PoolSeen(state.key, sample, state.begun, state.expires, self._leak_after(sample))
             pools[sample.key] = pool
             self._owners[sample.key] = state.key
             self._by_app.setdefault(sample.key.app, {})[sample.key] = state.key
             self._link(pool)
         former, pool.sample = pool.sample, sample
-        pool.expires = state.expires
+        pool.begun, pool.expires = state.begun, state.expires
         pool.leak_after = self._leak_after(sample)
         app = sample.key.app
         self._longest[app] = max(self._longest.get(app, 0.0), pool.leak_after)
@@ -122,6 +124,7 @@ class PoolsSeen:
                     sample.active,
                     leaked=sum(sample.leaked_slots.values()),
                     long_lived=self._long_lived(sample),
+                    address=address,
                 ),
                 keep=self._longest[app],
                 most_gap=EXPIRY_INTERVALS * state.interval,

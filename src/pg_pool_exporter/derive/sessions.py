@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import neg
 
 from pg_pool_exporter.derive.places import SessionsOf
 from pg_pool_exporter.derive.pools_seen import Pools, PoolSeen
-from pg_pool_exporter.model import Backends, SessionKey
+from pg_pool_exporter.model import Backends, ClientKey
 
 IN_TRANSACTION = ("idle_in_transaction", "idle_in_transaction_aborted")
 
@@ -53,21 +53,28 @@ class AppSessions:
 class ServerSessions:
     """All sessions of a server, to be looked up by application name."""
 
-    def __init__(self, backends: Mapping[SessionKey, Backends]) -> None:
-        self._by_application: dict[str, list[tuple[SessionKey, Backends]]] = {}
+    def __init__(self, backends: Mapping[ClientKey, Backends]) -> None:
+        self._by_application: dict[str, list[tuple[ClientKey, Backends]]] = {}
         for key, group in backends.items():
-            self._by_application.setdefault(key.application, []).append((key, group))
+            self._by_application.setdefault(key.sessions.application, []).append((key, group))
 
     def of(self, pools: Iterable[PoolSeen]) -> AppSessions:
         """Those that may belong to one of the pools."""
+        return AppSessions(group for _, group in self._groups(pools))
+
+    def by_address(self, pools: Iterable[PoolSeen]) -> dict[str, AppSessions]:
+        """The same, by where they come from."""
+        groups: dict[str, list[Backends]] = {}
+        for address, group in self._groups(pools):
+            groups.setdefault(address, []).append(group)
+        return {address: AppSessions(each) for address, each in groups.items()}
+
+    def _groups(self, pools: Iterable[PoolSeen]) -> Iterator[tuple[str, Backends]]:
         known_as = {pool.sessions for pool in pools if pool.sessions is not None}
-        names = {one.application for one in known_as}
-        return AppSessions(
-            group
-            for name in names
-            for key, group in self._by_application.get(name, ())
-            if any(one.match(key) for one in known_as)
-        )
+        for name in {one.application for one in known_as}:
+            for key, group in self._by_application.get(name, ()):
+                if any(one.match(key.sessions) for one in known_as):
+                    yield key.address, group
 
 
 class SharedNames:

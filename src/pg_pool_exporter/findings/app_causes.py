@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pg_pool_exporter.findings.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.findings.remedies import remedy
 from pg_pool_exporter.findings.situation import App
-from pg_pool_exporter.findings.wording import number, spell
+from pg_pool_exporter.findings.wording import biggest, number, spell
 
 
 def of_app(app: App, client: str) -> Iterator[Finding]:
@@ -28,6 +28,7 @@ def of_app(app: App, client: str) -> Iterator[Finding]:
                     f"Server {app.server} saw so many do nothing for {spell(app.leak_after)}; at "
                     "each reading in that time they were checked out."
                 ),
+                *((f"Their sessions come from {biggest(app.held_at)}.",) if app.held_at else ()),
                 f"It is one or several of its {app.pools} pools on this server.",
             ),
             remedy=remedy(Cause.LEAK, client),

@@ -22,7 +22,7 @@ from pg_pool_exporter.findings import thresholds as limit
 from pg_pool_exporter.findings.finding import Cause, Finding, Severity
 from pg_pool_exporter.findings.remedies import remedy
 from pg_pool_exporter.findings.situation import Pool, Process
-from pg_pool_exporter.findings.wording import number, spell
+from pg_pool_exporter.findings.wording import biggest, number, spell
 
 
 def of_pool(pool: Pool) -> Iterator[Finding]:
@@ -119,6 +119,8 @@ def _leak_evidence(pool: Pool, held: _Held, left: float | None) -> Iterator[str]
             f"Server {pool.on.server} has {proven} nothing since {spell(pool.on.leak_after)}, and "
             "at each reading in that time so many were checked out."
         )
+        if pool.on.held_at:
+            yield f"Their sessions come from {biggest(pool.on.held_at)}."
     if held.kept and pool.on is not None and pool.on.gone:
         gone = number(pool.on.gone, "connection has", "connections have")
         yield (
@@ -134,8 +136,8 @@ def _unexplained(pool: Pool, overdue: float) -> float:
 
     Where nobody looks at the sessions, all of them. Where somebody does, at most as many as are
     idle for that long, or have no session any more; at least as many as there are more of them than
-    sessions that do something. A server that does not answer explains them all: its clients wait
-    for it.
+    sessions that do something. What ended after the pool was read explains them still. A server
+    that does not answer explains them all: its clients wait for it.
     """
     if not overdue or pool.on is None:
         return overdue
@@ -143,11 +145,14 @@ def _unexplained(pool: Pool, overdue: float) -> float:
     if sessions is None or sessions.hidden:
         return 0.0 if sessions is None else overdue
     long = min(limit.LONG_STATEMENT, pool.leak_after / 2)
-    busy = sessions.count("active", "fastpath_function_call", longer_than=long)
-    zombies = sessions.count(*IN_TRANSACTION, longer_than=pool.leak_after)
+    busy = max(
+        one.count("active", "fastpath_function_call", longer_than=long)
+        + one.count(*IN_TRANSACTION, longer_than=pool.leak_after)
+        for one in pool.on.lately
+    )
     silent = sessions.count("idle", longer_than=pool.leak_after)
     explained = sessions.sessions - silent
-    return max(0.0, overdue - explained, min(overdue - busy - zombies, silent + pool.on.gone))
+    return max(0.0, overdue - explained, min(overdue - busy, silent + pool.on.gone))
 
 
 def _silent(pool: Pool) -> int:

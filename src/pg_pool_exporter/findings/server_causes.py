@@ -11,11 +11,8 @@ from pg_pool_exporter.findings import thresholds as limit
 from pg_pool_exporter.findings.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.findings.remedies import remedy
 from pg_pool_exporter.findings.situation import IDLE_IN_TRANSACTION_TIMEOUT, Pool, Server
-from pg_pool_exporter.findings.wording import number, spell
-from pg_pool_exporter.model import SessionKey
-
-# Of each kind of evidence, so many are named.
-_MOST_NAMED = 5
+from pg_pool_exporter.findings.wording import MOST_NAMED, biggest, number, spell
+from pg_pool_exporter.model import ClientKey, SessionKey
 
 
 def of_server(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
@@ -29,16 +26,16 @@ def of_server(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
 
 
 def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
-    by_name: dict[str, list[SessionKey]] = {}
+    by_name: dict[str, list[ClientKey]] = {}
     for key in server.sample.backends:
-        by_name.setdefault(key.application, []).append(key)
+        by_name.setdefault(key.sessions.application, []).append(key)
     for name, keys in sorted(by_name.items()):
         sessions = AppSessions(server.sample.backends[key] for key in keys)
         count = sessions.count(*IN_TRANSACTION, longer_than=limit.IDLE_IN_TRANSACTION)
         if not count:
             continue
         oldest = sessions.oldest(*IN_TRANSACTION) or 0.0
-        users = sorted({key.user for key in keys})[:_MOST_NAMED]
+        users = sorted({key.sessions.user for key in keys})[:MOST_NAMED]
         evidence = [f"Role {', '.join(users)}; the oldest has done nothing for {spell(oldest)}."]
         timeout = server.sample.settings.timeouts.get(IDLE_IN_TRANSACTION_TIMEOUT)
         if timeout == 0:
@@ -100,13 +97,13 @@ def _locks(server: Server) -> Iterator[Finding]:
         return
     evidence = []
     if count:
-        evidence.append(f"Waiting: {_named(waiting)}; the first for {spell(oldest)}.")
+        evidence.append(f"Waiting: {biggest(waiting)}; the first for {spell(oldest)}.")
     if any(blocking.values()):
-        evidence.append(f"In their way: {_named(blocking)}.")
+        evidence.append(f"In their way: {biggest(blocking)}.")
     if deadlocks:
         evidence.append(
             f"PostgreSQL ended {number(deadlocks, 'deadlock', 'deadlocks')} in the last 15 "
-            f"minutes, in database {', '.join(sorted(server.deadlocks)[:_MOST_NAMED])}."
+            f"minutes, in database {', '.join(sorted(server.deadlocks)[:MOST_NAMED])}."
         )
     summary = f"{number(count, 'session waits', 'sessions wait')} for a lock."
     if not is_pile and oldest < limit.LOCK_WAIT:
@@ -142,10 +139,10 @@ def _slots(server: Server) -> Iterator[Finding]:
             f"can have {available}."
         )
     if use > limit.SERVER_USE:
-        biggest = {key.application: 0 for key in server.sample.backends}
+        sessions = {key.sessions.application: 0 for key in server.sample.backends}
         for key, group in server.sample.backends.items():
-            biggest[key.application] += group.sessions
-        evidence.append(f"{used} of {available} slots are taken, most by {_named(biggest)}.")
+            sessions[key.sessions.application] += group.sessions
+        evidence.append(f"{used} of {available} slots are taken, most by {biggest(sessions)}.")
     yield Finding(
         cause=cause,
         severity=Severity.PROBLEM if use > limit.SERVER_FULL else Severity.WARNING,
@@ -175,7 +172,8 @@ def _limits(server: Server) -> Iterator[Finding]:
     for kind, limits, name_of in kinds:
         used: dict[str, int] = {}
         for key, group in server.sample.backends.items():
-            used[name_of(key)] = used.get(name_of(key), 0) + group.sessions
+            name = name_of(key.sessions)
+            used[name] = used.get(name, 0) + group.sessions
         for name, most in limits.items():
             count = used.get(name, 0)
             if most <= 0 or count / most <= limit.SERVER_USE:
@@ -190,13 +188,3 @@ def _limits(server: Server) -> Iterator[Finding]:
                 figures={"used_connections": count, "available_connections": most},
                 remedy=remedy(Cause.SERVER_FULL),
             )
-
-
-def _named(counts: dict[str, int]) -> str:
-    """The biggest, with their numbers: `orders (5), billing (2)`."""
-    biggest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(
-        f"{name or 'no application_name'} ({count})"
-        for name, count in biggest[:_MOST_NAMED]
-        if count
-    )

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from pg_pool_exporter.derive.joiner import Joiner, longest_threshold
+from pg_pool_exporter.derive.app_sides import longest_threshold
+from pg_pool_exporter.derive.joiner import Joiner
 from pg_pool_exporter.derive.pools_seen import PoolSeen
 from pg_pool_exporter.derive.sessions import AppSessions
 from pg_pool_exporter.findings.bouncers import BouncersPool, bouncers_pools
@@ -44,8 +45,11 @@ class App:
     server: str
     app: str
     leak_after: float
-    sessions: AppSessions | None
+    lately: tuple[AppSessions, ...]
+    """Its sessions when its pools were read, and since; the latest last. Empty: not known now."""
     unreturned: float | None
+    held_at: Mapping[str, float]
+    """Of `unreturned`, by the address that their sessions come from; empty where nobody knows."""
     suspects: float | None
     missing: float | None
     gone: float
@@ -55,6 +59,11 @@ class App:
     """Whether a session of it has waited for a lock in the last minutes."""
     pools: int
     """How many pools, of whatever process, lead there."""
+
+    @property
+    def sessions(self) -> AppSessions | None:
+        """At the server's last poll; None when that is too old."""
+        return self.lately[-1] if self.lately else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,8 +224,9 @@ class _Apps:
                 server=server,
                 app=app,
                 leak_after=longest_threshold(pools.values()),
-                sessions=self._joiner.sessions(app, server),
+                lately=self._joiner.sessions(app, server),
                 unreturned=joined.unreturned.get(key),
+                held_at=joined.held_at.get(key, {}),
                 suspects=joined.suspects.get(key),
                 missing=missing,
                 gone=max(0.0, (missing or 0.0) - dropped),

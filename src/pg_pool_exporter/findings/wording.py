@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+MOST_NAMED = 5
+"""Of each kind of evidence, so many are named."""
+
 
 def number(count: float, one: str, many: str) -> str:
     """`1 connection is`, `3 connections are`."""
@@ -21,6 +26,17 @@ def spell(seconds: float) -> str:
     if seconds < 2 * 86400:
         return f"{seconds / 3600:.1f} h"
     return f"{seconds / 86400:.0f} days"
+
+
+def biggest(counts: Mapping[str, float]) -> str:
+    """The biggest, with their numbers: `orders (5), billing (2)`. Those without a name have no
+    application_name."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(
+        f"{name or 'no application_name'} ({count:g})"
+        for name, count in ordered[:MOST_NAMED]
+        if count
+    )
 
 
 def figure(name: str, value: float) -> tuple[str, str]:

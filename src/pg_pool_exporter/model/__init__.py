@@ -22,6 +22,7 @@ from pg_pool_exporter.model.pools import (
 )
 from pg_pool_exporter.model.servers import (
     Backends,
+    ClientKey,
     DatabaseCounters,
     LogCounts,
     ServerSample,
@@ -43,6 +44,7 @@ __all__ = [
     "BouncerPool",
     "BouncerPoolKey",
     "BouncerSample",
+    "ClientKey",
     "DatabaseCounters",
     "Health",
     "Histogram",

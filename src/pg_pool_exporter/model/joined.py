@@ -19,6 +19,9 @@ class Joined:
     """What both sides tell together. What can't be told soundly now is not in the mappings."""
 
     unreturned: Mapping[AppOnServer, float] = field(default_factory=dict)
+    held_at: Mapping[AppOnServer, Mapping[str, float]] = field(default_factory=dict)
+    """Of the unreturned ones, by the IP address that their sessions come from; only where all of
+    them are known so."""
     suspects: Mapping[AppOnServer, float] = field(default_factory=dict)
     missing: Mapping[AppOnServer, float] = field(default_factory=dict)
     demand: Mapping[str, float] = field(default_factory=dict)

@@ -15,6 +15,14 @@ class SessionKey(NamedTuple):
     application: str
 
 
+class ClientKey(NamedTuple):
+    """What sessions are grouped by for joining both sides."""
+
+    sessions: SessionKey
+    address: str = ""
+    """The client's IP address; empty on a unix socket, or where it can't be seen."""
+
+
 class StateSample(NamedTuple):
     """Sessions of one group in one state: how many, and the longest time in it (None: unknown)."""
 
@@ -42,7 +50,7 @@ class SessionGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backends:
-    """The sessions of one database, user and application, one by one: for joining both sides."""
+    """The sessions of one database, user, application and address, one by one."""
 
     ages: Mapping[str, tuple[float, ...]]
     """By state, the seconds that each has been in it, longest first: at least as long as told,
@@ -102,7 +110,7 @@ class ServerSample:
     settings: ServerSettings
     address: str = ""
     """The IP address behind `host`; empty on a unix socket."""
-    backends: Mapping[SessionKey, Backends] = field(default_factory=dict)
+    backends: Mapping[ClientKey, Backends] = field(default_factory=dict)
     """All sessions of others, none folded: as many as the server has."""
     clock: float | None = None
     """The server's own clock during the poll: seconds since the epoch."""

@@ -18,6 +18,8 @@ class Snapshot:
     server: ServerSample | None = None
     log: LogCounts | None = None
     bouncer: BouncerSample | None = None
+    address: str | None = None
+    """The IP address at which an application's page was read; None where it is not known."""
     folded: int = 0
     """Groups folded into `other`, or left out, because they were over a cap."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
-from pg_pool_exporter.model import Backends, SessionKey
+from pg_pool_exporter.model import Backends, ClientKey, SessionKey
 from pg_pool_exporter.sources.session_groups import SessionRow
 
 Row = dict[str, Any]
@@ -16,7 +16,7 @@ class Activity(NamedTuple):
 
     rows: list[SessionRow]
     own: Set[int]
-    backends: Mapping[SessionKey, Backends]
+    backends: Mapping[ClientKey, Backends]
     clock: float | None
     """The server's, in seconds since the epoch; None when there is no row at all."""
 
@@ -63,11 +63,13 @@ def read_activity(
     )
 
 
-def _backends(rows: Iterable[Row], databases: Mapping[int, str]) -> dict[SessionKey, Backends]:
-    ages: dict[SessionKey, dict[str, list[float]]] = {}
+def _backends(rows: Iterable[Row], databases: Mapping[int, str]) -> dict[ClientKey, Backends]:
+    ages: dict[ClientKey, dict[str, list[float]]] = {}
     hidden = set()
     for row in rows:
-        key = SessionKey(databases.get(row["datid"], "unknown"), row["user"], row["application"])
+        database = databases.get(row["datid"], "unknown")
+        sessions = SessionKey(database, row["user"], row["application"])
+        key = ClientKey(sessions, row["address"])
         by_state = ages.setdefault(key, {})
         if row["hidden"] or row["state"] == "disabled":
             hidden.add(key)

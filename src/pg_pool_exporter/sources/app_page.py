@@ -13,7 +13,7 @@ from pg_pool_exporter.sources.access import Access, access
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.exposition_text import ExpositionTextSource
 from pg_pool_exporter.sources.foreign_page import automatic, table
-from pg_pool_exporter.sources.http_client import tcp_connector
+from pg_pool_exporter.sources.http_client import TcpConnector
 from pg_pool_exporter.sources.jolokia import JolokiaSource
 from pg_pool_exporter.sources.native_page import NATIVE
 from pg_pool_exporter.sources.origin import UNKNOWN, Origin
@@ -38,7 +38,7 @@ class AppPage:
 def app_source(page: AppPage) -> Source:
     """What reads `page`."""
     socket = page.address.socket
-    connector = (lambda: aiohttp.UnixConnector(socket)) if socket else tcp_connector
+    connector = (lambda: aiohttp.UnixConnector(socket)) if socket else TcpConnector
     url, origin = page.address.url, page.origin
 
     def now() -> Access:

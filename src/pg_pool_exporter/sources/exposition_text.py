@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NoReturn
 
 import aiohttp
@@ -13,7 +14,7 @@ from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sockets import PAGE_PATH
 from pg_pool_exporter.sources.access import PLAIN, Access
 from pg_pool_exporter.sources.base import PollError, TargetGoneError
-from pg_pool_exporter.sources.http_client import HttpClient, tcp_connector
+from pg_pool_exporter.sources.http_client import HttpClient, TcpConnector
 from pg_pool_exporter.sources.native_page import NATIVE
 from pg_pool_exporter.sources.origin import UNKNOWN, Origin
 from pg_pool_exporter.sources.page_fetch import (
@@ -45,7 +46,7 @@ class ExpositionTextSource:
         table: Table = NATIVE,
         origin: Origin = UNKNOWN,
         *,
-        connector: Callable[[], aiohttp.BaseConnector] = tcp_connector,
+        connector: Callable[[], aiohttp.BaseConnector] = TcpConnector,
         encoding: str = "gzip",
         access: Callable[[], Access] = lambda: PLAIN,
     ) -> None:
@@ -57,6 +58,10 @@ class ExpositionTextSource:
 
     async def poll(self) -> Snapshot:
         """Read the page."""
+        snapshot = await self._read_page()
+        return replace(snapshot, address=self._client.peer)
+
+    async def _read_page(self) -> Snapshot:
         request = Request(self._url, self._access(), encoding=self._encoding)
         body = await self._client.fetch(request)
         if body.gzipped:

@@ -20,7 +20,7 @@ from pg_pool_exporter.formats import DEFAULT_POOL, JOLOKIA, UNLIMITED
 from pg_pool_exporter.model import PoolKey, PoolSample, Snapshot
 from pg_pool_exporter.sources.access import PLAIN, Access
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.http_client import HttpClient, tcp_connector
+from pg_pool_exporter.sources.http_client import HttpClient, TcpConnector
 from pg_pool_exporter.sources.origin import UNKNOWN, Origin
 from pg_pool_exporter.sources.page_fetch import DOCUMENT, Request
 from pg_pool_exporter.sources.pool_names import PoolName, safe_pool_name
@@ -64,7 +64,7 @@ class JolokiaSource:
         url: str,
         origin: Origin = UNKNOWN,
         *,
-        connector: Callable[[], aiohttp.BaseConnector] = tcp_connector,
+        connector: Callable[[], aiohttp.BaseConnector] = TcpConnector,
         access: Callable[[], Access] = lambda: PLAIN,
         max_pools: int = 100,
     ) -> None:
@@ -83,7 +83,7 @@ class JolokiaSource:
         samples = await read_aside(self._read, body.content)
         named = self._named.choose((sample.key for sample in samples), time.monotonic())
         pools = tuple(sample for sample in samples if sample.key in named)
-        return Snapshot(pools=pools, folded=len(samples) - len(pools))
+        return Snapshot(pools=pools, address=self._client.peer, folded=len(samples) - len(pools))
 
     def _read(self, document: bytes) -> list[PoolSample]:
         return hikari_pools(document, self._origin)

@@ -88,7 +88,7 @@ def old_sessions(diagnosis: Diagnosis) -> Check:
 def _longest_idle(servers: Iterable[Server]) -> Iterator[str]:
     for server in servers:
         oldest = [
-            (age, key.application)
+            (age, key.sessions.application)
             for key, group in server.sample.backends.items()
             if (age := AppSessions([group]).oldest("idle")) is not None
         ]

@@ -5,7 +5,8 @@
 -- own: this session, and those that the exporter has abandoned. hidden: without the right to see a
 -- session its type is NULL; then a database and a role tell a client. Others are of interest when
 -- they wait. pg_blocking_pids() locks the lock table: only waiting sessions are asked. ages: how long
--- each has been in its state, in seconds; clock: ours, which jumps when somebody sets it.
+-- each has been in its state, in seconds; clock: ours, which jumps when somebody sets it. address:
+-- where the client is, empty for a unix socket.
 SELECT coalesce(pid = pg_backend_pid()
                     OR (pid = ANY (%(abandoned_pids)s::int[])
                         AND extract(epoch FROM backend_start)::text
@@ -17,6 +18,7 @@ SELECT coalesce(pid = pg_backend_pid()
        datid,
        coalesce(pg_get_userbyid(usesysid), 'unknown') AS "user",
        coalesce(application_name, '') AS application,
+       coalesce(host(client_addr), '') AS address,
        coalesce(replace(translate(state, '()', ''), ' ', '_'), 'unknown') AS state,
        array_agg(pid) AS pids,
        array_agg(date_part('epoch', clock_timestamp() - state_change)) AS ages,
@@ -28,4 +30,5 @@ SELECT coalesce(pid = pg_backend_pid()
            FILTER (WHERE wait_event_type = 'Lock') AS blockers
 FROM pg_stat_get_activity(NULL)
 WHERE usesysid IS NOT NULL OR backend_type = 'client backend' OR wait_event_type = 'Lock'
-GROUP BY own, hidden, client, datid, usesysid, application_name, state;
+GROUP BY own, hidden, client, datid, usesysid, application_name, client_addr,
+         state;

@@ -79,7 +79,7 @@ def _zombies(server: Server) -> Iterator[Html]:
         if count:
             found.append((sessions.oldest(*IN_TRANSACTION) or 0.0, count, key))
     for oldest, count, key in sorted(found, reverse=True):
-        yield row(_ZOMBIES, _sessions_of(key), str(count), spell(oldest))
+        yield row(_ZOMBIES, _sessions_of(key.sessions, key.address), str(count), spell(oldest))
 
 
 def _table(caption: str, columns: Sequence[str], rows: Sequence[Html]) -> Html | None:
@@ -94,11 +94,12 @@ def _table(caption: str, columns: Sequence[str], rows: Sequence[Html]) -> Html |
     )
 
 
-def _sessions_of(key: SessionKey) -> Html:
+def _sessions_of(key: SessionKey, address: str = "") -> Html:
+    where = f", from {address}" if address else ""
     return join(
         [
             name(key.application or "no application_name"),
-            element("small", name(f"{key.user} in {key.database}")),
+            element("small", name(f"{key.user} in {key.database}{where}")),
         ]
     )
 

@@ -1,0 +1,117 @@
+"""What is proven address by address, where each process of an application has its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.model import ClientKey
+from pg_pool_exporter.store import TargetKey
+from support.both_sides import INTERVAL, BothSides, session_key
+from test_joined import KEY, unreturned
+
+A, B, ELSEWHERE = "192.0.2.1", "192.0.2.2", "192.0.2.99"
+LEAKY = [300.0] * 6 + [1.0] * 4
+"""Of one process: six sessions that do nothing, of which four are in a pool at most."""
+BUSY = [1.0] * 10
+Sessions = Mapping[str, list[float]]
+
+
+def watch(
+    *,
+    sessions: Sessions,
+    addresses: tuple[str | None, str | None] = (A, B),
+    third: str | None = "",
+    after: Callable[[BothSides], None] | None = None,
+) -> BothSides:
+    """Two processes whose pools are used in turns; the first has not given six back. A third, if it
+    has an address or None, has a single connection in its pool.
+    """
+    sides = BothSides(AppConfig(name="orders", server="main"))
+    until = sides.now + 70
+    while sides.now <= until:
+        process(sides, 0, idle=3, active=7, address=addresses[0])
+        process(sides, 1, idle=9, active=1, address=addresses[1])
+        if third != "":
+            process(sides, 2, idle=1, active=0, address=third)
+        server(sides, sessions)
+        sides.now += INTERVAL
+    if after is not None:
+        after(sides)
+        server(sides, sessions)
+    return sides
+
+
+def process(sides: BothSides, number: int, *, idle: int, active: int, address: str | None) -> None:
+    target = TargetKey("app", f"orders@web-{number}:80/metrics")
+    sides.pool(idle, active, process=f"web-{number}", target=target, address=address)
+
+
+def server(sides: BothSides, sessions: Sessions) -> None:
+    sides.server(
+        {ClientKey(session_key(), address): {"idle": ages} for address, ages in sessions.items()}
+    )
+
+
+def test_a_process_that_leaks_is_told_though_the_others_have_as_many_in_their_pools() -> None:
+    sides = watch(sessions={A: LEAKY, B: BUSY})
+    assert unreturned(sides) == 3
+    assert sides.joiner.joined.held_at == {KEY: {A: 3}}
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        pytest.param((A, A), id="read at one address"),
+        pytest.param((A, None), id="one is read through a socket"),
+        pytest.param((ELSEWHERE, "192.0.2.98"), id="read through something in between"),
+    ],
+)
+def test_where_addresses_tell_nothing_all_processes_together_must_have_lost_more(
+    addresses: tuple[str | None, str | None],
+) -> None:
+    sides = watch(sessions={A: LEAKY, B: BUSY}, addresses=addresses)
+    assert unreturned(sides) == 0
+    assert sides.joiner.joined.held_at == {}
+
+
+@pytest.mark.parametrize(("elsewhere", "held"), [(1, 2), (2, 1), (3, 0), (9, 0)])
+def test_each_session_from_elsewhere_may_be_one_of_them(elsewhere: int, held: int) -> None:
+    sides = watch(sessions={A: LEAKY, B: BUSY, ELSEWHERE: [1.0] * elsewhere})
+    assert unreturned(sides) == held
+    assert sides.joiner.joined.held_at == {}
+
+
+def test_sessions_that_all_come_through_one_address_are_told_together() -> None:
+    sides = watch(sessions={ELSEWHERE: [*LEAKY, *BUSY]})
+    assert unreturned(sides) == 0
+    sides = watch(sessions={ELSEWHERE: [300.0] * 16 + [1.0] * 4})
+    assert unreturned(sides) == 4
+
+
+def test_sessions_of_a_process_that_is_read_through_a_socket_may_come_from_anywhere() -> None:
+    sides = watch(sessions={A: LEAKY, B: BUSY}, third=None)
+    assert unreturned(sides) == 0
+
+
+def test_a_process_that_has_moved_within_the_threshold_proves_nothing_yet() -> None:
+    def move(sides: BothSides) -> None:
+        process(sides, 0, idle=3, active=7, address=ELSEWHERE)
+
+    assert unreturned(watch(sessions={A: LEAKY, B: BUSY}, after=move)) == 0
+
+
+def test_a_new_process_at_an_address_of_its_own_does_not_hide_the_others() -> None:
+    def begin(sides: BothSides) -> None:
+        process(sides, 2, idle=5, active=0, address="192.0.2.3")
+
+    assert unreturned(watch(sessions={A: LEAKY, B: BUSY}, after=begin)) == 3
+
+
+def test_a_new_process_at_the_same_address_may_have_them_in_its_pool() -> None:
+    def begin(sides: BothSides) -> None:
+        process(sides, 2, idle=2, active=0, address=A)
+
+    assert unreturned(watch(sessions={A: LEAKY, B: BUSY}, after=begin)) == 1
