@@ -113,6 +113,28 @@ def test_a_page_is_read_again_and_again(place: Path | None) -> None:
     assert [snapshot.pools for snapshot in asyncio.run(scenario())] == [(pool(),)] * 3
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(pages.good, id="kept open"),
+        pytest.param(answer(good_page(), TEXT, "Connection: close"), id="closed at once"),
+    ],
+)
+def test_it_is_told_at_which_address_the_page_was_read(answer: Answer, place: Path | None) -> None:
+    async def scenario() -> list[Snapshot]:
+        async with reading(answer, place) as (source, served):
+            found = [await source.poll(), await source.poll()]
+            # By a name that has several addresses it is the one that answered.
+            named = ExpositionTextSource(served.url.replace("127.0.0.1", "localhost"))
+            if place is None:
+                found.append(await named.poll())
+            await named.close()
+            return found
+
+    found = {snapshot.address for snapshot in asyncio.run(scenario())}
+    assert found == {None if place is not None else "127.0.0.1"}
+
+
 def test_a_large_page_is_read(place: Path | None) -> None:
     pools = tuple(pool(name=f"pool-{number}") for number in range(100))
     large = answer(pages.page_of(*pools), TEXT)

@@ -24,6 +24,7 @@ def watch(
     sessions: Sessions,
     addresses: tuple[str | None, str | None] = (A, B),
     third: str | None = "",
+    at: str = "192.0.2.50",
     after: Callable[[BothSides], None] | None = None,
 ) -> BothSides:
     """Two processes whose pools are used in turns; the first has not given six back. A third, if it
@@ -36,11 +37,11 @@ def watch(
         process(sides, 1, idle=9, active=1, address=addresses[1])
         if third != "":
             process(sides, 2, idle=1, active=0, address=third)
-        server(sides, sessions)
+        server(sides, sessions, at)
         sides.now += INTERVAL
     if after is not None:
         after(sides)
-        server(sides, sessions)
+        server(sides, sessions, at)
     return sides
 
 
@@ -49,9 +50,10 @@ def process(sides: BothSides, number: int, *, idle: int, active: int, address: s
     sides.pool(idle, active, process=f"web-{number}", target=target, address=address)
 
 
-def server(sides: BothSides, sessions: Sessions) -> None:
+def server(sides: BothSides, sessions: Sessions, at: str) -> None:
     sides.server(
-        {ClientKey(session_key(), address): {"idle": ages} for address, ages in sessions.items()}
+        {ClientKey(session_key(), address): {"idle": ages} for address, ages in sessions.items()},
+        address=at,
     )
 
 
@@ -94,6 +96,16 @@ def test_sessions_that_all_come_through_one_address_are_told_together() -> None:
 def test_sessions_of_a_process_that_is_read_through_a_socket_may_come_from_anywhere() -> None:
     sides = watch(sessions={A: LEAKY, B: BUSY}, third=None)
     assert unreturned(sides) == 0
+
+
+@pytest.mark.parametrize(("server_address", "held"), [("127.0.0.1", 3), ("192.0.2.50", 0)])
+def test_a_page_at_our_127_0_0_1_is_not_what_a_server_elsewhere_sees_at_its_own(
+    server_address: str, held: int
+) -> None:
+    sides = watch(
+        sessions={"127.0.0.1": LEAKY, B: BUSY}, addresses=("127.0.0.1", B), at=server_address
+    )
+    assert unreturned(sides) == held
 
 
 def test_a_process_that_has_moved_within_the_threshold_proves_nothing_yet() -> None:

@@ -55,6 +55,22 @@ def test_sessions_are_counted_by_state_with_the_age_of_each(any_postgres: Cluste
     assert (orders.waiting, orders.oldest_waiting, orders.blocking) == (0, None, 0)
 
 
+def test_sessions_are_told_by_where_they_come_from(any_postgres: Cluster) -> None:
+    with (
+        any_postgres.connect(application_name="orders"),
+        any_postgres.connect(application_name="orders"),
+        any_postgres.connect(application_name="orders", host=str(any_postgres.directory)),
+    ):
+        server = polled(any_postgres)
+    key = SessionKey("postgres", "postgres", "orders")
+    assert {
+        address: group.sessions
+        for (sessions, address), group in server.backends.items()
+        if sessions == key
+    } == {"127.0.0.1": 2, "": 1}
+    assert group(server, "orders").sessions == 3
+
+
 def test_sessions_that_wait_for_a_lock_and_the_one_that_blocks_them_are_counted(
     any_postgres: Cluster,
 ) -> None:

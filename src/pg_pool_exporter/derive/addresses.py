@@ -6,7 +6,8 @@ its own readings are enough.
 
 What this takes for granted: no process has sessions that come from the address of another page of
 the same application, unless both are read there. Sessions from any other address (a translation in
-between, a job without a page) may be those of any process, so as many are taken off.
+between, a job without a page) may be those of any process, so as many are taken off. What a server
+elsewhere sees come from its own 127.0.0.1 is not what is read at ours: then nothing is told.
 """
 
 from __future__ import annotations

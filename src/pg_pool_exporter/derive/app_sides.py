@@ -10,6 +10,7 @@ from pg_pool_exporter.config import DEFAULT_LEAK_AFTER
 from pg_pool_exporter.derive import bounds
 from pg_pool_exporter.derive.addresses import NOTHING_HELD, Addresses
 from pg_pool_exporter.derive.bounds import PoolReading, ServerReading
+from pg_pool_exporter.derive.places import is_local
 from pg_pool_exporter.derive.pools_seen import PoolSeen
 from pg_pool_exporter.derive.readings import Readings
 from pg_pool_exporter.derive.sessions import AppSessions, ServerSessions
@@ -29,6 +30,8 @@ class ServerPoll(NamedTuple):
     ahead: tuple[float, float]
     """Bounds of the server's clock less the exporter's."""
     sessions: ServerSessions
+    is_here: bool
+    """Whether the server is on the exporter's machine: then both mean the same by 127.0.0.1."""
     most_gap: float
     """After a longer break, in seconds, what was before is forgotten."""
 
@@ -90,10 +93,13 @@ class AppSides:
             keep=keep,
             most_gap=poll.most_gap,
         )
+        pages = {one.address for one in last if one.address is not None}
+        if not poll.is_here and any(map(is_local, pages)):
+            pages.clear()
         self._addresses.add(
             poll.begun,
             poll.taken,
-            {one.address for one in last if one.address is not None},
+            pages,
             poll.sessions.by_address(pools),
             keep=keep,
             most_gap=poll.most_gap,

@@ -10,7 +10,7 @@ from typing import Any
 
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.derive.app_sides import AppSides, ServerPoll
-from pg_pool_exporter.derive.places import Place
+from pg_pool_exporter.derive.places import Place, is_local
 from pg_pool_exporter.derive.pools_seen import PoolSeen, PoolsSeen
 from pg_pool_exporter.derive.sessions import AppSessions, ServerSessions, SharedNames
 from pg_pool_exporter.model import AppOnServer, Joined, ServerSample
@@ -122,6 +122,7 @@ class Joiner:
             del server.apps[gone]
         poll = ServerPoll(
             state.begun, state.taken, server.offset, ServerSessions(sample.backends),
+            is_here=is_local(sample.address or sample.host),
             most_gap=EXPIRY_INTERVALS * state.interval,
         )  # fmt: skip
         shared = SharedNames(apps)

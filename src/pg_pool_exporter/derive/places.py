@@ -45,7 +45,7 @@ class Places:
         for place in self._by_name.values():
             for host in (place.host, place.address):
                 self._by_host.setdefault((host.lower(), place.port), place)
-            if _is_local(place.address or place.host):
+            if is_local(place.address or place.host):
                 self._local.setdefault(place.port, place)
 
     def get(self, name: str) -> Place | None:
@@ -59,7 +59,7 @@ class Places:
 
     def at(self, host: str, port: str, *, here: bool) -> Place | None:
         """The server at an address that is told by somebody on this machine (`here`), or not."""
-        local = _is_local(host)
+        local = is_local(host)
         found = []
         if host and (here or not local):  # two machines' own addresses are spelt alike
             found.append(self._by_host.get((host.lower(), port)))
@@ -136,7 +136,7 @@ def normalised(name: str, version: str) -> str:
     return "".join(pieces)[:_MOST_BYTES]
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
     """Whether it is this machine, to whoever says so. libpq's default is a local socket."""
     return (
         not host
@@ -153,4 +153,4 @@ def _is_here(target: TargetKey) -> bool:
         return True
     address = target.name.rpartition("@")[2].partition("/")[0]
     host = address.rpartition(":")[0] or address
-    return _is_local(host.strip("[]")) if host else False
+    return is_local(host.strip("[]")) if host else False
