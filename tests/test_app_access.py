@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from pg_pool_exporter.config import AppConfig, ConfigError, load
+from pg_pool_exporter.config.access import client_context
 from pg_pool_exporter.discovery import app_targets
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError, Source
@@ -181,6 +182,37 @@ def test_an_authority_is_trusted_as_its_file_says_now(
             with pytest.raises(PollError, match="must hold certificates in PEM") as caught:
                 await source.poll()
             assert caught.value.reason == "auth"
+
+    asyncio.run(scenario())
+
+
+def test_files_of_no_use_are_looked_at_again_only_when_they_change(
+    tmp_path: Path, authority: Callable[[str], trustme.CA], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a certificate that is renewed by halves would hold up all targets at each poll."""
+    looked_at = 0
+
+    def counted(*files: str | None) -> ssl.SSLContext:
+        nonlocal looked_at
+        looked_at += 1
+        return client_context(*files)
+
+    monkeypatch.setattr("pg_pool_exporter.sources.access.client_context", counted)
+
+    async def scenario() -> None:
+        ours = authority("ca.pem")
+        tls = server_context(ours, "127.0.0.1")
+        async with reading(pages.good, tmp_path, "tls_config: {ca_file: ca.pem}", tls) as (
+            source,
+            _,
+        ):
+            (tmp_path / "ca.pem").write_text("nothing")
+            for _ in range(3):
+                with pytest.raises(PollError, match="must hold certificates in PEM"):
+                    await source.poll()
+            assert looked_at == 1
+            ours.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+            assert (await source.poll()).pools
 
     asyncio.run(scenario())
 

@@ -46,6 +46,43 @@ def test_a_user_s_own_pool_size_wins_over_the_database_s() -> None:
     assert (pool.size, pool.reserve_size) == (7, 5)
 
 
+@pytest.mark.parametrize(
+    "version",
+    ["1.3-b2f9c9f-Release", "1.3--Release", "Odyssey 1.5.0 (git 2febeb5) Release, compiled by GCC"],
+)
+def test_idle_clients_of_odyssey_do_not_wait(version: str) -> None:
+    """It tells those that do only where it has a column for the idle ones, too."""
+    assert only_pool({"cl_active": "1", "cl_waiting": "7"}, version).clients == {"active": 1}
+    told = only_pool({"cl_active": "1", "cl_idle": "7", "cl_waiting": "2"}, version)
+    assert told.clients == {"active": 1, "waiting": 2}
+
+
+@pytest.mark.parametrize(("version", "oldest"), [("PgCat 1.1.1", None), ("PgCat 1.2.0", 3)])
+def test_a_wait_that_is_long_over_is_not_that_of_the_first_that_waits(
+    version: str, oldest: float | None
+) -> None:
+    pool = only_pool({"cl_waiting": "1", "maxwait": "3", "maxwait_us": "0"}, version)
+    assert pool.oldest_waiting == oldest
+
+
+def test_clients_that_wait_without_a_query_have_no_age() -> None:
+    """PgBouncer shows 0, however long their logins have waited for a connection."""
+    row = {"cl_waiting": "2", "maxwait": "0", "maxwait_us": "0"}
+    assert only_pool(row).oldest_waiting is None
+    assert only_pool({**row, "maxwait_us": "1"}).oldest_waiting == 1e-6
+
+
+def test_rows_of_each_kind_count_for_how_long_they_take_to_read() -> None:
+    """A bouncer with thousands of databases may have few pools."""
+    one: Rows = [{}]
+    few = Answers(console="pgbouncer", pools=one)
+    all_kinds = Answers(
+        console="pgbouncer",
+        pools=one, databases=one, stats=one, servers=one, active_sockets=one, users=one,
+    )  # fmt: skip
+    assert (few.rows, all_kinds.rows) == (1, 6)
+
+
 def servers(*times: str | None, state: str = "idle") -> Rows:
     """Connections to the server in a state, since these local times."""
     return [

@@ -68,6 +68,14 @@ GOOD = [
         answer(gzip.compress(good_page()), TEXT, "Content-Encoding: gzip"), id="compressed"
     ),
     pytest.param(
+        answer(
+            gzip.compress(good_page()[:99]) + gzip.compress(good_page()[99:]),
+            TEXT,
+            "Content-Encoding: gzip",
+        ),
+        id="compressed in two parts",
+    ),
+    pytest.param(
         raw(head(TEXT, "Connection: close") + good_page()), id="until the connection ends"
     ),
     pytest.param(
@@ -178,6 +186,12 @@ BAD = [
     ),
     pytest.param(
         answer(good_page(), TEXT, "Content-Encoding: gzip"), "protocol", "gzip", id="not gzip"
+    ),
+    pytest.param(
+        answer(gzip.compress(b"") * 100_000, TEXT, "Content-Encoding: gzip"),
+        "protocol",
+        "more than 100 parts",
+        id="100,000 compressed parts",
     ),
     pytest.param(
         answer(good_page(), TEXT, "Content-Encoding: br"),

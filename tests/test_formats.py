@@ -104,6 +104,13 @@ EXPECTED: dict[str, tuple[PoolSample, ...]] = {
             ),
         ),
     ),
+    "npgsql-10": (
+        PoolSample(
+            key=key("main"),
+            idle=3, active=7, max=100, waiting=2, timeouts={"pool": 0}, connects=12,
+            info=info(client="Npgsql", source="npgsql"),
+        ),
+    ),
     "npgsql-otel": (
         PoolSample(
             key=key("orders"),
@@ -159,6 +166,14 @@ EXPECTED: dict[str, tuple[PoolSample, ...]] = {
         )
         for pid, active, waiting, dead in (("4711", 4, 2, 1), ("4712", 0, 0, 0))
     ),
+    "rails-hosts": tuple(
+        PoolSample(
+            key=key("primary", f"orders:8080:{host}:1"),
+            active=active, max=5,
+            info=info(client="ActiveRecord", source="rails", pid="1"),
+        )
+        for host, active in (("web-1", 3), ("web-2", 4))
+    ),
 }  # fmt: skip
 
 
@@ -209,6 +224,53 @@ def test_two_libraries_in_one_process_are_both_shown() -> None:
     assert [sample.key for sample in both] == [key("shop"), key("shop (go-sql)")]
 
 
+def without(page: bytes, name: bytes) -> bytes:
+    """The page without the series that have this in their name."""
+    return b"".join(line for line in page.splitlines(True) if name not in line)
+
+
+@pytest.mark.parametrize("name", ["otel", "otel-old", "npgsql", "npgsql-otel"])
+def test_the_first_time_out_counts_where_the_page_has_no_series_before_it(name: str) -> None:
+    """Else a counter would be born at 1, which `increase()` does not see."""
+    [sample] = read(without(recorded(name), b"_timeouts"))
+    assert sample.timeouts == {"pool": 0}
+
+
+def test_time_outs_that_nobody_counts_are_unknown() -> None:
+    """Instrumentations of other pools have the same names for what they do tell."""
+    page = recorded("otel").replace(b"hikaricp-3.0", b"c3p0-0.9")
+    [sample] = read(without(page, b"_timeouts"))
+    assert sample.timeouts == {}
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        'db_system="redis"',
+        'db_system_name="mysql"',
+        'otel_scope_name="@opentelemetry/instrumentation-mongodb"',
+    ],
+)
+def test_pools_of_other_databases_are_not_shown(label: str) -> None:
+    """OpenTelemetry has the same names for those of all."""
+    other = [
+        f'{USAGE}{{pool_name="cache:6379",state="used",{label}}} 9',
+        f'{COUNT}{{pool_name="cache:6379",state="used",{label}}} 9',
+    ]
+    with pytest.raises(PollError, match="no series of a pool"):
+        read(lines(*other))
+    assert read(lines(*other) + recorded("otel")) == EXPECTED["otel"]
+    [sample] = read(lines(f'{USAGE}{{pool_name="p",state="used",db_system="postgresql"}} 2'))
+    assert sample.active == 2
+
+
+def test_nobody_waits_before_the_first_who_does() -> None:
+    [sample] = read(without(recorded("npgsql-otel"), b"_pending_requests"))
+    assert sample.waiting == 0
+    [sample] = read(without(recorded("otel"), b"_pending_requests"))
+    assert sample.waiting is None
+
+
 USAGE = "db_client_connections_usage"
 COUNT = "db_client_connection_count"
 SPELT = [
@@ -232,6 +294,8 @@ SPELT = [
     ('hikaricp_connection_usage_millis_sum{pool="p"} 2000', "held", 2),
     ('hikaricp_connection_timeout_count{pool="p"} 2', "timeouts", {"pool": 2}),
     ('npgsql_db_client_connections_timeouts{pool_name="p"} 2', "timeouts", {"pool": 2}),
+    ('db_client_connections_timeouts{pool_name="p"} 2', "timeouts", {"pool": 2}),
+    ('db_client_connection_npgsql_timeouts{pool_name="p"} 2', "timeouts", {"pool": 2}),
     ('pgxpool_acquire_duration_ns{db="p"} 2e9', "acquire_wait", 2),
     ('pgx_pool_idle_connections{database="p"} 2', "idle", 2),
     ('active_record_connection_pool_busy{pool_name="p"} 2', "active", 2),

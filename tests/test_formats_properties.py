@@ -82,7 +82,8 @@ def test_a_damaged_page_is_read_to_valid_output_or_fails_as_a_poll(
 _names = st.sampled_from([*{name for form in FORMATS.values() for name in form.names()}])
 _labels = {
     *(label for form in FORMATS.values() for aliases in form.pool for label in aliases),
-    *(label for form in FORMATS.values() for label in form.process),
+    *(label for form in FORMATS.values() for names in form.process for label in names),
+    *(label for form in FORMATS.values() for one in form.unless for label in one.labels),
     *(label for form in FORMATS.values() for value in form.values for w in value.where
       for label in w.labels),
     "le", "quantile", "app", "pool", "process",

@@ -185,6 +185,26 @@ def test_a_long_page_is_read_in_time(lines: int) -> None:
     assert asyncio.run(scenario()) < 1
 
 
+def test_few_lines_that_are_long_do_not_hold_up_the_others() -> None:
+    """They are read beside the loop, whose thread has next to nothing to do with them."""
+    labels = ",".join(f'l{number}="1"' for number in range(900))
+    body = page_of(
+        f'jdbc_connections_max{{name="{n % 50}",n="{n}",{labels}}} 1' for n in range(400)
+    )
+
+    async def scenario() -> float:
+        async with serving(answer(body, TEXT)) as served:
+            source = served.source(automatic(), Origin(app="orders", process="p"))
+            started = thread_time()
+            snapshot = await source.poll()
+            took = thread_time() - started
+            await source.close()
+            assert len(snapshot.pools) == 50
+            return took
+
+    assert asyncio.run(scenario()) < 0.1
+
+
 def test_no_more_series_of_pools_are_parsed_than_can_be_in_time() -> None:
     reader = PageReader(automatic(), Origin(app="orders", process="p"))
     page = many_pools()

@@ -197,6 +197,33 @@ def test_an_application_is_read_through_its_agent(tmp_path: Path, url: str) -> N
     assert agent.asked[1][1]["mbean"] == "com.zaxxer.hikari:type=Pool*,*"
 
 
+async def let_go_as_it_is_asked_again(peer: Peer) -> None:
+    """Answer once, and close the kept connection just when the next request is under way."""
+    for last in (False, True):
+        asked = await peer.request()
+        await peer.body(int(asked.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
+        if last:
+            peer.reset()
+            return
+        body = answered({"com.zaxxer.hikari:type=Pool (main)": POOL})
+        await peer.send(head("Content-Type: application/json", f"Content-Length: {len(body)}"))
+        await peer.send(body)
+
+
+def test_an_agent_that_lets_go_of_the_connection_meanwhile_is_asked_anew() -> None:
+    """As a proxy does whose idle connections live as long as the exporter waits."""
+
+    async def scenario() -> list[Snapshot]:
+        async with serving(let_go_as_it_is_asked_again) as served:
+            source = JolokiaSource(served.url, ORIGIN)
+            try:
+                return [await source.poll() for _ in range(3)]
+            finally:
+                await source.close()
+
+    assert [len(snapshot.pools) for snapshot in asyncio.run(scenario())] == [1, 1, 1]
+
+
 def write(path: Path, text: str) -> str:
     path.write_text(text)
     return str(path)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from threading import Thread
 from typing import Any
 
 import psycopg
@@ -13,13 +14,14 @@ from pydantic import SecretStr
 
 from conftest import require
 from pg_pool_exporter.config import BouncerConfig, ServerConfig
-from pg_pool_exporter.model import BouncerPoolKey, BouncerSample, Snapshot
+from pg_pool_exporter.model import BouncerPool, BouncerPoolKey, BouncerSample, Snapshot
 from pg_pool_exporter.sources import pgbouncer
 from pg_pool_exporter.sources.pgbouncer import SETTINGS_SECONDS, BouncerSource
 from pg_pool_exporter.sources.postgres import PostgresSource
 from support.pgbouncer import PGBOUNCER, Bouncer
 from support.polling import failure, outcome, run, snapshot_of, sockets_to_port
-from support.postgres import Cluster
+from support.postgres import Cluster, wait_until
+from support.programs import free_port
 
 pytestmark = pytest.mark.debian
 
@@ -129,6 +131,27 @@ def test_the_age_of_the_first_that_waits_and_of_the_longest_idle_connection_grow
     idle = sample.pools[BouncerPoolKey("archive", "app")].oldest_idle
     assert idle is not None
     assert 1 <= idle <= after - began + 2, "in whole seconds, whatever the zone of its host is"
+
+
+def test_no_age_is_told_of_logins_that_wait_for_a_server_that_is_down(roles: Cluster) -> None:
+    """The bouncer shows 0 for it, whatever has gone by."""
+
+    def log_in(bouncer: Bouncer) -> None:
+        with suppress(psycopg.OperationalError):
+            bouncer.connect("down")
+
+    def found(bouncer: Bouncer) -> BouncerPool | None:
+        return polled(bouncer).pools.get(BouncerPoolKey("down", "app"))
+
+    with Bouncer(roles, {"down": f"port={free_port()}"}) as bouncer:
+        client = Thread(target=log_in, args=(bouncer,))
+        client.start()
+        wait_until(lambda: found(bouncer) is not None, "a login waits")
+        time.sleep(0.1)
+        pool = found(bouncer)
+        assert pool is not None
+        assert (pool.clients["waiting"], pool.oldest_waiting) == (1, None)
+    client.join()
 
 
 def test_limits_are_shown_and_those_that_are_unlimited_are_not(

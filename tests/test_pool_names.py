@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pg_pool_exporter.model import PoolInfo
-from pg_pool_exporter.sources.pool_names import HIDDEN, safe_pool_name
+from pg_pool_exporter.sources.pool_names import HIDDEN, PoolName, safe_pool_name
 from pg_pool_exporter.sources.text_syntax import MAX_LABEL_CHARACTERS, cut
 
 SECRET = "hunter2"
@@ -55,6 +55,12 @@ def test_what_a_name_tells_is_known_of_the_pool() -> None:
     assert safe_pool_name(said).info == info
     place = PoolInfo(host="db.example", port="5432", database="shop")
     assert safe_pool_name("db.example:5432/shop").info == place
+
+
+def test_a_name_that_somebody_chose_tells_nothing_of_where_the_pool_leads() -> None:
+    """Else its sessions would be looked for under a user and at a host that there are not."""
+    for name in ("orders", "orders@eu", "orders:eu", "orders/eu"):
+        assert safe_pool_name(name) == PoolName(name, PoolInfo())
 
 
 _passwords = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=300).map(

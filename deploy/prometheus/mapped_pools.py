@@ -73,7 +73,7 @@ def _pools(form: Format, values: Sequence[Value]) -> str:
     """The values by pool: those of the first spelling that is there, and of all parts together."""
     parts = []
     for number, (_, group) in enumerate(groupby(values, lambda value: value.part)):
-        part = "\nor ".join(_selectors(group))
+        part = "\nor ".join(_selectors(form, group))
         if number:
             part = _replace(part, "part", str(number))
         parts.append(part)
@@ -82,14 +82,26 @@ def _pools(form: Format, values: Sequence[Value]) -> str:
     )
 
 
-def _selectors(values: Iterable[Value]) -> Iterator[str]:
+def _selectors(form: Format, values: Iterable[Value]) -> Iterator[str]:
+    unless = _unless(form)
     for value in values:
         scale = "" if value.scale == 1 else f" * {value.scale:g}"
-        choices = [_matchers(condition) for condition in value.where]
+        choices = [*([unless] if unless else []), *map(_matchers, value.where)]
         for name in value.series:
             for matchers in product(*choices):
                 labels = f"{{{', '.join(matchers)}}}" if matchers else ""
                 yield f"{name}{labels}{scale}"
+
+
+def _unless(form: Format) -> list[str]:
+    """A choice of one: all that a series must not have."""
+    values: dict[str, list[str]] = {}
+    for condition in form.unless:
+        for label in condition.labels:
+            values.setdefault(label, []).append(condition.value)
+    # A dot in them stands for any character, which does no harm.
+    matchers = [f'{label}!~"{"|".join(some)}"' for label, some in values.items()]
+    return [", ".join(matchers)] if matchers else []
 
 
 def _matchers(condition: Condition) -> list[str]:
@@ -102,31 +114,36 @@ def _matchers(condition: Condition) -> list[str]:
 def _labelled(form: Format, expression: str) -> str:
     """With the labels `app`, `pool` and `process`."""
     expression = _pool(form, _first_of("app", _APP, expression))
-    own = [_RENAMED.get(name, name) for name in form.process]
+    own = [[_RENAMED.get(name, name) for name in aliases] for aliases in form.process]
     if not own:
         return _replace(expression, "process", "$1", "instance", "(.*)")
-    expression = _first_of("own", own, expression)
+    expression = _together("own", ":", own, expression)
     expression = _join(expression, "process", ":", ("instance", "own"))
-    return _replace(expression, "process", "$1", "process", "(.*[^:]):?")
+    return _replace(expression, "process", "$1", "process", "(.*[^:]):*")
 
 
 def _pool(form: Format, expression: str) -> str:
-    if len(form.pool) == 1:
-        expression = _first_of("pool", form.pool[0], expression)
-    else:
-        parts = _pool_parts(form)
-        for part, aliases in zip(parts, form.pool, strict=True):
-            expression = _first_of(part, aliases, expression)
-        expression = _join(expression, "pool", "/", parts)
-        expression = _replace(expression, "pool", "$1", "pool", "/*(.*[^/])/*")
+    expression = _together("pool", "/", form.pool, expression)
     expression = _replace(expression, "pool", DEFAULT_POOL, "pool", "/*")
     # A connection string may hold a password.
     return _replace(expression, "pool", HIDDEN, "pool", ".*(=|://).*")
 
 
-def _pool_parts(form: Format) -> list[str]:
-    """Labels for the parts of a pool's name, where it has several."""
-    return [f"pool_{number}" for number in range(len(form.pool))] if len(form.pool) > 1 else []
+def _together(label: str, separator: str, labels: Sequence[Sequence[str]], expression: str) -> str:
+    """With the labels, of each the first alias that has a value, joined as `label`."""
+    if len(labels) == 1:
+        return _first_of(label, labels[0], expression)
+    parts = _parts(label, labels)
+    for part, aliases in zip(parts, labels, strict=True):
+        expression = _first_of(part, aliases, expression)
+    expression = _join(expression, label, separator, parts)
+    ends = f"{separator}*"
+    return _replace(expression, label, "$1", label, f"{ends}(.*[^{separator}]){ends}")
+
+
+def _parts(label: str, labels: Sequence[Sequence[str]]) -> list[str]:
+    """Labels for the parts of one that is joined of several."""
+    return [f"{label}_{number}" for number in range(len(labels))] if len(labels) > 1 else []
 
 
 def _first_of(label: str, aliases: Sequence[str], expression: str) -> str:
@@ -155,15 +172,15 @@ def _call(function: str, expression: str, *arguments: str) -> str:
 
 def _dropped(form: Format) -> list[str]:
     """Labels that are on the page, or made on the way, and are none of ours."""
-    names = {"application", "names", *_pool_parts(form)}
+    names = {"application", "names", *_parts("pool", form.pool), *_parts("own", form.process)}
     if form.process:
         names.add("own")
     if any(value.part for value in form.values):
         names.add("part")
-    for aliases in (*form.pool, form.process, *form.info.values()):
+    for aliases in (*form.pool, *form.process, *form.info.values()):
         names |= {_RENAMED.get(name, name) for name in aliases}
-    for value in form.values:
-        names |= {label for condition in value.where for label in condition.labels}
+    conditions = [*form.unless, *(one for value in form.values for one in value.where)]
+    names |= {label for condition in conditions for label in condition.labels}
     if any(name.startswith("db_client_") for name in form.names()):
         names |= set(_SCOPE)
     return sorted(names - {"pool"})
@@ -172,9 +189,9 @@ def _dropped(form: Format) -> list[str]:
 def _yielding(form: Format) -> str:
     """Nothing where a format is scraped beside it that shows the same pools, and more of them."""
     better = [
-        name
-        for other in form.yields_to
-        for value in FORMATS[other].values
+        f"{name}{{{', '.join(_unless(other))}}}" if other.unless else name
+        for other in map(FORMATS.__getitem__, form.yields_to)
+        for value in other.values
         if value.field == "active"
         for name in value.series
     ]

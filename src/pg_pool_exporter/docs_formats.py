@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from pg_pool_exporter.formats import FORMATS, Aliases, Format, Value
+from pg_pool_exporter.formats import FORMATS, Aliases, Condition, Format, Value
 
 _INTRODUCTION = """\
 # Applications in other languages
@@ -81,9 +81,11 @@ def markdown() -> str:
 
 def _section(form: Format) -> Iterator[str]:
     yield f"## {form.name}\n\n{form.title}.\n\n"
-    yield f"- Pool: {', with '.join(_either(aliases) for aliases in form.pool)}.\n"
+    yield f"- Pool: {_all(form.pool)}.\n"
     if form.process:
-        yield f"- Process: the page's address, with {_either(form.process)} where there is one.\n"
+        yield f"- Process: the page's address, with {_all(form.process)} where there is one.\n"
+    if form.unless:
+        yield f"- Not of another database: no series with {_conditions(form.unless)}.\n"
     if form.yields_to:
         yield f"- Left out beside {_either(form.yields_to)}, which show the same pools.\n"
     yield f"- The names are those of {form.facts}.\n"
@@ -91,6 +93,19 @@ def _section(form: Format) -> Iterator[str]:
     for value in form.values:
         name = f"{value.field}, {value.kind}" if value.kind else value.field
         yield f"| {name} | {_series(value)} |\n"
+
+
+def _conditions(conditions: Iterable[Condition]) -> str:
+    values: dict[Aliases, list[str]] = {}
+    for condition in conditions:
+        values.setdefault(condition.labels, []).append(condition.value)
+    return ", or with ".join(
+        f"{_either(labels)} = {_either(tuple(some))}" for labels, some in values.items()
+    )
+
+
+def _all(labels: Iterable[Aliases]) -> str:
+    return ", with ".join(map(_either, labels))
 
 
 def _either(names: Aliases) -> str:
@@ -102,7 +117,9 @@ def _series(value: Value) -> str:
     for condition in value.where:
         sign = "≠" if condition.negated else "="
         text += f" with {_either(condition.labels)} {sign} `{condition.value}`"
-    if value.scale != 1:
+    if value.scale == 0:
+        text = f"0 where there is {text}"
+    elif value.scale != 1:
         text += f", times {value.scale:g}"
     if value.part:
         text = f"plus {text}"

@@ -204,7 +204,8 @@ CONSOLES = [
     ),
     Recorded(
         # A pool and a database for each route. What it always shows as 0 is not told, nor are its
-        # numbers of clients taken for those of connections. Its size is unlimited where it is 0.
+        # numbers of clients taken for those of connections, nor idle clients for waiting ones. Its
+        # size is unlimited where it is 0.
         id="odyssey-1.3",
         version="1.3-b2f9c9f-Release",
         answers=Answers(
@@ -232,12 +233,10 @@ CONSOLES = [
             ),
         ),
         pools={
-            _SHOP: BouncerPool(
-                connections={"idle": 2, "active": 3}, clients={"active": 4, "waiting": 1}
-            ),
+            _SHOP: BouncerPool(connections={"idle": 2, "active": 3}, clients={"active": 4}),
             **{
                 BouncerPoolKey("mail", user): BouncerPool(
-                    connections={"idle": 0, "active": 1}, clients={"active": 1, "waiting": 0}
+                    connections={"idle": 0, "active": 1}, clients={"active": 1}
                 )
                 for user in ("app", "root")
             },

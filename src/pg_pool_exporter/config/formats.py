@@ -130,7 +130,7 @@ class FormatConfig(Section):
             title=self.name,
             client=self.client,
             pool=tuple((label,) for label in self.pool),
-            process=(self.process,) if self.process else (),
+            process=((self.process,),) if self.process else (),
             values=tuple(_value(*_VALUES[name], config) for name, config in self.values.items()),
         )
 

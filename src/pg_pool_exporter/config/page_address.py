@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -53,7 +54,7 @@ def page_address(text: str, default_path: str = PAGE_PATH) -> PageAddress:
         return _at_socket(text.removeprefix(UNIX), default_path)
     try:
         parts = urlsplit(text)
-        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        valid = parts.scheme in ("http", "https") and _is_host(parts.hostname) and parts.port != 0
     except ValueError:
         valid = False
     if not valid:
@@ -64,6 +65,15 @@ def page_address(text: str, default_path: str = PAGE_PATH) -> PageAddress:
         raise ValueError("must have no #fragment")
     parts = parts._replace(path=parts.path or default_path)
     return PageAddress(parts.geturl(), parts.netloc, parts.path, "")
+
+
+def _is_host(text: str | None) -> bool:
+    """Whether the client takes it for a host. Raises `ValueError` for what is no IPv4 address."""
+    if not text or "\\" in text:
+        return False
+    if text.replace(".", "").isdigit():
+        IPv4Address(text)  # which has no short forms, as 127.1
+    return True
 
 
 def _at_socket(text: str, default_path: str) -> PageAddress:

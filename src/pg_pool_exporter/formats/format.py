@@ -65,12 +65,14 @@ class Format:
     """The pool library, for `pg_pool_info{client}`."""
     pool: tuple[Aliases, ...] = ()
     """Labels that together name a pool. Without any of them it is `DEFAULT_POOL`."""
-    process: Aliases = ()
-    """A label that tells apart several processes on one page."""
+    process: tuple[Aliases, ...] = ()
+    """Labels that together tell apart several processes on one page."""
     info: Mapping[str, Aliases] = field(default_factory=lambda: MappingProxyType({}))
     """Labels by the field of `PoolInfo` that they fill."""
     values: tuple[Value, ...]
     """Of several for the same field, kind and part the first that a page has counts."""
+    unless: tuple[Condition, ...] = ()
+    """What says, each by itself, that a series of such a name is of something else."""
     yields_to: tuple[str, ...] = ()
     """Formats that show the same pools, and more of them: this is left out beside any of them."""
     facts: str = ""

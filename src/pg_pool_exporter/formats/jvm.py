@@ -5,11 +5,11 @@ from __future__ import annotations
 from pg_pool_exporter.formats.format import MILLISECONDS, NANOSECONDS, Format, value
 
 _ANSWERED = "Requests that failed are among them."
-_FIRST = "Without the very first connection."
+_TRIED = "Attempts that failed are among them, and the very first connection is not."
 
 MICROMETER = Format(
     name="micrometer",
-    title="HikariCP by Micrometer (Spring Boot Actuator, Quarkus, Micronaut)",
+    title="HikariCP by Micrometer (Spring Boot Actuator, Micronaut)",
     client="HikariCP",
     pool=(("pool",),),
     values=(
@@ -23,9 +23,9 @@ MICROMETER = Format(
         value("acquired", "hikaricp_connections_acquire_seconds_count", note=_ANSWERED),
         value("held", "hikaricp_connections_usage_seconds_sum"),
         value("returned", "hikaricp_connections_usage_seconds_count"),
-        value("connects", "hikaricp_connections_creation_seconds_count", note=_FIRST),
+        value("connects", "hikaricp_connections_creation_seconds_count", note=_TRIED),
     ),
-    facts="HikariCP, metrics/micrometer/MicrometerMetricsTracker.java",
+    facts="HikariCP, metrics/micrometer/MicrometerMetricsTracker.java and pool/PoolBase.java",
 )
 
 HIKARICP = Format(
@@ -50,7 +50,7 @@ HIKARICP = Format(
         value("acquired", "hikaricp_connection_acquired_nanos_count", note=_ANSWERED),
         value("held", "hikaricp_connection_usage_millis_sum", scale=MILLISECONDS),
         value("returned", "hikaricp_connection_usage_millis_count"),
-        value("connects", "hikaricp_connection_creation_millis_count", note=_FIRST),
+        value("connects", "hikaricp_connection_creation_millis_count", note=_TRIED),
     ),
     yields_to=("micrometer",),
     facts="HikariCP, metrics/prometheus/HikariCPCollector.java and PrometheusMetricsTracker.java",

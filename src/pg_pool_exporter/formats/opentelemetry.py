@@ -12,17 +12,62 @@ _STATE = ("db_client_connection_state", "db_client_connections_state", "state")
 _POOL = (
     "db_client_connection_pool_name", "db_client_connections_pool_name", "pool_name",
 )  # fmt: skip
+_MAX = ("db_client_connection_max", "db_client_connection_max_connections")
+_MAX_OLD = ("db_client_connections_max", "db_client_connections_max_connections")
+_MAX_NET = ("npgsql_db_client_connections_max", "npgsql_db_client_connection_max")
 _INFO = {"host": ("server_address",), "port": ("server_port",), "database": ("db_namespace",)}
 # A collector's page tells the processes apart.
-_PROCESS = ("service_instance_id", "instance")
+_PROCESS = (("service_instance_id", "instance"),)
 _BOTH_HIKARI = ("micrometer", "hikaricp")
 # Node's instrumentation looks at the queue when a connection moves, and so never sees one that
 # stands still, nor a request that has given up (tried with 0.76).
 _SEES_THE_QUEUE = (Condition(("otel_scope_name",), "@opentelemetry/instrumentation-pg", True),)
 
+# The conventions are for all databases, and an application can have pools of several.
+_OTHER_DATABASES = (
+    *(
+        Condition(("db_system_name", "db_system"), system)
+        for system in (
+            "redis", "mongodb", "mysql", "mariadb", "microsoft.sql_server", "mssql", "oracle.db",
+            "oracle",
+        )
+    ),
+    *(
+        Condition(("otel_scope_name",), scope)
+        for scope in (
+            "@opentelemetry/instrumentation-mongodb", "@opentelemetry/instrumentation-mysql",
+            "MySqlConnector",
+        )
+    ),
+)  # fmt: skip
+
+_PLAIN_COUNTER = ".NET's exporter can be told to leave out `_total`."
+_NPGSQL = "Npgsql"
+# Others don't count time-outs: theirs are not 0, but unknown.
+_COUNT_TIMEOUTS = (_NPGSQL, "io.opentelemetry.hikaricp-3.0")
+
 
 def _state(name: str) -> tuple[Condition, ...]:
     return (Condition(_STATE, name),)
+
+
+def _none_yet(field: str, *shown: str, scopes: tuple[str, ...], kind: str = "") -> list[Value]:
+    """0 of pools that are `shown` by instrumentations that have no series before the first one.
+
+    Else `increase()` would not see it.
+    """
+    return [
+        value(
+            field,
+            *shown,
+            where=(Condition(("otel_scope_name",), scope),),
+            scale=0.0,
+            kind=kind,
+            part=1,
+            note="There is no series before the first one.",
+        )
+        for scope in scopes
+    ]
 
 
 def _times(field: str, counted: str, name: str, *, milliseconds: bool) -> tuple[Value, ...]:
@@ -47,8 +92,9 @@ OTEL = Format(
     pool=(_POOL,),
     process=_PROCESS,
     info=_INFO,
+    unless=_OTHER_DATABASES,
     values=(
-        value("max", "db_client_connection_max", "db_client_connection_max_connections"),
+        value("max", *_MAX),
         value("min", "db_client_connection_idle_min", "db_client_connection_idle_min_connections"),
         value(
             "idle",
@@ -70,13 +116,18 @@ OTEL = Format(
             where=_SEES_THE_QUEUE,
             note="Not of Node's instrumentation-pg, which misses most of a queue.",
         ),
+        *_none_yet("waiting", *_MAX, scopes=(_NPGSQL,)),
         value(
             "timeouts",
             "db_client_connection_timeouts_total",
             "db_client_connection_timeouts_timeouts_total",
+            "db_client_connection_timeouts",
             "db_client_connection_npgsql_timeouts_total",
+            "db_client_connection_npgsql_timeouts",
             kind="pool",
+            note=_PLAIN_COUNTER,
         ),
+        *_none_yet("timeouts", *_MAX, scopes=_COUNT_TIMEOUTS, kind="pool"),
         *_times("acquire_wait", "acquired", "db_client_connection_wait_time", milliseconds=False),
         *_times("held", "returned", "db_client_connection_use_time", milliseconds=False),
         value(
@@ -97,8 +148,9 @@ OTEL_OLD = Format(
     pool=(_POOL,),
     process=_PROCESS,
     info=_INFO,
+    unless=_OTHER_DATABASES,
     values=(
-        value("max", "db_client_connections_max", "db_client_connections_max_connections"),
+        value("max", *_MAX_OLD),
         value(
             "min", "db_client_connections_idle_min", "db_client_connections_idle_min_connections"
         ),
@@ -121,12 +173,16 @@ OTEL_OLD = Format(
             where=_SEES_THE_QUEUE,
             note="Not of Node's instrumentation-pg, which misses most of a queue.",
         ),
+        *_none_yet("waiting", *_MAX_OLD, scopes=(_NPGSQL,)),
         value(
             "timeouts",
             "db_client_connections_timeouts_total",
             "db_client_connections_timeouts_timeouts_total",
+            "db_client_connections_timeouts",
             kind="pool",
+            note=_PLAIN_COUNTER,
         ),
+        *_none_yet("timeouts", *_MAX_OLD, scopes=_COUNT_TIMEOUTS, kind="pool"),
         *_times("acquire_wait", "acquired", "db_client_connections_wait_time", milliseconds=True),
         *_times("held", "returned", "db_client_connections_use_time", milliseconds=True),
         value(
@@ -142,22 +198,51 @@ OTEL_OLD = Format(
 
 NPGSQL = Format(
     name="npgsql",
-    title="Npgsql 8 and 9 by prometheus-net",
+    title="Npgsql by prometheus-net",
     client="Npgsql",
     pool=(_POOL,),
+    # Of each the first name is that of Npgsql 8 and 9, the other that of Npgsql 10.
     values=(
-        value("max", "npgsql_db_client_connections_max"),
-        value("idle", "npgsql_db_client_connections_usage", where=_state("idle")),
-        value("active", "npgsql_db_client_connections_usage", where=_state("used")),
-        value("waiting", "npgsql_db_client_connections_pending_requests"),
+        value("max", *_MAX_NET),
+        value(
+            "idle",
+            "npgsql_db_client_connections_usage",
+            "npgsql_db_client_connection_count",
+            where=_state("idle"),
+        ),
+        value(
+            "active",
+            "npgsql_db_client_connections_usage",
+            "npgsql_db_client_connection_count",
+            where=_state("used"),
+        ),
+        value(
+            "waiting",
+            "npgsql_db_client_connections_pending_requests",
+            "npgsql_db_client_connection_npgsql_pending_requests",
+        ),
         value(
             "timeouts",
             "npgsql_db_client_connections_timeouts",
+            "npgsql_db_client_connection_npgsql_timeouts",
             kind="pool",
-            note="A counter, shown as a gauge and without `_total`.",
+            note="A counter, shown as a gauge and without `_total`, which is dropped five minutes "
+            "after the last one and begins again at 0.",
         ),
-        value("connects", "npgsql_db_client_connections_create_time_count"),
+        value(
+            "timeouts",
+            *_MAX_NET,
+            scale=0.0,
+            kind="pool",
+            part=1,
+            note="There is no series before the first one.",
+        ),
+        value(
+            "connects",
+            "npgsql_db_client_connections_create_time_count",
+            "npgsql_db_client_connection_npgsql_create_time_count",
+        ),
     ),
     yields_to=("otel", "otel-old"),
-    facts="prometheus-net, MeterAdapter.cs; Npgsql 8 MetricsReporter.cs",
+    facts="prometheus-net, MeterAdapter.cs; Npgsql 8 and 10, MetricsReporter.cs",
 )

@@ -79,7 +79,7 @@ GO_SQL = Format(
         value("queued", "go_sql_wait_count_total"),
         value("acquire_wait", "go_sql_wait_duration_seconds_total"),
     ),
-    facts="client_golang 1.25.0, dbstats_collector.go",
+    facts="client_golang 1.23.2, dbstats_collector.go",
 )
 
 _DEAD = ("ruby_active_record_connection_pool_dead", "active_record_connection_pool_dead")
@@ -89,7 +89,8 @@ RAILS = Format(
     title="Rails' Active Record by prometheus_exporter",
     client="ActiveRecord",
     pool=(("pool_name",),),
-    process=("pid",),
+    # Containers that send to one exporter all have a process 1.
+    process=(("hostname",), ("pid",)),
     info={"host": ("dbconfig_host",), "database": ("dbconfig_database",), "pid": ("pid",)},
     values=(
         value(
@@ -120,5 +121,5 @@ RAILS = Format(
             "active_record_connection_pool_waiting",
         ),
     ),
-    facts="prometheus_exporter, README.md and instrumentation/active_record.rb",
+    facts="prometheus_exporter, server/active_record_collector.rb",
 )

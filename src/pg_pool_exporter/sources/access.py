@@ -47,12 +47,10 @@ def access(config: AccessConfig) -> Access:
     if config.tls_config == TlsConfig():
         return Access(headers)
     tls = config.tls_config
-    try:
-        context = _context(
-            tls, tuple(stamp(file or "") for file in (tls.ca_file, tls.cert_file, tls.key_file))
-        )
-    except ValueError as error:
-        raise PollError("auth", f"tls_config: a file {error}") from None
+    files = (tls.ca_file, tls.cert_file, tls.key_file)
+    context = _context(tls, tuple(stamp(file or "") for file in files))
+    if isinstance(context, str):
+        raise PollError("auth", f"tls_config: a file {context}")
     return Access(headers, context, tls.server_name)
 
 
@@ -65,6 +63,12 @@ def _header(value: str, key: str) -> str:
 
 # All targets of an application share one; a context is too large for each to have its own.
 @lru_cache(maxsize=1024)
-def _context(config: TlsConfig, stamps: tuple[Stamp, ...]) -> ssl.SSLContext:  # noqa: ARG001
-    """The context for these files as they were when they had these stamps."""
-    return client_context(config.ca_file, config.cert_file, config.key_file)
+def _context(config: TlsConfig, stamps: tuple[Stamp, ...]) -> ssl.SSLContext | str:  # noqa: ARG001
+    """The context for these files as they were when they had these stamps, or what is wrong.
+
+    That is kept, too: a context costs some 20 ms, in which nothing else runs.
+    """
+    try:
+        return client_context(config.ca_file, config.cert_file, config.key_file)
+    except ValueError as error:
+        return str(error)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,8 @@ class Dialect:
 
     not_told: Set[str] = frozenset()
     """Columns that are there and always 0, or mean something else than in PgBouncer."""
+    idle_as_waiting: bool = False
+    """Whether `cl_waiting` counts idle clients, where there is no column `cl_idle` for them."""
     names_databases: bool = True
     """Whether the names of SHOW DATABASES are those of SHOW POOLS."""
     clients: str | None = "used_clients"
@@ -28,26 +30,34 @@ class Dialect:
 
 
 _PGBOUNCER = Dialect()
-_BY_NAME = {
-    "PgBouncer": _PGBOUNCER,
-    # Free clients are idle ones there; those that wait are in neither list. Its databases are
-    # single servers of a pool.
-    "PgCat": Dialect(names_databases=False, clients=None, not_told={"sv_used", "cl_cancel_req"}),
-    "PgDog": Dialect(clients=None, wait_unit=1e-3),
-}
-# Its limit and its number of connections are those of clients.
+# Its limit and its number of connections are those of clients. Its clients "wait" when they have no
+# connection, whether they want one or not (`count_pending`), but in versions with `cl_idle`.
 _ODYSSEY = Dialect(
+    idle_as_waiting=True,
     not_told={
         "sv_used", "sv_tested", "sv_login", "maxwait", "maxwait_us", "total_wait_time",
         "reserve_pool", "max_connections", "current_connections",
     },
 )  # fmt: skip
-# Number, commit and kind of build, without a name.
-_ODYSSEY_VERSION = re.compile(r"\d[\w.]*-\w+-\w+")
+# Free clients are idle ones there; those that wait are in neither list. Its databases are single
+# servers of a pool.
+_PGCAT = Dialect(names_databases=False, clients=None, not_told={"sv_used", "cl_cancel_req"})
+_BY_NAME = {
+    "PgBouncer": _PGBOUNCER,
+    "Odyssey": _ODYSSEY,
+    "PgCat": _PGCAT,
+    "PgDog": Dialect(clients=None, wait_unit=1e-3),
+}
+# Older ones give number, commit (if it was built from one) and kind of build, without a name.
+_ODYSSEY_VERSION = re.compile(r"\d[\w.]*-\w*-\w+")
+# The longest wait that there ever was of a client that is connected, not of those that wait now.
+_ALL_TIME_WAIT = re.compile(r"PgCat (0|1\.[01])\.")
 
 
 def dialect(version: str) -> Dialect:
     """The dialect of the console that gave `version` as SHOW VERSION. PgBouncer's if unknown."""
     if _ODYSSEY_VERSION.match(version):
         return _ODYSSEY
+    if _ALL_TIME_WAIT.match(version):
+        return replace(_PGCAT, not_told=_PGCAT.not_told | {"maxwait", "maxwait_us"})
     return _BY_NAME.get(version.partition(" ")[0], _PGBOUNCER)

@@ -52,6 +52,14 @@ class Answers:
     active_sockets: Rows | None = None
     users: Rows | None = None
 
+    @property
+    def rows(self) -> int:
+        """How many there are in all."""
+        kinds = (
+            self.pools, self.databases, self.stats, self.servers, self.active_sockets, self.users,
+        )  # fmt: skip
+        return sum(len(rows) for rows in kinds if rows is not None)
+
 
 def pools(answers: Answers, dialect: Dialect) -> dict[BouncerPoolKey, BouncerPool]:
     """The pools by database and user. Of several rows of one pool (its shards) counts add."""
@@ -184,13 +192,16 @@ def _pool(row: Row, dialect: Dialect) -> BouncerPool:
         return {state: count for state, count in counts.items() if count is not None}
 
     clients = states(_CLIENT_STATES)
+    if dialect.idle_as_waiting and "cl_idle" not in row:
+        clients.pop("waiting", None)
     waited = _count(row, ("maxwait",), dialect)
     if waited is not None:
         waited += _scaled(number(row, "maxwait_us"), 1e-6) or 0.0
     return BouncerPool(
         connections=states(_SERVER_STATES),
         clients=clients,
-        oldest_waiting=waited if clients.get("waiting") else None,
+        # 0 is that of a client which has sent no query yet: PgBouncer counts from there.
+        oldest_waiting=(waited or None) if clients.get("waiting") else None,
     )
 
 

@@ -77,10 +77,11 @@ def _uses(form: Format) -> Mapping[str, list[_Use]]:
 
 def _resolver(form: Format, uses: list[_Use]) -> Callable[[Labels, Origin], tuple[Place, ...]]:
     def places(labels: Labels, origin: Origin) -> tuple[Place, ...]:
+        if any(condition.holds(labels) for condition in form.unless):
+            return ()
         named = safe_pool_name("/".join(filter(None, (first_of(a, labels) for a in form.pool))))
-        process = origin.process
-        if own := _shown(form.process, labels):
-            process = f"{process}:{own}"
+        own = filter(None, (_shown(aliases, labels) for aliases in form.process))
+        process = ":".join((origin.process, *own))
         key = DraftKey(form.name, origin.key("", named.name or DEFAULT_POOL, process))
         info = _info(form, labels, named.info, origin)
         return tuple(

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import aiohttp
 
 from pg_pool_exporter import __version__
-from pg_pool_exporter.sources.page_fetch import Body, Request, fetch
+from pg_pool_exporter.sources.page_fetch import Body, BrokenOffError, Request, fetch
 from pg_pool_exporter.sources.resolving import Resolver
 
 _MAX_HEADER_BYTES = 8 * 1024
@@ -60,6 +60,13 @@ class HttpClient:
         if self._session is None:
             # Not earlier, because it belongs to the loop that runs.
             self._session = _session(self._connector(), self._note_peer)
+        try:
+            return await fetch(self._session, request)
+        except BrokenOffError:
+            # A kept connection may have been closed meanwhile. aiohttp then asks anew by itself,
+            # but for what is posted, because it can't know that ours only reads.
+            if request.posted is None:
+                raise
         return await fetch(self._session, request)
 
     async def _note_peer(

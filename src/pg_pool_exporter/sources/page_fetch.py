@@ -58,6 +58,10 @@ class NotConnectedError(PollError):
         self.errno = number
 
 
+class BrokenOffError(PollError):
+    """The connection was closed instead of an answer."""
+
+
 class Body(NamedTuple):
     """The body of an answer as it was sent."""
 
@@ -198,7 +202,7 @@ def _broken_off(error: aiohttp.ClientConnectionError) -> PollError:
     # On a unix socket: its queue is full, and the system let us go on as if it were not.
     if isinstance(error, OSError) and error.errno == errno.ENOTCONN:
         return PollError("timeout", "the process does not take connections any more")
-    return PollError("protocol", "the connection was closed before the end")
+    return BrokenOffError("protocol", "the connection was closed before the end")
 
 
 def _not_http(error: aiohttp.ClientResponseError) -> PollError:

@@ -164,7 +164,7 @@ async def _read(answers: Answers, told: Dialect) -> tuple[Pools, Databases]:
     def read() -> tuple[Pools, Databases]:
         return bouncer_rows.pools(answers, told), bouncer_rows.databases(answers, told)
 
-    if len(answers.pools) + len(answers.servers or ()) <= _MOST_ROWS_INLINE:
+    if answers.rows <= _MOST_ROWS_INLINE:
         return read()
     return await asyncio.get_running_loop().run_in_executor(_READING, read)
 

@@ -65,7 +65,8 @@ def safe_pool_name(text: str) -> PoolName:
         return _of(_url(text))
     if "=" in text:
         return _of(_pairs(text))
-    if "@" in text:
+    # One like `orders@eu` has no place for a password, and need not be that of a user at a host.
+    if "@" in text and (":" in text or "/" in text):
         return _of(_url(f"//{text}"))
     place = _PLACE.fullmatch(text)
     return PoolName(text, PoolInfo(**place.groupdict()) if place else PoolInfo())
