@@ -22,8 +22,8 @@ ADDRESSES: dict[str, Addresses] = {
     "a translation for some": lambda random, process: (
         f"p{process}", random.choice((f"p{process}", "translated")),
     ),
-    "a socket for some": lambda random, process: (
-        random.choice((f"p{process}", "")), random.choice((f"p{process}", "p0", "p1")),
+    "a socket for some": lambda random, process: random.choice(
+        ((own := f"p{process}", own), ("", own), ("", "p0"), ("", "p1"))
     ),
     "a balancer for some": lambda random, process: (
         random.choice((f"p{process}", "balancer")), f"p{process}",
