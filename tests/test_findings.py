@@ -437,6 +437,19 @@ def test_forgotten_transactions_come_with_the_lines_whose_checkouts_are_overdue(
     assert "3 connections of its pools are overdue." in zombie.evidence
 
 
+@pytest.mark.parametrize(("overdue", "causes"), [(0, []), (1, [Cause.ZOMBIE_TRANSACTIONS])])
+def test_a_transaction_in_an_overdue_checkout_is_told_as_soon_as_that_is_overdue(
+    overdue: int, causes: list[Cause]
+) -> None:
+    patient = looked_at(
+        1,
+        1,
+        {"idle_in_transaction": [65.0], "idle": [1.0]},
+        overdue={SITE: overdue} if overdue else {},
+    )
+    assert patient.causes() == causes
+
+
 def test_which_of_several_lines_left_a_transaction_open_is_not_claimed() -> None:
     overdue = {SITE: 2, OTHER: 1}
     ages = {"idle_in_transaction": [130.0], "active": [100.0, 100.0]}
