@@ -139,6 +139,17 @@ def test_a_leak_does_not_shrink_when_all_its_sessions_are_ended_at_once() -> Non
     patient.live(130, poll)
 
 
+def test_a_leak_that_has_filled_its_pool_says_what_that_does_to_others() -> None:
+    patient = Patient()
+
+    def poll(passed: float) -> None:
+        patient.sides.pool(0, 10, leaked_slots={SITE: 10}, timeouts={"pool": passed})
+
+    leak = patient.live(120, poll).the(Cause.LEAK)
+    assert leak.summary == "10 connections are borrowed and not given back; the pool is full."
+    assert "120 requests got no connection in the last 2 min." in leak.evidence
+
+
 def test_a_session_that_is_gone_because_its_connection_was_dropped_explains_nothing() -> None:
     patient = Patient()
 

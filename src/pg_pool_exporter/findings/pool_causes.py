@@ -90,6 +90,7 @@ def _leak(pool: Pool) -> Finding | None:
         return None
     count = number(held.total, "connection is", "connections are")
     use, left = pool.fullest.use, pool.seconds_to_saturation()
+    full = "; the pool is full" if (use or 0.0) >= 1 else ""
     sites = pool.by_site("leaked_slots")
     if held.kept:
         for site, overdue in pool.by_site("overdue").items():
@@ -99,9 +100,9 @@ def _leak(pool: Pool) -> Finding | None:
         severity=Severity.PROBLEM if held.certain else Severity.WARNING,
         subject=pool.subject,
         summary=(
-            f"{count} borrowed and not given back."
+            f"{count} borrowed and not given back{full}."
             if held.certain
-            else f"{count} out for long, and no statement and no transaction explains it."
+            else f"{count} out for long, and no statement and no transaction explains it{full}."
         ),
         figures={
             "leaked_slots": held.leaked,
@@ -142,11 +143,13 @@ def _leak_evidence(pool: Pool, held: _Held, left: float | None) -> Iterator[str]
         )
     if left:
         yield f"By the trend of the last hour a pool is full in {spell(left)}."
-    if (pool.fullest.use or 0.0) >= 1:
-        failed = sum(one.recent.failed for one in pool.processes if one.recent is not None)
-        got_none = number(failed, "request", "requests")
-        effect = f", and {got_none} got no connection in the last minutes" if failed else ""
-        yield f"The pool is full{effect}."
+    recents = [one.recent for one in pool.processes if one.recent is not None]
+    if failed := sum(one.failed for one in recents):
+        watched = max(one.seconds for one in recents)
+        yield (
+            f"{number(failed, 'request', 'requests')} got no connection in the last "
+            f"{spell(watched)}."
+        )
 
 
 def _unexplained(pool: Pool, overdue: float) -> float:
