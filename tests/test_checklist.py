@@ -50,6 +50,10 @@ def healthy(**settings: Any) -> BothSides:
 
 def test_everything_is_fine() -> None:
     found = checks(healthy())
+    timeouts = found.pop("timeouts")
+    assert (timeouts.verdict, timeouts.figure) == (
+        Verdict.UNKNOWN, "the pools have been watched for less than a minute"
+    )  # fmt: skip
     assert {one.verdict for one in found.values()} == {Verdict.FINE}
     assert found["targets"].figure == "2 of 2 answer"
     assert found["pool_use"].figure == "at most 20%, orders/main"
@@ -130,9 +134,40 @@ def test_requests_that_wait_because_their_server_does_not_answer() -> None:
 def test_requests_that_waited_for_a_moment_only_are_fine() -> None:
     sides = healthy()
     doctor = watched(sides, waiting=0, held=0.0, returned=0.0)
-    sides.pool(0, 10, waiting=1)
+    sides.pool(1, 9, waiting=1)
     point = checks(sides, doctor)["waiting_requests"]
     assert (point.verdict, point.figure) == (Verdict.FINE, "1 wait now")
+    sides.now += 2
+    sides.pool(0, 10, waiting=1)
+    point = checks(sides, doctor)["waiting_requests"]
+    assert point.verdict is Verdict.WARNING, "the pool is full"
+
+
+def test_a_full_server_is_no_reason_to_wait_for_a_pool_that_has_all_it_may_have() -> None:
+    settings = replace(SETTINGS, max_connections=14)
+    for most, told in ((10, "not known yet why"), (12, "server oversubscribed")):
+        sides = BothSides()
+        sides.pool(0, 10, waiting=3, max=most)
+        sides.server({"active": [1.0] * 10}, settings=settings)
+        (evidence,) = checks(sides)["waiting_requests"].evidence
+        assert evidence.endswith(told)
+
+
+def test_what_is_overdue_at_a_server_that_does_not_answer_is_not_called_fine() -> None:
+    sides = healthy()
+    sides.now += 20
+    sides.pool(1, 1, overdue={SITE: 1})
+    sides.server({}, up=False)
+    point = checks(sides)["leaks"]
+    assert point.verdict is Verdict.UNKNOWN
+    assert "orders/main: 1 checkout is overdue, and what its sessions" in point.evidence[0]
+
+
+def test_where_the_server_has_no_session_by_its_name_the_name_may_be_wrong() -> None:
+    sides = BothSides()
+    sides.pool(1, 2)
+    sides.server({session_key("other"): {"idle": [5.0]}})
+    assert "is `application_name` right" in checks(sides)["leaks"].evidence[0]
 
 
 @pytest.mark.parametrize(
@@ -170,9 +205,12 @@ def test_a_leak_comes_with_its_line_and_the_remedy_of_its_library() -> None:
 def test_sessions_that_cannot_be_seen_name_the_grant() -> None:
     sides = healthy()
     sides.server({"unknown": [1.0]}, hidden=True)
-    point = checks(sides)["sessions"]
-    assert point.verdict is Verdict.WARNING
-    assert "GRANT pg_monitor" in point.remedy[0]
+    found = checks(sides)
+    assert found["sessions"].verdict is Verdict.WARNING
+    assert "GRANT pg_monitor" in found["sessions"].remedy[0]
+    for name in ("old_sessions", "idle_in_transaction", "lock_waits"):
+        assert found[name].verdict is Verdict.UNKNOWN
+    assert found["lock_waits"].figure.endswith("of those whose state can be seen")
 
 
 def test_sessions_that_a_pool_counts_and_the_server_has_not() -> None:

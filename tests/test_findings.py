@@ -124,6 +124,32 @@ def test_an_overdue_checkout_stays_a_leak_when_its_session_is_ended(others: list
     assert any("no session on server main any more" in one for one in leak.evidence)
 
 
+def test_a_leak_does_not_shrink_when_all_its_sessions_are_ended_at_once() -> None:
+    patient = Patient()
+    held = {SITE: 3}
+
+    def poll(passed: float) -> None:
+        patient.sides.pool(2, 3, overdue=held)
+        silent = [90.0 + passed] * 3 if passed < 60 else []
+        patient.sides.server({"idle": [*silent, 1.0, 1.0]})
+        if passed >= 65:
+            leak = patient.the(Cause.LEAK)
+            assert leak.figures["held_connections"] == 3, passed
+
+    patient.live(130, poll)
+
+
+def test_a_leak_that_has_filled_its_pool_says_what_that_does_to_others() -> None:
+    patient = Patient()
+
+    def poll(passed: float) -> None:
+        patient.sides.pool(0, 10, leaked_slots={SITE: 10}, timeouts={"pool": passed})
+
+    leak = patient.live(120, poll).the(Cause.LEAK)
+    assert leak.summary == "10 connections are borrowed and not given back; the pool is full."
+    assert "120 requests got no connection in the last 2 min." in leak.evidence
+
+
 def test_a_session_that_is_gone_because_its_connection_was_dropped_explains_nothing() -> None:
     patient = Patient()
 
@@ -181,17 +207,59 @@ def test_a_leak_that_both_sides_prove_needs_no_client() -> None:
     assert leak.sites == {}
 
 
-def test_of_several_pools_on_one_server_the_application_leaks() -> None:
+def of_two_pools(reports: int) -> Patient:
+    """Three sessions do nothing; one is in a pool, and `reports` connections of another are out."""
     patient = Patient()
 
     def poll(_: float) -> None:
-        patient.sides.pool(1, 1)
-        patient.sides.pool(0, 1, name="reports", process="web:1")
-        patient.sides.server({"idle": [300.0, 200.0, 100.0]})
+        patient.sides.pool(1, 2)
+        patient.sides.pool(0, reports, name="reports", process="web:1")
+        patient.sides.server({"idle": [300.0, 200.0, 100.0, *[1.0] * reports]})
 
-    leak = patient.live(70, poll).the(Cause.LEAK)
+    return patient.live(70, poll)
+
+
+def test_of_several_pools_on_one_server_the_application_leaks() -> None:
+    leak = of_two_pools(reports=2).the(Cause.LEAK)
     assert leak.subject == Subject(app="orders", server="main")
     assert leak.figures["unreturned_connections"] == 2
+
+
+def test_what_other_pools_can_not_have_is_the_pools_own_and_is_told_once() -> None:
+    own, other = of_two_pools(reports=1).findings()
+    assert (own.subject.pool, own.figures["held_connections"]) == ("main", 1)
+    assert (other.subject.pool, other.figures["unreturned_connections"]) == ("", 1)
+    assert "Server main saw 2 do nothing for 60 s" in other.evidence[0]
+
+
+def test_overdue_checkouts_of_a_pool_are_not_told_again_of_the_application() -> None:
+    patient = Patient()
+
+    def poll(_: float) -> None:
+        patient.sides.pool(1, 2, overdue={SITE: 2})
+        patient.sides.pool(0, 2, name="reports", process="web:1")
+        patient.sides.server({"idle": [300.0, 200.0, 100.0, 1.0, 1.0]})
+
+    leak = patient.live(70, poll).the(Cause.LEAK)
+    assert (leak.subject.pool, leak.sites) == ("main", {SITE: 2})
+
+
+@pytest.mark.parametrize(("down", "causes"), [(30, []), (8, [Cause.POOL_TOO_SMALL])])
+def test_who_had_to_wait_for_a_server_that_was_away_has_no_pool_that_is_too_small(
+    down: float, causes: list[Cause]
+) -> None:
+    patient = Patient()
+    load = crowd(0.05)
+
+    def poll(passed: float) -> None:
+        load(patient.sides, passed)
+        if 100 < passed < 100 + down:
+            patient.sides.server({}, up=False)
+        else:
+            patient.sides.server({"active": [0.1] * 10})
+
+    assert patient.live(200, poll).causes() == causes
+    assert patient.live(500, poll).causes() == [Cause.POOL_TOO_SMALL]
 
 
 @pytest.mark.parametrize("pools", [1, 2])
@@ -199,7 +267,7 @@ def test_a_leak_that_is_proven_by_address_tells_where_its_sessions_come_from(poo
     patient = Patient(AppConfig(name="orders", server="main"))
 
     def poll(_: float) -> None:
-        for number, (idle, active) in enumerate([(3, 7), (9, 1)]):
+        for number, (idle, active) in enumerate([(3, 7), (5, 5)]):
             target = TargetKey("app", f"orders@web-{number}:80/metrics")
             name = f"pool-{number % pools}"
             patient.sides.pool(
@@ -378,6 +446,19 @@ def test_forgotten_transactions_come_with_the_lines_whose_checkouts_are_overdue(
     assert zombie.sites == {SITE: 2, "orders.py:7 keep": 1}
     assert zombie.sites_are_certain
     assert "3 connections of its pools are overdue." in zombie.evidence
+
+
+@pytest.mark.parametrize(("overdue", "causes"), [(0, []), (1, [Cause.ZOMBIE_TRANSACTIONS])])
+def test_a_transaction_in_an_overdue_checkout_is_told_as_soon_as_that_is_overdue(
+    overdue: int, causes: list[Cause]
+) -> None:
+    patient = looked_at(
+        1,
+        1,
+        {"idle_in_transaction": [65.0], "idle": [1.0]},
+        overdue={SITE: overdue} if overdue else {},
+    )
+    assert patient.causes() == causes
 
 
 def test_which_of_several_lines_left_a_transaction_open_is_not_claimed() -> None:

@@ -111,9 +111,9 @@ def test_of_several_pools_of_an_application_each_tells_what_all_together_have_no
     sides = BothSides()
     doctor = doctor_of(sides)
     for _ in range(20):
-        sides.pool(1, 1)
-        sides.pool(0, 1, name="reports", process="web:1")
-        sides.server({"idle": [300.0, 200.0, 100.0]})
+        sides.pool(1, 2)
+        sides.pool(0, 2, name="reports", process="web:1")
+        sides.server({"idle": [300.0, 200.0, 100.0, 1.0, 1.0]})
         sides.now += 5
     sides.now -= 5
     text = page(sides, doctor).text

@@ -151,7 +151,9 @@ def test_younger_sessions_are_left_alone(any_postgres: Cluster) -> None:
 
 def test_a_mistyped_application_is_told_apart_from_one_that_works(any_postgres: Cluster) -> None:
     with idle(any_postgres, "orders", "orders", "bill\x1b[2Jing"):
-        text = run(any_postgres, Choice(NOW, "order"), end=True).text
+        done = run(any_postgres, Choice(NOW, "order"), end=True)
+    text = done.text
+    assert not done.successful
     assert "No session has that application_name. There are: orders (2), " in text
     assert "\x1b" not in text
 

@@ -139,8 +139,8 @@ def _doctor(options: Options) -> int:
         if options.url is not None:
             text = asyncio.run(asking.ask(options.url))
         else:
-            # What goes right is in the report; why something can't be read is only in the log.
-            logs.configure("warning", "logfmt")
+            # What goes right or wrong is in the report.
+            logs.configure("error", "logfmt")
             seconds = options.duration or watching.DEFAULT_SECONDS
             text = asyncio.run(watching.watch(configuration(options), seconds))
         report = read_report(text)

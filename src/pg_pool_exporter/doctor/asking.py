@@ -43,7 +43,7 @@ async def ask(url: URL) -> str:
             http.get(asked, allow_redirects=False) as answer,
         ):
             if answer.status != HTTPStatus.OK:
-                raise ReportError(f"{where}: {_refusal(answer.status)}")
+                raise ReportError(f"{where}: {_refusal(answer.status, url)}")
             # Bounded after decompression, too.
             body = b""
             async for piece in answer.content.iter_chunked(2**16):
@@ -65,11 +65,14 @@ async def ask(url: URL) -> str:
         raise ReportError(f"{where}: what answers there is no pg-pool-exporter") from None
 
 
-def _refusal(status: int) -> str:
+def _refusal(status: int, url: URL) -> str:
+    if status == HTTPStatus.UNAUTHORIZED and url.user is not None:
+        return "it does not let in this user with this password"
     if status == HTTPStatus.UNAUTHORIZED:
         return (
             "it asks for a user and a password: set PG_POOL_EXPORTER_URL to "
-            "https://USER:PASSWORD@HOST:PORT (in a variable nobody else on this host can read them)"
+            f"{url.scheme}://USER:PASSWORD@HOST:PORT (in a variable nobody else on this host can "
+            "read them)"
         )
     if status == HTTPStatus.NOT_FOUND:
         return f"no {FINDINGS_PATH} there: is it a pg-pool-exporter, and not an older one?"

@@ -10,23 +10,24 @@ from pg_pool_exporter.findings.situation import App
 from pg_pool_exporter.findings.wording import biggest, number, spell
 
 
-def of_app(app: App, client: str) -> Iterator[Finding]:
+def of_app(app: App, client: str, told: float) -> Iterator[Finding]:
     """The findings about one application on one server, if it has several pools there.
 
-    With a single pool there, it is the pool's finding.
+    `told` are the connections that findings about single pools are about: only what is more than
+    those is in whichever of them.
     """
-    if app.pools > 1 and app.unreturned:
-        held = number(app.unreturned, "connection is", "connections are")
+    if app.pools > 1 and (more := (app.unreturned or 0.0) - told) > 0:
+        held = number(more, "connection is", "connections are")
         yield Finding(
             cause=Cause.LEAK,
             severity=Severity.PROBLEM,
             subject=Subject(app=app.app, server=app.server),
             summary=f"{held} borrowed and not given back.",
-            figures={"unreturned_connections": app.unreturned},
+            figures={"unreturned_connections": more},
             evidence=(
                 (
-                    f"Server {app.server} saw so many do nothing for {spell(app.leak_after)}; at "
-                    "each reading in that time they were checked out."
+                    f"Server {app.server} saw {app.unreturned:g} do nothing for "
+                    f"{spell(app.leak_after)}; at each reading in that time they were checked out."
                 ),
                 *((f"Their sessions come from {biggest(app.held_at)}.",) if app.held_at else ()),
                 f"It is one or several of its {app.pools} pools on this server.",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pg_pool_exporter.findings.app_causes import of_app
-from pg_pool_exporter.findings.finding import Finding
-from pg_pool_exporter.findings.pool_causes import of_pool
+from pg_pool_exporter.findings.finding import Cause, Finding
+from pg_pool_exporter.findings.pool_causes import kept, of_pool
 from pg_pool_exporter.findings.server_causes import of_server
-from pg_pool_exporter.findings.situation import Situation
+from pg_pool_exporter.findings.situation import Pool, Situation
 from pg_pool_exporter.findings.target_causes import of_target
 from pg_pool_exporter.model import AppOnServer
 
@@ -18,7 +18,7 @@ MOST_FINDINGS = 500
 
 def find(situation: Situation) -> list[Finding]:
     """What is wrong, the worst first; at most `MOST_FINDINGS`."""
-    found = sorted(_all(situation), key=lambda one: (-one.severity, -_size(one), str(one.subject)))
+    found = sorted(_all(situation), key=_badness)
     return found[:MOST_FINDINGS]
 
 
@@ -27,12 +27,20 @@ def _all(situation: Situation) -> Iterator[Finding]:
         yield from of_target(target, situation.now)
     for server in situation.servers:
         yield from of_server(server, situation.pools)
-    told: set[AppOnServer] = set()
+    apps: dict[AppOnServer, list[Pool]] = {}
     for pool in situation.pools:
         yield from of_pool(pool)
-        if pool.on is not None and (key := AppOnServer(pool.on.server, pool.on.app)) not in told:
-            told.add(key)
-            yield from of_app(pool.on, pool.client)
+        if pool.on is not None:
+            apps.setdefault(AppOnServer(pool.on.server, pool.on.app), []).append(pool)
+    for pools in apps.values():
+        assert pools[0].on is not None
+        yield from of_app(pools[0].on, pools[0].client, sum(map(kept, pools)))
+
+
+def _badness(finding: Finding) -> tuple[float, bool, float, str]:
+    """A server that does not answer is why others suffer: it is told before them."""
+    away = finding.cause is Cause.POSTGRESQL_UNREACHABLE
+    return -finding.severity, not away, -_size(finding), str(finding.subject)
 
 
 def _size(finding: Finding) -> float:

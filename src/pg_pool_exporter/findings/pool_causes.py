@@ -21,7 +21,7 @@ from pg_pool_exporter.derive.sessions import IN_TRANSACTION
 from pg_pool_exporter.findings import thresholds as limit
 from pg_pool_exporter.findings.finding import Cause, Finding, Severity
 from pg_pool_exporter.findings.remedies import remedy
-from pg_pool_exporter.findings.situation import Pool, Process
+from pg_pool_exporter.findings.situation import App, Pool, Process
 from pg_pool_exporter.findings.wording import biggest, number, spell
 
 
@@ -61,14 +61,27 @@ class _Held(NamedTuple):
 
 def _held(pool: Pool) -> _Held:
     overdue = sum(pool.by_site("overdue").values())
-    # Of one application's pools on a server, the sessions can't be told apart.
-    proven = pool.on.unreturned if pool.on is not None and pool.on.pools == 1 else None
     return _Held(
         leaked=sum(pool.by_site("leaked_slots").values()),
         overdue=overdue,
         unexplained=_unexplained(pool, overdue),
-        proven=proven or 0.0,
+        proven=_proven(pool),
     )
+
+
+def _proven(pool: Pool) -> float:
+    """Of one application's pools on a server the sessions can't be told apart: the others may hold
+    as many of the silent ones as they have checked out.
+    """
+    if pool.on is None or not pool.on.unreturned:
+        return 0.0
+    own = pool.sum("active") - sum(pool.by_site("leaked_slots").values())
+    return max(0.0, pool.on.unreturned - (pool.on.out - own))
+
+
+def kept(pool: Pool) -> float:
+    """Connections of a pool that are out and not given back, so that they still have a session."""
+    return _held(pool).kept
 
 
 def _leak(pool: Pool) -> Finding | None:
@@ -77,6 +90,7 @@ def _leak(pool: Pool) -> Finding | None:
         return None
     count = number(held.total, "connection is", "connections are")
     use, left = pool.fullest.use, pool.seconds_to_saturation()
+    full = "; the pool is full" if (use or 0.0) >= 1 else ""
     sites = pool.by_site("leaked_slots")
     if held.kept:
         for site, overdue in pool.by_site("overdue").items():
@@ -86,9 +100,9 @@ def _leak(pool: Pool) -> Finding | None:
         severity=Severity.PROBLEM if held.certain else Severity.WARNING,
         subject=pool.subject,
         summary=(
-            f"{count} borrowed and not given back."
+            f"{count} borrowed and not given back{full}."
             if held.certain
-            else f"{count} out for long, and no statement and no transaction explains it."
+            else f"{count} out for long, and no statement and no transaction explains it{full}."
         ),
         figures={
             "leaked_slots": held.leaked,
@@ -119,16 +133,23 @@ def _leak_evidence(pool: Pool, held: _Held, left: float | None) -> Iterator[str]
             f"Server {pool.on.server} has {proven} nothing since {spell(pool.on.leak_after)}, and "
             "at each reading in that time so many were checked out."
         )
-        if pool.on.held_at:
+        if pool.on.held_at and pool.on.pools == 1:
             yield f"Their sessions come from {biggest(pool.on.held_at)}."
-    if held.kept and pool.on is not None and pool.on.gone:
-        gone = number(pool.on.gone, "connection has", "connections have")
+    if held.kept and pool.on is not None and (gone_now := _gone(pool.on)):
+        gone = number(gone_now, "connection has", "connections have")
         yield (
             f"{gone} no session on server {pool.on.server} any more. That somebody has ended the "
             "session does not give the slot back."
         )
     if left:
         yield f"By the trend of the last hour a pool is full in {spell(left)}."
+    recents = [one.recent for one in pool.processes if one.recent is not None]
+    if failed := sum(one.failed for one in recents):
+        watched = max(one.seconds for one in recents)
+        yield (
+            f"{number(failed, 'request', 'requests')} got no connection in the last "
+            f"{spell(watched)}."
+        )
 
 
 def _unexplained(pool: Pool, overdue: float) -> float:
@@ -152,7 +173,12 @@ def _unexplained(pool: Pool, overdue: float) -> float:
     )
     silent = sessions.count("idle", longer_than=pool.leak_after)
     explained = sessions.sessions - silent
-    return max(0.0, overdue - explained, min(overdue - busy, silent + pool.on.gone))
+    return max(0.0, overdue - explained, min(overdue - busy, silent + _gone(pool.on)))
+
+
+def _gone(app: App) -> float:
+    """Connections that its pools count and that have no session any more."""
+    return max(app.gone, app.without_session)
 
 
 def _silent(pool: Pool) -> int:
@@ -189,8 +215,8 @@ def _crowded(pool: Pool, crowded: list[Process]) -> Finding | None:
     if recent.hold is None and pool.on is not None and pool.on.sessions is not None:
         longest = pool.on.sessions.oldest("active")
         slow = longest is not None and longest >= limit.LONG_STATEMENT
-    if slow and pool.on is not None and pool.on.locked:
-        return None  # it is the lock that they waited for
+    if pool.on is not None and (pool.on.disturbed or (slow and pool.on.locked)):
+        return None  # it is the server, or the lock, that they waited for
     cause = Cause.SLOW_HOLDERS if slow else Cause.POOL_TOO_SMALL
     waiting = recent.waiting or 0.0
     evidence = [f"In the last {spell(recent.seconds)}, {waiting:.1f} requests waited on average."]

@@ -98,8 +98,8 @@ def remedy(cause: Cause, client: str = "") -> str:
                 "for the role: it ends such a session before others suffer. The present ones: "
                 "`SELECT pid, application_name, client_addr, now() - state_change AS silent_for "
                 "FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' ORDER BY 4 DESC`; "
-                "`SELECT pg_terminate_backend(PID)` ends one and rolls its work back (runbook "
-                "transactions.md)."
+                "`SELECT pg_terminate_backend(PID)` ends one and rolls its work back (see "
+                "docs/runbooks/transactions.md)."
             )
         case Cause.LOCK_PILE_UP:
             return (
@@ -107,8 +107,8 @@ def remedy(cause: Cause, client: str = "") -> str:
                 "pg_blocking_pids(pid) AS waits_for, query FROM pg_stat_activity WHERE pid IN "
                 "(SELECT unnest(pg_blocking_pids(pid)) FROM pg_stat_activity)`. The one that "
                 "waits for nobody is the head: `SELECT pg_terminate_backend(PID)` ends it, and "
-                "all others go on (runbook locks.md). Take locks in the same order everywhere, "
-                "and set lock_timeout before ALTER TABLE and the like."
+                "all others go on (see docs/runbooks/locks.md). Take locks in the same order "
+                "everywhere, and set lock_timeout before ALTER TABLE and the like."
             )
         case Cause.SERVER_OVERSUBSCRIBED:
             return (

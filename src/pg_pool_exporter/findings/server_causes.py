@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from math import inf
 
 from pg_pool_exporter.derive.sessions import IN_TRANSACTION, AppSessions
 from pg_pool_exporter.findings import thresholds as limit
@@ -31,7 +31,9 @@ def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
         by_name.setdefault(key.sessions.application, []).append(key)
     for name, keys in sorted(by_name.items()):
         sessions = AppSessions(server.sample.backends[key] for key in keys)
-        count = sessions.count(*IN_TRANSACTION, longer_than=limit.IDLE_IN_TRANSACTION)
+        sites, leak_after = _overdue(pools, name)
+        longest = min(limit.IDLE_IN_TRANSACTION, leak_after)
+        count = sessions.count(*IN_TRANSACTION, longer_than=longest)
         if not count:
             continue
         oldest = sessions.oldest(*IN_TRANSACTION) or 0.0
@@ -47,7 +49,6 @@ def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
         )
         if blocking:
             evidence.append("Sessions of this application hold up others that wait for a lock.")
-        sites = _overdue(pools, name)
         overdue = sum(sites.values())
         if sites:
             told = number(overdue, "connection of its pools is", "connections of its pools are")
@@ -69,17 +70,21 @@ def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
         )
 
 
-def _overdue(pools: Sequence[Pool], application: str) -> dict[str, float]:
-    """Overdue checkouts by site, of the pools whose sessions have this name; the most first.
+def _overdue(pools: Sequence[Pool], application: str) -> tuple[dict[str, float], float]:
+    """Overdue checkouts by site, of the pools whose sessions have this name, the most first; and
+    the leak threshold of those pools, endless where none is overdue.
 
     Most forgotten transactions are in one of them, but the server can't tell which.
     """
     sites: Counter[str] = Counter()
-    for process in chain.from_iterable(pool.processes for pool in pools):
-        info = process.sample.info
-        if info is not None and info.application == application:
-            sites.update(process.sample.overdue)
-    return dict(sites.most_common())
+    leak_after = inf
+    for pool in pools:
+        for process in pool.processes:
+            info = process.sample.info
+            if info is not None and info.application == application and process.sample.overdue:
+                sites.update(process.sample.overdue)
+                leak_after = min(leak_after, pool.leak_after)
+    return dict(sites.most_common()), leak_after
 
 
 def _locks(server: Server) -> Iterator[Finding]:

@@ -55,10 +55,22 @@ class App:
     gone: float
     """Connections that its pools count, that were not dropped, and that have no session: at least
     so many, during the whole threshold."""
+    out: float
+    """Connections of its pools that are checked out, those lost by dropping not counted."""
+    without_session: float
+    """Connections that its pools count now and that had no session at any poll lately."""
+    disturbed: bool
+    """Whether its server did not answer, now or in the last minutes: then requests had to wait."""
     locked: bool
     """Whether a session of it has waited for a lock in the last minutes."""
     pools: int
     """How many pools, of whatever process, lead there."""
+
+    @property
+    def has_no_session(self) -> bool:
+        """Whether its pools have connections, and the server no session by its name."""
+        sessions = self.sessions
+        return bool(self.out and sessions is not None and not sessions.sessions)
 
     @property
     def sessions(self) -> AppSessions | None:
@@ -218,18 +230,26 @@ class _Apps:
         if key not in self._made:
             joined = self._joiner.joined
             pools = self._joiner.pools.on(server).get(app, {})
+            samples = [one.sample for one in pools.values()]
             missing = joined.missing.get(key)
-            dropped = sum(sum(one.sample.leaked_slots.values()) for one in pools.values())
+            dropped = sum(sum(one.leaked_slots.values()) for one in samples)
+            out = sum(one.active or 0.0 for one in samples) - dropped
+            lately = self._joiner.sessions(app, server)
+            most = max((one.sessions for one in lately), default=0)
+            connections = out + sum(one.idle or 0.0 for one in samples)
             self._made[key] = App(
                 server=server,
                 app=app,
                 leak_after=longest_threshold(pools.values()),
-                lately=self._joiner.sessions(app, server),
+                lately=lately,
                 unreturned=joined.unreturned.get(key),
                 held_at=joined.held_at.get(key, {}),
                 suspects=joined.suspects.get(key),
                 missing=missing,
                 gone=max(0.0, (missing or 0.0) - dropped),
+                out=out,
+                without_session=max(0.0, connections - most) if len(lately) > 1 else 0.0,
+                disturbed=not lately or self._trends.was_away(server),
                 locked=not self._trends.waited(server).isdisjoint(
                     pool.sessions.application for pool in pools.values() if pool.sessions
                 ),

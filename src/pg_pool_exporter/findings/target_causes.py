@@ -19,7 +19,7 @@ def of_target(state: TargetState, now: float) -> Iterator[Finding]:
         return
     server = state.key.kind == "server"
     cause = Cause.POSTGRESQL_UNREACHABLE if server else Cause.TARGET_UNREACHABLE
-    summary = "The exporter can't read it, so nothing is known of it now."
+    summary = "It does not answer, so nothing is known of it now."
     if server and health.reason == "too_many_connections":
         cause = Cause.SERVER_FULL
         summary = "The server is full: it has not even a slot for the exporter."

@@ -5,12 +5,13 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence, Set
+from math import inf
 from operator import add
 from typing import NamedTuple
 
 from pg_pool_exporter.findings import thresholds as limit
 from pg_pool_exporter.model import PoolKey, PoolSample, ServerSample
-from pg_pool_exporter.store import Store, TargetKey
+from pg_pool_exporter.store import EXPIRY_INTERVALS, Store, TargetKey
 
 MINUTE = 60.0
 MINUTES = 60
@@ -154,9 +155,14 @@ class _ServerTrend:
         self._deadlocks: deque[tuple[float, dict[str, float]]] = deque(maxlen=_DEADLOCK_MINUTES + 2)
         self._waited: dict[str, float] = {}
         self._waiting: set[str] = set()  # at the last reading
+        self._last: float | None = None
+        self._back = -inf  # since when it answers again
 
-    def add(self, now: float, sample: ServerSample) -> None:
-        """Take in a reading."""
+    def add(self, now: float, sample: ServerSample, most_gap: float) -> None:
+        """Take in a reading. After a longer break than `most_gap` seconds it was away."""
+        if self._last is not None and now - self._last > most_gap:
+            self._back = now
+        self._last = now
         kept = self._deadlocks
         if len(kept) > 1 and now - kept[-2][0] < MINUTE:
             kept.pop()  # the latest takes its place until a minute is over
@@ -186,6 +192,10 @@ class _ServerTrend:
         new = {name: count - first.get(name, count) for name, count in last.items()}
         return {name: count for name, count in new.items() if count > 0}
 
+    def was_away(self) -> bool:
+        """Whether it did not answer for a while, in the time that rates are over."""
+        return self._last is not None and self._last - self._back < (_RATE_MINUTES + 1) * MINUTE
+
     def waited(self) -> Set[str]:
         """Applications of which a session waited for a lock for a while, in the time that rates
         are over."""
@@ -210,6 +220,11 @@ class Trends:
         trend = self._servers.get(TargetKey("server", server))
         return {} if trend is None else trend.deadlocks()
 
+    def was_away(self, server: str) -> bool:
+        """Whether a server that answers now did not in the last minutes."""
+        trend = self._servers.get(TargetKey("server", server))
+        return trend is not None and trend.was_away()
+
     def waited(self, server: str) -> Set[str]:
         """Applications of which a session on the server has waited for a lock for a while in the
         last minutes, by the names of their sessions.
@@ -232,7 +247,8 @@ class Trends:
                     self._pools[key][pool.key].add(state.taken, pool)
             if state.snapshot.server is not None:
                 trend = self._servers.setdefault(key, _ServerTrend())
-                trend.add(state.taken, state.snapshot.server)
+                most_gap = EXPIRY_INTERVALS * state.interval
+                trend.add(state.taken, state.snapshot.server, most_gap)
 
 
 def total(minutes: Iterable[Sequence[float]]) -> Sequence[float]:

@@ -51,7 +51,7 @@ def figure(name: str, value: float) -> tuple[str, str]:
         return words.removesuffix(" seconds"), spell(value)
     if name.endswith("_ratio"):
         return words.removesuffix(" ratio"), f"{value:.0%}"
-    return words, f"{value:.4g}"
+    return words, f"{round(value, 1):.12g}"
 
 
 def plain(text: str) -> str:

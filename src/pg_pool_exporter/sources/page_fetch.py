@@ -102,7 +102,9 @@ async def fetch(via: aiohttp.ClientSession, request: Request) -> Body:
     except aiohttp.ClientConnectorDNSError:
         raise PollError("refused", "the host name is not known") from None
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError):
-        raise PollError("protocol", "no TLS connection: is its certificate valid?") from None
+        raise PollError(
+            "protocol", "no TLS connection: is it https there, and its certificate valid?"
+        ) from None
     except aiohttp.ClientConnectorError as error:
         raise _not_connected(error.os_error) from None
     except aiohttp.ClientPayloadError:

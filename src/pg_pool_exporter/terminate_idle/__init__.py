@@ -38,10 +38,9 @@ async def run(
         spared = {one: reason_to_spare(one, choice) for one in await server.sessions(choice)}
         meant = [one for one, reason in spared.items() if reason is None]
         if not spared:
-            return Outcome(
-                nothing_idle(config.name, choice, await server.applications(choice)),
-                choice.pid is None,
-            )
+            applications = await server.applications(choice)
+            is_known = choice.application in applications
+            return Outcome(nothing_idle(config.name, choice, applications), is_known)
         statement = server.statement(meant)
         if end and meant:
             ended = await server.end(meant, patience)

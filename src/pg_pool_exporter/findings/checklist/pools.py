@@ -38,7 +38,7 @@ def pool_use(diagnosis: Diagnosis) -> Check:
         verdict=verdict,
         figure=f"at most {most:.0%}, {pool_name(fullest)}",
         evidence=few(_use_told(use, pool) for use, pool in full),
-        remedy=("The points below say why: leaks, slow holders, or too few.",) if full else (),
+        remedy=("See the points below for why.",) if full else (),
     )
 
 
@@ -59,6 +59,21 @@ def leaks(diagnosis: Diagnosis) -> Check:
     if findings:
         held = sum(one.not_given_back for one in findings)
         return judged("leaks", f"{held:g} not given back", findings)
+    unexplained = [
+        f"{pool_name(pool)}: {number(overdue, 'checkout is', 'checkouts are')} overdue, and what "
+        f"its sessions on server {pool.on.server} do is not known now"
+        for pool in pools
+        if pool.on is not None
+        and not pool.on.lately
+        and (overdue := sum(pool.by_site("overdue").values()))
+    ]
+    if unexplained:
+        return Check(
+            name="leaks",
+            verdict=Verdict.UNKNOWN,
+            figure="their server does not answer",
+            evidence=few(unexplained),
+        )
     unproven = [pool for pool in pools if pool.on is None or pool.on.unreturned is None]
     blind = [pool for pool in unproven if not _tells_leaks(pool)]
     suspects = few(
@@ -78,6 +93,11 @@ def _not_proven(pool: Pool) -> str:
     if pool.on is None:
         return (
             f"{pool_name(pool)}: which server it leads to is not known, so both sides say nothing"
+        )
+    if pool.on.has_no_session:
+        return (
+            f"{pool_name(pool)}: server {pool.on.server} has no session by the name that its "
+            "sessions should have: is `application_name` right in the configuration?"
         )
     return (
         f"{pool_name(pool)}: both sides prove nothing until they have been read for "
@@ -106,15 +126,17 @@ def timeouts(diagnosis: Diagnosis) -> Check:
     logged = _logged_timeouts(situation)
     if not situation.pools and not logged:
         return unknown("timeouts", "no pools, and no log is read")
+    if situation.pools and not watched:
+        return unknown("timeouts", "the pools have been watched for less than a minute")
     return Check(
         name="timeouts",
         verdict=Verdict.PROBLEM if failed else Verdict.FINE,
-        figure=f"{figure} in the last {spell(watched)}" if watched else f"{figure} so far",
+        figure=f"{figure} in the last {spell(watched)}" if watched else figure,
         evidence=(
             *few(f"{name}: {count:g} requests got none" for name, count in failed.items()),
             *few(f"{where}, since its log is read: {told}" for where, told in logged.items()),
         ),
-        remedy=("Why requests wait, and what to do, is told above.",) if failed else (),
+        remedy=("See the points above for why requests had to wait.",) if failed else (),
     )
 
 

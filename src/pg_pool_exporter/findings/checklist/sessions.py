@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import wraps
 
 from pg_pool_exporter.derive.sessions import IN_TRANSACTION, AppSessions
 from pg_pool_exporter.findings import thresholds as limit
@@ -30,11 +32,7 @@ def sessions(diagnosis: Diagnosis) -> Check:
         for group in server.sample.groups.values():
             for state, sample in group.states.items():
                 states[state] = states.get(state, 0) + sample.sessions
-    hidden = [
-        server.name
-        for server in situation.servers
-        if any(group.hidden for group in server.sample.backends.values())
-    ]
+    hidden = [server.name for server in situation.servers if _is_hidden(server)]
     biggest = sorted(states.items(), key=lambda item: -item[1])
     return Check(
         name="sessions",
@@ -46,6 +44,26 @@ def sessions(diagnosis: Diagnosis) -> Check:
     )
 
 
+def _is_hidden(server: Server) -> bool:
+    """Whether the exporter's role may not see what some sessions do."""
+    return any(group.hidden for group in server.sample.backends.values())
+
+
+def _seen(point: Callable[[Diagnosis], Check]) -> Callable[[Diagnosis], Check]:
+    """The point, which is not called fine where the sessions that it is about can't be seen."""
+
+    @wraps(point)
+    def told(diagnosis: Diagnosis) -> Check:
+        check = point(diagnosis)
+        if check.verdict is Verdict.FINE and any(map(_is_hidden, diagnosis.situation.servers)):
+            figure = f"{check.figure}, of those whose state can be seen"
+            return replace(check, verdict=Verdict.UNKNOWN, figure=figure)
+        return check
+
+    return told
+
+
+@_seen
 def old_sessions(diagnosis: Diagnosis) -> Check:
     servers = diagnosis.situation.servers
     if not servers:
@@ -98,6 +116,7 @@ def _longest_idle(servers: Iterable[Server]) -> Iterator[str]:
             yield f"server {server.name}: idle for longest is {name}, {spell(age)}"
 
 
+@_seen
 def idle_in_transaction(diagnosis: Diagnosis) -> Check:
     servers = diagnosis.situation.servers
     if not servers:
@@ -110,6 +129,7 @@ def idle_in_transaction(diagnosis: Diagnosis) -> Check:
     return judged("idle_in_transaction", figure, findings_of(diagnosis, Cause.ZOMBIE_TRANSACTIONS))
 
 
+@_seen
 def lock_waits(diagnosis: Diagnosis) -> Check:
     servers = diagnosis.situation.servers
     if not servers:

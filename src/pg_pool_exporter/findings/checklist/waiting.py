@@ -16,7 +16,7 @@ from pg_pool_exporter.findings.checklist.check import (
     unknown,
 )
 from pg_pool_exporter.findings.diagnosis import Diagnosis
-from pg_pool_exporter.findings.finding import Cause, Finding, Subject
+from pg_pool_exporter.findings.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.findings.remedies import OF_BOUNCERS
 from pg_pool_exporter.findings.situation import Pool
 from pg_pool_exporter.findings.wording import number, spell
@@ -71,10 +71,13 @@ def _of_pools(diagnosis: Diagnosis) -> Check:
 
 
 def _requests_wait(pool: Pool) -> bool:
-    """Now, where it has not been watched for a minute yet; else not for a moment only."""
+    """Now, where the pool is full or has not been watched for a minute yet; else not for a moment
+    only.
+    """
     return any(
-        ((one.sample.waiting if one.recent is None else one.recent.waiting) or 0.0)
-        >= limit.POOL_WAITING
+        (one.recent.waiting or 0.0) >= limit.POOL_WAITING
+        if one.recent is not None and (one.use or 0.0) < 1
+        else (one.sample.waiting or 0.0) >= limit.POOL_WAITING
         for one in pool.processes
     )
 
@@ -95,9 +98,24 @@ class _Reasons:
         return own + [
             one
             for one in self._by_subject.get(Subject(server=pool.on.server), ())
-            if one.cause is not Cause.SERVER_OVERSUBSCRIBED
-            and (one.cause is not Cause.LOCK_PILE_UP or pool.on.locked)
+            if _holds_up(one, pool, locked=pool.on.locked)
         ]
+
+
+def _holds_up(finding: Finding, pool: Pool, *, locked: bool) -> bool:
+    """Whether requests to the pool have to wait for what is wrong with its server."""
+    match finding.cause:
+        case Cause.LOCK_PILE_UP:
+            return locked
+        case Cause.SERVER_FULL | Cause.SERVER_OVERSUBSCRIBED:
+            # A warning is not full yet; a pool that has all it may have needs no more slots.
+            return finding.severity is Severity.PROBLEM and any(
+                (one.use or 0.0) < 1 for one in pool.processes
+            )
+        case Cause.POSTGRESQL_UNREACHABLE:
+            return True
+        case _:
+            return False
 
 
 def _told(pool: Pool, reasons: Iterable[Finding]) -> str:

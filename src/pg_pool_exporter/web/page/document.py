@@ -99,7 +99,7 @@ def _counts(diagnosis: Diagnosis) -> str:
     return ", ".join(
         [
             number(len(situation.pools), "pool", "pools"),
-            number(len(situation.servers), "server", "servers"),
+            number(sum(one.key.kind == "server" for one in situation.targets), "server", "servers"),
             f"{up} of {number(len(situation.targets), 'target', 'targets')} up",
         ]
     )

@@ -132,7 +132,9 @@ def _not_given_back(pool: Pool, told: _Told) -> Html | None:
         parts.append(element("small", f"{more} more lines"))
     overdue = sum(pool.by_site("overdue").values())
     if overdue and not told.held:
-        parts.append(element("small", f"{_number(overdue)} overdue, which something explains"))
+        away = pool.on is not None and not pool.on.lately
+        why = "nobody knows why" if away else "which something explains"
+        parts.append(element("small", f"{_number(overdue)} overdue, {why}"))
     if pool.on is not None and pool.on.suspects and not told.held:
         parts.append(element("small", f"{_number(pool.on.suspects)} suspected"))
     if told.of_app and not told.held:
