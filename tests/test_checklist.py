@@ -123,6 +123,19 @@ def test_requests_that_wait_because_of_a_leak_are_as_bad_as_the_leak() -> None:
     assert not point.remedy  # it stands with the leak
 
 
+@pytest.mark.parametrize(("who", "told"), [("orders", "lock"), ("reports", "not known yet why")])
+def test_locks_are_a_reason_to_wait_for_the_application_that_waits_for_them(
+    who: str, told: str
+) -> None:
+    sides = BothSides()
+    doctor = doctor_of(sides)
+    sides.pool(0, 10, waiting=3)
+    groups = {session_key(who): SessionGroup(states={}, waiting=5, oldest_waiting=30.0)}
+    sides.server({"active": [1.0] * 10}, groups=groups)
+    (evidence,) = checks(sides, doctor)["waiting_requests"].evidence
+    assert told in evidence.partition("wait now, ")[2]
+
+
 def test_requests_that_wait_because_their_server_does_not_answer() -> None:
     sides = healthy()
     doctor = watched(sides, waiting=2, held=0.0, returned=0.0)

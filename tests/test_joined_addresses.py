@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.derive.bounds import pool_reading
 from pg_pool_exporter.model import ClientKey
 from pg_pool_exporter.store import TargetKey
-from support.both_sides import INTERVAL, BothSides, session_key
+from support.both_sides import INFO, INTERVAL, BothSides, session_key
 from test_joined import KEY, unreturned
 
 A, B, ELSEWHERE = "192.0.2.1", "192.0.2.2", "192.0.2.99"
@@ -69,6 +70,7 @@ def test_a_process_that_leaks_is_told_though_the_others_have_as_many_in_their_po
         pytest.param((A, A), id="read at one address"),
         pytest.param((A, None), id="one is read through a socket"),
         pytest.param((ELSEWHERE, "192.0.2.98"), id="read through something in between"),
+        pytest.param((A, "2001:db8::2"), id="read over IPv4 and over IPv6"),
     ],
 )
 def test_where_addresses_tell_nothing_all_processes_together_must_have_lost_more(
@@ -113,6 +115,20 @@ def test_a_process_that_has_moved_within_the_threshold_proves_nothing_yet() -> N
         process(sides, 0, idle=3, active=7, address=ELSEWHERE)
 
     assert unreturned(watch(sessions={A: LEAKY, B: BUSY}, after=move)) == 0
+
+
+def test_another_application_under_the_same_name_may_have_them_in_its_pool() -> None:
+    def begin(sides: BothSides) -> None:
+        sides.pool(3, 0, app="billing", process="web-3", info=INFO, address="192.0.2.3")
+
+    sides = watch(sessions={A: LEAKY, B: BUSY}, at="127.0.0.1", after=begin)
+    assert unreturned(sides) == 0
+
+
+def test_where_a_page_was_read_is_not_known_of_readings_at_two_addresses() -> None:
+    at_a, at_b = (pool_reading(1, 2, address=address) for address in (A, B))
+    assert at_a.widened(at_a).address == A
+    assert at_a.widened(at_b).address is None
 
 
 def test_a_new_process_at_an_address_of_its_own_does_not_hide_the_others() -> None:

@@ -189,7 +189,9 @@ def test_an_application_is_read_through_its_agent(tmp_path: Path, url: str) -> N
             await source.close()
             return snapshot
 
-    [pool] = asyncio.run(scenario()).pools
+    snapshot = asyncio.run(scenario())
+    assert snapshot.address == "127.0.0.1"
+    [pool] = snapshot.pools
     assert {field: getattr(pool, field) for field in WHOLE} == WHOLE
     assert pool.info == PoolInfo(client="HikariCP", source="jolokia", application="orders")
     request_line = agent.asked[1][0].split(b"\r\n")[0]

@@ -158,6 +158,13 @@ def test_a_mistyped_application_is_told_apart_from_one_that_works(any_postgres: 
     assert "\x1b" not in text
 
 
+def test_an_application_that_works_is_found_though_many_others_have_more_sessions() -> None:
+    others = [f"other-{number}" for number in range(12) for _ in range(2)]
+    with Cluster(EMBEDDED_16) as cluster, idle(cluster, *others, "orders"):
+        text = run(cluster, Choice(3600, "orders")).text
+    assert text.endswith("It has 1 other session.\n")
+
+
 def test_what_was_done_is_shown_as_sql_too(any_postgres: Cluster) -> None:
     with idle(any_postgres, "orders") as (orders,):
         done = run(any_postgres, Choice(NOW, "orders"), end=True)

@@ -22,14 +22,17 @@ ADDRESSES: dict[str, Addresses] = {
     "a translation for some": lambda random, process: (
         f"p{process}", random.choice((f"p{process}", "translated")),
     ),
-    "a socket for some": lambda random, process: (
-        random.choice((f"p{process}", "")), random.choice((f"p{process}", "p0", "p1")),
+    "a socket for some": lambda random, process: random.choice(
+        ((own := f"p{process}", own), ("", own), ("", "p0"), ("", "p1"))
     ),
     "a balancer for some": lambda random, process: (
         random.choice((f"p{process}", "balancer")), f"p{process}",
     ),
     "an address that is used again": lambda random, process: (
         address := f"p{random.randint(0, process % 2)}", address
+    ),
+    "a host of two families": lambda random, _process: (
+        random.choice(("192.0.2.1", "2001:db8::1")), random.choice(("192.0.2.1", "2001:db8::1")),
     ),
 }  # fmt: skip
 addresses = st.sampled_from(list(ADDRESSES)).map(ADDRESSES.__getitem__)

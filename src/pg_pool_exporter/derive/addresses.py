@@ -7,7 +7,8 @@ its own readings are enough.
 What this takes for granted: no process has sessions that come from the address of another page of
 the same application, unless both are read there. Sessions from any other address (a translation in
 between, a job without a page) may be those of any process, so as many are taken off. What a server
-elsewhere sees come from its own 127.0.0.1 is not what is read at ours: then nothing is told.
+elsewhere sees come from its own 127.0.0.1 is not what is read at ours: then nothing is told. Nor is
+anything where pages are read over IPv4 and over IPv6: two addresses may be those of one host.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ NOTHING_HELD = HeldByAddress(0.0, {})
 class Addresses:
     """What is remembered of one application's sessions on one server, by where they come from.
 
-    Nothing, as long as its pages are read at a single address.
+    Nothing, as long as its pages are read at a single address, or over both IPv4 and IPv6.
     """
 
     def __init__(self) -> None:
@@ -64,7 +65,7 @@ class Addresses:
         most_gap: float,
     ) -> None:
         """Take in a reading of the server (see `Readings.add`); `pages` are at these addresses."""
-        if len(pages) < 2:
+        if len(pages) < 2 or len({":" in address for address in pages}) > 1:
             self._by_address.clear()
             self._elsewhere = Readings()
             return

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import TypeAlias
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import aiohttp
 
@@ -27,12 +27,13 @@ class TcpConnector(aiohttp.TCPConnector):
     """Keeps one connection to a host, and knows at which address that is."""
 
     def __init__(self) -> None:
-        self._opened: WeakSet[socket.socket] = WeakSet()
+        # In their order: a former one may not be closed yet, and lead elsewhere.
+        self._opened: WeakKeyDictionary[socket.socket, None] = WeakKeyDictionary()
         super().__init__(limit=1, resolver=Resolver(), socket_factory=self._open)
 
     def peer(self) -> str | None:
-        """The IP address that it is connected to; None while it is to none."""
-        for one in self._opened:
+        """The IP address that it was connected to last; None while it is to none."""
+        for one in reversed([*self._opened]):
             try:
                 return str(one.getpeername()[0])
             except OSError:
@@ -41,7 +42,7 @@ class TcpConnector(aiohttp.TCPConnector):
 
     def _open(self, address: aiohttp.AddrInfoType) -> socket.socket:
         opened = socket.socket(*address[:3])
-        self._opened.add(opened)
+        self._opened[opened] = None
         return opened
 
 
