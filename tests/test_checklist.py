@@ -136,6 +136,32 @@ def test_locks_are_a_reason_to_wait_for_the_application_that_waits_for_them(
     assert told in evidence.partition("wait now, ")[2]
 
 
+def test_a_pool_that_is_too_small_is_told_once() -> None:
+    sides = healthy()
+    doctor = doctor_of(sides)
+    for number in range(40):
+        held = 50.0 * number
+        sides.pool(0, 10, waiting=3, held=held, returned=20 * held, acquire_wait=15.0 * number)
+        sides.server({"active": [0.1] * 10})
+        sides.now += 5
+    sides.now -= 5
+    point = checks(sides, doctor)["waiting_requests"]
+    (evidence,) = point.evidence
+    assert "there are too few" in evidence
+
+
+def test_an_application_whose_sessions_have_another_name_is_held_up_by_what_is_told_of_that() -> (
+    None
+):
+    sides = healthy()
+    sides.pool(0, 10, app="shop", waiting=2, target=TargetKey("process", "shop-0"))
+    sides.server({"idle_in_transaction": [130.0] * 10})
+    (evidence,) = checks(sides)["waiting_requests"].evidence
+    assert evidence == (
+        "shop/main: 2 requests wait now, because of what is told below: zombie transactions"
+    )
+
+
 def test_requests_that_wait_because_their_server_does_not_answer() -> None:
     sides = healthy()
     doctor = watched(sides, waiting=2, held=0.0, returned=0.0)

@@ -87,8 +87,10 @@ class Addresses:
         `old` are the old sessions by address.
         """
         elsewhere = self._elsewhere.within(start, end)
+        if elsewhere is None or not elsewhere.whole or pools.others:
+            return NOTHING_HELD
         by_address = _by_address(pools)
-        if elsewhere is None or not elsewhere.whole or None in by_address or pools.others:
+        if None in by_address:
             return NOTHING_HELD
         held = {}
         for address, readings in self._by_address.items():

@@ -58,6 +58,7 @@ class AppSides:
         self._polls: deque[_Polled] = deque(maxlen=_MOST_POLLS)
         self._readings: Readings[ServerReading] = Readings()
         self._addresses = Addresses()
+        self._by_address: Mapping[str, AppSessions] = {}  # at the last poll
         self._had_sessions = False
 
     @property
@@ -96,11 +97,12 @@ class AppSides:
         pages = {one.address for one in last if one.address is not None}
         if not poll.is_here and any(map(is_local, pages)):
             pages.clear()
+        self._by_address = poll.sessions.by_address(pools) if len(pages) > 1 else {}
         self._addresses.add(
             poll.begun,
             poll.taken,
             pages,
-            poll.sessions.by_address(pools),
+            self._by_address,
             keep=keep,
             most_gap=poll.most_gap,
         )
@@ -137,7 +139,7 @@ class AppSides:
         together = bounds.unreturned(read, old, seen.reading.sessions)
         old_at = {
             address: sessions.count("idle", longer_than=age)
-            for address, sessions in poll.sessions.by_address(pools).items()
+            for address, sessions in self._by_address.items()
         }
         held = self._addresses.unreturned(read, old_at, start, poll.taken)
         if held.total < together:
