@@ -11,12 +11,12 @@ from pg_pool_exporter.findings.wording import biggest, number, spell
 
 
 def of_app(app: App, client: str, told: float) -> Iterator[Finding]:
-    """The findings about one application on one server, if it has several pools there.
+    """The findings about one application that has several pools on a server.
 
     `told` are the connections that findings about single pools are about: only what is more than
     those is in whichever of them.
     """
-    if app.pools > 1 and (more := (app.unreturned or 0.0) - told) > 0:
+    if (more := (app.unreturned or 0.0) - told) > 0:
         held = number(more, "connection is", "connections are")
         yield Finding(
             cause=Cause.LEAK,

@@ -33,8 +33,9 @@ def _all(situation: Situation) -> Iterator[Finding]:
         if pool.on is not None:
             apps.setdefault(AppOnServer(pool.on.server, pool.on.app), []).append(pool)
     for pools in apps.values():
-        assert pools[0].on is not None
-        yield from of_app(pools[0].on, pools[0].client, sum(map(kept, pools)))
+        on, client = pools[0].on, pools[0].client
+        if on is not None and on.pools > 1:
+            yield from of_app(on, client, sum(map(kept, pools)))
 
 
 def _badness(finding: Finding) -> tuple[float, bool, float, str]:

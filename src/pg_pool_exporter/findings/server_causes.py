@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
 
 from pg_pool_exporter.derive.sessions import IN_TRANSACTION, AppSessions
@@ -29,10 +29,11 @@ def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
     by_name: dict[str, list[ClientKey]] = {}
     for key in server.sample.backends:
         by_name.setdefault(key.sessions.application, []).append(key)
+    all_overdue = _overdue(pools)
     for name, keys in sorted(by_name.items()):
         sessions = AppSessions(server.sample.backends[key] for key in keys)
-        sites, leak_after = _overdue(pools, name)
-        longest = min(limit.IDLE_IN_TRANSACTION, leak_after)
+        its = all_overdue.get(name, _Overdue())
+        longest = min(limit.IDLE_IN_TRANSACTION, its.leak_after)
         count = sessions.count(*IN_TRANSACTION, longer_than=longest)
         if not count:
             continue
@@ -49,6 +50,7 @@ def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
         )
         if blocking:
             evidence.append("Sessions of this application hold up others that wait for a lock.")
+        sites = dict(its.sites.most_common())
         overdue = sum(sites.values())
         if sites:
             told = number(overdue, "connection of its pools is", "connections of its pools are")
@@ -70,21 +72,28 @@ def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
         )
 
 
-def _overdue(pools: Sequence[Pool], application: str) -> tuple[dict[str, float], float]:
-    """Overdue checkouts by site, of the pools whose sessions have this name, the most first; and
-    the leak threshold of those pools, endless where none is overdue.
-
-    Most forgotten transactions are in one of them, but the server can't tell which.
+class _Overdue:
+    """Overdue checkouts of an application's pools. Most forgotten transactions are in one of them,
+    but the server can't tell which.
     """
-    sites: Counter[str] = Counter()
-    leak_after = inf
+
+    def __init__(self) -> None:
+        self.sites: Counter[str] = Counter()
+        self.leak_after = inf
+        """The shortest leak threshold of a pool of which one is overdue."""
+
+
+def _overdue(pools: Iterable[Pool]) -> dict[str, _Overdue]:
+    """By the name of the sessions."""
+    found: dict[str, _Overdue] = {}
     for pool in pools:
         for process in pool.processes:
             info = process.sample.info
-            if info is not None and info.application == application and process.sample.overdue:
-                sites.update(process.sample.overdue)
-                leak_after = min(leak_after, pool.leak_after)
-    return dict(sites.most_common()), leak_after
+            if info is not None and process.sample.overdue:
+                of_name = found.setdefault(info.application, _Overdue())
+                of_name.sites.update(process.sample.overdue)
+                of_name.leak_after = min(of_name.leak_after, pool.leak_after)
+    return found
 
 
 def _locks(server: Server) -> Iterator[Finding]:
