@@ -192,6 +192,21 @@ def test_a_full_server_is_no_reason_to_wait_for_a_pool_that_has_all_it_may_have(
         assert evidence.endswith(told)
 
 
+@pytest.mark.parametrize("pools", [1, 2])
+def test_suspects_of_several_pools_are_told_once_of_their_application(pools: int) -> None:
+    sides = BothSides()
+    doctor = doctor_of(sides)
+    for _ in range(4):
+        for number in range(pools):
+            sides.pool(1, 2, name=f"p{number}", process=f"web:{number}")
+        sides.server({"idle": [300.0] * 3})
+        sides.now += 5
+    sides.now -= 5
+    suspects = [one for one in checks(sides, doctor)["leaks"].evidence if "suspected" in one]
+    name = "orders/p0" if pools == 1 else "orders"
+    assert [one.partition(":")[0] for one in suspects] == [name]
+
+
 def test_what_is_overdue_at_a_server_that_does_not_answer_is_not_called_fine() -> None:
     sides = healthy()
     sides.now += 20

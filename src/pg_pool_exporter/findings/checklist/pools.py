@@ -77,9 +77,12 @@ def leaks(diagnosis: Diagnosis) -> Check:
     unproven = [pool for pool in pools if pool.on is None or pool.on.unreturned is None]
     blind = [pool for pool in unproven if not _tells_leaks(pool)]
     suspects = few(
-        f"{pool_name(pool)}: {pool.on.suspects:g} suspected, not proven"
-        for pool in pools
-        if pool.on is not None and pool.on.suspects
+        dict.fromkeys(
+            f"{pool.app if pool.on.pools > 1 else pool_name(pool)}: {pool.on.suspects:g} "
+            "suspected, not proven"
+            for pool in pools
+            if pool.on is not None and pool.on.suspects
+        )
     )
     return Check(
         name="leaks",

@@ -136,13 +136,19 @@ def _not_given_back(pool: Pool, told: _Told) -> Html | None:
         why = "nobody knows why" if away else "which something explains"
         parts.append(element("small", f"{_number(overdue)} overdue, {why}"))
     if pool.on is not None and pool.on.suspects and not told.held:
-        parts.append(element("small", f"{_number(pool.on.suspects)} suspected"))
+        parts.append(element("small", name(f"{_number(pool.on.suspects)} suspected{_of(pool)}")))
     if told.of_app and not told.held:
-        all_of_app = f"{_number(told.of_app)} not given back by all pools of {pool.app} together"
-        parts.append(element("small", name(all_of_app)))
+        not_back = f"{_number(told.of_app)} not given back{_of(pool)}"
+        parts.append(element("small", name(not_back)))
     if pool.on is not None and pool.on.missing:
         parts.append(element("small", f"{_number(pool.on.missing)} without a session"))
     return join(parts) if parts else None
+
+
+def _of(pool: Pool) -> str:
+    """Of whom something is told that an application's pools on a server have together."""
+    together = pool.on is not None and pool.on.pools > 1
+    return f" by all pools of {pool.app} together" if together else ""
 
 
 def _legend() -> Html:
