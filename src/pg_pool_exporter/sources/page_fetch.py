@@ -101,9 +101,11 @@ async def fetch(via: aiohttp.ClientSession, request: Request) -> Body:
                 url = _elsewhere(response)
     except aiohttp.ClientConnectorDNSError:
         raise PollError("refused", "the host name is not known") from None
-    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError):
+    except aiohttp.ClientConnectorCertificateError:
+        raise PollError("protocol", "no TLS connection: is its certificate valid?") from None
+    except aiohttp.ClientConnectorSSLError:
         raise PollError(
-            "protocol", "no TLS connection: is it https there, and its certificate valid?"
+            "protocol", "no TLS connection: is it https there, and wants it no certificate of ours?"
         ) from None
     except aiohttp.ClientConnectorError as error:
         raise _not_connected(error.os_error) from None
