@@ -60,9 +60,9 @@ class _Held(NamedTuple):
 
 
 def _held(pool: Pool) -> _Held:
-    overdue = sum(pool.by_site("overdue").values())
+    overdue = pool.at_all_sites("overdue")
     return _Held(
-        leaked=sum(pool.by_site("leaked_slots").values()),
+        leaked=pool.at_all_sites("leaked_slots"),
         overdue=overdue,
         unexplained=_unexplained(pool, overdue),
         proven=_proven(pool),
@@ -75,7 +75,7 @@ def _proven(pool: Pool) -> float:
     """
     if pool.on is None or not pool.on.unreturned:
         return 0.0
-    own = pool.sum("active") - sum(pool.by_site("leaked_slots").values())
+    own = pool.sum("active") - pool.at_all_sites("leaked_slots")
     return max(0.0, pool.on.unreturned - (pool.on.out - own))
 
 
@@ -143,9 +143,8 @@ def _leak_evidence(pool: Pool, held: _Held, left: float | None) -> Iterator[str]
         )
     if left:
         yield f"By the trend of the last hour a pool is full in {spell(left)}."
-    recents = [one.recent for one in pool.processes if one.recent is not None]
-    if failed := sum(one.failed for one in recents):
-        watched = max(one.seconds for one in recents)
+    if failed := sum(one.failed for one in pool.recents):
+        watched = max(one.seconds for one in pool.recents)
         yield (
             f"{number(failed, 'request', 'requests')} got no connection in the last "
             f"{spell(watched)}."

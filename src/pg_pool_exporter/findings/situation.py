@@ -68,7 +68,7 @@ class App:
 
     @property
     def has_no_session(self) -> bool:
-        """Whether its pools have connections, and the server no session by its name."""
+        """Whether connections of its pools are out, and the server has no session by its name."""
         sessions = self.sessions
         return bool(self.out and sessions is not None and not sessions.sessions)
 
@@ -115,6 +115,15 @@ class Pool:
         for site, count in chain(*(getattr(one.sample, field).items() for one in self.processes)):
             sites[site] = sites.get(site, 0.0) + count
         return dict(sorted(sites.items(), key=lambda item: -item[1]))
+
+    def at_all_sites(self, field: str) -> float:
+        """A field by site, added up over the sites and the processes."""
+        return sum(sum(getattr(one.sample, field).values()) for one in self.processes)
+
+    @property
+    def recents(self) -> list[Recent]:
+        """What its processes did in the last minutes, as far as they have been watched."""
+        return [one.recent for one in self.processes if one.recent is not None]
 
     @property
     def most(self) -> float | None:

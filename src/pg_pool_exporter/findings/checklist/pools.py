@@ -63,9 +63,7 @@ def leaks(diagnosis: Diagnosis) -> Check:
         f"{pool_name(pool)}: {number(overdue, 'checkout is', 'checkouts are')} overdue, and what "
         f"its sessions on server {pool.on.server} do is not known now"
         for pool in pools
-        if pool.on is not None
-        and not pool.on.lately
-        and (overdue := sum(pool.by_site("overdue").values()))
+        if pool.on is not None and not pool.on.lately and (overdue := pool.at_all_sites("overdue"))
     ]
     if unexplained:
         return Check(
@@ -115,10 +113,7 @@ def _tells_leaks(pool: Pool) -> bool:
 
 def timeouts(diagnosis: Diagnosis) -> Check:
     situation = diagnosis.situation
-    recents = {
-        pool_name(pool): [one.recent for one in pool.processes if one.recent is not None]
-        for pool in situation.pools
-    }
+    recents = {pool_name(pool): pool.recents for pool in situation.pools}
     failed = {
         name: count
         for name, those in recents.items()

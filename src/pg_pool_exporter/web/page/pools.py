@@ -130,7 +130,7 @@ def _not_given_back(pool: Pool, told: _Told) -> Html | None:
     ]
     if (more := len(told.sites) - _MOST_SITES) > 0:
         parts.append(element("small", f"{more} more lines"))
-    overdue = sum(pool.by_site("overdue").values())
+    overdue = pool.at_all_sites("overdue")
     if overdue and not told.held:
         away = pool.on is not None and not pool.on.lately
         why = "nobody knows why" if away else "which something explains"
