@@ -13,6 +13,7 @@ anything where pages are read over IPv4 and over IPv6: two addresses may be thos
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Set
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ class Addresses:
     """
 
     def __init__(self) -> None:
-        self._by_address: dict[str, Readings[AddressReading]] = {}
+        self._by_address: dict[str, Readings[AddressReading]] = defaultdict(Readings)
         self._elsewhere: Readings[AddressReading] = Readings()
 
     def add(
@@ -74,8 +75,7 @@ class Addresses:
         counts = {address: own.sessions for address, own in sessions.items()}
         for address in pages:
             reading = AddressReading(counts.pop(address, 0))
-            readings = self._by_address.setdefault(address, Readings())
-            readings.add(begun, ended, reading, keep=keep, most_gap=most_gap)
+            self._by_address[address].add(begun, ended, reading, keep=keep, most_gap=most_gap)
         elsewhere = AddressReading(sum(counts.values()))
         self._elsewhere.add(begun, ended, elsewhere, keep=keep, most_gap=most_gap)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from itertools import chain
@@ -28,7 +29,7 @@ class _Server:
     """Bounds of its own clock less the exporter's at the last poll."""
     taken: float
     joined: Joined = field(default_factory=Joined)
-    apps: dict[str, AppSides] = field(default_factory=dict)
+    apps: dict[str, AppSides] = field(default_factory=lambda: defaultdict(AppSides))
 
 
 class Joiner:
@@ -131,7 +132,7 @@ class Joiner:
         )
         told = {}
         for app, pools in apps.items():
-            sides = server.apps.setdefault(app, AppSides())
+            sides = server.apps[app]
             sides.add(poll, pools.values())
             if self._all_are_read(app, unread, state.taken):
                 others = shared.of_others(app, pools.values())

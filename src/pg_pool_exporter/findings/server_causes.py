@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
 
@@ -32,7 +32,7 @@ def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
     all_overdue = _overdue(pools)
     for name, keys in sorted(by_name.items()):
         sessions = AppSessions(server.sample.backends[key] for key in keys)
-        its = all_overdue.get(name, _Overdue())
+        its = all_overdue[name]
         longest = min(limit.IDLE_IN_TRANSACTION, its.leak_after)
         count = sessions.count(*IN_TRANSACTION, longer_than=longest)
         if not count:
@@ -83,14 +83,14 @@ class _Overdue:
         """The shortest leak threshold of a pool of which one is overdue."""
 
 
-def _overdue(pools: Iterable[Pool]) -> dict[str, _Overdue]:
+def _overdue(pools: Iterable[Pool]) -> defaultdict[str, _Overdue]:
     """By the name of the sessions."""
-    found: dict[str, _Overdue] = {}
+    found: defaultdict[str, _Overdue] = defaultdict(_Overdue)
     for pool in pools:
         for process in pool.processes:
             info = process.sample.info
             if info is not None and process.sample.overdue:
-                of_name = found.setdefault(info.application, _Overdue())
+                of_name = found[info.application]
                 of_name.sites.update(process.sample.overdue)
                 of_name.leak_after = min(of_name.leak_after, pool.leak_after)
     return found
