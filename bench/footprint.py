@@ -20,8 +20,8 @@ from pathlib import Path
 from threading import Thread
 
 from bench.scrape_servers import sample
-from pg_pool_exporter.series import of_pools
-from pg_pool_exporter.textformat import TEXT_CONTENT_TYPE, blocks, page
+from pg_pool_exporter.metrics.series import of_pools
+from pg_pool_exporter.metrics.text_format import TEXT_CONTENT_TYPE, blocks, page
 from support.postgres import EMBEDDED_16, Cluster
 
 PAGES = 9

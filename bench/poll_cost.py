@@ -25,8 +25,8 @@ from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
 from pg_pool_exporter.config import ServerConfig
-from pg_pool_exporter.sources.postgres import PostgresSource
-from pg_pool_exporter.sources.settings_reader import SETTINGS_SECONDS
+from pg_pool_exporter.sources.postgres.settings_reader import SETTINGS_SECONDS
+from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.link import Link
 from support.postgres import Cluster, system_bindirs, wait_until
 

@@ -13,13 +13,13 @@ from timeit import repeat
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from pg_pool_exporter import catalogue as c
+from pg_pool_exporter.metrics import catalogue as c
+from pg_pool_exporter.metrics.series import POOL_SCALARS, of_pools
+from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import Histogram, PoolInfo, PoolKey, PoolSample
-from pg_pool_exporter.series import POOL_SCALARS, of_pools
-from pg_pool_exporter.sources.foreign_page import automatic
-from pg_pool_exporter.sources.origin import Origin
-from pg_pool_exporter.sources.text_reader import PageReader
-from pg_pool_exporter.textformat import blocks, page
+from pg_pool_exporter.sources.pages.foreign_page import automatic
+from pg_pool_exporter.sources.pages.origin import Origin
+from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.actuator_page import actuator_page
 
 POOLS = 30

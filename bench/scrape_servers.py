@@ -19,18 +19,18 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from pg_pool_exporter import catalogue as c
-from pg_pool_exporter import logs
-from pg_pool_exporter.derive.joiner import Joiner
+from pg_pool_exporter.analysis import Doctor
+from pg_pool_exporter.analysis.correlate.joiner import Joiner
+from pg_pool_exporter.commands import logs
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
-from pg_pool_exporter.findings import Doctor
+from pg_pool_exporter.metrics import catalogue as c
+from pg_pool_exporter.metrics.series import POOL_SCALARS, of_pools
+from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import Histogram, PoolInfo, PoolKey, PoolSample, Snapshot
-from pg_pool_exporter.poller import Poller
-from pg_pool_exporter.series import POOL_SCALARS, of_pools
-from pg_pool_exporter.store import Store
-from pg_pool_exporter.textformat import blocks, page
+from pg_pool_exporter.polling.poller import Poller
+from pg_pool_exporter.polling.store import Store
 from pg_pool_exporter.web.handlers import Web
 from pg_pool_exporter.web.server import Address, WebServer
 

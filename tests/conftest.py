@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from psycopg_pool import ConnectionPool
 
-from pg_pool_exporter.client import instrument, listeners, server
+from pg_pool_exporter.client import instrument
+from pg_pool_exporter.client.libraries import listeners
 from pg_pool_exporter.client.process import Process
+from pg_pool_exporter.client.serving import server
 from support.client import own_process, page_of
 from support.polling import SECRET
 from support.postgres import EMBEDDED_16, EMBEDDED_18, Cluster, system_bindirs, wait_until

@@ -197,7 +197,7 @@ def test_files_of_no_use_are_looked_at_again_only_when_they_change(
         looked_at += 1
         return client_context(*files)
 
-    monkeypatch.setattr("pg_pool_exporter.sources.access.client_context", counted)
+    monkeypatch.setattr("pg_pool_exporter.sources.pages.access.client_context", counted)
 
     async def scenario() -> None:
         ours = authority("ca.pem")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pg_pool_exporter.model import BouncerDatabase, BouncerPool, BouncerPoolKey
-from pg_pool_exporter.sources.bouncer_dialects import dialect
-from pg_pool_exporter.sources.bouncer_rows import Answers, Row, Rows, databases, pools, together
+from pg_pool_exporter.sources.pgbouncer.dialects import dialect
+from pg_pool_exporter.sources.pgbouncer.tables import Answers, Row, Rows, databases, pools, together
 from support.consoles import CONSOLES, Recorded, rows
 
 SHOP = BouncerPoolKey("shop", "app")

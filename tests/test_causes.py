@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from pg_pool_exporter.analysis import Cause
+from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.client.registry import ADAPTERS
-from pg_pool_exporter.findings import Cause
-from pg_pool_exporter.findings.remedies import remedy
 from pg_pool_exporter.formats import FORMATS
 from support.rule_files import ALERTS, ROOT, causes
 

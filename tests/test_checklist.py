@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.findings import Check, Doctor, Verdict, checklist
+from pg_pool_exporter.analysis import Check, Doctor, Verdict, checklist
 from pg_pool_exporter.model import (
     DatabaseCounters,
     LogCounts,
@@ -16,7 +16,7 @@ from pg_pool_exporter.model import (
     Snapshot,
     TimeoutOverride,
 )
-from pg_pool_exporter.store import TargetKey, TargetState
+from pg_pool_exporter.polling.store import TargetKey, TargetState
 from support.both_sides import SETTINGS, BothSides, session_key
 
 SITE = "shop/cart.py:88 hold"

@@ -15,9 +15,9 @@ import pytest
 
 import pg_pool_exporter
 from pg_pool_exporter import __version__
-from pg_pool_exporter.command_line import UsageError, parse, unknown_variables
+from pg_pool_exporter.commands.command_line import UsageError, parse, unknown_variables
+from pg_pool_exporter.commands.flags import Options
 from pg_pool_exporter.config import Config
-from pg_pool_exporter.flags import Options
 from pg_pool_exporter.web.server import Address
 from support.postgres import Cluster, wait_until
 from support.programs import answers, exporter, fetch, free_port, running

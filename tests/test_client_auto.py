@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter import creation
+from pg_pool_exporter import autoinstrument
 from pg_pool_exporter.client import instrument_all
 from pg_pool_exporter.sockets import ENVIRONMENT
 from support.client import APPS
@@ -161,4 +161,4 @@ def test_an_import_hook_of_the_old_kind_is_passed_over(tmp_path: Path) -> None:
 def test_it_does_not_matter_to_this_process() -> None:
     """`instrument_all` changes classes for good: here nothing has called it."""
     assert callable(instrument_all)
-    assert not any(isinstance(one, creation._Finder) for one in sys.meta_path)
+    assert not any(isinstance(one, autoinstrument._Finder) for one in sys.meta_path)

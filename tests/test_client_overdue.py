@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pg_pool_exporter.catalogue import OTHER
 from pg_pool_exporter.client.overdue import OverdueSites
 from pg_pool_exporter.client.totals import MOST_SITES
+from pg_pool_exporter.metrics.catalogue import OTHER
 
 
 def many(prefix: str, count: int = MOST_SITES) -> Counter[str]:

@@ -18,9 +18,10 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from conftest import require
-from pg_pool_exporter.client import instrument, server
+from pg_pool_exporter.client import instrument
 from pg_pool_exporter.client.process import Process
-from pg_pool_exporter.textformat import TEXT_CONTENT_TYPE
+from pg_pool_exporter.client.serving import server
+from pg_pool_exporter.metrics.text_format import TEXT_CONTENT_TYPE
 from support.client import labels, own_process, page_of, request, series, values
 from support.postgres import Cluster, wait_until
 from support.programs import PROMTOOL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pg_pool_exporter.client.psycopg_queue import TimedQueue
+from pg_pool_exporter.client.libraries.psycopg_queue import TimedQueue
 
 
 def test_a_request_that_was_served_is_forgotten() -> None:

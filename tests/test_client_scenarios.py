@@ -19,10 +19,10 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from sqlalchemy.pool import Pool as SqlalchemyPool
 from sqlalchemy.pool import QueuePool
 
-from pg_pool_exporter import catalogue
 from pg_pool_exporter.client.measuring import original
+from pg_pool_exporter.metrics import catalogue
+from pg_pool_exporter.metrics.series import of_pool
 from pg_pool_exporter.model import PoolSample
-from pg_pool_exporter.series import of_pool
 from support import pools
 from support.client import Watched, run_app
 from support.pools import KINDS, SIZE, Kind, Pool

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from pg_pool_exporter.client.slots import Slot
+from pg_pool_exporter.client.serving.slots import Slot
 
 # The lock belongs to a process, so a second holder must be another process.
 _HOLDER = """
 import sys
 from pathlib import Path
-from pg_pool_exporter.client.slots import Slot
+from pg_pool_exporter.client.serving.slots import Slot
 slot = Slot(Path(sys.argv[1]), sys.argv[2])
 slot.take()
 print(slot.number, flush=True)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, OTHER
 from pg_pool_exporter.client.totals import MOST_SITES, Event, Totals
+from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, OTHER
 
 
 def checkout(time: float, waited: float = 0.0, which: int = 1) -> Event:

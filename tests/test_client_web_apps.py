@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from pg_pool_exporter.client import Collector, asgi_app, wsgi_app
 from pg_pool_exporter.client.process import Process
-from pg_pool_exporter.textformat import TEXT_CONTENT_TYPE
+from pg_pool_exporter.metrics.text_format import TEXT_CONTENT_TYPE
 from support.client import series
 
 

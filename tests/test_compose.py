@@ -16,8 +16,8 @@ import yaml
 from conftest import require
 from pg_pool_exporter.config import ServerConfig, load
 from pg_pool_exporter.model import Snapshot
-from pg_pool_exporter.sources.postgres_log import log_source
-from pg_pool_exporter.sources.server_log.board import Board
+from pg_pool_exporter.sources.server_log.context import Board
+from pg_pool_exporter.sources.server_log.source import log_source
 from support.postgres import EMBEDDED_16, Cluster
 from support.programs import PROMTOOL
 

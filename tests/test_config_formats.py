@@ -11,9 +11,9 @@ from pg_pool_exporter.config import ConfigError, load
 from pg_pool_exporter.discovery import Discovery, Target
 from pg_pool_exporter.formats import FORMATS
 from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample
-from pg_pool_exporter.sources.app_page import AppPage
-from pg_pool_exporter.sources.foreign_page import table
-from pg_pool_exporter.sources.text_reader import PageReader
+from pg_pool_exporter.sources.pages.app_page import AppPage
+from pg_pool_exporter.sources.pages.foreign_page import table
+from pg_pool_exporter.sources.pages.text_reader import PageReader
 
 C3P0 = """
 - name: c3p0

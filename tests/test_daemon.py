@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import structlog
 
+from pg_pool_exporter.commands.daemon import Daemon, Settings, poll_once
 from pg_pool_exporter.config import Config, ConfigError, load
-from pg_pool_exporter.daemon import Daemon, Settings, poll_once
 from pg_pool_exporter.web.server import ListenError, parse_address
 from support import pages
 from support.daemons import exporting

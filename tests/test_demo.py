@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pg_pool_exporter.demo.table import table
+from pg_pool_exporter.commands.demo.table import table
 from support.postgres import wait_until
 from support.programs import answers, exporter, fetch, free_port
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pg_pool_exporter.derive.views import Owners, foreseen, views
 from pg_pool_exporter.model import PoolKey
-from pg_pool_exporter.store import TargetKey, TargetState
+from pg_pool_exporter.polling.store import TargetKey, TargetState
+from pg_pool_exporter.polling.views import Owners, foreseen, views
 from support.sources import snapshot
 
 POOL = PoolKey("orders", "main", "web:0")

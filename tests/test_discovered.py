@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from pg_pool_exporter.commands.daemon import poll_once
 from pg_pool_exporter.config import load
-from pg_pool_exporter.daemon import poll_once
 from pg_pool_exporter.discovery import dns_sd
 from support import pages
 from support.daemons import Scraper, exporting

@@ -15,10 +15,10 @@ from pg_pool_exporter.config import AppConfig, BouncerConfig, Config, ServerConf
 from pg_pool_exporter.discovery import Discovery, Target, targets
 from pg_pool_exporter.discovery.targets import SocketDirectory
 from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample
-from pg_pool_exporter.sources.exposition_text import ExpositionTextSource, SocketSource
-from pg_pool_exporter.sources.origin import Origin
-from pg_pool_exporter.sources.pgbouncer import BouncerSource
-from pg_pool_exporter.sources.postgres import PostgresSource
+from pg_pool_exporter.sources.pages.origin import Origin
+from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource, SocketSource
+from pg_pool_exporter.sources.pgbouncer.source import BouncerSource
+from pg_pool_exporter.sources.postgres.source import PostgresSource
 
 BOUNCER = {"name": "edge", "dsn": "postgresql://stats:s3cret@bouncer:6432/pgbouncer"}
 SERVER = {"name": "main", "dsn": "postgresql://exporter:s3cret@db/postgres"}

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from conftest import require
-from pg_pool_exporter import catalogue
+from pg_pool_exporter.commands.flags import COMMANDS, FLAGS, Flag
+from pg_pool_exporter.commands.metrics import markdown
 from pg_pool_exporter.config import (
     AppConfig,
     BouncerConfig,
@@ -21,8 +22,7 @@ from pg_pool_exporter.config import (
     Section,
     ServerConfig,
 )
-from pg_pool_exporter.docs_metrics import markdown
-from pg_pool_exporter.flags import COMMANDS, FLAGS, Flag
+from pg_pool_exporter.metrics import catalogue
 from support.programs import PROMTOOL
 
 ROOT = Path(__file__).parents[1]

@@ -16,12 +16,13 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from pg_pool_exporter import __version__, textformat
+from pg_pool_exporter import __version__
 from pg_pool_exporter.exposition import target_lines
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
+from pg_pool_exporter.metrics import text_format as textformat
 from pg_pool_exporter.model import Health, PoolKey, PoolSample, Snapshot
-from pg_pool_exporter.store import Store, TargetKey, TargetState
+from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
 from support.sources import snapshot
 
 

@@ -18,7 +18,7 @@ import trustme
 
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.exposition_text import ExpositionTextSource, SocketSource
+from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource, SocketSource
 from support import pages
 from support.pages import MIB, Answer, Served, answer, good_page, head, pool, raw, serving
 

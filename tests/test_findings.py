@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from pg_pool_exporter.analysis import Cause, Doctor, Finding, Severity, Subject
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.findings import Cause, Doctor, Finding, Severity, Subject
 from pg_pool_exporter.model import ClientKey, DatabaseCounters, SessionGroup, StateSample
-from pg_pool_exporter.store import TargetKey
+from pg_pool_exporter.polling.store import TargetKey
 from support.both_sides import INFO, INTERVAL, SETTINGS, BothSides, session_key
 
 SITE = "shop/cart.py:88 hold"

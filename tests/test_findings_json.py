@@ -7,9 +7,9 @@ import json
 from math import inf, nan
 from typing import Any
 
-from pg_pool_exporter.findings import Cause, Doctor
-from pg_pool_exporter.findings.remedies import remedy
-from pg_pool_exporter.store import TargetKey
+from pg_pool_exporter.analysis import Cause, Doctor
+from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.polling.store import TargetKey
 from pg_pool_exporter.web.findings_json import MOST_POOLS, findings_json
 from support.both_sides import BothSides
 from support.serving import client, serving

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from pg_pool_exporter.config import DEFAULT_LEAK_AFTER
-from pg_pool_exporter.findings import thresholds
+from pg_pool_exporter.config import DEFAULT_LEAK_AFTER, thresholds
 from support.rule_files import SETTINGS
 
 PREFIX = "pg_pool_exporter:threshold:"

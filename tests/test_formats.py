@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pg_pool_exporter.docs_formats import markdown
+from pg_pool_exporter.commands.formats_page import markdown
 from pg_pool_exporter.formats import FORMATS, Format
 from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.foreign_page import automatic, table
-from pg_pool_exporter.sources.origin import Origin
-from pg_pool_exporter.sources.text_reader import PageReader
+from pg_pool_exporter.sources.pages.foreign_page import automatic, table
+from pg_pool_exporter.sources.pages.origin import Origin
+from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.pages import page_of, pool
 
 PAGES = Path(__file__).parent / "pages"

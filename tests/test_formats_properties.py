@@ -15,13 +15,13 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from pg_pool_exporter.formats import FORMATS
+from pg_pool_exporter.metrics.series import of_pools
+from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import PoolSample, Snapshot
-from pg_pool_exporter.series import of_pools
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.foreign_page import automatic, table
-from pg_pool_exporter.sources.origin import Origin
-from pg_pool_exporter.sources.text_reader import PageReader
-from pg_pool_exporter.textformat import blocks, page
+from pg_pool_exporter.sources.pages.foreign_page import automatic, table
+from pg_pool_exporter.sources.pages.origin import Origin
+from pg_pool_exporter.sources.pages.text_reader import PageReader
 
 PAGES = {path.stem: path.read_bytes() for path in (Path(__file__).parent / "pages").glob("*.txt")}
 TABLES = {name: table([form]) for name, form in FORMATS.items()}

@@ -18,10 +18,10 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from pg_pool_exporter import __version__
-from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, METRICS
 from pg_pool_exporter.discovery import ProviderStatus
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
+from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, METRICS
 from pg_pool_exporter.model import (
     AppOnServer,
     BouncerDatabase,
@@ -44,7 +44,7 @@ from pg_pool_exporter.model import (
     StateSample,
     TimeoutOverride,
 )
-from pg_pool_exporter.store import Store, TargetKey, TargetState
+from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
 
 GOLDEN = Path(__file__).parent / "golden"
 

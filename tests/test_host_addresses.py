@@ -14,8 +14,8 @@ import pytest
 from pydantic import SecretStr
 
 from pg_pool_exporter.config import ServerConfig
-from pg_pool_exporter.sources.host_addresses import Params, with_addresses
-from pg_pool_exporter.sources.postgres import PostgresSource
+from pg_pool_exporter.sources.connection.addresses import Params, with_addresses
+from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.polling import SHORT, outcome, source_of
 from support.postgres import Cluster
 

@@ -9,7 +9,7 @@ import pytest
 
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import AppOnServer, PoolInfo
-from pg_pool_exporter.store import TargetKey
+from pg_pool_exporter.polling.store import TargetKey
 from support.both_sides import INTERVAL, BothSides, session_key
 
 KEY = AppOnServer("main", "orders")

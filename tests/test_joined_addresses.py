@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from pg_pool_exporter.analysis.evidence.bounds import pool_reading
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.derive.bounds import pool_reading
 from pg_pool_exporter.model import ClientKey
-from pg_pool_exporter.store import TargetKey
+from pg_pool_exporter.polling.store import TargetKey
 from support.both_sides import INFO, INTERVAL, BothSides, session_key
 from test_joined import KEY, unreturned
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from psycopg_pool import ConnectionPool
 
-from pg_pool_exporter.derive.joiner import Joiner
+from pg_pool_exporter.analysis.correlate.joiner import Joiner
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.model import AppOnServer, Joined, Snapshot
-from pg_pool_exporter.poller import Poller
-from pg_pool_exporter.store import Store
+from pg_pool_exporter.polling.poller import Poller
+from pg_pool_exporter.polling.store import Store
 from support.client import Watched
 from support.polling import source_of
 from support.postgres import Cluster

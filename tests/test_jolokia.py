@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.discovery import app_targets
+from pg_pool_exporter.metrics.series import of_pools
+from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample, Snapshot
-from pg_pool_exporter.series import of_pools
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.jolokia import JolokiaSource, hikari_pools
-from pg_pool_exporter.sources.origin import Origin
-from pg_pool_exporter.textformat import blocks, page
+from pg_pool_exporter.sources.pages.jolokia import JolokiaSource, hikari_pools
+from pg_pool_exporter.sources.pages.origin import Origin
 from support import pages
 from support.pages import Peer, head, serving
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from pg_pool_exporter import logs
+from pg_pool_exporter.commands import logs
 
 SECRET = "hunter2"
 Capture = pytest.CaptureFixture[str]
@@ -41,22 +41,22 @@ def logged(capsys: Capture) -> str:
 def test_logfmt_is_one_line_an_event(capsys: Capture) -> None:
     """Times are UTC, as RFC 3339 writes them."""
     logs.configure("info", "logfmt")
-    structlog.get_logger("pg_pool_exporter.poller").warning(
+    structlog.get_logger("pg_pool_exporter.polling").warning(
         "target down", target="main", seconds=1.5, up=False, error='it is "full"\nnow'
     )
     assert logged(capsys) == (
-        'time=T level=warning logger=pg_pool_exporter.poller msg="target down" target=main '
+        'time=T level=warning logger=pg_pool_exporter.polling.poller msg="target down" target=main '
         r'seconds=1.5 up=false error="it is \"full\"\nnow"'
     )
 
 
 def test_json_is_one_line_an_event(capsys: Capture) -> None:
     logs.configure("info", "json")
-    structlog.get_logger("pg_pool_exporter.poller").info("up", target="größe\n", seconds=1.5)
+    structlog.get_logger("pg_pool_exporter.polling").info("up", target="größe\n", seconds=1.5)
     assert list(json.loads(logged(capsys)).items()) == [
         ("time", "T"),
         ("level", "info"),
-        ("logger", "pg_pool_exporter.poller"),
+        ("logger", "pg_pool_exporter.polling"),
         ("msg", "up"),
         ("target", "größe\n"),
         ("seconds", 1.5),
@@ -83,7 +83,7 @@ def test_levels(level: logs.Level, ours: list[str], libraries: list[str], capsys
     """Of libraries nothing below a warning is wanted, whatever our own level is."""
     logs.configure(level, "logfmt")
     for each in logs.LEVELS:
-        getattr(structlog.get_logger("pg_pool_exporter.daemon"), each)("x")
+        getattr(structlog.get_logger("pg_pool_exporter.commands.daemon"), each)("x")
         for library in ("asyncio", "aiohttp.server", "psycopg"):
             getattr(logging.getLogger(library), each)("x")
     lines = capsys.readouterr().err.splitlines()
@@ -97,7 +97,7 @@ def test_exceptions_have_their_traceback_in_the_same_line(capsys: Capture) -> No
     try:
         raise RuntimeError("no")
     except RuntimeError:
-        structlog.get_logger("pg_pool_exporter.poller").exception("poll failed")
+        structlog.get_logger("pg_pool_exporter.polling").exception("poll failed")
         ours = logged(capsys)
         logging.getLogger("asyncio").exception("task failed")
         theirs = logged(capsys)

@@ -10,11 +10,11 @@ from types import ModuleType
 
 import pytest
 
-from pg_pool_exporter import series
-from pg_pool_exporter.catalogue import POOL_INFO
 from pg_pool_exporter.formats import FORMATS
+from pg_pool_exporter.metrics import series
+from pg_pool_exporter.metrics.catalogue import POOL_INFO
 from pg_pool_exporter.model import PoolSample
-from pg_pool_exporter.sources.pool_names import HIDDEN
+from pg_pool_exporter.sources.pages.pool_names import HIDDEN
 from support.promtool import run_tests, selector
 from support.rule_files import DIRECTORY, SETTINGS
 from test_formats import EXPECTED, recorded

@@ -10,10 +10,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from pg_pool_exporter.analysis import Doctor
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.findings import Doctor
 from pg_pool_exporter.model import DatabaseCounters, SessionGroup
-from pg_pool_exporter.store import TargetKey
+from pg_pool_exporter.polling.store import TargetKey
 from pg_pool_exporter.web.page import document
 from pg_pool_exporter.web.page.pools import MOST_POOLS
 from pg_pool_exporter.web.page.targets import MOST_TARGETS

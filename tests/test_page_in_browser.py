@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from conftest import require
-from pg_pool_exporter.store import TargetKey
+from pg_pool_exporter.polling.store import TargetKey
 from support.both_sides import BothSides
 from support.browser import CHROMIUM, browsing
 from support.serving import client, serving

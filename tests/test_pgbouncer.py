@@ -16,8 +16,8 @@ from conftest import require
 from pg_pool_exporter.config import BouncerConfig, ServerConfig
 from pg_pool_exporter.model import BouncerPool, BouncerPoolKey, BouncerSample, Snapshot
 from pg_pool_exporter.sources import pgbouncer
-from pg_pool_exporter.sources.pgbouncer import SETTINGS_SECONDS, BouncerSource
-from pg_pool_exporter.sources.postgres import PostgresSource
+from pg_pool_exporter.sources.pgbouncer.source import SETTINGS_SECONDS, BouncerSource
+from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.pgbouncer import PGBOUNCER, Bouncer
 from support.polling import failure, outcome, run, snapshot_of, sockets_to_port
 from support.postgres import Cluster, wait_until

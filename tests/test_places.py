@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from pg_pool_exporter.analysis.correlate.places import (
+    Place,
+    Places,
+    normalised,
+    server_of,
+    sessions_of,
+)
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.derive.places import Place, Places, normalised, server_of, sessions_of
 from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample, SessionKey
-from pg_pool_exporter.store import TargetKey
+from pg_pool_exporter.polling.store import TargetKey
 
 SOCKET = TargetKey("process", "orders-0")
 PAGE = TargetKey("app", "orders@web-1.example:8080/metrics")

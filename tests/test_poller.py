@@ -12,9 +12,9 @@ import pytest
 import structlog
 
 from pg_pool_exporter.model import Snapshot
-from pg_pool_exporter.poller import Poller, next_poll
+from pg_pool_exporter.polling.poller import Poller, next_poll
+from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
 from pg_pool_exporter.sources.base import PollError, TargetGoneError
-from pg_pool_exporter.store import Store, TargetKey, TargetState
 from support import virtual_time
 from support.sources import Scripted, hang, snapshot, target
 

@@ -12,9 +12,9 @@ import pytest
 import structlog
 
 from pg_pool_exporter.discovery import targets as discovery
-from pg_pool_exporter.pollers import Pollers
+from pg_pool_exporter.polling.pollers import Pollers
+from pg_pool_exporter.polling.store import Store
 from pg_pool_exporter.sources.base import TargetGoneError
-from pg_pool_exporter.store import Store
 from support import virtual_time
 from support.sources import Scripted, hang, snapshot, target
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pg_pool_exporter.model import PoolInfo
-from pg_pool_exporter.sources.pool_names import HIDDEN, PoolName, safe_pool_name
-from pg_pool_exporter.sources.text_syntax import MAX_LABEL_CHARACTERS, cut
+from pg_pool_exporter.sources.pages.pool_names import HIDDEN, PoolName, safe_pool_name
+from pg_pool_exporter.sources.pages.text_syntax import MAX_LABEL_CHARACTERS, cut
 
 SECRET = "hunter2"
 NAMES = {

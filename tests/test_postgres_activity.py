@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pg_pool_exporter.model import Backends, ClientKey, SessionKey
-from pg_pool_exporter.sources.activity import read_activity
+from pg_pool_exporter.sources.postgres.activity import read_activity
 
 
 def row(**values: Any) -> dict[str, Any]:

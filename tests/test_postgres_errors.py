@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from pg_pool_exporter.catalogue import POLL_FAILURE_REASONS
-from pg_pool_exporter.sources.connection_errors import explain
+from pg_pool_exporter.metrics.catalogue import POLL_FAILURE_REASONS
+from pg_pool_exporter.sources.connection.errors import explain
 
 SEVERAL = """connection failed: connection to server at "127.0.0.1", port 5432 failed: {last}
 Multiple connection attempts failed. All failures were:

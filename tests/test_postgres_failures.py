@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from pg_pool_exporter.config import ServerConfig
-from pg_pool_exporter.sources.postgres import PostgresSource
+from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.link import Link
 from support.polling import (
     eventually,

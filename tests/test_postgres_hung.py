@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from pg_pool_exporter.sources.held_connection import KEEP_SECONDS
-from pg_pool_exporter.sources.postgres import PostgresSource
+from pg_pool_exporter.sources.connection.held import KEEP_SECONDS
+from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.link import Link
 from support.polling import (
     SHORT,

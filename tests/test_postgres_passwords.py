@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pg_pool_exporter.sources.connection_errors import explain
-from pg_pool_exporter.sources.password import PasswordError, run_command
+from pg_pool_exporter.blocking.secrets import PasswordError, run_command
+from pg_pool_exporter.sources.connection.errors import explain
 from support.polling import SECRET, eventually, failure, outcome, run, source_of
 from support.postgres import Cluster
 

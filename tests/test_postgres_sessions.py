@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from pg_pool_exporter.model import ServerSample, SessionGroup, SessionKey
-from pg_pool_exporter.sources.session_groups import FOLDED
+from pg_pool_exporter.sources.postgres.session_groups import FOLDED
 from support.link import Link
 from support.polling import poll, run, source_of
 from support.postgres import EMBEDDED_16, Cluster, wait_until

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from pg_pool_exporter.model import ServerSettings, TimeoutOverride
-from pg_pool_exporter.sources.server_settings import Limits, seconds, server_settings
+from pg_pool_exporter.sources.postgres.settings import Limits, seconds, server_settings
 from support.polling import poll, run, source_of
 from support.postgres import EMBEDDED_16, Cluster
 

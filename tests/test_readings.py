@@ -7,7 +7,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pg_pool_exporter.derive.readings import Readings
+from pg_pool_exporter.analysis.evidence.readings import Readings
 
 
 class Most(NamedTuple):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pg_pool_exporter.findings import Diagnosis, Doctor
+from pg_pool_exporter.analysis import Diagnosis, Doctor
 from pg_pool_exporter.web.rendering import Rendering
 from support.both_sides import BothSides
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.sources.exposition_text import ExpositionTextSource
-from pg_pool_exporter.sources.resolving import MAX_THREADS, Resolver, getaddrinfo
+from pg_pool_exporter.blocking.names import MAX_THREADS, Resolver, getaddrinfo
+from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource
 from support import pages
 from support.pages import serving
 from support.polling import eventually
@@ -119,7 +119,7 @@ def test_addresses_are_those_of_the_system() -> None:
 ENDS_WHILE_A_NAME_HANGS = """
 import asyncio, socket, time
 socket.getaddrinfo = lambda *arguments, **options: time.sleep(60)
-from pg_pool_exporter.sources.exposition_text import ExpositionTextSource
+from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource
 async def main():
     source = ExpositionTextSource("http://name.hung/")
     try:

@@ -9,7 +9,7 @@ import promql_parser
 import pytest
 import yaml
 
-from pg_pool_exporter.catalogue import BY_NAME
+from pg_pool_exporter.metrics.catalogue import BY_NAME
 from support.dashboards import NAMES, load
 from support.promql import check, nodes, numbers
 from support.promtool import DASHBOARDS, RUNBOOKS

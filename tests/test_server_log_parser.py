@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pg_pool_exporter.catalogue import REFUSAL_REASONS, SERVER_TIMEOUT_KINDS
+from pg_pool_exporter.metrics.catalogue import REFUSAL_REASONS, SERVER_TIMEOUT_KINDS
 from pg_pool_exporter.sources import server_log
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.parser import MAX_LINE

@@ -13,9 +13,9 @@ import pytest
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.model import LogCounts
 from pg_pool_exporter.sources.base import Source
-from pg_pool_exporter.sources.postgres import PostgresSource
-from pg_pool_exporter.sources.postgres_log import log_source
-from pg_pool_exporter.sources.server_log.board import Board
+from pg_pool_exporter.sources.postgres.source import PostgresSource
+from pg_pool_exporter.sources.server_log.context import Board
+from pg_pool_exporter.sources.server_log.source import log_source
 from support import provoking
 from support.postgres import Cluster
 from support.sql import install

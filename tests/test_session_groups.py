@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pg_pool_exporter.metrics.limiter import KEEP_SECONDS
 from pg_pool_exporter.model import SessionGroup, SessionKey, StateSample
-from pg_pool_exporter.sources.session_groups import (
+from pg_pool_exporter.sources.postgres.session_groups import (
     FOLDED,
     PROTECTED_GROUPS,
     Folded,
     SessionGroups,
     SessionRow,
 )
-from pg_pool_exporter.sources.sticky import KEEP_SECONDS
 
 
 def row(

@@ -10,12 +10,12 @@ from time import monotonic
 
 import pytest
 
-from pg_pool_exporter.client.listeners import SocketListener
-from pg_pool_exporter.client.slots import Slot
+from pg_pool_exporter.client.libraries.listeners import SocketListener
+from pg_pool_exporter.client.serving.slots import Slot
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError, TargetGoneError
-from pg_pool_exporter.sources.exposition_text import SocketSource
-from pg_pool_exporter.sources.socket_file import SocketFile
+from pg_pool_exporter.sources.pages.socket_file import SocketFile
+from pg_pool_exporter.sources.pages.text_source import SocketSource
 from support import pages
 from support.pages import serving
 

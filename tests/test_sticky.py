@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pg_pool_exporter.sources.sticky import KEEP_SECONDS, StickyChoice
+from pg_pool_exporter.metrics.limiter import KEEP_SECONDS, StickyChoice
 
 HOUR = 3600
 

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 
 from pg_pool_exporter.model import Health, Snapshot
-from pg_pool_exporter.store import Store, TargetKey, TargetState
+from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
 
 ORDERS = TargetState(key=TargetKey("process", "orders-0"), interval=5.0)
 BILLING = TargetState(key=TargetKey("app", "billing"), interval=5.0)

@@ -16,12 +16,12 @@ from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
 from conftest import require
-from pg_pool_exporter import terminate_idle
-from pg_pool_exporter.command_line import UsageError, parse
+from pg_pool_exporter.commands import terminate_idle
+from pg_pool_exporter.commands.command_line import UsageError, parse
+from pg_pool_exporter.commands.terminate_idle import Choice, Outcome, TerminateError
+from pg_pool_exporter.commands.terminate_idle.server import connected
+from pg_pool_exporter.commands.terminate_idle.sessions import Ended
 from pg_pool_exporter.config import ServerConfig
-from pg_pool_exporter.terminate_idle import Choice, Outcome, TerminateError
-from pg_pool_exporter.terminate_idle.server import connected
-from pg_pool_exporter.terminate_idle.sessions import Ended
 from support.pgbouncer import PGBOUNCER, Bouncer
 from support.polling import SECRET
 from support.postgres import EMBEDDED_16, Cluster, wait_until

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, OTHER, POOL_TIMEOUT_KINDS
+from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, OTHER, POOL_TIMEOUT_KINDS
+from pg_pool_exporter.metrics.limiter import KEEP_SECONDS
 from pg_pool_exporter.model import Histogram, PoolKey, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.sticky import KEEP_SECONDS
-from pg_pool_exporter.sources.text_reader import PageReader
+from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.pages import page_of, pool
 
 KEY = PoolKey("orders", "main", "web:0")

@@ -9,12 +9,12 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, POOL_TIMEOUT_KINDS
+from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, POOL_TIMEOUT_KINDS
+from pg_pool_exporter.metrics.series import POOL_INFO_FIELDS, POOL_SCALARS, of_pools
+from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import Histogram, PoolInfo, PoolKey, PoolSample
-from pg_pool_exporter.series import POOL_INFO_FIELDS, POOL_SCALARS, of_pools
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.text_reader import PageReader
-from pg_pool_exporter.textformat import blocks, page
+from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.pages import page_of, pool
 
 # Surrogates can't be in a page; empty and overlong names are other tests'.

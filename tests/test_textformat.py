@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pg_pool_exporter import catalogue as c
-from pg_pool_exporter.catalogue import Metric
+from pg_pool_exporter.metrics import catalogue as c
+from pg_pool_exporter.metrics.catalogue import Metric
+from pg_pool_exporter.metrics.series import Series
+from pg_pool_exporter.metrics.text_format import blocks
 from pg_pool_exporter.model import Histogram
-from pg_pool_exporter.series import Series
-from pg_pool_exporter.textformat import blocks
 
 SECONDS = Metric("x_seconds", "histogram", "pool", ("a", "b"), "Help.", bounds=(0.5, 10.0))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.findings.trends import Trend, total
+from pg_pool_exporter.analysis.history import Trend, total
 from pg_pool_exporter.model import PoolKey, PoolSample
 
 KEY = PoolKey("orders", "main", "web:0")

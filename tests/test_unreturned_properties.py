@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pg_pool_exporter.derive import bounds
+from pg_pool_exporter.analysis.evidence import bounds
 from support.pool_model import KEY, Model
 
 STEPS = 80

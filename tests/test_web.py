@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from pg_pool_exporter.model import Health, PoolKey, PoolSample, Snapshot
-from pg_pool_exporter.store import TargetKey, TargetState
+from pg_pool_exporter.polling.store import TargetKey, TargetState
 from pg_pool_exporter.web import handlers
 from pg_pool_exporter.web.server import ListenError, parse_address
 from support.serving import Served, client, serving

@@ -24,7 +24,7 @@ from dashboards.builder.panels import (
     rows,
 )
 from dashboards.builder.selection import process, select
-from pg_pool_exporter import catalogue as c
+from pg_pool_exporter.metrics import catalogue as c
 
 _TARGET = "kind, target"
 _UP = select(c.TARGET_UP)

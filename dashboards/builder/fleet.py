@@ -24,7 +24,7 @@ from dashboards.builder.panels import (
     rows,
 )
 from dashboards.builder.selection import select
-from pg_pool_exporter import catalogue as c
+from pg_pool_exporter.metrics import catalogue as c
 
 _POOL_LINK = to_pool("${__data.fields.App}", "${__data.fields.Pool}")
 _SERVER_LINK = to_server("${__data.fields.Server}")

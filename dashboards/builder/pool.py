@@ -28,7 +28,7 @@ from dashboards.builder.panels import (
     words,
 )
 from dashboards.builder.selection import select
-from pg_pool_exporter import catalogue as c
+from pg_pool_exporter.metrics import catalogue as c
 
 _NAME = "{{app}} {{pool}}"
 # Through the daemon's cache the integral is exact over at least 20 polls.

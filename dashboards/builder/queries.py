@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dashboards.builder.panels import BLUE, GREEN, ORANGE, RED, YELLOW, mapped
 from dashboards.builder.selection import select
-from pg_pool_exporter import catalogue as c
+from pg_pool_exporter.metrics import catalogue as c
 
 POOL = "app, pool"
 _PROCESS = "job, instance, app, pool, process"

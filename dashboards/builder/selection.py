@@ -8,8 +8,8 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.common import DataSourceRef
 
-from pg_pool_exporter import catalogue as c
-from pg_pool_exporter.catalogue import Metric
+from pg_pool_exporter.metrics import catalogue as c
+from pg_pool_exporter.metrics.catalogue import Metric
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 _WORD = r"\w+"

@@ -23,7 +23,7 @@ from dashboards.builder.panels import (
     rows,
 )
 from dashboards.builder.selection import select
-from pg_pool_exporter import catalogue as c
+from pg_pool_exporter.metrics import catalogue as c
 
 _SESSIONS = "server, database, user, application"
 _STATES = select(c.SERVER_CONNECTIONS)

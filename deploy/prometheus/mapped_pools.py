@@ -11,9 +11,9 @@ from itertools import groupby, product
 from pathlib import Path
 from textwrap import indent
 
-from pg_pool_exporter import series
 from pg_pool_exporter.formats import DEFAULT_POOL, FORMATS, UNLIMITED, Condition, Format, Value
-from pg_pool_exporter.sources.pool_names import HIDDEN
+from pg_pool_exporter.metrics import series
+from pg_pool_exporter.sources.pages.pool_names import HIDDEN
 
 DIRECTORY = Path(__file__).parent / "mapped"
 

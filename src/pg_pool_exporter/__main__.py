@@ -8,7 +8,7 @@ import sys
 def main() -> int:
     """Run the command with this process's arguments; the exit code."""
     try:
-        from pg_pool_exporter import cli
+        from pg_pool_exporter.commands import main as cli
     except ImportError as error:
         if (error.name or "").partition(".")[0] == __package__:
             raise

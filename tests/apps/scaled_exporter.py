@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import sys
 
-from pg_pool_exporter import cli
-from pg_pool_exporter.findings import diagnosis, thresholds, trends
+from pg_pool_exporter.analysis import analyzer, history
+from pg_pool_exporter.commands import main as cli
+from pg_pool_exporter.config import thresholds
 
 _DIVIDED = (
     (thresholds, "LONG_STATEMENT"),
     (thresholds, "IDLE_IN_TRANSACTION"),
     (thresholds, "LOCK_WAIT"),
-    (trends, "MINUTE"),
-    (diagnosis, "_KEPT"),
+    (history, "MINUTE"),
+    (analyzer, "_KEPT"),
 )
 
 

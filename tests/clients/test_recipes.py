@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pg_pool_exporter.catalogue import METRICS, POOL_CONNECTIONS
 from pg_pool_exporter.config import load
-from pg_pool_exporter.series import POOL_MAPPINGS, POOL_SCALARS
-from pg_pool_exporter.sources.foreign_page import automatic
-from pg_pool_exporter.sources.origin import Origin
-from pg_pool_exporter.sources.text_reader import PageReader
+from pg_pool_exporter.metrics.catalogue import METRICS, POOL_CONNECTIONS
+from pg_pool_exporter.metrics.series import POOL_MAPPINGS, POOL_SCALARS
+from pg_pool_exporter.sources.pages.foreign_page import automatic
+from pg_pool_exporter.sources.pages.origin import Origin
+from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.applications import CLIENTS
 from support.libraries import LIBRARIES
 

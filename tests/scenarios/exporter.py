@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 
-from pg_pool_exporter.catalogue import POOL_HOLD
+from pg_pool_exporter.analysis import Doctor, Finding
+from pg_pool_exporter.analysis.correlate.joiner import Joiner
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.derive.joiner import Joiner
-from pg_pool_exporter.derive.views import views
 from pg_pool_exporter.exposition import self_metrics
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
-from pg_pool_exporter.findings import Doctor, Finding
+from pg_pool_exporter.metrics.catalogue import POOL_HOLD
+from pg_pool_exporter.metrics.series import Series, of_health, of_joined, of_pools, of_server
 from pg_pool_exporter.model import (
     Backends,
     ClientKey,
@@ -31,9 +31,9 @@ from pg_pool_exporter.model import (
     SessionKey,
     Snapshot,
 )
-from pg_pool_exporter.series import Series, of_health, of_joined, of_pools, of_server
-from pg_pool_exporter.sources.session_groups import SessionGroups, SessionRow
-from pg_pool_exporter.store import Store, TargetKey, TargetState
+from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
+from pg_pool_exporter.polling.views import views
+from pg_pool_exporter.sources.postgres.session_groups import SessionGroups, SessionRow
 from scenarios.world import Lock, Pool, Server, Session, World
 
 INTERVAL = 5.0

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
+from pg_pool_exporter.analysis import Cause
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.findings import Cause
 from pg_pool_exporter.model import PoolKey
 from scenarios.exporter import Exporter, Page
 from scenarios.world import Client, FullError, Load, Lock, Pool, Server, Work, World

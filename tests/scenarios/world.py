@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 
-from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS
 from pg_pool_exporter.client.totals import Observations
+from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS
 
 Action = Callable[[], None]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from pg_pool_exporter.analysis.correlate.joiner import Joiner
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.derive.joiner import Joiner
 from pg_pool_exporter.model import (
     Backends,
     BouncerPool,
@@ -26,7 +26,7 @@ from pg_pool_exporter.model import (
     Snapshot,
     StateSample,
 )
-from pg_pool_exporter.store import Store, TargetKey, TargetState
+from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
 
 INTERVAL = 5.0
 SETTINGS = ServerSettings(

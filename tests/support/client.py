@@ -18,9 +18,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pg_pool_exporter import client
-from pg_pool_exporter.client import expose
 from pg_pool_exporter.client.process import Process
 from pg_pool_exporter.client.registry import Registry
+from pg_pool_exporter.client.serving import applications as expose
 from pg_pool_exporter.model import PoolSample
 from pg_pool_exporter.sockets import ENVIRONMENT
 

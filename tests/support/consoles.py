@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pg_pool_exporter.model import BouncerDatabase, BouncerPool, BouncerPoolKey
-from pg_pool_exporter.sources.bouncer_rows import Answers, Rows
+from pg_pool_exporter.sources.pgbouncer.tables import Answers, Rows
 
 _SHOP = BouncerPoolKey("shop", "app")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import aiohttp
 
+from pg_pool_exporter.commands.daemon import Daemon, Settings
 from pg_pool_exporter.config import Config, load
-from pg_pool_exporter.daemon import Daemon, Settings
 from pg_pool_exporter.web.server import parse_address
 
 

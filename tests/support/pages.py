@@ -12,15 +12,15 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS
+from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS
+from pg_pool_exporter.metrics.series import of_pools
+from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import Histogram, PoolInfo, PoolKey, PoolSample
-from pg_pool_exporter.series import of_pools
-from pg_pool_exporter.sources.exposition_text import ExpositionTextSource, SocketSource
-from pg_pool_exporter.sources.native_page import NATIVE
-from pg_pool_exporter.sources.origin import UNKNOWN, Origin
-from pg_pool_exporter.sources.page_table import Table
-from pg_pool_exporter.sources.socket_file import SocketFile
-from pg_pool_exporter.textformat import blocks, page
+from pg_pool_exporter.sources.pages.native_page import NATIVE
+from pg_pool_exporter.sources.pages.origin import UNKNOWN, Origin
+from pg_pool_exporter.sources.pages.socket_file import SocketFile
+from pg_pool_exporter.sources.pages.table import Table
+from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource, SocketSource
 
 MIB = 1024 * 1024
 

@@ -19,7 +19,7 @@ from psycopg import ClientCursor
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, TupleRow, dict_row
 
-from pg_pool_exporter.demo.postgres import as_nobody
+from pg_pool_exporter.commands.demo.postgres import as_nobody
 from support.postgres import Cluster, wait_until
 from support.programs import free_port
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.model import ServerSample, Snapshot
 from pg_pool_exporter.sources.base import PollError, Source
-from pg_pool_exporter.sources.postgres import PostgresSource
+from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.postgres import Cluster
 
 DEADLINE = 5.0

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-from pg_pool_exporter.derive.joiner import Joiner
+from pg_pool_exporter.analysis.correlate.joiner import Joiner
 from pg_pool_exporter.model import (
     AppOnServer,
     Backends,
@@ -25,7 +25,7 @@ from pg_pool_exporter.model import (
     SessionKey,
     Snapshot,
 )
-from pg_pool_exporter.store import Store, TargetKey, TargetState
+from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
 
 THRESHOLD = 10.0
 INTERVAL = 2.0

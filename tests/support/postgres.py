@@ -12,7 +12,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
-from pg_pool_exporter.demo.postgres import ThrowAwayPostgres, embedded_binaries, wait_until
+from pg_pool_exporter.commands.demo.postgres import ThrowAwayPostgres, embedded_binaries, wait_until
 from support.programs import free_port
 
 __all__ = ["EMBEDDED_16", "EMBEDDED_18", "Cluster", "system_bindirs", "wait_until"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pg_pool_exporter.demo.postgres import wait_until
+from pg_pool_exporter.commands.demo.postgres import wait_until
 
 PROMETHEUS = Path("/usr/bin/prometheus")
 PROMTOOL = Path("/usr/bin/promtool")

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import promql_parser as pq
 
-from pg_pool_exporter.catalogue import METRICS
-from pg_pool_exporter.docs_metrics import VALUES
+from pg_pool_exporter.commands.metrics import VALUES
+from pg_pool_exporter.metrics.catalogue import METRICS
 from support.rule_files import RECORDS
 
 Labels = frozenset[str]

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from pg_pool_exporter.demo.postgres import wait_until
+from pg_pool_exporter.commands.demo.postgres import wait_until
 from support.postgres import Cluster
 
 LOGGING = {

@@ -12,8 +12,8 @@ from pathlib import Path
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.model import LogCounts, Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.server_log.board import Board
 from pg_pool_exporter.sources.server_log.book import Form
+from pg_pool_exporter.sources.server_log.context import Board
 from pg_pool_exporter.sources.server_log.file_source import FileLogSource
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.parser import LogParser

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from pg_pool_exporter.derive.joiner import Joiner
+from pg_pool_exporter.analysis import Doctor
+from pg_pool_exporter.analysis.correlate.joiner import Joiner
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
-from pg_pool_exporter.findings import Doctor
-from pg_pool_exporter.store import Store
+from pg_pool_exporter.polling.store import Store
 from pg_pool_exporter.web.config import WebConfigFile
 from pg_pool_exporter.web.handlers import Web
 from pg_pool_exporter.web.server import WebServer, parse_address

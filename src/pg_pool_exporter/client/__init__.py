@@ -15,11 +15,11 @@ import logging
 from types import FunctionType
 from typing import TypeVar
 
-from pg_pool_exporter.client.expose import Collector, asgi_app, serve, wsgi_app
+from pg_pool_exporter.autoinstrument import instrument_made
 from pg_pool_exporter.client.process import PROCESS
 from pg_pool_exporter.client.registry import log
+from pg_pool_exporter.client.serving.applications import Collector, asgi_app, serve, wsgi_app
 from pg_pool_exporter.client.tracker import declare_long_lived
-from pg_pool_exporter.creation import instrument_made
 
 __all__ = [
     "Collector",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pg_pool_exporter.client.adapter import PoolAdapter
+    from pg_pool_exporter.client.libraries.adapter import PoolAdapter
 
 _ORIGINAL = "_pg_pool_exporter_original"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from pg_pool_exporter.catalogue import OTHER
 from pg_pool_exporter.client.totals import MOST_SITES
+from pg_pool_exporter.metrics.catalogue import OTHER
 
 # A site that has no overdue checkout for this long makes room for another.
 _KEPT_SECONDS = 600.0

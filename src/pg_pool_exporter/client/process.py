@@ -13,14 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from pg_pool_exporter import durations
-from pg_pool_exporter.client.listeners import Listener, PortListener, SocketListener
+from pg_pool_exporter.client.libraries.listeners import Listener, PortListener, SocketListener
 from pg_pool_exporter.client.registry import Registry, default_app, host, log
-from pg_pool_exporter.client.siblings import sibling_pages
-from pg_pool_exporter.client.slots import Slot
+from pg_pool_exporter.client.serving.siblings import sibling_pages
+from pg_pool_exporter.client.serving.slots import Slot
+from pg_pool_exporter.metrics.series import of_pools
+from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import PoolSample
-from pg_pool_exporter.series import of_pools
 from pg_pool_exporter.sockets import default_directory
-from pg_pool_exporter.textformat import blocks, page
 
 _LEAK_AFTER_SECONDS = 60.0
 

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pg_pool_exporter.client.adapter import PoolAdapter
+from pg_pool_exporter.client.libraries.adapter import PoolAdapter
 from pg_pool_exporter.model import PoolKey, PoolSample
 
 log = logging.getLogger("pg_pool_exporter.client")
 
 # Which module knows the pools of which library. Imported only for a pool of it.
 ADAPTERS = {
-    "asyncpg": ("pg_pool_exporter.client.asyncpg", "AsyncpgAdapter"),
-    "psycopg2": ("pg_pool_exporter.client.psycopg2", "Psycopg2Adapter"),
-    "psycopg_pool": ("pg_pool_exporter.client.psycopg", "PsycopgAdapter"),
-    "sqlalchemy": ("pg_pool_exporter.client.sqlalchemy", "SqlalchemyAdapter"),
+    "asyncpg": ("pg_pool_exporter.client.libraries.asyncpg", "AsyncpgAdapter"),
+    "psycopg2": ("pg_pool_exporter.client.libraries.psycopg2", "Psycopg2Adapter"),
+    "psycopg_pool": ("pg_pool_exporter.client.libraries.psycopg", "PsycopgAdapter"),
+    "sqlalchemy": ("pg_pool_exporter.client.libraries.sqlalchemy", "SqlalchemyAdapter"),
 }
 
 

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 
-from pg_pool_exporter.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, OTHER
+from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, OTHER
 from pg_pool_exporter.model import Histogram
 
 # Lines of code that may have a name of their own; the rest is counted as `other`.

@@ -21,7 +21,7 @@ from pg_pool_exporter.formats import (
     Format,
     Value,
 )
-from pg_pool_exporter.series import POOL_SCALARS
+from pg_pool_exporter.metrics.series import POOL_SCALARS
 
 KNOWN_FORMATS = (AUTO, NATIVE_NAME, *FORMATS, JOLOKIA)
 """What an app's `format` can be without a section of its own."""

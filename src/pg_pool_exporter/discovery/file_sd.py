@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from itertools import islice
 from typing import ClassVar, NamedTuple
 
+from pg_pool_exporter.blocking.threads import in_thread
 from pg_pool_exporter.discovery.address_list import (
     MAX_BYTES,
     Address,
@@ -18,7 +19,6 @@ from pg_pool_exporter.discovery.address_list import (
     from_yaml,
 )
 from pg_pool_exporter.discovery.places import Listing
-from pg_pool_exporter.discovery.threads import in_thread
 
 WATCH_SECONDS = 1.0
 MAX_FILES = 1000

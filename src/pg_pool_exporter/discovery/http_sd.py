@@ -7,14 +7,14 @@ from functools import partial
 from typing import ClassVar
 from urllib.parse import urlsplit
 
+from pg_pool_exporter.blocking.threads import in_thread
 from pg_pool_exporter.config.discovery import REFRESH_HEADER, HttpConfig
 from pg_pool_exporter.discovery.address_list import MAX_BYTES, ListError, from_json
 from pg_pool_exporter.discovery.places import Listing
-from pg_pool_exporter.discovery.threads import in_thread
-from pg_pool_exporter.sources.access import access
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.http_client import HttpClient
-from pg_pool_exporter.sources.page_fetch import DOCUMENT, Request
+from pg_pool_exporter.sources.pages.access import access
+from pg_pool_exporter.sources.pages.fetch import DOCUMENT, Request
+from pg_pool_exporter.sources.pages.http_client import HttpClient
 
 
 class HttpPlace:

@@ -17,13 +17,13 @@ from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.discovery.providers import Providers
 from pg_pool_exporter.formats import Format
 from pg_pool_exporter.sockets import SUFFIX, default_directory
-from pg_pool_exporter.sources.app_page import AppPage
 from pg_pool_exporter.sources.base import Source
-from pg_pool_exporter.sources.origin import Origin
+from pg_pool_exporter.sources.pages.app_page import AppPage
+from pg_pool_exporter.sources.pages.origin import Origin
+from pg_pool_exporter.sources.pages.socket_file import SocketFile
 from pg_pool_exporter.sources.registry import SOURCES, Kind
-from pg_pool_exporter.sources.server_log.board import Board
+from pg_pool_exporter.sources.server_log.context import Board
 from pg_pool_exporter.sources.server_log.state import default_state_directory
-from pg_pool_exporter.sources.socket_file import SocketFile
 
 log = structlog.get_logger(__name__)
 

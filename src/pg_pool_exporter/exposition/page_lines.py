@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
-from pg_pool_exporter.catalogue import Metric
-from pg_pool_exporter.store import TargetKey
-from pg_pool_exporter.textformat import Blocks, assembled
+from pg_pool_exporter.metrics.catalogue import Metric
+from pg_pool_exporter.metrics.text_format import Blocks, assembled
+from pg_pool_exporter.polling.store import TargetKey
 
 Parts: TypeAlias = tuple[Blocks, ...]
 

@@ -12,17 +12,17 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from pg_pool_exporter.derive.views import Owners, View, foreseen, views
 from pg_pool_exporter.discovery import ProviderStatus
 from pg_pool_exporter.exposition import self_metrics
 from pg_pool_exporter.exposition.compression import Compressor
 from pg_pool_exporter.exposition.page_lines import PageLines
 from pg_pool_exporter.exposition.self_metrics import ProcessMetrics, ReloadStatus
 from pg_pool_exporter.exposition.target_lines import TargetLines
+from pg_pool_exporter.metrics.series import of_joined
+from pg_pool_exporter.metrics.text_format import Blocks, blocks, page
 from pg_pool_exporter.model import Joined
-from pg_pool_exporter.series import of_joined
-from pg_pool_exporter.store import Store, TargetKey, TargetState
-from pg_pool_exporter.textformat import Blocks, blocks, page
+from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
+from pg_pool_exporter.polling.views import Owners, View, foreseen, views
 
 log = structlog.get_logger(__name__)
 

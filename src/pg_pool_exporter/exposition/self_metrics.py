@@ -11,10 +11,10 @@ from functools import cache
 from prometheus_client.process_collector import ProcessCollector
 
 from pg_pool_exporter import __version__
-from pg_pool_exporter import catalogue as c
 from pg_pool_exporter.discovery import ProviderStatus
-from pg_pool_exporter.series import Series
-from pg_pool_exporter.textformat import Blocks, blocks, header
+from pg_pool_exporter.metrics import catalogue as c
+from pg_pool_exporter.metrics.series import Series
+from pg_pool_exporter.metrics.text_format import Blocks, blocks, header
 
 # Reading /proc costs more than all the rest of a scrape's work.
 PROCESS_REFRESH = 1.0

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from pg_pool_exporter.derive.views import View
 from pg_pool_exporter.exposition.page_lines import Parts
-from pg_pool_exporter.model import PoolKey, Snapshot
-from pg_pool_exporter.series import (
+from pg_pool_exporter.metrics.series import (
     Series,
     of_bouncer,
     of_health,
@@ -16,7 +14,9 @@ from pg_pool_exporter.series import (
     of_pools,
     of_server,
 )
-from pg_pool_exporter.textformat import blocks
+from pg_pool_exporter.metrics.text_format import blocks
+from pg_pool_exporter.model import PoolKey, Snapshot
+from pg_pool_exporter.polling.views import View
 
 # Series that are written in one go: some milliseconds, in which no scrape is answered.
 _STEP = 500

@@ -16,7 +16,7 @@ _OFF = {"", "0", "false", "no", "off"}
 
 def _instrument_all() -> None:
     try:
-        from pg_pool_exporter.creation import instrument_made
+        from pg_pool_exporter.autoinstrument import instrument_made
     except ImportError:  # another Python, started by the application, which has no client
         return
     instrument_made(_instrument)

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 import structlog
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from pg_pool_exporter.blocking.stamps import Stamp, stamp
 from pg_pool_exporter.config import ConfigError, Problem, Section, read, validate
 from pg_pool_exporter.config.values import ReadableFile
-from pg_pool_exporter.stamps import Stamp, stamp
 
 log = structlog.get_logger(__name__)
 

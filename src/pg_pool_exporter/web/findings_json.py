@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from pg_pool_exporter.findings import (
+from pg_pool_exporter.analysis import (
     BouncersPool,
     Check,
     Diagnosis,
@@ -20,7 +20,7 @@ from pg_pool_exporter.findings import (
     Subject,
     checklist,
 )
-from pg_pool_exporter.store import TargetState
+from pg_pool_exporter.polling.store import TargetState
 
 VERSION = 1
 MOST_POOLS = 1000

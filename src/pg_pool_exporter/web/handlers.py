@@ -10,10 +10,10 @@ from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
+from pg_pool_exporter.analysis import Doctor
 from pg_pool_exporter.exposition.pages import Exposition
-from pg_pool_exporter.findings import Doctor
-from pg_pool_exporter.store import Store, TargetKey
-from pg_pool_exporter.textformat import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE
+from pg_pool_exporter.metrics.text_format import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE
+from pg_pool_exporter.polling.store import Store, TargetKey
 from pg_pool_exporter.web.findings_json import findings_json
 from pg_pool_exporter.web.negotiation import accepts_gzip, prefers_openmetrics
 from pg_pool_exporter.web.page import CONTENT_SECURITY_POLICY, document

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Generic, TypeVar
 
-from pg_pool_exporter.findings import Diagnosis, Doctor
+from pg_pool_exporter.analysis import Diagnosis, Doctor
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pg_pool_exporter.config import LogConfig, ServerConfig
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.server_log.board import Board
 from pg_pool_exporter.sources.server_log.book import Form, LogBook, choose_form
+from pg_pool_exporter.sources.server_log.context import Board
 from pg_pool_exporter.sources.server_log.files import LogFiles
 from pg_pool_exporter.sources.server_log.layouts import SUFFIXES
 from pg_pool_exporter.sources.server_log.positions import Position

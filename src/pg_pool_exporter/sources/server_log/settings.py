@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from pg_pool_exporter.sources.held_connection import Batch, HeldConnection, Link
+from pg_pool_exporter.sources.connection.held import Batch, HeldConnection, Link
+from pg_pool_exporter.sources.queries import statement
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.phrases import language
 from pg_pool_exporter.sources.server_log.prefix import parse
-from pg_pool_exporter.sources.statements import statement
 
 # How often the overrides of lc_messages are read.
 _OVERRIDES_SECONDS = 120.0

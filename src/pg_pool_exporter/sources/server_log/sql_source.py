@@ -8,20 +8,20 @@ from typing import NamedTuple
 
 import psycopg
 
+from pg_pool_exporter.blocking.secrets import PasswordError
 from pg_pool_exporter.config import LogConfig, ServerConfig
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.held_connection import Batch, HeldConnection
-from pg_pool_exporter.sources.password import PasswordError
-from pg_pool_exporter.sources.server_connection import ServerConnection
-from pg_pool_exporter.sources.server_log.board import Board
+from pg_pool_exporter.sources.connection.held import Batch, HeldConnection
+from pg_pool_exporter.sources.connection.postgres import ServerConnection
+from pg_pool_exporter.sources.queries import statement
 from pg_pool_exporter.sources.server_log.book import Form, LogBook, choose_form
+from pg_pool_exporter.sources.server_log.context import Board
 from pg_pool_exporter.sources.server_log.layouts import SUFFIXES
 from pg_pool_exporter.sources.server_log.positions import START_BYTES, Entry, Position
 from pg_pool_exporter.sources.server_log.settings import LogSettings, LogSettingsReader
 from pg_pool_exporter.sources.server_log.state import StateFile
 from pg_pool_exporter.sources.server_log.worker import Worker
-from pg_pool_exporter.sources.statements import statement
 
 PIECE_BYTES = 256 * 1024
 """How much is read in one round trip: at most what `read_log` gives."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from pg_pool_exporter.catalogue import REFUSAL_REASONS, SERVER_TIMEOUT_KINDS
+from pg_pool_exporter.metrics.catalogue import REFUSAL_REASONS, SERVER_TIMEOUT_KINDS
+from pg_pool_exporter.metrics.limiter import StickyChoice
 from pg_pool_exporter.model import LogCounts
 from pg_pool_exporter.sources.server_log.events import Tally
 from pg_pool_exporter.sources.server_log.settings import LogSettings
 from pg_pool_exporter.sources.server_log.state import LogState
-from pg_pool_exporter.sources.sticky import StickyChoice
 
 MOST_DATABASES = 1000
 """Most databases that have series of their own."""

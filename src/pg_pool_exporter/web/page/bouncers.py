@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pg_pool_exporter.findings import BouncersPool
-from pg_pool_exporter.findings.wording import number, spell
+from pg_pool_exporter.analysis import BouncersPool
+from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.web.page.drawing import bar
 from pg_pool_exporter.web.page.markup import Html, element, join, name
 from pg_pool_exporter.web.page.tables import row, table

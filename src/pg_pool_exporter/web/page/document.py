@@ -8,8 +8,8 @@ from hashlib import sha256
 from importlib import resources
 
 from pg_pool_exporter import __version__
-from pg_pool_exporter.findings import Diagnosis
-from pg_pool_exporter.findings.wording import number
+from pg_pool_exporter.analysis import Diagnosis
+from pg_pool_exporter.analysis.wording import number
 from pg_pool_exporter.web.page.bouncers import bouncers_section, crowded_in_brief
 from pg_pool_exporter.web.page.findings import in_brief, in_full, verdict
 from pg_pool_exporter.web.page.markup import Html, as_html, element, join

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import isfinite
 
-from pg_pool_exporter.findings.trends import MINUTES
+from pg_pool_exporter.analysis.history import MINUTES
 from pg_pool_exporter.web.page.markup import Html, element, join
 
 # What waits is drawn behind what there is, on the last fifth.

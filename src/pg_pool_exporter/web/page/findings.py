@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pg_pool_exporter.findings import Finding, Severity
-from pg_pool_exporter.findings.wording import figure, number
+from pg_pool_exporter.analysis import Finding, Severity
+from pg_pool_exporter.analysis.wording import figure, number
 from pg_pool_exporter.web.page.markup import Html, element, join, name, sentence
 
 _MOST_IN_BRIEF = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from pg_pool_exporter.findings.wording import plain
+from pg_pool_exporter.analysis.wording import plain
 
 # Longer texts are cut: they hold names from outside, and a page must stay readable.
 _MOST_TEXT = 500

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import NamedTuple
 
-from pg_pool_exporter.findings import Cause, Finding, Pool, Subject
-from pg_pool_exporter.findings.wording import number, spell
+from pg_pool_exporter.analysis import Cause, Finding, Pool, Subject
+from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.web.page.drawing import bar, sparkline
 from pg_pool_exporter.web.page.markup import Html, element, join, name
 from pg_pool_exporter.web.page.tables import row, table

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pg_pool_exporter.derive.sessions import IN_TRANSACTION, AppSessions
-from pg_pool_exporter.findings import Server
-from pg_pool_exporter.findings.thresholds import IDLE_IN_TRANSACTION
-from pg_pool_exporter.findings.wording import number, spell
+from pg_pool_exporter.analysis import Server
+from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
+from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.config.thresholds import IDLE_IN_TRANSACTION
 from pg_pool_exporter.model import SessionKey
 from pg_pool_exporter.web.page.drawing import bar
 from pg_pool_exporter.web.page.markup import Html, element, join, name

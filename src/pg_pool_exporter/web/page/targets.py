@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pg_pool_exporter.findings.wording import number, spell
+from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.model import Health
-from pg_pool_exporter.store import TargetState
+from pg_pool_exporter.polling.store import TargetState
 from pg_pool_exporter.web.page.markup import Html, element, join, name
 from pg_pool_exporter.web.page.tables import row, table
 

@@ -1,0 +1,105 @@
+"""An application's sessions among all that a server has."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from operator import neg
+
+from pg_pool_exporter.analysis.correlate.places import SessionsOf
+from pg_pool_exporter.analysis.correlate.pools_seen import Pools, PoolSeen
+from pg_pool_exporter.model import Backends, ClientKey
+
+IN_TRANSACTION = ("idle_in_transaction", "idle_in_transaction_aborted")
+
+
+class AppSessions:
+    """The sessions that may be those of some pools, in whatever groups they are."""
+
+    def __init__(self, groups: Iterable[Backends]) -> None:
+        self._groups = tuple(groups)
+
+    @property
+    def hidden(self) -> bool:
+        """Whether what some of them do can't be seen."""
+        return any(group.hidden for group in self._groups)
+
+    @property
+    def sessions(self) -> int:
+        """How many there are."""
+        return sum(group.sessions for group in self._groups)
+
+    @property
+    def busy(self) -> int:
+        """How many are not idle; those in a transaction are busy."""
+        return self.sessions - self.count("idle")
+
+    def count(self, *states: str, longer_than: float = 0.0) -> int:
+        """How many have been in one of the states for so many seconds, or longer."""
+        # A negative age, after the server's clock was set back, is one of 0.
+        return sum(
+            bisect_right(group.ages.get(state, ()), -longer_than, key=neg)
+            for group in self._groups
+            for state in states
+        )
+
+    def oldest(self, *states: str) -> float | None:
+        """The longest time that one has been in one of the states."""
+        ages = (group.ages[state][0] for group in self._groups for state in states
+                if group.ages.get(state))  # fmt: skip
+        return max(ages, default=None)
+
+
+class ServerSessions:
+    """All sessions of a server, to be looked up by application name."""
+
+    def __init__(self, backends: Mapping[ClientKey, Backends]) -> None:
+        self._by_application: dict[str, list[tuple[ClientKey, Backends]]] = {}
+        for key, group in backends.items():
+            self._by_application.setdefault(key.sessions.application, []).append((key, group))
+
+    def of(self, pools: Iterable[PoolSeen]) -> AppSessions:
+        """Those that may belong to one of the pools."""
+        return AppSessions(group for _, group in self._groups(pools))
+
+    def by_address(self, pools: Iterable[PoolSeen]) -> dict[str, AppSessions]:
+        """The same, by where they come from."""
+        groups: dict[str, list[Backends]] = {}
+        for address, group in self._groups(pools):
+            groups.setdefault(address, []).append(group)
+        return {address: AppSessions(each) for address, each in groups.items()}
+
+    def _groups(self, pools: Iterable[PoolSeen]) -> Iterator[tuple[str, Backends]]:
+        known_as = {pool.sessions for pool in pools if pool.sessions is not None}
+        for name in {one.application for one in known_as}:
+            for key, group in self._by_application.get(name, ()):
+                if any(one.match(key.sessions) for one in known_as):
+                    yield key.address, group
+
+
+class SharedNames:
+    """How many sessions the pools of several applications may have under the same name.
+
+    `apps` are all pools that lead to one server, by application.
+    """
+
+    def __init__(self, apps: Mapping[str, Pools]) -> None:
+        # By application name, then by all that is known of the sessions, then by application.
+        self._most: dict[str, dict[SessionsOf, dict[str, float]]] = {}
+        for app, pools in apps.items():
+            for pool in pools.values():
+                reading = pool.readings.last()
+                if reading is not None and pool.sessions is not None:
+                    name = pool.sessions.application
+                    by_app = self._most.setdefault(name, {}).setdefault(pool.sessions, {})
+                    by_app[app] = by_app.get(app, 0.0) + reading.most
+
+    def of_others(self, app: str, pools: Iterable[PoolSeen]) -> float:
+        """The most sessions of other applications that could be taken for those of `pools`."""
+        known_as = {pool.sessions for pool in pools if pool.sessions is not None}
+        return sum(
+            sum(by_app.values()) - by_app.get(app, 0.0)
+            for name in self._most.keys() & {one.application for one in known_as}
+            for other, by_app in self._most[name].items()
+            if any(one.overlaps(other) for one in known_as)
+        )

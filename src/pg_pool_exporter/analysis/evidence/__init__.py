@@ -1,0 +1,1 @@
+"""What proves that connections are held: pure arithmetic over readings."""

@@ -1,0 +1,1 @@
+"""Everything that can block: threads, name look-ups, files and secrets."""

@@ -1,0 +1,1 @@
+"""One adapter a pool library."""

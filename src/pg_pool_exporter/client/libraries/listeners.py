@@ -1,0 +1,177 @@
+"""Where the page of a process is served: on its unix socket, and on request on a port.
+
+Each place has a thread of its own, which gets it back when it is lost.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from pg_pool_exporter.client.serving.server import LOOK_SECONDS, Server
+from pg_pool_exporter.client.serving.slots import Slot
+
+log = logging.getLogger("pg_pool_exporter.client")
+
+# How long the end of the process may wait for the removal of its socket.
+_CLOSE_SECONDS = 1.0
+
+
+class Listener:
+    """A place to serve at, and a thread that serves there until `close`."""
+
+    def __init__(self, page: Callable[[], str], name: str) -> None:
+        self._page = page
+        self._closed = threading.Event()
+        self._listening: socket.socket | None = None
+        self._server: Server | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start serving, without waiting for it."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving, and remove what was put into the file system."""
+        self._closed.set()
+        listening = self._listening
+        if listening is not None:
+            with suppress(OSError):  # the thread has closed it meanwhile
+                listening.shutdown(socket.SHUT_RDWR)
+        if self._thread.is_alive():
+            self._thread.join(_CLOSE_SECONDS)
+
+    def abandon(self) -> None:
+        """Close the sockets and nothing else: in a forked child the place is still the parent's."""
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.close()
+        if self._server is not None:
+            self._server.abandon_readers()
+
+    def listen(self) -> socket.socket | None:
+        """A listening socket; None while another process has the place. Raises what goes wrong."""
+        raise NotImplementedError
+
+    def in_place(self) -> bool:
+        """Whether readers still find the socket."""
+        return True
+
+    def leave(self) -> None:
+        """Remove what `listen` has put into the file system."""
+
+    def _run(self) -> None:
+        told = ""
+        while not self._closed.is_set():
+            try:
+                if self._serve():
+                    told = ""
+                    continue
+            except Exception as error:  # noqa: BLE001 - the thread must go on
+                # It can get well: a directory is made later, or made again.
+                if told != str(error):
+                    told = str(error)
+                    log.warning("the page of this process can't be served: %s", error)
+            self._closed.wait(LOOK_SECONDS)
+        with suppress(OSError):  # its directory may be gone or somebody else's
+            self.leave()
+
+    def _serve(self) -> bool:
+        """Serve until the place is lost; False, at once, while another process has it."""
+        self._listening = self.listen()
+        if self._listening is None:
+            return False
+        self._server = Server(self._listening, self._page, self._closed)
+        try:
+            # A closed socket ends the loop with an error that has nothing to tell.
+            with suppress(OSError, ValueError):
+                while not self._closed.is_set() and self.in_place():
+                    self._server.handle_request()
+        finally:
+            self._server.server_close()
+            self._listening = None
+        return True
+
+
+class SocketListener(Listener):
+    """Serves on the unix socket of a slot. A socket that somebody removes is bound again."""
+
+    def __init__(self, page: Callable[[], str], slot: Slot) -> None:
+        super().__init__(page, "pg-pool-exporter-socket")
+        self._slot = slot
+        self._path: Path | None = None
+        self._bound: os.stat_result | None = None
+
+    def listen(self) -> socket.socket:
+        """Bind under a passing name, and move it: readers find it whole, with its final mode."""
+        path = self._slot.take()
+        passing = path.with_suffix(f".{os.getpid()}")
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            passing.unlink(missing_ok=True)
+            listening.bind(str(passing))
+            passing.chmod(0o660)
+            listening.listen(Server.request_queue_size)
+            self._bound = passing.lstat()
+            passing.rename(path)
+        except OSError:
+            listening.close()
+            raise
+        self._path = path
+        return listening
+
+    def in_place(self) -> bool:
+        """Whether the path still leads to the socket."""
+        if self._path is None or self._bound is None:
+            return False
+        try:
+            return os.path.samestat(self._path.lstat(), self._bound)
+        except OSError:
+            return False
+
+    def leave(self) -> None:
+        """Remove the socket, unless it is somebody else's by now."""
+        if self._path is not None and self.in_place():
+            self._path.unlink(missing_ok=True)
+
+
+class PortListener(Listener):
+    """Serves on a port. Of several processes that want the same, one has it at a time."""
+
+    def __init__(self, page: Callable[[], str], host: str, port: int) -> None:
+        super().__init__(page, "pg-pool-exporter-port")
+        self._address = (host, port)
+        self._waiting = False
+
+    def listen(self) -> socket.socket | None:
+        """Bind the port; None while another process has it."""
+        family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(self._address)
+            listening.listen(Server.request_queue_size)
+        except Exception as error:
+            listening.close()
+            if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+                self._wait_for_it()
+                return None
+            raise
+        self._waiting = False
+        return listening
+
+    def _wait_for_it(self) -> None:
+        # Among the processes of a pre-forking server this is as it should be.
+        if not self._waiting:
+            log.info(
+                "port %d is taken, by another process of the application or by somebody else; "
+                "it is served from here when it is free",
+                self._address[1],
+            )
+        self._waiting = True

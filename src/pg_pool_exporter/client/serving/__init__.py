@@ -1,0 +1,1 @@
+"""Serves the process's metrics: unix socket, HTTP port, WSGI, ASGI, siblings' pages."""

@@ -1,0 +1,91 @@
+"""The checklist as a person reads it at a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import TextIO
+
+from pg_pool_exporter.analysis import Verdict
+from pg_pool_exporter.analysis.wording import number, plain
+from pg_pool_exporter.commands.doctor.report import Point, Report
+
+_COLOURS = {
+    Verdict.PROBLEM: "1;31",
+    Verdict.WARNING: "33",
+    Verdict.FINE: "32",
+    Verdict.UNKNOWN: "2",
+}
+_TITLES = {
+    "targets": "targets",
+    "pool_use": "use of the pools",
+    "waiting_requests": "requests that wait",
+    "leaks": "not given back",
+    "sessions": "sessions by state",
+    "old_sessions": "old sessions",
+    "idle_in_transaction": "idle in transaction",
+    "lock_waits": "waiting for locks",
+    "deadlocks": "deadlocks",
+    "timeouts": "time-outs",
+    "settings": "settings",
+    "demand_and_supply": "demand and supply",
+}
+_VERDICT_WIDTH, _TITLE_WIDTH = 9, 21
+_INDENT = " " * _VERDICT_WIDTH
+_WIDEST, _NARROWEST = 110, 40
+
+
+def has_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether to colour what goes to `stream`: only a terminal, and where nobody minds."""
+    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+
+def width() -> int:
+    """Columns to fill."""
+    return max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns))
+
+
+def written(report: Report, *, colours: bool, width: int) -> str:
+    """The text: a line a point, with evidence and remedies below it."""
+    lines = [line for point in report.checks for line in _point(point, colours, width)]
+    return "\n".join([*lines, "", _sum(report), ""])
+
+
+def _point(point: Point, colours: bool, width: int) -> Iterator[str]:
+    verdict = point.level.title
+    if point.level is Verdict.PROBLEM:
+        verdict = verdict.upper()
+    if colours:
+        verdict = f"\x1b[{_COLOURS[point.level]}m{verdict:<{_VERDICT_WIDTH}}\x1b[0m"
+    title = _TITLES.get(point.check, plain(point.check))
+    margin = _VERDICT_WIDTH + _TITLE_WIDTH + 1
+    first, *rest = _wrapped(plain(point.figure), "", width - margin)
+    yield f"{verdict:<{_VERDICT_WIDTH}}{title:<{_TITLE_WIDTH}} {first}"
+    for line in rest:
+        yield f"{' ' * margin}{line}"
+    for evidence in point.evidence:
+        yield from _wrapped(plain(evidence), f"{_INDENT}- ", width)
+    for remedy in point.remedy:
+        yield from _wrapped(plain(remedy), f"{_INDENT}> ", width)
+
+
+def _wrapped(text: str, mark: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        text, width, initial_indent=mark, subsequent_indent=" " * len(mark), break_on_hyphens=False
+    ) or [mark]
+
+
+def _sum(report: Report) -> str:
+    counts = {level: sum(one.level is level for one in report.checks) for level in Verdict}
+    told = [
+        number(counts[level], one, many)
+        for level, one, many in (
+            (Verdict.PROBLEM, "problem", "problems"),
+            (Verdict.WARNING, "warning", "warnings"),
+        )
+        if counts[level]
+    ]
+    unknown = counts[Verdict.UNKNOWN]
+    tail = f" ({unknown} of {len(report.checks)} points can't be told)" if unknown else ""
+    return f"{', '.join(told) or 'Nothing is wrong'}{tail}"

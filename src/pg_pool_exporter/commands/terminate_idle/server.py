@@ -1,0 +1,112 @@
+"""A connection of its own to the server: lists sessions, and ends those that are meant."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg import AsyncClientCursor
+
+from pg_pool_exporter.blocking.secrets import PasswordError
+from pg_pool_exporter.commands.terminate_idle.sessions import Choice, Ended, ListedSession
+from pg_pool_exporter.config import ServerConfig
+from pg_pool_exporter.sources.connection.connector import Connector
+from pg_pool_exporter.sources.connection.held import Batch, Connection, Result, execute
+from pg_pool_exporter.sources.queries import statement
+
+# For everything together: a server in trouble may be slow, and somebody waits.
+_SECONDS = 15.0
+# An idle session ends within milliseconds; how often it is looked for, in seconds.
+_LOOK_SECONDS = 0.05
+# For the one transaction only: a bouncer in front hands the session on to others after it.
+_BOUNDED = "SELECT set_config('statement_timeout', '10s', true);\n"
+
+
+class TerminateError(Exception):
+    """The server can't be asked, or refuses; the message says why, and holds no secret."""
+
+
+class Server:
+    """A server that is connected to."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def sessions(self, choice: Choice) -> list[ListedSession]:
+        """The sessions that a choice may mean, the longest idle first."""
+        rows = await self._rows("idle_sessions", choice._asdict())
+        return [ListedSession(**row) for row in rows]
+
+    async def applications(self, choice: Choice) -> dict[str, int]:
+        """How many sessions clients have by application_name, the choice's first: to tell a
+        mistyped name from an application that works.
+        """
+        rows = await self._rows("applications", choice._asdict())
+        return {row["application"]: row["sessions"] for row in rows}
+
+    def statement(self, sessions: Collection[ListedSession]) -> str:
+        """The SQL that ends the sessions, with their values in it."""
+        cursor = AsyncClientCursor(self._connection)
+        text = cursor.mogrify(self._query("terminate_idle").encode(), _listed(sessions))
+        return "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+
+    async def end(self, sessions: Collection[ListedSession], patience: float) -> Ended:
+        """End those that are still idle as they were, and look for so many seconds at most whether
+        they are gone.
+        """
+        rows = await self._rows("terminate_idle", _listed(sessions))
+        signalled = frozenset(row["pid"] for row in rows if row["ended"])
+        told = [one for one in sessions if one.pid in signalled]
+        last_look = time.monotonic() + patience
+        while remaining := await self._remaining(told):
+            if time.monotonic() >= last_look:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        return Ended(signalled, remaining)
+
+    async def _remaining(self, sessions: Collection[ListedSession]) -> frozenset[int]:
+        rows = await self._rows("remaining_sessions", _listed(sessions))
+        return frozenset(row["pid"] for row in rows)
+
+    async def _rows(self, query: str, params: dict[str, Any]) -> Result:
+        batch = Batch(_BOUNDED + self._query(query), params)
+        _, rows = await execute(self._connection, batch)
+        return rows
+
+    def _query(self, name: str) -> str:
+        return statement(name, self._connection.info.server_version // 10_000)
+
+
+@asynccontextmanager
+async def connected(config: ServerConfig) -> AsyncIterator[Server]:
+    """A server, connected to for the block. Raises `TerminateError` for whatever goes wrong."""
+    connector = Connector(f"server {config.name}", config, as_text=("text", "name", "varchar"))
+    try:
+        async with asyncio.timeout(_SECONDS):
+            connection = await connector.connect()
+            try:
+                yield Server(connection)
+            finally:
+                await connection.close()
+    except TimeoutError:
+        raise TerminateError(f"server {config.name}: no answer within {_SECONDS:g} s") from None
+    except psycopg.errors.InsufficientPrivilege:
+        raise TerminateError(
+            f"server {config.name}: a right is missing, and not all sessions have been told to "
+            "end: GRANT pg_signal_backend to the role that asks (a superuser's session only a "
+            "superuser can end)"
+        ) from None
+    except (psycopg.Error, PasswordError) as error:
+        raise TerminateError(str(connector.failure(error))) from None
+
+
+def _listed(sessions: Collection[ListedSession]) -> dict[str, Any]:
+    return {
+        "pids": [one.pid for one in sessions],
+        "starts": [one.backend_start for one in sessions],
+        "changes": [one.state_change for one in sessions],
+    }

@@ -1,0 +1,22 @@
+"""Every metric once: its name, type, help and labels.
+
+Everything that writes or reads metrics (the client's page, the reader, the daemon's page, the
+documentation, rules and dashboards) takes them from here. The standard library only, because the
+client imports it.
+"""
+
+from pg_pool_exporter.metrics.catalogue.metric import METRICS as METRICS
+from pg_pool_exporter.metrics.catalogue.metric import OTHER as OTHER
+from pg_pool_exporter.metrics.catalogue.metric import Metric as Metric
+from pg_pool_exporter.metrics.catalogue.metric import MetricType as MetricType
+from pg_pool_exporter.metrics.catalogue.metric import Section as Section
+
+# In the order of the page: a metric gets its place when its module is imported.
+from pg_pool_exporter.metrics.catalogue.pools import *  # isort: skip
+from pg_pool_exporter.metrics.catalogue.servers import *  # isort: skip
+from pg_pool_exporter.metrics.catalogue.bouncers import *  # isort: skip
+from pg_pool_exporter.metrics.catalogue.joined import *  # isort: skip
+from pg_pool_exporter.metrics.catalogue.exporter import *  # isort: skip
+from pg_pool_exporter.metrics.catalogue.libraries import *  # isort: skip
+
+BY_NAME = {metric.name: metric for metric in METRICS}

@@ -1,0 +1,1 @@
+"""Polls targets on schedule, and keeps the latest state of each."""

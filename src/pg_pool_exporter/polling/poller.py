@@ -1,0 +1,171 @@
+"""Polls one target on a fixed schedule, and writes down how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+from zlib import crc32
+
+import structlog
+
+from pg_pool_exporter.discovery import Target
+from pg_pool_exporter.model import Health, Snapshot
+from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
+from pg_pool_exporter.redaction import redact
+from pg_pool_exporter.sources.base import PollError, Source, TargetGoneError
+
+log = structlog.get_logger(__name__)
+
+
+class Failure(NamedTuple):
+    """Why a poll failed."""
+
+    reason: str
+    """One of `catalogue.POLL_FAILURE_REASONS`."""
+    error: str
+    stack: str | None = None
+
+
+class Poller:
+    """The polls of one target, read by `source`: one at a time, each with a deadline.
+
+    Schedule and deadline follow the clock of the running loop; `wall` gives the time since the
+    epoch, in seconds.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        source: Source,
+        store: Store,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._target = target
+        self._source = source
+        self._store = store
+        self._wall = wall
+        self._state = TargetState(key=TargetKey.of(target), interval=target.interval)
+        self._told: str | None = None
+        self._log = log.bind(target=target.name, kind=target.kind)
+        store.put(self._state)
+
+    async def run(self) -> None:
+        """Poll, at once and then on schedule, until the target is gone or the task is cancelled.
+
+        At the end the source is closed.
+        """
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            while await self.poll():
+                now = loop.time()
+                tick = next_poll(self._target.name, self._target.interval, started, now)
+                await asyncio.sleep(tick - now)
+                started = loop.time()
+        finally:
+            await self.close()
+
+    async def poll(self) -> bool:
+        """Poll once and store the outcome. False when the target does not exist any more."""
+        started = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(self._target.timeout):
+                snapshot = await self._source.poll()
+            await self._succeeded(snapshot, started)
+            return True
+        except TargetGoneError:
+            self._store.remove(self._state.key)
+            self._log.info("target gone")
+            return False
+        except TimeoutError:
+            failure = Failure("timeout", f"no answer within {self._target.timeout:g} s")
+        except PollError as error:
+            failure = Failure(error.reason, str(error))
+        except asyncio.CancelledError as error:
+            # One that nobody asked of this task escaped from something that the source waited for.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            failure = unforeseen(error)
+        except Exception as error:  # noqa: BLE001 - whatever a source gives, the polls go on
+            failure = unforeseen(error)
+        await self._failed(failure, started)
+        return True
+
+    async def close(self) -> None:
+        """Let go of what the source holds."""
+        await self._source.close()
+
+    async def _succeeded(self, snapshot: Snapshot, started: float) -> None:
+        now = asyncio.get_running_loop().time()
+        health = self._state.health
+        await self._publish(
+            Health(
+                up=True,
+                polls=health.polls + 1,
+                failures=health.failures,
+                duration=now - started,
+                last_success=self._wall(),
+            ),
+            snapshot,
+            started,
+            now,
+        )
+        if self._told != "up":
+            self._told = "up"
+            self._log.info("target up")
+
+    async def _failed(self, failure: Failure, started: float) -> None:
+        health = self._state.health
+        reason = failure.reason
+        await self._publish(
+            Health(
+                up=False,
+                polls=health.polls + 1,
+                failures={**health.failures, reason: health.failures.get(reason, 0) + 1},
+                reason=reason,
+                error=redact(failure.error),
+                duration=asyncio.get_running_loop().time() - started,
+                last_success=health.last_success,
+            ),
+            self._state.snapshot,
+            self._state.begun,
+            self._state.taken,
+        )
+        if self._told != reason:
+            self._told = reason
+            details = {"stack": failure.stack} if failure.stack else {}
+            self._log.warning("target down", reason=reason, error=failure.error, **details)
+
+    async def _publish(
+        self, health: Health, snapshot: Snapshot | None, begun: float, taken: float
+    ) -> None:
+        state = replace(self._state, health=health, snapshot=snapshot, begun=begun, taken=taken)
+        await self._store.publish(state)
+        self._state = state
+
+
+def next_poll(name: str, interval: float, started: float, now: float) -> float:
+    """When the target `name` is polled next, after a poll that began at `started`.
+
+    Each target has its own place in the interval, by a hash of its name, so that the targets are
+    not all polled together. Places that pass during a poll are left out. All times are in seconds
+    on one clock.
+    """
+    place = crc32(name.encode("utf-8", "surrogateescape")) / 2**32 * interval
+    # A little after the start: rounding must not find the place once more at which it began.
+    earliest = max(now, started + interval / 100)
+    return earliest + (place - earliest) % interval
+
+
+def unforeseen(error: BaseException) -> Failure:
+    """What may be told of an error that nobody foresaw: its kind and its place.
+
+    Its message, and those of the errors that led to it, may quote what was read, or a password.
+    """
+    stack = "".join(traceback.format_tb(error.__traceback__))
+    return Failure("other", type(error).__name__, stack)

@@ -1,0 +1,90 @@
+"""A running poller for each target that there is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+import structlog
+
+from pg_pool_exporter.discovery import Target
+from pg_pool_exporter.polling.poller import Poller, unforeseen
+from pg_pool_exporter.polling.store import Store, TargetKey
+
+log = structlog.get_logger(__name__)
+
+# Sources let go at once; one that does not must not hold up the others, or the end. Seconds.
+_STOP_TIMEOUT = 1.0
+
+
+class _Running(NamedTuple):
+    target: Target
+    task: asyncio.Task[None]
+
+
+class Pollers:
+    """Starts and stops pollers so that they are those of the targets."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._running: dict[TargetKey, _Running] = {}
+        self._changing = asyncio.Lock()
+
+    async def follow(self, targets: Iterable[Target]) -> None:
+        """Have exactly `targets` polled. Those that are polled already go on undisturbed.
+
+        A target that is gone from the store, because nobody was there, is not tried again as long
+        as it is listed: only another one in its place is. Any other poller that has ended is
+        started again.
+        """
+        wanted = {TargetKey.of(target): target for target in targets}
+        async with self._changing:
+            await self._stop(
+                [
+                    key
+                    for key, running in self._running.items()
+                    if wanted.get(key) != running.target or self._has_broken(key, running.task)
+                ]
+            )
+            for key, target in wanted.items():
+                if key not in self._running:
+                    self._start(key, target)
+                    # A thousand first polls in one go would keep a scrape waiting.
+                    await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        """Stop all."""
+        async with self._changing:
+            await self._stop(list(self._running))
+
+    def _has_broken(self, key: TargetKey, task: asyncio.Task[None]) -> bool:
+        return task.done() and self._store.get(key) is not None
+
+    def _start(self, key: TargetKey, target: Target) -> None:
+        poller = Poller(target, target.source(), self._store)
+        task = asyncio.create_task(poller.run(), name=f"poll {key.kind} {key.name}")
+        self._running[key] = _Running(target, task)
+
+    async def _stop(self, keys: Collection[TargetKey]) -> None:
+        # The former poller ends before another one of the same name begins: a target never has
+        # two connections of ours.
+        leaving = {key: self._running.pop(key) for key in keys}
+        for running in leaving.values():
+            running.task.cancel()
+        if leaving:
+            await asyncio.wait(
+                [running.task for running in leaving.values()], timeout=_STOP_TIMEOUT
+            )
+        for key, running in leaving.items():
+            self._tell(key, running.task)
+            self._store.remove(key)
+
+    def _tell(self, key: TargetKey, task: asyncio.Task[None]) -> None:
+        if not task.done():
+            log.error("poller does not stop", target=key.name, kind=key.kind)
+        elif not task.cancelled() and (error := task.exception()) is not None:
+            told = unforeseen(error)
+            log.error(
+                "poller failed", target=key.name, kind=key.kind, error=told.error, stack=told.stack
+            )

@@ -1,0 +1,1 @@
+"""One held connection to a server or a bouncer's console."""

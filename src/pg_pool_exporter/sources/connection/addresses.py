@@ -1,0 +1,61 @@
+"""Looks up the hosts of a connection string, so that neither the driver nor libpq does.
+
+The driver would do it in the threads of the event loop, which hung look-ups of a few servers take
+from everybody.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg.pq import Conninfo
+
+from pg_pool_exporter.blocking.names import getaddrinfo
+
+Params = dict[str, Any]
+
+
+def libpq_defaults() -> dict[str, str]:
+    """What libpq takes for a parameter that is not given, from its environment too."""
+    return {
+        option.keyword.decode(): option.val.decode()
+        for option in Conninfo.get_defaults()
+        if option.val
+    }
+
+
+async def with_addresses(params: Params) -> Params:
+    """The parameters with a `hostaddr` for each address of each host, in their order.
+
+    A host that has no address is left out. Raises `psycopg.OperationalError` when none has one.
+    """
+    known = {**libpq_defaults(), **params}
+    if not known.get("host") or known.get("hostaddr"):
+        return params
+    hosts = known["host"].split(",")
+    ports = known["port"].split(",")
+    if len(ports) not in (1, len(hosts)):
+        return params  # libpq says what is wrong
+    found = [
+        (number, address) for number, host in enumerate(hosts) for address in await _addresses(host)
+    ]
+    if not found:
+        raise psycopg.OperationalError("failed to resolve host")
+    resolved = {
+        "host": ",".join(hosts[number] for number, _ in found),
+        "hostaddr": ",".join(address for _, address in found),
+    }
+    if len(ports) > 1:  # a single one is for all hosts
+        resolved["port"] = ",".join(ports[number] for number, _ in found)
+    return {**params, **resolved}
+
+
+async def _addresses(host: str) -> list[str]:
+    """The addresses of a host; an empty one for a directory of unix sockets."""
+    if not host or host.startswith(("/", "@")):
+        return [""]
+    try:
+        return [str(address[0]) for *_, address in await getaddrinfo(host, 0)]
+    except OSError:
+        return []

@@ -1,0 +1,112 @@
+"""Opens the exporter's connections: to a PostgreSQL server, or to a bouncer's admin console."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import psycopg
+from psycopg import AsyncClientCursor, AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import dict_row
+from psycopg.types.string import TextLoader
+
+from pg_pool_exporter.blocking.secrets import PasswordError, read_file, run_command
+from pg_pool_exporter.config import ConnectionConfig
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.connection.addresses import Params, libpq_defaults, with_addresses
+from pg_pool_exporter.sources.connection.errors import POSTGRES, Causes, explain
+from pg_pool_exporter.sources.connection.held import Connection
+
+APPLICATION_NAME = "pg_pool_exporter"
+
+# Given to libpq where the dsn does not say otherwise: a dead network is noticed within some 20 s,
+# also while connecting (Linux applies the user time-out to the handshake too).
+_KEEPALIVE = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+# The driver must not abandon an attempt by itself: see HeldConnection.
+_NO_CONNECT_TIMEOUT = 2**31 - 1
+
+
+class Connector:
+    """Connects to `what` (such as `server main`), which a section of the configuration describes.
+
+    `defaults` are parameters for libpq that the dsn may leave out. Values of the types `as_text`,
+    by name or by oid, come as text, whatever is in them. `causes` are the errors that it has.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        config: ConnectionConfig,
+        *,
+        as_text: Iterable[str | int],
+        defaults: Params | None = None,
+        causes: Causes = POSTGRES,
+    ) -> None:
+        self._what = what
+        self._config = config
+        self._params = {**(defaults or {}), **conninfo_to_dict(config.dsn.get_secret_value())}
+        self._as_text = tuple(as_text)
+        self._causes = causes
+
+    @property
+    def where(self) -> str:
+        """For people: what this is, and what libpq will connect to."""
+        known: Params = {**libpq_defaults(), **self._params}
+        host = known.get("host") or known.get("hostaddr") or known.get("service")
+        user = known.get("user", "")
+        return (
+            f"{self._what} ({host or 'a local socket'}, port {known.get('port', '5432')}, "
+            f"database {known.get('dbname') or user}, user {user})"
+        )
+
+    def failure(self, error: psycopg.Error | PasswordError) -> PollError:
+        """What to tell of an error that connecting, or a query, has raised."""
+        if isinstance(error, PasswordError):
+            return PollError("auth", f"{self.where}: {error}")
+        return explain(error, self.where, self._causes)
+
+    async def connect(self) -> Connection:
+        """A new connection: autocommit, simple queries, rows as dicts.
+
+        Raises `psycopg.Error` and `PasswordError`.
+        """
+        conninfo = make_conninfo(
+            "",
+            **{
+                **_KEEPALIVE,
+                **await with_addresses(self._params),
+                **await self._password(),
+                "application_name": APPLICATION_NAME,
+                "client_encoding": "UTF8",
+                "connect_timeout": _NO_CONNECT_TIMEOUT,
+            },
+        )
+        connection = await AsyncConnection.connect(
+            conninfo,
+            autocommit=True,
+            row_factory=dict_row,
+            cursor_factory=AsyncClientCursor,
+        )
+        for kind in self._as_text:
+            connection.adapters.register_loader(kind, _LenientText)
+        return connection
+
+    async def _password(self) -> dict[str, str]:
+        """The password as a parameter; none leaves it to the dsn and libpq's own ways."""
+        if self._config.password_file is not None:
+            return {"password": read_file(self._config.password_file)}
+        if self._config.password_command is not None:
+            return {"password": await run_command(self._config.password_command)}
+        return {}
+
+
+class _LenientText(TextLoader):
+    """Names of databases and roles can be in any encoding: what is not UTF-8 is replaced."""
+
+    def load(self, data: bytes | bytearray | memoryview) -> str:
+        return bytes(data).decode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""Metrics pages of applications: fetched, parsed, and mapped to pool samples."""

@@ -1,0 +1,57 @@
+"""The page of one process of an application, as the configuration describes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from pg_pool_exporter.config import AccessConfig
+from pg_pool_exporter.config.page_address import PageAddress
+from pg_pool_exporter.formats import AUTO, FORMATS, JOLOKIA, NATIVE_NAME, Format
+from pg_pool_exporter.sources.base import Source
+from pg_pool_exporter.sources.pages.access import Access, access
+from pg_pool_exporter.sources.pages.foreign_page import automatic, table
+from pg_pool_exporter.sources.pages.http_client import TcpConnector
+from pg_pool_exporter.sources.pages.jolokia import JolokiaSource
+from pg_pool_exporter.sources.pages.native_page import NATIVE
+from pg_pool_exporter.sources.pages.origin import UNKNOWN, Origin
+from pg_pool_exporter.sources.pages.table import Table
+from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource
+
+
+@dataclass(frozen=True, slots=True)
+class AppPage:
+    """Where a page is, and how it is read.
+
+    What can't be hashed is left out of the hash; equality looks at everything.
+    """
+
+    address: PageAddress = field(repr=False)
+    """Its query can hold a token."""
+    origin: Origin = UNKNOWN
+    format: Format | str = field(default=AUTO, hash=False)
+    """A name that is known, or a format of the configuration."""
+    access: AccessConfig = field(default=AccessConfig(), hash=False, repr=False)
+
+
+def app_source(page: AppPage) -> Source:
+    """What reads `page`."""
+    socket = page.address.socket
+    connector = (lambda: aiohttp.UnixConnector(socket)) if socket else TcpConnector
+    url, origin = page.address.url, page.origin
+
+    def now() -> Access:
+        return access(page.access)
+
+    if page.format == JOLOKIA:
+        return JolokiaSource(url, origin, connector=connector, access=now)
+    return ExpositionTextSource(url, _table(page.format), origin, connector=connector, access=now)
+
+
+def _table(form: Format | str) -> Table:
+    if form == AUTO:
+        return automatic()
+    if form == NATIVE_NAME:
+        return NATIVE
+    return table([FORMATS[form] if isinstance(form, str) else form])

@@ -1,0 +1,218 @@
+"""One HTTP request, bounded in everything that the other side decides.
+
+How long it takes is bounded by the caller, which cancels it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple
+
+import aiohttp
+from aiohttp.http_exceptions import LineTooLong
+from yarl import URL
+
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.pages.access import PLAIN, Access
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+
+# Other reasons, for example too many open files, are not the target's.
+_REASONS: dict[int | None, str] = {
+    errno.ECONNREFUSED: "refused",
+    errno.EHOSTUNREACH: "refused",
+    errno.ENETUNREACH: "refused",
+    errno.EACCES: "permission",
+    errno.EPERM: "permission",
+    errno.ETIMEDOUT: "timeout",
+    None: "refused",
+}
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MAX_REDIRECTS = 3
+
+
+class Accepted(NamedTuple):
+    """What kind of answer is asked for."""
+
+    header: str
+    """`Accept` of the request."""
+    content_types: tuple[str, ...]
+
+
+PAGE = Accepted(
+    "text/plain;version=0.0.4, application/openmetrics-text;version=1.0.0;q=0.5",
+    ("text/plain", "application/openmetrics-text"),
+)
+"""A page of metrics as Prometheus text."""
+DOCUMENT = Accepted("application/json", ("application/json", "text/plain"))
+"""A document in JSON."""
+
+
+class NotConnectedError(PollError):
+    """There is no connection. `errno` is the system's reason, None when it gave none."""
+
+    def __init__(self, reason: str, message: str, number: int | None) -> None:
+        super().__init__(reason, message)
+        self.errno = number
+
+
+class BrokenOffError(PollError):
+    """The connection was closed instead of an answer."""
+
+
+class Body(NamedTuple):
+    """The body of an answer as it was sent."""
+
+    content: bytes
+    gzipped: bool
+
+
+class Request(NamedTuple):
+    """What is asked for."""
+
+    url: str
+    access: Access = PLAIN
+    encoding: str = "identity"
+    """Its `Accept-Encoding`."""
+    accepted: Accepted = PAGE
+    posted: bytes | None = None
+    """A document in JSON that is posted. None is a GET."""
+
+
+async def fetch(via: aiohttp.ClientSession, request: Request) -> Body:
+    """The body of the answer.
+
+    A GET follows redirects, a few of them and on the same host only: what it was sent with is not
+    for others. Raises `PollError`. Its message never holds what the other side sent, nor the URL,
+    whose query can be a secret.
+    """
+    try:
+        url = URL(request.url)
+        for _ in range(_MAX_REDIRECTS + 1):
+            async with _sent(via, request, url) as response:
+                if response.status not in _REDIRECTS or request.posted is not None:
+                    gzipped = _check(response, request.accepted)
+                    content = await _content(response)
+                    if request.accepted is PAGE and not gzipped:
+                        _check_end(response, content)
+                    return Body(content, gzipped)
+                url = _elsewhere(response)
+    except aiohttp.ClientConnectorDNSError:
+        raise PollError("refused", "the host name is not known") from None
+    except aiohttp.ClientConnectorCertificateError:
+        raise PollError("protocol", "no TLS connection: is its certificate valid?") from None
+    except aiohttp.ClientConnectorSSLError:
+        raise PollError(
+            "protocol", "no TLS connection: is it https there, and wants it no certificate of ours?"
+        ) from None
+    except aiohttp.ClientConnectorError as error:
+        raise _not_connected(error.os_error) from None
+    except aiohttp.ClientPayloadError:
+        raise PollError("protocol", "the body ended too early or is not valid HTTP") from None
+    except aiohttp.ClientResponseError as error:
+        raise _not_http(error) from None
+    except aiohttp.ClientConnectionError as error:
+        raise _broken_off(error) from None
+    raise PollError("protocol", f"more than {_MAX_REDIRECTS} redirects")
+
+
+def _sent(
+    via: aiohttp.ClientSession, request: Request, url: URL
+) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    access = request.access
+    own = {"Accept": request.accepted.header, "Accept-Encoding": request.encoding}
+    if request.posted is not None:
+        own["Content-Type"] = DOCUMENT.header
+    return via.request(
+        "GET" if request.posted is None else "POST",
+        url,
+        headers={**access.headers, **own},
+        data=request.posted,
+        allow_redirects=False,
+        ssl=access.tls,
+        server_hostname=access.server_name,
+    )
+
+
+def _elsewhere(response: aiohttp.ClientResponse) -> URL:
+    """Where a redirect leads. Raises `PollError` when that is not the same host and port."""
+    try:
+        url = response.url.join(URL(response.headers["Location"]))
+        same = url.origin() == response.url.origin()
+    except (KeyError, ValueError):
+        raise PollError("protocol", "the answer is a redirect to nowhere") from None
+    if not same:
+        raise PollError(
+            "protocol",
+            "the answer is a redirect to another host, port or scheme, which is not followed: "
+            "configure the address that it leads to",
+        )
+    return url.with_user(None)
+
+
+def _check(response: aiohttp.ClientResponse, accepted: Accepted) -> bool:
+    """Whether the body is gzipped. Raises `PollError` for an answer whose body is of no use."""
+    if response.status in (401, 403):
+        raise PollError("auth", f"not let in: the answer has status {response.status}")
+    if response.status != 200:
+        raise PollError("protocol", f"the answer has status {response.status}")
+    content_type = response.headers.get("Content-Type")
+    if content_type is not None and response.content_type not in accepted.content_types:
+        types = ", ".join(accepted.content_types)
+        raise PollError("protocol", f"the content type is none of {types}")
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in ("identity", "gzip"):
+        raise PollError("protocol", "the content encoding is not gzip")
+    return encoding == "gzip"
+
+
+async def _content(response: aiohttp.ClientResponse) -> bytes:
+    content = bytearray()
+    if (response.content_length or 0) <= MAX_BODY_BYTES:
+        async for chunk in response.content.iter_any():
+            content += chunk
+            if len(content) > MAX_BODY_BYTES:
+                break
+        else:
+            return bytes(content)
+    raise too_large()
+
+
+def _check_end(response: aiohttp.ClientResponse, content: bytes) -> None:
+    """Raises `PollError` for a page that was cut off, where that can be seen.
+
+    Nothing but the end of the connection tells the end of some bodies.
+    """
+    framed = response.content_length is not None or "Transfer-Encoding" in response.headers
+    if content and not framed and not content.endswith(b"\n"):
+        raise PollError("protocol", "the page ends in the middle of a line")
+
+
+def too_large() -> PollError:
+    """The failure of a poll whose page is over the limit."""
+    return PollError("too_large", f"the page is larger than {MAX_BODY_BYTES // 2**20} MiB")
+
+
+def _not_connected(error: OSError) -> NotConnectedError:
+    reason = _REASONS.get(error.errno, "other")
+    # Without a number it is several addresses that failed in different ways, or a path too long.
+    text = os.strerror(error.errno) if error.errno else "no address of the target can be used"
+    return NotConnectedError(reason, f"not connected: {text}", error.errno)
+
+
+def _broken_off(error: aiohttp.ClientConnectionError) -> PollError:
+    # On a unix socket: its queue is full, and the system let us go on as if it were not.
+    if isinstance(error, OSError) and error.errno == errno.ENOTCONN:
+        return PollError("timeout", "the process does not take connections any more")
+    return BrokenOffError("protocol", "the connection was closed before the end")
+
+
+def _not_http(error: aiohttp.ClientResponseError) -> PollError:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, LineTooLong):
+            return PollError("too_large", "a header of the answer is too long")
+        cause = cause.__cause__
+    return PollError("protocol", "the answer is not valid HTTP, or has too many headers")

@@ -1,0 +1,161 @@
+"""HikariCP's MBeans, read over HTTP through Jolokia.
+
+They tell the present state and no counters, so times and time-outs can't be known. A pool has
+them when it was made with `registerMbeans=true`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from pg_pool_exporter.blocking.reading import read_aside
+from pg_pool_exporter.formats import DEFAULT_POOL, JOLOKIA, UNLIMITED
+from pg_pool_exporter.metrics.limiter import StickyChoice
+from pg_pool_exporter.model import PoolKey, PoolSample, Snapshot
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.pages.access import PLAIN, Access
+from pg_pool_exporter.sources.pages.fetch import DOCUMENT, Request
+from pg_pool_exporter.sources.pages.http_client import HttpClient, TcpConnector
+from pg_pool_exporter.sources.pages.origin import UNKNOWN, Origin
+from pg_pool_exporter.sources.pages.pool_names import PoolName, safe_pool_name
+from pg_pool_exporter.sources.pages.text_syntax import cut
+
+MAX_MBEANS = 2000
+"""Most MBeans of one answer."""
+
+# By the attribute: the field of the sample. A pool has two MBeans: Pool and PoolConfig.
+_FIELDS = {
+    "MaximumPoolSize": "max",
+    "MinimumIdle": "min",
+    "IdleConnections": "idle",
+    "ActiveConnections": "active",
+    "ThreadsAwaitingConnection": "waiting",
+}
+# One request for all pools. Of an MBean only those attributes are answered that it has. POST,
+# because in the path of a GET the names would need escapes of Jolokia's own.
+_REQUEST = json.dumps(
+    {"type": "read", "mbean": "com.zaxxer.hikari:type=Pool*,*", "attribute": [*_FIELDS]}
+).encode()
+# The second form is that of the system property hikaricp.jmx.register2.0.
+_MBEAN = re.compile(
+    r"com\.zaxxer\.hikari:(?:type=Pool(?:Config)? \((?P<first>.*)\)"
+    r"|(?=.*\btype=Pool(?:Config)?(?:,|$))(?:.*,)?name=(?P<second>[^,]*)(?:,.*)?)",
+    re.DOTALL,
+)
+
+
+class JolokiaSource:
+    """The pools of one JVM. `url` is that of its Jolokia agent.
+
+    `access` gives, at each poll, what it is asked with. At most `max_pools` pools have a name at
+    any time (see `StickyChoice`).
+    """
+
+    def __init__(
+        self,
+        url: str,
+        origin: Origin = UNKNOWN,
+        *,
+        connector: Callable[[], aiohttp.BaseConnector] = TcpConnector,
+        access: Callable[[], Access] = lambda: PLAIN,
+        max_pools: int = 100,
+    ) -> None:
+        parts = urlsplit(url)
+        # The JVM agent answers 404 to the address without it; the others take both.
+        self._url = parts._replace(path=f"{parts.path.rstrip('/')}/").geturl()
+        self._origin = origin
+        self._client = HttpClient(connector)
+        self._access = access
+        self._named: StickyChoice[PoolKey] = StickyChoice(max_pools)
+
+    async def poll(self) -> Snapshot:
+        """Read the MBeans of all pools."""
+        request = Request(self._url, self._access(), accepted=DOCUMENT, posted=_REQUEST)
+        body = await self._client.fetch(request)
+        samples = await read_aside(self._read, body.content)
+        named = self._named.choose((sample.key for sample in samples), time.monotonic())
+        pools = tuple(sample for sample in samples if sample.key in named)
+        return Snapshot(pools=pools, address=self._client.peer, folded=len(samples) - len(pools))
+
+    def _read(self, document: bytes) -> list[PoolSample]:
+        return hikari_pools(document, self._origin)
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        await self._client.close()
+
+
+def hikari_pools(document: bytes, origin: Origin) -> list[PoolSample]:
+    """The pools in an answer of Jolokia. Raises `PollError`."""
+    by_pool: dict[PoolName, dict[str, Any]] = {}
+    mbeans = _mbeans(document)
+    if len(mbeans) > MAX_MBEANS:
+        raise PollError("too_large", f"the answer has more than {MAX_MBEANS} MBeans")
+    for mbean, attributes in mbeans.items():
+        match = _MBEAN.fullmatch(mbean)
+        if match is None or not isinstance(attributes, Mapping):
+            raise PollError("protocol", "the answer has an MBean that is not one of HikariCP's")
+        fields = by_pool.setdefault(_pool_name(match["first"] or match["second"] or ""), {})
+        for attribute, field in _FIELDS.items():
+            value = _number(attributes.get(attribute), field)
+            if value is not None:
+                # More than one only where different pools have names that can't all be shown.
+                fields[field] = fields.get(field, 0.0) + value
+    return [
+        origin.complete(
+            PoolSample(
+                key=origin.key("", name, ""),
+                info=replace(
+                    info,
+                    client="HikariCP",
+                    source=JOLOKIA,
+                    application=info.application or origin.application,
+                ),
+                **fields,
+            )
+        )
+        for (name, info), fields in by_pool.items()
+    ]
+
+
+def _pool_name(name: str) -> PoolName:
+    # JSON can hold halves of characters, which no page can.
+    named = safe_pool_name(cut(name.encode("utf-8", "replace").decode()))
+    return named._replace(name=named.name or DEFAULT_POOL)
+
+
+def _mbeans(document: bytes) -> Mapping[str, Any]:
+    try:
+        answer = json.loads(document)
+        status = answer["status"]
+        # HTTP's own status is 200 whatever happened.
+        if status == 200:
+            return {**answer["value"]}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise PollError("protocol", "the answer is none of Jolokia's") from None
+    if status == 404:
+        raise PollError(
+            "protocol",
+            "there are no MBeans of HikariCP: its pools need registerMbeans=true, and must have "
+            "been opened",
+        )
+    if status in (401, 403):
+        raise PollError("permission", f"Jolokia's policy does not let us read (status {status})")
+    raise PollError("protocol", "Jolokia answers with an error, not with the values")
+
+
+def _number(value: object, field: str) -> float | None:
+    # Not a bool, which is an int to Python. What is below 0 has not been set yet.
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return None
+    if not 0 <= value < UNLIMITED or (field == "max" and value == 0):
+        return None
+    return float(value)

@@ -1,0 +1,122 @@
+"""Names of pools that are connection strings: what may be shown of them.
+
+Npgsql names a pool by its connection string when nobody else names it, and OpenTelemetry's
+instrumentations by a URL. Either can hold a password, so nothing is shown but the parts that are
+known to be harmless.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from pg_pool_exporter.model import PoolInfo
+from pg_pool_exporter.sources.pages.text_syntax import MAX_LABEL_CHARACTERS
+
+HIDDEN = "a connection string"
+"""The name of a pool that is named by a connection string without any harmless part."""
+
+# A value is quoted, with its quotes doubled inside, or goes to the next separator and has no quotes
+# in it. A quote that is never closed goes to the end: what seems to follow it is part of the value.
+_PAIR = re.compile(
+    r"""\s*+([A-Za-z][A-Za-z _]*?)\s*+=\s*+"""
+    r"""("(?:[^"]|"")*+(?:"|$)|'(?:[^']|'')*+(?:'|$)|[^;"']*+)\s*+(?:;|$)"""
+)
+# libpq separates by spaces, and a backslash makes the next character plain.
+_WORD = re.compile(
+    r"""\s*+([a-z_]+)\s*+=\s*+('(?:[^'\\]|\\.)*+(?:'|$)|(?:[^\s'\\]|\\.)*+)(?:\s++|$)"""
+)
+# As node-postgres is called by its exporter, and by OpenTelemetry's conventions.
+_PLACE = re.compile(r"(?P<host>[^\s:/@]++|\[[0-9a-fA-F:.]++\]):(?P<port>\d{1,5})/(?P<database>.+)")
+_FIELDS = {
+    "host": "host",
+    "server": "host",
+    "data source": "host",
+    "port": "port",
+    "database": "database",
+    "db": "database",
+    "initial catalog": "database",
+    "dbname": "database",
+    "username": "user",
+    "user": "user",
+    "user id": "user",
+    "user name": "user",
+    "uid": "user",
+    "application name": "application",
+    "application_name": "application",
+}
+
+
+class PoolName(NamedTuple):
+    """How a pool is called, and what its name says of where it leads."""
+
+    name: str
+    info: PoolInfo
+
+
+def safe_pool_name(text: str) -> PoolName:
+    """The name `text`, or of a connection string `user@host:port/database`.
+
+    Text that was cut (`text_syntax.cut`) may have lost the end of a password's quotes.
+    """
+    if "://" in text:
+        return _of(_url(text))
+    if "=" in text:
+        return _of(_pairs(text))
+    # One like `orders@eu` has no place for a password, and need not be that of a user at a host.
+    if "@" in text and (":" in text or "/" in text):
+        return _of(_url(f"//{text}"))
+    place = _PLACE.fullmatch(text)
+    return PoolName(text, PoolInfo(**place.groupdict()) if place else PoolInfo())
+
+
+def _of(fields: Mapping[str, str]) -> PoolName:
+    info = PoolInfo(**fields)
+    name = f"{info.user}@" if info.user else ""
+    name += f"{info.host}:{info.port}" if info.port else info.host
+    name += f"/{info.database}" if info.database else ""
+    return PoolName(name or HIDDEN, info)
+
+
+def _url(text: str) -> dict[str, str]:
+    if len(text) >= MAX_LABEL_CHARACTERS:
+        # Cut, perhaps in the password: what is left may have no @ behind it.
+        return {}
+    try:
+        parts = urlsplit(text.removeprefix("jdbc:"))
+        port = parts.port
+    except ValueError:
+        return {}
+    # A password with an unescaped slash or question mark moves the end of the host in front of it.
+    if "@" in parts.path + parts.query + parts.fragment:
+        return {}
+    return {
+        "host": parts.hostname or "",
+        "port": "" if port is None else str(port),
+        "database": parts.path.strip("/"),
+        "user": parts.username or "",
+    }
+
+
+def _pairs(text: str) -> dict[str, str]:
+    pattern = _PAIR if ";" in text else _WORD
+    fields: dict[str, str] = {}
+    at = 0
+    while at < len(text):
+        pair = pattern.match(text, at)
+        if pair is None or pair.end() == at:
+            # What follows can't be told from a password.
+            return {}
+        at = pair.end()
+        if at == len(text) >= MAX_LABEL_CHARACTERS:
+            break  # Cut, and a digest of all that was there is at its end.
+        field = _FIELDS.get(pair[1].lower())
+        if field is not None:
+            fields[field] = _unquoted(pair[2])
+    return fields
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1] if value[:1] in ('"', "'") else value.strip()

@@ -1,0 +1,1 @@
+"""PgBouncer's console, and that of its relatives."""

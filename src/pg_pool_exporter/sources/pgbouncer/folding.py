@@ -1,0 +1,54 @@
+"""Which of a bouncer's pools and databases have a name of their own, over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pg_pool_exporter.metrics.catalogue import OTHER
+from pg_pool_exporter.metrics.limiter import StickyChoice
+from pg_pool_exporter.model import BouncerDatabase, BouncerPool, BouncerPoolKey
+from pg_pool_exporter.sources.pgbouncer.tables import together
+
+FOLDED = BouncerPoolKey(OTHER, OTHER)
+MOST_DATABASES = 1000
+"""Most databases whose counters are shown."""
+
+
+class Folded(NamedTuple):
+    """What is shown, and how many pools are folded and databases left out."""
+
+    pools: Mapping[BouncerPoolKey, BouncerPool]
+    databases: Mapping[str, BouncerDatabase]
+    folded: int
+
+
+class BouncerFolding:
+    """At most `limit` pools have a name of their own at any time; the others come together under
+    `FOLDED`. Databases over `MOST_DATABASES` are left out: counters can't be folded.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._pools = StickyChoice[BouncerPoolKey](limit)
+        self._databases = StickyChoice[str](MOST_DATABASES)
+
+    def fold(
+        self,
+        pools: Mapping[BouncerPoolKey, BouncerPool],
+        databases: Mapping[str, BouncerDatabase],
+        now: float,
+    ) -> Folded:
+        """What is shown of one poll, taken at `now` (seconds on a clock that never goes back)."""
+        sizes = {key: _size(pool) for key, pool in pools.items() if key != FOLDED}
+        named = self._pools.choose_biggest(sizes, now)
+        shown = {key: pool for key, pool in pools.items() if key in named}
+        rest = [pool for key, pool in pools.items() if key not in named]
+        if rest:
+            shown[FOLDED] = together(rest)
+        chosen = self._databases.choose(databases, now)
+        kept = {name: counters for name, counters in databases.items() if name in chosen}
+        return Folded(shown, kept, len(rest) + len(databases) - len(kept))
+
+
+def _size(pool: BouncerPool) -> float:
+    return sum(pool.connections.values()) + sum(pool.clients.values())

@@ -1,0 +1,173 @@
+"""A PgBouncer, or one of its relatives: its pools, over one held connection to its console."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import psycopg
+
+from pg_pool_exporter.blocking.secrets import PasswordError
+from pg_pool_exporter.config import BouncerConfig
+from pg_pool_exporter.model import (
+    BouncerDatabase,
+    BouncerPool,
+    BouncerPoolKey,
+    BouncerSample,
+    Snapshot,
+)
+from pg_pool_exporter.sources.connection.connector import Connector
+from pg_pool_exporter.sources.connection.held import (
+    Batch,
+    Connection,
+    HeldConnection,
+    Link,
+    Session,
+)
+from pg_pool_exporter.sources.pgbouncer import tables
+from pg_pool_exporter.sources.pgbouncer.dialects import Dialect, dialect
+from pg_pool_exporter.sources.pgbouncer.errors import BOUNCER
+from pg_pool_exporter.sources.pgbouncer.folding import BouncerFolding
+from pg_pool_exporter.sources.pgbouncer.tables import Answers, Rows
+
+Pools: TypeAlias = dict[BouncerPoolKey, BouncerPool]
+Databases: TypeAlias = dict[str, BouncerDatabase]
+
+SETTINGS_SECONDS = 120.0
+"""How often the bouncer's version, configuration and users are read."""
+CONSOLE = "pgbouncer"
+"""The console's database where the dsn names none."""
+
+_MOST_VERSION = 100
+# Read in some milliseconds.
+_MOST_ROWS_INLINE = 1000
+_READING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-console")
+# Each product has types of its own choice for one and the same number. 0 stands for unknown ones.
+_TYPES = (
+    0, "text", "name", "varchar", "bool", "int2", "int4", "int8", "numeric", "float4",
+    "float8",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Settings:
+    """What changes seldom, as it was read last over one connection."""
+
+    link: Link
+    read_at: float
+    version: str = ""
+    dialect: Dialect = field(default_factory=lambda: dialect(""))
+    max_clients: float | None = None
+    users: Rows | None = None
+    unknown: set[str] = field(default_factory=set)
+    """What this console does not know how to show."""
+
+
+class BouncerSource:
+    """Polls one bouncer. `clock` gives seconds and never goes back."""
+
+    def __init__(self, config: BouncerConfig, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._connector = Connector(
+            f"pgbouncer {config.name}",
+            config,
+            defaults={"dbname": CONSOLE},
+            as_text=_TYPES,
+            causes=BOUNCER,
+        )
+        self._held = HeldConnection(self._connector.connect, _prepare, clock)
+        self._folding = BouncerFolding(config.max_pools)
+        self._settings: _Settings | None = None
+
+    async def poll(self) -> Snapshot:
+        """A round trip for each kind of thing that it shows: the console takes one at a time.
+
+        Raises `PollError`; cancelling takes effect at once.
+        """
+        try:
+            link, pools = await self._show("POOLS")
+            settings = await self._read_settings(link)
+            answers = Answers(
+                console=link.connection.info.dbname,
+                pools=pools,
+                databases=await self._try("DATABASES", settings),
+                stats=await self._try("STATS", settings),
+                servers=await self._try("SERVERS", settings),
+                active_sockets=await self._try("ACTIVE_SOCKETS", settings),
+                users=settings.users,
+            )
+            lists = await self._try("LISTS", settings)
+        except (psycopg.Error, PasswordError) as error:
+            raise self._connector.failure(error) from None
+        # It is one process: since it answers, it has let go of what we left to it, too.
+        self._held.forget_gone(())
+        shown = self._folding.fold(*await _read(answers, settings.dialect), self._clock())
+        return Snapshot(
+            bouncer=BouncerSample(
+                version=settings.version,
+                pools=shown.pools,
+                databases=shown.databases,
+                max_clients=settings.max_clients,
+                clients=tables.value(lists, "list", settings.dialect.clients, "items"),
+            ),
+            folded=shown.folded,
+        )
+
+    async def close(self) -> None:
+        """Let go of the connection at once."""
+        await self._held.close()
+
+    async def _read_settings(self, link: Link) -> _Settings:
+        """The settings, read again when they are old or were read over another connection."""
+        now = self._clock()
+        known = self._settings
+        if known is not None and known.link is link and now - known.read_at < SETTINGS_SECONDS:
+            return known
+        settings = _Settings(link, now)
+        for row in await self._try("VERSION", settings) or []:
+            settings.version = "".join(filter(str.isprintable, row.get("version") or ""))
+        settings.version = settings.version[:_MOST_VERSION]
+        settings.dialect = dialect(settings.version)
+        config = await self._try("CONFIG", settings)
+        settings.max_clients = tables.value(config, "key", "max_client_conn", "value") or None
+        settings.users = await self._try("USERS", settings)
+        self._settings = settings
+        return settings
+
+    async def _show(self, what: str) -> tuple[Link, Rows]:
+        batch = Batch(f"SHOW {what}", {})
+        link, (rows,) = await self._held.fetch(lambda _: batch)
+        return link, rows  # type: ignore[return-value] # the loaders make every value a text
+
+    async def _try(self, what: str, settings: _Settings) -> Rows | None:
+        """The rows; None when this console does not know what is asked for."""
+        if what in settings.unknown:
+            return None
+        try:
+            _, rows = await self._show(what)
+        except psycopg.Error as error:
+            # The server's own answer has an SQLSTATE; a connection that is lost has none.
+            if error.sqlstate is None:
+                raise
+            settings.unknown.add(what)
+            return None
+        return rows
+
+
+async def _read(answers: Answers, told: Dialect) -> tuple[Pools, Databases]:
+    """The pools and the databases; of many rows in a thread, so that no scrape waits."""
+
+    def read() -> tuple[Pools, Databases]:
+        return tables.pools(answers, told), tables.databases(answers, told)
+
+    if answers.rows <= _MOST_ROWS_INLINE:
+        return read()
+    return await asyncio.get_running_loop().run_in_executor(_READING, read)
+
+
+async def _prepare(connection: Connection) -> Link:
+    return Link(connection, Session(connection.info.backend_pid, ""), [])

@@ -1,0 +1,1 @@
+"""PostgreSQL: sessions, counters and settings."""

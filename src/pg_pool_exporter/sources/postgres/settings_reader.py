@@ -1,0 +1,106 @@
+"""Reads a server's settings and limits every few minutes, and says which of them it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psycopg
+import structlog
+from psycopg.sql import Identifier
+
+from pg_pool_exporter.model import ServerSettings
+from pg_pool_exporter.sources.connection.held import Batch, HeldConnection, Link, Result, Session
+from pg_pool_exporter.sources.postgres.settings import Limits, Row, server_settings
+from pg_pool_exporter.sources.queries import statement
+
+log = structlog.get_logger(__name__)
+
+SETTINGS_SECONDS = 120.0
+"""How often the settings are read: reading them costs as much as several polls."""
+MOST_ENTRIES = 1000
+"""Most limits of databases, limits of roles, and overrides that are shown, of each."""
+
+_CATALOGUES = {
+    "database_limits": "pg_database",
+    "role_limits": "pg_roles",
+    "overrides": "pg_db_role_setting",
+}
+
+
+class SettingsReader:
+    """The settings of the server called `name`, as they were read last.
+
+    `clock` gives seconds and never goes back.
+    """
+
+    def __init__(self, name: str, held: HeldConnection, clock: Callable[[], float]) -> None:
+        self._held = held
+        self._clock = clock
+        self._log = log.bind(server=name)
+        self._session: Session | None = None
+        self._read_at = 0.0
+        self._settings: ServerSettings | None = None
+        self._sees_all = True
+        self._denied: set[str] = set()
+        self.left_out = 0
+        """How many entries are over `MOST_ENTRIES`, or can't be read."""
+
+    async def settings(self, link: Link) -> ServerSettings:
+        """The settings, read again when they are older than `SETTINGS_SECONDS` or of another link.
+
+        Raises what `HeldConnection.fetch` does. Limits that the role has no right to read are
+        absent, and the log says so once.
+        """
+        if (
+            self._settings is None
+            or self._session != link.session
+            or self._clock() - self._read_at >= SETTINGS_SECONDS
+        ):
+            self._settings = await self._read()
+        return self._settings
+
+    async def _read(self) -> ServerSettings:
+        link, ((server,), values) = await self._held.fetch(_batch("server", "settings"))
+        limits = Limits(*[await self._limits(name, server["role"]) for name in _CATALOGUES])
+        known = [row["setting"] for row in link.setup[0]]
+        settings, self.left_out = server_settings(server, values, known, limits, MOST_ENTRIES)
+        self._check_rights(server)
+        self._read_at = self._clock()
+        self._session = link.session
+        return settings
+
+    async def _limits(self, name: str, role: str) -> Result:
+        """Each in a transaction of its own, so that a missing right costs no more than itself."""
+        catalogue = _CATALOGUES[name]
+        try:
+            _, (rows,) = await self._held.fetch(_batch(name))
+        except psycopg.errors.InsufficientPrivilege:
+            if catalogue not in self._denied:
+                self._denied.add(catalogue)
+                self._log.warning(
+                    "the role has no right to read a catalogue: what it says is absent",
+                    catalogue=catalogue,
+                    role=role,
+                    remedy=f"GRANT SELECT ON {catalogue} TO {Identifier(role).as_string()}",
+                )
+            return []
+        self._denied.discard(catalogue)
+        return rows
+
+    def _check_rights(self, server: Row) -> None:
+        """Say once, and again after it has changed, that sessions cannot be seen."""
+        if self._sees_all and not server["sees_all"]:
+            self._log.warning(
+                "the role has no right to see other roles' sessions: their states are unknown",
+                role=server["role"],
+                remedy=f"GRANT pg_monitor TO {Identifier(server['role']).as_string()}",
+            )
+        self._sees_all = server["sees_all"]
+
+
+def _batch(*names: str) -> Callable[[Link], Batch]:
+    def compose(link: Link) -> Batch:
+        texts = [statement(name, link.version) for name in names]
+        return Batch("\n".join(texts), {"limit": MOST_ENTRIES + 1})
+
+    return compose
