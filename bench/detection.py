@@ -67,8 +67,8 @@ borrows whenever the page is read, such as a check of the database on the same p
 like a leak. Nor does the order in which a library lends prove that a silent connection is out: a
 transaction that is answered from a cache borrows a connection and sends nothing.
 
-`pg_pool_unreturned_suspects` hints at it as soon as the first connection is silent for the
-threshold; it is no proof, so no alert stands on it.
+`pg_pool_unreturned_connections_suspected` hints at it as soon as the first connection is silent for
+the threshold; it is no proof, so no alert stands on it.
 
 ## Live
 

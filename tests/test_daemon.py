@@ -460,4 +460,4 @@ def test_polling_once_joins_what_pools_ask_of_their_server(
             )
             return (await poll_once(load(path))).page
 
-    assert '\npg_server_pool_demand_connections{server="main"} 5\n' in asyncio.run(main())
+    assert '\npg_server_pools_max_connections{server="main"} 5\n' in asyncio.run(main())

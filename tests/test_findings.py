@@ -80,7 +80,7 @@ def test_a_lost_slot_is_a_leak_with_its_line() -> None:
         pytest.param({"active": [90.0], "idle": [70.0]}, [], id="a statement that runs"),
         pytest.param({"idle": [5.0, 1.0]}, [], id="statements all the time"),
         pytest.param(
-            {"idle_in_transaction": [130.0], "idle": [70.0]}, [Cause.ZOMBIE_TRANSACTIONS],
+            {"idle_in_transaction": [130.0], "idle": [70.0]}, [Cause.IDLE_IN_TRANSACTION],
             id="a transaction left open is one, and no leak",
         ),
     ],
@@ -312,14 +312,14 @@ def test_requests_that_wait_for_connections_that_are_held_for_long_do_not() -> N
     patient = Patient()
     poll = crowd(hold=4.0)
     patient.live(200, lambda passed: poll(patient.sides, passed))
-    assert patient.the(Cause.SLOW_HOLDERS).figures["hold_seconds"] == pytest.approx(4.0)
+    assert patient.the(Cause.LONG_CHECKOUTS).figures["hold_seconds"] == pytest.approx(4.0)
 
 
 @pytest.mark.parametrize(
     ("every", "oldest", "causes"),
     [
-        (240, 0.1, [Cause.SLOW_HOLDERS]),
-        (240, None, [Cause.SLOW_HOLDERS]),
+        (240, 0.1, [Cause.LONG_CHECKOUTS]),
+        (240, None, [Cause.LONG_CHECKOUTS]),
         (240, 1.0, []),
         (5, None, []),
     ],
@@ -424,7 +424,7 @@ def test_an_open_transaction_names_its_application_and_the_setting_that_is_missi
     patient = Patient()
     settings = replace(SETTINGS, timeouts={"idle_in_transaction_session_timeout": 0.0})
     patient.sides.server({"idle_in_transaction": [600.0, 5.0]}, settings=settings)
-    zombie = patient.the(Cause.ZOMBIE_TRANSACTIONS)
+    zombie = patient.the(Cause.IDLE_IN_TRANSACTION)
     assert zombie.subject == Subject(app="orders", server="main")
     assert zombie.figures == {"sessions": 1, "oldest_seconds": 600.0}
     assert zombie.evidence == (
@@ -442,13 +442,13 @@ def test_forgotten_transactions_come_with_the_lines_whose_checkouts_are_overdue(
     patient.sides.pool(0, 1, app="billing", info=other, overdue={"billing.py:1 bill": 1})
     ages = {"idle_in_transaction": [130.0, 130.0, 130.0]}
     patient.sides.server({session_key(): ages, session_key("billing"): {"active": [100.0]}})
-    zombie = patient.the(Cause.ZOMBIE_TRANSACTIONS)
+    zombie = patient.the(Cause.IDLE_IN_TRANSACTION)
     assert zombie.sites == {SITE: 2, "orders.py:7 keep": 1}
     assert zombie.sites_are_certain
     assert "3 connections of its pools are overdue." in zombie.evidence
 
 
-@pytest.mark.parametrize(("overdue", "causes"), [(0, []), (1, [Cause.ZOMBIE_TRANSACTIONS])])
+@pytest.mark.parametrize(("overdue", "causes"), [(0, []), (1, [Cause.IDLE_IN_TRANSACTION])])
 def test_a_transaction_in_an_overdue_checkout_is_told_as_soon_as_that_is_overdue(
     overdue: int, causes: list[Cause]
 ) -> None:
@@ -465,7 +465,7 @@ def test_which_of_several_lines_left_a_transaction_open_is_not_claimed() -> None
     overdue = {SITE: 2, OTHER: 1}
     ages = {"idle_in_transaction": [130.0], "active": [100.0, 100.0]}
     patient = looked_at(0, 3, ages, overdue=overdue)
-    zombie = patient.the(Cause.ZOMBIE_TRANSACTIONS)
+    zombie = patient.the(Cause.IDLE_IN_TRANSACTION)
     assert zombie.sites == overdue
     assert not zombie.sites_are_certain
     assert zombie.evidence[-1] == (
@@ -542,7 +542,7 @@ def test_two_causes_at_once_are_two_findings_the_worse_first() -> None:
     patient = Patient()
     patient.sides.pool(1, 2, leaked_slots={SITE: 1})
     patient.sides.server({"idle": [5.0], "idle_in_transaction": [200.0]})
-    assert patient.causes() == [Cause.LEAK, Cause.ZOMBIE_TRANSACTIONS]
+    assert patient.causes() == [Cause.LEAK, Cause.IDLE_IN_TRANSACTION]
 
 
 def test_asked_again_within_a_second_the_doctor_says_the_same() -> None:

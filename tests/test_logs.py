@@ -45,7 +45,7 @@ def test_logfmt_is_one_line_an_event(capsys: Capture) -> None:
         "target down", target="main", seconds=1.5, up=False, error='it is "full"\nnow'
     )
     assert logged(capsys) == (
-        'time=T level=warning logger=pg_pool_exporter.polling.poller msg="target down" target=main '
+        'time=T level=warning logger=pg_pool_exporter.polling msg="target down" target=main '
         r'seconds=1.5 up=false error="it is \"full\"\nnow"'
     )
 

@@ -53,7 +53,7 @@ CASES = {
         ),
         Case("missing data", "nobody counts returns", pool("10x60", waiting="4x60"), 50),
     ],
-    "PgPoolSlowHolders": [
+    "PgPoolLongCheckouts": [
         Case(
             "fires",
             "each is held for 2 s, and four requests wait",

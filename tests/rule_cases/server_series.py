@@ -23,7 +23,7 @@ def slots(used: str, demand: str | None = None) -> dict[str, str]:
     """100 connections, 5 of them reserved; pools may ask for `demand`."""
     made = server("used_connections", used) | server("max_connections", "100x60")
     made |= server("reserved_connections", "5x60")
-    return made if demand is None else made | server("pool_demand_connections", demand)
+    return made if demand is None else made | server("pools_max_connections", demand)
 
 
 def other(series_of_main: dict[str, str]) -> dict[str, str]:

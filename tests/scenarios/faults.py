@@ -111,11 +111,11 @@ FAULTS = (
     ),
     Scenario(
         name="slow-queries", title="Slow queries hold connections", build=_slow_queries, hours=1.0,
-        causes=_one(Cause.SLOW_HOLDERS),
+        causes=_one(Cause.LONG_CHECKOUTS),
     ),
     Scenario(
         name="zombies", title="Transactions left open", build=_zombies,
-        causes=_one(Cause.ZOMBIE_TRANSACTIONS),
+        causes=_one(Cause.IDLE_IN_TRANSACTION),
     ),
     Scenario(
         name="lock-pile-up", title="Lock pile-up behind one blocker", build=_blocker, hours=1.0,
@@ -139,7 +139,7 @@ FAULTS = (
     ),
     Scenario(
         name="leak-and-zombies", title="Two at once: leak and open transactions",
-        build=_leak_and_zombies, causes=_one(Cause.LEAK, Cause.ZOMBIE_TRANSACTIONS),
+        build=_leak_and_zombies, causes=_one(Cause.LEAK, Cause.IDLE_IN_TRANSACTION),
     ),
     Scenario(
         name="postgresql-down", title="PostgreSQL unreachable", build=_down, hours=1.0,

@@ -12,8 +12,8 @@ class Cause(Enum):
 
     LEAK = "leak"
     POOL_TOO_SMALL = "pool_too_small"
-    SLOW_HOLDERS = "slow_holders"
-    ZOMBIE_TRANSACTIONS = "zombie_transactions"
+    LONG_CHECKOUTS = "long_checkouts"
+    IDLE_IN_TRANSACTION = "idle_in_transaction"
     LOCK_PILE_UP = "lock_pile_up"
     SERVER_OVERSUBSCRIBED = "server_oversubscribed"
     SERVER_FULL = "server_full"

@@ -86,13 +86,13 @@ def remedy(cause: Cause, client: str = "") -> str:
                 "Let requests hold connections for less time; if the server has room for all pools "
                 f"together, {how}."
             )
-        case Cause.SLOW_HOLDERS:
+        case Cause.LONG_CHECKOUTS:
             return (
                 "Find what holds connections for so long: slow statements (pg_stat_statements), or "
                 "work between checkout and return that needs no connection, such as calls to other "
                 "services. A larger pool would only move the queue to the server."
             )
-        case Cause.ZOMBIE_TRANSACTIONS:
+        case Cause.IDLE_IN_TRANSACTION:
             return (
                 "Commit or roll back on every path, and set idle_in_transaction_session_timeout "
                 "for the role: it ends such a session before others suffer. The present ones: "

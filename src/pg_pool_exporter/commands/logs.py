@@ -56,7 +56,7 @@ def configure(level: Level, style: Format) -> None:
     # The handler's level holds for libraries that set that of their loggers, as psycopg does.
     handler.setLevel(level.upper())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.getLogger(__package__).setLevel(level.upper())
+    logging.getLogger("pg_pool_exporter").setLevel(level.upper())
     logging.captureWarnings(True)
 
 

@@ -126,7 +126,7 @@ def idle_in_transaction(diagnosis: Diagnosis) -> Check:
     figure = f"{sessions.count(*IN_TRANSACTION)} now"
     if oldest is not None:
         figure += f", the oldest for {spell(max(0.0, oldest))}"
-    return judged("idle_in_transaction", figure, findings_of(diagnosis, Cause.ZOMBIE_TRANSACTIONS))
+    return judged("idle_in_transaction", figure, findings_of(diagnosis, Cause.IDLE_IN_TRANSACTION))
 
 
 @_seen

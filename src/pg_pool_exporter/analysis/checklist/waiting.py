@@ -50,7 +50,7 @@ def _of_pools(diagnosis: Diagnosis) -> Check:
     pools = diagnosis.situation.pools
     if not pools:
         return unknown("waiting_requests", "no pools")
-    findings = findings_of(diagnosis, Cause.POOL_TOO_SMALL, Cause.SLOW_HOLDERS)
+    findings = findings_of(diagnosis, Cause.POOL_TOO_SMALL, Cause.LONG_CHECKOUTS)
     point = judged(
         "waiting_requests", f"{sum(pool.sum('waiting') for pool in pools):g} wait now", findings
     )

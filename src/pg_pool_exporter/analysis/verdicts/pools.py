@@ -216,7 +216,7 @@ def _crowded(pool: Pool, crowded: list[Process]) -> Finding | None:
         slow = longest is not None and longest >= limit.LONG_STATEMENT
     if pool.on is not None and (pool.on.disturbed or (slow and pool.on.locked)):
         return None  # it is the server, or the lock, that they waited for
-    cause = Cause.SLOW_HOLDERS if slow else Cause.POOL_TOO_SMALL
+    cause = Cause.LONG_CHECKOUTS if slow else Cause.POOL_TOO_SMALL
     waiting = recent.waiting or 0.0
     evidence = [f"In the last {spell(recent.seconds)}, {waiting:.1f} requests waited on average."]
     if recent.hold is not None:

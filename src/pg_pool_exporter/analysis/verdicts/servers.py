@@ -57,7 +57,7 @@ def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
             unknown = ", and the server can't tell which of them it is" if overdue > count else ""
             evidence.append(f"{told} overdue{unknown}.")
         yield Finding(
-            cause=Cause.ZOMBIE_TRANSACTIONS,
+            cause=Cause.IDLE_IN_TRANSACTION,
             severity=Severity.PROBLEM if blocking else Severity.WARNING,
             subject=Subject(app=name, server=server.name),
             summary=(
@@ -66,7 +66,7 @@ def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
             ),
             figures={"sessions": count, "oldest_seconds": oldest},
             evidence=tuple(evidence),
-            remedy=remedy(Cause.ZOMBIE_TRANSACTIONS),
+            remedy=remedy(Cause.IDLE_IN_TRANSACTION),
             sites=sites,
             sites_are_certain=len(sites) == 1 or overdue <= count,
         )

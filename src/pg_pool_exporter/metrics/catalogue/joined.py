@@ -15,8 +15,8 @@ UNRETURNED = _joined(
     "threshold while the server saw them do nothing.",
 )  # fmt: skip
 UNRETURNED_SUSPECTS = _joined(
-    "gauge", "unreturned_suspects",
-    "An early hint: so many connections may be held and forgotten; no proof.",
+    "gauge", "unreturned_connections_suspected",
+    "An early hint: so many connections may be held and idle; no proof.",
 )  # fmt: skip
 MISSING_SESSIONS = _joined(
     "gauge", "missing_sessions",

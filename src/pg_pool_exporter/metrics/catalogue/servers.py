@@ -74,7 +74,7 @@ SERVER_ROLE_LIMIT = _server(
     "gauge", "role_connection_limit", "CONNECTION LIMIT of a role, where set.", "user"
 )
 SERVER_POOL_DEMAND = _server(
-    "gauge", "pool_demand_connections",
+    "gauge", "pools_max_connections",
     "Sum of the maxima of all pools that are known to point at the server.",
 )  # fmt: skip
 SERVER_TIMEOUT_SETTING = _server(
