@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pg_pool_exporter.metrics import catalogue as c
 from pg_pool_exporter.metrics.series import POOL_SCALARS, of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
-from pg_pool_exporter.model import Histogram, PoolInfo, PoolKey, PoolSample
+from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.pages.foreign_page import automatic
 from pg_pool_exporter.sources.pages.origin import Origin
 from pg_pool_exporter.sources.pages.text_reader import PageReader
@@ -30,7 +30,7 @@ ORIGIN = Origin(app="orders", process="orders:8080")
 def example(number: int) -> PoolSample:
     """A pool with every field set."""
     return PoolSample(
-        key=PoolKey("orders", f"pool-{number}", "web-1.example:0"),
+        key=PoolId("orders", f"pool-{number}", "web-1.example:0"),
         timeouts={"pool": 3, "connect": 1},
         leaked_slots={"/srv/orders/views.py:120 checkout": 2},
         overdue={"/srv/orders/views.py:87 export": 1},

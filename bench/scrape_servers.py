@@ -28,7 +28,7 @@ from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.metrics import catalogue as c
 from pg_pool_exporter.metrics.series import POOL_SCALARS, of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
-from pg_pool_exporter.model import Histogram, PoolInfo, PoolKey, PoolSample, Snapshot
+from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample, Snapshot
 from pg_pool_exporter.polling.poller import Poller
 from pg_pool_exporter.polling.store import Store
 from pg_pool_exporter.web.handlers import Web
@@ -43,7 +43,7 @@ def sample(number: int) -> PoolSample:
     noise = random.Random(number)
     scalars = {scalar.field: round(noise.uniform(0, 1e5), 3) for scalar in POOL_SCALARS}
     return PoolSample(
-        key=PoolKey(f"app-{number % 20}", "main", f"web-{number}.example:{number % 8}"),
+        key=PoolId(f"app-{number % 20}", "main", f"web-{number}.example:{number % 8}"),
         timeouts={kind: noise.randrange(100) for kind in c.POOL_TIMEOUT_KINDS},
         overdue={"app/views.py:17 handler": 1.0},
         acquire=_histogram(noise, c.ACQUIRE_BOUNDS),

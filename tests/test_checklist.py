@@ -14,9 +14,10 @@ from pg_pool_exporter.model import (
     LogCounts,
     SessionGroup,
     Snapshot,
+    TargetId,
     TimeoutOverride,
 )
-from pg_pool_exporter.polling.store import TargetKey, TargetState
+from pg_pool_exporter.polling.store import TargetState
 from support.both_sides import SETTINGS, BothSides, session_key
 
 SITE = "shop/cart.py:88 hold"
@@ -154,7 +155,7 @@ def test_an_application_whose_sessions_have_another_name_is_held_up_by_what_is_t
     None
 ):
     sides = healthy()
-    sides.pool(0, 10, app="shop", waiting=2, target=TargetKey("process", "shop-0"))
+    sides.pool(0, 10, app="shop", waiting=2, target=TargetId("process", "shop-0"))
     sides.server({"idle_in_transaction": [130.0] * 10})
     (evidence,) = checks(sides)["waiting_requests"].evidence
     assert evidence == (
@@ -165,7 +166,7 @@ def test_an_application_whose_sessions_have_another_name_is_held_up_by_what_is_t
 def test_requests_that_wait_because_their_server_does_not_answer() -> None:
     sides = healthy()
     doctor = watched(sides, waiting=2, held=0.0, returned=0.0)
-    sides.fail(TargetKey("server", "main"), "timeout")
+    sides.fail(TargetId("server", "main"), "timeout")
     point = checks(sides, doctor)["waiting_requests"]
     assert "PostgreSQL unreachable" in point.evidence[0]
 
@@ -348,7 +349,7 @@ def test_requests_that_got_no_connection_and_time_outs_of_the_log() -> None:
         timeouts={"shop": {"lock": 3, "statement": 0}}, opened=None, closed=None, refused={},
         read=0, lag=0,
     )  # fmt: skip
-    key = TargetKey("log", "main")
+    key = TargetId("log", "main")
     sides.store.put(TargetState(key=key, interval=5, snapshot=Snapshot(log=counts)))
     point = checks(sides, doctor)["timeouts"]
     assert point.verdict is Verdict.PROBLEM
@@ -388,7 +389,7 @@ def test_demand_that_is_more_than_the_supply() -> None:
 
 def test_what_does_not_answer() -> None:
     sides = healthy()
-    sides.fail(TargetKey("app", "mail@web:81/metrics"), "refused")
+    sides.fail(TargetId("app", "mail@web:81/metrics"), "refused")
     point = checks(sides)["targets"]
     assert (point.verdict, point.figure) == (Verdict.WARNING, "2 of 3 answer")
     assert "The last poll failed (refused): nothing answers" in point.evidence[0]
@@ -397,6 +398,6 @@ def test_what_does_not_answer() -> None:
 def test_its_size_is_bounded() -> None:
     sides = healthy()
     for number in range(100):
-        sides.pool(0, 10, app=f"a{number}", target=TargetKey("app", f"a@{number}"))
+        sides.pool(0, 10, app=f"a{number}", target=TargetId("app", f"a@{number}"))
     for point in checks(sides).values():
         assert len(point.evidence) <= 22

@@ -10,7 +10,7 @@ import pytest
 from pg_pool_exporter.config import ConfigError, load
 from pg_pool_exporter.discovery import Discovery, Target
 from pg_pool_exporter.formats import FORMATS
-from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample
+from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.pages.app_page import AppPage
 from pg_pool_exporter.sources.pages.foreign_page import table
 from pg_pool_exporter.sources.pages.text_reader import PageReader
@@ -68,7 +68,7 @@ def test_a_page_is_read_as_its_format_is_described(tmp_path: Path) -> None:
     snapshot = PageReader(table([page.format]), page.origin).read(PAGE)
     assert snapshot.pools == (
         PoolSample(
-            key=PoolKey("orders", "a/ro", "orders:1:7"),
+            key=PoolId("orders", "a/ro", "orders:1:7"),
             idle=2,
             active=3,
             max=9,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from pg_pool_exporter.model import PoolKey
-from pg_pool_exporter.polling.store import TargetKey, TargetState
+from pg_pool_exporter.model import PoolId, TargetId
+from pg_pool_exporter.polling.store import TargetState
 from pg_pool_exporter.polling.views import Owners, foreseen, views
 from support.sources import snapshot
 
-POOL = PoolKey("orders", "main", "web:0")
-FIRST, SECOND = TargetKey("process", "a"), TargetKey("process", "b")
+POOL = PoolId("orders", "main", "web:0")
+FIRST, SECOND = TargetId("process", "a"), TargetId("process", "b")
 
 
-def state(key: TargetKey, *pools: str, taken: float = 0.0, folded: int = 0) -> TargetState:
+def state(key: TargetId, *pools: str, taken: float = 0.0, folded: int = 0) -> TargetState:
     return TargetState(key=key, interval=5.0, snapshot=snapshot(*pools, folded=folded), taken=taken)
 
 
@@ -63,11 +63,11 @@ def test_a_snapshot_is_shown_for_three_intervals_and_its_pools_are_then_free() -
         pytest.param(SECOND, 1.0, 0, id="its own"),
         pytest.param(FIRST, 14.9, 1, id="another target's"),
         pytest.param(FIRST, 15.0, 0, id="another target's, too old to be shown"),
-        pytest.param(TargetKey("process", "gone"), 1.0, 0, id="of a target that is gone"),
+        pytest.param(TargetId("process", "gone"), 1.0, 0, id="of a target that is gone"),
     ],
 )
 def test_a_pool_is_foreseen_to_be_hidden_where_another_target_still_gives_it(
-    owner: TargetKey | None, now: float, count: int
+    owner: TargetId | None, now: float, count: int
 ) -> None:
     stored = {FIRST: state(FIRST, "orders/main/web:0")}
     owners = {POOL: owner} if owner else {}
@@ -80,7 +80,7 @@ def test_what_is_left_out_counts_as_folded() -> None:
     states = (
         state(FIRST, "orders/main/web:0", folded=2),
         state(SECOND, "orders/main/web:0", folded=3),
-        TargetState(key=TargetKey("app", "new"), interval=5.0),
+        TargetState(key=TargetId("app", "new"), interval=5.0),
     )
     shown, _ = views(states, {}, 1.0)
     assert [view.folded for view in shown] == [2, 4, 0]

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from pg_pool_exporter.config import AppConfig, BouncerConfig, Config, ServerConfig
 from pg_pool_exporter.discovery import Discovery, Target, targets
 from pg_pool_exporter.discovery.targets import SocketDirectory
-from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample
+from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.pages.origin import Origin
 from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource, SocketSource
 from pg_pool_exporter.sources.pgbouncer.source import BouncerSource
@@ -238,7 +238,7 @@ def test_what_the_configuration_tells_of_an_application_is_known_of_its_pools() 
     ]
     origin = pages[0].origin
     sample = origin.complete(PoolSample(key=origin.key("", "main", "p")))
-    assert sample.key == PoolKey("orders", "main", "p")
+    assert sample.key == PoolId("orders", "main", "p")
     assert sample.max == 20
     assert sample.info == PoolInfo(server="main", application="orders-api")
 
@@ -248,7 +248,7 @@ def test_what_a_page_tells_itself_stays() -> None:
     info = PoolInfo(server="own", application="own", host="h")
     sample = PoolSample(key=origin.key("own", "main", "own"), max=5, info=info)
     assert origin.complete(sample) == sample
-    assert sample.key == PoolKey("own", "main", "own")
+    assert sample.key == PoolId("own", "main", "own")
 
 
 def test_a_target_is_the_same_after_a_reload_unless_something_of_it_changed() -> None:

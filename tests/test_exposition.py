@@ -21,8 +21,8 @@ from pg_pool_exporter.exposition import target_lines
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.metrics import text_format as textformat
-from pg_pool_exporter.model import Health, PoolKey, PoolSample, Snapshot
-from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
+from pg_pool_exporter.model import Health, PoolId, PoolSample, Snapshot, TargetId
+from pg_pool_exporter.polling.store import Store, TargetState
 from support.sources import snapshot
 
 
@@ -49,7 +49,7 @@ class Page:
 
     def state(self, name: str, found: Snapshot, up: bool = True) -> TargetState:
         return TargetState(
-            key=TargetKey("process", name),
+            key=TargetId("process", name),
             interval=5.0,
             health=Health(up=up, polls=1),
             snapshot=found,
@@ -141,7 +141,7 @@ def test_values_older_than_three_intervals_go_although_nothing_is_polled(page: P
 def test_a_target_that_is_gone_leaves_nothing_on_the_page(page: Page) -> None:
     page.polled("a", snapshot("orders/main/web:0"))
     assert "orders" in page.text()
-    page.store.remove(TargetKey("process", "a"))
+    page.store.remove(TargetId("process", "a"))
     assert "orders" not in page.text()
     assert UP % "a" not in page.text()
 
@@ -155,7 +155,7 @@ def test_a_pool_that_two_targets_give_is_written_once_and_told_once(page: Page) 
             assert page.value(ACTIVE) == active
             assert (page.value(FOLDED % "a"), page.value(FOLDED % "b")) == (0, 1)
     assert [(line["target"], line["pools"]) for line in lines] == [("b", 1)]
-    page.store.remove(TargetKey("process", "a"))
+    page.store.remove(TargetId("process", "a"))
     assert page.value(ACTIVE) is None
     assert page.value(FOLDED % "b") == 1
     page.polled("b", snapshot("orders/main/web:0", "orders/main/web:1", active=7))
@@ -190,7 +190,7 @@ def test_what_is_shown_of_pools_that_two_targets_give_is_written_at_their_polls(
     assert shown() == 2001
     polled("c", large(2))
     assert shown() == 2001
-    page.store.remove(TargetKey("process", "a"))
+    page.store.remove(TargetId("process", "a"))
     assert shown() == 1
     polled("b", snapshot("orders/main/web:0", "orders/main/only-b:0"))
     assert shown() == 2
@@ -218,7 +218,7 @@ def test_a_reload_is_shown_at_once(page: Page) -> None:
 def test_a_page_of_one_target_holds_nothing_else(page: Page) -> None:
     page.polled("a", snapshot("orders/main/web:0"))
     page.polled("b", snapshot("billing/main/web:0"))
-    text = page.exposition.of_targets([TargetKey("process", "b")], openmetrics=False).decode()
+    text = page.exposition.of_targets([TargetId("process", "b")], openmetrics=False).decode()
     names = {line.partition("{")[0] for line in text.splitlines() if not line.startswith("#")}
     assert "billing" in text
     assert "orders" not in text
@@ -230,7 +230,7 @@ def large(version: int) -> Snapshot:
     """Large enough to be compressed in a thread."""
     return Snapshot(
         pools=tuple(
-            PoolSample(key=PoolKey("orders", "main", f"web:{number}"), active=version)
+            PoolSample(key=PoolId("orders", "main", f"web:{number}"), active=version)
             for number in range(2000)
         )
     )

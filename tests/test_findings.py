@@ -10,8 +10,14 @@ import pytest
 
 from pg_pool_exporter.analysis import Cause, Doctor, Finding, Severity, Subject
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.model import ClientKey, DatabaseCounters, SessionGroup, StateSample
-from pg_pool_exporter.polling.store import TargetKey
+from pg_pool_exporter.model import (
+    ClientKey,
+    DatabaseCounters,
+    Kind,
+    SessionGroup,
+    StateSample,
+    TargetId,
+)
 from support.both_sides import INFO, INTERVAL, SETTINGS, BothSides, session_key
 
 SITE = "shop/cart.py:88 hold"
@@ -191,7 +197,7 @@ def test_with_a_short_threshold_a_statement_need_not_be_long_to_explain_a_checko
 
 
 def test_a_leak_that_both_sides_prove_needs_no_client() -> None:
-    page = TargetKey("app", "orders@web:80/metrics")
+    page = TargetId("app", "orders@web:80/metrics")
     info = replace(INFO, client="HikariCP", host="", port="")
     patient = Patient(AppConfig(name="orders", server="main"))
 
@@ -268,7 +274,7 @@ def test_a_leak_that_is_proven_by_address_tells_where_its_sessions_come_from(poo
 
     def poll(_: float) -> None:
         for number, (idle, active) in enumerate([(3, 7), (5, 5)]):
-            target = TargetKey("app", f"orders@web-{number}:80/metrics")
+            target = TargetId("app", f"orders@web-{number}:80/metrics")
             name = f"pool-{number % pools}"
             patient.sides.pool(
                 idle, active, name=name, process=f"web-{number}", target=target,
@@ -518,12 +524,12 @@ def test_a_connection_limit_is_reached_long_before_the_server_is_full(
     ],
 )
 def test_what_has_never_answered_is_told(
-    kind: str, reason: str, cause: Cause, severity: Severity
+    kind: Kind, reason: str, cause: Cause, severity: Severity
 ) -> None:
     patient = Patient()
     patient.sides.unread(kind, "it")
     assert patient.findings() == []
-    patient.sides.fail(TargetKey(kind, "it"), reason)
+    patient.sides.fail(TargetId(kind, "it"), reason)
     found = patient.the(cause)
     assert found.severity is severity
     assert found.evidence == (f"The last poll failed ({reason}): nothing answers",)
@@ -532,7 +538,7 @@ def test_what_has_never_answered_is_told(
 def test_a_target_that_flaps_is_not_told_before_nothing_is_known_any_more() -> None:
     patient = Patient()
     patient.sides.pool(1, 1)
-    patient.sides.fail(TargetKey("process", "orders-0"))
+    patient.sides.fail(TargetId("process", "orders-0"))
     assert patient.findings() == []
     patient.sides.now += 14
     assert patient.causes() == [Cause.TARGET_UNREACHABLE]
@@ -556,7 +562,7 @@ def test_asked_again_within_a_second_the_doctor_says_the_same() -> None:
 def test_a_pool_that_both_sides_prove_to_leak_is_not_too_small_though_its_page_tells_no_times() -> (
     None
 ):
-    page = TargetKey("app", "orders@web:80/metrics")
+    page = TargetId("app", "orders@web:80/metrics")
     info = replace(INFO, client="database/sql", host="", port="")
     patient = Patient(AppConfig(name="orders", server="main"))
 
@@ -568,7 +574,7 @@ def test_a_pool_that_both_sides_prove_to_leak_is_not_too_small_though_its_page_t
 
 
 def test_where_its_page_tells_no_times_a_pool_is_too_small_beside_its_leak() -> None:
-    page = TargetKey("app", "orders@web:80/metrics")
+    page = TargetId("app", "orders@web:80/metrics")
     info = replace(INFO, client="database/sql", host="", port="")
     patient = Patient(AppConfig(name="orders", server="main"))
 

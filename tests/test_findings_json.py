@@ -9,7 +9,7 @@ from typing import Any
 
 from pg_pool_exporter.analysis import Cause, Doctor
 from pg_pool_exporter.analysis.remedies import remedy
-from pg_pool_exporter.polling.store import TargetKey
+from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.web.findings_json import MOST_POOLS, findings_json
 from support.both_sides import BothSides
 from support.serving import client, serving
@@ -133,7 +133,7 @@ def test_numbers_that_json_has_not_are_null() -> None:
 def test_its_size_is_bounded() -> None:
     sides = BothSides()
     for number in range(MOST_POOLS + 5):
-        sides.pool(1, number % 10, name=f"pool-{number}", target=TargetKey("app", f"a@{number}"))
+        sides.pool(1, number % 10, name=f"pool-{number}", target=TargetId("app", f"a@{number}"))
     found = document(sides)
     assert (len(found["pools"]), found["pools_left_out"]) == (MOST_POOLS, 5)
     assert found["pools"][0]["use"] == 0.9

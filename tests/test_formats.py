@@ -9,7 +9,7 @@ import pytest
 
 from pg_pool_exporter.commands.formats_page import markdown
 from pg_pool_exporter.formats import FORMATS, Format
-from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample
+from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.foreign_page import automatic, table
 from pg_pool_exporter.sources.pages.origin import Origin
@@ -37,8 +37,8 @@ def lines(*series: str) -> bytes:
     return "\n".join([*series, ""]).encode()
 
 
-def key(pool: str, process: str = "orders:8080") -> PoolKey:
-    return PoolKey("orders", pool, process)
+def key(pool: str, process: str = "orders:8080") -> PoolId:
+    return PoolId("orders", pool, process)
 
 
 def info(**known: str) -> PoolInfo:

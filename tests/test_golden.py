@@ -32,9 +32,10 @@ from pg_pool_exporter.model import (
     Health,
     Histogram,
     Joined,
+    Kind,
     LogCounts,
+    PoolId,
     PoolInfo,
-    PoolKey,
     PoolSample,
     ServerSample,
     ServerSettings,
@@ -42,14 +43,15 @@ from pg_pool_exporter.model import (
     SessionKey,
     Snapshot,
     StateSample,
+    TargetId,
     TimeoutOverride,
 )
-from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
+from pg_pool_exporter.polling.store import Store, TargetState
 
 GOLDEN = Path(__file__).parent / "golden"
 
 POOL = PoolSample(
-    key=PoolKey("orders", "main", "web-1:0"),
+    key=PoolId("orders", "main", "web-1:0"),
     idle=3, active=7, max=10, min=2, waiting=2,
     oldest_idle=1.5, oldest_active=61.25, oldest_waiting=0.75,
     active_seconds=1234.5, saturated_seconds=12.0,
@@ -65,7 +67,7 @@ POOL = PoolSample(
         host="db.example", port="5432", database="shop", user="orders", application="orders",
     ),
 )  # fmt: skip
-UNLIMITED = PoolSample(key=PoolKey("jobs", "main", "web-1:0"), idle=0, active=1)
+UNLIMITED = PoolSample(key=PoolId("jobs", "main", "web-1:0"), idle=0, active=1)
 SERVER = ServerSample(
     host="db.example",
     port="5432",
@@ -141,15 +143,16 @@ def exposition() -> Exposition:
     """Everything that can be shown, at a time that stands still."""
     store = Store()
     health = Health(up=True, polls=5, failures={"timeout": 1}, duration=0.125, last_success=1000.5)
-    for kind, name, snapshot in (
+    targets: tuple[tuple[Kind, str, Snapshot | None], ...] = (
         ("server", "main", Snapshot(server=SERVER, folded=4)),
         ("log", "main", Snapshot(log=LOG)),
         ("bouncer", "edge", Snapshot(bouncer=BOUNCER)),
         ("process", "orders-0", Snapshot(pools=(POOL, UNLIMITED))),
         ("process", "gone-1", None),
-    ):
+    )
+    for kind, name, snapshot in targets:
         state = TargetState(
-            key=TargetKey(kind, name), interval=5.0, taken=0.0, snapshot=snapshot,
+            key=TargetId(kind, name), interval=5.0, taken=0.0, snapshot=snapshot,
             health=health if snapshot else Health(polls=1, failures={"refused": 1}, duration=0.5),
         )  # fmt: skip
         store.put(state)

@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.model import AppOnServer, PoolInfo
-from pg_pool_exporter.polling.store import TargetKey
+from pg_pool_exporter.model import AppOnServer, PoolInfo, TargetId
 from support.both_sides import INTERVAL, BothSides, session_key
 
 KEY = AppOnServer("main", "orders")
 HELD = {"idle": [300.0, 0.5]}
 """One session that has done nothing for minutes, and one that is in use now and then."""
-PROCESS = TargetKey("process", "orders-0")
+PROCESS = TargetId("process", "orders-0")
 
 
 def watch(
@@ -286,7 +285,7 @@ def test_pages_that_tell_no_threshold_have_that_of_the_configuration() -> None:
     watch(
         sides,
         lambda: sides.pool(
-            1, 1, leak_after=None, info=None, target=TargetKey("app", "orders@web:80/metrics")
+            1, 1, leak_after=None, info=None, target=TargetId("app", "orders@web:80/metrics")
         ),
         sessions={session_key("Orders API \\xc3\\xbc"): {"idle": [30.0, 25.0]}},
         seconds=30,
@@ -304,7 +303,7 @@ def test_a_pool_behind_something_else_is_not_joined() -> None:
 
 def test_a_server_that_is_gone_takes_along_what_was_joined_of_it() -> None:
     sides = watch(BothSides())
-    sides.store.remove(TargetKey("server", "main"))
+    sides.store.remove(TargetId("server", "main"))
     assert (sides.joiner.joined.unreturned, sides.joiner.joined.demand) == ({}, {})
 
 
@@ -322,7 +321,7 @@ def test_demand_is_the_sum_of_the_maxima_of_pools_that_are_there_now() -> None:
     sides.pool(1, 1)
     sides.pool(1, 1, process="web:1", max=20)
     sides.pool(1, 1, process="web:2", max=None)
-    sides.pool(1, 1, process="web:0", target=TargetKey("app", "orders@web:9187/metrics"))
+    sides.pool(1, 1, process="web:0", target=TargetId("app", "orders@web:9187/metrics"))
     sides.server(HELD)
     assert sides.joiner.joined.demand == {"main": 30}
     sides.now += 16
@@ -349,7 +348,7 @@ def test_what_is_remembered_of_a_process_goes_with_it() -> None:
 def test_a_pool_that_another_target_gives_too_is_taken_from_the_first_until_that_is_silent() -> (
     None
 ):
-    other = TargetKey("app", "orders@localhost:9187/metrics")
+    other = TargetId("app", "orders@localhost:9187/metrics")
     sides = BothSides()
     sides.pool(1, 1)
     sides.pool(5, 5, target=other)

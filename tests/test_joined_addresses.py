@@ -8,8 +8,7 @@ import pytest
 
 from pg_pool_exporter.analysis.evidence.bounds import pool_reading
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.model import ClientKey
-from pg_pool_exporter.polling.store import TargetKey
+from pg_pool_exporter.model import ClientKey, TargetId
 from support.both_sides import INFO, INTERVAL, BothSides, session_key
 from test_joined import KEY, unreturned
 
@@ -47,7 +46,7 @@ def watch(
 
 
 def process(sides: BothSides, number: int, *, idle: int, active: int, address: str | None) -> None:
-    target = TargetKey("app", f"orders@web-{number}:80/metrics")
+    target = TargetId("app", f"orders@web-{number}:80/metrics")
     sides.pool(idle, active, process=f"web-{number}", target=target, address=address)
 
 

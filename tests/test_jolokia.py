@@ -15,7 +15,7 @@ from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.discovery import app_targets
 from pg_pool_exporter.metrics.series import of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
-from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample, Snapshot
+from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.jolokia import JolokiaSource, hikari_pools
 from pg_pool_exporter.sources.pages.origin import Origin
@@ -37,7 +37,7 @@ def answered(value: object, status: int = 200, **more: object) -> bytes:
 
 def sample(pool: str, **fields: Any) -> PoolSample:
     return PoolSample(
-        key=PoolKey("orders", pool, "orders:8778"),
+        key=PoolId("orders", pool, "orders:8778"),
         info=PoolInfo(client="HikariCP", source="jolokia"),
         **fields,
     )

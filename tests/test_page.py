@@ -12,8 +12,7 @@ import pytest
 
 from pg_pool_exporter.analysis import Doctor
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.model import DatabaseCounters, SessionGroup
-from pg_pool_exporter.polling.store import TargetKey
+from pg_pool_exporter.model import DatabaseCounters, SessionGroup, TargetId
 from pg_pool_exporter.web.page import document
 from pg_pool_exporter.web.page.pools import MOST_POOLS
 from pg_pool_exporter.web.page.targets import MOST_TARGETS
@@ -197,7 +196,7 @@ def test_forgotten_transactions_are_told_and_young_ones_are_not() -> None:
 def test_targets_that_do_not_answer_are_told_with_the_reason() -> None:
     sides = BothSides()
     sides.pool(1, 1)
-    sides.fail(TargetKey("app", "mail@web:81/metrics"), "refused")
+    sides.fail(TargetId("app", "mail@web:81/metrics"), "refused")
     sides.unread("app", "new@web:82/metrics")
     text = page(sides).text
     assert "3 targets, 1 up, 2 not" in text
@@ -213,7 +212,7 @@ def everywhere(text: str) -> BothSides:
     key = session_key(text, text)
     sides.pool(
         1, 2, app=text, name=text, process=text, leaked_slots={text: 1},
-        target=TargetKey("app", text),
+        target=TargetId("app", text),
     )  # fmt: skip
     groups = {key: SessionGroup(states={}, waiting=6, oldest_waiting=45.0, blocking=1)}
     sides.server(
@@ -221,7 +220,7 @@ def everywhere(text: str) -> BothSides:
         databases={text: DatabaseCounters(deadlocks=1)},
     )  # fmt: skip
     sides.bouncer(5, database=text, user=text, name=text)
-    sides.fail(TargetKey(text, text), text)
+    sides.fail(TargetId("process", text), text)
     return sides
 
 
@@ -257,7 +256,7 @@ def test_a_fleet_of_any_size_is_bounded() -> None:
     sides = BothSides()
     for number in range(MOST_POOLS + 20):
         for _ in range(2):
-            sides.pool(1, number % 10, app=f"app-{number}", target=TargetKey("app", f"a@{number}"))
+            sides.pool(1, number % 10, app=f"app-{number}", target=TargetId("app", f"a@{number}"))
     for number in range(MOST_TARGETS + 30):
         sides.unread("app", f"unread@{number}")
     text = html(sides)

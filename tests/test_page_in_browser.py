@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from conftest import require
-from pg_pool_exporter.polling.store import TargetKey
+from pg_pool_exporter.model import TargetId
 from support.both_sides import BothSides
 from support.browser import CHROMIUM, browsing
 from support.serving import client, serving
@@ -51,7 +51,7 @@ def fleet() -> BothSides:
     sides = everywhere("x")
     for number in range(500):
         sides.pool(
-            1, number % 10, app=f"application-{number}", target=TargetKey("app", f"a@{number}")
+            1, number % 10, app=f"application-{number}", target=TargetId("app", f"a@{number}")
         )
     return sides
 

@@ -12,12 +12,11 @@ from pg_pool_exporter.analysis.correlate.places import (
     sessions_of,
 )
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample, SessionKey
-from pg_pool_exporter.polling.store import TargetKey
+from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample, SessionKey, TargetId
 
-SOCKET = TargetKey("process", "orders-0")
-PAGE = TargetKey("app", "orders@web-1.example:8080/metrics")
-OWN_PAGE = TargetKey("app", "orders@127.0.0.1:8080/metrics")
+SOCKET = TargetId("process", "orders-0")
+PAGE = TargetId("app", "orders@web-1.example:8080/metrics")
+OWN_PAGE = TargetId("app", "orders@127.0.0.1:8080/metrics")
 PLACES = (
     Place("far", "db.example", "192.0.2.5", "5432", "16.4"),
     Place("here", "localhost", "127.0.0.1", "5433", "15.1"),
@@ -26,7 +25,7 @@ PLACES = (
 
 
 def pool(**info: str) -> PoolSample:
-    return PoolSample(key=PoolKey("orders", "main", "web:0"), info=PoolInfo(**info))
+    return PoolSample(key=PoolId("orders", "main", "web:0"), info=PoolInfo(**info))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +51,7 @@ def pool(**info: str) -> PoolSample:
     ],
 )
 def test_a_pool_leads_to_the_server_at_its_host_and_port(
-    host: str, port: str, target: TargetKey, server: str | None
+    host: str, port: str, target: TargetId, server: str | None
 ) -> None:
     """`localhost` is another machine's where the page comes from another machine."""
     place = server_of(pool(host=host, port=port), target, None, Places(PLACES))
@@ -86,7 +85,7 @@ def test_of_two_servers_at_one_address_a_pool_leads_to_the_first_by_name() -> No
 
 
 def test_a_pool_that_tells_nothing_leads_nowhere() -> None:
-    bare = PoolSample(key=PoolKey("orders", "main", "web:0"))
+    bare = PoolSample(key=PoolId("orders", "main", "web:0"))
     assert server_of(bare, PAGE, None, Places(PLACES)) is None
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import structlog
 
-from pg_pool_exporter.model import Snapshot
+from pg_pool_exporter.model import Snapshot, TargetId
 from pg_pool_exporter.polling.poller import Poller, next_poll
-from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
+from pg_pool_exporter.polling.store import Store, TargetState
 from pg_pool_exporter.sources.base import PollError, TargetGoneError
 from support import virtual_time
 from support.sources import Scripted, hang, snapshot, target
@@ -41,7 +41,7 @@ async def polling(source: Scripted, store: Store, name: str = "orders-0") -> Any
 
 
 def state(store: Store, name: str = "orders-0") -> TargetState:
-    found = store.get(TargetKey("process", name))
+    found = store.get(TargetId("process", name))
     assert found is not None
     return found
 

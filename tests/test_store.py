@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from pg_pool_exporter.model import Health, Snapshot
-from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
+from pg_pool_exporter.model import Health, Snapshot, TargetId
+from pg_pool_exporter.polling.store import Store, TargetState
 
-ORDERS = TargetState(key=TargetKey("process", "orders-0"), interval=5.0)
-BILLING = TargetState(key=TargetKey("app", "billing"), interval=5.0)
+ORDERS = TargetState(key=TargetId("process", "orders-0"), interval=5.0)
+BILLING = TargetState(key=TargetId("app", "billing"), interval=5.0)
 
 
 def test_each_replacement_changes_the_version() -> None:
@@ -39,9 +39,9 @@ def test_targets_keep_the_order_in_which_they_came() -> None:
 
 def test_a_target_is_identified_by_its_kind_and_its_name() -> None:
     store = Store()
-    store.put(TargetState(key=TargetKey("server", "main"), interval=5.0))
-    store.put(TargetState(key=TargetKey("app", "main"), interval=1.0, health=Health(up=True)))
-    server = store.get(TargetKey("server", "main"))
+    store.put(TargetState(key=TargetId("server", "main"), interval=5.0))
+    store.put(TargetState(key=TargetId("app", "main"), interval=1.0, health=Health(up=True)))
+    server = store.get(TargetId("server", "main"))
     assert server is not None
     assert not server.health.up
 
@@ -63,14 +63,14 @@ def test_a_state_is_shown_when_what_is_made_of_it_is_ready() -> None:
 
 def test_a_snapshot_expires_after_three_intervals() -> None:
     state = TargetState(
-        key=TargetKey("process", "orders-0"), interval=5.0, snapshot=Snapshot(), taken=100.0
+        key=TargetId("process", "orders-0"), interval=5.0, snapshot=Snapshot(), taken=100.0
     )
     assert state.expires == 115.0
 
 
 def test_whoever_watches_is_told_what_has_changed_when_it_has() -> None:
     store = Store()
-    seen: list[tuple[TargetKey, TargetState | None]] = []
+    seen: list[tuple[TargetId, TargetState | None]] = []
     store.watch(lambda key: seen.append((key, store.get(key))))
     store.put(ORDERS)
     asyncio.run(store.publish(BILLING))

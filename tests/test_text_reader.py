@@ -9,12 +9,12 @@ import pytest
 
 from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, OTHER, POOL_TIMEOUT_KINDS
 from pg_pool_exporter.metrics.limiter import KEEP_SECONDS
-from pg_pool_exporter.model import Histogram, PoolKey, PoolSample, Snapshot
+from pg_pool_exporter.model import Histogram, PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.pages import page_of, pool
 
-KEY = PoolKey("orders", "main", "web:0")
+KEY = PoolId("orders", "main", "web:0")
 OWN = 'app="orders",pool="main",process="web:0"'
 
 
@@ -84,7 +84,7 @@ def test_labels_are_unescaped_and_invalid_utf8_is_replaced() -> None:
     snapshot = read(
         rb'pg_pool_waiting_requests{app="a\"\\b\nc",pool="caf' + b'\xe9\xff",process="p"} 1'
     )
-    assert snapshot.pools[0].key == PoolKey('a"\\b\nc', "caf\ufffd\ufffd", "p")
+    assert snapshot.pools[0].key == PoolId('a"\\b\nc', "caf\ufffd\ufffd", "p")
 
 
 def test_long_names_are_cut_and_stay_apart() -> None:
@@ -246,7 +246,7 @@ def test_a_pool_that_has_a_place_keeps_it_whatever_comes_before_it_on_the_page()
 def test_pools_that_change_from_page_to_page_get_few_names_in_an_hour() -> None:
     clock = Clock()
     reader = PageReader(max_pools=10, clock=clock)
-    seen: set[PoolKey] = set()
+    seen: set[PoolId] = set()
     for second in range(0, 3600, 5):
         clock.now = second
         lines = (

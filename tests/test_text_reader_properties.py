@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, POOL_TIMEOUT_KINDS
 from pg_pool_exporter.metrics.series import POOL_INFO_FIELDS, POOL_SCALARS, of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
-from pg_pool_exporter.model import Histogram, PoolInfo, PoolKey, PoolSample
+from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.pages import page_of, pool
@@ -31,7 +31,7 @@ def _histograms(bounds: tuple[float, ...]) -> st.SearchStrategy[Histogram | None
 _infos = st.builds(PoolInfo, **{name: st.just("") | _text for name in POOL_INFO_FIELDS})
 _samples = st.builds(
     PoolSample,
-    key=st.builds(PoolKey, _text, _text, _text),
+    key=st.builds(PoolId, _text, _text, _text),
     timeouts=st.dictionaries(st.sampled_from(POOL_TIMEOUT_KINDS), _value),
     leaked_slots=st.dictionaries(_text, _value, max_size=3),
     overdue=st.dictionaries(_text, _value, max_size=3),

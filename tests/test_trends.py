@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from pg_pool_exporter.analysis.history import Trend, total
-from pg_pool_exporter.model import PoolKey, PoolSample
+from pg_pool_exporter.model import PoolId, PoolSample
 
-KEY = PoolKey("orders", "main", "web:0")
+KEY = PoolId("orders", "main", "web:0")
 
 
 def sample(active: float, waiting: float = 0, **more: Any) -> PoolSample:

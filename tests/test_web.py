@@ -15,8 +15,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from pg_pool_exporter.model import Health, PoolKey, PoolSample, Snapshot
-from pg_pool_exporter.polling.store import TargetKey, TargetState
+from pg_pool_exporter.model import Health, Kind, PoolId, PoolSample, Snapshot, TargetId
+from pg_pool_exporter.polling.store import TargetState
 from pg_pool_exporter.web import handlers
 from pg_pool_exporter.web.server import ListenError, parse_address
 from support.serving import Served, client, serving
@@ -26,9 +26,9 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
-def state(kind: str, name: str, found: Snapshot | None = None, **health: object) -> TargetState:
+def state(kind: Kind, name: str, found: Snapshot | None = None, **health: object) -> TargetState:
     return TargetState(
-        key=TargetKey(kind, name),
+        key=TargetId(kind, name),
         interval=5.0,
         health=Health(**health),  # type: ignore[arg-type] # its own fields
         snapshot=found,
@@ -40,7 +40,7 @@ def large() -> Snapshot:
     """Some megabytes of page: more than sockets buffer."""
     return Snapshot(
         pools=tuple(
-            PoolSample(key=PoolKey("orders", "main", f"web:{number}" + "x" * 150), active=1)
+            PoolSample(key=PoolId("orders", "main", f"web:{number}" + "x" * 150), active=1)
             for number in range(40_000)
         )
     )
@@ -270,7 +270,7 @@ def test_a_probe_shows_one_target_of_the_configuration_from_memory() -> None:
 
 
 @pytest.mark.parametrize("kind", ["server", "bouncer"])
-def test_a_probe_shows_what_else_the_configuration_names(kind: str) -> None:
+def test_a_probe_shows_what_else_the_configuration_names(kind: Kind) -> None:
     async def test(served: Served, session: aiohttp.ClientSession) -> None:
         served.store.put(state(kind, "edge", up=True))
         async with session.get("/probe?target=edge") as answer:

@@ -23,15 +23,16 @@ from pg_pool_exporter.model import (
     ClientKey,
     DatabaseCounters,
     Histogram,
+    PoolId,
     PoolInfo,
-    PoolKey,
     PoolSample,
     ServerSample,
     ServerSettings,
     SessionKey,
     Snapshot,
+    TargetId,
 )
-from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
+from pg_pool_exporter.polling.store import Store, TargetState
 from pg_pool_exporter.polling.views import views
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups, SessionRow
 from scenarios.world import Lock, Pool, Server, Session, World
@@ -81,24 +82,24 @@ class Exporter:
         self._world = world
         self._joiner = Joiner(self.store, apps, clock=lambda: world.now)
         self._doctor = Doctor(self.store, self._joiner, clock=lambda: world.now)
-        self._pages: dict[str, TargetKey] = {}
-        self._gone: set[TargetKey] = set()
+        self._pages: dict[str, TargetId] = {}
+        self._gone: set[TargetId] = set()
         world.every(SCRAPE, self._scrape, SCRAPE)
 
     def watch_server(self, name: str, server: Server, locks: list[Lock]) -> None:
         """Poll a server from now on."""
         groups = SessionGroups(100)
         self._poll(
-            TargetKey("server", name),
+            TargetId("server", name),
             lambda: None if not server.up else _server_snapshot(server, locks, groups),
         )
 
-    def watch_pool(self, key: PoolKey, pool: Pool, page: Page) -> None:
+    def watch_pool(self, key: PoolId, pool: Pool, page: Page) -> None:
         """Poll a process's page from now on: its socket, or its own format over the network."""
         target = (
-            TargetKey("process", key.process.replace(":", "-"))
+            TargetId("process", key.process.replace(":", "-"))
             if page.native
-            else TargetKey("app", f"{key.app}@{key.process}/metrics")
+            else TargetId("app", f"{key.app}@{key.process}/metrics")
         )
         self._pages[key.process] = target
         read, address = (native, None) if page.native else (foreign, pool.address)
@@ -110,7 +111,7 @@ class Exporter:
         self._gone.add(target)
         self.store.remove(target)
 
-    def _poll(self, key: TargetKey, read: Callable[[], Snapshot | None]) -> None:
+    def _poll(self, key: TargetId, read: Callable[[], Snapshot | None]) -> None:
         def poll() -> None:
             if key in self._gone:
                 return
@@ -153,7 +154,7 @@ class Exporter:
         self.seen.extend((now, finding) for finding in self._doctor.diagnosis().findings)
 
 
-def native(key: PoolKey, pool: Pool, page: Page) -> PoolSample:
+def native(key: PoolId, pool: Pool, page: Page) -> PoolSample:
     """A pool as our client shows it."""
     pool.read()
     now = pool.world.now
@@ -190,7 +191,7 @@ def native(key: PoolKey, pool: Pool, page: Page) -> PoolSample:
     )  # fmt: skip
 
 
-def foreign(key: PoolKey, pool: Pool, page: Page) -> PoolSample:
+def foreign(key: PoolId, pool: Pool, page: Page) -> PoolSample:
     """A pool as HikariCP shows it by Micrometer: no lines of code, no ages."""
     return PoolSample(
         key=key,

@@ -8,7 +8,7 @@ from itertools import count
 
 from pg_pool_exporter.analysis import Cause
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.model import PoolKey
+from pg_pool_exporter.model import PoolId
 from scenarios.exporter import Exporter, Page
 from scenarios.world import Client, FullError, Load, Lock, Pool, Server, Work, World
 
@@ -36,10 +36,10 @@ class Setup:
             ],
         )
         self.server = Server(self.world)
-        self.pools: dict[PoolKey, Pool] = {}
+        self.pools: dict[PoolId, Pool] = {}
         self.saturated: float | None = None
         """Since when the first pool is out as a whole, for good."""
-        self._full_since: dict[PoolKey, float] = {}
+        self._full_since: dict[PoolId, float] = {}
         self.exporter.watch_server("main", self.server, self.locks)
         self.world.every(1.0, self._watch_saturation)
 
@@ -59,7 +59,7 @@ class Setup:
             self.server, app, most=most, least=least, lifo=self.lifo, lifetime=lifetime,
             address=host or process,
         )  # fmt: skip
-        key = PoolKey(app, "main", process)
+        key = PoolId(app, "main", process)
         self.pools[key] = pool
         self.exporter.watch_pool(key, pool, page or Page(native=self.native))
         return Client(pool)

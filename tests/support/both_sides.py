@@ -16,8 +16,9 @@ from pg_pool_exporter.model import (
     ClientKey,
     DatabaseCounters,
     Health,
+    Kind,
+    PoolId,
     PoolInfo,
-    PoolKey,
     PoolSample,
     ServerSample,
     ServerSettings,
@@ -25,8 +26,9 @@ from pg_pool_exporter.model import (
     SessionKey,
     Snapshot,
     StateSample,
+    TargetId,
 )
-from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
+from pg_pool_exporter.polling.store import Store, TargetState
 
 INTERVAL = 5.0
 SETTINGS = ServerSettings(
@@ -66,7 +68,7 @@ class BothSides:
         """A poll of a server that `took` so many seconds: the ages of its sessions by state, of
         one application's, or of several by where they come from.
         """
-        key = TargetKey("server", name)
+        key = TargetId("server", name)
         if not up:
             self._fail(key)
             return
@@ -104,13 +106,13 @@ class BothSides:
         app: str = "orders",
         name: str = "main",
         process: str = "web:0",
-        target: TargetKey | None = None,
+        target: TargetId | None = None,
         info: PoolInfo | None = INFO,
         address: str | None = None,
         **sample: Any,
     ) -> None:
         """A poll of a process that has one pool, at an address."""
-        key = PoolKey(app, name, process)
+        key = PoolId(app, name, process)
         pool = PoolSample(
             key=key,
             idle=idle,
@@ -118,7 +120,7 @@ class BothSides:
             info=info,
             **{"max": 10, "leak_after": 60.0, **sample},
         )
-        target = target or TargetKey("process", f"{app}-{process.partition(':')[2]}")
+        target = target or TargetId("process", f"{app}-{process.partition(':')[2]}")
         self._store(target, Snapshot(pools=(pool,), address=address))
 
     def bouncer(
@@ -140,17 +142,17 @@ class BothSides:
         )
         pools = {BouncerPoolKey(database, user): sample}
         snapshot = Snapshot(bouncer=BouncerSample(version="1.18.0", pools=pools, databases={}))
-        self._store(TargetKey("bouncer", name), snapshot)
+        self._store(TargetId("bouncer", name), snapshot)
 
-    def unread(self, kind: str, name: str) -> None:
+    def unread(self, kind: Kind, name: str) -> None:
         """A target that is known and has never answered."""
-        self.store.put(TargetState(key=TargetKey(kind, name), interval=INTERVAL))
+        self.store.put(TargetState(key=TargetId(kind, name), interval=INTERVAL))
 
-    def fail(self, target: TargetKey, reason: str = "timeout") -> None:
+    def fail(self, target: TargetId, reason: str = "timeout") -> None:
         """A poll that fails."""
         self._fail(target, reason)
 
-    def _fail(self, key: TargetKey, reason: str = "timeout") -> None:
+    def _fail(self, key: TargetId, reason: str = "timeout") -> None:
         former = self.store.get(key) or TargetState(key=key, interval=INTERVAL)
         health = replace(
             former.health, up=False, polls=former.health.polls + 1, reason=reason,
@@ -159,7 +161,7 @@ class BothSides:
         )  # fmt: skip
         self.store.put(replace(former, health=health))
 
-    def _store(self, key: TargetKey, snapshot: Snapshot, took: float = 0.01) -> None:
+    def _store(self, key: TargetId, snapshot: Snapshot, took: float = 0.01) -> None:
         self.store.put(
             TargetState(
                 key=key, interval=INTERVAL, health=Health(up=True, polls=1), snapshot=snapshot,

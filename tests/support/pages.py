@@ -15,7 +15,7 @@ from pathlib import Path
 from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS
 from pg_pool_exporter.metrics.series import of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
-from pg_pool_exporter.model import Histogram, PoolInfo, PoolKey, PoolSample
+from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.pages.native_page import NATIVE
 from pg_pool_exporter.sources.pages.origin import UNKNOWN, Origin
 from pg_pool_exporter.sources.pages.socket_file import SocketFile
@@ -204,7 +204,7 @@ def gzip_bomb(size: int = 100 * MIB) -> bytes:
 def pool(app: str = "orders", name: str = "main", process: str = "web:0") -> PoolSample:
     """A pool as an instrumented process reports it."""
     return PoolSample(
-        key=PoolKey(app, name, process),
+        key=PoolId(app, name, process),
         idle=3,
         active=2,
         max=5,

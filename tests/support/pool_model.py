@@ -17,15 +17,16 @@ from pg_pool_exporter.model import (
     ClientKey,
     Health,
     Joined,
+    PoolId,
     PoolInfo,
-    PoolKey,
     PoolSample,
     ServerSample,
     ServerSettings,
     SessionKey,
     Snapshot,
+    TargetId,
 )
-from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
+from pg_pool_exporter.polling.store import Store, TargetState
 
 THRESHOLD = 10.0
 INTERVAL = 2.0
@@ -259,11 +260,11 @@ class Model:
                 session.busy = False
                 self.foreign.append(session)  # its host died, and the server does not know yet
             self.server.remove(session)
-        self.store.remove(TargetKey("process", f"orders-{process}"))
+        self.store.remove(TargetId("process", f"orders-{process}"))
         self.start(max(self.pools, default=0) + 1)
 
     def _read(self, process: int) -> None:
-        key = TargetKey("process", f"orders-{process}")
+        key = TargetId("process", f"orders-{process}")
         former = self.store.get(key)
         if self.random.random() < 0.1:
             if former is not None:
@@ -279,7 +280,7 @@ class Model:
         pool = self.pools[process]
         told = process not in self.mute
         sample = PoolSample(
-            key=PoolKey("orders", "main", f"web:{process}"),
+            key=PoolId("orders", "main", f"web:{process}"),
             idle=len(pool.idle) if told else None,
             active=len(pool.out) + pool.dropped if told else None,
             max=pool.size,
@@ -316,10 +317,10 @@ class Model:
             groups={}, databases={}, settings=SETTINGS, backends=backends,
             clock=1e9 + self.skew + self.now + sum(by for _, by in self.set_ahead),
         )  # fmt: skip
-        self._store(TargetKey("server", "main"), Snapshot(server=sample))
+        self._store(TargetId("server", "main"), Snapshot(server=sample))
         return True
 
-    def _store(self, key: TargetKey, snapshot: Snapshot) -> None:
+    def _store(self, key: TargetId, snapshot: Snapshot) -> None:
         longest = 0.9 if self.disturbed else 0.3
         begun = self.now - self.random.choice((0.0, longest))
         taken = self.now + self.random.choice((0.0, longest))

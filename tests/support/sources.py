@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from pg_pool_exporter.discovery import Target
-from pg_pool_exporter.model import PoolKey, PoolSample, Snapshot
+from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 
 
 def target(name: str = "orders-0", *, interval: float = 5.0, timeout: float = 3.0) -> Target:
@@ -16,7 +16,7 @@ def target(name: str = "orders-0", *, interval: float = 5.0, timeout: float = 3.
 
 def snapshot(*names: str, folded: int = 0, active: float = 1.0) -> Snapshot:
     """A snapshot of pools named `app/pool/process`."""
-    pools = (PoolSample(key=PoolKey(*name.split("/")), active=active) for name in names)
+    pools = (PoolSample(key=PoolId(*name.split("/")), active=active) for name in names)
     return Snapshot(pools=tuple(pools), folded=folded)
 
 

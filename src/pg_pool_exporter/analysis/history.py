@@ -10,8 +10,8 @@ from operator import add
 from typing import NamedTuple
 
 from pg_pool_exporter.config import thresholds as limit
-from pg_pool_exporter.model import PoolKey, PoolSample, ServerSample
-from pg_pool_exporter.polling.store import EXPIRY_INTERVALS, Store, TargetKey
+from pg_pool_exporter.model import PoolId, PoolSample, ServerSample, TargetId
+from pg_pool_exporter.polling.store import EXPIRY_INTERVALS, Store
 
 MINUTE = 60.0
 MINUTES = 60
@@ -207,32 +207,32 @@ class Trends:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._pools: dict[TargetKey, dict[PoolKey, Trend]] = {}
-        self._servers: dict[TargetKey, _ServerTrend] = {}
+        self._pools: dict[TargetId, dict[PoolId, Trend]] = {}
+        self._servers: dict[TargetId, _ServerTrend] = {}
         store.watch(self._follow)
 
-    def of(self, target: TargetKey, pool: PoolKey) -> Trend:
+    def of(self, target: TargetId, pool: PoolId) -> Trend:
         """A pool's, as a target tells it."""
         return self._pools.get(target, {}).get(pool) or Trend()
 
     def deadlocks(self, server: str) -> Mapping[str, float]:
         """Deadlocks in the last quarter of an hour, by database; only where there were any."""
-        trend = self._servers.get(TargetKey("server", server))
+        trend = self._servers.get(TargetId("server", server))
         return {} if trend is None else trend.deadlocks()
 
     def was_away(self, server: str) -> bool:
         """Whether a server that answers now did not in the last minutes."""
-        trend = self._servers.get(TargetKey("server", server))
+        trend = self._servers.get(TargetId("server", server))
         return trend is not None and trend.was_away()
 
     def waited(self, server: str) -> Set[str]:
         """Applications of which a session on the server has waited for a lock for a while in the
         last minutes, by the names of their sessions.
         """
-        trend = self._servers.get(TargetKey("server", server))
+        trend = self._servers.get(TargetId("server", server))
         return frozenset() if trend is None else trend.waited()
 
-    def _follow(self, key: TargetKey) -> None:
+    def _follow(self, key: TargetId) -> None:
         state = self._store.get(key)
         if state is None:
             self._pools.pop(key, None)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pg_pool_exporter.client.libraries.adapter import PoolAdapter
-from pg_pool_exporter.model import PoolKey, PoolSample
+from pg_pool_exporter.model import PoolId, PoolSample
 
 log = logging.getLogger("pg_pool_exporter.client")
 
@@ -88,7 +88,7 @@ class Registry:
         samples = []
         for one, pool in in_use:
             try:
-                samples.append(one.adapter.sample(pool, PoolKey(one.app, one.name, process)))
+                samples.append(one.adapter.sample(pool, PoolId(one.app, one.name, process)))
             except Exception:
                 # One pool that can't be read must not hide the others.
                 if not one.told:

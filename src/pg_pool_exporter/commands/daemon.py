@@ -22,9 +22,10 @@ from pg_pool_exporter.config import Config, ConfigError, too_slow
 from pg_pool_exporter.discovery import Discovery, ProviderStatus
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
+from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.poller import Poller, unforeseen
 from pg_pool_exporter.polling.pollers import Pollers
-from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
+from pg_pool_exporter.polling.store import Store, TargetState
 from pg_pool_exporter.sources.server_log.state_lock import StateLock
 from pg_pool_exporter.web.config import WebConfigFile
 from pg_pool_exporter.web.handlers import Web
@@ -67,7 +68,7 @@ class Daemon:
         self._exposition = Exposition(self._store, ReloadStatus(True, time.time()))
         self._joiner = Joiner(self._store, config.apps, tell=self._exposition.show_joined)
         self._pollers = Pollers(self._store)
-        self._unpolled: set[TargetKey] = set()
+        self._unpolled: set[TargetId] = set()
         self._reloads: set[asyncio.Task[bool]] = set()
         # Not the loop's own threads: whatever holds those up must not hold up a reload. A single
         # one: reloads take their turn, so what was read last is what holds.
@@ -103,7 +104,7 @@ class Daemon:
         sys.setswitchinterval(0.0005)
         try:
             self._discovery.providers.start()
-            self._unpolled = {TargetKey.of(target) for target in self._discovery.targets()}
+            self._unpolled = {target.id for target in self._discovery.targets()}
             await self.server.start()
             log.info(
                 "listening",
@@ -187,7 +188,7 @@ class Daemon:
             self._wake.clear()
             targets = self._discovery.targets()
             await self._pollers.follow(targets)
-            self._unpolled.intersection_update(map(TargetKey.of, targets))
+            self._unpolled.intersection_update(target.id for target in targets)
             self._exposition.discovered = self._discovery.providers.statuses
             try:
                 async with asyncio.timeout(DISCOVERY_INTERVAL):

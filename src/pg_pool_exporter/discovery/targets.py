@@ -16,12 +16,13 @@ from pg_pool_exporter.config import AppConfig, Config, ProcessesConfig, ServerCo
 from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.discovery.providers import Providers
 from pg_pool_exporter.formats import Format
+from pg_pool_exporter.model import Kind, TargetId
 from pg_pool_exporter.sockets import SUFFIX, default_directory
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.pages.app_page import AppPage
 from pg_pool_exporter.sources.pages.origin import Origin
 from pg_pool_exporter.sources.pages.socket_file import SocketFile
-from pg_pool_exporter.sources.registry import SOURCES, Kind
+from pg_pool_exporter.sources.registry import SOURCES
 from pg_pool_exporter.sources.server_log.context import Board
 from pg_pool_exporter.sources.server_log.state import default_state_directory
 
@@ -47,6 +48,11 @@ class Target:
     """Seconds that a poll may take."""
     settings: tuple[Any, ...] = field(repr=False)
     """What its kind of source is made from; it can hold secrets."""
+
+    @property
+    def id(self) -> TargetId:
+        """What it is known by."""
+        return TargetId(self.kind, self.name)
 
     def source(self) -> Source:
         """A new source that reads it."""

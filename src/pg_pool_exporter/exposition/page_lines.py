@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from pg_pool_exporter.metrics.catalogue import Metric
 from pg_pool_exporter.metrics.text_format import Blocks, assembled
-from pg_pool_exporter.polling.store import TargetKey
+from pg_pool_exporter.model import TargetId
 
 Parts: TypeAlias = tuple[Blocks, ...]
 
@@ -20,10 +20,10 @@ class PageLines:
     """Lines by metric, and in each metric by target in the order in which the targets came."""
 
     def __init__(self) -> None:
-        self._shown: dict[TargetKey, Parts] = {}
-        self._by_metric: dict[Metric, dict[TargetKey, str]] = {}
+        self._shown: dict[TargetId, Parts] = {}
+        self._by_metric: dict[Metric, dict[TargetId, str]] = {}
 
-    def show(self, parts: Mapping[TargetKey, Parts]) -> None:
+    def show(self, parts: Mapping[TargetId, Parts]) -> None:
         """Have the page hold exactly `parts`. The same object as before is taken for unchanged."""
         for key in self._shown.keys() - parts.keys():
             self._replace(key, ())
@@ -33,7 +33,7 @@ class PageLines:
                 self._replace(key, new)
                 self._shown[key] = new
 
-    def of_targets(self, keys: Iterable[TargetKey]) -> Iterator[Blocks]:
+    def of_targets(self, keys: Iterable[TargetId]) -> Iterator[Blocks]:
         """The lines of some of the targets."""
         for key in keys:
             yield from self._shown.get(key, ())
@@ -43,7 +43,7 @@ class PageLines:
         lines = {metric: texts.values() for metric, texts in self._by_metric.items() if texts}
         return assembled(lines, openmetrics=openmetrics)
 
-    def _replace(self, key: TargetKey, parts: Parts) -> None:
+    def _replace(self, key: TargetId, parts: Parts) -> None:
         texts: dict[Metric, str] = {}
         for part in parts:
             for metric, text in part.items():

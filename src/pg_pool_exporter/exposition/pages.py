@@ -20,14 +20,14 @@ from pg_pool_exporter.exposition.self_metrics import ProcessMetrics, ReloadStatu
 from pg_pool_exporter.exposition.target_lines import TargetLines
 from pg_pool_exporter.metrics.series import of_joined
 from pg_pool_exporter.metrics.text_format import Blocks, blocks, page
-from pg_pool_exporter.model import Joined
-from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
+from pg_pool_exporter.model import Joined, TargetId
+from pg_pool_exporter.polling.store import Store, TargetState
 from pg_pool_exporter.polling.views import Owners, View, foreseen, views
 
 log = structlog.get_logger(__name__)
 
 # The place of the exporter's own series among those of the targets.
-_OWN = TargetKey("exporter", "")
+_OWN = TargetId("server", "")
 
 
 class Exposition:
@@ -49,7 +49,7 @@ class Exposition:
         self._lines: WeakKeyDictionary[TargetState, TargetLines] = WeakKeyDictionary()
         self._page = PageLines()
         self._owners: Owners = {}
-        self._with_hidden: set[TargetKey] = set()
+        self._with_hidden: set[TargetId] = set()
         self._joined = blocks(of_joined(Joined()))
         self._edition = _Edition(-1, reload, self._joined, -inf)
         self._compressed = {
@@ -80,7 +80,7 @@ class Exposition:
         """The whole page, gzip."""
         return await self._compressed[openmetrics].get()
 
-    def of_targets(self, keys: Iterable[TargetKey], *, openmetrics: bool) -> bytes:
+    def of_targets(self, keys: Iterable[TargetId], *, openmetrics: bool) -> bytes:
         """A page with nothing but the series of these targets."""
         self._current(self._clock())
         return page(self._page.of_targets(keys), openmetrics=openmetrics).encode()

@@ -15,7 +15,7 @@ from pg_pool_exporter.metrics.series import (
     of_server,
 )
 from pg_pool_exporter.metrics.text_format import blocks
-from pg_pool_exporter.model import PoolKey, Snapshot
+from pg_pool_exporter.model import PoolId, Snapshot
 from pg_pool_exporter.polling.views import View
 
 # Series that are written in one go: some milliseconds, in which no scrape is answered.
@@ -29,7 +29,7 @@ class TargetLines:
     """
 
     def __init__(self, former: TargetLines | None) -> None:
-        self._hidden: frozenset[PoolKey] = former._hidden if former else frozenset()
+        self._hidden: frozenset[PoolId] = former._hidden if former else frozenset()
         self._snapshot: Snapshot | None = former._snapshot if former else None
         self._of_snapshot: Parts = former._of_snapshot if former else ()
         self._folded: int | None = None
@@ -67,7 +67,7 @@ class TargetLines:
         self._all = self._of_health + self._of_snapshot
 
 
-def _series(name: str, snapshot: Snapshot, hidden: frozenset[PoolKey]) -> Iterator[Series]:
+def _series(name: str, snapshot: Snapshot, hidden: frozenset[PoolId]) -> Iterator[Series]:
     if snapshot.server is not None:
         yield from of_server(name, snapshot.server)
     if snapshot.log is not None:

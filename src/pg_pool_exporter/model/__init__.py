@@ -10,14 +10,11 @@ from pg_pool_exporter.model.bouncers import (
     BouncerPoolKey,
     BouncerSample,
 )
-from pg_pool_exporter.model.joined import (
-    AppOnServer,
-    Joined,
-)
+from pg_pool_exporter.model.identity import AppOnServer, Kind, PoolId, TargetId
+from pg_pool_exporter.model.joined import Joined
 from pg_pool_exporter.model.pools import (
     Histogram,
     PoolInfo,
-    PoolKey,
     PoolSample,
 )
 from pg_pool_exporter.model.servers import (
@@ -49,9 +46,10 @@ __all__ = [
     "Health",
     "Histogram",
     "Joined",
+    "Kind",
     "LogCounts",
+    "PoolId",
     "PoolInfo",
-    "PoolKey",
     "PoolSample",
     "ServerSample",
     "ServerSettings",
@@ -59,5 +57,6 @@ __all__ = [
     "SessionKey",
     "Snapshot",
     "StateSample",
+    "TargetId",
     "TimeoutOverride",
 ]

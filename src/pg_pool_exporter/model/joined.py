@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-
-class AppOnServer(NamedTuple):
-    """An application as far as its pools point at one server."""
-
-    server: str
-    app: str
+from pg_pool_exporter.model.identity import AppOnServer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

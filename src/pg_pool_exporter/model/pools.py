@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+from pg_pool_exporter.model.identity import PoolId
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +51,11 @@ class PoolInfo:
         return self.source == INSTRUMENTED and bool(self.port)
 
 
-class PoolKey(NamedTuple):
-    """Identity of a pool: no two samples of one scrape share it."""
-
-    app: str
-    pool: str
-    process: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSample:
     """One pool of one process at one reading."""
 
-    key: PoolKey
+    key: PoolId
     idle: float | None = None
     active: float | None = None
     max: float | None = None

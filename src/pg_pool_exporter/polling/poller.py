@@ -14,7 +14,7 @@ import structlog
 
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.model import Health, Snapshot
-from pg_pool_exporter.polling.store import Store, TargetKey, TargetState
+from pg_pool_exporter.polling.store import Store, TargetState
 from pg_pool_exporter.redaction import redact
 from pg_pool_exporter.sources.base import PollError, Source, TargetGoneError
 
@@ -48,7 +48,7 @@ class Poller:
         self._source = source
         self._store = store
         self._wall = wall
-        self._state = TargetState(key=TargetKey.of(target), interval=target.interval)
+        self._state = TargetState(key=target.id, interval=target.interval)
         self._told: str | None = None
         self._log = log.bind(target=target.name, kind=target.kind)
         store.put(self._state)

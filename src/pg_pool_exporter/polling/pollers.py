@@ -9,8 +9,9 @@ from typing import NamedTuple
 import structlog
 
 from pg_pool_exporter.discovery import Target
+from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.poller import Poller, unforeseen
-from pg_pool_exporter.polling.store import Store, TargetKey
+from pg_pool_exporter.polling.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +29,7 @@ class Pollers:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._running: dict[TargetKey, _Running] = {}
+        self._running: dict[TargetId, _Running] = {}
         self._changing = asyncio.Lock()
 
     async def follow(self, targets: Iterable[Target]) -> None:
@@ -38,7 +39,7 @@ class Pollers:
         as it is listed: only another one in its place is. Any other poller that has ended is
         started again.
         """
-        wanted = {TargetKey.of(target): target for target in targets}
+        wanted = {target.id: target for target in targets}
         async with self._changing:
             await self._stop(
                 [
@@ -58,15 +59,15 @@ class Pollers:
         async with self._changing:
             await self._stop(list(self._running))
 
-    def _has_broken(self, key: TargetKey, task: asyncio.Task[None]) -> bool:
+    def _has_broken(self, key: TargetId, task: asyncio.Task[None]) -> bool:
         return task.done() and self._store.get(key) is not None
 
-    def _start(self, key: TargetKey, target: Target) -> None:
+    def _start(self, key: TargetId, target: Target) -> None:
         poller = Poller(target, target.source(), self._store)
         task = asyncio.create_task(poller.run(), name=f"poll {key.kind} {key.name}")
         self._running[key] = _Running(target, task)
 
-    async def _stop(self, keys: Collection[TargetKey]) -> None:
+    async def _stop(self, keys: Collection[TargetId]) -> None:
         # The former poller ends before another one of the same name begins: a target never has
         # two connections of ours.
         leaving = {key: self._running.pop(key) for key in keys}
@@ -80,7 +81,7 @@ class Pollers:
             self._tell(key, running.task)
             self._store.remove(key)
 
-    def _tell(self, key: TargetKey, task: asyncio.Task[None]) -> None:
+    def _tell(self, key: TargetId, task: asyncio.Task[None]) -> None:
         if not task.done():
             log.error("poller does not stop", target=key.name, kind=key.kind)
         elif not task.cancelled() and (error := task.exception()) is not None:

@@ -5,25 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from math import inf
-from typing import NamedTuple
 
-from pg_pool_exporter.discovery import Target
-from pg_pool_exporter.model import Health, Snapshot
+from pg_pool_exporter.model import Health, Snapshot, TargetId
 
 # Intervals after which a snapshot says nothing about the present any more.
 EXPIRY_INTERVALS = 3
-
-
-class TargetKey(NamedTuple):
-    """Identity of a target."""
-
-    kind: str
-    name: str
-
-    @classmethod
-    def of(cls, target: Target) -> TargetKey:
-        """The identity of `target`: no two of one discovery share it."""
-        return cls(target.kind, target.name)
 
 
 # Compared by identity: a state is what one poll gave, and others hold on to it weakly.
@@ -31,7 +17,7 @@ class TargetKey(NamedTuple):
 class TargetState:
     """One target after its last poll."""
 
-    key: TargetKey
+    key: TargetId
     interval: float
     """Of its polls, in seconds."""
     health: Health = field(default_factory=Health)
@@ -49,7 +35,7 @@ class TargetState:
 
 
 Preparation = Callable[[TargetState], Awaitable[None]]
-Watcher = Callable[[TargetKey], None]
+Watcher = Callable[[TargetId], None]
 
 
 class Store:
@@ -61,7 +47,7 @@ class Store:
 
     def __init__(self) -> None:
         self.version = 0
-        self._states: dict[TargetKey, TargetState] = {}
+        self._states: dict[TargetId, TargetState] = {}
         self._preparations: list[Preparation] = []
         self._watchers: list[Watcher] = []
 
@@ -85,12 +71,12 @@ class Store:
         self._states[state.key] = state
         self._changed(state.key)
 
-    def remove(self, key: TargetKey) -> None:
+    def remove(self, key: TargetId) -> None:
         """Forget a target. Nothing happens when it is not there."""
         if self._states.pop(key, None) is not None:
             self._changed(key)
 
-    def get(self, key: TargetKey) -> TargetState | None:
+    def get(self, key: TargetId) -> TargetState | None:
         """The state of one target."""
         return self._states.get(key)
 
@@ -98,7 +84,7 @@ class Store:
         """All states, in the order in which the targets came."""
         return tuple(self._states.values())
 
-    def _changed(self, key: TargetKey) -> None:
+    def _changed(self, key: TargetId) -> None:
         self.version += 1
         for watcher in self._watchers:
             watcher(key)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from pg_pool_exporter.model import PoolKey, Snapshot
-from pg_pool_exporter.polling.store import TargetKey, TargetState
+from pg_pool_exporter.model import PoolId, Snapshot, TargetId
+from pg_pool_exporter.polling.store import TargetState
 
-Owners = Mapping[PoolKey, TargetKey]
+Owners = Mapping[PoolId, TargetId]
 """Which target gives a pool's series."""
 
 
@@ -18,7 +18,7 @@ class View(NamedTuple):
     state: TargetState
     snapshot: Snapshot | None
     """None when there is none yet, or when it is too old."""
-    hidden: frozenset[PoolKey] = frozenset()
+    hidden: frozenset[PoolId] = frozenset()
     """Pools of the snapshot that another target gives already."""
 
     @property
@@ -29,7 +29,7 @@ class View(NamedTuple):
 
 def views(
     states: Sequence[TargetState], owners: Owners, now: float
-) -> tuple[list[View], dict[PoolKey, TargetKey]]:
+) -> tuple[list[View], dict[PoolId, TargetId]]:
     """What is shown at `now` (monotonic), and the owners to pass in next time.
 
     The same series twice would make the whole page invalid, so a pool that two targets give is
@@ -38,7 +38,7 @@ def views(
     fresh = {
         state.key: state.snapshot for state in states if state.snapshot and now < state.expires
     }
-    claimed: dict[PoolKey, TargetKey] = {}
+    claimed: dict[PoolId, TargetId] = {}
     pools = 0
     for target, snapshot in fresh.items():
         pools += len(snapshot.pools)
@@ -53,7 +53,7 @@ def views(
 def foreseen(
     state: TargetState,
     owners: Owners,
-    current: Callable[[TargetKey], TargetState | None],
+    current: Callable[[TargetId], TargetState | None],
     now: float,
 ) -> View:
     """What will be shown of `state` when it is stored: nearly always what `views` then gives.
@@ -61,7 +61,7 @@ def foreseen(
     `owners` are those of the last page, `current` gives the state that a target has now.
     """
 
-    def is_given_already(pool: PoolKey) -> bool:
+    def is_given_already(pool: PoolId) -> bool:
         owner = current(owners.get(pool, state.key))
         return owner is not None and owner.key != state.key and now < owner.expires
 

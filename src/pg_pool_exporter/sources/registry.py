@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
+from pg_pool_exporter.model import Kind
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.pages.app_page import app_source
 from pg_pool_exporter.sources.pages.text_source import SocketSource
 from pg_pool_exporter.sources.pgbouncer.source import BouncerSource
 from pg_pool_exporter.sources.postgres.source import PostgresSource
 from pg_pool_exporter.sources.server_log.source import log_source
-
-Kind = Literal["server", "log", "app", "process", "bouncer"]
 
 SOURCES: Mapping[Kind, Callable[..., Source]] = {
     "server": PostgresSource,

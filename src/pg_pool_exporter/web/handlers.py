@@ -13,7 +13,8 @@ from aiohttp import hdrs, web
 from pg_pool_exporter.analysis import Doctor
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.metrics.text_format import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE
-from pg_pool_exporter.polling.store import Store, TargetKey
+from pg_pool_exporter.model import TargetId
+from pg_pool_exporter.polling.store import Store
 from pg_pool_exporter.web.findings_json import findings_json
 from pg_pool_exporter.web.negotiation import accepts_gzip, prefers_openmetrics
 from pg_pool_exporter.web.page import CONTENT_SECURITY_POLICY, document
@@ -156,7 +157,7 @@ def _header(request: web.Request, name: str) -> str:
     return ",".join(request.headers.getall(name, ()))
 
 
-def _is_named(key: TargetKey, name: str) -> bool:
+def _is_named(key: TargetId, name: str) -> bool:
     """Whether the configuration gives the target this name, or its application.
 
     A target of an application is called `APP@ADDRESS`, see `discovery`.

@@ -14,8 +14,8 @@ from pg_pool_exporter.analysis.correlate.places import Place, is_local
 from pg_pool_exporter.analysis.correlate.pools_seen import PoolSeen, PoolsSeen
 from pg_pool_exporter.analysis.correlate.sessions import AppSessions, ServerSessions, SharedNames
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.model import AppOnServer, Joined, ServerSample
-from pg_pool_exporter.polling.store import EXPIRY_INTERVALS, Store, TargetKey, TargetState
+from pg_pool_exporter.model import AppOnServer, Joined, ServerSample, TargetId
+from pg_pool_exporter.polling.store import EXPIRY_INTERVALS, Store, TargetState
 
 # The server's clock has been set when it differs by more from what has passed here; seconds.
 _CLOCK_JUMP = 0.5
@@ -67,13 +67,13 @@ class Joiner:
         """The sessions of an application at the server's last polls (see `AppSides.lately`); none
         when the last is too old.
         """
-        state = self._store.get(TargetKey("server", server))
+        state = self._store.get(TargetId("server", server))
         if state is None or self._clock() >= state.expires or server not in self._servers:
             return ()
         sides = self._servers[server].apps.get(app)
         return sides.lately if sides is not None else ()
 
-    def _follow(self, key: TargetKey) -> None:
+    def _follow(self, key: TargetId) -> None:
         state = self._store.get(key)
         self.pools.follow(key, state)
         if key.kind == "server":
@@ -145,19 +145,19 @@ class Joiner:
             demand=_demand(name, chain(*(pools.values() for pools in apps.values())), state.taken),
         )
 
-    def _all_are_read(self, app: str, unread: Set[TargetKey], now: float) -> bool:
+    def _all_are_read(self, app: str, unread: Set[TargetId], now: float) -> bool:
         """Whether each known process of the application has been read lately.
 
         `unread` is what targets that were never read may be of, as `_may_be_of` tells it.
         """
         targets = self.pools.targets_of(app)
         return (
-            TargetKey("app", app) not in unread
+            TargetId("app", app) not in unread
             and all(self._is_fresh(target, now) for target in targets)
             and unread.isdisjoint(chain(*(_may_be_of(one) for one in targets if one.kind != "app")))
         )
 
-    def _is_fresh(self, key: TargetKey, now: float) -> bool:
+    def _is_fresh(self, key: TargetId, now: float) -> bool:
         state = self._store.get(key)
         return state is not None and now < state.expires
 
@@ -177,7 +177,7 @@ def _demand(server: str, pools: Iterable[PoolSeen], now: float) -> dict[str, flo
     return {server: sum(maxima)} if maxima else {}
 
 
-def _may_be_of(target: TargetKey) -> Iterator[TargetKey]:
+def _may_be_of(target: TargetId) -> Iterator[TargetId]:
     """The names of applications that a target may be a process of, with its kind.
 
     An application's page is called `APP@ADDRESS`, a process's socket by its application and a

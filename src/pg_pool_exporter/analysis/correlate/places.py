@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.model import PoolInfo, PoolSample, ServerSample, SessionKey
-from pg_pool_exporter.polling.store import TargetKey
+from pg_pool_exporter.model import PoolInfo, PoolSample, ServerSample, SessionKey, TargetId
 
 _MOST_BYTES = 63
 # From this version on, PostgreSQL writes each byte of a name that is not ASCII in hexadecimal.
@@ -95,7 +94,7 @@ class SessionsOf(NamedTuple):
 
 
 def server_of(
-    pool: PoolSample, target: TargetKey, app: AppConfig | None, places: Places
+    pool: PoolSample, target: TargetId, app: AppConfig | None, places: Places
 ) -> Place | None:
     """The server that the pool leads to directly; None when it isn't known, or none of `places`.
 
@@ -145,7 +144,7 @@ def is_local(host: str) -> bool:
     )
 
 
-def _is_here(target: TargetKey) -> bool:
+def _is_here(target: TargetId) -> bool:
     """Whether the pools of the target are on this machine: they have a socket here, or a page at
     one of its own addresses. (An application's target is called `APP@ADDRESS`, see `discovery`.)
     """

@@ -9,15 +9,15 @@ from pg_pool_exporter.analysis.correlate.places import Places, SessionsOf, serve
 from pg_pool_exporter.analysis.evidence.bounds import PoolReading, pool_reading
 from pg_pool_exporter.analysis.evidence.readings import Readings
 from pg_pool_exporter.config import DEFAULT_LEAK_AFTER, AppConfig
-from pg_pool_exporter.model import PoolKey, PoolSample
-from pg_pool_exporter.polling.store import EXPIRY_INTERVALS, TargetKey, TargetState
+from pg_pool_exporter.model import PoolId, PoolSample, TargetId
+from pg_pool_exporter.polling.store import EXPIRY_INTERVALS, TargetState
 
 
 @dataclass(slots=True)
 class PoolSeen:
     """One pool of one process."""
 
-    target: TargetKey
+    target: TargetId
     sample: PoolSample
     begun: float
     """When the reading of the sample was begun."""
@@ -31,7 +31,7 @@ class PoolSeen:
     readings: Readings[PoolReading] = field(default_factory=Readings)
 
 
-Pools = dict[PoolKey, PoolSeen]
+Pools = dict[PoolId, PoolSeen]
 
 
 class PoolsSeen:
@@ -43,9 +43,9 @@ class PoolsSeen:
     def __init__(self, apps: Iterable[AppConfig]) -> None:
         self._apps = {app.name: app for app in apps}
         self._places = Places()
-        self._by_target: dict[TargetKey, Pools] = {}
-        self._owners: dict[PoolKey, TargetKey] = {}
-        self._by_app: dict[str, dict[PoolKey, TargetKey]] = {}
+        self._by_target: dict[TargetId, Pools] = {}
+        self._owners: dict[PoolId, TargetId] = {}
+        self._by_app: dict[str, dict[PoolId, TargetId]] = {}
         self._longest: dict[str, float] = {}  # leak threshold by application, of any of its pools
         self._by_server: dict[str, dict[str, Pools]] = {}
 
@@ -77,11 +77,11 @@ class PoolsSeen:
         for pools in self._by_target.values():
             yield from pools.values()
 
-    def targets_of(self, app: str) -> set[TargetKey]:
+    def targets_of(self, app: str) -> set[TargetId]:
         """The targets that give pools of an application."""
         return set(self._by_app.get(app, {}).values())
 
-    def follow(self, key: TargetKey, state: TargetState | None) -> None:
+    def follow(self, key: TargetId, state: TargetState | None) -> None:
         """Take in the state that a target has now; None when it is gone."""
         former = self._by_target.get(key, {})
         snapshot = state.snapshot if state is not None else None
@@ -130,7 +130,7 @@ class PoolsSeen:
                 most_gap=EXPIRY_INTERVALS * state.interval,
             )
 
-    def _forget(self, key: PoolKey) -> None:
+    def _forget(self, key: PoolId) -> None:
         pool = self._by_target[self._owners.pop(key)].pop(key)
         self._unlink(pool)
         of_app = self._by_app[key.app]

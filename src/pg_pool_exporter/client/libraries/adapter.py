@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 
 from pg_pool_exporter.client.sessions import is_connect_timeout, leads_to
 from pg_pool_exporter.client.tracker import Tracker
-from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample
+from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
 
 log = logging.getLogger("pg_pool_exporter.client")
 
@@ -163,7 +163,7 @@ class PoolAdapter:
                 log.warning("a session of pool %r can't be looked at", self.default_name,
                             exc_info=True)  # fmt: skip
 
-    def sample(self, pool: Any, key: PoolKey) -> PoolSample:
+    def sample(self, pool: Any, key: PoolId) -> PoolSample:
         """How the pool stands."""
         self.tracker.limit = self.limit(pool)
         limited = isfinite(self.tracker.limit)

@@ -19,7 +19,7 @@ import aiohttp
 from pg_pool_exporter.blocking.reading import read_aside
 from pg_pool_exporter.formats import DEFAULT_POOL, JOLOKIA, UNLIMITED
 from pg_pool_exporter.metrics.limiter import StickyChoice
-from pg_pool_exporter.model import PoolKey, PoolSample, Snapshot
+from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.access import PLAIN, Access
 from pg_pool_exporter.sources.pages.fetch import DOCUMENT, Request
@@ -74,7 +74,7 @@ class JolokiaSource:
         self._origin = origin
         self._client = HttpClient(connector)
         self._access = access
-        self._named: StickyChoice[PoolKey] = StickyChoice(max_pools)
+        self._named: StickyChoice[PoolId] = StickyChoice(max_pools)
 
     async def poll(self) -> Snapshot:
         """Read the MBeans of all pools."""

@@ -13,7 +13,7 @@ from pg_pool_exporter.metrics.series import (
     POOL_MAPPINGS,
     POOL_SCALARS,
 )
-from pg_pool_exporter.model import PoolInfo, PoolKey
+from pg_pool_exporter.model import PoolId, PoolInfo
 from pg_pool_exporter.sources.pages.origin import Origin
 from pg_pool_exporter.sources.pages.table import (
     COUNT,
@@ -27,7 +27,7 @@ from pg_pool_exporter.sources.pages.table import (
 )
 from pg_pool_exporter.sources.pages.text_syntax import Malformed, number
 
-_KEY_LABELS = PoolKey._fields
+_KEY_LABELS = PoolId._fields
 
 # What a metric's own label values, those after the pool's, say.
 _Part = Callable[[tuple[str, ...]], tuple[str, Member]]

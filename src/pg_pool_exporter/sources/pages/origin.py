@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pg_pool_exporter.model import PoolInfo, PoolKey, PoolSample
+from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +21,9 @@ class Origin:
     max_connections: int | None = None
     """Most connections of each pool."""
 
-    def key(self, app: str, pool: str, process: str) -> PoolKey:
+    def key(self, app: str, pool: str, process: str) -> PoolId:
         """The identity of a pool, whose page may leave out what is known here."""
-        return PoolKey(app or self.app, pool, process or self.process)
+        return PoolId(app or self.app, pool, process or self.process)
 
     def complete(self, sample: PoolSample) -> PoolSample:
         """`sample` with what its page did not tell."""

@@ -10,7 +10,7 @@ from typing import Any
 from pg_pool_exporter.metrics.catalogue import OTHER, POOL_TIMEOUT_KINDS, POOL_TIMEOUTS
 from pg_pool_exporter.metrics.limiter import StickyChoice
 from pg_pool_exporter.metrics.series import POOL_HISTOGRAMS, POOL_MAPPINGS, POOL_SCALARS
-from pg_pool_exporter.model import Histogram, PoolKey, PoolSample
+from pg_pool_exporter.model import Histogram, PoolId, PoolSample
 from pg_pool_exporter.sources.pages.table import COUNT, SUM, WHOLE, Member, Place
 from pg_pool_exporter.sources.pages.text_syntax import Malformed
 
@@ -42,7 +42,7 @@ class PoolDraft:
             raise Malformed("the same series twice")
         values[place.member] = value
 
-    def sample(self, key: PoolKey, sites: SiteNames, now: float) -> tuple[PoolSample, int]:
+    def sample(self, key: PoolId, sites: SiteNames, now: float) -> tuple[PoolSample, int]:
         """The pool, and how many values of labels were folded into `other`.
 
         Raises `Malformed` when a histogram is not whole or there is more than one info.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pg_pool_exporter.formats import Format, Labels
-from pg_pool_exporter.model import PoolInfo, PoolKey
+from pg_pool_exporter.model import PoolId, PoolInfo
 from pg_pool_exporter.sources.pages.origin import Origin
 
 Member = str | float | PoolInfo
@@ -26,7 +26,7 @@ class DraftKey(NamedTuple):
     """A pool as one format of its page shows it."""
 
     format: str
-    pool: PoolKey
+    pool: PoolId
 
 
 class Slot(NamedTuple):

@@ -9,7 +9,7 @@ from itertools import islice
 
 from pg_pool_exporter.formats import NATIVE_NAME
 from pg_pool_exporter.metrics.limiter import StickyChoice
-from pg_pool_exporter.model import PoolKey, PoolSample, Snapshot
+from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.foreign_draft import ForeignDraft
 from pg_pool_exporter.sources.pages.native_page import NATIVE
@@ -57,8 +57,8 @@ class PageReader:
         self._max_sites = max_sites
         self._clock = clock
         self._places: dict[bytes, tuple[Place, ...]] = {}
-        self._pools: StickyChoice[PoolKey] = StickyChoice(max_pools)
-        self._sites: dict[PoolKey, SiteNames] = {}
+        self._pools: StickyChoice[PoolId] = StickyChoice(max_pools)
+        self._sites: dict[PoolId, SiteNames] = {}
 
     def quick_lines(self, page: bytes) -> list[re.Match[bytes]] | None:
         """The lines of `page` that are looked at; None when it takes long to read them."""
@@ -141,7 +141,7 @@ class _Reading:
         table: Table,
         origin: Origin,
         known: dict[bytes, tuple[Place, ...]],
-        wanted: Set[PoolKey],
+        wanted: Set[PoolId],
         most: int,
     ) -> None:
         self.places: dict[bytes, tuple[Place, ...]] = {}
@@ -190,7 +190,7 @@ class _Reading:
                 if value is not None:
                     draft.put(place, value)
 
-    def chosen(self) -> dict[PoolKey, PoolDraft | ForeignDraft]:
+    def chosen(self) -> dict[PoolId, PoolDraft | ForeignDraft]:
         """The pools, each as the format shows it that is not left out in favour of another."""
         present = {key.format for key in self.drafts}
         left_out = {
@@ -198,7 +198,7 @@ class _Reading:
         }
         if NATIVE_NAME in present:
             left_out = present - {NATIVE_NAME}
-        chosen: dict[PoolKey, PoolDraft | ForeignDraft] = {}
+        chosen: dict[PoolId, PoolDraft | ForeignDraft] = {}
         for (form, pool), draft in self.drafts.items():
             if form not in left_out:
                 # Two libraries can call their pools alike, in one process.
