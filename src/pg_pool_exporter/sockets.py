@@ -1,12 +1,15 @@
 """The directory in which instrumented processes and the daemon find each other.
 
-Both sides must agree without talking to each other, so the rule stands here once. The standard
+Both sides must agree without talking to each other, so its rules stand here once. The standard
 library only, because the client imports it.
 """
 
 from __future__ import annotations
 
 import os
+import socket
+import stat
+import struct
 import tempfile
 from pathlib import Path
 
@@ -15,11 +18,13 @@ SUFFIX = ".sock"
 PAGE_PATH = "/metrics"
 ENVIRONMENT = "PG_POOL_EXPORTER_SOCKET_DIR"
 
+_UCRED = struct.Struct("3i")  # pid, uid, gid
+
 
 def default_directory() -> Path:
-    """Where sockets are when nobody says otherwise.
+    """The directory of the sockets where no option names one.
 
-    `$PG_POOL_EXPORTER_SOCKET_DIR`, else the system's directory where an administrator has made it
+    `$PG_POOL_EXPORTER_SOCKET_DIR`, else `/run/pg-pool-exporter` where an administrator has made it
     (tmpfiles.d), else one of the user's own: in the runtime directory, or where the system has
     none, in the directory for temporary files.
     """
@@ -35,13 +40,44 @@ def default_directory() -> Path:
 
 
 def make_directory(directory: Path) -> None:
-    """Create `directory` for this user alone; check that it is a safe one.
+    """Create `directory` for this user alone, and check it, see `check_directory`.
 
-    Raises `OSError` when it can't be made, and `PermissionError` when it is a symbolic link or
-    belongs to somebody else than root or this user: in a world-writable place another user could
-    have put it there.
+    Raises `OSError` when it can't be made, and `PermissionError` when it is unsafe.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    check_directory(directory)
+
+
+def check_directory(directory: Path) -> None:
+    """Raise `PermissionError` where a user whom we need not trust controls `directory`.
+
+    A safe one is a real directory, no symbolic link, and belongs to root or to this user. Where
+    everybody may write into it, it has the sticky bit, so that nobody removes another's socket.
+    Raises `FileNotFoundError` where there is none.
+    """
     found = directory.lstat()
-    if directory.is_symlink() or found.st_uid not in (0, os.getuid()):
-        raise PermissionError(f"{directory} is a symbolic link or belongs to user {found.st_uid}")
+    if stat.S_ISLNK(found.st_mode):
+        raise PermissionError(f"{directory} is a symbolic link: name the directory itself")
+    if not stat.S_ISDIR(found.st_mode):
+        raise PermissionError(f"{directory} is not a directory")
+    if found.st_uid not in (0, os.geteuid()):
+        raise PermissionError(
+            f"{directory} belongs to user {found.st_uid}: it must belong to root or to this user "
+            f"({os.geteuid()})"
+        )
+    if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        raise PermissionError(
+            f"{directory} can be written by everybody: take that away (chmod o-w), or add the "
+            "sticky bit (chmod +t)"
+        )
+
+
+def peer_user(connected: socket.socket) -> int | None:
+    """The user id of the process at the other end of a unix socket; None where unknown.
+
+    Only Linux reports it (`SO_PEERCRED`).
+    """
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    answer = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    return int(_UCRED.unpack(answer)[1])
