@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from pg_pool_exporter.analysis import Diagnosis, Doctor
+from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.web.rendering import Rendering
 from support.both_sides import BothSides
 
@@ -31,7 +31,7 @@ class Press:
 
 def rendering(sides: BothSides, press: Press) -> Rendering[int]:
     return Rendering(
-        Doctor(sides.store, sides.joiner, clock=lambda: sides.now), press, ThreadPoolExecutor(1)
+        Doctor(sides.store, sides.joiner, clock=lambda: sides.now), press, Lane("test")
     )
 
 

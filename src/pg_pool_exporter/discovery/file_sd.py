@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import glob
 import os
 import stat
-from concurrent.futures import Future
 from itertools import islice
 from typing import ClassVar, NamedTuple
 
-from pg_pool_exporter.blocking.threads import in_thread
+from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.discovery.address_list import (
     MAX_BYTES,
     Address,
@@ -25,6 +23,7 @@ MAX_FILES = 1000
 """Most files that one pattern stands for."""
 
 _MOST_PROBLEMS = 3
+_LISTS = Lane("read-lists", threads=32)
 
 
 class _Version(NamedTuple):
@@ -55,18 +54,15 @@ class FilePlace:
     def __init__(self, pattern: str) -> None:
         self.key = self.name = pattern
         self._files: dict[str, _File] = {}
-        self._reading: Future[tuple[dict[str, _File], bool]] | None = None
 
     def take_over(self, former: FilePlace) -> None:
-        """Know the files as `former` does, and wait for what it has begun to read."""
-        self._files, self._reading = former._files, former._reading
+        """Know the files as `former` does."""
+        self._files = former._files
 
     async def look_up(self) -> Listing:
         """All files' addresses, in the order of the files' names."""
-        # One that hangs is waited for by later look-ups.
-        if self._reading is None or self._reading.done():
-            self._reading = in_thread(self._read_all)
-        self._files, more = await asyncio.wrap_future(self._reading)
+        # The key: later look-ups wait for one that hangs, after a reload too.
+        self._files, more = await _LISTS.run(self._read_all, key=self.key)
         addresses: list[Address] = []
         problems = [f"stands for more than {MAX_FILES} files"] if more else []
         for file in self._files.values():

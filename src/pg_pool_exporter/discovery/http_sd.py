@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from pg_pool_exporter.blocking.threads import in_thread
+from pg_pool_exporter.blocking.threads import PARSING
 from pg_pool_exporter.config.discovery import REFRESH_HEADER, HttpConfig
 from pg_pool_exporter.discovery.address_list import MAX_BYTES, ListError, from_json
 from pg_pool_exporter.discovery.places import Listing
@@ -48,5 +47,5 @@ class HttpPlace:
             raise ListError("is compressed, which was not asked for")
         if len(body.content) > MAX_BYTES:
             raise ListError(f"is larger than {MAX_BYTES // 1024} KiB")
-        addresses = await asyncio.wrap_future(in_thread(partial(from_json, body.content)))
+        addresses = await PARSING.run(partial(from_json, body.content))
         return Listing(tuple(addresses))

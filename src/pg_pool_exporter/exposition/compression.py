@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+
+from pg_pool_exporter.blocking.threads import Lane
 
 # Compressing less than this takes the loop less than a thread's turn would.
 _THREAD_FROM = 64 * 1024
@@ -22,8 +23,7 @@ class Compressor:
 
     def __init__(self, source: Callable[[], bytes]) -> None:
         self._source = source
-        # Not the loop's own threads: whatever holds those up must not hold up a scrape.
-        self._thread = ThreadPoolExecutor(1, "gzip")
+        self._lane = Lane("gzip")
         self._plain: bytes | None = None
         self._task: asyncio.Task[bytes] | None = None
 
@@ -47,4 +47,4 @@ class Compressor:
         compress = partial(gzip.compress, plain, _LEVEL, mtime=0)
         if len(plain) < _THREAD_FROM:
             return compress()
-        return await asyncio.get_running_loop().run_in_executor(self._thread, compress)
+        return await self._lane.run(compress)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import secrets
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import bcrypt
 
-# A check takes a core for some hundredths of a second: guesses must not take them all, and whoever
-# waits behind too many of them had better come again.
-_CONCURRENT_CHECKS = 1
+from pg_pool_exporter.blocking.threads import Lane
+
+# A check takes one core for some 50 ms. One runs at a time, so guesses take no more than that core;
+# a client behind too many of them is better off with a retry.
 _MOST_CHECKS = 16
 _REMEMBERED = 100
 
@@ -31,8 +31,7 @@ class BasicAuth:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._right: set[bytes] = set()
-        # Not the loop's own threads: whatever holds those up must not hold up a scrape.
-        self._threads = ThreadPoolExecutor(_CONCURRENT_CHECKS, "password")
+        self._lane = Lane("password")
         self._checks = 0
 
     async def allows(self, header: str | None, users: Mapping[str, str]) -> bool:
@@ -63,8 +62,7 @@ class BasicAuth:
             raise BusyError
         self._checks += 1
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, _matches, password, hashed)
+            return await self._lane.run(partial(_matches, password, hashed))
         finally:
             self._checks -= 1
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
 from pg_pool_exporter.analysis import Doctor
+from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.metrics.text_format import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE
 from pg_pool_exporter.model import TargetId
@@ -56,8 +56,8 @@ class Web:
     ) -> None:
         self._store = store
         self._exposition = exposition
-        # A single thread: whoever asks for pages must not take the processor from the polls.
-        rendering = ThreadPoolExecutor(1, "rendering")
+        # A single thread: clients that ask for pages must not take the CPU from the polls.
+        rendering = Lane("rendering")
         self._told = Rendering(doctor, findings_json, rendering)
         self._pages = {
             refresh: Rendering(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor
+from functools import partial
 from typing import Generic, TypeVar
 
 from pg_pool_exporter.analysis import Diagnosis, Doctor
+from pg_pool_exporter.blocking.threads import Lane
 
 T = TypeVar("T")
 
@@ -17,15 +18,12 @@ class Rendering(Generic[T]):
     """One representation of the latest diagnosis.
 
     `make` gets the diagnosis and the time, in seconds since the epoch. It runs in a thread, since
-    a page of hundreds of pools takes a tenth of a second; so it must read frozen values only. The
-    threads are `executor`'s: not the loop's own, which a name that can't be looked up may hold up.
+    a page of hundreds of pools takes a tenth of a second; so it must read frozen values only.
     """
 
-    def __init__(
-        self, doctor: Doctor, make: Callable[[Diagnosis, float], T], executor: Executor
-    ) -> None:
+    def __init__(self, doctor: Doctor, make: Callable[[Diagnosis, float], T], lane: Lane) -> None:
         self._doctor = doctor
-        self._executor = executor
+        self._lane = lane
         self._make = make
         self._of: Diagnosis | None = None
         self._made: asyncio.Future[T] | None = None
@@ -38,8 +36,8 @@ class Rendering(Generic[T]):
             diagnosis = self._doctor.diagnosis()
             if self._made is None or diagnosis is not self._of:
                 self._of = diagnosis
-                self._made = asyncio.get_running_loop().run_in_executor(
-                    self._executor, self._make, diagnosis, time.time()
+                self._made = asyncio.ensure_future(
+                    self._lane.run(partial(self._make, diagnosis, time.time()))
                 )
         # Others wait for it too when one of them hangs up.
         return await asyncio.shield(self._made)

@@ -11,12 +11,13 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from pg_pool_exporter.blocking.reading import read_aside
+from pg_pool_exporter.blocking.threads import PARSING
 from pg_pool_exporter.formats import DEFAULT_POOL, JOLOKIA, UNLIMITED
 from pg_pool_exporter.metrics.limiter import StickyChoice
 from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
@@ -80,7 +81,7 @@ class JolokiaSource:
         """Read the MBeans of all pools."""
         request = Request(self._url, self._access(), accepted=DOCUMENT, posted=_REQUEST)
         body = await self._client.fetch(request)
-        samples = await read_aside(self._read, body.content)
+        samples = await PARSING.run(partial(self._read, body.content))
         named = self._named.choose((sample.key for sample in samples), time.monotonic())
         pools = tuple(sample for sample in samples if sample.key in named)
         return Snapshot(pools=pools, address=self._client.peer, folded=len(samples) - len(pools))

@@ -6,11 +6,12 @@ import errno
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import NoReturn
 
 import aiohttp
 
-from pg_pool_exporter.blocking.reading import read_aside
+from pg_pool_exporter.blocking.threads import PARSING
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sockets import PAGE_PATH
 from pg_pool_exporter.sources.base import PollError, TargetGoneError
@@ -65,10 +66,10 @@ class ExpositionTextSource:
         request = Request(self._url, self._access(), encoding=self._encoding)
         body = await self._client.fetch(request)
         if body.gzipped:
-            return await read_aside(self._unzip_and_read, body.content)
+            return await PARSING.run(partial(self._unzip_and_read, body.content))
         lines = self._reader.quick_lines(body.content)
         if lines is None:
-            return await read_aside(self._reader.read, body.content)
+            return await PARSING.run(partial(self._reader.read, body.content))
         return self._reader.read(body.content, lines)
 
     def _unzip_and_read(self, content: bytes) -> Snapshot:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import psycopg
 
 from pg_pool_exporter.blocking.secrets import PasswordError
+from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.config import BouncerConfig
 from pg_pool_exporter.model import (
     BouncerDatabase,
@@ -45,7 +44,7 @@ CONSOLE = "pgbouncer"
 _MOST_VERSION = 100
 # Read in some milliseconds.
 _MOST_ROWS_INLINE = 1000
-_READING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-console")
+_PARSING = Lane("parse-console")
 # Each product has types of its own choice for one and the same number. 0 stands for unknown ones.
 _TYPES = (
     0, "text", "name", "varchar", "bool", "int2", "int4", "int8", "numeric", "float4",
@@ -166,7 +165,7 @@ async def _read(answers: Answers, told: Dialect) -> tuple[Pools, Databases]:
 
     if answers.rows <= _MOST_ROWS_INLINE:
         return read()
-    return await asyncio.get_running_loop().run_in_executor(_READING, read)
+    return await _PARSING.run(read)
 
 
 async def _prepare(connection: Connection) -> Link:

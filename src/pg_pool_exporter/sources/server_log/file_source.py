@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.config import LogConfig, ServerConfig
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError
@@ -15,7 +16,6 @@ from pg_pool_exporter.sources.server_log.layouts import SUFFIXES
 from pg_pool_exporter.sources.server_log.positions import Position
 from pg_pool_exporter.sources.server_log.settings import LogSettings
 from pg_pool_exporter.sources.server_log.state import StateFile
-from pg_pool_exporter.sources.server_log.worker import Worker
 
 PIECE_BYTES = 128 * 1024
 """How much is read and counted at a time: while it is counted no scrape is answered."""
@@ -48,7 +48,7 @@ class FileLogSource:
         self._files = LogFiles(self._config.files, self._wanted, wall)
         self._file = file
         self._book: LogBook | None = None
-        self._worker = Worker(f"log {server.name}")
+        self._lane = Lane(f"log {server.name}")
         self._closed = False
 
     async def poll(self) -> Snapshot:
@@ -56,14 +56,14 @@ class FileLogSource:
         patience = self._config.timeout * _PATIENCE if self._form is None else 0
         settings = await self._board.settings(patience)
         form = choose_form(self._config.format, self._config.line_prefix, settings)
-        book = await self._worker.run(lambda: self._read(form, settings))
+        book = await self._lane.run(lambda: self._read(form, settings))
         book.tell_gaps(settings)
         return Snapshot(log=book.counts(settings))
 
     async def close(self) -> None:
         """Let go of the files; a read that is under way ends soon, and closes them then."""
         self._closed = True
-        if not self._worker.busy:
+        if not self._lane.busy:
             self._files.close()
 
     def _read(self, form: Form, settings: LogSettings | None) -> LogBook:

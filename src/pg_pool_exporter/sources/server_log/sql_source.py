@@ -9,6 +9,7 @@ from typing import NamedTuple
 import psycopg
 
 from pg_pool_exporter.blocking.secrets import PasswordError
+from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.config import LogConfig, ServerConfig
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError
@@ -21,7 +22,6 @@ from pg_pool_exporter.sources.server_log.layouts import SUFFIXES
 from pg_pool_exporter.sources.server_log.positions import START_BYTES, Entry, Position
 from pg_pool_exporter.sources.server_log.settings import LogSettings, LogSettingsReader
 from pg_pool_exporter.sources.server_log.state import StateFile
-from pg_pool_exporter.sources.server_log.worker import Worker
 
 PIECE_BYTES = 256 * 1024
 """How much is read in one round trip: at most what `read_log` gives."""
@@ -66,7 +66,7 @@ class SqlLogSource:
         self._install = ""
         self._file = file
         self._book: LogBook | None = None
-        self._worker = Worker(f"log {server.name}")
+        self._lane = Lane(f"log {server.name}")
 
     async def poll(self) -> Snapshot:
         """Read what has been written since the last poll, or a part of it. Raises `PollError`."""
@@ -76,7 +76,7 @@ class SqlLogSource:
             self._install = _INSTALL.format(role=settings.role)
             self._check(settings)
             form = choose_form(self._config.format, self._config.line_prefix, settings)
-            book = await self._worker.run(lambda: self._opened(form))
+            book = await self._lane.run(lambda: self._opened(form))
             await self._look(book, form)
             for position in book.positions.behind():
                 await self._follow(book, position, end)
@@ -89,7 +89,7 @@ class SqlLogSource:
             ) from None
         except (psycopg.Error, PasswordError) as error:
             raise self._connection.failure(error) from None
-        await self._worker.run(lambda: book.close_page(settings))
+        await self._lane.run(lambda: book.close_page(settings))
         book.tell_gaps(settings)
         return Snapshot(log=book.counts(settings))
 

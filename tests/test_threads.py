@@ -1,0 +1,153 @@
+"""Lanes: work that hangs delays no other kind, and never the end of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from pg_pool_exporter.blocking import threads
+from pg_pool_exporter.blocking.threads import Lane, LaneFullError
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """Hung work goes on when it is set."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_results_and_errors_reach_the_caller() -> None:
+    async def check() -> None:
+        lane = Lane("test")
+        assert await lane.run(lambda: 6 * 7) == 42
+        with pytest.raises(ValueError, match="x"):
+            await lane.run(lambda: int("x"))
+
+    asyncio.run(check())
+
+
+def test_jobs_run_in_order_with_the_given_number_of_threads(gate: threading.Event) -> None:
+    ran: list[int] = []
+
+    async def check() -> None:
+        lane = Lane("test", threads=1)
+        first = asyncio.create_task(lane.run(gate.wait))
+        others = [
+            asyncio.create_task(lane.run(lambda number=number: ran.append(number)))  # type: ignore[misc]
+            for number in range(20)
+        ]
+        await asyncio.sleep(0.05)
+        assert ran == []
+        assert lane.busy
+        gate.set()
+        await asyncio.gather(first, *others)
+        assert ran == list(range(20))
+        assert not lane.busy
+
+    asyncio.run(check())
+
+
+def test_hung_jobs_leave_the_other_threads_of_a_lane(gate: threading.Event) -> None:
+    async def check() -> None:
+        lane = Lane("test", threads=4)
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await lane.run(gate.wait, seconds=0.05)
+        assert await lane.run(lambda: "done", seconds=5) == "done"
+
+    asyncio.run(check())
+
+
+def test_one_key_hangs_in_one_thread_however_often_it_is_asked_for(gate: threading.Event) -> None:
+    async def check() -> None:
+        lane = Lane("test", threads=2)
+        for _ in range(10):
+            with pytest.raises(TimeoutError):
+                await lane.run(gate.wait, key="slow", seconds=0.01)
+        assert list(lane.under_way) == ["slow"]
+        assert await lane.run(lambda: "done", key="other", seconds=5) == "done"
+        late = asyncio.create_task(lane.run(lambda: False, key="slow", seconds=5))
+        await asyncio.sleep(0)
+        gate.set()
+        assert await late is True, "the result of the job that was under way"
+        assert not lane.busy
+
+    asyncio.run(check())
+
+
+def test_a_cancelled_job_that_has_not_begun_never_begins(gate: threading.Event) -> None:
+    ran: list[str] = []
+
+    async def check() -> None:
+        lane = Lane("test")
+        first = asyncio.create_task(lane.run(gate.wait))
+        second = asyncio.create_task(lane.run(lambda: ran.append("second")))
+        await asyncio.sleep(0.01)
+        second.cancel()
+        await asyncio.sleep(0.01)
+        gate.set()
+        await first
+        await lane.run(lambda: ran.append("third"))
+        assert ran == ["third"]
+
+    asyncio.run(check())
+
+
+def test_waiting_from_a_thread_has_a_deadline(gate: threading.Event) -> None:
+    lane = Lane("test", threads=2)
+    with pytest.raises(TimeoutError):
+        lane.wait(gate.wait, key="slow", seconds=0.05)
+    assert lane.wait(lambda: 1, seconds=5) == 1
+
+
+def test_the_queue_is_bounded(gate: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "MAX_WAITING", 3)
+
+    async def check() -> None:
+        lane = Lane("test")
+        tasks = [asyncio.create_task(lane.run(gate.wait)) for _ in range(1)]
+        await asyncio.sleep(0.05)
+        tasks += [asyncio.create_task(lane.run(gate.wait)) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        with pytest.raises(LaneFullError):
+            await lane.run(gate.wait)
+        gate.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(check())
+
+
+def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "IDLE_SECONDS", 0.05)
+    lane = Lane("short-lived")
+    assert lane.wait(lambda: 1, seconds=5) == 1
+    end = time.monotonic() + 5
+    while any(thread.name == "short-lived" for thread in threading.enumerate()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert lane.wait(lambda: 2, seconds=5) == 2, "a new thread when there is work again"
+
+
+def test_the_process_ends_while_work_hangs() -> None:
+    program = """
+import asyncio, threading
+from pg_pool_exporter.blocking.threads import Lane
+async def main():
+    try:
+        await Lane("hung").run(threading.Event().wait, seconds=0.05)
+    except TimeoutError:
+        print("timed out")
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout == "timed out\n"
+    assert done.stderr == ""
