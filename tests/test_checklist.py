@@ -131,7 +131,7 @@ def test_locks_are_a_reason_to_wait_for_the_application_that_waits_for_them(
     sides = BothSides()
     doctor = doctor_of(sides)
     sides.pool(0, 10, waiting=3)
-    groups = {session_key(who): SessionGroup(states={}, waiting=5, oldest_waiting=30.0)}
+    groups = {session_key(who): SessionGroup(waiting=5, oldest_waiting=30.0)}
     sides.server({"active": [1.0] * 10}, groups=groups)
     (evidence,) = checks(sides, doctor)["waiting_requests"].evidence
     assert told in evidence.partition("wait now, ")[2]
@@ -283,7 +283,7 @@ def test_sessions_that_a_pool_counts_and_the_server_has_not() -> None:
 
 def test_how_old_the_oldest_session_is() -> None:
     sides = healthy()
-    sides.server({}, groups={session_key(): SessionGroup(states={}, oldest_backend=1440.0)})
+    sides.server({}, groups={session_key(): SessionGroup(oldest_backend=1440.0)})
     assert checks(sides)["old_sessions"].figure == "the oldest is 24 min old"
 
 
@@ -316,8 +316,8 @@ def test_transactions_in_which_nothing_happens(age: float, verdict: Verdict) -> 
 def test_waiting_for_locks(waiting: int, oldest: float, verdict: Verdict) -> None:
     sides = healthy()
     groups = {
-        session_key("orders"): SessionGroup(states={}, waiting=waiting, oldest_waiting=oldest),
-        session_key("reports"): SessionGroup(states={}, blocking=1),
+        session_key("orders"): SessionGroup(waiting=waiting, oldest_waiting=oldest),
+        session_key("reports"): SessionGroup(blocking=1),
     }
     sides.server({}, groups=groups)
     point = checks(sides)["lock_waits"]

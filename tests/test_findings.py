@@ -15,7 +15,6 @@ from pg_pool_exporter.model import (
     DatabaseCounters,
     Kind,
     SessionGroup,
-    StateSample,
     TargetId,
 )
 from support.both_sides import INFO, INTERVAL, SETTINGS, BothSides, session_key
@@ -384,7 +383,7 @@ def test_a_trend_says_when_the_pool_will_be_full() -> None:
 
 def group(waiting: int = 0, oldest: float | None = None, blocking: int = 0) -> SessionGroup:
     return SessionGroup(
-        states={"active": StateSample(1, 1.0)}, waiting=waiting, oldest_waiting=oldest,
+        ages={"active": (1.0,)}, waiting=waiting, oldest_waiting=oldest,
         blocking=blocking,
     )  # fmt: skip
 

@@ -42,7 +42,6 @@ from pg_pool_exporter.model import (
     SessionGroup,
     SessionKey,
     Snapshot,
-    StateSample,
     TargetId,
     TimeoutOverride,
 )
@@ -74,10 +73,10 @@ SERVER = ServerSample(
     used=10,
     groups={
         SessionKey("shop", "orders", "orders"): SessionGroup(
-            states={
-                "active": StateSample(2, 0.25),
-                "idle": StateSample(5, 1.5),
-                "idle_in_transaction": StateSample(1, 65.0),
+            ages={
+                "active": (0.25, 0.125),
+                "idle": (1.5, 0.5, 0.5, 0.5, 0.5),
+                "idle_in_transaction": (65.0,),
             },
             oldest_backend=3600.0,
             oldest_transaction=65.0,
@@ -86,7 +85,7 @@ SERVER = ServerSample(
             blocking=1,
         ),
         # Sessions that the exporter has no right to see.
-        SessionKey("shop", "hidden", ""): SessionGroup(states={"unknown": StateSample(1, None)}),
+        SessionKey("shop", "hidden", ""): SessionGroup(hidden={"unknown": 1}),
     },
     databases={
         "shop": DatabaseCounters(

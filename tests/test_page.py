@@ -164,8 +164,8 @@ def test_the_last_hour_is_a_line_and_the_trend_says_when_the_pool_is_full() -> N
 def test_who_waits_for_locks_and_who_is_in_the_way_is_told() -> None:
     sides = BothSides()
     groups = {
-        session_key("billing"): SessionGroup(states={}, waiting=6, oldest_waiting=45.0),
-        session_key("reports"): SessionGroup(states={}, blocking=1),
+        session_key("billing"): SessionGroup(waiting=6, oldest_waiting=45.0),
+        session_key("reports"): SessionGroup(blocking=1),
     }
     sides.server({}, groups=groups, databases={"shop": DatabaseCounters(deadlocks=0)})
     text = page(sides).text
@@ -214,7 +214,7 @@ def everywhere(text: str) -> BothSides:
         1, 2, app=text, name=text, process=text, leaked_slots={text: 1},
         target=TargetId("app", text),
     )  # fmt: skip
-    groups = {key: SessionGroup(states={}, waiting=6, oldest_waiting=45.0, blocking=1)}
+    groups = {key: SessionGroup(waiting=6, oldest_waiting=45.0, blocking=1)}
     sides.server(
         {key: {"idle_in_transaction": [600.0]}}, groups=groups,
         databases={text: DatabaseCounters(deadlocks=1)},

@@ -65,7 +65,7 @@ def test_sessions_are_told_by_where_they_come_from(any_postgres: Cluster) -> Non
     key = SessionKey("postgres", "postgres", "orders")
     assert {
         address: group.sessions
-        for (sessions, address), group in server.backends.items()
+        for (sessions, address), group in server.sessions.items()
         if sessions == key
     } == {"127.0.0.1": 2, "": 1}
     assert group(server, "orders").sessions == 3

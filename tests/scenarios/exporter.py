@@ -19,7 +19,6 @@ from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.metrics.catalogue import POOL_HOLD
 from pg_pool_exporter.metrics.series import Series, of_health, of_joined, of_pools, of_server
 from pg_pool_exporter.model import (
-    Backends,
     ClientKey,
     DatabaseCounters,
     Histogram,
@@ -28,13 +27,14 @@ from pg_pool_exporter.model import (
     PoolSample,
     ServerSample,
     ServerSettings,
+    SessionGroup,
     SessionKey,
     Snapshot,
     TargetId,
 )
 from pg_pool_exporter.polling.store import Store, TargetState
 from pg_pool_exporter.polling.views import views
-from pg_pool_exporter.sources.postgres.session_groups import SessionGroups, SessionRow
+from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
 from scenarios.world import Lock, Pool, Server, Session, World
 
 INTERVAL = 5.0
@@ -220,43 +220,36 @@ def _server_snapshot(server: Server, locks: list[Lock], groups: SessionGroups) -
         states = by_key.setdefault(ClientKey(key, session.address), {})
         states.setdefault(session.state, []).append(session)
     blockers = server.blockers(locks)
-    rows = [
-        SessionRow(
-            **key.sessions._asdict(),
-            state=state,
-            sessions=len(each),
-            oldest_state=max(now - one.changed for one in each),
-            oldest_backend=max(now - one.began for one in each),
-            oldest_transaction=_age(now, (one.transaction for one in each)),
-            waiting=sum(one.waits is not None for one in each),
-            oldest_waiting=_age(now, (one.waits for one in each)),
-            blocking=sum(one in blockers for one in each),
+    clients = {
+        key: SessionGroup(
+            ages={
+                state: tuple(sorted((now - one.changed for one in each), reverse=True))
+                for state, each in states.items()
+            },
+            oldest_backend=max(now - one.began for one in chain.from_iterable(states.values())),
+            oldest_transaction=_age(
+                now, (one.transaction for one in chain.from_iterable(states.values()))
+            ),
+            waiting=sum(one.waits is not None for one in chain.from_iterable(states.values())),
+            oldest_waiting=_age(now, (one.waits for one in chain.from_iterable(states.values()))),
+            blocking=sum(one in blockers for one in chain.from_iterable(states.values())),
         )
         for key, states in by_key.items()
-        for state, each in states.items()
-    ]
+    }
     return Snapshot(
         server=ServerSample(
             host="db.example",
             port="5432",
             address="192.0.2.5",
             used=len(server.sessions) + 1,
-            groups=groups.fold(rows, now).groups,
+            groups=groups.fold(clients, now).groups,
             databases={DATABASE: DatabaseCounters(deadlocks=server.deadlocks)},
             settings=ServerSettings(
                 version="16.4", in_recovery=False, max_connections=server.max_connections,
                 reserved_connections=3,
                 timeouts={"idle_in_transaction_session_timeout": 600.0},
             ),
-            backends={
-                key: Backends(
-                    ages={
-                        state: tuple(sorted((now - one.changed for one in each), reverse=True))
-                        for state, each in states.items()
-                    }
-                )
-                for key, states in by_key.items()
-            },
+            sessions=clients,
             clock=1e9 + server.skew + now,
         )
     )  # fmt: skip

@@ -9,7 +9,6 @@ from typing import Any
 from pg_pool_exporter.analysis.correlate.joiner import Joiner
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import (
-    Backends,
     BouncerPool,
     BouncerPoolKey,
     BouncerSample,
@@ -25,7 +24,6 @@ from pg_pool_exporter.model import (
     SessionGroup,
     SessionKey,
     Snapshot,
-    StateSample,
     TargetId,
 )
 from pg_pool_exporter.polling.store import Store, TargetState
@@ -75,26 +73,20 @@ class BothSides:
         by_key: Any = sessions
         if any(isinstance(one, str) for one in sessions):
             by_key = {session_key(): sessions}
-        backends = {
-            one if isinstance(one, ClientKey) else ClientKey(one): Backends(
+        clients = {
+            one if isinstance(one, ClientKey) else ClientKey(one): SessionGroup(
                 ages={state: tuple(sorted(ages, reverse=True)) for state, ages in states.items()},
-                hidden=hidden,
+                hidden={"unknown": 1} if hidden else {},
             )
             for one, states in by_key.items()
         }
-        shown = {
-            one.sessions: SessionGroup(
-                states={state: StateSample(len(ages), max(ages, default=None))
-                        for state, ages in group.ages.items()}
-            )
-            for one, group in backends.items()
-        }  # fmt: skip
+        shown = {one.sessions: group for one, group in clients.items()}
         values: dict[str, Any] = {
             "host": "localhost", "address": "127.0.0.1", "port": "5432",
-            "used": 1 + sum(group.sessions for group in backends.values()),
+            "used": 1 + sum(group.sessions for group in clients.values()),
             "groups": shown if groups is None else groups,
             "databases": {"shop": DatabaseCounters(deadlocks=0)}, "settings": SETTINGS,
-            "backends": backends, "clock": 1e9 + self.now if clock is None else clock,
+            "sessions": clients, "clock": 1e9 + self.now if clock is None else clock,
         }  # fmt: skip
         self._store(key, Snapshot(server=ServerSample(**{**values, **sample})), took)
 

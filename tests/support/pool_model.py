@@ -13,7 +13,6 @@ from random import Random
 from pg_pool_exporter.analysis.correlate.joiner import Joiner
 from pg_pool_exporter.model import (
     AppOnServer,
-    Backends,
     ClientKey,
     Health,
     Joined,
@@ -22,6 +21,7 @@ from pg_pool_exporter.model import (
     PoolSample,
     ServerSample,
     ServerSettings,
+    SessionGroup,
     SessionKey,
     Snapshot,
     TargetId,
@@ -306,15 +306,15 @@ class Model:
             gained = sum(by for at, by in self.set_ahead if at > session.changed)
             its = ages.setdefault(session.address, {}).setdefault(state, [])
             its.append(self.now - session.changed + gained)
-        backends = {
-            ClientKey(NAME, address): Backends(
+        clients = {
+            ClientKey(NAME, address): SessionGroup(
                 ages={state: tuple(sorted(each, reverse=True)) for state, each in states.items()}
             )
             for address, states in ages.items()
         }
         sample = ServerSample(
             host="localhost", port="5432", address="127.0.0.1", used=len(self.server) + 1,
-            groups={}, databases={}, settings=SETTINGS, backends=backends,
+            groups={}, databases={}, settings=SETTINGS, sessions=clients,
             clock=1e9 + self.skew + self.now + sum(by for _, by in self.set_ahead),
         )  # fmt: skip
         self._store(TargetId("server", "main"), Snapshot(server=sample))

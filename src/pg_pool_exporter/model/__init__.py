@@ -18,7 +18,6 @@ from pg_pool_exporter.model.pools import (
     PoolSample,
 )
 from pg_pool_exporter.model.servers import (
-    Backends,
     ClientKey,
     DatabaseCounters,
     LogCounts,
@@ -36,7 +35,6 @@ from pg_pool_exporter.model.snapshot import (
 
 __all__ = [
     "AppOnServer",
-    "Backends",
     "BouncerDatabase",
     "BouncerPool",
     "BouncerPoolKey",

@@ -16,11 +16,11 @@ class SessionKey(NamedTuple):
 
 
 class ClientKey(NamedTuple):
-    """What sessions are grouped by for joining both sides."""
+    """What sessions are grouped by: where they come from belongs to it."""
 
     sessions: SessionKey
     address: str = ""
-    """The client's IP address; empty on a unix socket, or where it can't be seen."""
+    """The client's IP address; empty on a unix socket, or where it is hidden."""
 
 
 class StateSample(NamedTuple):
@@ -32,10 +32,17 @@ class StateSample(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionGroup:
-    """The sessions of one database, user and application."""
+    """Sessions of one database, user and application: of one client address, or of all.
 
-    states: Mapping[str, StateSample]
-    """By state, spelt as in `catalogue.BACKEND_STATES`."""
+    Ages are in seconds and never negative. None is unknown.
+    """
+
+    ages: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """By state, spelt as in `catalogue.BACKEND_STATES`: how long each session has been in it,
+    longest first. Lower bounds, counted back from the end of the poll."""
+    hidden: Mapping[str, int] = field(default_factory=dict)
+    """Sessions whose activity the exporter may not see, or the server does not track, by state:
+    `unknown` or `disabled`."""
     oldest_backend: float | None = None
     oldest_transaction: float | None = None
     waiting: int | None = None
@@ -44,24 +51,20 @@ class SessionGroup:
 
     @property
     def sessions(self) -> int:
-        """Number of sessions in all states."""
-        return sum(state.sessions for state in self.states.values())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backends:
-    """The sessions of one database, user, application and address, one by one."""
-
-    ages: Mapping[str, tuple[float, ...]]
-    """By state, the seconds that each has been in it, longest first: at least as long as told,
-    counted back from the end of the poll."""
-    hidden: bool = False
-    """Whether what some of them do can't be seen: these are in no state."""
+        """Number of sessions, hidden ones included."""
+        return sum(map(len, self.ages.values())) + sum(self.hidden.values())
 
     @property
-    def sessions(self) -> int:
-        """Number of sessions in all states that can be seen."""
-        return sum(map(len, self.ages.values()))
+    def states(self) -> Mapping[str, StateSample]:
+        """All sessions by state. A session that has just begun has no state yet, and no age."""
+        states = {
+            state: StateSample(len(ages), ages[0] if ages and state != "unknown" else None)
+            for state, ages in self.ages.items()
+        }
+        for state, count in self.hidden.items():
+            seen = states.get(state, StateSample(0, None))
+            states[state] = seen._replace(sessions=seen.sessions + count)
+        return states
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +109,13 @@ class ServerSample:
     used: int
     """Slots taken, the exporter's own included."""
     groups: Mapping[SessionKey, SessionGroup]
+    """The `sessions` merged over client addresses; those over a cap are folded into `other`."""
     databases: Mapping[str, DatabaseCounters]
     settings: ServerSettings
     address: str = ""
     """The IP address behind `host`; empty on a unix socket."""
-    backends: Mapping[ClientKey, Backends] = field(default_factory=dict)
-    """All sessions of others, none folded: as many as the server has."""
+    sessions: Mapping[ClientKey, SessionGroup] = field(default_factory=dict)
+    """All client sessions but the exporter's own, none folded."""
     clock: float | None = None
     """The server's own clock during the poll: seconds since the epoch."""
 

@@ -46,7 +46,7 @@ def sessions(diagnosis: Diagnosis) -> Check:
 
 def _is_hidden(server: Server) -> bool:
     """Whether the exporter's role may not see what some sessions do."""
-    return any(group.hidden for group in server.sample.backends.values())
+    return any(group.hidden for group in server.sample.sessions.values())
 
 
 def _seen(point: Callable[[Diagnosis], Check]) -> Callable[[Diagnosis], Check]:
@@ -107,7 +107,7 @@ def _longest_idle(servers: Iterable[Server]) -> Iterator[str]:
     for server in servers:
         oldest = [
             (age, key.sessions.application)
-            for key, group in server.sample.backends.items()
+            for key, group in server.sample.sessions.items()
             if (age := AppSessions([group]).oldest("idle")) is not None
         ]
         if oldest:
@@ -121,7 +121,7 @@ def idle_in_transaction(diagnosis: Diagnosis) -> Check:
     servers = diagnosis.situation.servers
     if not servers:
         return unknown("idle_in_transaction", "no server")
-    sessions = AppSessions(group for server in servers for group in server.sample.backends.values())
+    sessions = AppSessions(group for server in servers for group in server.sample.sessions.values())
     oldest = sessions.oldest(*IN_TRANSACTION)
     figure = f"{sessions.count(*IN_TRANSACTION)} now"
     if oldest is not None:

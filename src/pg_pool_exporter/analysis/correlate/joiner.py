@@ -122,7 +122,7 @@ class Joiner:
         for gone in server.apps.keys() - apps.keys():
             del server.apps[gone]
         poll = ServerPoll(
-            state.begun, state.taken, server.offset, ServerSessions(sample.backends),
+            state.begun, state.taken, server.offset, ServerSessions(sample.sessions),
             is_here=is_local(sample.address or sample.host),
             most_gap=EXPIRY_INTERVALS * state.interval,
         )  # fmt: skip

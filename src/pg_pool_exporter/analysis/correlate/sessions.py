@@ -8,7 +8,7 @@ from operator import neg
 
 from pg_pool_exporter.analysis.correlate.places import SessionsOf
 from pg_pool_exporter.analysis.correlate.pools_seen import Pools, PoolSeen
-from pg_pool_exporter.model import Backends, ClientKey
+from pg_pool_exporter.model import ClientKey, SessionGroup
 
 IN_TRANSACTION = ("idle_in_transaction", "idle_in_transaction_aborted")
 
@@ -16,7 +16,7 @@ IN_TRANSACTION = ("idle_in_transaction", "idle_in_transaction_aborted")
 class AppSessions:
     """The sessions that may be those of some pools, in whatever groups they are."""
 
-    def __init__(self, groups: Iterable[Backends]) -> None:
+    def __init__(self, groups: Iterable[SessionGroup]) -> None:
         self._groups = tuple(groups)
 
     @property
@@ -53,9 +53,9 @@ class AppSessions:
 class ServerSessions:
     """All sessions of a server, to be looked up by application name."""
 
-    def __init__(self, backends: Mapping[ClientKey, Backends]) -> None:
-        self._by_application: dict[str, list[tuple[ClientKey, Backends]]] = {}
-        for key, group in backends.items():
+    def __init__(self, sessions: Mapping[ClientKey, SessionGroup]) -> None:
+        self._by_application: dict[str, list[tuple[ClientKey, SessionGroup]]] = {}
+        for key, group in sessions.items():
             self._by_application.setdefault(key.sessions.application, []).append((key, group))
 
     def of(self, pools: Iterable[PoolSeen]) -> AppSessions:
@@ -64,12 +64,12 @@ class ServerSessions:
 
     def by_address(self, pools: Iterable[PoolSeen]) -> dict[str, AppSessions]:
         """The same, by where they come from."""
-        groups: dict[str, list[Backends]] = {}
+        groups: dict[str, list[SessionGroup]] = {}
         for address, group in self._groups(pools):
             groups.setdefault(address, []).append(group)
         return {address: AppSessions(each) for address, each in groups.items()}
 
-    def _groups(self, pools: Iterable[PoolSeen]) -> Iterator[tuple[str, Backends]]:
+    def _groups(self, pools: Iterable[PoolSeen]) -> Iterator[tuple[str, SessionGroup]]:
         known_as = {pool.sessions for pool in pools if pool.sessions is not None}
         for name in {one.application for one in known_as}:
             for key, group in self._by_application.get(name, ()):

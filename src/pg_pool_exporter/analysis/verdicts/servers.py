@@ -27,11 +27,11 @@ def of_server(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
 
 def _zombies(server: Server, pools: Sequence[Pool]) -> Iterator[Finding]:
     by_name: dict[str, list[ClientKey]] = {}
-    for key in server.sample.backends:
+    for key in server.sample.sessions:
         by_name.setdefault(key.sessions.application, []).append(key)
     all_overdue = _overdue(pools)
     for name, keys in sorted(by_name.items()):
-        sessions = AppSessions(server.sample.backends[key] for key in keys)
+        sessions = AppSessions(server.sample.sessions[key] for key in keys)
         its = all_overdue[name]
         longest = min(limit.IDLE_IN_TRANSACTION, its.leak_after)
         count = sessions.count(*IN_TRANSACTION, longer_than=longest)
@@ -153,8 +153,8 @@ def _slots(server: Server) -> Iterator[Finding]:
             f"can have {available}."
         )
     if use > limit.SERVER_USE:
-        sessions = {key.sessions.application: 0 for key in server.sample.backends}
-        for key, group in server.sample.backends.items():
+        sessions = {key.sessions.application: 0 for key in server.sample.sessions}
+        for key, group in server.sample.sessions.items():
             sessions[key.sessions.application] += group.sessions
         evidence.append(f"{used} of {available} slots are taken, most by {biggest(sessions)}.")
     yield Finding(
@@ -185,7 +185,7 @@ def _limits(server: Server) -> Iterator[Finding]:
     )
     for kind, limits, name_of in kinds:
         used: dict[str, int] = {}
-        for key, group in server.sample.backends.items():
+        for key, group in server.sample.sessions.items():
             name = name_of(key.sessions)
             used[name] = used.get(name, 0) + group.sessions
         for name, most in limits.items():

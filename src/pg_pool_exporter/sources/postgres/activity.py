@@ -1,90 +1,73 @@
-"""Rows of sessions.sql, which are cheap for the server, to rows that can be grouped."""
+"""Groups the rows of sessions.sql, which are cheap for the server, by client."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from pg_pool_exporter.model import Backends, ClientKey, SessionKey
-from pg_pool_exporter.sources.postgres.session_groups import SessionRow
+from pg_pool_exporter.metrics.catalogue import BACKEND_STATES
+from pg_pool_exporter.model import ClientKey, SessionGroup, SessionKey
+from pg_pool_exporter.sources.postgres.session_groups import merge
+from pg_pool_exporter.sources.queries.rows import ActivityRow
 
-Row = dict[str, Any]
+_STATES = frozenset(BACKEND_STATES)
 
 
 class Activity(NamedTuple):
-    """The client sessions of others, by row and one by one, and the exporter's own process ids."""
+    """The client sessions of others, the exporter's own process ids and the server's clock."""
 
-    rows: list[SessionRow]
+    sessions: Mapping[ClientKey, SessionGroup]
     own: Set[int]
-    backends: Mapping[ClientKey, Backends]
     clock: float | None
-    """The server's, in seconds since the epoch; None when there is no row at all."""
+    """Seconds since the epoch; None without any row."""
 
 
 def read_activity(
-    rows: Iterable[Row], databases: Mapping[int, str], waits: Mapping[int, float]
+    rows: Iterable[ActivityRow], databases: Mapping[int, str], waits: Mapping[int, float]
 ) -> Activity:
-    """Names the databases (by their oid in `databases`) and finds the sessions that block others.
+    """Group the rows, with names for the `databases` (by oid), and find the sessions that block.
 
-    `waits` has the seconds that sessions have waited for a lock, by process id.
-
-    Blockers are looked for among the clients; whoever waits for them may be anything. A session
-    that is hidden may wait for any other, so with one of them it is unknown who blocks.
+    `waits` has the seconds that sessions have waited for a lock, by process id. Blockers are
+    clients; what waits for them may be any process. A hidden session may wait for any other, so
+    one of them makes the number of blockers unknown.
     """
     rows = list(rows)
-    blockers = {pid for row in rows for pid in (row["blockers"] or "").split(",") if pid}
-    clients = [row for row in rows if row["client"]]
-    all_seen = not any(row["hidden"] for row in clients)
+    blockers = {pid for row in rows for pid in (row.blockers or "").split(",")}
+    clients = [row for row in rows if row.client]
+    all_seen = not any(row.hidden for row in clients)
+    groups: dict[ClientKey, list[SessionGroup]] = {}
+    for row in clients:
+        if not row.own:
+            database = databases.get(row.datid, "unknown") if row.datid is not None else "unknown"
+            key = ClientKey(SessionKey(database, row.user, row.application), row.address)
+            groups.setdefault(key, []).append(_group(row, waits, blockers if all_seen else None))
     return Activity(
-        rows=[
-            SessionRow(
-                database=databases.get(row["datid"], "unknown"),
-                user=row["user"],
-                application=row["application"],
-                state=row["state"],
-                sessions=len(row["pids"]),
-                oldest_state=_age(
-                    max((age for age in row["ages"] if age is not None), default=None)
-                ),
-                oldest_backend=_age(row["oldest_backend"]),
-                oldest_transaction=_age(row["oldest_transaction"]),
-                waiting=None if row["hidden"] else row["waiting"],
-                oldest_waiting=_age(
-                    max((waits[pid] for pid in row["pids"] if pid in waits), default=None)
-                ),
-                blocking=sum(str(pid) in blockers for pid in row["pids"]) if all_seen else None,
-            )
-            for row in clients
-            if not row["own"]
-        ],
-        own={pid for row in clients if row["own"] for pid in row["pids"]},
-        backends=_backends((row for row in clients if not row["own"]), databases),
-        clock=rows[0]["clock"] if rows else None,
+        sessions={key: merge(each) for key, each in groups.items()},
+        own={pid for row in clients if row.own for pid in row.pids},
+        clock=rows[0].clock if rows else None,
     )
 
 
-def _backends(rows: Iterable[Row], databases: Mapping[int, str]) -> dict[ClientKey, Backends]:
-    ages: dict[ClientKey, dict[str, list[float]]] = {}
-    hidden = set()
-    for row in rows:
-        database = databases.get(row["datid"], "unknown")
-        sessions = SessionKey(database, row["user"], row["application"])
-        key = ClientKey(sessions, row["address"])
-        by_state = ages.setdefault(key, {})
-        if row["hidden"] or row["state"] == "disabled":
-            hidden.add(key)
-        else:
-            # A session that has just begun has no state yet, and no age.
-            by_state.setdefault(row["state"], []).extend(_age(age) or 0.0 for age in row["ages"])
-    return {
-        key: Backends(
-            ages={state: tuple(sorted(each, reverse=True)) for state, each in by_state.items()},
-            hidden=key in hidden,
-        )
-        for key, by_state in ages.items()
-    }
+def _group(row: ActivityRow, waits: Mapping[int, float], blockers: Set[str] | None) -> SessionGroup:
+    state = row.state if row.state in _STATES else "unknown"
+    hidden = row.hidden or state == "disabled"
+    waited = [waits[pid] for pid in row.pids if pid in waits]
+    return SessionGroup(
+        # A session that has just begun has no state yet, and no age.
+        ages={} if hidden else {state: tuple(sorted(map(_age, row.ages), reverse=True))},
+        hidden={state: len(row.pids)} if hidden else {},
+        oldest_backend=_known_age(row.oldest_backend),
+        oldest_transaction=_known_age(row.oldest_transaction),
+        waiting=None if row.hidden else row.waiting,
+        oldest_waiting=_known_age(max(waited, default=None)),
+        blocking=None if blockers is None else sum(str(pid) in blockers for pid in row.pids),
+    )
 
 
-def _age(seconds: float | None) -> float | None:
+def _known_age(seconds: float | None) -> float | None:
+    return None if seconds is None else _age(seconds)
+
+
+def _age(seconds: float | None) -> float:
     """Never negative, though the server's clock may be set back."""
-    return None if seconds is None else max(0.0, seconds)
+    return max(0.0, seconds or 0.0)

@@ -1,41 +1,18 @@
-"""Rows of sessions to groups, with a bounded number of names over time."""
+"""Merges sessions into groups for metrics, with a bounded number of names over time."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from pg_pool_exporter.metrics.catalogue import BACKEND_STATES, OTHER
+from pg_pool_exporter.metrics.catalogue import OTHER
 from pg_pool_exporter.metrics.limiter import StickyChoice
-from pg_pool_exporter.model import SessionGroup, SessionKey, StateSample
+from pg_pool_exporter.model import ClientKey, SessionGroup, SessionKey
 from pg_pool_exporter.sources.aggregate import oldest, total
 
 FOLDED = SessionKey(OTHER, OTHER, OTHER)
 PROTECTED_GROUPS = 20
 """Most groups of one protected application that have a name of their own."""
-
-_STATES = frozenset(BACKEND_STATES)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRow:
-    """The sessions of one database, role, application and state.
-
-    Ages are in seconds; None where the server does not tell.
-    """
-
-    database: str
-    user: str
-    application: str
-    state: str
-    sessions: int
-    oldest_state: float | None
-    oldest_backend: float | None
-    oldest_transaction: float | None
-    waiting: int | None
-    oldest_waiting: float | None
-    blocking: int | None
 
 
 class Folded(NamedTuple):
@@ -59,21 +36,20 @@ class SessionGroups:
             application: StickyChoice[SessionKey](PROTECTED_GROUPS) for application in protected
         }
 
-    def fold(self, rows: Iterable[SessionRow], now: float) -> Folded:
+    def fold(self, sessions: Mapping[ClientKey, SessionGroup], now: float) -> Folded:
         """The groups of one poll, taken at `now` (seconds on any clock that never goes back).
 
-        No session is lost: the sum over all groups is that of the rows.
+        No session is lost: the sum over all groups is that of `sessions`.
         """
-        by_key: dict[SessionKey, list[SessionRow]] = {}
-        for row in rows:
-            key = SessionKey(row.database, row.user, row.application)
-            by_key.setdefault(key, []).append(row)
+        by_key: dict[SessionKey, list[SessionGroup]] = {}
+        for client, group in sessions.items():
+            by_key.setdefault(client.sessions, []).append(group)
         named = self._named(by_key, now)
-        merged: dict[SessionKey, list[SessionRow]] = {}
-        for key, its_rows in by_key.items():
-            merged.setdefault(key if key in named else self._folded(key), []).extend(its_rows)
+        merged: dict[SessionKey, list[SessionGroup]] = {}
+        for key, groups in by_key.items():
+            merged.setdefault(key if key in named else self._folded(key), []).extend(groups)
         return Folded(
-            {key: _group(its_rows) for key, its_rows in merged.items()}, len(by_key.keys() - named)
+            {key: merge(groups) for key, groups in merged.items()}, len(by_key.keys() - named)
         )
 
     def _folded(self, key: SessionKey) -> SessionKey:
@@ -83,10 +59,12 @@ class SessionGroups:
     def _protects(self, key: SessionKey) -> bool:
         return key.application in self._protected
 
-    def _named(self, by_key: Mapping[SessionKey, list[SessionRow]], now: float) -> set[SessionKey]:
+    def _named(
+        self, by_key: Mapping[SessionKey, list[SessionGroup]], now: float
+    ) -> set[SessionKey]:
         sizes = {
-            key: sum(row.sessions for row in rows)
-            for key, rows in by_key.items()
+            key: sum(group.sessions for group in groups)
+            for key, groups in by_key.items()
             if key != self._folded(key)
         }
         named = {
@@ -101,21 +79,26 @@ class SessionGroups:
         return named
 
 
-def _group(rows: Collection[SessionRow]) -> SessionGroup:
-    """Many rows as one group: counts add, ages take the maximum.
+def merge(groups: Collection[SessionGroup]) -> SessionGroup:
+    """Several groups as one: counts add, ages take the maximum.
 
-    What is unknown of one of the rows makes the sum unknown, and an age only when it is of all.
+    A count that is unknown for one of them is unknown; an age, only when it is for all.
     """
-    states: dict[str, StateSample] = {}
-    for row in rows:
-        state = row.state if row.state in _STATES else "unknown"
-        sessions, longest = states.get(state, StateSample(0, None))
-        states[state] = StateSample(sessions + row.sessions, oldest((longest, row.oldest_state)))
+    if len(groups) == 1:
+        return next(iter(groups))
+    ages: dict[str, list[float]] = {}
+    hidden: dict[str, int] = {}
+    for group in groups:
+        for state, each in group.ages.items():
+            ages.setdefault(state, []).extend(each)
+        for state, count in group.hidden.items():
+            hidden[state] = hidden.get(state, 0) + count
     return SessionGroup(
-        states=states,
-        oldest_backend=oldest(row.oldest_backend for row in rows),
-        oldest_transaction=oldest(row.oldest_transaction for row in rows),
-        waiting=total(row.waiting for row in rows),
-        oldest_waiting=oldest(row.oldest_waiting for row in rows),
-        blocking=total(row.blocking for row in rows),
+        ages={state: tuple(sorted(each, reverse=True)) for state, each in ages.items()},
+        hidden=hidden,
+        oldest_backend=oldest(group.oldest_backend for group in groups),
+        oldest_transaction=oldest(group.oldest_transaction for group in groups),
+        waiting=total(group.waiting for group in groups),
+        oldest_waiting=oldest(group.oldest_waiting for group in groups),
+        blocking=total(group.blocking for group in groups),
     )

@@ -19,6 +19,7 @@ from pg_pool_exporter.sources.postgres.activity import read_activity
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
 from pg_pool_exporter.sources.postgres.settings_reader import SettingsReader
 from pg_pool_exporter.sources.queries import statement
+from pg_pool_exporter.sources.queries.rows import ActivityRow
 from pg_pool_exporter.sources.server_log.context import Board
 from pg_pool_exporter.sources.server_log.settings import LogSettingsReader
 
@@ -66,11 +67,14 @@ class PostgresSource:
         except (psycopg.Error, PasswordError) as error:
             raise self._connection.failure(error) from None
         activity = read_activity(
-            sessions, {row["datid"]: row["database"] for row in databases}, waits
+            (ActivityRow(**row) for row in sessions),
+            {row["datid"]: row["database"] for row in databases},
+            waits,
         )
         self._held.forget_gone(activity.own)
+        clients = sum(group.sessions for group in activity.sessions.values())
         now = self._clock()
-        groups, folded = self._groups.fold(activity.rows, now)
+        groups, folded = self._groups.fold(activity.sessions, now)
         shown = self._databases.choose((row["database"] for row in databases), now)
         counters = {
             row["database"]: _counters(row) for row in databases if row["database"] in shown
@@ -79,12 +83,12 @@ class PostgresSource:
             server=ServerSample(
                 host=link.connection.info.host,
                 port=str(link.connection.info.port),
-                used=len(activity.own) + sum(row.sessions for row in activity.rows),
+                used=len(activity.own) + clients,
                 groups=groups,
                 databases=counters,
                 settings=settings,
                 address=link.connection.info.hostaddr,
-                backends=activity.backends,
+                sessions=activity.sessions,
                 clock=activity.clock,
             ),
             folded=folded + len(databases) - len(counters) + self._settings.left_out,

@@ -73,7 +73,7 @@ def _locks(server: Server) -> Iterator[Html]:
 
 def _zombies(server: Server) -> Iterator[Html]:
     found = []
-    for key, backends in server.sample.backends.items():
+    for key, backends in server.sample.sessions.items():
         sessions = AppSessions([backends])
         count = sessions.count(*IN_TRANSACTION, longer_than=IDLE_IN_TRANSACTION)
         if count:
