@@ -79,7 +79,7 @@ BOMB = b"- &a [x, x, x, x, x, x, x, x, x, x]\n" + b"".join(
         (from_yaml, b"&a [*a]", "has more than 100000 values"),
         (from_yaml, b"orders:8080", "is wrong: must be a list"),
     ],
-    ids=lambda value: repr(value)[:40],
+    ids=lambda value: getattr(value, "__name__", repr(value)[:40]),
 )  # fmt: skip
 def test_what_is_wrong_with_a_list_is_told_by_its_place(
     read: Callable[[bytes], list[Address]], content: bytes, message: str
