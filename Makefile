@@ -40,7 +40,7 @@ lint: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/pg-pool-exporter metrics > docs/metrics.md
-	$(BIN)/python -m pg_pool_exporter.commands.formats_page > docs/apps/formats.md
+	$(BIN)/python tools/formats_page.py > docs/apps/formats.md
 
 rules: $(VENV)/.dev
 	$(BIN)/python deploy/prometheus/mapped_pools.py

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psycopg
@@ -15,8 +16,9 @@ import pytest
 
 import pg_pool_exporter
 from pg_pool_exporter import __version__
-from pg_pool_exporter.commands.command_line import UsageError, parse, unknown_variables
-from pg_pool_exporter.commands.flags import Options
+from pg_pool_exporter.commands.command_line import parse, unknown_variables
+from pg_pool_exporter.commands.flags import COMMANDS, FLAGS
+from pg_pool_exporter.commands.options import Options, UsageError
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.web.server import Address
 from support.postgres import Cluster, wait_until
@@ -256,21 +258,56 @@ def test_metrics_prints_their_documentation_also_into_a_closed_pipe() -> None:
         assert process.stderr.read() == b""
 
 
-def test_without_the_daemon_s_packages_one_line_says_what_to_install(tmp_path: Path) -> None:
-    """As in an application's environment, where the client alone is installed."""
+@pytest.fixture
+def bare(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command as in an application's environment: only the client is installed."""
     package = Path(__file__).parents[1] / "src" / "pg_pool_exporter"
     (tmp_path / "pg_pool_exporter").symlink_to(package)
-    done = subprocess.run(
-        [sys.executable, "-S", "-m", "pg_pool_exporter", "--help"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": os.environ["PATH"]},
-    )
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-S", "-m", "pg_pool_exporter", *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": os.environ["PATH"]},
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("command", ["run", "once", "check-config", "doctor"])
+def test_without_the_daemon_s_packages_one_line_says_what_to_install(
+    bare: Callable[..., subprocess.CompletedProcess[str]], command: str
+) -> None:
+    done = bare(command)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
     assert 'pip install "pg-pool-exporter[daemon]"' in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], *([c, "--help"] for c in COMMANDS)]
+)
+def test_help_and_version_import_the_standard_library_only(
+    bare: Callable[..., subprocess.CompletedProcess[str]], arguments: list[str]
+) -> None:
+    """So that they answer at once: the daemon's packages take most of a second to import."""
+    done = bare(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_shows_its_own_flags_only(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse([command, "--help"], {})
+    assert ended.value.code in (None, 0)
+    shown = set(re.findall(r"(?m)^  (--[\w.-]+)", capsys.readouterr().out)) - {"--version"}
+    assert shown == {flag.spelt for flag in FLAGS if command in flag.commands}
 
 
 def test_without_the_demonstration_s_packages_one_line_says_what_to_install(tmp_path: Path) -> None:

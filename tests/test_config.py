@@ -450,11 +450,11 @@ ENCODED = (
 def test_connection_strings(dsn: str, said: str | None) -> None:
     """Nothing of a wrong one is repeated: any part of it can be a part of the password."""
     if said is None:
-        [main] = from_dsn(dsn).servers
+        [main] = from_dsn(dsn, "PG_POOL_EXPORTER_DSN").servers
         assert (main.name, main.dsn.get_secret_value()) == ("main", dsn)
     else:
         with pytest.raises(ConfigError) as caught:
-            from_dsn(dsn)
+            from_dsn(dsn, "PG_POOL_EXPORTER_DSN")
         assert str(caught.value) == f"PG_POOL_EXPORTER_DSN: {said}"
 
 

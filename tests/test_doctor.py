@@ -14,10 +14,11 @@ import trustme
 from aiohttp import web
 from yarl import URL
 
-from pg_pool_exporter.commands.command_line import UsageError, parse
+from pg_pool_exporter.commands.command_line import parse
 from pg_pool_exporter.commands.doctor.asking import ask, parse_url
 from pg_pool_exporter.commands.doctor.report import ReportError, read
 from pg_pool_exporter.commands.doctor.terminal import has_colours, written
+from pg_pool_exporter.commands.options import UsageError
 from pg_pool_exporter.web.config import WebConfigFile
 from support.postgres import Cluster
 from support.programs import free_port

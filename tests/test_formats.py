@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pg_pool_exporter.commands.formats_page import markdown
 from pg_pool_exporter.formats import FORMATS, Format
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.base import PollError
@@ -15,6 +14,7 @@ from pg_pool_exporter.sources.pages.foreign_page import automatic, table
 from pg_pool_exporter.sources.pages.origin import Origin
 from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.pages import page_of, pool
+from tools.formats_page import markdown
 
 PAGES = Path(__file__).parent / "pages"
 ORIGIN = Origin(app="orders", process="orders:8080", server="main", application="orders-api")

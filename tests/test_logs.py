@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from pg_pool_exporter.commands import logs
+from pg_pool_exporter.commands.options import LOG_FORMATS, LOG_LEVELS, LogFormat, LogLevel
 
 SECRET = "hunter2"
 Capture = pytest.CaptureFixture[str]
@@ -79,10 +80,10 @@ def test_a_logger_without_a_name_has_its_module_s(capsys: Capture) -> None:
         ("error", ["error"], ["error"]),
     ],
 )
-def test_levels(level: logs.Level, ours: list[str], libraries: list[str], capsys: Capture) -> None:
+def test_levels(level: LogLevel, ours: list[str], libraries: list[str], capsys: Capture) -> None:
     """Of libraries nothing below a warning is wanted, whatever our own level is."""
     logs.configure(level, "logfmt")
-    for each in logs.LEVELS:
+    for each in LOG_LEVELS:
         getattr(structlog.get_logger("pg_pool_exporter.commands.daemon"), each)("x")
         for library in ("asyncio", "aiohttp.server", "psycopg"):
             getattr(logging.getLogger(library), each)("x")
@@ -115,15 +116,15 @@ def test_warnings_of_python_are_logged(capsys: Capture) -> None:
     assert "level=warning logger=py.warnings" in logged(capsys)
 
 
-@pytest.mark.parametrize("style", logs.FORMATS)
-def test_no_text_can_forge_a_line_or_move_the_cursor(style: logs.Format, capsys: Capture) -> None:
+@pytest.mark.parametrize("style", LOG_FORMATS)
+def test_no_text_can_forge_a_line_or_move_the_cursor(style: LogFormat, capsys: Capture) -> None:
     logs.configure("info", style)
     structlog.get_logger("pg_pool_exporter.x").info("a\nlevel=error\r\x1b[2J\x9b\u2028\u202e")
     text = logged(capsys)
     assert text.isprintable()
 
 
-@pytest.mark.parametrize("style", logs.FORMATS)
+@pytest.mark.parametrize("style", LOG_FORMATS)
 @pytest.mark.parametrize(
     "text",
     [
@@ -136,7 +137,7 @@ def test_no_text_can_forge_a_line_or_move_the_cursor(style: logs.Format, capsys:
     ],
 )
 def test_passwords_in_texts_of_others_are_hidden(
-    style: logs.Format, text: str, capsys: Capture
+    style: LogFormat, text: str, capsys: Capture
 ) -> None:
     """In the message, in values, in exceptions; of our loggers and of libraries."""
     logs.configure("info", style)

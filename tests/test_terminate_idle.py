@@ -17,7 +17,8 @@ from pydantic import SecretStr
 
 from conftest import require
 from pg_pool_exporter.commands import terminate_idle
-from pg_pool_exporter.commands.command_line import UsageError, parse
+from pg_pool_exporter.commands.command_line import parse
+from pg_pool_exporter.commands.options import UsageError
 from pg_pool_exporter.commands.terminate_idle import Choice, Outcome, TerminateError
 from pg_pool_exporter.commands.terminate_idle.server import connected
 from pg_pool_exporter.commands.terminate_idle.sessions import Ended

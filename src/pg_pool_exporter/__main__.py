@@ -1,25 +1,76 @@
-"""The command `pg-pool-exporter`, as far as it runs without the daemon's packages."""
+"""The command `pg-pool-exporter`.
+
+Each command is a module of `commands` with a function `main`, imported when it is asked for:
+`--help` and `--version` need the standard library only.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from pg_pool_exporter.commands.command_line import parse
+from pg_pool_exporter.commands.options import PROGRAM, UsageError
+from pg_pool_exporter.commands.output import FAILURE, INTERRUPTED, WRONG, complain
 
 
-def main() -> int:
-    """Run the command with this process's arguments; the exit code."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with `arguments`, by default this process's; the exit code.
+
+    0: done; 1: failed; 2: the command line, the environment or the configuration is wrong, with
+    all mistakes on standard error, or a package is missing; 130: interrupted. `doctor` has its own.
+    """
     try:
-        from pg_pool_exporter.commands import main as cli
+        options = parse(sys.argv[1:] if arguments is None else arguments, os.environ)
+        module = options.command.replace("-", "_")
+        code: int = import_module(f"{__package__}.commands.{module}").main(options)
+    except UsageError as error:
+        complain(f"{PROGRAM}: {error}\nSee {PROGRAM} --help.")
+        return WRONG
     except ImportError as error:
-        if (error.name or "").partition(".")[0] == __package__:
+        return _report_missing_package(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has closed the pipe: what is left in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    except Exception as error:
+        expected = _report_expected(error)
+        if expected is None:
             raise
-        # Some libraries tell over several lines why they can't be imported.
-        reason = str(error).partition("\n")[0]
-        sys.stderr.write(
-            f"pg-pool-exporter: {reason}; the command needs the daemon's packages: "
-            'pip install "pg-pool-exporter[daemon]"\n'
-        )
-        return 2
-    return cli.main(sys.argv[1:])
+        return expected
+    return code
+
+
+def _report_missing_package(error: ImportError) -> int:
+    if (error.name or "").partition(".")[0] == __package__:
+        raise error
+    # Some libraries explain over several lines why they can't be imported.
+    reason = str(error).partition("\n")[0]
+    complain(
+        f"{PROGRAM}: {reason}; the command needs the daemon's packages: "
+        'pip install "pg-pool-exporter[daemon]"'
+    )
+    return WRONG
+
+
+def _report_expected(error: Exception) -> int | None:
+    """The exit code after a message about `error`; None when it is a fault of ours."""
+    # Imported only now: these modules need the daemon's packages.
+    from pg_pool_exporter.config import ConfigError
+    from pg_pool_exporter.web.server import ListenError
+
+    if isinstance(error, ConfigError):
+        # Its lines begin with file and line, so that editors can jump there.
+        complain(str(error))
+        return WRONG
+    if isinstance(error, ListenError):
+        complain(f"{PROGRAM}: {error}")
+        return FAILURE
+    return None
 
 
 if __name__ == "__main__":

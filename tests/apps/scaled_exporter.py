@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import sys
 
+from pg_pool_exporter import __main__ as command
 from pg_pool_exporter.analysis import analyzer, history
-from pg_pool_exporter.commands import main as cli
 from pg_pool_exporter.config import thresholds
 
 _DIVIDED = (
@@ -28,7 +28,7 @@ def main() -> int:
     factor = float(sys.argv[1])
     for module, name in _DIVIDED:
         setattr(module, name, getattr(module, name) / factor)
-    return cli.main(sys.argv[2:])
+    return command.main(sys.argv[2:])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """From the command line and the environment to the options.
 
-A flag on the command line wins over its variable. A variable that is set to nothing is as good as
-unset. Messages never repeat a value that is not understood: it can be a password.
+A flag wins over its environment variable. An empty variable counts as unset. No message repeats a
+value: it can be a password.
 """
 
 from __future__ import annotations
@@ -10,40 +10,42 @@ import argparse
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any, NoReturn
 
 from pg_pool_exporter import __version__
-from pg_pool_exporter.commands.flags import COMMANDS, CONFIGURED, FLAGS, PREFIX, Options, boolean
-from pg_pool_exporter.config import DSN_VARIABLE
+from pg_pool_exporter.commands.flags import (
+    COMMANDS,
+    CONFIGURED,
+    DEFAULT_COMMAND,
+    FLAGS,
+    Flag,
+    boolean,
+)
+from pg_pool_exporter.commands.options import DSN_VARIABLE, PREFIX, PROGRAM, Options, UsageError
 
-PROGRAM = "pg-pool-exporter"
-# Flags of doctor that have a use only where it watches by itself.
-_WATCHING = [flag for flag in FLAGS if flag.option in ("config_file", "socket_dir", "duration")]
+_PARSERS_OWN = ("--help", "-h", "--version")
+# Flags of doctor that need targets to watch.
+_WATCHING = ("config_file", "socket_dir", "duration")
 # Variables that applications set for the client, on hosts where both run.
 _CLIENT_VARIABLES = {f"{PREFIX}{name}" for name in ("APP", "SERVER", "LEAK_AFTER", "SOCKET_DIR")}
-# What Kubernetes sets in every pod for a service that is called pg-pool-exporter.
+# Kubernetes sets these in every pod when a service is called pg-pool-exporter.
 _KUBERNETES_SERVICE = re.compile(
     rf"{PREFIX}(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
 
 
-class UsageError(Exception):
-    """A command line or an environment that can't be understood; the message has no secret."""
-
-
 def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
-    """The options that `arguments` (without the program's name) and the environment give.
+    """The options from `arguments` (without the program's name) and the environment.
 
     Raises `UsageError`; `--help` and `--version` print and raise `SystemExit`.
     """
-    given, rest = _parser().parse_known_args(arguments)
-    command = _command(rest)
-    values: dict[str, Any] = vars(given)
-    for flag in FLAGS:
-        if flag.option in values and command not in flag.commands:
-            raise UsageError(f"{flag.spelt} is no flag of {command}")
-    values = _without_idle(values, _from_environment(command, environ)) | values
-    for flag in FLAGS:
+    named, rest = _split(arguments)
+    command = named or DEFAULT_COMMAND
+    _check_flags(rest, command)
+    values: dict[str, Any] = vars(_parser(named).parse_args(rest))
+    values = _useful(values, _from_environment(command, environ)) | values
+    for flag in _flags_of(command):
         if flag.repeatable and flag.option in values:
             values[flag.option] = tuple(values[flag.option])
     dsn = environ.get(DSN_VARIABLE)
@@ -56,43 +58,6 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
         values["dsn"] = dsn
     _check_together(command, values)
     return Options(command=command, **values)
-
-
-def _check_together(command: str, values: Mapping[str, Any]) -> None:
-    """Raises `UsageError` for flags that are missing, or that contradict each other."""
-    if "url" in values:
-        for flag in _WATCHING:
-            if flag.option in values:
-                raise UsageError(
-                    f"--url asks a daemon, so {flag.spelt} has no use: leave out one of them"
-                )
-    if command == "terminate-idle":
-        for option in ("server", "older_than"):
-            if not values.get(option):
-                raise UsageError(f"terminate-idle needs --{option.replace('_', '-')}")
-        if "application" not in values and "pid" not in values:
-            raise UsageError("terminate-idle needs --application or --pid: never all sessions")
-        if "application" in values and "pid" in values:
-            raise UsageError("--application and --pid: leave out one of them")
-        if values.get("application") == "":
-            # Most likely a variable of a script that is not set.
-            raise UsageError(
-                "--application is empty, which would mean all sessions without a name: name one, "
-                "or take --pid"
-            )
-
-
-def _without_idle(given: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the variables that have a use beside the flags that are given.
-
-    `doctor` asks a daemon or watches by itself: what is given decides, then the daemon's address.
-    """
-    idle: set[str] = set()
-    if any(flag.option in given for flag in _WATCHING):
-        idle = {"url"}
-    elif "url" in given or "url" in variables:
-        idle = {flag.option for flag in _WATCHING}
-    return {option: value for option, value in variables.items() if option not in idle}
 
 
 def unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
@@ -111,32 +76,125 @@ def unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
             yield f"{name} is an unknown variable{_nearest(name, known, PREFIX)}"
 
 
+def _flags_of(command: str) -> list[Flag]:
+    return [flag for flag in FLAGS if command in flag.commands]
+
+
+def _split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The command, if one is named, and the other arguments. Flags may come before it."""
+    with_value = {flag.spelt for flag in FLAGS if flag.placeholder}
+    known = {*_PARSERS_OWN, *(flag.spelt for flag in FLAGS)}
+    words: list[str] = []
+    rest: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        if not argument.startswith("-"):
+            words.append(argument)
+            continue
+        name = argument.partition("=")[0]
+        if name not in known:
+            # After a single dash a value can follow directly: never repeat it.
+            shown = name if name.startswith("--") else "with one dash"
+            raise UsageError(f"unknown flag {shown}{_nearest(name, known - {'-h'}, '--')}")
+        rest.append(argument)
+        if argument in with_value:
+            rest += islice(remaining, 1)
+    if len(words) > 1:
+        raise UsageError("more than one command (a file is named by its flag: --config.file=FILE)")
+    if words and words[0] not in COMMANDS:
+        hint = _nearest(words[0], COMMANDS)
+        raise UsageError(f"unknown command{hint} (commands: {', '.join(COMMANDS)})")
+    return words[0] if words else None, rest
+
+
+def _check_flags(arguments: Iterable[str], command: str) -> None:
+    """Raise `UsageError` for a flag of other commands only."""
+    others = {flag.spelt for flag in FLAGS} - {flag.spelt for flag in _flags_of(command)}
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if name in others:
+            raise UsageError(f"{name} is no flag of {command}")
+
+
+def _check_together(command: str, values: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for flags that are missing, or that contradict each other."""
+    if "url" in values:
+        for flag in _flags_of(command):
+            if flag.option in _WATCHING and flag.option in values:
+                raise UsageError(
+                    f"--url asks a daemon, so {flag.spelt} has no use: leave out one of them"
+                )
+    if command == "terminate-idle":
+        for option in ("server", "older_than"):
+            if not values.get(option):
+                raise UsageError(f"terminate-idle needs --{option.replace('_', '-')}")
+        if "application" not in values and "pid" not in values:
+            raise UsageError("terminate-idle needs --application or --pid: never all sessions")
+        if "application" in values and "pid" in values:
+            raise UsageError("--application and --pid: leave out one of them")
+        if values.get("application") == "":
+            # Most likely an unset variable of a script.
+            raise UsageError(
+                "--application is empty, which would mean all sessions without a name: name one, "
+                "or use --pid"
+            )
+
+
+def _useful(given: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables without those that the given flags make useless.
+
+    `doctor` asks a daemon or watches targets: flags decide, then the variable of the URL.
+    """
+    useless: tuple[str, ...] = ()
+    if any(option in given for option in _WATCHING):
+        useless = ("url",)
+    elif "url" in given or "url" in variables:
+        useless = _WATCHING
+    return {option: value for option, value in variables.items() if option not in useless}
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        # argparse repeats a value that a flag doesn't take.
+        # argparse repeats the value given to a flag that takes none.
         raise UsageError(re.sub(r" '.*'$", " (it takes none)", message))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    """The parser of one command's flags; its help is the overview when no command is named."""
+    flags = _flags_of(command or DEFAULT_COMMAND)
+    notes = []
+    if command is None:
+        usage = f"{PROGRAM} [COMMAND] [FLAG ...]"
+        listed = "".join(f"  {name:<16}{one.summary}\n" for name, one in COMMANDS.items())
+        description = f"Prometheus exporter for PostgreSQL connection pools.\n\ncommands:\n{listed}"
+        title = f"flags of {DEFAULT_COMMAND}"
+        notes.append(f"{PROGRAM} COMMAND --help shows the flags of another command.")
+    else:
+        usage = f"{PROGRAM} {command}{' [FLAG ...]' if flags else ''}"
+        summary, details = COMMANDS[command]
+        description = f"{summary[0].upper()}{summary[1:]}.\n{details}"
+        title = "flags"
+    if (command or DEFAULT_COMMAND) in CONFIGURED:
+        notes.append(f"Without --config.file, {DSN_VARIABLE} names the one server to poll.")
+    if any(flag.in_environment for flag in flags):
+        notes.append("The environment variable in brackets sets the same as the flag.")
     parser = _Parser(
         prog=PROGRAM,
-        usage=f"{PROGRAM} [COMMAND] [FLAG ...]",
-        description="Prometheus exporter for PostgreSQL connection pools.",
-        epilog="commands:\n"
-        + "".join(f"  {name:<16}{text}\n" for name, text in COMMANDS.items())
-        + f"\nWithout --config.file, {DSN_VARIABLE} names the one server to poll.\n"
-        "A flag is also the environment variable in brackets behind it.",
+        usage=usage,
+        description=description,
+        epilog="\n".join(notes),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
-    for flag in FLAGS:
+    group = parser.add_argument_group(title)
+    for flag in flags:
         text = f"{flag.help} [{flag.variable}]" if flag.in_environment else flag.help
         if flag.parse is boolean:
-            parser.add_argument(flag.spelt, dest=flag.option, action="store_true", help=text)
+            group.add_argument(flag.spelt, dest=flag.option, action="store_true", help=text)
         else:
-            parser.add_argument(
+            group.add_argument(
                 flag.spelt,
                 dest=flag.option,
                 type=_for_argparse(flag.parse),
@@ -148,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _for_argparse(parse: Callable[[str], object]) -> Callable[[str], object]:
-    # For a plain ValueError argparse would repeat the text.
+    # argparse would repeat the value after a plain ValueError.
     def convert(text: str) -> object:
         try:
             return parse(text)
@@ -158,30 +216,12 @@ def _for_argparse(parse: Callable[[str], object]) -> Callable[[str], object]:
     return convert
 
 
-def _command(rest: Sequence[str]) -> str:
-    """The command among what is no known flag."""
-    for argument in rest:
-        if argument.startswith("-"):
-            name = argument.partition("=")[0]
-            known = ("--help", "--version", *(flag.spelt for flag in FLAGS))
-            # Behind a single dash a value can follow without a sign between.
-            shown = name if name.startswith("--") else "with one dash"
-            raise UsageError(f"unknown flag {shown}{_nearest(name, known, '--')}")
-    if len(rest) > 1:
-        raise UsageError("more than one command (a file is named by its flag: --config.file=FILE)")
-    for name in rest:
-        if name not in COMMANDS:
-            hint = _nearest(name, COMMANDS)
-            raise UsageError(f"unknown command{hint} (commands: {', '.join(COMMANDS)})")
-    return rest[0] if rest else "run"
-
-
 def _from_environment(command: str, environ: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     mistakes: list[str] = []
-    for flag in FLAGS:
+    for flag in _flags_of(command):
         text = environ.get(flag.variable)
-        if not text or command not in flag.commands or not flag.in_environment:
+        if not text or not flag.in_environment:
             continue
         try:
             if flag.repeatable:
@@ -196,7 +236,7 @@ def _from_environment(command: str, environ: Mapping[str, str]) -> dict[str, Any
 
 
 def _nearest(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """A hint at the known name that is nearest; the common prefix says nothing about nearness."""
+    """A hint at the nearest known name. The common prefix is not compared."""
     rests = [one.removeprefix(prefix) for one in known]
     near = get_close_matches(name.removeprefix(prefix), rests, n=1)
     return f"; did you mean {prefix}{near[0]}?" if near else ""

@@ -1,83 +1,82 @@
-"""The flags of the command, and their environment variables: one table gives both."""
+"""The commands, their flags and the environment variables of these: one table.
+
+Standard library only: `--help` and `--version` must not wait for the daemon's packages. A parser
+that needs such a package imports it when its flag has a value.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-from yarl import URL
+from typing import TYPE_CHECKING, NamedTuple
 
 from pg_pool_exporter import durations
-from pg_pool_exporter.commands import logs
 from pg_pool_exporter.commands.demo import scenarios
-from pg_pool_exporter.commands.doctor.asking import parse_url
-from pg_pool_exporter.web.handlers import FINDINGS_PATH, PROBE_PATH
-from pg_pool_exporter.web.server import Address, parse_address
+from pg_pool_exporter.commands.options import LOG_FORMATS, LOG_LEVELS, PREFIX
+from pg_pool_exporter.web.paths import FINDINGS_PATH, PROBE_PATH
 
-PREFIX = "PG_POOL_EXPORTER_"
+if TYPE_CHECKING:
+    from yarl import URL
+
+    from pg_pool_exporter.web.server import Address
+
+
+class Command(NamedTuple):
+    """What the help says of a command."""
+
+    summary: str
+    details: str = ""
+
+
+DEFAULT_COMMAND = "run"
 COMMANDS = {
-    "run": "poll all targets and serve their metrics (this is what happens without a command)",
-    "once": "poll all targets once and print the metrics; exit code 1 when a target failed",
-    "check-config": "check the configuration; exit code 2 when it has mistakes; with --probe poll "
-    "all targets once and say what is wrong with them; exit code 1 then",
-    "doctor": "go through the checklist: with --url by what a running daemon knows, else by "
-    "watching all targets for a moment; exit code 1 after a warning, 3 after a problem, 4 without "
-    "an answer",
-    "terminate-idle": "emergency help: print which idle sessions it would end on a server, and end "
-    "them with --yes",
-    "demo": "show small applications, one of which leaks, and their metrics",
-    "metrics": "print the documentation of all metrics, in Markdown",
+    "run": Command("poll all targets and serve their metrics (the default command)"),
+    "once": Command(
+        "poll all targets once and print the metrics", "Exit code 1 if a target failed."
+    ),
+    "check-config": Command(
+        "validate the configuration",
+        "Exit code 2 if it has mistakes; with --probe, exit code 1 if a target failed.",
+    ),
+    "doctor": Command(
+        "print the checklist: what is wrong, and what to do",
+        "With --url from a running daemon, else by watching all targets for a moment.\n"
+        "Exit code 1 after a warning, 3 after a problem, 4 without an answer.",
+    ),
+    "terminate-idle": Command(
+        "emergency: terminate idle sessions of a server",
+        "Prints which sessions it would terminate. Terminates them only with --yes.\n"
+        "Exit code 1 if something stood in the way.",
+    ),
+    "demo": Command("run applications, one of which leaks, and show their metrics"),
+    "metrics": Command("print the documentation of all metrics, in Markdown"),
 }
-POLLING = frozenset({"run", "once", "check-config"})
-CONFIGURED = POLLING | {"doctor", "terminate-idle"}
-"""Those that take a configuration file, or one server by its variable."""
-_ENDING = frozenset({"terminate-idle"})
+_POLLING = frozenset({"run", "once", "check-config"})
+CONFIGURED = _POLLING | {"doctor", "terminate-idle"}
+"""Commands that take a configuration file, or one server from `DSN_VARIABLE`."""
 _SERVING = frozenset({"run", "check-config"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the command line and the environment say. Durations are in seconds."""
-
-    command: str
-    config_file: Path | None = None
-    dsn: str | None = field(default=None, repr=False)
-    socket_dir: str | None = None
-    web_listen_address: tuple[Address, ...] = ()
-    """None is the command's own default."""
-    web_telemetry_path: str = "/metrics"
-    web_config_file: Path | None = None
-    web_enable_lifecycle: bool = False
-    log_level: logs.Level = "info"
-    log_format: logs.Format = "logfmt"
-    duration: float | None = None
-    demo_scenario: str = scenarios.DEFAULT
-    probe: bool = False
-    url: URL | None = field(default=None, repr=False)
-    json: bool = False
-    server: str | None = None
-    older_than: float | None = None
-    application: str | None = None
-    pid: int | None = None
-    yes: bool = False
+_DOCTOR = frozenset({"doctor"})
+_DEMO = frozenset({"demo"})
+_TERMINATING = frozenset({"terminate-idle"})
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """A flag: `parse` turns its text into a value, or raises `ValueError` with what is allowed."""
+    """A flag of some commands. `parse` raises `ValueError` with what is allowed."""
 
     name: str
     option: str
     """The field of `Options`."""
     placeholder: str
+    """Of its value in the help; empty for a flag without a value."""
     help: str
     parse: Callable[[str], object]
     commands: frozenset[str]
     repeatable: bool = False
     in_environment: bool = True
-    """Whether a variable can stand for it."""
+    """Whether an environment variable can set it."""
 
     @property
     def spelt(self) -> str:
@@ -104,6 +103,12 @@ def boolean(text: str) -> bool:
     return _one_of("true", "false")(text) == "true"
 
 
+def _listen_address(text: str) -> Address:
+    from pg_pool_exporter.web.server import parse_address
+
+    return parse_address(text)
+
+
 def _telemetry_path(text: str) -> str:
     taken = text.startswith("/-/") or text in (PROBE_PATH, FINDINGS_PATH)
     if taken or not re.fullmatch(r"/|(/[\w.~-]+)+", text, re.ASCII):
@@ -111,9 +116,15 @@ def _telemetry_path(text: str) -> str:
     return text
 
 
+def _daemon_url(text: str) -> URL:
+    from pg_pool_exporter.commands.doctor.asking import parse_url
+
+    return parse_url(text)
+
+
 def _pid(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d{0,9}", text, re.ASCII) or int(text) >= 2**31:
-        raise ValueError("must be the process id of a session, as pg_stat_activity tells it")
+        raise ValueError("must be the process id of a session, as in pg_stat_activity")
     return int(text)
 
 
@@ -121,13 +132,18 @@ FLAGS = (
     Flag("config.file", "config_file", "FILE", "configuration, in YAML", Path, CONFIGURED),
     Flag(
         "socket-dir", "socket_dir", "DIRECTORY",
-        "where instrumented processes put their sockets; wins over the configuration file",
-        str, POLLING | {"doctor"},
+        "directory of the instrumented processes' sockets; wins over the configuration file",
+        str, _POLLING | _DOCTOR,
     ),
     Flag(
         "web.listen-address", "web_listen_address", "HOST:PORT",
-        "address to serve on; may be given several times (default :10432; of demo 127.0.0.1:10432)",
-        parse_address, _SERVING | {"demo"}, repeatable=True,
+        "address to serve on; repeatable (default :10432)",
+        _listen_address, _SERVING, repeatable=True,
+    ),
+    Flag(
+        "web.listen-address", "web_listen_address", "HOST:PORT",
+        "address to serve on (default 127.0.0.1:10432)",
+        _listen_address, _DEMO, repeatable=True,
     ),
     Flag(
         "web.telemetry-path", "web_telemetry_path", "PATH",
@@ -140,54 +156,55 @@ FLAGS = (
     ),
     Flag(
         "web.enable-lifecycle", "web_enable_lifecycle", "",
-        "let POST /-/reload read the configuration again", boolean, _SERVING,
+        "allow POST /-/reload to reload the configuration", boolean, _SERVING,
     ),
     Flag(
         "log.level", "log_level", "LEVEL",
-        f"least level to log: {', '.join(logs.LEVELS)} (default info)",
-        _one_of(*logs.LEVELS), POLLING,
+        f"lowest level to log: {', '.join(LOG_LEVELS)} (default info)",
+        _one_of(*LOG_LEVELS), _POLLING,
     ),
     Flag(
         "log.format", "log_format", "FORMAT",
-        f"form of the log: {', '.join(logs.FORMATS)} (default logfmt)",
-        _one_of(*logs.FORMATS), POLLING,
+        f"format of the log: {', '.join(LOG_FORMATS)} (default logfmt)",
+        _one_of(*LOG_FORMATS), _POLLING,
     ),
     Flag(
-        "probe", "probe", "",
-        "poll all targets of the configuration once, and say which of them fail, and why",
+        "probe", "probe", "", "poll all targets once, and print which of them fail, and why",
         boolean, frozenset({"check-config"}),
     ),
     Flag(
-        "for", "duration", "DURATION",
-        "end the demonstration after this time, like 30s; how long doctor watches (default 10s)",
-        durations.seconds, frozenset({"demo", "doctor"}),
+        "url", "url", "URL", "address of a running daemon, like http://localhost:10432",
+        _daemon_url, _DOCTOR,
+    ),
+    Flag(
+        "for", "duration", "DURATION", "how long to watch the targets (default 10s)",
+        durations.seconds, _DOCTOR,
+    ),
+    Flag("json", "json", "", "print the checklist as JSON", boolean, _DOCTOR),
+    Flag(
+        "for", "duration", "DURATION", "end after this time, like 30s (default: at Ctrl-C)",
+        durations.seconds, _DEMO,
     ),
     Flag(
         "scenario", "demo_scenario", "NAME",
-        f"what the demonstration shows: {', '.join(scenarios.SCENARIOS)} "
-        f"(default {scenarios.DEFAULT})",
-        _one_of(*scenarios.SCENARIOS), frozenset({"demo"}),
+        f"what goes wrong: {', '.join(scenarios.SCENARIOS)} (default {scenarios.DEFAULT})",
+        _one_of(*scenarios.SCENARIOS), _DEMO,
+    ),
+    # No environment variable for these: a forgotten one must never terminate sessions.
+    Flag(
+        "server", "server", "NAME", "server of the sessions, by its name in the configuration",
+        str, _TERMINATING, in_environment=False,
     ),
     Flag(
-        "url", "url", "URL", "address of the daemon that doctor asks, like http://localhost:10432",
-        parse_url, frozenset({"doctor"}),
-    ),
-    Flag("json", "json", "", "print what doctor finds as JSON", boolean, frozenset({"doctor"})),
-    # What ends sessions is said each time: a variable that somebody has forgotten must not say it.
-    Flag(
-        "server", "server", "NAME", "server on which to end idle sessions, by its configured name",
-        str, _ENDING, in_environment=False,
-    ),
-    Flag(
-        "older-than", "older_than", "DURATION", "only sessions that are idle for so long, like 1h",
-        durations.seconds, _ENDING, in_environment=False,
+        "older-than", "older_than", "DURATION", "only sessions idle at least that long, like 1h",
+        durations.seconds, _TERMINATING, in_environment=False,
     ),
     Flag(
         "application", "application", "NAME", "only sessions with this application_name",
-        str, _ENDING, in_environment=False,
+        str, _TERMINATING, in_environment=False,
     ),
-    Flag("pid", "pid", "PID", "only the session with this process id", _pid, _ENDING,
+    Flag("pid", "pid", "PID", "only the session with this process id", _pid, _TERMINATING,
          in_environment=False),
-    Flag("yes", "yes", "", "end them, instead of only showing them", boolean, _ENDING,
+    Flag("yes", "yes", "", "terminate them, instead of only printing them", boolean, _TERMINATING,
          in_environment=False),
 )  # fmt: skip

@@ -1,33 +1,44 @@
-"""The log: one line an event on standard error, logfmt or JSON, with UTC times (RFC 3339).
+"""The log: one line per event on standard error, logfmt or JSON, with UTC times (RFC 3339).
 
-Events of the standard library's loggers (aiohttp, asyncio, psycopg) take the same way.
+Events of the standard library's loggers (aiohttp, asyncio, psycopg) included.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Literal, get_args
+import os
+from typing import TYPE_CHECKING
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
 
+from pg_pool_exporter.commands.command_line import unknown_variables
+from pg_pool_exporter.commands.options import LogFormat, LogLevel, Options
 from pg_pool_exporter.redaction import redact
+from pg_pool_exporter.sockets import default_directory
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
-Level = Literal["debug", "info", "warning", "error"]
-Format = Literal["logfmt", "json"]
-LEVELS: tuple[Level, ...] = get_args(Level)
-FORMATS: tuple[Format, ...] = get_args(Format)
+log = structlog.get_logger(__name__)
 
 _FIRST_KEYS = ("time", "level", "logger", "msg")
 
 
-def configure(level: Level, style: Format) -> None:
-    """Send every event of at least `level` to standard error.
+def start(options: Options) -> None:
+    """Configure the log, and log what in the environment is most likely a mistake."""
+    configure(options.log_level, options.log_format)
+    for sentence in unknown_variables(os.environ):
+        log.warning(sentence)
+    if options.config_file is None and options.dsn is None:
+        directory = default_directory() if options.socket_dir is None else options.socket_dir
+        log.info("no configuration: only processes with a socket are polled", directory=directory)
 
-    Those of libraries never below a warning. Replaces what was configured before.
+
+def configure(level: LogLevel, style: LogFormat) -> None:
+    """Log events of at least `level`; those of libraries only from warnings on.
+
+    Replaces the former configuration.
     """
     steps: list[Processor] = [
         structlog.stdlib.add_logger_name,
@@ -53,27 +64,27 @@ def configure(level: Level, style: Format) -> None:
             processors=[ProcessorFormatter.remove_processors_meta, _renderer(style)],
         )
     )
-    # The handler's level holds for libraries that set that of their loggers, as psycopg does.
+    # The handler's level holds for libraries that set the level of their loggers, as psycopg does.
     handler.setLevel(level.upper())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("pg_pool_exporter").setLevel(level.upper())
     logging.captureWarnings(True)
 
 
-def _renderer(style: Format) -> Processor:
+def _renderer(style: LogFormat) -> Processor:
     if style == "json":
         return structlog.processors.JSONRenderer(ensure_ascii=False)
     return structlog.processors.LogfmtRenderer(bool_as_flag=False)
 
 
 def _clean(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Every value safe to write, in the order in which a person reads them."""
+    """Make every value safe to write, and order the keys for a reader."""
     order = dict.fromkeys((*_FIRST_KEYS, *event))
     return {key: _safe(key, event[key]) for key in order if key in event}
 
 
 def _safe(key: str, value: object) -> object:
-    # Keys with an underscore are structlog's own notes to its formatter.
+    # Keys that start with an underscore are structlog's own.
     if isinstance(value, int | float | None) or key.startswith("_"):
         return value
     return _text(value)
@@ -83,5 +94,5 @@ def _text(value: object) -> str:
     text = redact(str(value))
     if text.isprintable():
         return text
-    # Neither format may carry what moves a terminal's cursor; both write \n as two characters.
+    # No terminal escapes in either format. Both write \n as two characters.
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)

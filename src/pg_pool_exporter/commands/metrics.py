@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pg_pool_exporter.commands.options import Options
+from pg_pool_exporter.commands.output import SUCCESS, write
 from pg_pool_exporter.metrics import catalogue as c
 
 _INTRODUCTION = """\
@@ -78,6 +80,12 @@ Of an instrumented pool, "—" is a series that is absent. What a time-out is to
 dropped connection shows, is in [instrument.md](instrument.md).
 """
 _CELLS = {True: "yes", False: "—"}
+
+
+def main(_options: Options) -> int:
+    """Print the documentation; the exit code."""
+    write(markdown())
+    return SUCCESS
 
 
 def markdown() -> str:

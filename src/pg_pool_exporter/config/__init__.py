@@ -4,7 +4,7 @@ from pg_pool_exporter.config.access import AccessConfig
 from pg_pool_exporter.config.discovery import DiscoveryConfig, DnsConfig, HttpConfig
 from pg_pool_exporter.config.document import read
 from pg_pool_exporter.config.errors import ConfigError, Problem
-from pg_pool_exporter.config.load import DSN_VARIABLE, from_dsn, load, validate
+from pg_pool_exporter.config.load import from_dsn, load, validate
 from pg_pool_exporter.config.models import (
     DEFAULT_LEAK_AFTER,
     AppConfig,
@@ -20,7 +20,6 @@ from pg_pool_exporter.config.section import Section
 
 __all__ = [
     "DEFAULT_LEAK_AFTER",
-    "DSN_VARIABLE",
     "AccessConfig",
     "AppConfig",
     "BouncerConfig",

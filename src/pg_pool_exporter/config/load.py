@@ -18,9 +18,8 @@ from pg_pool_exporter.config.section import Section
 
 SectionT = TypeVar("SectionT", bound=Section)
 
-DSN_VARIABLE = "PG_POOL_EXPORTER_DSN"
 DSN_SERVER = "main"
-"""Name of the server that is configured by `DSN_VARIABLE`: it outlives a change of address."""
+"""Name of the server of `from_dsn`: it outlives a change of address."""
 
 
 def load(path: Path) -> Config:
@@ -30,13 +29,13 @@ def load(path: Path) -> Config:
     return validate(Config, document, others)
 
 
-def from_dsn(dsn: str) -> Config:
-    """A configuration of one server, named `main`. Raises `ConfigError` about `DSN_VARIABLE`."""
+def from_dsn(dsn: str, origin: str) -> Config:
+    """A configuration of one server, named `main`. Raises `ConfigError` about `origin`."""
     try:
         return Config(servers=(ServerConfig(name=DSN_SERVER, dsn=SecretStr(dsn)),))
     except ValidationError as error:
         problems = [replace(p, location=()) for p in of_validation(ServerConfig, error)]
-        raise ConfigError(DSN_VARIABLE, problems) from None
+        raise ConfigError(origin, problems) from None
 
 
 def validate(model: type[SectionT], document: Document, others: Iterable[Problem] = ()) -> SectionT:

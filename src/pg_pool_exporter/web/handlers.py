@@ -18,13 +18,14 @@ from pg_pool_exporter.polling.store import Store
 from pg_pool_exporter.web.findings_json import findings_json
 from pg_pool_exporter.web.negotiation import accepts_gzip, prefers_openmetrics
 from pg_pool_exporter.web.page import CONTENT_SECURITY_POLICY, document
+from pg_pool_exporter.web.paths import (
+    FINDINGS_PATH,
+    HEALTHY_PATH,
+    PROBE_PATH,
+    READY_PATH,
+    RELOAD_PATH,
+)
 from pg_pool_exporter.web.rendering import Rendering
-
-HEALTHY_PATH = "/-/healthy"
-READY_PATH = "/-/ready"
-RELOAD_PATH = "/-/reload"
-PROBE_PATH = "/probe"
-FINDINGS_PATH = "/api/v1/findings"
 
 # Kinds of targets that the configuration names.
 _CONFIGURED_KINDS = ("server", "log", "app", "bouncer")

