@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 
 import pytest
 
@@ -68,15 +70,20 @@ BOMB = b"- &a [x, x, x, x, x, x, x, x, x, x]\n" + b"".join(
         (from_json, b'[{"targets": [], "lables": {}}, {}]',
          ("is wrong at [0].lables: is an unknown key; did you mean labels? (known keys: targets, "
           "labels) (and 1 more mistake)")),
-        (from_yaml, b"- targets: [\n", "is not valid YAML (line 2)"),
-        (from_yaml, b"- targets: [a: b: c]\n", "is not valid YAML (line 1)"),
-        (from_yaml, b"- !!python/object/apply:os.system [id]\n", "is not valid YAML (line 1)"),
-        (from_yaml, b"\x00", "is not valid YAML"),
+        (from_yaml, b"- targets: [\n", "is not valid YAML: .* (line 2)"),
+        (from_yaml, b"- targets: [a: b: c]\n", "is not valid YAML: .* (line 1)"),
+        (from_yaml, b"- !!python/object/apply:os.system [id]\n", "must not have tags .* (line 1)"),
+        (from_yaml, b"- !!float x\n", "must not have tags .* (line 1)"),
+        (from_yaml, b"- !!timestamp x\n", "must not have tags .* (line 1)"),
+        (from_yaml, b"- {targets: {? [a] : b}}\n", "must have text as keys (line 1)"),
+        (from_yaml, b"\x00", "holds a control character (line 1)"),
+        (from_yaml, b"\xff", "is not UTF-8 text (line 1)"),
         (from_yaml, b"[" * 200_000, "is nested too deeply"),
-        (from_yaml, b"#" * 300_000, "is larger than 256 KiB, the most for YAML"),
-        (from_yaml, b"- targets: [2025-99-99]\n", "holds an impossible date or number"),
+        (from_yaml, b"- " * 200_000, "is nested too deeply (line 1)"),
+        (from_yaml, b"- 1:1:1\n" * 25_000, "is wrong at [0]: must be a mapping .*"),
+        (from_yaml, b"[" + b"a," * 400_000, "has more than 100000 values"),
         (from_yaml, BOMB, "has more than 100000 values"),
-        (from_yaml, b"&a [*a]", "has more than 100000 values"),
+        (from_yaml, b"&a [*a]", "has an alias .* (line 1)"),
         (from_yaml, b"orders:8080", "is wrong: must be a list"),
     ],
     ids=lambda value: getattr(value, "__name__", repr(value)[:40]),
@@ -84,9 +91,11 @@ BOMB = b"- &a [x, x, x, x, x, x, x, x, x, x]\n" + b"".join(
 def test_what_is_wrong_with_a_list_is_told_by_its_place(
     read: Callable[[bytes], list[Address]], content: bytes, message: str
 ) -> None:
+    started = time.monotonic()
     with pytest.raises(ListError) as error:
         read(content)
-    assert str(error.value) == message
+    assert fnmatchcase(str(error.value), message.replace("[", "[[]").replace(".*", "*"))
+    assert time.monotonic() - started < 2
 
 
 def test_nothing_that_stands_in_a_list_is_repeated() -> None:

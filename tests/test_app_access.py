@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from pg_pool_exporter.config import AppConfig, ConfigError, load
-from pg_pool_exporter.config.access import client_context
+from pg_pool_exporter.config.http_client import client_context
 from pg_pool_exporter.discovery import app_targets
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError, Source
@@ -197,7 +197,7 @@ def test_files_of_no_use_are_looked_at_again_only_when_they_change(
         looked_at += 1
         return client_context(*files)
 
-    monkeypatch.setattr("pg_pool_exporter.sources.pages.access.client_context", counted)
+    monkeypatch.setattr("pg_pool_exporter.sources.pages.request_options.client_context", counted)
 
     async def scenario() -> None:
         ours = authority("ca.pem")
@@ -271,7 +271,7 @@ MISTAKES = {
     "headers: {'X Y': x}": "must have names of letters, digits and dashes",
     'headers: {X: "a\\r\\nHost: b"}': "must be at most 4096 printable ASCII characters",
     "headers: {X-A: x, x-a: y}": "must hold each header once, however it is spelt",
-    "header_files: {X-Api-Key: missing}": "must be a file that exists",
+    "header_files: {X-Api-Key: missing}": "No such file",
     "headers: {X-A: x}\nheader_files: {x-a: secret}": "that headers holds too",
     "basic_auth: {username: prom}": "basic_auth.password_file: is required",
     "basic_auth: {username: 'a:b', password_file: secret}": "without a colon",

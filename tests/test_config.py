@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from pg_pool_exporter.config import (
     BouncerConfig,
     Config,
     ConfigError,
-    DnsConfig,
-    HttpConfig,
+    DnsSdConfig,
+    HttpSdConfig,
     LogConfig,
     Section,
     ServerConfig,
@@ -138,7 +139,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
             interval: 5
             timeout: 10s
             timeout: 4s
-          - name: on
+          - name: true
             dsn: [{SECRET}]
             interval: 2s
             timeout: 3s
@@ -159,7 +160,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
             "1: socket_dirr: is an unknown key; did you mean socket_dir? "
             f"(known keys: {', '.join(Config.model_fields)})"
         ),
-        "5: servers[0].password_file: must be a file that exists",
+        "5: servers[0].password_file: names a file that cannot be read: No such file or directory",
         f"6: servers[0].intervall: is an unknown key; did you mean interval? (known keys: {keys})",
         "7: servers[1].name: must be unique; servers[0].name is the same",
         (
@@ -197,56 +198,17 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
         ("servers:\n", ["1: servers: must have a value, or be left out; found nothing"]),
         ("servers: {name: main}\n", ["1: servers: must be a list"]),
         ("servers: none\n", ["1: servers: must be a list"]),
-        (
-            "apps: []\n---\napps: []\n",
-            [
-                (
-                    "2: is not valid YAML: but found another document "
-                    "(expected a single document in the stream from line 1)"
-                )
-            ],
-        ),
-        (
-            "apps: [\n",
-            [
-                (
-                    "2: is not valid YAML: expected the node content, but found '<stream end>' "
-                    "(while parsing a flow node from line 2)"
-                )
-            ],
-        ),
-        (
-            f"a: 'b\n{SECRET}",
-            [
-                (
-                    "2: is not valid YAML: found unexpected end of stream "
-                    "(while scanning a quoted scalar from line 1)"
-                )
-            ],
-        ),
-        ("servers:\n\t- name: main\n", ["2: is not valid YAML: a tab stands where spaces must be"]),
-        (f"a: *{SECRET}", ["1: is not valid YAML: found undefined alias"]),
-        (
-            f"a: !{SECRET} b",
-            ["1: is not valid YAML: could not determine a constructor for the tag"],
-        ),
-        (
-            f"a: !'{SECRET} b",
-            ["1: is not valid YAML: could not determine a constructor for the tag"],
-        ),
-        ("a: %b", ["1: is not valid YAML: found character '%' that cannot start any token"]),
-        (f"a: b: {SECRET}", ["1: is not valid YAML: mapping values are not allowed here"]),
-        (
-            "? [a]\n: b\n",
-            [
-                (
-                    "1: is not valid YAML: found unhashable key "
-                    "(while constructing a mapping from line 1)"
-                )
-            ],
-        ),
-        ("a: 2024-99-99\n", ["holds an impossible date or number"]),
-        ("apps: &a\n- *a\n", ["has more than 100000 values"]),
+        ("apps: []\n---\napps: []\n", ["2: must be one document: remove the line ---"]),
+        ("servers:\n\t- name: main\n", ["2: is not valid YAML: indented with a tab, use spaces"]),
+        (f"a: *{SECRET}", ["1: has an alias (*name) without its anchor (&name)"]),
+        ("apps: &a\n- *a\n", ["2: has an alias (*name) without its anchor (&name)"]),
+        (f"a: !{SECRET} b", ["1: must not have tags (!name)"]),
+        (f"a: !'{SECRET} b", ["1: must not have tags (!name)"]),
+        ("a: !!float x", ["1: must not have tags (!name)"]),
+        ("a: !!timestamp x", ["1: must not have tags (!name)"]),
+        ("!!str a: b", ["1: must not have tags (!name)"]),
+        ("<<: 1\n", ["1: must merge mappings: <<: *name"]),
+        ("? [a]\n: b\n", ["1: must have text as keys"]),
         ("a: \x1b[1m\n", ["1: holds a control character"]),
         (
             f"'dsn={SECRET}': 1\n",
@@ -257,8 +219,7 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
                 )
             ],
         ),
-        ("on: 2\n", ["1: on: must be put in quotes: YAML reads it as no text"]),
-        ("1: 2\n", ["1: 1: must be put in quotes: YAML reads it as no text"]),
+        ("a: \0\n", ["1: holds a control character"]),
     ],
 )
 def test_what_is_no_configuration_is_refused(tmp_path: Path, text: str, said: list[str]) -> None:
@@ -268,11 +229,39 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path, text: str, said: li
 
 
 @pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("apps: [\n", 2),
+        (f"a: 'b\n{SECRET}", 2),
+        ("a: %b", 1),
+        (f"a: b: {SECRET}", 1),
+        ("a:\n  - b\n c: d\n", 3),
+    ],
+)
+def test_a_mistake_in_yaml_is_told_with_its_line(tmp_path: Path, text: str, line: int) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    [message] = mistakes(path)
+    assert message.startswith(f"{line}: is not valid YAML: ")
+
+
+def test_dates_and_numbers_of_base_60_are_text(tmp_path: Path) -> None:
+    """YAML 1.1 makes a list of 200 KB of `1:1:1` a matter of seconds."""
+    for text in ("2024-99-99", "1:30", "010", "yes", "0x1f", "1e3", ".inf"):
+        [message] = mistakes(write(tmp_path, f"servers: {text}"))
+        assert "servers: must be a list" in message
+        assert load(write(tmp_path, f"apps: [{{name: {text}}}]")).apps[0].name == text
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
         (b"#" * (1024 * 1024 + 1), ["is larger than 1024 KiB"]),
         (b"a: 1\nb: \xff\n", ["2: is not UTF-8 text"]),
         (b"[" * 100_000, ["is nested too deeply"]),
+        ("apps: []\n".encode("utf-16"), ["1: is not UTF-8 text"]),
+        (b"apps:\n" + b"- {name: a, interval: 5s}\n" * 38_000, ["has more than 100000 values"]),
+        (b"servers: [" + b"a," * 500_000, ["has more than 100000 values"]),
         (
             b"\n".join(
                 [b"a: &a [x]"]
@@ -284,17 +273,19 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path, text: str, said: li
             ["has more than 100000 values"],
         ),
     ],
-    ids=["large", "encoding", "deep", "billion-laughs"],
+    ids=["large", "encoding", "deep", "utf-16", "applications", "list", "billion-laughs"],
 )
 def test_hostile_files_are_refused(tmp_path: Path, content: bytes, said: list[str]) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(content)
+    started = time.monotonic()
     assert mistakes(path) == said
+    assert time.monotonic() - started < 3
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert mistakes(tmp_path / "config.yaml") == ["cannot be read: No such file or directory"]
-    assert mistakes(tmp_path) == ["cannot be read: Is a directory"]
+    assert "not regular" in mistakes(tmp_path)[0]
 
 
 @pytest.mark.parametrize(
@@ -311,10 +302,10 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         ("'5'", f"{DURATION}; found '5'"),
         ("-5s", f"{DURATION}; found '-5s'"),
         ("5 min", f"{DURATION}; found '5 min'"),
-        ("1:30", f"{DURATION}; found 90"),
+        ("1:30", f"{DURATION}; found '1:30'"),
         (f"{'9' * 400}s", f"must be from 100ms to 1h; found '{'9' * 40}…'"),
         ("[5s]", f"{DURATION}; found a list"),
-        ("2024-01-01", f"{DURATION}; found a date"),
+        ("2024-01-01", f"{DURATION}; found '2024-01-01'"),
     ],
 )
 def test_intervals_are_durations_with_a_unit(
@@ -335,10 +326,16 @@ def test_intervals_are_durations_with_a_unit(
         ("max_groups: 0", "max_groups: must be at least 1; found 0"),
         ("max_groups: 10001", "max_groups: must be at most 10000; found 10001"),
         ("max_groups: 1.5", "max_groups: must be a whole number; found 1.5"),
-        ("max_groups: yes", "max_groups: must be a whole number; found true"),
+        ("max_groups: yes", "max_groups: must be a whole number; found 'yes'"),
         ("password_file: ''", "password_file: must be a path"),
-        (f"password_file: {'x' * 300}", "password_file: must be a file that the exporter may read"),
-        ("password_file: .", "password_file: must be a file that the exporter may read"),
+        (
+            f"password_file: {'x' * 300}",
+            "password_file: names a file that cannot be read: File name too long",
+        ),
+        (
+            "password_file: .",
+            "password_file: names a file that is not regular (a directory, pipe or device)",
+        ),
         (
             "password_command: []",
             "password_command: must be a program and its arguments, none of them empty",
@@ -527,7 +524,7 @@ def test_secrets_are_in_no_repr(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Config, ServerConfig, LogConfig, AppConfig, BouncerConfig, HttpConfig, DnsConfig]
+    "model", [Config, ServerConfig, LogConfig, AppConfig, BouncerConfig, HttpSdConfig, DnsSdConfig]
 )
 def test_the_example_has_every_key(model: type[Section]) -> None:
     text = (Path(__file__).parents[1] / "config.example.yaml").read_text()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import os
 import ssl
@@ -16,7 +15,8 @@ import dns.rcode
 import pytest
 import trustme
 
-from pg_pool_exporter.config import AccessConfig, HttpConfig
+from pg_pool_exporter.blocking.files import FileError
+from pg_pool_exporter.config import HttpClientConfig, HttpSdConfig
 from pg_pool_exporter.discovery import dns_sd, file_sd
 from pg_pool_exporter.discovery.address_list import MAX_BYTES, Address, ListError
 from pg_pool_exporter.discovery.dns_sd import DnsPlace
@@ -117,8 +117,8 @@ def loop(path: Path) -> None:
     [
         (lambda path: path.write_text('[{"targets": ['), "is not valid JSON (line 1)"),
         (lambda path: path.write_bytes(b" " * (MAX_BYTES + 1)), "is larger than 1024 KiB"),
-        (directory, "is no regular file"),
-        (pipe, "is no regular file"),
+        (directory, "is not regular"),
+        (pipe, "is not regular"),
         (loop, "cannot be read: "),
     ],
 )
@@ -157,7 +157,7 @@ def test_a_file_that_may_be_read_again_is_read_although_it_has_not_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def deny(path: str) -> list[Address]:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        raise FileError("cannot be read: Permission denied")
 
     write(tmp_path / "a.json", "a:1")
     place = FilePlace(f"{tmp_path}/a.json")
@@ -199,7 +199,7 @@ JSON = "Content-Type: application/json; charset=utf-8"
 
 def http_place(url: str, **keys: object) -> HttpPlace:
     """The list at a URL, with these keys of its configuration beside it."""
-    config = HttpConfig.model_validate({"url": url, **keys}, context={"directory": Path("/")})
+    config = HttpSdConfig.model_validate({"url": url, **keys}, context={"directory": Path("/")})
     return HttpPlace(config)
 
 
@@ -299,7 +299,7 @@ def test_a_token_that_changes_is_used_at_the_next_look_up_and_one_that_is_gone_i
             secret.write_text("hunter2")
             await place.look_up()
             secret.unlink()
-            with pytest.raises(ListError, match="had: bearer_token_file: No such file"):
+            with pytest.raises(ListError, match="No such file"):
                 await place.look_up()
         first, second = server.heads
         assert "Authorization: Bearer outdated" in first
@@ -336,7 +336,7 @@ def test_a_list_over_https_is_had_with_the_certificates_of_the_configuration(
 def test_nothing_secret_of_a_list_is_in_its_repr(tmp_path: Path) -> None:
     (tmp_path / "hunter2").write_text("hunter2")
     file = f"{tmp_path}/hunter2"
-    config = HttpConfig.model_validate(
+    config = HttpSdConfig.model_validate(
         {
             "url": "https://sd/pools?token=hunter2",
             "headers": {"X-Key": "hunter2"},
@@ -346,7 +346,7 @@ def test_nothing_secret_of_a_list_is_in_its_repr(tmp_path: Path) -> None:
         context={"directory": Path("/")},
     )
     assert "hunter2" not in repr(config)
-    assert isinstance(config.access, AccessConfig)
+    assert isinstance(config.http_client, HttpClientConfig)
 
 
 def test_a_redirect_on_the_same_host_is_followed_and_none_to_another(tmp_path: Path) -> None:

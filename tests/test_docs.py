@@ -16,8 +16,8 @@ from pg_pool_exporter.config import (
     AppConfig,
     BouncerConfig,
     Config,
-    DnsConfig,
-    HttpConfig,
+    DnsSdConfig,
+    HttpSdConfig,
     LogConfig,
     Section,
     ServerConfig,
@@ -32,8 +32,8 @@ SECTIONS: list[type[Section]] = [
     LogConfig,
     AppConfig,
     BouncerConfig,
-    HttpConfig,
-    DnsConfig,
+    HttpSdConfig,
+    DnsSdConfig,
 ]
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 

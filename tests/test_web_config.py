@@ -110,7 +110,7 @@ def basic(user: str, password: str) -> dict[str, str]:
         ("tls_server_config: {cert_file: server.pem}\n", "tls_server_config.key_file: is required"),
         (
             "tls_server_config: {cert_file: no.pem, key_file: server.key}\n",
-            "tls_server_config.cert_file: must be a file that exists",
+            "tls_server_config.cert_file: names a file that cannot be read: No such file",
         ),
         (
             TLS + "  client_auth_type: RequireAnyClientCert\n",

@@ -1,92 +1,163 @@
-"""Passwords that are read anew for each connection, because tokens expire."""
+"""Passwords, read again for each connection, because tokens expire."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from select import POLLIN, poll
+from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
+from threading import Event
 
-MOST_BYTES = 65_536
+from pg_pool_exporter.blocking.files import SECONDS, FileError, content
+from pg_pool_exporter.blocking.threads import Lane, LaneFullError
+
+MAX_BYTES = 65_536
 COMMAND_SECONDS = 30.0
+
+# What programs that fetch tokens commonly need. The rest can hold other secrets.
+_PASSED_ON = frozenset(
+    {
+        "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "LC_ALL", "LOGNAME", "NO_PROXY", "PATH",
+        "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ", "USER", "XDG_CACHE_HOME",
+        "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "http_proxy", "https_proxy", "no_proxy",
+    }
+)  # fmt: skip
+_PASSED_ON_PREFIXES = ("AWS_", "AZURE_", "CLOUDSDK_", "GOOGLE_", "KUBERNETES_", "VAULT_")
+_TICK = 0.05
+_GRACE = 1.0
+_LANE = Lane("secrets", threads=32)
+_COMMANDS = Lane("password-commands", threads=32)
 
 
 class PasswordError(Exception):
-    """No password could be had. The message holds nothing of the file or of the output."""
+    """No password. The message holds nothing of a file's content or of a command's output."""
 
 
-def read_file(path: str | Path, key: str = "password_file") -> str:
-    """The content of the file without its last line end. Raises `PasswordError`.
-
-    `key` is the configuration's that names the file.
-    """
+async def read_file(path: str | Path, key: str = "password_file") -> str:
+    """`secret_text` in a thread, with a deadline."""
     try:
-        # Without O_NONBLOCK a named pipe that nobody writes into would hold up everything.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            content = os.read(descriptor, MOST_BYTES + 1)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise PasswordError(f"{key}: {error.strerror}") from None
-    return _password(content, key)
+        return await _LANE.run(
+            partial(secret_text, path, key), key=(key, str(path)), seconds=SECONDS
+        )
+    except (TimeoutError, LaneFullError):
+        raise PasswordError(
+            f"{key} {path}: cannot be read within {SECONDS:g} s: is its file system hung?"
+        ) from None
+
+
+def secret_text(path: str | Path, key: str) -> str:
+    """The content of the file without its last line end, read in the calling thread.
+
+    `key` is the configuration's that names the file. Raises `PasswordError`.
+    """
+    source = f"{key} {path}"
+    try:
+        return _password(content(path, MAX_BYTES, secret=True), source)
+    except FileError as error:
+        raise PasswordError(f"{source}: {error}") from None
 
 
 async def run_command(command: Sequence[str], seconds: float = COMMAND_SECONDS) -> str:
     """The output of the command, run without a shell, without its last line end.
 
-    Raises `PasswordError` when it fails, says nothing or too much, or takes more than `seconds`.
+    Its environment is small: search path, home, locale, proxies, certificates, and the variables
+    of the clouds' own tools. Raises `PasswordError` when it fails, prints nothing or too much, or
+    takes more than `seconds`. A cancellation ends it.
     """
+    given_up = Event()
+    running = asyncio.ensure_future(_COMMANDS.run(partial(_output, command, seconds, given_up)))
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        given_up.set()
+        await asyncio.wait({running}, timeout=_GRACE)
+        raise
+    except LaneFullError:
+        raise PasswordError("password_command: too many other commands hang") from None
+    finally:
+        if running.done() and not running.cancelled():
+            running.exception()  # nobody else may ask for it
+
+
+def _output(command: Sequence[str], seconds: float, given_up: Event) -> str:
+    end = time.monotonic() + seconds
+
+    def in_time() -> bool:
+        return time.monotonic() < end and not given_up.is_set()
+
+    try:
+        # In this thread, because starting a program from a hung file system hangs.
+        process = Popen(  # noqa: S603 - the administrator's own command
+            command,
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=DEVNULL,
-            limit=MOST_BYTES,
             start_new_session=True,
+            env=_environment(),
         )
     except OSError as error:
         raise PasswordError(f"password_command: {error.strerror}") from None
-    try:
-        async with asyncio.timeout(seconds):
-            content = await _output(process)
-            status = await process.wait()
-    except TimeoutError:
-        raise PasswordError(f"password_command: not done within {seconds:g} s") from None
-    finally:
-        await _end(process)
-    if status != 0:
-        raise PasswordError(f"password_command: exit status {status}")
-    return _password(content, "password_command")
-
-
-async def _output(process: Process) -> bytes:
     assert process.stdout is not None
-    try:
-        return await process.stdout.readexactly(MOST_BYTES + 1)
-    except asyncio.IncompleteReadError as all_of_it:
-        return all_of_it.partial
+    with process.stdout:
+        try:
+            output = _read(process.stdout.fileno(), in_time)
+            while len(output) <= MAX_BYTES and process.returncode is None and in_time():
+                with suppress(TimeoutExpired):
+                    process.wait(_TICK)
+            if len(output) <= MAX_BYTES and process.returncode != 0:
+                raise PasswordError(
+                    f"password_command: not done within {seconds:g} s"
+                    if process.returncode is None
+                    else f"password_command: exit status {process.returncode}"
+                )
+        finally:
+            _end(process)
+    return _password(output, "password_command")
 
 
-async def _end(process: Process) -> None:
-    # The whole group, though the command may have ended: a grandchild would keep the pipe open.
-    try:
+def _read(descriptor: int, in_time: Callable[[], bool]) -> bytes:
+    """What comes until the end, one byte over the bound, or the deadline."""
+    ready = poll()
+    ready.register(descriptor, POLLIN)
+    output = b""
+    while len(output) <= MAX_BYTES and in_time():
+        if ready.poll(_TICK * 1000):
+            piece = os.read(descriptor, MAX_BYTES + 1 - len(output))
+            if not piece:
+                break
+            output += piece
+    return output
+
+
+def _end(process: Popen[bytes]) -> None:
+    # The whole group, because a grandchild may keep the pipe open. Only while the process is not
+    # reaped: after that its number may be another group's.
+    if process.returncode is None:
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return  # nobody is left
-    await process.wait()
+        process.wait()
+
+
+def _environment() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
+    }
 
 
 def _password(content: bytes, source: str) -> str:
-    if len(content) > MOST_BYTES:
-        raise PasswordError(f"{source}: more than {MOST_BYTES} bytes")
+    if len(content) > MAX_BYTES:
+        raise PasswordError(f"{source}: more than {MAX_BYTES} bytes")
     try:
         password = content.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         raise PasswordError(f"{source}: not UTF-8") from None
     if not password or "\0" in password:
-        raise PasswordError(f"{source}: empty, or no text")
+        raise PasswordError(f"{source}: empty, or not text")
     return password

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Strict, ValidationInfo, field_validator
 
-from pg_pool_exporter.config.access import AccessConfig
+from pg_pool_exporter.config.http_client import HttpClientConfig
 from pg_pool_exporter.config.places import (
     HostName,
     ListFiles,
@@ -28,7 +28,7 @@ class _HttpPlace(Section):
     """Seconds."""
 
 
-class HttpConfig(AccessConfig, _HttpPlace):
+class HttpSdConfig(HttpClientConfig, _HttpPlace):
     """A list that is served over HTTP (`http_sd:`)."""
 
     @field_validator("headers", "header_files")
@@ -39,7 +39,7 @@ class HttpConfig(AccessConfig, _HttpPlace):
         return value
 
 
-class DnsConfig(Section):
+class DnsSdConfig(Section):
     """Names that are looked up in DNS (`dns_sd:`)."""
 
     names: Annotated[tuple[HostName, ...], Strict(False)]
@@ -71,8 +71,8 @@ class DiscoveryConfig(Section):
     """How addresses of an application are found, and what its pages' URLs are made of."""
 
     file_sd: Annotated[tuple[ListFiles, ...], Strict(False)] = ()
-    http_sd: Annotated[tuple[HttpConfig, ...], Strict(False)] = ()
-    dns_sd: Annotated[tuple[DnsConfig, ...], Strict(False)] = ()
+    http_sd: Annotated[tuple[HttpSdConfig, ...], Strict(False)] = ()
+    dns_sd: Annotated[tuple[DnsSdConfig, ...], Strict(False)] = ()
     scheme: Literal["http", "https"] = "http"
     metrics_path: MetricsPath | None = None
     """None is that of the pages' format."""
@@ -86,14 +86,14 @@ class DiscoveryConfig(Section):
 
     @field_validator("http_sd")
     @classmethod
-    def _urls_once(cls, value: tuple[HttpConfig, ...]) -> tuple[HttpConfig, ...]:
+    def _urls_once(cls, value: tuple[HttpSdConfig, ...]) -> tuple[HttpSdConfig, ...]:
         if len({one.url for one in value}) < len(value):
             raise ValueError(_UNIQUE)
         return value
 
     @field_validator("dns_sd")
     @classmethod
-    def _names_once(cls, value: tuple[DnsConfig, ...]) -> tuple[DnsConfig, ...]:
+    def _names_once(cls, value: tuple[DnsSdConfig, ...]) -> tuple[DnsSdConfig, ...]:
         asked = [(name, one.type, one.port) for one in value for name in one.names]
         if len({*asked}) < len(asked):
             raise ValueError(_UNIQUE)

@@ -7,7 +7,6 @@ what stands in a field that is left out of its section's repr: those can hold a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -92,8 +91,6 @@ def found(value: object) -> str:
             return "a list"
         case dict():
             return "a mapping"
-        case date():
-            return "a date"
     return "something else"
 
 

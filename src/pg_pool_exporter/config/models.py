@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, Strict, ValidationInfo, field_validator
 
-from pg_pool_exporter.config.access import AccessConfig
 from pg_pool_exporter.config.discovery import DiscoveryConfig
 from pg_pool_exporter.config.dsn import check_dsn, has_password
 from pg_pool_exporter.config.formats import FormatConfig
+from pg_pool_exporter.config.http_client import HttpClientConfig
 from pg_pool_exporter.config.section import Section
 from pg_pool_exporter.config.values import (
     ApplicationName,
@@ -24,7 +24,7 @@ from pg_pool_exporter.config.values import (
     LogPattern,
     Name,
     PageUrl,
-    ReadableFile,
+    SecretFile,
     Timeout,
 )
 from pg_pool_exporter.formats import AUTO
@@ -88,7 +88,7 @@ class ConnectionConfig(Section):
     """What the exporter connects to as a client of PostgreSQL, and who it is there."""
 
     dsn: Annotated[SecretStr, AfterValidator(_check_secret_dsn)] = Field(repr=False)
-    password_file: ReadableFile | None = Field(default=None, repr=False)
+    password_file: SecretFile | None = Field(default=None, repr=False)
     password_command: Command | None = Field(default=None, repr=False)
 
     @field_validator("password_file", "password_command")
@@ -118,7 +118,7 @@ class BouncerConfig(ConnectionConfig, _Scheduled, _Named):
     """Most named pools; the rest is folded into `other`."""
 
 
-class AppConfig(DiscoveryConfig, AccessConfig, _Scheduled, _Named):
+class AppConfig(DiscoveryConfig, HttpClientConfig, _Scheduled, _Named):
     """An application (`apps:`): how servers know it, and where its pages are."""
 
     server: Name | None = None

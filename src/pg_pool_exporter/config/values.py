@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
-from stat import S_ISREG
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Strict, ValidationInfo
 
+from pg_pool_exporter.blocking import files
 from pg_pool_exporter.config.page_address import default_path, page_address
 from pg_pool_exporter.durations import seconds
 from pg_pool_exporter.formats import AUTO
@@ -83,14 +82,18 @@ def _pattern(value: str, info: ValidationInfo) -> str:
 
 
 def _readable(value: str) -> str:
+    return _checked(value, secret=False)
+
+
+def _secret(value: str) -> str:
+    return _checked(value, secret=True)
+
+
+def _checked(value: str, *, secret: bool) -> str:
     try:
-        regular = S_ISREG(Path(value).stat().st_mode)
-    except FileNotFoundError:
-        raise ValueError("must be a file that exists") from None
-    except OSError:
-        regular = False
-    if not regular or not os.access(value, os.R_OK):
-        raise ValueError("must be a file that the exporter may read")
+        files.check(value, secret=secret)
+    except files.FileError as error:
+        raise ValueError(f"names a file that {error}") from None
     return value
 
 
@@ -119,6 +122,8 @@ Directory = Annotated[str, AfterValidator(_directory)]
 empty one is none."""
 AnyPath = Annotated[str, AfterValidator(_path)]
 ReadableFile = Annotated[str, AfterValidator(_path), AfterValidator(_readable)]
+SecretFile = Annotated[str, AfterValidator(_path), AfterValidator(_secret)]
+"""Not a symbolic link of another user, see `files.content`."""
 LogPattern = Annotated[str, AfterValidator(_pattern)]
 """Of paths, with `*`, `?` and `[…]`; files that match need not be there yet."""
 Command = Annotated[tuple[str, ...], Strict(False), AfterValidator(_command)]

@@ -8,31 +8,26 @@ bounded, and no message repeats what stands in them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
-from pg_pool_exporter.config.document import MAX_VALUES, expanded_size
+from pg_pool_exporter.config import yaml_tree
 from pg_pool_exporter.config.errors import dotted, of_validation
+from pg_pool_exporter.config.yaml_tree import YamlError
 
 MAX_BYTES = 1024 * 1024
-MAX_YAML_BYTES = 256 * 1024
-"""Reading YAML takes long, and much of it can't be interrupted by a scrape."""
-
-_MOST_LEVELS = 20
-_TOO_DEEP = "is nested too deeply"
 
 
 class ListError(Exception):
-    """A list that can't be had, or is none. The message is a predicate about the list."""
+    """No usable list. The message is a predicate about the list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a process is, `HOST:PORT` as it stands in a list, and what the list says of it."""
+    """The address of a process, `HOST:PORT` as in a list, with its labels."""
 
     text: str = field(repr=False)
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -60,47 +55,19 @@ def from_json(content: bytes) -> list[Address]:
     except json.JSONDecodeError as error:
         raise ListError(f"is not valid JSON (line {error.lineno})") from None
     except RecursionError:
-        raise ListError(_TOO_DEEP) from None
+        raise ListError("is nested too deeply") from None
     except ValueError:
         raise ListError("is not UTF-8 text, or holds an impossible number") from None
 
 
 def from_yaml(content: bytes) -> list[Address]:
     """The addresses in a list in YAML; an empty text is an empty list. Raises `ListError`."""
-    if len(content) > MAX_YAML_BYTES:
-        raise ListError(f"is larger than {MAX_YAML_BYTES // 1024} KiB, the most for YAML")
-    # The one that is written in C is ten times as fast.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        _check_depth(yaml.parse(content, loader))
-        root = yaml.compose(content, loader)
-        if root is None:
-            return []
-        if expanded_size(root) > MAX_VALUES:
-            raise ListError(f"has more than {MAX_VALUES} values")
-        return _addresses(loader("").construct_document(root))
-    except yaml.MarkedYAMLError as error:
-        # From 6.0.4 on PyYAML looks ahead, and has a limit of its own that comes first.
-        if "nesting depth" in (error.problem or ""):
-            raise ListError(_TOO_DEEP) from None
-        mark = error.problem_mark or error.context_mark
-        line = "" if mark is None else f" (line {mark.line + 1})"
-        raise ListError(f"is not valid YAML{line}") from None
-    except yaml.YAMLError:
-        raise ListError("is not valid YAML") from None
-    except ValueError:
-        raise ListError("holds an impossible date or number") from None
-
-
-def _check_depth(events: Iterable[yaml.Event]) -> None:
-    # What makes values out of them calls itself for each level, and ends the program when it is
-    # out of stack.
-    depth = 0
-    for event in events:
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MOST_LEVELS:
-            raise ListError(_TOO_DEEP)
+        root = yaml_tree.parse(content).root
+    except YamlError as error:
+        line = "" if error.line is None else f" (line {error.line})"
+        raise ListError(f"{error}{line}") from None
+    return [] if root is None else _addresses(root.plain())
 
 
 def _addresses(values: Any) -> list[Address]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-import stat
 from itertools import islice
 from typing import ClassVar, NamedTuple
 
+from pg_pool_exporter.blocking.files import FileError, Stamp, content, stamp
 from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.discovery.address_list import (
     MAX_BYTES,
@@ -26,19 +26,10 @@ _MOST_PROBLEMS = 3
 _LISTS = Lane("read-lists", threads=32)
 
 
-class _Version(NamedTuple):
-    """A file at one moment: another one in its place, or another content, is another version."""
-
-    device: int
-    inode: int
-    changed: int
-    size: int
-
-
 class _File(NamedTuple):
     """A file as it was read last."""
 
-    version: _Version | None
+    stamp: Stamp
     listing: Listing
 
 
@@ -80,37 +71,25 @@ class FilePlace:
 
 
 def _read(path: str, former: _File | None) -> _File | None:
-    """The file as it is now; None when it has gone."""
-    addresses = former.listing.addresses if former is not None else ()
-    version = None
+    """The file as it is now; None when it is gone."""
+    # Before the content: a change while it is read shows the next time.
+    now = stamp(path)
+    if former is not None and now and now == former.stamp:
+        return former
     try:
-        version = _version(path)
-        if former is not None and former.version == version:
-            return former
-        return _File(version, Listing(tuple(_parse(path))))
-    except FileNotFoundError:
-        return None
-    except OSError as error:
+        return _File(now, Listing(tuple(_parse(path))))
+    except FileError as error:
+        if not os.path.lexists(path):
+            return None
         # Not for what is in it: so it is tried again although it has not changed.
-        version, problem = None, f"cannot be read: {error.strerror}"
+        now, problem = (), str(error)
     except ListError as error:
         problem = str(error)
+    addresses = former.listing.addresses if former is not None else ()
     name = os.fsencode(path).decode("utf-8", "replace")
-    return _File(version, Listing(addresses, f"{name} {problem}"))
-
-
-def _version(path: str) -> _Version:
-    found = os.stat(path)  # noqa: PTH116 - paths of a pattern are texts
-    if not stat.S_ISREG(found.st_mode):
-        raise ListError("is no regular file")
-    return _Version(found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+    return _File(now, Listing(addresses, f"{name} {problem}"))
 
 
 def _parse(path: str) -> list[Address]:
-    # Without O_NONBLOCK a named pipe that has just taken the file's place would hold us up.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - there is no path any more
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise ListError(f"is larger than {MAX_BYTES // 1024} KiB")
-    return from_json(content) if path.lower().endswith(".json") else from_yaml(content)
+    read = from_json if path.lower().endswith(".json") else from_yaml
+    return read(content(path, MAX_BYTES))

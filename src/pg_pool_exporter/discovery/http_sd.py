@@ -7,13 +7,13 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from pg_pool_exporter.blocking.threads import PARSING
-from pg_pool_exporter.config.discovery import REFRESH_HEADER, HttpConfig
+from pg_pool_exporter.config.discovery import REFRESH_HEADER, HttpSdConfig
 from pg_pool_exporter.discovery.address_list import MAX_BYTES, ListError, from_json
 from pg_pool_exporter.discovery.places import Listing
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.access import access
 from pg_pool_exporter.sources.pages.fetch import DOCUMENT, Request
 from pg_pool_exporter.sources.pages.http_client import HttpClient
+from pg_pool_exporter.sources.pages.request_options import request_options
 
 
 class HttpPlace:
@@ -21,9 +21,9 @@ class HttpPlace:
 
     mechanism: ClassVar[str] = "http_sd"
 
-    def __init__(self, config: HttpConfig) -> None:
+    def __init__(self, config: HttpSdConfig) -> None:
         self.key = config.url
-        self._access = config.access
+        self._http_client = config.http_client
         self._interval = f"{config.refresh_interval:.15g}"
         parts = urlsplit(config.url)
         # Without the query, which can hold a token.
@@ -36,9 +36,10 @@ class HttpPlace:
         """Get the list, over a connection of its own."""
         client = HttpClient()
         try:
-            sent = access(self._access)
-            sent = sent._replace(headers={**sent.headers, REFRESH_HEADER: self._interval})
-            body = await client.fetch(Request(self.key, sent, accepted=DOCUMENT))
+            options = await request_options(self._http_client)
+            headers = {**options.headers, REFRESH_HEADER: self._interval}
+            options = options._replace(headers=headers)
+            body = await client.fetch(Request(self.key, options, accepted=DOCUMENT))
         except PollError as error:
             raise ListError(f"could not be had: {error}") from None
         finally:

@@ -218,7 +218,7 @@ def app_targets(
             max_connections=app.max_connections,
         )
         form = formats.get(app.format, app.format)
-        page = AppPage(address, origin, form, app.access)
+        page = AppPage(address, origin, form, app.http_client)
         yield Target("app", f"{app.name}@{name}", app.interval, app.timeout, (page,))
 
 

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 import structlog
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from pg_pool_exporter.blocking.stamps import Stamp, stamp
+from pg_pool_exporter.blocking.files import Stamp, stamp
 from pg_pool_exporter.config import ConfigError, Problem, Section, read, validate
-from pg_pool_exporter.config.values import ReadableFile
+from pg_pool_exporter.config.values import ReadableFile, SecretFile
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class TlsServerConfig(Section):
     """`tls_server_config:`"""
 
     cert_file: ReadableFile
-    key_file: ReadableFile
+    key_file: SecretFile
     client_ca_file: ReadableFile | None = None
     client_auth_type: Literal[
         "NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"

@@ -99,7 +99,7 @@ class Connector:
     async def _password(self) -> dict[str, str]:
         """The password as a parameter; none leaves it to the dsn and libpq's own ways."""
         if self._config.password_file is not None:
-            return {"password": read_file(self._config.password_file)}
+            return {"password": await read_file(self._config.password_file)}
         if self._config.password_command is not None:
             return {"password": await run_command(self._config.password_command)}
         return {}

@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from pg_pool_exporter.config import AccessConfig
+from pg_pool_exporter.config import HttpClientConfig
 from pg_pool_exporter.config.page_address import PageAddress
 from pg_pool_exporter.formats import AUTO, FORMATS, JOLOKIA, NATIVE_NAME, Format
 from pg_pool_exporter.sources.base import Source
-from pg_pool_exporter.sources.pages.access import Access, access
 from pg_pool_exporter.sources.pages.foreign_page import automatic, table
 from pg_pool_exporter.sources.pages.http_client import TcpConnector
 from pg_pool_exporter.sources.pages.jolokia import JolokiaSource
@@ -32,7 +31,7 @@ class AppPage:
     origin: Origin = UNKNOWN
     format: Format | str = field(default=AUTO, hash=False)
     """A name that is known, or a format of the configuration."""
-    access: AccessConfig = field(default=AccessConfig(), hash=False, repr=False)
+    http_client: HttpClientConfig = field(default=HttpClientConfig(), hash=False, repr=False)
 
 
 def app_source(page: AppPage) -> Source:
@@ -41,12 +40,11 @@ def app_source(page: AppPage) -> Source:
     connector = (lambda: aiohttp.UnixConnector(socket)) if socket else TcpConnector
     url, origin = page.address.url, page.origin
 
-    def now() -> Access:
-        return access(page.access)
-
     if page.format == JOLOKIA:
-        return JolokiaSource(url, origin, connector=connector, access=now)
-    return ExpositionTextSource(url, _table(page.format), origin, connector=connector, access=now)
+        return JolokiaSource(url, origin, connector=connector, http_client=page.http_client)
+    return ExpositionTextSource(
+        url, _table(page.format), origin, connector=connector, http_client=page.http_client
+    )
 
 
 def _table(form: Format | str) -> Table:

@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import LineTooLong
 from yarl import URL
 
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.access import PLAIN, Access
+from pg_pool_exporter.sources.pages.request_options import PLAIN, RequestOptions
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
@@ -73,7 +73,7 @@ class Request(NamedTuple):
     """What is asked for."""
 
     url: str
-    access: Access = PLAIN
+    options: RequestOptions = PLAIN
     encoding: str = "identity"
     """Its `Accept-Encoding`."""
     accepted: Accepted = PAGE
@@ -121,18 +121,18 @@ async def fetch(via: aiohttp.ClientSession, request: Request) -> Body:
 def _sent(
     via: aiohttp.ClientSession, request: Request, url: URL
 ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-    access = request.access
+    options = request.options
     own = {"Accept": request.accepted.header, "Accept-Encoding": request.encoding}
     if request.posted is not None:
         own["Content-Type"] = DOCUMENT.header
     return via.request(
         "GET" if request.posted is None else "POST",
         url,
-        headers={**access.headers, **own},
+        headers={**options.headers, **own},
         data=request.posted,
         allow_redirects=False,
-        ssl=access.tls,
-        server_hostname=access.server_name,
+        ssl=options.tls,
+        server_hostname=options.server_name,
     )
 
 

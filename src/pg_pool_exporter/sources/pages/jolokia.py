@@ -18,15 +18,16 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from pg_pool_exporter.blocking.threads import PARSING
+from pg_pool_exporter.config import HttpClientConfig
 from pg_pool_exporter.formats import DEFAULT_POOL, JOLOKIA, UNLIMITED
 from pg_pool_exporter.metrics.limiter import StickyChoice
 from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.access import PLAIN, Access
 from pg_pool_exporter.sources.pages.fetch import DOCUMENT, Request
 from pg_pool_exporter.sources.pages.http_client import HttpClient, TcpConnector
 from pg_pool_exporter.sources.pages.origin import UNKNOWN, Origin
 from pg_pool_exporter.sources.pages.pool_names import PoolName, safe_pool_name
+from pg_pool_exporter.sources.pages.request_options import request_options
 from pg_pool_exporter.sources.pages.text_syntax import cut
 
 MAX_MBEANS = 2000
@@ -66,7 +67,7 @@ class JolokiaSource:
         origin: Origin = UNKNOWN,
         *,
         connector: Callable[[], aiohttp.BaseConnector] = TcpConnector,
-        access: Callable[[], Access] = lambda: PLAIN,
+        http_client: HttpClientConfig = HttpClientConfig(),  # noqa: B008 - a frozen value
         max_pools: int = 100,
     ) -> None:
         parts = urlsplit(url)
@@ -74,12 +75,13 @@ class JolokiaSource:
         self._url = parts._replace(path=f"{parts.path.rstrip('/')}/").geturl()
         self._origin = origin
         self._client = HttpClient(connector)
-        self._access = access
+        self._http_client = http_client
         self._named: StickyChoice[PoolId] = StickyChoice(max_pools)
 
     async def poll(self) -> Snapshot:
         """Read the MBeans of all pools."""
-        request = Request(self._url, self._access(), accepted=DOCUMENT, posted=_REQUEST)
+        options = await request_options(self._http_client)
+        request = Request(self._url, options, accepted=DOCUMENT, posted=_REQUEST)
         body = await self._client.fetch(request)
         samples = await PARSING.run(partial(self._read, body.content))
         named = self._named.choose((sample.key for sample in samples), time.monotonic())

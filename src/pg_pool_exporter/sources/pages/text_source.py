@@ -12,10 +12,10 @@ from typing import NoReturn
 import aiohttp
 
 from pg_pool_exporter.blocking.threads import PARSING
+from pg_pool_exporter.config import HttpClientConfig
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sockets import PAGE_PATH
 from pg_pool_exporter.sources.base import PollError, TargetGoneError
-from pg_pool_exporter.sources.pages.access import PLAIN, Access
 from pg_pool_exporter.sources.pages.fetch import (
     MAX_BODY_BYTES,
     NotConnectedError,
@@ -25,6 +25,7 @@ from pg_pool_exporter.sources.pages.fetch import (
 from pg_pool_exporter.sources.pages.http_client import HttpClient, TcpConnector
 from pg_pool_exporter.sources.pages.native_page import NATIVE
 from pg_pool_exporter.sources.pages.origin import UNKNOWN, Origin
+from pg_pool_exporter.sources.pages.request_options import request_options
 from pg_pool_exporter.sources.pages.socket_file import SocketFile
 from pg_pool_exporter.sources.pages.table import Table
 from pg_pool_exporter.sources.pages.text_reader import PageReader
@@ -38,7 +39,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 class ExpositionTextSource:
     """A page at an http or https URL, read by `table`; `origin` tells what it may leave out.
 
-    `access` gives, at each poll, what the page is asked for with.
+    `http_client`: headers, credentials and TLS, read again at each poll.
     """
 
     def __init__(
@@ -49,12 +50,12 @@ class ExpositionTextSource:
         *,
         connector: Callable[[], aiohttp.BaseConnector] = TcpConnector,
         encoding: str = "gzip",
-        access: Callable[[], Access] = lambda: PLAIN,
+        http_client: HttpClientConfig = HttpClientConfig(),  # noqa: B008 - a frozen value
     ) -> None:
         self._url = url
         self._client = HttpClient(connector)
         self._encoding = encoding
-        self._access = access
+        self._http_client = http_client
         self._reader = PageReader(table, origin)
 
     async def poll(self) -> Snapshot:
@@ -63,7 +64,8 @@ class ExpositionTextSource:
         return replace(snapshot, address=self._client.peer)
 
     async def _read_page(self) -> Snapshot:
-        request = Request(self._url, self._access(), encoding=self._encoding)
+        options = await request_options(self._http_client)
+        request = Request(self._url, options, encoding=self._encoding)
         body = await self._client.fetch(request)
         if body.gzipped:
             return await PARSING.run(partial(self._unzip_and_read, body.content))

@@ -1,7 +1,7 @@
-"""How pages and lists of addresses are had over HTTP: headers, credentials, TLS.
+"""How metrics endpoints and lists of addresses are requested: headers, credentials, TLS.
 
-The keys are those of Prometheus where it has them. Secrets stand in files of their own, which are
-read again when they change.
+Keys are those of Prometheus where it has them. Secrets are in files of their own, which are read
+again for each request.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from pg_pool_exporter.config.section import Section
-from pg_pool_exporter.config.values import ReadableFile
+from pg_pool_exporter.config.values import ReadableFile, SecretFile
 
 MAX_HEADERS = 20
 MAX_HEADER_CHARACTERS = 4096
@@ -62,7 +62,7 @@ class BasicAuth(Section):
     """`basic_auth:`"""
 
     username: str
-    password_file: ReadableFile = Field(repr=False)
+    password_file: SecretFile = Field(repr=False)
 
     @field_validator("username")
     @classmethod
@@ -78,7 +78,7 @@ class TlsConfig(Section):
     ca_file: ReadableFile | None = None
     """The authorities that are trusted; without it the system's."""
     cert_file: ReadableFile | None = None
-    key_file: ReadableFile | None = None
+    key_file: SecretFile | None = None
     server_name: str | None = None
     """The name that the certificate must have, where it is not the host's in the URL."""
 
@@ -109,18 +109,18 @@ class TlsConfig(Section):
         return value
 
 
-class AccessConfig(Section):
-    """What a page, or a list of addresses, is asked for with."""
+class HttpClientConfig(Section):
+    """How a metrics endpoint, or a list of addresses, is requested."""
 
     headers: Annotated[dict[_HeaderName, _HeaderValue], AfterValidator(_few)] = Field(
         default_factory=dict, repr=False
     )
-    header_files: Annotated[dict[_HeaderName, ReadableFile], AfterValidator(_few)] = Field(
+    header_files: Annotated[dict[_HeaderName, SecretFile], AfterValidator(_few)] = Field(
         default_factory=dict, repr=False
     )
     """Files whose contents are the headers' values."""
     basic_auth: BasicAuth | None = None
-    bearer_token_file: ReadableFile | None = Field(default=None, repr=False)
+    bearer_token_file: SecretFile | None = Field(default=None, repr=False)
     tls_config: TlsConfig = TlsConfig()
 
     @field_validator("header_files")
@@ -139,10 +139,10 @@ class AccessConfig(Section):
         return value
 
     @property
-    def access(self) -> AccessConfig:
-        """These keys alone, of a section that has others besides."""
-        keys = AccessConfig.model_fields
-        return AccessConfig.model_construct(**{key: getattr(self, key) for key in keys})
+    def http_client(self) -> HttpClientConfig:
+        """These keys alone, without those of the whole section."""
+        keys = HttpClientConfig.model_fields
+        return HttpClientConfig.model_construct(**{key: getattr(self, key) for key in keys})
 
 
 def client_context(
