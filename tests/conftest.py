@@ -1,10 +1,17 @@
-"""Fixtures that several test files use: real PostgreSQL servers, instrumented pools."""
+"""Fixtures that several test files use: real PostgreSQL servers, instrumented pools.
+
+Tests see nothing of the machine that they run on: no variables of ours, of libpq or of a proxy, and
+no instrumented processes but their own.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +22,7 @@ from pg_pool_exporter.client import instrument
 from pg_pool_exporter.client.libraries import listeners
 from pg_pool_exporter.client.process import Process
 from pg_pool_exporter.client.serving import server
+from pg_pool_exporter.sockets import ENVIRONMENT
 from support.client import own_process, page_of
 from support.polling import SECRET
 from support.postgres import EMBEDDED_16, EMBEDDED_18, Cluster, system_bindirs, wait_until
@@ -32,6 +40,13 @@ _ANY = [
 ]
 
 
+_FOREIGN = re.compile(r"PG(?!PE_)|((https?|all)_proxy$)", re.IGNORECASE)
+# At once, and in each of pytest's worker processes: before anything reads them.
+for _name in [*os.environ]:
+    if _FOREIGN.match(_name):
+        del os.environ[_name]
+
+
 def require(present: object, what: str) -> None:
     """Skip the test when `what` is missing; fail it in CI, where everything must be there."""
     if present:
@@ -39,6 +54,26 @@ def require(present: object, what: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} is missing, and CI must have it")
     pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def socket_directories() -> Iterator[Iterator[str]]:
+    """Names of socket directories that do not exist yet; short, as a socket's path must be."""
+    with (
+        tempfile.TemporaryDirectory(prefix="pgpe-sockets-") as parent,
+        pytest.MonkeyPatch.context() as monkeypatch,
+    ):
+        names = (f"{parent}/{number}" for number in count())
+        monkeypatch.setenv(ENVIRONMENT, next(names))
+        yield names
+
+
+@pytest.fixture(autouse=True)
+def own_socket_directory(
+    socket_directories: Iterator[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test and what it starts find no processes but their own."""
+    monkeypatch.setenv(ENVIRONMENT, next(socket_directories))
 
 
 @pytest.fixture(scope="session")

@@ -28,15 +28,6 @@ SECRET = "hunter2"
 LOCAL = "127.0.0.1:0"
 
 
-@pytest.fixture(autouse=True)
-def a_host_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No variables of whoever runs the tests, and no instrumented processes but the test's."""
-    for name in os.environ:
-        if name.startswith(("PG_POOL_EXPORTER_", "PG")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("PG_POOL_EXPORTER_SOCKET_DIR", str(tmp_path / "sockets"))
-
-
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
@@ -424,14 +415,12 @@ class TestOnce:
         assert '\npg_server_up{server="gone"} 0\n' in done.stdout
         assert 'msg="target down" target=gone kind=server reason=refused' in done.stderr
 
-    def test_with_nothing_configured_says_that_only_sockets_are_polled(
-        self, tmp_path: Path
-    ) -> None:
+    def test_with_nothing_configured_says_that_only_sockets_are_polled(self) -> None:
         done = run("once")
         assert done.returncode == 0
         assert (
             'msg="no configuration: only processes with a socket are polled" '
-            f"directory={tmp_path / 'sockets'}\n"
+            f"directory={os.environ['PG_POOL_EXPORTER_SOCKET_DIR']}\n"
         ) in done.stderr
 
 
@@ -454,7 +443,7 @@ class TestRun:
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: answers(f"{url}/-/ready"), "the exporter is ready")
             assert 'pg_server_up{server="main"} 1' in fetch(f"{url}/own")
-            assert f'"sockets": "{tmp_path / "sockets"}"' in log.read_text()
+            assert f'"sockets": "{os.environ["PG_POOL_EXPORTER_SOCKET_DIR"]}"' in log.read_text()
             config.write_text("servers: nonsense")
             process.send_signal(signal.SIGHUP)
             wait_until(lambda: "must be a list" in log.read_text(), "the mistake is logged")
