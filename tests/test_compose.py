@@ -16,8 +16,8 @@ import yaml
 from conftest import require
 from pg_pool_exporter.config import ServerConfig, load
 from pg_pool_exporter.model import Snapshot
-from pg_pool_exporter.sources.server_log.context import Board
-from pg_pool_exporter.sources.server_log.source import log_source
+from pg_pool_exporter.sources.server_log import log_source
+from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from support.postgres import EMBEDDED_16, Cluster
 from support.programs import PROMTOOL
 
@@ -112,7 +112,7 @@ def test_the_server_begins_with_a_log_that_the_exporter_may_read(project: Any) -
     (entry,) = yaml.safe_load((COMPOSE / "exporter.yaml").read_text())["servers"]
 
     async def poll(server: ServerConfig) -> Snapshot:
-        source = log_source(server, "", Board())
+        source = log_source(server, "", ServerLogContext())
         try:
             return await source.poll()
         finally:

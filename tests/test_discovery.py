@@ -189,10 +189,10 @@ def test_what_is_noted_of_a_server_outlives_a_reload_and_goes_with_the_server() 
     first = Discovery(config(servers=[SERVER]))
     app = {"name": "orders"}
     second = Discovery(config(servers=[SERVER, SERVER | {"name": "other"}], apps=[app]), first)
-    (server,) = first.boards
-    assert second.boards[server] is first.boards[server]
-    assert len(second.boards) == 2
-    assert not Discovery(config(servers=[]), second).boards
+    (server,) = first.log_contexts
+    assert second.log_contexts[server] is first.log_contexts[server]
+    assert len(second.log_contexts) == 2
+    assert not Discovery(config(servers=[]), second).log_contexts
 
 
 def test_pages_that_differ_in_their_query_alone_have_different_names() -> None:

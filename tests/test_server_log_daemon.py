@@ -44,7 +44,7 @@ def files(cluster: Cluster) -> Mapping[str, Any]:
     return {"files": [str(cluster.directory / "data/log/*")]}
 
 
-def time_out(cluster: Cluster) -> None:
+def time_out_a_statement(cluster: Cluster) -> None:
     with cluster.connect() as session:
         session.execute("SET statement_timeout = '10ms'")
         provoking.fails(session, "SELECT pg_sleep(5)", psycopg.errors.QueryCanceled)
@@ -56,7 +56,7 @@ def value(page: str, series: str) -> float | None:
 
 
 @pytest.mark.parametrize("way", ["files", "sql"])
-def test_time_outs_are_on_the_page_and_counted_on_over_restarts(
+def test_timeouts_are_on_the_page_and_counted_on_over_restarts(
     logging: Cluster, tmp_path: Path, way: str
 ) -> None:
     log = files(logging) if way == "files" else {"sql": True}
@@ -73,11 +73,11 @@ def test_time_outs_are_on_the_page_and_counted_on_over_restarts(
     for start in (0, 2, 4):
         with running(command, log=tmp_path / "said"):
             wait_until(lambda: answers(f"http://{address}/-/ready"), "everything was polled")
-            wait_until(shows(start), f"{start} time-outs are shown")
-            time_out(logging)
-            wait_until(shows(start + 1), f"{start + 1} time-outs are shown")
+            wait_until(shows(start), f"{start} timeouts are shown")
+            time_out_a_statement(logging)
+            wait_until(shows(start + 1), f"{start + 1} timeouts are shown")
             shown = page()
-        time_out(logging)
+        time_out_a_statement(logging)
     assert value(shown, 'pg_pool_exporter_target_up{target="main",kind="log"}') == 1
     assert value(shown, 'pg_pool_exporter_log_lag_bytes{target="main",kind="log"}') == 0
     bytes_read = value(shown, 'pg_pool_exporter_log_bytes_total{target="main",kind="log"}')
@@ -94,7 +94,7 @@ def test_time_outs_are_on_the_page_and_counted_on_over_restarts(
 
 
 def test_the_log_is_read_while_the_server_is_down(logging: Cluster, tmp_path: Path) -> None:
-    """That is when it tells most; how it is written was known before, or is configured."""
+    """The time of most interest; its format is known from before, or configured."""
     log = {**files(logging), "format": "csvlog"}
     path = configuration(tmp_path, logging, log, "2s", state_dir="")
     address = f"127.0.0.1:{free_port()}"
@@ -142,7 +142,7 @@ class TestProbe:
     @pytest.mark.parametrize(
         ("log", "reason", "said"),
         [
-            ({"files": ["nothing/*.log"]}, "other", "no file of the format jsonlog matches"),
+            ({"files": ["nothing/*.log"]}, "other", "nothing/*.log"),
             ({"sql": True, "format": "jsonlog"}, "permission", "log_reader.sql"),
         ],
     )

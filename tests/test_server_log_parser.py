@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pg_pool_exporter.metrics.catalogue import REFUSAL_REASONS, SERVER_TIMEOUT_KINDS
 from pg_pool_exporter.sources import server_log
 from pg_pool_exporter.sources.server_log.layouts import Format
+from pg_pool_exporter.sources.server_log.messages import language, languages
 from pg_pool_exporter.sources.server_log.parser import MAX_LINE
-from pg_pool_exporter.sources.server_log.phrases import language, languages
 from support.server_log import FORMATS, TIME, counted, parser_of, record, seen
 
 formats = pytest.mark.parametrize("form", FORMATS)
@@ -74,7 +74,7 @@ CLOSED: dict[tuple[str, str, str | None], int] = {("session", "closed", "shop"):
 
 @formats
 @pytest.mark.parametrize(("severity", "code", "message", "kind"), TIMEOUTS)
-def test_each_time_out_is_counted_with_its_kind_and_database(
+def test_each_timeout_is_counted_with_its_kind_and_database(
     form: Format, severity: str, code: str, message: str, kind: str
 ) -> None:
     log = record(form, severity, message, code=code, statement="SELECT 1")
@@ -421,5 +421,6 @@ def test_byte_by_byte(form: Format) -> None:
     whole.feed(log)
     for at in range(len(log)):
         cut.feed(log[at : at + 1])
-    assert seen(cut) == seen(whole)
-    assert len(seen(whole)) >= len(TIMEOUTS)
+    found = seen(whole)
+    assert seen(cut) == found
+    assert len(found) >= len(TIMEOUTS)

@@ -14,8 +14,8 @@ from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.model import LogCounts
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.postgres.source import PostgresSource
-from pg_pool_exporter.sources.server_log.context import Board
-from pg_pool_exporter.sources.server_log.source import log_source
+from pg_pool_exporter.sources.server_log import log_source
+from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from support import provoking
 from support.postgres import Cluster
 from support.sql import install
@@ -50,12 +50,12 @@ def server(cluster: Cluster, way: str, **log: object) -> ServerConfig:
 
 
 class Reader:
-    """Polls a server, which tells how it logs, and its log."""
+    """Polls a server and its log."""
 
     def __init__(self, config: ServerConfig, state: Path | str = "") -> None:
-        board = Board()
-        self._server = PostgresSource(config, board=board)
-        self.log: Source = log_source(config, str(state), board)
+        context = ServerLogContext()
+        self._server = PostgresSource(config, log_context=context)
+        self.log: Source = log_source(config, str(state), context)
 
     async def poll(self) -> LogCounts:
         """The counts after one poll of both."""

@@ -13,8 +13,8 @@ import pytest
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.postgres.source import PostgresSource
-from pg_pool_exporter.sources.server_log.context import Board
-from pg_pool_exporter.sources.server_log.source import log_source
+from pg_pool_exporter.sources.server_log import log_source
+from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from support import provoking
 from support.postgres import Cluster
 from support.sql import install, run_script
@@ -217,7 +217,7 @@ def failure(config: ServerConfig) -> PollError:
     """The error of a poll that fails."""
 
     async def main() -> PollError:
-        source = log_source(config, "", Board())
+        source = log_source(config, "", ServerLogContext())
         try:
             await source.poll()
         except PollError as error:
@@ -246,7 +246,7 @@ def test_without_the_right_it_says_how_to_give_it(logging: Cluster) -> None:
 
 def test_languages_that_it_may_not_know_cost_nothing_else(logging: Cluster) -> None:
     async def main() -> None:
-        source = log_source(server(logging), "", Board())
+        source = log_source(server(logging), "", ServerLogContext())
         assert (await source.poll()).log is not None
         await source.close()
 
@@ -268,9 +268,9 @@ def test_the_second_connection_is_the_exporters_own(logging: Cluster) -> None:
 
     async def main() -> None:
         config = server(logging)
-        board = Board()
-        log = log_source(config, "", board)
-        source = PostgresSource(config, board=board)
+        context = ServerLogContext()
+        log = log_source(config, "", context)
+        source = PostgresSource(config, log_context=context)
         await log.poll()
         sample = (await source.poll()).server
         await log.close()
@@ -296,13 +296,13 @@ def test_a_log_on_another_machine_survives_a_restart_of_both(
 
     async def main() -> None:
         config = server(logging)
-        source = log_source(config, str(tmp_path), Board())
+        source = log_source(config, str(tmp_path), ServerLogContext())
         assert await poll(source) == 0
         for expected in (1, 2, 3):
             await asyncio.to_thread(provoke)
             if expected == 2:
                 await source.close()
-                source = log_source(config, str(tmp_path), Board())
+                source = log_source(config, str(tmp_path), ServerLogContext())
             if expected == 3:
                 await asyncio.to_thread(logging.restart)
             async with asyncio.timeout(10):

@@ -1,4 +1,4 @@
-"""Writes `sources/server_log/messages.json` from PostgreSQL's own message catalogues.
+"""Write `sources/server_log/messages.json` from PostgreSQL's message catalogues.
 
     python tools/log_messages.py VERSION=DIRECTORY ... > .../server_log/messages.json
 
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# What each text is wanted for, and the texts as PostgreSQL's sources spell them, from 15 to 18.
+# Meanings, and their texts as in the sources of PostgreSQL 15 to 18.
 TEXTS = {
     "LOG": ["LOG"],
     "ERROR": ["ERROR"],
@@ -85,12 +85,12 @@ TEXTS = {
 
 
 def english() -> dict[str, list[str]]:
-    """The texts themselves."""
+    """The texts in English."""
     return {name: list(texts) for name, texts in TEXTS.items()}
 
 
 def translations(path: Path) -> Iterator[tuple[str, str]]:
-    """What each text is for, and its translation, from one catalogue."""
+    """Meanings and translations from one catalogue."""
     with path.open("rb") as file:
         catalogue = gettext.GNUTranslations(file)
     for name, texts in TEXTS.items():

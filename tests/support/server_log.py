@@ -12,12 +12,12 @@ from pathlib import Path
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.model import LogCounts, Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.server_log.book import Form
-from pg_pool_exporter.sources.server_log.context import Board
+from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.file_source import FileLogSource
 from pg_pool_exporter.sources.server_log.layouts import Format
+from pg_pool_exporter.sources.server_log.log_format import LogFormat
+from pg_pool_exporter.sources.server_log.messages import messages
 from pg_pool_exporter.sources.server_log.parser import LogParser
-from pg_pool_exporter.sources.server_log.phrases import texts
 from pg_pool_exporter.sources.server_log.settings import LogSettings
 from pg_pool_exporter.sources.server_log.state import StateFile
 
@@ -29,7 +29,7 @@ TIME = "2026-11-24 10:00:00.123 UTC"
 def parser_of(form: Format, prefix: str = PREFIX, spoken: Iterable[str] | None = ()) -> LogParser:
     """A parser of English texts, or of more languages; None is all."""
     languages = None if spoken is None else tuple(spoken)
-    return LogParser(Form(form, prefix, languages).layout(), texts(languages))
+    return LogParser(LogFormat(form, prefix, languages).layout(), messages(languages))
 
 
 def record(
@@ -99,7 +99,7 @@ def _json(
 def seen(parser: LogParser) -> dict[tuple[str, str, str | None], int]:
     """What a parser has counted: family, value and database of each event, and how often."""
     found: Counter[tuple[str, str, str | None]] = Counter()
-    for (event, raw), count in parser.tally.items():
+    for (event, raw), count in parser.take_tally().items():
         found[event.family, event.value, parser.database(raw)] += count
     return dict(found)
 
@@ -114,7 +114,7 @@ def counted(
 
 
 class Follower:
-    """Polls the log files of a directory as the daemon does, and starts anew when told to.
+    """Polls the log files of a directory as the daemon does, and can be restarted.
 
     No server is needed: format and prefix are configured.
     """
@@ -140,13 +140,13 @@ class Follower:
         self._state = StateFile(state, "main") if state is not None else None
         self._clock = clock
         # The server has been reached some time; so no poll waits for it.
-        self._board = Board()
-        self._board.put_settings(SETTINGS)
+        self._log_context = ServerLogContext()
+        self._log_context.put_settings(SETTINGS)
         self.start()
 
     def start(self) -> None:
         """Begin as after a restart."""
-        self._source = FileLogSource(self.server, self._state, self._board, self._clock)
+        self._source = FileLogSource(self.server, self._state, self._log_context, self._clock)
 
     def poll(self) -> LogCounts:
         """Poll once. Raises `PollError`."""
@@ -172,7 +172,7 @@ class Follower:
         self.start()
 
     def stop(self) -> None:
-        """Let go of everything."""
+        """Close everything."""
         asyncio.run(self._source.close())
 
 
@@ -190,11 +190,11 @@ SETTINGS = LogSettings(
 
 
 def timeouts(counts: LogCounts) -> int:
-    """Statement time-outs in the database shop."""
+    """Statement timeouts in the database shop."""
     return int(counts.timeouts["shop"]["statement"])
 
 
 def event(form: Format = "stderr", number: int = 0) -> bytes:
-    """A statement time-out in the database shop."""
+    """A statement timeout in the database shop."""
     message = "canceling statement due to statement timeout"
     return record(form, "ERROR", message, code="57014", statement=f"SELECT {number}")

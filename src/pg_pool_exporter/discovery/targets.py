@@ -23,7 +23,7 @@ from pg_pool_exporter.sources.pages.app_page import AppPage
 from pg_pool_exporter.sources.pages.origin import Origin
 from pg_pool_exporter.sources.pages.socket_file import SocketFile
 from pg_pool_exporter.sources.registry import SOURCES
-from pg_pool_exporter.sources.server_log.context import Board
+from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.state import default_state_directory
 
 log = structlog.get_logger(__name__)
@@ -117,15 +117,15 @@ class Discovery:
         former: Discovery | None = None,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        known_boards = former.boards if former is not None else {}
+        known_contexts = former.log_contexts if former is not None else {}
         # A configuration that is another one is another server.
-        self.boards: Mapping[ServerConfig, Board] = {
-            server: known_boards.get(server) or Board() for server in config.servers
+        self.log_contexts: Mapping[ServerConfig, ServerLogContext] = {
+            server: known_contexts.get(server) or ServerLogContext() for server in config.servers
         }
-        """What a server's poll and the reader of its log tell each other."""
+        """Facts that a server's poll and the reader of its log share."""
         self._configured = (
-            *_servers(config, self.boards),
-            *_logs(config, self.boards),
+            *_servers(config, self.log_contexts),
+            *_logs(config, self.log_contexts),
             *_bouncers(config),
         )
         self._config = config
@@ -160,19 +160,23 @@ class Discovery:
         )
 
 
-def _servers(config: Config, boards: Mapping[ServerConfig, Board]) -> Iterator[Target]:
+def _servers(
+    config: Config, log_contexts: Mapping[ServerConfig, ServerLogContext]
+) -> Iterator[Target]:
     # An application that the configuration names keeps its own series on every server.
     protected = frozenset(app.application_name for app in config.apps)
     for server in config.servers:
-        settings = (server, protected, boards[server])
+        settings = (server, protected, log_contexts[server])
         yield Target("server", server.name, server.interval, server.timeout, settings)
 
 
-def _logs(config: Config, boards: Mapping[ServerConfig, Board]) -> Iterator[Target]:
+def _logs(
+    config: Config, log_contexts: Mapping[ServerConfig, ServerLogContext]
+) -> Iterator[Target]:
     # A target of its own, so that a long log never holds up the server's poll.
     for server in config.servers:
         if server.log is not None:
-            settings = (server, _state_directory(config), boards[server])
+            settings = (server, _state_directory(config), log_contexts[server])
             yield Target("log", server.name, server.log.interval, server.log.timeout, settings)
 
 

@@ -10,7 +10,7 @@ from pg_pool_exporter.sources.pages.app_page import app_source
 from pg_pool_exporter.sources.pages.text_source import SocketSource
 from pg_pool_exporter.sources.pgbouncer.source import BouncerSource
 from pg_pool_exporter.sources.postgres.source import PostgresSource
-from pg_pool_exporter.sources.server_log.source import log_source
+from pg_pool_exporter.sources.server_log import log_source
 
 SOURCES: Mapping[Kind, Callable[..., Source]] = {
     "server": PostgresSource,

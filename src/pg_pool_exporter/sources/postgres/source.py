@@ -20,7 +20,7 @@ from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
 from pg_pool_exporter.sources.postgres.settings_reader import SettingsReader
 from pg_pool_exporter.sources.queries import statement
 from pg_pool_exporter.sources.queries.rows import ActivityRow
-from pg_pool_exporter.sources.server_log.context import Board
+from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.settings import LogSettingsReader
 
 MOST_DATABASES = 1000
@@ -28,7 +28,7 @@ MOST_DATABASES = 1000
 
 
 class PostgresSource:
-    """Polls one server. `protected` names applications whose name is never folded; `board` is
+    """Polls one server. `protected` names applications whose name is never folded; `log_context` is
     shared with the reader of its log.
 
     `clock` gives seconds and never goes back.
@@ -38,10 +38,10 @@ class PostgresSource:
         self,
         config: ServerConfig,
         protected: Collection[str] = (),
-        board: Board | None = None,
+        log_context: ServerLogContext | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._board = board or Board()
+        self._log_context = log_context or ServerLogContext()
         self._clock = clock
         self._connection = ServerConnection(config, config.timeout)
         self._held = HeldConnection(self._connection.connect, self._connection.prepare, clock)
@@ -63,7 +63,7 @@ class PostgresSource:
             waits = await self._waits(link, sessions)
             settings = await self._settings.settings(link)
             if self._log_settings is not None:
-                self._board.put_settings(await self._log_settings.read())
+                self._log_context.put_settings(await self._log_settings.read())
         except (psycopg.Error, PasswordError) as error:
             raise self._connection.failure(error) from None
         activity = read_activity(
@@ -99,7 +99,7 @@ class PostgresSource:
         await self._held.close()
 
     def _batch(self, link: Link) -> Batch:
-        others = [*self._held.abandoned, *self._board.sessions]
+        others = [*self._held.abandoned, *self._log_context.sessions]
         return Batch(
             "\n".join(statement(name, link.version) for name in ("sessions", "databases")),
             {

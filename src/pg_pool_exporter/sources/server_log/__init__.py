@@ -1,1 +1,28 @@
-"""A PostgreSQL server's own log: from its bytes to counts of what happened. No text is kept."""
+"""A PostgreSQL server's own log: from its bytes to counts of events. No text of it is kept.
+
+The way of the data: files or SQL -> positions -> tail -> parser (layouts, messages, events) ->
+totals.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pg_pool_exporter.config import ServerConfig
+from pg_pool_exporter.sources.base import Source
+from pg_pool_exporter.sources.server_log.context import ServerLogContext
+from pg_pool_exporter.sources.server_log.file_source import FileLogSource
+from pg_pool_exporter.sources.server_log.sql_source import SqlLogSource
+from pg_pool_exporter.sources.server_log.state import StateFile
+
+
+def log_source(server: ServerConfig, state_directory: str, context: ServerLogContext) -> Source:
+    """The source that reads the log of `server`, from files or over SQL as configured.
+
+    Positions and counts are kept in `state_directory`, or only in memory if it is "". `context` is
+    shared with the source that polls the server.
+    """
+    assert server.log is not None
+    file = StateFile(Path(state_directory), server.name) if state_directory else None
+    source = SqlLogSource if server.log.sql else FileLogSource
+    return source(server, file, context)

@@ -1,7 +1,7 @@
-"""What the poll of a server knows that the reader of its log needs, and the other way round.
+"""What the poll of a server and the reader of its log know of each other.
 
-They are targets of their own, so that none waits for the other, and each server is to have as few
-connections of ours as can be.
+They are separate targets, so that neither waits for the other, but share connections where they
+can: each server gets as few of ours as possible.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pg_pool_exporter.sources.connection.held import Session
 from pg_pool_exporter.sources.server_log.settings import LogSettings
 
 
-class Board:
-    """Notes about one server. They outlive a source: a reload makes some of them anew."""
+class ServerLogContext:
+    """Shared facts about one server. Outlives its sources, which a reload may replace."""
 
     def __init__(self) -> None:
         self._settings: LogSettings | None = None
@@ -22,13 +22,13 @@ class Board:
         self._session: Session | None = None
 
     def put_settings(self, settings: LogSettings) -> None:
-        """Note how the server logs now."""
+        """Store how the server logs now."""
         self._settings = settings
         for event in self._waiting:
             event.set()
 
     async def settings(self, patience: float) -> LogSettings | None:
-        """How the server logs; None when nobody knows within `patience` seconds."""
+        """How the server logs; None if that is still unknown after `patience` seconds."""
         if self._settings is None:
             event = asyncio.Event()
             self._waiting.add(event)
@@ -42,10 +42,10 @@ class Board:
         return self._settings
 
     def put_session(self, session: Session | None) -> None:
-        """Note the session that reads the log over SQL: it is one of the exporter's own."""
+        """Store the session that reads the log over SQL; None once it is closed."""
         self._session = session
 
     @property
     def sessions(self) -> Sequence[Session]:
-        """Sessions of the exporter, besides the one that polls the server."""
+        """Sessions of the exporter besides the one that polls the server."""
         return [] if self._session is None else [self._session]

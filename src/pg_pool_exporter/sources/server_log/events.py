@@ -1,4 +1,4 @@
-"""What an error in the log means: a time-out, a refused connection, or nothing to us."""
+"""What an error in the log means: a timeout, a refused connection, or nothing that is counted."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
-from pg_pool_exporter.sources.server_log.phrases import Text
+from pg_pool_exporter.sources.server_log.messages import Message
 
 
 class Event(NamedTuple):
-    """What happened. Of a `timeout` the value is one of `catalogue.SERVER_TIMEOUT_KINDS`, of what
-    was `refused` one of `catalogue.REFUSAL_REASONS`, of a `session` `opened` or `closed`.
+    """What happened.
+
+    `value` is one of `catalogue.SERVER_TIMEOUT_KINDS` for a `timeout`, one of
+    `catalogue.REFUSAL_REASONS` for `refused`, `opened` or `closed` for a `session`.
     """
 
     family: Literal["timeout", "refused", "session"]
     value: str
     ends_session: bool = False
-    """Whether a session was logged as opened before, and its end is not logged otherwise: it was
-    let in (`connection authorized`) and refused all the same (`InitPostgres` in postinit.c).
+    """Whether this is the end of a session that was logged as opened and logs no other end.
+
+    It was logged as `connection authorized` and refused afterwards (`InitPostgres`, postinit.c).
     """
 
 
@@ -27,11 +30,11 @@ OPENED = Event("session", "opened")
 CLOSED = Event("session", "closed")
 
 Tally = Counter[tuple[Event, bytes | None]]
-"""How often each event was seen in each database: its name as the log has it, or None."""
+"""Number of events by database: its name as written in the log, or None."""
 
 _TIMEOUTS = ("statement", "lock", "idle_in_transaction", "idle_session", "transaction")
-_BY_USE = {
-    **{use: Event("timeout", use) for use in _TIMEOUTS},
+_BY_MEANING = {
+    **{kind: Event("timeout", kind) for kind in _TIMEOUTS},
     "authentication_timeout": Event("timeout", "authentication"),
     "too_many_connections": Event("refused", "too_many_connections"),
     "reserved": Event("refused", "too_many_connections", ends_session=True),
@@ -42,57 +45,57 @@ _BY_USE = {
     "other": Event("refused", "other"),
     "database": Event("refused", "other", ends_session=True),
 }
-# SQLSTATEs that mean one thing whatever the message is. Those of a refusal mean it only when they
-# end the session (FATAL).
+# SQLSTATEs that decide alone. Those of a refusal count only if they end the session (FATAL).
 _BY_CODE = {
-    b"25P03": _BY_USE["idle_in_transaction"],
-    b"25P04": _BY_USE["transaction"],
-    b"57P05": _BY_USE["idle_session"],
-    b"28P01": _BY_USE["authentication"],
-    b"57P03": _BY_USE["other"],
-    b"0A000": _BY_USE["other"],
-    b"3D000": _BY_USE["database"],
-    b"42501": _BY_USE["database"],
-    b"55000": _BY_USE["database"],
+    b"25P03": _BY_MEANING["idle_in_transaction"],
+    b"25P04": _BY_MEANING["transaction"],
+    b"57P05": _BY_MEANING["idle_session"],
+    b"28P01": _BY_MEANING["authentication"],
+    b"57P03": _BY_MEANING["other"],
+    b"0A000": _BY_MEANING["other"],
+    b"3D000": _BY_MEANING["database"],
+    b"42501": _BY_MEANING["database"],
+    b"55000": _BY_MEANING["database"],
 }
-# Those for which the message decides: what it can decide on, and what all others are.
+# SQLSTATEs for which the message decides: between which meanings, and the event otherwise.
 AMBIGUOUS: Mapping[bytes, tuple[tuple[str, ...], Event | None]] = {
     b"57014": (("statement", "authentication_timeout"), None),
     b"55P03": (("lock",), None),
-    b"53300": (("role_limit", "database_limit", "reserved"), _BY_USE["too_many_connections"]),
-    b"28000": (("role",), _BY_USE["authentication"]),
+    b"53300": (("role_limit", "database_limit", "reserved"), _BY_MEANING["too_many_connections"]),
+    b"28000": (("role",), _BY_MEANING["authentication"]),
 }
 
 
 class Classifier:
-    """Tells what an error means by its SQLSTATE, or, where there is none, by its message."""
+    """Recognises an error by its SQLSTATE or, without one, by its message."""
 
-    def __init__(self, texts: Iterable[Text]) -> None:
-        by_use: dict[str, list[Text]] = {}
-        for text in texts:
-            by_use.setdefault(text.use, []).append(text)
+    def __init__(self, messages: Iterable[Message]) -> None:
+        found: dict[str, list[Message]] = {}
+        for message in messages:
+            found.setdefault(message.meaning, []).append(message)
         self._patterns = {
-            use: re.compile(b"|".join(text.pattern for text in by_use.get(use, ())))
-            for use in _BY_USE
+            meaning: re.compile(b"|".join(one.pattern for one in found.get(meaning, ())))
+            for meaning in _BY_MEANING
         }
 
     def event(self, fatal: bool, code: bytes | None, message: bytes) -> Event | None:
-        """What an error is. `message` is its first line, whole; of no interest when
-        there is a code that is not in `AMBIGUOUS`.
+        """The event; None if the error is not counted.
+
+        `message` is its first line. It is ignored if there is a code that is not in `AMBIGUOUS`.
         """
         if code is None:
-            event = self._by_message(message, _BY_USE)
+            event = self._by_message(message, _BY_MEANING)
         elif code in AMBIGUOUS:
-            uses, otherwise = AMBIGUOUS[code]
-            event = self._by_message(message, uses) or otherwise
+            meanings, otherwise = AMBIGUOUS[code]
+            event = self._by_message(message, meanings) or otherwise
         else:
             event = _BY_CODE.get(code)
         if event is not None and event.family == "refused" and not fatal:
             return None
         return event
 
-    def _by_message(self, message: bytes, uses: Iterable[str]) -> Event | None:
-        for use in uses:
-            if self._patterns[use].fullmatch(message):
-                return _BY_USE[use]
+    def _by_message(self, message: bytes, meanings: Iterable[str]) -> Event | None:
+        for meaning in meanings:
+            if self._patterns[meaning].fullmatch(message):
+                return _BY_MEANING[meaning]
         return None

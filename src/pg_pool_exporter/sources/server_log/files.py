@@ -1,4 +1,4 @@
-"""The files of a log on this host: found, told apart, and read. Blocking; for a thread."""
+"""The files of a log on this host: found, identified and read. Blocking: for a thread."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.server_log.positions import START_BYTES, Entry, Position, Positions
 
 MOST_FILES = 1000
-"""Most files that are looked at, the newest ones."""
+"""The newest files are looked at, others are ignored."""
 _MOST_MATCHES = 20_000
-# The newest files are kept open: their last lines can be read after they were renamed or removed.
+# The newest files stay open: their last lines can be read after a rename or removal.
 _KEPT_OPEN = 4
 _IDLE_SECONDS = 600.0
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4")
@@ -29,35 +29,34 @@ class _Found(NamedTuple):
 
 
 class LogFiles:
-    """The files that match the `patterns`, and what becomes of them.
+    """The files that match the `patterns`, and their rotated versions.
 
-    A file that was rotated away has the name and something behind a dot or a dash, so those are
-    looked at too. `wanted` says of a name whether the file has the format that is read. `wall` is
-    the time since the epoch.
+    A rotated file has the same name with an addition after a dot or a dash. `wall` is the time
+    since the epoch.
     """
 
     def __init__(
         self,
         patterns: Sequence[str],
-        wanted: Callable[[str], bool],
         wall: Callable[[], float],
     ) -> None:
         self._patterns = tuple(
             form for pattern in patterns for form in (pattern, f"{pattern}[.-]*")
         )
         self._shown = ", ".join(patterns)
-        self._wanted = wanted
         self._wall = wall
         self._open: dict[str, int] = {}
         self._paths: dict[str, str] = {}
 
-    def look(self, positions: Positions, wanted: str) -> PollError | None:
-        """Tell the positions what is there; what is wrong with it, if something is.
+    def scan(
+        self, positions: Positions, form: str, has_format: Callable[[str], bool]
+    ) -> PollError | None:
+        """Update the positions from the files found; returns a problem, if there is one.
 
-        `wanted` is what the format of the files is called.
-        Files that can be read are read whatever is wrong with others.
+        `form` is the name of the format read, `has_format` selects files by their paths. A problem
+        with one file does not keep others from being read.
         """
-        found = self._find()
+        found = self._find(has_format)
         self._paths = {one.key: one.path for one in found}
         newest = {one.key for one in found[:_KEPT_OPEN]}
         problem: PollError | None = None
@@ -81,11 +80,11 @@ class LogFiles:
         positions.observe(entries)
         self._close_idle(newest, positions)
         if not found and problem is None:
-            problem = self._nothing(wanted)
+            problem = self._nothing(form)
         return problem
 
     def read(self, position: Position, at: int, most: int) -> bytes:
-        """At most `most` bytes at the offset `at`; none at the end, or when the file is gone."""
+        """At most `most` bytes at offset `at`; none at the end, or if the file is gone."""
         try:
             descriptor = self._opened(position.key)
             return b"" if descriptor is None else os.pread(descriptor, most, at)
@@ -97,24 +96,24 @@ class LogFiles:
         while self._open:
             os.close(self._open.popitem()[1])
 
-    def _find(self) -> list[_Found]:
-        """The newest files that match and are wanted, each once, the newest first."""
+    def _find(self, has_format: Callable[[str], bool]) -> list[_Found]:
+        """The newest matching files of the format, each once, the newest first."""
         found: dict[str, _Found] = {}
         for pattern in self._patterns:
             for path in islice(iglob(pattern), _MOST_MATCHES):  # noqa: PTH207 - absolute
-                if path.endswith(_COMPRESSED) or not self._wanted(path):
+                if path.endswith(_COMPRESSED) or not has_format(path):
                     continue
                 try:
-                    status = os.stat(path)  # noqa: PTH116 - thousands of paths, each second
+                    status = os.stat(path)  # noqa: PTH116 - thousands of paths a second
                 except OSError:
-                    continue  # gone meanwhile
+                    continue  # removed meanwhile
                 if S_ISREG(status.st_mode):
                     key = _key(status)
                     found[key] = _Found(path, key, status.st_size, status.st_mtime)
         return sorted(found.values(), key=lambda one: -one.modified)[:MOST_FILES]
 
     def _opened(self, key: str) -> int | None:
-        """The file's descriptor; None when there is another file in its place, or none any more.
+        """The file's descriptor; None if it was removed or replaced.
 
         Raises `OSError`.
         """
@@ -124,7 +123,7 @@ class LogFiles:
                 descriptor = os.open(self._paths[key], flags)
             except FileNotFoundError:
                 return None
-            # The next look finds another file that has been put there meanwhile.
+            # Replaced meanwhile; the next scan finds the new file.
             if _key(os.fstat(descriptor)) != key:
                 os.close(descriptor)
                 return None
@@ -132,7 +131,7 @@ class LogFiles:
         return self._open.get(key)
 
     def _entry(self, key: str) -> Entry:
-        """What an open file is now. Raises `OSError`."""
+        """The present state of an open file. Raises `OSError`."""
         descriptor = self._open[key]
         status = os.fstat(descriptor)
         start = os.pread(descriptor, START_BYTES, 0)
@@ -143,7 +142,7 @@ class LogFiles:
             os.close(self._open.pop(key))
 
     def _close_idle(self, newest: Collection[str], positions: Positions) -> None:
-        """Close what has been read, and is neither new nor written to any more."""
+        """Close files that are read to the end, old, and no longer written to."""
         now = self._wall()
         for position in positions.known:
             if (
@@ -153,7 +152,7 @@ class LogFiles:
             ):
                 self._close(position.key)
 
-    def _nothing(self, wanted: str) -> PollError:
+    def _nothing(self, form: str) -> PollError:
         for pattern in self._patterns:
             directory = os.path.dirname(pattern)  # noqa: PTH120 - a pattern, no path
             try:
@@ -164,8 +163,8 @@ class LogFiles:
                 continue
         return PollError(
             "other",
-            f"no file of the format {wanted} matches {self._shown}: is the path right, and the "
-            "server's logging on? (with format in the configuration another one is read)",
+            f"no {form} file matches {self._shown}: check the path, the server's logging, and the "
+            "format in the configuration",
         )
 
 
@@ -177,6 +176,6 @@ def _unreadable(path: str, error: OSError) -> PollError:
     reason = "permission" if isinstance(error, PermissionError) else "other"
     return PollError(
         reason,
-        f"{path} can't be read: {error.strerror}; the exporter's user must be allowed to, for "
-        "example by the file's group",
+        f"{path} cannot be read: {error.strerror}; give the exporter's user read access, for "
+        "example through the file's group",
     )

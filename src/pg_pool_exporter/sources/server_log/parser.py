@@ -1,4 +1,4 @@
-"""From the bytes of a log, in whatever pieces they come, to counts."""
+"""From the bytes of a log, in pieces of any size, to counts of events."""
 
 from __future__ import annotations
 
@@ -16,80 +16,78 @@ from pg_pool_exporter.sources.server_log.events import (
     Tally,
 )
 from pg_pool_exporter.sources.server_log.layouts import Layout
-from pg_pool_exporter.sources.server_log.phrases import Text, forms
+from pg_pool_exporter.sources.server_log.messages import Message, texts_for
 
 MAX_LINE = 64 * 1024
-"""Of a longer line only the beginning is looked at, where everything stands that is wanted."""
-# Of a message: those that are looked for are short, but for the names in them.
+"""Only the beginning of a longer line is parsed; everything of interest stands there."""
+# Bytes of a message: those of interest are short, apart from the names in them.
 _MOST_MESSAGE = 2048
-# A message with a name in it is another one each time.
-_MOST_REMEMBERED = 2000
+# Messages whose meaning is cached; each name in a message makes it a new one.
+_MOST_CACHED = 2000
 
 
 class _Errors(NamedTuple):
-    """Records of one severity, found by what stands there."""
+    """Records of one severity, found by its word."""
 
     pattern: re.Pattern[bytes]
-    # Searching a pattern looks for its first byte, a capital letter mostly; searching bytes (as
-    # below) for its last. Which one is faster was measured.
+    # Measured: a pattern finds its first byte (a capital letter) faster than a search for the word.
     word: bytes
     fatal: bool
 
 
 class _Sessions(NamedTuple):
-    """Records of sessions opened or closed, found by how their message starts."""
+    """Records of sessions opened or closed, found by the start of their message."""
 
     event: Event
     text: bytes
     starts: tuple[tuple[int, bytes], ...]
-    """Whole starts of messages that have the text in them, and where in them it stands."""
+    """Starts of messages that contain the text, each with the offset of the text in it."""
 
 
 class LogParser:
-    """Counts the events of one log, which is fed to it in pieces of any size.
+    """Counts the events of one log, fed in pieces of any size.
 
-    All records of interest have one of few texts in their first line. To search for those costs
-    least; only the lines that have one are looked at from their start. `texts` are those of
-    `phrases.texts` in the languages of the server.
+    Every record of interest has one of a few texts in its first line. Searching for those is the
+    fastest way; only lines that contain one are parsed. `messages` are those of the server's
+    languages.
     """
 
-    def __init__(self, layout: Layout, texts: Iterable[Text]) -> None:
-        texts = tuple(texts)
+    def __init__(self, layout: Layout, messages: Iterable[Message]) -> None:
+        messages = tuple(messages)
         self._layout = layout
-        self._classifier = Classifier(texts)
-        self._errors = tuple(_errors(layout, texts))
-        self._sessions = (*_sessions(OPENED, texts), *_sessions(CLOSED, texts))
-        # Most logs are ASCII; texts that are not can't be in those.
+        self._classifier = Classifier(messages)
+        self._errors = tuple(_errors(layout, messages))
+        self._sessions = (*_sessions(OPENED, messages), *_sessions(CLOSED, messages))
+        # Most pieces are ASCII and cannot contain the others.
         self._ascii_errors = tuple(one for one in self._errors if one.word.isascii())
         self._ascii_sessions = tuple(one for one in self._sessions if one.text.isascii())
-        self._unknown = {text.form for text in texts if text.use == "unknown"}
-        self._named = _database_patterns(texts)
-        self._remembered: dict[tuple[bool, bytes | None, bytes], Event | None] = {}
+        self._unknown = set(texts_for(messages, "unknown"))
+        self._named = _database_patterns(messages)
+        self._cached: dict[tuple[bool, bytes | None, bytes], Event | None] = {}
         self._rest = b""
         self._skipping = False
-        self.tally = Tally()
-        """What has been counted; whoever takes it puts another in its place."""
+        self._tally = Tally()
 
     @property
     def pending(self) -> int:
-        """Bytes at the end of what was fed that belong to a line that is not complete."""
+        """Bytes of the incomplete line at the end of what was fed."""
         return len(self._rest)
 
     @property
     def skipping(self) -> bool:
-        """Whether the rest of a line that was too long is being passed over."""
+        """Whether the rest of an overlong line is being skipped."""
         return self._skipping
 
     def restart(self, *, skipping: bool = False) -> None:
-        """Forget the incomplete line: what is fed next begins elsewhere, at a line's start.
+        """Drop the incomplete line: the next piece begins elsewhere, at the start of a line.
 
-        With `skipping` it begins in the midst of a line that has been looked at.
+        With `skipping` it begins inside a line that has been parsed.
         """
         self._rest = b""
         self._skipping = skipping
 
     def feed(self, piece: bytes) -> None:
-        """Count what is in the next piece."""
+        """Count the events of the next piece."""
         if self._skipping:
             end = piece.find(b"\n")
             if end < 0:
@@ -105,10 +103,15 @@ class LogParser:
             self._scan(self._rest[:MAX_LINE] + b"\n", MAX_LINE + 1)
             self.restart(skipping=True)
 
-    def database(self, raw: bytes | None) -> str | None:
-        """The name of a database from how the tally has it; None where the log does not tell.
+    def take_tally(self) -> Tally:
+        """The events counted since the last call."""
+        tally, self._tally = self._tally, Tally()
+        return tally
 
-        Names are in any encoding: what is not UTF-8 is taken for Latin-1.
+    def database(self, raw: bytes | None) -> str | None:
+        """The name of a database from its bytes in the log; None: unknown.
+
+        Names may be in any encoding: what is not UTF-8 is read as Latin-1.
         """
         plain = self._layout.plain(raw) if raw else b""
         if not plain or plain in self._unknown:
@@ -119,7 +122,7 @@ class LogParser:
             return plain.decode("latin-1")
 
     def _scan(self, data: bytes, end: int) -> None:
-        """Count in the whole lines `data[:end]`."""
+        """Count the events of the whole lines `data[:end]`."""
         ascii_only = data.isascii()
         for errors in self._ascii_errors if ascii_only else self._errors:
             self._count_errors(data, end, errors)
@@ -133,13 +136,13 @@ class LogParser:
         match, groups = origin.match, origin.groupindex
         database, code_group = groups.get("database", 0), groups.get("code", 0)
         pattern, _, fatal = errors
-        remembered = self._remembered
+        cached = self._cached
         seen: list[tuple[Event, bytes | None]] = []
         counted = -1
         for found in pattern.finditer(data, 0, end):
             at = found.start()
             start = rfind(b"\n", 0, at) + 1
-            # A name in the prefix can look like the severity.
+            # A name in the prefix may look like a severity.
             if start == counted:
                 continue
             if at - start > most_before or (before and not data.endswith(before, start, at)):
@@ -155,19 +158,19 @@ class LogParser:
                 text = whole[0] if whole else b""
             key = (fatal, code, text)
             try:
-                event = remembered[key]
+                event = cached[key]
             except KeyError:
-                if len(remembered) >= _MOST_REMEMBERED:
-                    remembered.clear()
+                if len(cached) >= _MOST_CACHED:
+                    cached.clear()
                 event = self._classifier.event(fatal, code, self._layout.message(text))
-                remembered[key] = event
+                cached[key] = event
             if event is not None:
                 counted = start
                 name = head[database] if database else None
                 seen.append((event, name))
                 if event.ends_session:
                     seen.append((CLOSED, name))
-        self.tally.update(seen)
+        self._tally.update(seen)
 
     def _count_sessions(self, data: bytes, end: int, sessions: _Sessions) -> None:
         find, rfind = data.find, data.rfind
@@ -192,37 +195,37 @@ class LogParser:
                 break
             at = find(text, at + len(text), end)
         for name, count in Counter(seen).items():
-            self.tally[event, name] += count
+            self._tally[event, name] += count
 
     def _named_in(self, event: Event, data: bytes, message: int) -> bytes | None:
-        """The database that a message about a session names."""
+        """The database named in the message about a session."""
         found = self._named[event].match(data, message)
         return found["database"] if found else None
 
 
-def _errors(layout: Layout, texts: Iterable[Text]) -> Iterator[_Errors]:
+def _errors(layout: Layout, messages: Iterable[Message]) -> Iterator[_Errors]:
     for severity in ("ERROR", "FATAL"):
-        for word in forms(texts, severity):
+        for word in texts_for(messages, severity):
             yield _Errors(re.compile(layout.error(word)), word, severity == "FATAL")
 
 
-def _sessions(event: Event, texts: Iterable[Text]) -> Iterator[_Sessions]:
-    starts = sorted({text.start for text in texts if text.use == event.value}, key=len)
+def _sessions(event: Event, messages: Iterable[Message]) -> Iterator[_Sessions]:
+    starts = sorted({one.start for one in messages if one.meaning == event.value}, key=len)
     for position, text in enumerate(starts):
-        # One that another one contains finds the lines of both.
+        # A text that is part of another one finds the lines of both.
         if not any(other in text for other in starts[:position]):
             containing = tuple((one.find(text), one) for one in starts if text in one)
             yield _Sessions(event, text, containing)
 
 
-def _database_patterns(texts: Iterable[Text]) -> dict[Event, re.Pattern[bytes]]:
-    """Where messages about sessions name the database, for a prefix that does not."""
-    opened = {text.form.split(b"%s")[0] for text in texts if text.use == "opened_database"}
-    # The user is the first %s of the message, the database the second.
-    closed = {text.form.split(b"%s")[1] for text in texts if text.use == "closed"}
-    return {OPENED: _behind(opened), CLOSED: _behind(closed)}
+def _database_patterns(messages: Iterable[Message]) -> dict[Event, re.Pattern[bytes]]:
+    """Where messages about sessions name the database, for prefixes that do not."""
+    opened = {text.split(b"%s")[0] for text in texts_for(messages, "opened_database")}
+    # The first %s of the message is the user, the second the database.
+    closed = {text.split(b"%s")[1] for text in texts_for(messages, "closed")}
+    return {OPENED: _after(opened), CLOSED: _after(closed)}
 
 
-def _behind(fields: Iterable[bytes]) -> re.Pattern[bytes]:
+def _after(fields: Iterable[bytes]) -> re.Pattern[bytes]:
     names = b"|".join(map(re.escape, sorted(fields)))
     return re.compile(rb"[^\n]*?(?:" + names + rb")(?P<database>[^ \n]+)")

@@ -1,7 +1,4 @@
-"""Up to where each file of a log has been read: which file is which, whatever has been done to it.
-
-Pure: what is there comes in as entries, what is to be read next comes out.
-"""
+"""How far each file of a log has been read, through renames, copies and truncation. Pure."""
 
 from __future__ import annotations
 
@@ -11,45 +8,45 @@ from hashlib import sha256
 from typing import NamedTuple
 
 START_BYTES = 512
-"""How much of a file's beginning is compared to know it again."""
+"""Bytes of a file's beginning that identify it."""
 MOST_KNOWN = 2000
-"""Most files whose position is remembered; those that are gone for longest are forgotten first."""
-_TELLING = 64
-"""Two files that begin with fewer equal bytes need not be copies."""
+"""Files whose position is remembered; the least recently modified are forgotten first."""
+_COPY_BYTES = 64
+"""Files with fewer equal bytes at their beginning are not taken for copies."""
 
 
 class Entry(NamedTuple):
-    """A file as it was found."""
+    """A file found."""
 
     key: str
-    """Its identity as far as the system tells: device and inode; a name where they are unknown."""
+    """Its identity: device and inode, or a name where they are unknown."""
     size: int
     modified: float
     start: bytes | None
-    """Its first `START_BYTES`, or all if it has fewer; None where nothing has changed since."""
+    """Its first `START_BYTES` bytes; None if it is unchanged."""
 
 
 @dataclass(slots=True)
 class Position:
-    """Where reading goes on in a file."""
+    """Where reading continues in a file."""
 
     key: str
     length: int
-    """Bytes of its beginning that `digest` is of."""
+    """Bytes of its beginning covered by `digest`."""
     digest: str
     offset: int
-    """Everything before it has been counted; a line begins there, or else `skipping` is true."""
+    """Everything before it has been counted. A line begins there, unless `skipping` is true."""
     skipping: bool = False
     size: int = 0
     modified: float = 0.0
     pending: int = 0
-    """Bytes behind `offset` that have been read: a line that is not complete yet."""
+    """Bytes after `offset` that have been read: an incomplete line."""
     copy_of: str | None = None
-    """The file whose content it shares, and from which that is counted."""
+    """Key of the file that it is a copy of, whose content is counted instead."""
 
     @property
     def lag(self) -> int:
-        """Bytes that are there and have not been read."""
+        """Bytes not read yet."""
         return 0 if self.copy_of is not None else max(0, self.size - self.offset - self.pending)
 
     def is_of(self, start: bytes) -> bool:
@@ -57,18 +54,18 @@ class Position:
         return len(start) >= self.length and _digest(start[: self.length]) == self.digest
 
     def remember(self, start: bytes) -> None:
-        """Know the file by this beginning from now on."""
+        """Identify the file by this beginning from now on."""
         self.length, self.digest = len(start), _digest(start)
 
 
 class Positions:
     """The positions in all files of a log.
 
-    `known` are those of an earlier run. Without any, what is there at the first `observe` counts
-    as read (`from_end`); otherwise a file that is not known is new and is read from its beginning.
+    `known` are those of an earlier run. With `from_end` the content found by the first `observe`
+    counts as read; later files are read from their beginning.
 
-    With `unique_starts` two files that begin with the same bytes are one and its copy. That holds
-    where records begin with the time.
+    With `unique_starts` a file that begins with the same bytes as another is its copy. That holds
+    if records begin with the time.
     """
 
     def __init__(
@@ -85,16 +82,16 @@ class Positions:
 
     @property
     def lag(self) -> int:
-        """Bytes that are there and have not been read."""
+        """Bytes not read yet."""
         return sum(position.lag for position in self._known.values())
 
     def is_unchanged(self, key: str, size: int, modified: float) -> bool:
-        """Whether a file is as it was, so that its beginning need not be looked at."""
+        """Whether a file has the size and time of the last `observe`."""
         position = self._known.get(key)
         return position is not None and (position.size, position.modified) == (size, modified)
 
     def observe(self, entries: Iterable[Entry]) -> None:
-        """Take note of what is there now."""
+        """Update the positions from all files that exist now."""
         entries = list(entries)
         present = {entry.key for entry in entries}
         changed = [(entry, entry.start) for entry in entries if entry.start is not None]
@@ -105,7 +102,7 @@ class Positions:
         for entry, start in changed:
             self._update(self._known[entry.key], entry, start)
         for position in self._known.values():
-            # Nothing more comes from the file it was copied from.
+            # The original is gone: the copy is read instead.
             if position.copy_of is not None and position.copy_of not in present:
                 self._release(position)
         self._from_end = False
@@ -113,7 +110,7 @@ class Positions:
             del self._known[surplus.key]
 
     def behind(self) -> list[Position]:
-        """Those with something to read, the oldest first."""
+        """Files with unread bytes, the oldest first."""
         found = [position for position in self._known.values() if position.lag]
         return sorted(found, key=lambda position: position.modified)
 
@@ -121,22 +118,22 @@ class Positions:
         position = Position(entry.key, len(start), _digest(start), 0)
         self._known[entry.key] = position
         if self._from_end:
-            # From the last byte on: whether the line was complete shows when it is read.
+            # The last byte is read again: it shows whether the last line was complete.
             position.offset = max(0, entry.size - 1)
             position.skipping = entry.size > 0
             position.pending = entry.size - position.offset
         elif self._unique_starts:
             for original in originals:
-                if original.length >= _TELLING and original.is_of(start):
+                if original.length >= _COPY_BYTES and original.is_of(start):
                     position.copy_of = original.key
                     position.offset, position.skipping = original.offset, original.skipping
 
     def _update(self, position: Position, entry: Entry, start: bytes) -> None:
-        # A copy can be shorter than what has been read, as long as it is being made.
+        # A copy under way is shorter than what was read of its original.
         shorter = entry.size < position.offset and position.copy_of is None
         if shorter or not position.is_of(start):
-            # Truncated, or another file that was given the same inode. What had been read of it
-            # goes on in its copy, if there is one.
+            # Truncated, or a new file with the same inode. A copy, if there is one, is read on
+            # from here.
             for other in self._known.values():
                 if other.copy_of == position.key:
                     self._release(other)
@@ -147,7 +144,7 @@ class Positions:
         position.size, position.modified = entry.size, entry.modified
 
     def _release(self, position: Position) -> None:
-        """Read a copy by itself, from where its original has been read to."""
+        """Read a copy independently, from where its original has been read to."""
         original = self._known.get(position.copy_of or "")
         if original is not None:
             position.offset, position.skipping = original.offset, original.skipping

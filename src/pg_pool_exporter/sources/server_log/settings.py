@@ -1,22 +1,21 @@
-"""How a server logs: what its settings say, and what can't be counted because of them."""
+"""How a server logs, from its settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 
 from pg_pool_exporter.sources.connection.held import Batch, HeldConnection, Link
 from pg_pool_exporter.sources.queries import statement
 from pg_pool_exporter.sources.server_log.layouts import Format
-from pg_pool_exporter.sources.server_log.phrases import language
-from pg_pool_exporter.sources.server_log.prefix import parse
+from pg_pool_exporter.sources.server_log.messages import language
 
-# How often the overrides of lc_messages are read.
 _OVERRIDES_SECONDS = 120.0
-# Formats from the one that tells most, as far as the server writes them.
+"""Interval between reads of the overrides of lc_messages."""
+# The most complete first.
 _PREFERRED: tuple[Format, ...] = ("jsonlog", "csvlog", "stderr")
 # Values of log_connections with which opened sessions are logged; from PostgreSQL 18 it is a list.
 _OPENED_LOGGED = {"on", "true", "yes", "1", "all", "authorization"}
@@ -26,11 +25,11 @@ _WITHOUT_ERRORS = {"log", "fatal", "panic"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
-    """What a server says of its log."""
+    """The settings of a server that concern its log."""
 
     line_prefix: str
     formats: tuple[Format, ...]
-    """That it writes, the preferred one first; syslog and eventlog are none of them."""
+    """Those that it writes, the preferred one first; syslog and eventlog are not supported."""
     collector: bool
     opened: bool
     """Whether opened sessions are logged."""
@@ -40,20 +39,13 @@ class LogSettings:
     languages: tuple[str, ...]
     databases: tuple[str, ...]
     role: str
-    """Who we are there."""
-
-
-class Gap(NamedTuple):
-    """Something that is not counted, and what to do about it."""
-
-    text: str
-    remedy: str
+    """The exporter's own role."""
 
 
 class LogSettingsReader:
-    """Reads them over a connection: a cheap round trip, and seldom another one.
+    """Reads the settings over a held connection: one cheap round trip, rarely a second one.
 
-    `clock` gives seconds and never goes back.
+    `clock` is monotonic, in seconds.
     """
 
     def __init__(self, held: HeldConnection, clock: Callable[[], float]) -> None:
@@ -83,7 +75,7 @@ class LogSettingsReader:
 def settings_of(
     row: dict[str, Any], overrides: tuple[str, ...], databases: tuple[str, ...]
 ) -> LogSettings:
-    """The settings from a row of log_settings.sql, and more values of lc_messages."""
+    """The settings from a row of log_settings.sql and further values of lc_messages."""
     destinations = {part.strip().lower() for part in row["destination"].split(",")}
     connections = {part.strip().lower() for part in row["connections"].split(",")}
     return LogSettings(
@@ -97,28 +89,6 @@ def settings_of(
         databases=databases,
         role=row["role"],
     )
-
-
-def gaps(settings: LogSettings, form: Format, line_prefix: str) -> Iterator[Gap]:
-    """What this server's log can't tell in this format."""
-    if not settings.errors:
-        yield Gap("errors are not logged, so most time-outs are not", "log_min_messages = warning")
-    if not settings.opened:
-        yield Gap("opened sessions are not logged", "log_connections = on")
-    if not settings.closed:
-        yield Gap("closed sessions are not logged", "log_disconnections = on")
-    if form == "stderr":
-        prefix = parse(line_prefix)
-        if not prefix.has_database:
-            yield Gap(
-                'the prefix does not name the database: time-outs have database="unknown"',
-                "add %d to log_line_prefix",
-            )
-        if not prefix.has_code:
-            yield Gap(
-                "the prefix has no SQLSTATE: errors are told apart by their texts only",
-                "add %e to log_line_prefix",
-            )
 
 
 def _batch(name: str) -> Callable[[Link], Batch]:

@@ -16,17 +16,18 @@ from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection.held import Batch, HeldConnection
 from pg_pool_exporter.sources.connection.postgres import ServerConnection
 from pg_pool_exporter.sources.queries import statement
-from pg_pool_exporter.sources.server_log.book import Form, LogBook, choose_form
-from pg_pool_exporter.sources.server_log.context import Board
+from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.layouts import SUFFIXES
+from pg_pool_exporter.sources.server_log.log_format import LogFormat, choose_format
 from pg_pool_exporter.sources.server_log.positions import START_BYTES, Entry, Position
 from pg_pool_exporter.sources.server_log.settings import LogSettings, LogSettingsReader
 from pg_pool_exporter.sources.server_log.state import StateFile
+from pg_pool_exporter.sources.server_log.tail import LogTail
 
 PIECE_BYTES = 256 * 1024
-"""How much is read in one round trip: at most what `read_log` gives."""
+"""Read in one round trip; the largest piece that `read_log` returns is 1 MiB."""
 _READ = "SELECT pool_exporter.read_log(%(name)s, %(at)s, %(most)s) AS piece"
-# Share of a poll's time for reading.
+# Share of a poll's timeout for reading.
 _READING = 0.5
 _MISSING = (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName)
 _INSTALL = (
@@ -42,21 +43,21 @@ class _File(NamedTuple):
 
 
 class SqlLogSource:
-    """Reads the log through two functions of the server, over a connection of its own.
+    """Reads the log through the functions of `deploy/sql/log_reader.sql`, over its own connection.
 
-    They are `deploy/sql/log_reader.sql`. Each poll reads for half of its time at most.
+    Each poll reads for at most half of its timeout. `clock` is monotonic, in seconds.
     """
 
     def __init__(
         self,
         server: ServerConfig,
         file: StateFile | None,
-        board: Board,
+        context: ServerLogContext,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         assert server.log is not None
         self._server = server
-        self._board = board
+        self._context = context
         self._config: LogConfig = server.log
         self._clock = clock
         self._connection = ServerConnection(server, self._config.timeout)
@@ -65,96 +66,94 @@ class SqlLogSource:
         self._settings = LogSettingsReader(self._held, clock)
         self._install = ""
         self._file = file
-        self._book: LogBook | None = None
+        self._tail: LogTail | None = None
         self._lane = Lane(f"log {server.name}")
 
     async def poll(self) -> Snapshot:
-        """Read what has been written since the last poll, or a part of it. Raises `PollError`."""
+        """Read what was written since the last poll, or part of it. Raises `PollError`."""
         end = self._clock() + self._config.timeout * _READING
         try:
             settings = await self._settings.read()
             self._install = _INSTALL.format(role=settings.role)
             self._check(settings)
-            form = choose_form(self._config.format, self._config.line_prefix, settings)
-            book = await self._lane.run(lambda: self._opened(form))
-            await self._look(book, form)
-            for position in book.positions.behind():
-                await self._follow(book, position, end)
+            form = choose_format(self._config.format, self._config.line_prefix, settings)
+            tail = await self._lane.run(lambda: self._opened(form))
+            await self._scan(tail, form)
+            for position in tail.positions.behind():
+                await self._follow(tail, position, end)
         except _MISSING:
             raise PollError("permission", f"{self._where}: {self._install}") from None
         except psycopg.errors.InsufficientPrivilege:
             raise PollError(
                 "permission",
-                f"{self._where}: the role may not read the log; {self._install}",
+                f"{self._where}: the role has no right to read the log; {self._install}",
             ) from None
         except (psycopg.Error, PasswordError) as error:
             raise self._connection.failure(error) from None
-        await self._lane.run(lambda: book.close_page(settings))
-        book.tell_gaps(settings)
-        return Snapshot(log=book.counts(settings))
+        await self._lane.run(lambda: tail.commit(settings))
+        tail.warn_of_gaps(settings)
+        return Snapshot(log=tail.counts(settings))
 
     async def close(self) -> None:
-        """Let go of the connection at once."""
-        self._board.put_session(None)
+        """Close the connection at once."""
+        self._context.put_session(None)
         await self._held.close()
 
     def _check(self, settings: LogSettings) -> None:
         if not settings.collector:
             raise PollError(
                 "other",
-                f"{self._where}: logging_collector is off, so the server keeps no files that can "
-                "be read over SQL: set logging_collector = on and restart it, or read its log from "
-                "files",
+                f"{self._where}: logging_collector is off, so the server has no log files to read "
+                "over SQL: set logging_collector = on and restart it, or read its log from files",
             )
 
-    def _opened(self, form: Form) -> LogBook:
-        if self._book is None:
-            self._book = LogBook(self._server.name, "sql", self._file, self._clock)
-        self._book.use(form)
-        return self._book
+    def _opened(self, form: LogFormat) -> LogTail:
+        if self._tail is None:
+            self._tail = LogTail(self._server.name, "sql", self._file, form, self._clock)
+        self._tail.use(form)
+        return self._tail
 
-    async def _look(self, book: LogBook, form: Form) -> None:
-        """Find out what files there are, and look at the beginnings of those that changed."""
+    async def _scan(self, tail: LogTail, form: LogFormat) -> None:
+        """List the files, and read the beginnings of those that changed."""
         link, (rows,) = await self._held.fetch(
             lambda link: Batch(statement("log_files", link.version), {})
         )
-        self._board.put_session(link.session)
+        self._context.put_session(link.session)
         files = [_File(**row) for row in rows]
         wanted = [one for one in files if _has_form(one.name, form)]
-        changed = [one for one in wanted if not book.positions.is_unchanged(*one)]
+        changed = [one for one in wanted if not tail.positions.is_unchanged(*one)]
         entries = [
             Entry(one.name, one.size, one.modified, None) for one in wanted if one not in changed
         ]
         for one in changed:
             start = await self._read(one.name, 0, START_BYTES)
             entries.append(Entry(one.name, one.size, one.modified, start))
-        book.positions.observe(entries)
+        tail.positions.observe(entries)
         if not wanted:
             raise PollError(
                 "other",
-                f"{self._where}: the server's log directory has no file of the format "
-                f"{form.format}",
+                f"{self._where}: the server's log directory has no {form.name} file",
             )
 
-    async def _follow(self, book: LogBook, position: Position, end: float) -> None:
+    async def _follow(self, tail: LogTail, position: Position, end: float) -> None:
         """Read one file to its end, or until `end`."""
-        at = book.begin(position)
+        at = tail.begin(position)
         while self._clock() < end:
             piece = await self._read(position.key, at, PIECE_BYTES)
-            at = book.feed(position, at, piece)
-            # What is behind the size that was told is left to the next poll.
+            at = tail.feed(position, at, piece)
+            # What was written after the files were listed is left to the next poll.
             if not piece or at >= position.size:
                 return
 
     async def _read(self, name: str, at: int, most: int) -> bytes:
-        """At most `most` bytes of a file; none at its end, or when it is gone."""
+        """At most `most` bytes of a file; none at its end, or if it is gone."""
         batch = Batch(_READ, {"name": name, "at": at, "most": most})
         _, (rows,) = await self._held.fetch(lambda _: batch)
         return bytes(rows[0]["piece"] or b"")
 
 
-def _has_form(name: str, form: Form) -> bool:
-    own = SUFFIXES.get(form.format)
+def _has_form(name: str, form: LogFormat) -> bool:
+    own = SUFFIXES.get(form.name)
     if own is not None:
         return name.endswith(own)
     return not name.endswith(tuple(SUFFIXES.values()))

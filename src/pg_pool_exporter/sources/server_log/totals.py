@@ -1,4 +1,4 @@
-"""Counts by the names that have series: from events to `LogCounts`."""
+"""Counts by database, kind and reason: from events to `LogCounts`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pg_pool_exporter.sources.server_log.settings import LogSettings
 from pg_pool_exporter.sources.server_log.state import LogState
 
 MOST_DATABASES = 1000
-"""Most databases that have series of their own."""
+"""Databases with series of their own; others are added up."""
 UNKNOWN, OTHER = "unknown", "other"
-"""Databases that the log does not tell, and those over the limit."""
+"""Database of events whose record names none, and of those over the limit."""
 _ALWAYS = (UNKNOWN, OTHER)
 
 Counts = dict[str, float]
 
 
 class LogTotals:
-    """What has been counted since the beginning, which an earlier run may have made (`former`)."""
+    """Counts since the first start of the exporter; `former` are those of earlier runs."""
 
     def __init__(self, former: LogState | None) -> None:
         self._timeouts: dict[str, Counts] = {}
@@ -29,7 +29,7 @@ class LogTotals:
         self._closed: Counts = {}
         self._refused: Counts = dict.fromkeys(REFUSAL_REASONS, 0)
         self.read: float = 0
-        """Bytes."""
+        """Bytes read."""
         self._choice = StickyChoice[str](MOST_DATABASES)
         if former is not None:
             self._timeouts = {name: {**kinds} for name, kinds in former.timeouts.items()}
@@ -45,10 +45,10 @@ class LogTotals:
         databases: Iterable[str] | None,
         now: float,
     ) -> None:
-        """Count what was seen.
+        """Count the events of `tally`.
 
-        `databases` are those that the server has, None if that is not known. The name of one that
-        it does not have can be anybody's invention: it is kept while it is seen.
+        `databases` are those that the server has; None: unknown. Other names may be inventions of
+        a client: they keep their series only while they appear.
         """
         names = {raw: named(raw) or UNKNOWN for event, raw in tally if event.family != "refused"}
         held = self._held() if databases is None else databases
@@ -72,9 +72,9 @@ class LogTotals:
             self._closed.pop(lost, None)
 
     def counts(self, settings: LogSettings | None, *, by_database: bool, lag: int) -> LogCounts:
-        """What is shown. Counters exist from 0: for each database, kind and reason that is known.
+        """The counts to show, from 0 for each known database, kind and reason.
 
-        Without `by_database` the log does not tell the database of an error.
+        Without `by_database` the log names no database of an error.
         """
         databases = [name for name in (settings.databases if settings else ()) if self._shown(name)]
         names = databases if by_database else [UNKNOWN]
@@ -92,7 +92,7 @@ class LogTotals:
         )
 
     def state(self, source: str) -> LogState:
-        """What is to be kept over a restart, without positions."""
+        """What a restart needs, without positions."""
         return LogState(
             source=source,
             timeouts=self._timeouts,
@@ -112,7 +112,7 @@ class LogTotals:
 def _shown(
     counts: Counts, databases: Iterable[str], logged: bool | None
 ) -> Mapping[str, float] | None:
-    """None where the server does not log them; while that is not known, until there is one."""
+    """None if the server does not log them, or if that is unknown and none was seen."""
     if logged is False or (logged is None and not counts):
         return None
     return {**dict.fromkeys(databases, 0.0), **counts}

@@ -1,0 +1,149 @@
+"""What has been read and counted of one log, and kept in its state file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from pg_pool_exporter.model import LogCounts
+from pg_pool_exporter.sources.server_log.log_format import Gap, LogFormat, gaps
+from pg_pool_exporter.sources.server_log.messages import messages
+from pg_pool_exporter.sources.server_log.parser import LogParser
+from pg_pool_exporter.sources.server_log.positions import Position, Positions
+from pg_pool_exporter.sources.server_log.settings import LogSettings
+from pg_pool_exporter.sources.server_log.state import LogState, StateError, StateFile
+from pg_pool_exporter.sources.server_log.totals import LogTotals
+
+log = structlog.get_logger(__name__)
+
+
+class LogTail:
+    """Positions, counts and state file of one log, read as `form`.
+
+    `server` is the server's name. `source` identifies the log: state of another source is ignored.
+    `clock` is monotonic, in seconds. Blocking: it reads the state file.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        source: str,
+        file: StateFile | None,
+        form: LogFormat,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log.bind(server=server)
+        self._source = source
+        self._file = file
+        self._form = form
+        self._clock = clock
+        self._parser = _parser(form)
+        self._saved: LogState | None = None
+        self._save_error: str | None = None
+        self._gaps: set[Gap] = set()
+        former = self._load()
+        self._totals = LogTotals(former)
+        self.positions: Positions = _positions(former, form)
+        """Those of the log's files."""
+
+    def use(self, form: LogFormat) -> None:
+        """Read what follows as `form`."""
+        if form == self._form:
+            return
+        if form.name != self._form.name:
+            # The server may log in both formats: what is in these files has been counted.
+            self.positions = _positions(None, form)
+        self._form = form
+        self._parser = _parser(form)
+
+    def begin(self, position: Position) -> int:
+        """Continue in this file; returns the offset of the first byte to feed."""
+        self._parser.restart(skipping=position.skipping)
+        return position.offset
+
+    def feed(self, position: Position, at: int, piece: bytes) -> int:
+        """Count a piece that stands at offset `at` of the file; returns the next offset."""
+        if not piece:
+            # The end of the file, or it was truncated or removed after its size was read.
+            position.size = at
+            return at
+        parser = self._parser
+        parser.feed(piece)
+        end = at + len(piece)
+        self._totals.read += max(0, end - position.offset - position.pending)
+        position.offset, position.pending = end - parser.pending, parser.pending
+        position.skipping = parser.skipping
+        return end
+
+    def commit(self, settings: LogSettings | None) -> None:
+        """Add up what has been counted, and save it with the positions."""
+        databases = settings.databases if settings is not None else None
+        tally = self._parser.take_tally()
+        self._totals.add(tally, self._parser.database, databases, self._clock())
+        self._save()
+
+    def counts(self, settings: LogSettings | None) -> LogCounts:
+        """The counts to show."""
+        return self._totals.counts(
+            settings, by_database=self._form.has_database, lag=self.positions.lag
+        )
+
+    def warn_of_gaps(self, settings: LogSettings | None) -> None:
+        """Log what the server's settings keep uncounted, once, and again after a change."""
+        if settings is None:
+            return
+        found = set(gaps(settings, self._form))
+        for gap in sorted(found - self._gaps):
+            self._log.warning("server log is incomplete", gap=gap.text, remedy=gap.remedy)
+        self._gaps = found
+
+    def _load(self) -> LogState | None:
+        if self._file is None:
+            return None
+        try:
+            state = self._file.load()
+        except StateError as error:
+            self._log.warning("state not read, reading starts at the log's end", error=str(error))
+            return None
+        if state is not None and state.source != self._identity:
+            self._log.info("state is of another log, reading starts at the log's end")
+            return None
+        return state
+
+    @property
+    def _identity(self) -> str:
+        return f"{self._form.name} {self._source}"
+
+    def _save(self) -> None:
+        if self._file is None:
+            return
+        positions = tuple(replace(position) for position in self.positions.known)
+        if self._saved is not None and self._saved.positions == positions:
+            return
+        state = replace(self._totals.state(self._identity), positions=positions)
+        try:
+            self._file.save(state)
+        except StateError as error:
+            if self._save_error is None:
+                self._log.warning(
+                    "state not saved, a restart loses what is logged meanwhile", error=str(error)
+                )
+            self._save_error = str(error)
+            return
+        self._save_error = None
+        self._saved = state
+
+
+def _parser(form: LogFormat) -> LogParser:
+    return LogParser(form.layout(), messages(form.languages))
+
+
+def _positions(former: LogState | None, form: LogFormat) -> Positions:
+    return Positions(
+        former.positions if former else (),
+        from_end=former is None,
+        unique_starts=form.has_time,
+    )
