@@ -28,7 +28,7 @@ from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.metrics import catalogue as c
 from pg_pool_exporter.metrics.series import POOL_SCALARS, of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
-from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample, Snapshot
+from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample, Snapshot, TargetId
 from pg_pool_exporter.polling.poller import Poller
 from pg_pool_exporter.polling.store import Store
 from pg_pool_exporter.web.handlers import Web
@@ -84,7 +84,9 @@ async def exporter(pools: list[PoolSample]) -> None:
     exposition = Exposition(store, ReloadStatus(True, time.time()))
     pollers = [
         Poller(
-            Target("process", pool.key.process, INTERVAL, INTERVAL, ()), _Application(pool), store
+            Target(TargetId("process", pool.key.process), INTERVAL, INTERVAL, ()),
+            _Application(pool),
+            store,
         )
         for pool in pools
     ]

@@ -155,7 +155,7 @@ def test_an_application_whose_sessions_have_another_name_is_held_up_by_what_is_t
     None
 ):
     sides = healthy()
-    sides.pool(0, 10, app="shop", waiting=2, target=TargetId("process", "shop-0"))
+    sides.pool(0, 10, app="shop", waiting=2, target=TargetId("process", "shop-0", "shop"))
     sides.server({"idle_in_transaction": [130.0] * 10})
     (evidence,) = checks(sides)["waiting_requests"].evidence
     assert evidence == (
@@ -389,7 +389,7 @@ def test_demand_that_is_more_than_the_supply() -> None:
 
 def test_what_does_not_answer() -> None:
     sides = healthy()
-    sides.fail(TargetId("app", "mail@web:81/metrics"), "refused")
+    sides.fail(TargetId("app", "web:81", "mail"), "refused")
     point = checks(sides)["targets"]
     assert (point.verdict, point.figure) == (Verdict.WARNING, "2 of 3 answer")
     assert "The last poll failed (refused): nothing answers" in point.evidence[0]
@@ -398,6 +398,6 @@ def test_what_does_not_answer() -> None:
 def test_its_size_is_bounded() -> None:
     sides = healthy()
     for number in range(100):
-        sides.pool(0, 10, app=f"a{number}", target=TargetId("app", f"a@{number}"))
+        sides.pool(0, 10, app=f"a{number}", target=TargetId("app", str(number), "a"))
     for point in checks(sides).values():
         assert len(point.evidence) <= 22

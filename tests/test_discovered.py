@@ -46,7 +46,7 @@ def listing(*urls: str) -> bytes:
 
 def target(url: str) -> str:
     """The name of the target that is the page at `url`."""
-    return f"orders@{urlsplit(url).netloc}/metrics"
+    return f"orders@{urlsplit(url).netloc}"
 
 
 async def found(scraper: Scraper, *urls: str) -> bool:

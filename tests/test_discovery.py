@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from pg_pool_exporter.config import AppConfig, BouncerConfig, Config, ServerConfig
+from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.discovery import Discovery, Target, targets
 from pg_pool_exporter.discovery.targets import SocketDirectory
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
@@ -44,7 +45,7 @@ def names(directory: SocketDirectory) -> list[str]:
 
 def processes(of: Discovery) -> dict[str, Target]:
     """The targets that are processes, by name."""
-    return {target.name: target for target in of.targets() if target.kind == "process"}
+    return {one.id.name: one for one in of.targets() if one.id.kind == "process"}
 
 
 def test_only_real_sockets_with_our_suffix_are_found_sorted(
@@ -176,11 +177,11 @@ def test_servers_bouncers_and_the_pages_of_apps_are_targets() -> None:
     }
     configured = config(servers=[SERVER | {"timeout": "1s"}], apps=[app], pgbouncers=[BOUNCER])
     targets = Discovery(configured).targets()
-    assert [(t.kind, t.name, t.interval, t.timeout) for t in targets] == [
+    assert [(t.id.kind, t.id.label, t.interval, t.timeout) for t in targets] == [
         ("server", "main", 5.0, 1.0),
         ("bouncer", "edge", 5.0, 3.0),
-        ("app", "orders@orders-1:8080/metrics", 10.0, 3.0),
-        ("app", "orders@orders-2/m", 10.0, 3.0),
+        ("app", "orders@orders-1:8080", 10.0, 3.0),
+        ("app", "orders@orders-2:443/m~94003cd6", 10.0, 3.0),
     ]
     assert "s3cret" not in repr(targets)
 
@@ -195,25 +196,85 @@ def test_what_is_noted_of_a_server_outlives_a_reload_and_goes_with_the_server() 
     assert not Discovery(config(servers=[]), second).log_contexts
 
 
-def test_pages_that_differ_in_their_query_alone_have_different_names() -> None:
-    app = {"name": "a", "targets": [f"http://proxy/m?page={page}" for page in range(3)]}
-    targets = Discovery(config(apps=[app])).targets()
-    assert [target.name for target in targets] == ["a@proxy/m", "a@proxy/m#2", "a@proxy/m#3"]
+def page_names(*urls: str) -> dict[str, str]:
+    """What the pages of an application are called, by their address."""
+    targets = Discovery(config(apps=[{"name": "a", "targets": urls}])).targets()
+    return {target.settings[0].address.text: target.id.label for target in targets}
 
 
-def test_pages_have_the_same_names_in_whatever_order_a_list_has_them() -> None:
-    urls = [
-        "http://proxy/m?page=1", "http://proxy/m?page=2", "https://proxy/m", "http://proxy/m",
-        "unix:/o.sock:/m?b", "unix:/o.sock:/m?a",
-    ]  # fmt: skip
+PAGES = (
+    "http://proxy/m?page=1", "http://proxy/m?page=2", "https://proxy/m", "http://proxy/m",
+    "http://proxy:8080/metrics", "http://proxy:8080/m2", "http://[::1]:8080/metrics",
+    "unix:/o.sock:/m?b", "unix:/o.sock:/m?a", "unix:/o.sock:/metrics", "unix:/o@:b:/metrics",
+)  # fmt: skip
 
-    def named(urls: list[str]) -> dict[str, str]:
-        targets = Discovery(config(apps=[{"name": "a", "targets": urls}])).targets()
-        return {target.settings[0].address.text: target.name for target in targets}
 
-    names = named(urls)
-    assert len(set(names.values())) == len(urls)
-    assert all(named([*order]) == names for order in permutations(urls))
+def test_a_page_has_the_same_name_whatever_other_pages_there_are_in_whatever_order() -> None:
+    alone = {url: page_names(url)[url] for url in PAGES}
+    assert len(set(alone.values())) == len(PAGES)
+    for length in (2, 3):
+        for some in permutations(PAGES, length):
+            assert page_names(*some) == {url: alone[url] for url in some}
+
+
+def test_a_name_is_made_of_the_address_without_what_can_be_secret() -> None:
+    names = page_names(*PAGES)
+    assert names["http://proxy:8080/metrics"] == "a@proxy:8080"
+    assert names["http://proxy:8080/m2"] == "a@proxy:8080/m2"
+    assert names["https://proxy/m"] == "a@proxy:443/m"
+    assert names["unix:/o.sock:/metrics"] == "a@unix:/o.sock"
+    (name,) = page_names("http://proxy/m?token=s3cret").values()
+    assert name.startswith("a@proxy:80/m~")
+    assert "s3cret" not in name
+
+
+def test_two_spellings_of_one_address_are_one_page() -> None:
+    assert (
+        len(page_names("http://Proxy:80", "http://proxy/metrics", "HTTP://proxy:80/metrics")) == 1
+    )
+
+
+def test_processes_of_one_host_keep_their_names_when_another_page_is_added() -> None:
+    def names(*urls: str) -> list[str]:
+        found = Discovery(config(apps=[{"name": "a", "targets": urls}])).targets()
+        return [target.settings[0].origin.process for target in found]
+
+    (alone,) = names("http://web:8080/m1")
+    assert alone in names("http://web:8080/m1", "http://web:8080/m2")
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("unix:/run/orders.sock", True),
+        ("unix:/run/a@b:c.sock", True),
+        ("unix:/run/a@b:c.sock:/m?x=y@z", True),
+        ("http://127.0.0.1:8080/m@n", True),
+        ("http://[::1]:8080", True),
+        ("http://localhost", True),
+        ("http://web-1.example:8080/a@127.0.0.1:80", False),
+        ("http://192.0.2.1?u@localhost", False),
+    ],
+)
+def test_a_page_is_local_when_its_host_is_this_machine_or_it_is_at_a_socket(
+    url: str, local: bool
+) -> None:
+    (target,) = Discovery(config(apps=[{"name": "a", "targets": [url]}])).targets()
+    assert target.is_local is local
+
+
+def test_a_socket_has_a_path_with_any_character() -> None:
+    address = page_address("unix:/run/a@b:c.sock:/m")
+    assert (address.socket, address.path) == ("/run/a@b:c.sock", "/m")
+    assert page_address("unix:/run/a@b:c.sock").socket == "/run/a@b:c.sock"
+
+
+def test_the_application_of_a_process_is_read_from_its_sockets_name(
+    tmp_path: Path, bind: Callable[[str], Path]
+) -> None:
+    bind("web-shop-12.sock")
+    (target,) = Discovery(Config(socket_dir=str(tmp_path))).targets()
+    assert (target.id.app, target.is_local) == ("web-shop", True)
 
 
 def test_what_the_configuration_tells_of_an_application_is_known_of_its_pools() -> None:
@@ -232,8 +293,8 @@ def test_what_the_configuration_tells_of_an_application_is_known_of_its_pools() 
     pages = [target.settings[0] for target in Discovery(config(apps=[app])).targets()]
     assert [page.origin.process for page in pages] == [
         "orders-1:8080",
-        "orders-2/a",
-        "orders-2/b",
+        "orders-2:80/a",
+        "orders-2:80/b",
         "unix:/o.sock",
     ]
     origin = pages[0].origin
@@ -277,7 +338,7 @@ def test_each_kind_of_target_makes_its_own_source(
             apps=(AppConfig(name="orders", targets=("http://orders",)),),
         )
     )
-    assert {target.kind: type(target.source()) for target in found.targets()} == {
+    assert {target.id.kind: type(target.source()) for target in found.targets()} == {
         "server": PostgresSource,
         "app": ExpositionTextSource,
         "process": SocketSource,

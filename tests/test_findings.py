@@ -196,7 +196,7 @@ def test_with_a_short_threshold_a_statement_need_not_be_long_to_explain_a_checko
 
 
 def test_a_leak_that_both_sides_prove_needs_no_client() -> None:
-    page = TargetId("app", "orders@web:80/metrics")
+    page = TargetId("app", "web:80", "orders")
     info = replace(INFO, client="HikariCP", host="", port="")
     patient = Patient(AppConfig(name="orders", server="main"))
 
@@ -273,7 +273,7 @@ def test_a_leak_that_is_proven_by_address_tells_where_its_sessions_come_from(poo
 
     def poll(_: float) -> None:
         for number, (idle, active) in enumerate([(3, 7), (5, 5)]):
-            target = TargetId("app", f"orders@web-{number}:80/metrics")
+            target = TargetId("app", f"web-{number}:80", "orders")
             name = f"pool-{number % pools}"
             patient.sides.pool(
                 idle, active, name=name, process=f"web-{number}", target=target,
@@ -526,7 +526,7 @@ def test_what_has_never_answered_is_told(
     kind: Kind, reason: str, cause: Cause, severity: Severity
 ) -> None:
     patient = Patient()
-    patient.sides.unread(kind, "it")
+    patient.sides.unread(TargetId(kind, "it"))
     assert patient.findings() == []
     patient.sides.fail(TargetId(kind, "it"), reason)
     found = patient.the(cause)
@@ -537,7 +537,7 @@ def test_what_has_never_answered_is_told(
 def test_a_target_that_flaps_is_not_told_before_nothing_is_known_any_more() -> None:
     patient = Patient()
     patient.sides.pool(1, 1)
-    patient.sides.fail(TargetId("process", "orders-0"))
+    patient.sides.fail(TargetId("process", "orders-0", "orders"))
     assert patient.findings() == []
     patient.sides.now += 14
     assert patient.causes() == [Cause.TARGET_UNREACHABLE]
@@ -561,7 +561,7 @@ def test_asked_again_within_a_second_the_doctor_says_the_same() -> None:
 def test_a_pool_that_both_sides_prove_to_leak_is_not_too_small_though_its_page_tells_no_times() -> (
     None
 ):
-    page = TargetId("app", "orders@web:80/metrics")
+    page = TargetId("app", "web:80", "orders")
     info = replace(INFO, client="database/sql", host="", port="")
     patient = Patient(AppConfig(name="orders", server="main"))
 
@@ -573,7 +573,7 @@ def test_a_pool_that_both_sides_prove_to_leak_is_not_too_small_though_its_page_t
 
 
 def test_where_its_page_tells_no_times_a_pool_is_too_small_beside_its_leak() -> None:
-    page = TargetId("app", "orders@web:80/metrics")
+    page = TargetId("app", "web:80", "orders")
     info = replace(INFO, client="database/sql", host="", port="")
     patient = Patient(AppConfig(name="orders", server="main"))
 

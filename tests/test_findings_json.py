@@ -34,7 +34,7 @@ def test_findings_pools_servers_and_targets_are_told() -> None:
     sides = BothSides()
     sides.pool(1, 2, waiting=0, leaked_slots={"shop.py:1 f": 1})
     sides.server({"idle": [5.0]})
-    sides.unread("app", "billing@web:80/metrics")
+    sides.unread(TargetId("app", "web:80", "billing"))
     found = document(sides)
     assert found.pop("checks")[3] == {
         "check": "leaks",
@@ -92,7 +92,7 @@ def test_findings_pools_servers_and_targets_are_told() -> None:
         ],
         "targets": [
             {
-                "kind": "app", "target": "billing@web:80/metrics", "up": False, "polls": 0,
+                "kind": "app", "target": "billing@web:80", "up": False, "polls": 0,
                 "reason": None, "error": None, "last_success": None,
             },
             *(
@@ -133,7 +133,7 @@ def test_numbers_that_json_has_not_are_null() -> None:
 def test_its_size_is_bounded() -> None:
     sides = BothSides()
     for number in range(MOST_POOLS + 5):
-        sides.pool(1, number % 10, name=f"pool-{number}", target=TargetId("app", f"a@{number}"))
+        sides.pool(1, number % 10, name=f"pool-{number}", target=TargetId("app", str(number), "a"))
     found = document(sides)
     assert (len(found["pools"]), found["pools_left_out"]) == (MOST_POOLS, 5)
     assert found["pools"][0]["use"] == 0.9

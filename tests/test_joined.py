@@ -14,7 +14,7 @@ from support.both_sides import INTERVAL, BothSides, session_key
 KEY = AppOnServer("main", "orders")
 HELD = {"idle": [300.0, 0.5]}
 """One session that has done nothing for minutes, and one that is in use now and then."""
-PROCESS = TargetId("process", "orders-0")
+PROCESS = TargetId("process", "orders-0", "orders")
 
 
 def watch(
@@ -134,11 +134,11 @@ def _lose_a_process(sides: BothSides) -> None:
 
 
 def _meet_an_unread_process(sides: BothSides) -> None:
-    sides.unread("process", "orders-7")
+    sides.unread(TargetId("process", "orders-7", "orders"))
 
 
 def _meet_an_unread_page(sides: BothSides) -> None:
-    sides.unread("app", "orders@web-2:9187/metrics")
+    sides.unread(TargetId("app", "web-2:9187", "orders"))
 
 
 def _set_the_clock(sides: BothSides) -> None:
@@ -199,8 +199,8 @@ def test_a_pool_that_tells_no_more_what_is_in_it_is_not_taken_for_what_it_was() 
 
 def test_an_unread_process_of_another_application_does_not_matter() -> None:
     sides = watch(BothSides())
-    sides.unread("process", "billing-0")
-    sides.unread("app", "billing@web-2:9187/metrics")
+    sides.unread(TargetId("process", "billing-0", "billing"))
+    sides.unread(TargetId("app", "web-2:9187", "billing"))
     sides.server(HELD)
     assert unreturned(sides) is not None
 
@@ -285,7 +285,7 @@ def test_pages_that_tell_no_threshold_have_that_of_the_configuration() -> None:
     watch(
         sides,
         lambda: sides.pool(
-            1, 1, leak_after=None, info=None, target=TargetId("app", "orders@web:80/metrics")
+            1, 1, leak_after=None, info=None, target=TargetId("app", "web:80", "orders")
         ),
         sessions={session_key("Orders API \\xc3\\xbc"): {"idle": [30.0, 25.0]}},
         seconds=30,
@@ -321,7 +321,7 @@ def test_demand_is_the_sum_of_the_maxima_of_pools_that_are_there_now() -> None:
     sides.pool(1, 1)
     sides.pool(1, 1, process="web:1", max=20)
     sides.pool(1, 1, process="web:2", max=None)
-    sides.pool(1, 1, process="web:0", target=TargetId("app", "orders@web:9187/metrics"))
+    sides.pool(1, 1, process="web:0", target=TargetId("app", "web:9187", "orders"))
     sides.server(HELD)
     assert sides.joiner.joined.demand == {"main": 30}
     sides.now += 16
@@ -348,7 +348,7 @@ def test_what_is_remembered_of_a_process_goes_with_it() -> None:
 def test_a_pool_that_another_target_gives_too_is_taken_from_the_first_until_that_is_silent() -> (
     None
 ):
-    other = TargetId("app", "orders@localhost:9187/metrics")
+    other = TargetId("app", "localhost:9187", "orders")
     sides = BothSides()
     sides.pool(1, 1)
     sides.pool(5, 5, target=other)

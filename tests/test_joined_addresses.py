@@ -46,7 +46,7 @@ def watch(
 
 
 def process(sides: BothSides, number: int, *, idle: int, active: int, address: str | None) -> None:
-    target = TargetId("app", f"orders@web-{number}:80/metrics")
+    target = TargetId("app", f"web-{number}:80", "orders")
     sides.pool(idle, active, process=f"web-{number}", target=target, address=address)
 
 

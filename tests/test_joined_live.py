@@ -14,12 +14,13 @@ from psycopg_pool import ConnectionPool
 
 from pg_pool_exporter.analysis.correlate.joiner import Joiner
 from pg_pool_exporter.discovery import Target
-from pg_pool_exporter.model import AppOnServer, Joined, Snapshot
+from pg_pool_exporter.model import AppOnServer, Joined, Snapshot, TargetId
 from pg_pool_exporter.polling.poller import Poller
 from pg_pool_exporter.polling.store import Store
 from support.client import Watched
 from support.polling import source_of
 from support.postgres import Cluster
+from support.sources import process_id
 
 THRESHOLD = 1.0
 INTERVAL = 0.1
@@ -58,8 +59,12 @@ def watch(
         store = Store()
         joiner = Joiner(store)
         pollers = [
-            Poller(Target("process", "shop-0", 1.0, 5.0, ()), _PoolSource(watched), store),
-            Poller(Target("server", "main", 1.0, 5.0, ()), source_of(cluster), store),
+            Poller(
+                Target(process_id("shop-0"), 1.0, 5.0, (), is_local=True),
+                _PoolSource(watched),
+                store,
+            ),
+            Poller(Target(TargetId("server", "main"), 1.0, 5.0, ()), source_of(cluster), store),
         ]
         until = time.monotonic() + seconds
         try:

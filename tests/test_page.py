@@ -90,7 +90,7 @@ def test_nothing_is_wrong() -> None:
 def test_what_has_not_been_read_is_not_called_healthy(unread: bool, words: str) -> None:
     sides = BothSides()
     if unread:
-        sides.unread("server", "main")
+        sides.unread(TargetId("server", "main"))
     assert words in page(sides).text
 
 
@@ -196,14 +196,12 @@ def test_forgotten_transactions_are_told_and_young_ones_are_not() -> None:
 def test_targets_that_do_not_answer_are_told_with_the_reason() -> None:
     sides = BothSides()
     sides.pool(1, 1)
-    sides.fail(TargetId("app", "mail@web:81/metrics"), "refused")
-    sides.unread("app", "new@web:82/metrics")
+    sides.fail(TargetId("app", "web:81", "mail"), "refused")
+    sides.unread(TargetId("app", "web:82", "new"))
     text = page(sides).text
     assert "3 targets, 1 up, 2 not" in text
     table = text.partition("Those that are not up")[2]
-    assert in_order(
-        table, "mail@web:81/metrics", "down", "refused", "nothing answers", "not polled yet"
-    )
+    assert in_order(table, "mail@web:81", "down", "refused", "nothing answers", "not polled yet")
 
 
 def everywhere(text: str) -> BothSides:
@@ -256,9 +254,11 @@ def test_a_fleet_of_any_size_is_bounded() -> None:
     sides = BothSides()
     for number in range(MOST_POOLS + 20):
         for _ in range(2):
-            sides.pool(1, number % 10, app=f"app-{number}", target=TargetId("app", f"a@{number}"))
+            sides.pool(
+                1, number % 10, app=f"app-{number}", target=TargetId("app", str(number), "a")
+            )
     for number in range(MOST_TARGETS + 30):
-        sides.unread("app", f"unread@{number}")
+        sides.unread(TargetId("app", str(number), "unread"))
     text = html(sides)
     assert len(text) < 1_500_000
     assert f"{20} more pools are not shown" in text

@@ -51,7 +51,7 @@ def fleet() -> BothSides:
     sides = everywhere("x")
     for number in range(500):
         sides.pool(
-            1, number % 10, app=f"application-{number}", target=TargetId("app", f"a@{number}")
+            1, number % 10, app=f"application-{number}", target=TargetId("app", str(number), "a")
         )
     return sides
 

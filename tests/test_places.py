@@ -12,11 +12,9 @@ from pg_pool_exporter.analysis.correlate.places import (
     sessions_of,
 )
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample, SessionKey, TargetId
+from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample, SessionKey
 
-SOCKET = TargetId("process", "orders-0")
-PAGE = TargetId("app", "orders@web-1.example:8080/metrics")
-OWN_PAGE = TargetId("app", "orders@127.0.0.1:8080/metrics")
+HERE, ELSEWHERE = True, False
 PLACES = (
     Place("far", "db.example", "192.0.2.5", "5432", "16.4"),
     Place("here", "localhost", "127.0.0.1", "5433", "15.1"),
@@ -29,32 +27,32 @@ def pool(**info: str) -> PoolSample:
 
 
 @pytest.mark.parametrize(
-    ("host", "port", "target", "server"),
+    ("host", "port", "here", "server"),
     [
-        ("db.example", "5432", SOCKET, "far"),
-        ("DB.example", "5432", PAGE, "far"),
-        ("192.0.2.5", "5432", PAGE, "far"),
-        ("db.example", "6432", SOCKET, None),
-        ("other.example", "5432", SOCKET, None),
-        ("localhost", "5433", SOCKET, "here"),
-        ("127.0.0.1", "5433", SOCKET, "here"),
-        ("::1", "5433", OWN_PAGE, "here"),
-        ("/tmp", "5433", SOCKET, "here"),
-        ("", "5433", SOCKET, "here"),
-        ("localhost", "5433", PAGE, None),
-        ("127.0.0.1", "5433", PAGE, None),
-        ("/run/postgresql", "5434", SOCKET, "local"),
-        ("localhost", "5434", SOCKET, "local"),
-        ("/run/postgresql", "5434", PAGE, None),
-        ("localhost", "5432", SOCKET, None),
-        ("db.example", "", SOCKET, None),
+        ("db.example", "5432", HERE, "far"),
+        ("DB.example", "5432", ELSEWHERE, "far"),
+        ("192.0.2.5", "5432", ELSEWHERE, "far"),
+        ("db.example", "6432", HERE, None),
+        ("other.example", "5432", HERE, None),
+        ("localhost", "5433", HERE, "here"),
+        ("127.0.0.1", "5433", HERE, "here"),
+        ("::1", "5433", HERE, "here"),
+        ("/tmp", "5433", HERE, "here"),
+        ("", "5433", HERE, "here"),
+        ("localhost", "5433", ELSEWHERE, None),
+        ("127.0.0.1", "5433", ELSEWHERE, None),
+        ("/run/postgresql", "5434", HERE, "local"),
+        ("localhost", "5434", HERE, "local"),
+        ("/run/postgresql", "5434", ELSEWHERE, None),
+        ("localhost", "5432", HERE, None),
+        ("db.example", "", HERE, None),
     ],
 )
 def test_a_pool_leads_to_the_server_at_its_host_and_port(
-    host: str, port: str, target: TargetId, server: str | None
+    host: str, port: str, here: bool, server: str | None
 ) -> None:
-    """`localhost` is another machine's where the page comes from another machine."""
-    place = server_of(pool(host=host, port=port), target, None, Places(PLACES))
+    """`localhost` is another machine's where the pool is on another machine."""
+    place = server_of(pool(host=host, port=port), None, Places(PLACES), here=here)
     assert (place and place.name) == server
 
 
@@ -74,7 +72,9 @@ def test_what_a_pool_says_counts_before_the_configuration(
     said: str, configured: str | None, port: str, server: str | None
 ) -> None:
     app = AppConfig(name="orders", server=configured) if configured else None
-    place = server_of(pool(server=said, port=port, host="vip.example"), PAGE, app, Places(PLACES))
+    place = server_of(
+        pool(server=said, port=port, host="vip.example"), app, Places(PLACES), here=False
+    )
     assert (place and place.name) == server
 
 
@@ -86,7 +86,7 @@ def test_of_two_servers_at_one_address_a_pool_leads_to_the_first_by_name() -> No
 
 def test_a_pool_that_tells_nothing_leads_nowhere() -> None:
     bare = PoolSample(key=PoolId("orders", "main", "web:0"))
-    assert server_of(bare, PAGE, None, Places(PLACES)) is None
+    assert server_of(bare, None, Places(PLACES), here=False) is None
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import structlog
 
-from pg_pool_exporter.model import Snapshot, TargetId
+from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.polling.poller import Poller, next_poll
 from pg_pool_exporter.polling.store import Store, TargetState
 from pg_pool_exporter.sources.base import PollError, TargetGoneError
 from support import virtual_time
-from support.sources import Scripted, hang, snapshot, target
+from support.sources import Scripted, hang, process_id, snapshot, target
 
 EPOCH = 1_700_000_000.0
 
@@ -41,7 +41,7 @@ async def polling(source: Scripted, store: Store, name: str = "orders-0") -> Any
 
 
 def state(store: Store, name: str = "orders-0") -> TargetState:
-    found = store.get(TargetId("process", name))
+    found = store.get(process_id(name))
     assert found is not None
     return found
 

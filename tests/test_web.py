@@ -26,9 +26,11 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
-def state(kind: Kind, name: str, found: Snapshot | None = None, **health: object) -> TargetState:
+def state(
+    kind: Kind, name: str, found: Snapshot | None = None, app: str = "", **health: object
+) -> TargetState:
     return TargetState(
-        key=TargetId(kind, name),
+        key=TargetId(kind, name, app),
         interval=5.0,
         health=Health(**health),  # type: ignore[arg-type] # its own fields
         snapshot=found,
@@ -252,8 +254,8 @@ def test_the_page_links_to_everything_and_escapes_names() -> None:
 
 def test_a_probe_shows_one_target_of_the_configuration_from_memory() -> None:
     async def test(served: Served, session: aiohttp.ClientSession) -> None:
-        served.store.put(state("app", "orders@web:1/metrics", snapshot("orders/a/web:1"), up=True))
-        served.store.put(state("app", "orders@web:2/metrics", snapshot("orders/b/web:2"), up=True))
+        served.store.put(state("app", "web:1", snapshot("orders/a/web:1"), "orders", up=True))
+        served.store.put(state("app", "web:2", snapshot("orders/b/web:2"), "orders", up=True))
         served.store.put(state("server", "main", up=True))
         async with session.get("/probe?target=orders") as answer:
             text = await answer.text()
@@ -261,7 +263,7 @@ def test_a_probe_shows_one_target_of_the_configuration_from_memory() -> None:
         assert 'pool="a"' in text
         assert 'pool="b"' in text
         assert 'target="main"' not in text
-        async with session.get("/probe", params={"target": "orders@web:2/metrics"}) as answer:
+        async with session.get("/probe", params={"target": "orders@web:2"}) as answer:
             text = await answer.text()
         assert 'pool="a"' not in text
         assert 'pool="b"' in text

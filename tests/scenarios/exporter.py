@@ -36,6 +36,7 @@ from pg_pool_exporter.polling.store import Store, TargetState
 from pg_pool_exporter.polling.views import views
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
 from scenarios.world import Lock, Pool, Server, Session, World
+from support.sources import process_id
 
 INTERVAL = 5.0
 SCRAPE = 15.0
@@ -97,9 +98,9 @@ class Exporter:
     def watch_pool(self, key: PoolId, pool: Pool, page: Page) -> None:
         """Poll a process's page from now on: its socket, or its own format over the network."""
         target = (
-            TargetId("process", key.process.replace(":", "-"))
+            process_id(key.process.replace(":", "-"))
             if page.native
-            else TargetId("app", f"{key.app}@{key.process}/metrics")
+            else TargetId("app", key.process, key.app)
         )
         self._pages[key.process] = target
         read, address = (native, None) if page.native else (foreign, pool.address)
@@ -116,7 +117,9 @@ class Exporter:
             if key in self._gone:
                 return
             snapshot = None if key.name in self.failing else read()
-            former = self.store.get(key) or TargetState(key=key, interval=INTERVAL)
+            former = self.store.get(key) or TargetState(
+                key=key, interval=INTERVAL, is_local=key.kind == "process"
+            )
             health, now = former.health, self._world.now
             if snapshot is None:
                 failures = {"timeout": health.failures.get("timeout", 0) + 1}

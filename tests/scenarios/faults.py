@@ -97,7 +97,7 @@ def _down(setup: Setup) -> None:
 def _page_gone(setup: Setup) -> None:
     setup.load(setup.pool(), 1.0)
     setup.load(setup.pool(process="web:1"), 1.0)
-    setup.world.at(FAULT, lambda: setup.exporter.failing.update({"web-1", "orders@web:1/metrics"}))
+    setup.world.at(FAULT, lambda: setup.exporter.failing.update({"web-1", "web:1"}))
 
 
 def _one(*causes: Cause) -> frozenset[Cause]:

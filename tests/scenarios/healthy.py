@@ -83,7 +83,7 @@ def _skew(setup: Setup) -> None:
 def _flapping(setup: Setup) -> None:
     setup.load(setup.pool(), 2.0)
     setup.load(setup.pool(process="web:1"), 2.0)
-    names = {"web-1", "orders@web:1/metrics"}
+    names = {"web-1", "web:1"}
     setup.world.every(40.0, lambda: setup.exporter.failing.update(names), 300.0)
     setup.world.every(40.0, lambda: setup.exporter.failing.difference_update(names), 311.0)
 

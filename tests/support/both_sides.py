@@ -15,7 +15,6 @@ from pg_pool_exporter.model import (
     ClientKey,
     DatabaseCounters,
     Health,
-    Kind,
     PoolId,
     PoolInfo,
     PoolSample,
@@ -27,6 +26,7 @@ from pg_pool_exporter.model import (
     TargetId,
 )
 from pg_pool_exporter.polling.store import Store, TargetState
+from support.sources import process_id
 
 INTERVAL = 5.0
 SETTINGS = ServerSettings(
@@ -112,7 +112,7 @@ class BothSides:
             info=info,
             **{"max": 10, "leak_after": 60.0, **sample},
         )
-        target = target or TargetId("process", f"{app}-{process.partition(':')[2]}")
+        target = target or process_id(f"{app}-{process.partition(':')[2]}")
         self._store(target, Snapshot(pools=(pool,), address=address))
 
     def bouncer(
@@ -136,16 +136,16 @@ class BothSides:
         snapshot = Snapshot(bouncer=BouncerSample(version="1.18.0", pools=pools, databases={}))
         self._store(TargetId("bouncer", name), snapshot)
 
-    def unread(self, kind: Kind, name: str) -> None:
+    def unread(self, key: TargetId) -> None:
         """A target that is known and has never answered."""
-        self.store.put(TargetState(key=TargetId(kind, name), interval=INTERVAL))
+        self.store.put(_state(key))
 
     def fail(self, target: TargetId, reason: str = "timeout") -> None:
         """A poll that fails."""
         self._fail(target, reason)
 
     def _fail(self, key: TargetId, reason: str = "timeout") -> None:
-        former = self.store.get(key) or TargetState(key=key, interval=INTERVAL)
+        former = self.store.get(key) or _state(key)
         health = replace(
             former.health, up=False, polls=former.health.polls + 1, reason=reason,
             error="nothing answers",
@@ -155,8 +155,13 @@ class BothSides:
 
     def _store(self, key: TargetId, snapshot: Snapshot, took: float = 0.01) -> None:
         self.store.put(
-            TargetState(
-                key=key, interval=INTERVAL, health=Health(up=True, polls=1), snapshot=snapshot,
+            replace(
+                _state(key), health=Health(up=True, polls=1), snapshot=snapshot,
                 begun=self.now - took, taken=self.now,
             )
         )  # fmt: skip
+
+
+def _state(key: TargetId) -> TargetState:
+    """The state of a target before its first poll."""
+    return TargetState(key=key, interval=INTERVAL, is_local=key.kind == "process")

@@ -27,6 +27,7 @@ from pg_pool_exporter.model import (
     TargetId,
 )
 from pg_pool_exporter.polling.store import Store, TargetState
+from support.sources import process_id
 
 THRESHOLD = 10.0
 INTERVAL = 2.0
@@ -260,18 +261,18 @@ class Model:
                 session.busy = False
                 self.foreign.append(session)  # its host died, and the server does not know yet
             self.server.remove(session)
-        self.store.remove(TargetId("process", f"orders-{process}"))
+        self.store.remove(process_id(f"orders-{process}"))
         self.start(max(self.pools, default=0) + 1)
 
     def _read(self, process: int) -> None:
-        key = TargetId("process", f"orders-{process}")
+        key = process_id(f"orders-{process}")
         former = self.store.get(key)
         if self.random.random() < 0.1:
             if former is not None:
                 self.store.put(
                     TargetState(
-                        key=key, interval=INTERVAL, snapshot=former.snapshot, begun=former.begun,
-                        taken=former.taken,
+                        key=key, interval=INTERVAL, is_local=True, snapshot=former.snapshot,
+                        begun=former.begun, taken=former.taken,
                     )
                 )  # fmt: skip
             return
@@ -326,7 +327,7 @@ class Model:
         taken = self.now + self.random.choice((0.0, longest))
         self.store.put(
             TargetState(
-                key=key, interval=INTERVAL, health=Health(up=True, polls=1), snapshot=snapshot,
-                begun=begun, taken=taken,
+                key=key, interval=INTERVAL, is_local=key.kind == "process",
+                health=Health(up=True, polls=1), snapshot=snapshot, begun=begun, taken=taken,
             )
         )  # fmt: skip

@@ -6,12 +6,17 @@ import asyncio
 from collections.abc import Callable
 
 from pg_pool_exporter.discovery import Target
-from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
+from pg_pool_exporter.model import PoolId, PoolSample, Snapshot, TargetId
+
+
+def process_id(name: str = "orders-0") -> TargetId:
+    """What discovery calls a process by the name of its socket."""
+    return TargetId("process", name, name.rpartition("-")[0])
 
 
 def target(name: str = "orders-0", *, interval: float = 5.0, timeout: float = 3.0) -> Target:
     """A process's target; what it would be read with is not of interest."""
-    return Target("process", name, interval, timeout, ())
+    return Target(process_id(name), interval, timeout, ())
 
 
 def snapshot(*names: str, folded: int = 0, active: float = 1.0) -> Snapshot:

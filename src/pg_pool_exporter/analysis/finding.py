@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
+from pg_pool_exporter.model import TargetId
+
 
 class Cause(Enum):
     """Why something is wrong. The value is the label `cause` of the alerts."""
@@ -46,17 +48,16 @@ class Severity(Level):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What the finding is about. Empty: not about one of these."""
+    """What the finding is about. Empty or None: not about one of these."""
 
     app: str = ""
     pool: str = ""
     server: str = ""
-    target: str = ""
-    """Its kind and its name, as `process orders-0`."""
+    target: TargetId | None = None
 
     def __str__(self) -> str:
         if self.target:
-            return self.target
+            return self.target.title
         if self.app:
             where = f" on server {self.server}" if self.server else ""
             return f"{self.app}/{self.pool}{where}" if self.pool else f"{self.app}{where}"

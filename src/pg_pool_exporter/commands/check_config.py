@@ -44,5 +44,5 @@ def _probe(options: Options, config: Config) -> int:
     for state in polled.states:
         health = state.health
         condition = "ok" if health.up else f"failed ({health.reason}): {health.error}"
-        write(f"{state.key.kind} {state.key.name}: {condition}\n")
+        write(f"{state.key.title}: {condition}\n")
     return SUCCESS if polled.successful else FAILURE

@@ -144,7 +144,7 @@ class Daemon:
         Later ones don't count: a scrape must not fail because a process has just started.
         """
         return sorted(
-            key.name
+            key.label
             for key in self._unpolled
             if (state := self._store.get(key)) is None or not state.health.polls
         )
@@ -261,7 +261,7 @@ async def _poll_into(store: Store, config: Config) -> Discovery:
                 *(
                     poller.poll()
                     for target, poller in pollers
-                    if (target.kind in ("server", "log")) is servers
+                    if (target.id.kind in ("server", "log")) is servers
                 )
             )
     finally:

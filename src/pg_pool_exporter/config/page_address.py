@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from ipaddress import IPv4Address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from pg_pool_exporter.formats import JOLOKIA, JOLOKIA_PATH
+from pg_pool_exporter.model import is_local
 from pg_pool_exporter.sockets import PAGE_PATH
 
 MAX_ADDRESS = 2048
 UNIX = "unix:"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class PageAddress(NamedTuple):
@@ -19,23 +22,40 @@ class PageAddress(NamedTuple):
     url: str
     """What is asked for; of a page at a socket the host in it has no meaning."""
     host: str
-    """`host:port`, or `unix:/path/of/socket`."""
-    path: str
+    """In lower case; IPv6 in brackets. Empty for a page at a socket."""
+    port: int
+    """0 for a page at a socket."""
     socket: str
-    """The path of the unix socket; empty for one at a host."""
+    """The path of the unix socket; empty for a page at a host."""
+    path: str
+    query: str
 
     @property
-    def page(self) -> str:
-        """The address without its query."""
-        return f"{self.host}:{self.path}" if self.socket else f"{self.host}{self.path}"
+    def name(self) -> str:
+        """What the page is called: another name for each page, whatever other pages there are.
+
+        `host:port` or `unix:/path/of/socket`; then the path, unless it is `/metrics`; then a short
+        digest of the query, if there is one. Not the query itself: it can hold a token.
+        """
+        name = f"{UNIX}{self.socket}" if self.socket else f"{self.host}:{self.port}"
+        if self.path != PAGE_PATH:
+            name += f":{self.path}" if self.socket else self.path
+        if self.query:
+            name += f"~{blake2b(self.query.encode(), digest_size=4).hexdigest()}"
+        return name
 
     @property
     def text(self) -> str:
         """The whole address, as it stands in the configuration."""
         if not self.socket:
             return self.url
-        _, _, query = self.url.partition("?")
-        return f"{self.page}?{query}" if query else self.page
+        query = f"?{self.query}" if self.query else ""
+        return f"{UNIX}{self.socket}:{self.path}{query}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the page is served on this machine."""
+        return bool(self.socket) or is_local(self.host.strip("[]"))
 
 
 def default_path(form: str) -> str:
@@ -54,7 +74,7 @@ def page_address(text: str, default_path: str = PAGE_PATH) -> PageAddress:
         return _at_socket(text.removeprefix(UNIX), default_path)
     try:
         parts = urlsplit(text)
-        valid = parts.scheme in ("http", "https") and _is_host(parts.hostname) and parts.port != 0
+        valid = parts.scheme in _DEFAULT_PORTS and _is_host(parts.hostname) and parts.port != 0
     except ValueError:
         valid = False
     if not valid:
@@ -64,7 +84,9 @@ def page_address(text: str, default_path: str = PAGE_PATH) -> PageAddress:
     if parts.fragment:
         raise ValueError("must have no #fragment")
     parts = parts._replace(path=parts.path or default_path)
-    return PageAddress(parts.geturl(), parts.netloc, parts.path, "")
+    host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
+    host = f"[{host}]" if ":" in host else host
+    return PageAddress(parts.geturl(), host, port, "", parts.path, parts.query)
 
 
 def _is_host(text: str | None) -> bool:
@@ -77,10 +99,11 @@ def _is_host(text: str | None) -> bool:
 
 
 def _at_socket(text: str, default_path: str) -> PageAddress:
-    socket, _, page = text.partition(":")
-    page = page or default_path
-    path, _, query = page.partition("?")
-    if not socket.startswith("/") or not path.startswith("/") or "#" in page:
+    place, _, query = text.partition("?")
+    # A colon that no slash follows belongs to the socket's path.
+    socket, _, rest = place.partition(":/")
+    path = f"/{rest}" if rest else default_path
+    if not socket.startswith("/") or "#" in text:
         raise ValueError("must be like unix:/run/orders.sock or unix:/run/orders.sock:/metrics")
     url = f"http://localhost{path}"
-    return PageAddress(f"{url}?{query}" if query else url, f"{UNIX}{socket}", path, socket)
+    return PageAddress(f"{url}?{query}" if query else url, "", 0, socket, path, query)

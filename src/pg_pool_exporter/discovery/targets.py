@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,7 +15,7 @@ from pg_pool_exporter.config import AppConfig, Config, ProcessesConfig, ServerCo
 from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.discovery.providers import Providers
 from pg_pool_exporter.formats import Format
-from pg_pool_exporter.model import Kind, TargetId
+from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.sockets import SUFFIX, default_directory
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.pages.app_page import AppPage
@@ -35,28 +34,21 @@ MAX_ENTRIES = 10 * MAX_SOCKETS
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something that is polled. Equal targets are one and the same, and can go on as they are.
+    """Something that is polled. Equal targets are one and the same, and can go on as they are."""
 
-    `kind` and `name` identify it to users: they are the labels of its health.
-    """
-
-    kind: Kind
-    name: str
+    id: TargetId
     interval: float
     """Seconds from one poll to the next."""
     timeout: float
     """Seconds that a poll may take."""
     settings: tuple[Any, ...] = field(repr=False)
     """What its kind of source is made from; it can hold secrets."""
-
-    @property
-    def id(self) -> TargetId:
-        """What it is known by."""
-        return TargetId(self.kind, self.name)
+    is_local: bool = False
+    """Whether it is a process of this machine: then it means this machine by 127.0.0.1."""
 
     def source(self) -> Source:
         """A new source that reads it."""
-        return SOURCES[self.kind](*self.settings)
+        return SOURCES[self.id.kind](*self.settings)
 
 
 class SocketDirectory:
@@ -144,7 +136,7 @@ class Discovery:
         self._directory = SocketDirectory(self.socket_directory) if self.socket_directory else None
 
     def targets(self) -> tuple[Target, ...]:
-        """All targets that there are now; no two have the same kind and name.
+        """All targets that there are now; no two have the same id.
 
         Cheap enough to be asked each second: it costs a look into the socket directory. A process
         whose socket was made anew is another target than before, although it has the same name.
@@ -167,7 +159,7 @@ def _servers(
     protected = frozenset(app.application_name for app in config.apps)
     for server in config.servers:
         settings = (server, protected, log_contexts[server])
-        yield Target("server", server.name, server.interval, server.timeout, settings)
+        yield Target(TargetId("server", server.name), server.interval, server.timeout, settings)
 
 
 def _logs(
@@ -177,7 +169,8 @@ def _logs(
     for server in config.servers:
         if server.log is not None:
             settings = (server, _state_directory(config), log_contexts[server])
-            yield Target("log", server.name, server.log.interval, server.log.timeout, settings)
+            name = TargetId("log", server.name)
+            yield Target(name, server.log.interval, server.log.timeout, settings)
 
 
 def _state_directory(config: Config) -> str:
@@ -186,15 +179,14 @@ def _state_directory(config: Config) -> str:
 
 def _bouncers(config: Config) -> Iterator[Target]:
     for bouncer in config.pgbouncers:
-        yield Target("bouncer", bouncer.name, bouncer.interval, bouncer.timeout, (bouncer,))
+        name = TargetId("bouncer", bouncer.name)
+        yield Target(name, bouncer.interval, bouncer.timeout, (bouncer,))
 
 
 def _pages(config: Config, found: Mapping[str, Iterable[str]]) -> Iterator[Target]:
     formats = {form.name: form.format for form in config.formats}
     for app in config.apps:
-        # One that is listed twice is one page.
-        targets = dict.fromkeys((*app.targets, *found[app.name]))
-        yield from app_targets(app, targets, formats)
+        yield from app_targets(app, (*app.targets, *found[app.name]), formats)
 
 
 def app_targets(
@@ -202,30 +194,27 @@ def app_targets(
 ) -> Iterator[Target]:
     """The targets of an application whose pages are at these addresses.
 
-    `formats` are those of the configuration, by name.
+    An address that is listed twice is one page. `formats` are those of the configuration, by name.
     """
-    # Sorted, so that the same ones have the same names in whatever order a list has them.
+    # Sorted, so that of two spellings of one address always the same one is read.
     addresses = sorted(map(page_address, targets), key=lambda address: address.text)
-    hosts = Counter(address.host for address in addresses)
-    # Without the query, which can hold a token. Pages that differ in it alone are numbered.
-    pages: Counter[str] = Counter()
-    for address in addresses:
-        name = address.page
-        pages[name] += 1
-        if pages[name] > 1:
-            name = f"{name}#{pages[name]}"
+    for name, address in {address.name: address for address in addresses}.items():
         origin = Origin(
             app=app.name,
-            process=address.host if hosts[address.host] == 1 else name,
+            process=name,
             server=app.server or "",
             application=app.application_name,
             max_connections=app.max_connections,
         )
         form = formats.get(app.format, app.format)
         page = AppPage(address, origin, form, app.http_client)
-        yield Target("app", f"{app.name}@{name}", app.interval, app.timeout, (page,))
+        known_as = TargetId("app", name, app.name)
+        yield Target(known_as, app.interval, app.timeout, (page,), address.is_local)
 
 
 def _process(socket: SocketFile, config: ProcessesConfig) -> Target:
     name = socket.path.name.removesuffix(SUFFIX)
-    return Target("process", name, config.interval, config.timeout, (socket,))
+    # A process calls its socket by its application and the slot that it has taken.
+    app, _, _slot = name.rpartition("-")
+    known_as = TargetId("process", name, app)
+    return Target(known_as, config.interval, config.timeout, (socket,), is_local=True)

@@ -126,7 +126,7 @@ class Exposition:
         for key in with_hidden.keys() - self._with_hidden:
             log.warning(
                 "pools left out: another target gives them already",
-                target=key.name,
+                target=key.label,
                 kind=key.kind,
                 pools=with_hidden[key],
             )

@@ -52,7 +52,7 @@ class TargetLines:
         key = view.state.key
         if self._folded != view.folded:
             self._folded = view.folded
-            health = of_health(key.name, key.kind, view.state.health, view.folded)
+            health = of_health(key.label, key.kind, view.state.health, view.folded)
             self._of_health = (blocks(health),)
             self._all = self._of_health + self._of_snapshot
         snapshot = view.snapshot

@@ -10,7 +10,7 @@ from pg_pool_exporter.model.bouncers import (
     BouncerPoolKey,
     BouncerSample,
 )
-from pg_pool_exporter.model.identity import AppOnServer, Kind, PoolId, TargetId
+from pg_pool_exporter.model.identity import AppOnServer, Kind, PoolId, TargetId, is_local
 from pg_pool_exporter.model.joined import Joined
 from pg_pool_exporter.model.pools import (
     Histogram,
@@ -57,4 +57,5 @@ __all__ = [
     "StateSample",
     "TargetId",
     "TimeoutOverride",
+    "is_local",
 ]

@@ -1,7 +1,7 @@
 """Identity of targets, pools and applications: values with fields, never text.
 
 Label text is made of them at the edge and never taken apart again. A name depends on the thing
-alone, never on what else there is.
+alone, never on what else there is. Named tuples, not dataclasses: each poll hashes thousands.
 """
 
 from __future__ import annotations
@@ -18,14 +18,21 @@ class TargetId(NamedTuple):
     kind: Kind
     name: str
     """Of a server, its log or a bouncer: the configured name. Of an application's page: its
-    address. Of a process: its socket's name."""
+    address (`PageAddress.name`). Of a process: the name of its socket, without the suffix."""
     app: str = ""
-    """The application that a page or a process belongs to; empty for the others."""
+    """Of an application's page: the configured name of the application. Of a process: its
+    application as the socket's name has it, where other characters may stand for some. Empty for
+    other kinds."""
 
     @property
     def label(self) -> str:
-        """The label `target` of the metrics about it."""
+        """The label `target` of the metrics about it, and its name in logs."""
         return f"{self.app}@{self.name}" if self.kind == "app" else self.name
+
+    @property
+    def title(self) -> str:
+        """Its kind and its name, for people."""
+        return f"{self.kind} {self.label}"
 
 
 class PoolId(NamedTuple):
@@ -41,3 +48,12 @@ class AppOnServer(NamedTuple):
 
     server: str
     app: str
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is this machine, to whoever names it; libpq's default is a local socket."""
+    return (
+        not host
+        or host.startswith(("/", "@", "127."))
+        or host.lower() in ("localhost", "::1", "0:0:0:0:0:0:0:1")
+    )

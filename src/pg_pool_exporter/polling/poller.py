@@ -48,9 +48,9 @@ class Poller:
         self._source = source
         self._store = store
         self._wall = wall
-        self._state = TargetState(key=target.id, interval=target.interval)
+        self._state = TargetState(key=target.id, interval=target.interval, is_local=target.is_local)
         self._told: str | None = None
-        self._log = log.bind(target=target.name, kind=target.kind)
+        self._log = log.bind(target=target.id.label, kind=target.id.kind)
         store.put(self._state)
 
     async def run(self) -> None:
@@ -63,7 +63,7 @@ class Poller:
         try:
             while await self.poll():
                 now = loop.time()
-                tick = next_poll(self._target.name, self._target.interval, started, now)
+                tick = next_poll(self._target.id.label, self._target.interval, started, now)
                 await asyncio.sleep(tick - now)
                 started = loop.time()
         finally:

@@ -64,7 +64,7 @@ class Pollers:
 
     def _start(self, key: TargetId, target: Target) -> None:
         poller = Poller(target, target.source(), self._store)
-        task = asyncio.create_task(poller.run(), name=f"poll {key.kind} {key.name}")
+        task = asyncio.create_task(poller.run(), name=f"poll {key.title}")
         self._running[key] = _Running(target, task)
 
     async def _stop(self, keys: Collection[TargetId]) -> None:
@@ -83,9 +83,9 @@ class Pollers:
 
     def _tell(self, key: TargetId, task: asyncio.Task[None]) -> None:
         if not task.done():
-            log.error("poller does not stop", target=key.name, kind=key.kind)
+            log.error("poller does not stop", target=key.label, kind=key.kind)
         elif not task.cancelled() and (error := task.exception()) is not None:
             told = unforeseen(error)
             log.error(
-                "poller failed", target=key.name, kind=key.kind, error=told.error, stack=told.stack
+                "poller failed", target=key.label, kind=key.kind, error=told.error, stack=told.stack
             )

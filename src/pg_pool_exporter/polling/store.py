@@ -21,6 +21,8 @@ class TargetState:
     interval: float
     """Of its polls, in seconds."""
     health: Health = field(default_factory=Health)
+    is_local: bool = False
+    """Whether it is a process of this machine (see `discovery.Target`)."""
     snapshot: Snapshot | None = None
     """Of the last poll that succeeded."""
     begun: float = -inf

@@ -83,7 +83,7 @@ def _subject(subject: Subject) -> dict[str, str]:
         "app": subject.app,
         "pool": subject.pool,
         "server": subject.server,
-        "target": subject.target,
+        "target": subject.target.title if subject.target else "",
     }
     return {name: value for name, value in parts.items() if value}
 
@@ -141,7 +141,7 @@ def _target(state: TargetState) -> dict[str, Any]:
     health = state.health
     return {
         "kind": state.key.kind,
-        "target": state.key.name,
+        "target": state.key.label,
         "up": health.up,
         "polls": health.polls,
         "reason": health.reason,

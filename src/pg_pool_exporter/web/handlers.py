@@ -159,13 +159,8 @@ def _header(request: web.Request, name: str) -> str:
 
 
 def _is_named(key: TargetId, name: str) -> bool:
-    """Whether the configuration gives the target this name, or its application.
-
-    A target of an application is called `APP@ADDRESS`, see `discovery`.
-    """
-    if key.kind not in _CONFIGURED_KINDS:
-        return False
-    return key.name == name or (key.kind == "app" and key.name.startswith(f"{name}@"))
+    """Whether the configuration calls the target, or its application, by this name."""
+    return key.kind in _CONFIGURED_KINDS and name in (key.label, key.app)
 
 
 def _wants_openmetrics(request: web.Request) -> bool:

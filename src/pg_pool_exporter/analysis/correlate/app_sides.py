@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from pg_pool_exporter.analysis.correlate.places import is_local
 from pg_pool_exporter.analysis.correlate.pools_seen import PoolSeen
 from pg_pool_exporter.analysis.correlate.sessions import AppSessions, ServerSessions
 from pg_pool_exporter.analysis.evidence import bounds
@@ -14,6 +13,7 @@ from pg_pool_exporter.analysis.evidence.addresses import NOTHING_HELD, Addresses
 from pg_pool_exporter.analysis.evidence.bounds import PoolReading, ServerReading
 from pg_pool_exporter.analysis.evidence.readings import Readings
 from pg_pool_exporter.config import DEFAULT_LEAK_AFTER
+from pg_pool_exporter.model import is_local
 
 LEAST_READINGS = 3
 """One reading proves nothing: every checkout is silent for a moment."""

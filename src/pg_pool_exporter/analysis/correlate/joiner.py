@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 from pg_pool_exporter.analysis.correlate.app_sides import AppSides, ServerPoll
-from pg_pool_exporter.analysis.correlate.places import Place, is_local
+from pg_pool_exporter.analysis.correlate.places import Place
 from pg_pool_exporter.analysis.correlate.pools_seen import PoolSeen, PoolsSeen
 from pg_pool_exporter.analysis.correlate.sessions import AppSessions, ServerSessions, SharedNames
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.model import AppOnServer, Joined, ServerSample, TargetId
+from pg_pool_exporter.model import AppOnServer, Joined, Kind, ServerSample, TargetId, is_local
 from pg_pool_exporter.polling.store import EXPIRY_INTERVALS, Store, TargetState
 
 # The server's clock has been set when it differs by more from what has passed here; seconds.
@@ -127,9 +127,9 @@ class Joiner:
             most_gap=EXPIRY_INTERVALS * state.interval,
         )  # fmt: skip
         shared = SharedNames(apps)
-        unread = set(
-            chain(*(_may_be_of(one.key) for one in self._store.states() if one.snapshot is None))
-        )
+        unread = {
+            (one.key.kind, one.key.app) for one in self._store.states() if one.snapshot is None
+        }
         told = {}
         for app, pools in apps.items():
             sides = server.apps[app]
@@ -145,16 +145,16 @@ class Joiner:
             demand=_demand(name, chain(*(pools.values() for pools in apps.values())), state.taken),
         )
 
-    def _all_are_read(self, app: str, unread: Set[TargetId], now: float) -> bool:
+    def _all_are_read(self, app: str, unread: Set[tuple[Kind, str]], now: float) -> bool:
         """Whether each known process of the application has been read lately.
 
-        `unread` is what targets that were never read may be of, as `_may_be_of` tells it.
+        `unread` are the applications of the targets that were never read. A process whose socket
+        is called like one that has a pool of the application may have one, too.
         """
         targets = self.pools.targets_of(app)
-        return (
-            TargetId("app", app) not in unread
-            and all(self._is_fresh(target, now) for target in targets)
-            and unread.isdisjoint(chain(*(_may_be_of(one) for one in targets if one.kind != "app")))
+        kin = {("process", target.app) for target in targets if target.kind == "process"}
+        return unread.isdisjoint({("app", app), *kin}) and all(
+            self._is_fresh(target, now) for target in targets
         )
 
     def _is_fresh(self, key: TargetId, now: float) -> bool:
@@ -175,20 +175,6 @@ def _demand(server: str, pools: Iterable[PoolSeen], now: float) -> dict[str, flo
     maxima = [pool.sample.max for pool in pools if pool.sample.max is not None
               and now < pool.expires]  # fmt: skip
     return {server: sum(maxima)} if maxima else {}
-
-
-def _may_be_of(target: TargetId) -> Iterator[TargetId]:
-    """The names of applications that a target may be a process of, with its kind.
-
-    An application's page is called `APP@ADDRESS`, a process's socket by its application and a
-    number, see `discovery` and `client.slots`.
-    """
-    if target.kind == "app":
-        for at, character in enumerate(target.name):
-            if character == "@":
-                yield target._replace(name=target.name[:at])
-    elif target.kind == "process":
-        yield target._replace(name=target.name.rpartition("-")[0])
 
 
 def _together(parts: list[Joined]) -> Joined:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.model import PoolInfo, PoolSample, ServerSample, SessionKey, TargetId
+from pg_pool_exporter.model import PoolInfo, PoolSample, ServerSample, SessionKey, is_local
 
 _MOST_BYTES = 63
 # From this version on, PostgreSQL writes each byte of a name that is not ASCII in hexadecimal.
@@ -94,9 +94,11 @@ class SessionsOf(NamedTuple):
 
 
 def server_of(
-    pool: PoolSample, target: TargetId, app: AppConfig | None, places: Places
+    pool: PoolSample, app: AppConfig | None, places: Places, *, here: bool
 ) -> Place | None:
     """The server that the pool leads to directly; None when it isn't known, or none of `places`.
+
+    `here`: the pool's process is on this machine.
 
     The pool's own word counts first (`instrument(server=…)`), then the configuration's, then where
     its sessions lead. A pool that tells a port other than that of the server it is said to lead to
@@ -105,7 +107,7 @@ def server_of(
     info = pool.info or PoolInfo()
     said = info.server or (app.server if app is not None else None)
     if not said:
-        return places.at(info.host, info.port, here=_is_here(target))
+        return places.at(info.host, info.port, here=here)
     place = places.get(said)
     return place if place is not None and info.port in ("", place.port) else None
 
@@ -133,23 +135,3 @@ def normalised(name: str, version: str) -> str:
         for byte in name.encode("utf-8", "replace")
     ]
     return "".join(pieces)[:_MOST_BYTES]
-
-
-def is_local(host: str) -> bool:
-    """Whether it is this machine, to whoever says so. libpq's default is a local socket."""
-    return (
-        not host
-        or host.startswith(("/", "@", "127."))
-        or host.lower() in ("localhost", "::1", "0:0:0:0:0:0:0:1")
-    )
-
-
-def _is_here(target: TargetId) -> bool:
-    """Whether the pools of the target are on this machine: they have a socket here, or a page at
-    one of its own addresses. (An application's target is called `APP@ADDRESS`, see `discovery`.)
-    """
-    if target.kind == "process":
-        return True
-    address = target.name.rpartition("@")[2].partition("/")[0]
-    host = address.rpartition(":")[0] or address
-    return is_local(host.strip("[]")) if host else False

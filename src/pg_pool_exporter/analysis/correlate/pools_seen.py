@@ -18,6 +18,8 @@ class PoolSeen:
     """One pool of one process."""
 
     target: TargetId
+    is_local: bool
+    """Whether its process is on this machine."""
     sample: PoolSample
     begun: float
     """When the reading of the sample was begun."""
@@ -103,7 +105,14 @@ class PoolsSeen:
         pools = self._by_target.setdefault(state.key, {})
         pool = pools.get(sample.key)
         if pool is None:
-            pool = PoolSeen(state.key, sample, state.begun, state.expires, self._leak_after(sample))
+            pool = PoolSeen(
+                state.key,
+                state.is_local,
+                sample,
+                state.begun,
+                state.expires,
+                self._leak_after(sample),
+            )
             pools[sample.key] = pool
             self._owners[sample.key] = state.key
             self._by_app.setdefault(sample.key.app, {})[sample.key] = state.key
@@ -141,7 +150,7 @@ class PoolsSeen:
     def _link(self, pool: PoolSeen) -> None:
         self._unlink(pool)
         app = self._apps.get(pool.sample.key.app)
-        place = server_of(pool.sample, pool.target, app, self._places)
+        place = server_of(pool.sample, app, self._places, here=pool.is_local)
         if place is not None:
             pool.server = place.name
             pool.sessions = sessions_of(pool.sample, app, place)

@@ -26,11 +26,7 @@ def of_target(state: TargetState, now: float) -> Iterator[Finding]:
     yield Finding(
         cause=cause,
         severity=Severity.PROBLEM if server else Severity.WARNING,
-        subject=(
-            Subject(server=state.key.name)
-            if server
-            else Subject(target=f"{state.key.kind} {state.key.name}")
-        ),
+        subject=Subject(server=state.key.name) if server else Subject(target=state.key),
         summary=summary,
         figures={"failed_polls": sum(health.failures.values())},
         evidence=(f"The last poll failed ({health.reason}): {health.error}",)

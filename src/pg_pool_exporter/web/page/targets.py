@@ -43,7 +43,7 @@ def _row(state: TargetState, now: float) -> Html:
     last = health.last_success
     return row(
         _COLUMNS,
-        name(state.key.name),
+        name(state.key.label),
         state.key.kind,
         _condition(state),
         _reason(state.health),
