@@ -4,15 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 ADDRESS ?= 127.0.0.1:10432
 SCENARIO ?= leak
+PYTEST = $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup
+WORKERS ?= auto
 
-.PHONY: help demo test clients lint docs rules dashboards clean
+.PHONY: help demo test test-all clients lint docs rules dashboards clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   PostgreSQL, two applications (one leaks) and the exporter; Ctrl-C ends it"
 	@echo "            (make demo ADDRESS=127.0.0.1:10433 where the port is taken;"
 	@echo "            SCENARIO=trouble shows more that can go wrong)"
-	@echo "make test   all tests; says what is skipped for want of an optional program"
+	@echo "make test   the tests, in parallel; reports what is skipped because a program is missing"
+	@echo "make test-all  the slow ones too: live dashboards, alerts and workloads"
 	@echo "make clients  builds the applications in Node, Java and Go that tests start, with their tools"
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"
@@ -24,7 +27,10 @@ demo: $(VENV)/.demo
 	@$(BIN)/pg-pool-exporter demo --scenario=$(SCENARIO) --web.listen-address=$(ADDRESS)
 
 test: $(VENV)/.dev
-	$(BIN)/pytest
+	$(PYTEST) -m 'not slow'
+
+test-all: $(VENV)/.dev
+	$(PYTEST)
 
 clients:
 	cd tests/clients/node && npm ci --silent --ignore-scripts

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from psycopg_pool import ConnectionPool
 
 from pg_pool_exporter.client import instrument
@@ -45,6 +46,11 @@ _FOREIGN = re.compile(r"PG(?!PE_)|((https?|all)_proxy$)", re.IGNORECASE)
 for _name in [*os.environ]:
     if _FOREIGN.match(_name):
         del os.environ[_name]
+
+
+# On a busy machine any example can take long.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def require(present: object, what: str) -> None:

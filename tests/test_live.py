@@ -23,7 +23,8 @@ from support.postgres import EMBEDDED_16, Cluster
 from support.programs import PROMETHEUS, Prometheus, fetch
 from support.stand import demonstration, edges, watched
 
-pytestmark = pytest.mark.debian
+# One worker has all that is live, one after the other: each measures real time.
+pytestmark = [pytest.mark.debian, pytest.mark.slow, pytest.mark.xdist_group("live")]
 
 DEADLINE = 180
 EXPECTED = {

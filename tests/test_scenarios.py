@@ -1,58 +1,37 @@
 """Workloads whose truth is known, on the virtual clock: the right cause is named, and no other.
 
-Two to three minutes for all of them on two quiet cores; `python -m bench.detection` makes
-docs/detection.md of the same.
+`make test` runs those with our own client, the others are for `make test-all`.
+`python -m bench.detection` makes docs/detection.md of the same.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from conftest import require
-from scenarios.verdict import RUNS, Verdict, run
+from scenarios.scenario import Scenario
+from scenarios.verdict import RUNS, run
 from support.programs import PROMTOOL
 
 pytestmark = pytest.mark.debian
 
-NAMES = [(scenario.name, page) for scenario, page in RUNS]
+# Each simulates many processes, for half a minute of CPU time and more.
+_LARGE = ("fifty-processes", "oversubscribed")
 
 
-def verdict_of(name: str, page: str, directory: Path) -> Verdict:
-    """Run in a process of its own."""
-    (scenario,) = {scenario for scenario, _ in RUNS if scenario.name == name}
-    return run(scenario, page, directory)
+def _case(scenario: Scenario, page: str) -> object:
+    is_slow = page != "client" or scenario.name in _LARGE
+    marks = [pytest.mark.slow] if is_slow else []
+    return pytest.param(scenario, page, id=f"{scenario.name}-{page}", marks=marks)
 
 
-@pytest.fixture(scope="module")
-def verdicts(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Mapping[tuple[str, str], Future[Verdict]]]:
-    """The runs that are under way, of the tests that were chosen."""
+@pytest.mark.parametrize(("scenario", "page"), [_case(*one) for one in RUNS])
+def test_the_verdict_is_the_truth(scenario: Scenario, page: str, tmp_path: Path) -> None:
     require(PROMTOOL.exists(), "Debian's package prometheus")
-    chosen = [
-        (str(item.callspec.params["name"]), str(item.callspec.params["page"]))
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and item.module is request.module
-    ]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(2, mp_context=context) as pool:
-        yield {
-            (name, page): pool.submit(verdict_of, name, page, tmp_path_factory.mktemp(name))
-            for name, page in chosen
-        }
-
-
-@pytest.mark.parametrize(("name", "page"), NAMES)
-def test_the_verdict_is_the_truth(
-    verdicts: Mapping[tuple[str, str], Future[Verdict]], name: str, page: str
-) -> None:
-    verdict = verdicts[name, page].result()
+    verdict = run(scenario, page, tmp_path)
     assert verdict.faults() == []
-    if verdict.scenario.leak and page == "client":
+    if scenario.leak and page == "client":
         assert verdict.lead is not None
         assert verdict.lead >= 0.7

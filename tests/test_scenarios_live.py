@@ -1,7 +1,7 @@
 """Workloads whose truth is known, live: real pools, a real server, Prometheus with our rules.
 
-All durations are a twentieth. Four run with all tests, two at a time: some four minutes. Any of
-them, or all, by
+All durations are a twentieth. `make test-all` runs four, two at a time, in some four minutes. To
+choose:
 
     PGPE_LIVE=leak-keep,bursts pytest tests/test_scenarios_live.py
     PGPE_LIVE=all pytest tests/test_scenarios_live.py
@@ -23,7 +23,8 @@ from scenarios.verdict import SCENARIOS
 from support.pgbouncer import PGBOUNCER
 from support.programs import PROMETHEUS
 
-pytestmark = pytest.mark.debian
+# One worker has all that is live, one after the other: each measures real time.
+pytestmark = [pytest.mark.debian, pytest.mark.slow, pytest.mark.xdist_group("live")]
 
 _CHOSEN = os.environ.get("PGPE_LIVE", "")
 CHOSEN = tuple(RUNS) if _CHOSEN == "all" else tuple(filter(None, _CHOSEN.split(","))) or ALWAYS
