@@ -9,7 +9,9 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -28,16 +30,35 @@ def temporary() -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
-def start(temporary: Path, *arguments: str) -> subprocess.Popen[str]:
+@contextmanager
+def demonstration(
+    temporary: Path, *arguments: str, output: int | IO[str] = subprocess.PIPE
+) -> Iterator[subprocess.Popen[str]]:
+    """The running demonstration. It must end with 0, and leave no process and no file."""
+    demo = start(temporary, *arguments, output=output)
+    try:
+        yield demo
+        _, errors = demo.communicate(timeout=60)
+    finally:
+        demo.kill()
+        demo.communicate()
+    assert (demo.returncode, errors) == (0, "")
+    assert processes_in(temporary) == []
+    assert list(temporary.iterdir()) == []
+
+
+def start(
+    temporary: Path, *arguments: str, output: int | IO[str] = subprocess.PIPE
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         exporter("demo", *arguments),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=output, stderr=subprocess.PIPE, text=True,
         env={"PATH": "/usr/bin:/bin", "TMPDIR": str(temporary)},
     )  # fmt: skip
 
 
 def processes_in(temporary: Path) -> list[str]:
-    """Command lines that name the directory, of processes that run."""
+    """Command lines of running processes that name the directory."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -49,51 +70,43 @@ def processes_in(temporary: Path) -> list[str]:
     return found
 
 
-def test_demo_runs_unattended_and_leaves_nothing(temporary: Path) -> None:
-    address = f"127.0.0.1:{free_port()}"
-    demo = start(temporary, "--for", "25s", f"--web.listen-address={address}")
-    try:
-        wait_until(lambda: answers(f"http://{address}/metrics"), "the demo serves", 30)
-        wait_until(
-            lambda: 'pg_pool_leaked_slots{app="shop-leaky"' in fetch(f"http://{address}/metrics"),
-            "the leak is shown",
-        )
+def test_demo_shows_the_line_that_leaks_until_ctrl_c(temporary: Path, tmp_path: Path) -> None:
+    """The line, in the application's file, with its function."""
+    address, shown = f"127.0.0.1:{free_port()}", tmp_path / "shown"
+    leak = re.compile(r"shop-leaky +main .*\d+ at \S*demo/shop\.py:\d+ show_report")
+    with (
+        shown.open("w") as output,
+        demonstration(temporary, f"--web.listen-address={address}", output=output) as demo,
+    ):
+        wait_until(lambda: leak.search(shown.read_text()), "the leak is in the table", 60)
         page = fetch(f"http://{address}/metrics")
         assert len(processes_in(temporary)) >= 4  # server, two applications, exporter
-        out, err = demo.communicate(timeout=60)
-    finally:
-        demo.kill()
-        demo.communicate()
-    assert (demo.returncode, err) == (0, "")
-    assert f"What is wrong: http://{address}/\nMetrics: http://{address}/metrics\n" in out
-    assert "\nIts PostgreSQL: psql 'host=/" in out
-    # The line, in the application's file, with its function.
-    assert re.search(r"shop-leaky +main .*\d+ at \S*demo/shop\.py:\d+ show_report", out)
-    assert re.search(r"shop-healthy +main .* none", out)
+        demo.send_signal(signal.SIGINT)
+    text = shown.read_text()
+    assert f"http://{address}/\n" in text
+    assert f"http://{address}/metrics\n" in text
+    assert "psql 'host=/" in text
+    assert "nothing is left behind" in text
+    assert re.search(r"shop-healthy +main .* none", text)
     assert not re.search(r"pg_pool_(leaked_slots|overdue_connections)\{app=\"shop-healthy", page)
-    assert processes_in(temporary) == []
-    assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_demo_ends_by_itself_after_the_time_that_is_asked_for(temporary: Path) -> None:
+    with demonstration(temporary, "--for=1s", f"--web.listen-address=127.0.0.1:{free_port()}"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+)
 def test_demo_ends_cleanly_when_interrupted(temporary: Path, number: signal.Signals) -> None:
     address = f"127.0.0.1:{free_port()}"
-    demo = start(temporary, f"--web.listen-address={address}")
-    try:
-        wait_until(lambda: answers(f"http://{address}/metrics"), "the demo serves", 30)
+    with demonstration(temporary, f"--web.listen-address={address}") as demo:
+        wait_until(lambda: answers(f"http://{address}/metrics"), "the demo serves", 60)
         demo.send_signal(number)
-        out, err = demo.communicate(timeout=30)
-    finally:
-        demo.kill()
-        demo.communicate()
-    assert (demo.returncode, err) == (0, "")
-    assert "nothing is left behind" in out
-    assert processes_in(temporary) == []
-    assert list(temporary.iterdir()) == []
 
 
-def test_demo_says_that_the_address_is_taken(temporary: Path) -> None:
-
+def test_demo_names_the_address_that_is_taken(temporary: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
