@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.config import Config, too_slow
+from pg_pool_exporter.config import Config
+from pg_pool_exporter.config.pace import too_slow
 
 DSN = "host=db.example"
 

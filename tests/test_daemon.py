@@ -9,14 +9,19 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
+from pg_pool_exporter.blocking import files
+from pg_pool_exporter.commands import daemon
 from pg_pool_exporter.commands.daemon import Daemon, Settings, poll_once
 from pg_pool_exporter.config import Config, ConfigError, load
+from pg_pool_exporter.web import config as web_config
 from pg_pool_exporter.web.server import ListenError, parse_address
 from support import pages
 from support.daemons import exporting
@@ -41,7 +46,8 @@ def write(directory: Path, *urls: str) -> Path:
 
 def name(url: str) -> str:
     """The target of the page at `url`."""
-    return f"app-{url.split(':')[2].split('/')[0]}@{url.removeprefix('http://')}"
+    address = url.split("/")[2]
+    return f"app-{address.partition(':')[2]}@{address}"
 
 
 def test_a_scrape_answers_at_once_while_every_target_hangs(tmp_path: Path) -> None:
@@ -350,9 +356,9 @@ def test_an_address_that_is_taken_ends_it_and_leaves_nothing_open(tmp_path: Path
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = parse_address(f"127.0.0.1:{taken.getsockname()[1]}")
             path = write(tmp_path)
-            daemon = Daemon(Settings(load=lambda: load(path), listen=(address,)))
+            own = Daemon(Settings(load=lambda: load(path), listen=(address,)))
             with pytest.raises(ListenError, match="in use"):
-                await daemon.run()
+                await own.run()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(main())
@@ -461,3 +467,171 @@ def test_polling_once_joins_what_pools_ask_of_their_server(
             return (await poll_once(load(path))).page
 
     assert '\npg_server_pools_max_connections{server="main"} 5\n' in asyncio.run(main())
+
+
+@contextmanager
+def named_pipe(path: Path) -> Iterator[None]:
+    """A pipe that nobody writes into, in place of the file, until the end."""
+    away = path.with_suffix(".away")
+    path.rename(away)
+    os.mkfifo(path)
+    try:
+        yield
+    finally:
+        path.unlink()
+        away.rename(path)
+
+
+def test_a_named_pipe_in_place_of_the_configuration_is_reported_and_a_later_reload_works(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        path = write(tmp_path)
+        async with exporting(path) as scraper:
+            with structlog.testing.capture_logs() as lines, named_pipe(path):
+                assert await scraper.post("/-/reload") == 500
+            assert str(path) in lines[0]["error"]
+            assert "not regular" in lines[0]["error"]
+            assert await scraper.value("pg_pool_exporter_config_last_reload_successful") == 0
+            assert await scraper.post("/-/reload") == 200
+            assert await scraper.value("pg_pool_exporter_config_last_reload_successful") == 1
+
+    asyncio.run(main())
+
+
+class HungFiles:
+    """A file system that hangs: files below a directory `hung` can't be opened until `answer`."""
+
+    def __init__(self) -> None:
+        self.answer = threading.Event()
+        self._real = os.open
+
+    def open(self, path: str | Path, *arguments: int, **options: int) -> int:
+        if "/hung/" in str(path):
+            self.answer.wait(10)
+        return self._real(path, *arguments, **options)
+
+
+@pytest.fixture
+def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[HungFiles]:
+    hanging = HungFiles()
+    monkeypatch.setattr(os, "open", hanging.open)
+    yield hanging
+    hanging.answer.set()
+
+
+def hung_configuration(directory: Path) -> Path:
+    """A configuration that names a password file on a file system that hangs."""
+    (directory / "hung").mkdir()
+    (directory / "hung" / "password").write_text("hunter2")
+    path = directory / "exporter.yaml"
+    path.write_text(
+        "socket_dir: ''\nservers:\n"
+        "  - {name: main, dsn: host=127.0.0.1, password_file: hung/password}\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize("which", ["one file", "the whole load"])
+def test_a_reload_that_hangs_names_its_file_and_a_later_one_works(
+    tmp_path: Path, hung: HungFiles, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    module, deadline = (files, "SECONDS") if which == "one file" else (daemon, "LOAD_SECONDS")
+
+    async def main() -> None:
+        path = write(tmp_path)
+        async with exporting(path) as scraper:
+            monkeypatch.setattr(module, deadline, 0.2)
+            hung_configuration(tmp_path)
+            with structlog.testing.capture_logs() as lines:
+                for _ in range(3):
+                    assert await scraper.post("/-/reload") == 500
+            for line in lines:
+                found = "servers[0].password_file" if which == "one file" else "hung/password"
+                assert found in line["error"]
+                assert " s" in line["error"], "how long it was waited for"
+            assert (await scraper.get())[0] == 200
+            write(tmp_path)
+            assert await scraper.post("/-/reload") == 200
+
+    asyncio.run(main())
+
+
+def test_scrapes_and_polls_go_on_while_the_web_configuration_hangs(
+    tmp_path: Path, hung: HungFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_config, "RECHECK", 0.05)
+    (tmp_path / "hung").mkdir()
+    file = tmp_path / "hung" / "web.yml"
+    hung.answer.set()
+    file.write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
+
+    async def main() -> None:
+        async with pages.serving(good) as page:
+            path = write(tmp_path, page.url)
+            async with exporting(path, web_config_file=file) as scraper:
+                hung.answer.clear()
+                file.write_text("{}\n")
+
+                async def polled() -> bool:
+                    polls = await scraper.value("pg_pool_exporter_polls_total", name(page.url))
+                    return (polls or 0) > 5
+
+                assert await scraper.until(polled) < 3
+                assert await scraper.post("/-/reload") == 200
+
+    asyncio.run(main())
+
+
+# Opening a file below a directory `hung` never ends, as on a dead network mount.
+HUNG_FILES = """
+import os, sys, time
+real = os.open
+def hang(path, *args, **kwargs):
+    if "/hung/" in str(path):
+        time.sleep(60)
+    return real(path, *args, **kwargs)
+os.open = hang
+from pg_pool_exporter.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_it_ends_quickly_while_a_reload_hangs(tmp_path: Path) -> None:
+    path, port = write(tmp_path), free_port()
+    command = [
+        *(sys.executable, "-c", HUNG_FILES),
+        *("run", f"--config.file={path}", f"--web.listen-address=127.0.0.1:{port}"),
+    ]
+    with running(command, log=tmp_path / "log") as process:
+        seconds_until(lambda: answers(f"http://127.0.0.1:{port}/metrics"), "it answers", 10)
+        hung_configuration(tmp_path)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        assert answers(f"http://127.0.0.1:{port}/metrics")
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert time.monotonic() - started < 2
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_hangup_before_it_listens_is_a_reload_and_not_the_end(tmp_path: Path) -> None:
+    path, port = write(tmp_path), free_port()
+    command = exporter("run", f"--config.file={path}", f"--web.listen-address=127.0.0.1:{port}")
+    with running(command, log=tmp_path / "log") as process:
+        seconds_until(lambda: holds_back(process.pid, signal.SIGHUP), "it has begun", 10)
+        process.send_signal(signal.SIGHUP)
+        seconds_until(lambda: answers(f"http://127.0.0.1:{port}/metrics"), "it answers", 10)
+        seconds_until(
+            lambda: "configuration loaded" in (tmp_path / "log").read_text(), "it reloads", 5
+        )
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def holds_back(pid: int, number: signal.Signals) -> bool:
+    """Whether the signal is blocked in the process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = int(status.partition("SigBlk:")[2].split()[0], 16)
+    return bool(mask & 1 << (number - 1))

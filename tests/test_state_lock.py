@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import subprocess
@@ -53,8 +54,7 @@ def test_a_second_exporter_on_the_directory_says_so_and_does_not_start(tmp_path:
 def test_a_reload_moves_the_lock_or_is_refused(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     path = configure(tmp_path / "config.yaml", first)
-    other = StateLock()
-    other.move(str(second))
+    other = StateLock(str(second))
 
     async def main() -> None:
         async with exporting(path) as scraper:
@@ -62,24 +62,29 @@ def test_a_reload_moves_the_lock_or_is_refused(tmp_path: Path) -> None:
             configure(path, second)
             assert await scraper.post("/-/reload") == 500
             with pytest.raises(ConfigError, match="first: is in use"):
-                other.move(str(first))
+                StateLock(str(first))
             other.release()
             assert await scraper.post("/-/reload") == 200
-            other.move(str(first))
+            StateLock(str(first)).release()
             with pytest.raises(ConfigError, match="second: is in use"):
-                other.move(str(second))
-        other.move(str(second))
+                StateLock(str(second))
+        StateLock(str(second)).release()
 
     asyncio.run(main())
-    other.release()
+
+
+def test_a_lock_that_nobody_waits_for_any_more_is_released(tmp_path: Path) -> None:
+    """A reload timed out while the directory was hung, and the lock came later."""
+    StateLock(str(tmp_path))
+    gc.collect()
+    StateLock(str(tmp_path)).release()
 
 
 def test_an_exporter_that_is_killed_locks_nobody_out(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pg_pool_exporter.sources.server_log.state_lock import StateLock; "
-        "lock = StateLock(); lock.move(sys.argv[1]); print('locked', flush=True); time.sleep(60)"
+        "lock = StateLock(sys.argv[1]); print('locked', flush=True); time.sleep(60)"
     )
-    lock = StateLock()
     with subprocess.Popen(
         [sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -87,11 +92,10 @@ def test_an_exporter_that_is_killed_locks_nobody_out(tmp_path: Path) -> None:
             assert holder.stdout is not None
             assert holder.stdout.readline() == "locked\n"
             with pytest.raises(ConfigError, match="is in use by another pg-pool-exporter"):
-                lock.move(str(tmp_path))
+                StateLock(str(tmp_path))
         finally:
             holder.kill()
-    lock.move(str(tmp_path))
-    lock.release()
+    StateLock(str(tmp_path)).release()
 
 
 @pytest.mark.parametrize("spoil", ["file", "link"])
@@ -101,7 +105,5 @@ def test_a_directory_that_is_none_is_left_to_those_who_save(tmp_path: Path, spoi
     else:
         (tmp_path / "state").mkdir()
         (tmp_path / "state" / "lock").symlink_to("elsewhere")
-    lock = StateLock()
-    lock.move(str(tmp_path / "state"))
-    lock.release()
+    StateLock(str(tmp_path / "state")).release()
     assert not os.path.lexists(tmp_path / "state" / "elsewhere")

@@ -30,13 +30,10 @@ HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 OTHER_HASH = bcrypt.hashpw(b"other", bcrypt.gensalt(4)).decode()
 
 
-class Clock:
-    """A monotonic clock that is moved by hand."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+def refreshed(file: WebConfigFile) -> web_config.Loaded:
+    """The content after the next look at the files."""
+    asyncio.run(file.refresh())
+    return file.current()
 
 
 @pytest.fixture
@@ -210,7 +207,8 @@ def test_clients_need_a_certificate_of_the_authority(
 def test_a_renewed_certificate_and_another_client_authority_hold_without_a_restart(
     certificate: Path, authority: trustme.CA
 ) -> None:
-    clock, renewed = Clock(), trustme.CA()
+    renewed = trustme.CA()
+    file = WebConfigFile(write(certificate, CLIENTS))
     former_client = authority.issue_cert("prometheus")
 
     async def test(served: Served) -> None:
@@ -218,7 +216,7 @@ def test_a_renewed_certificate_and_another_client_authority_hold_without_a_resta
         assert status == 200
         issue(renewed, certificate)
         renewed.cert_pem.write_to_path(certificate / "ca.pem")
-        clock.now += web_config.RECHECK
+        await file.refresh()
         status, _ = await get(served, trusting(renewed, renewed.issue_cert("prometheus")))
         assert status == 200
         with pytest.raises(aiohttp.ClientError):
@@ -226,7 +224,7 @@ def test_a_renewed_certificate_and_another_client_authority_hold_without_a_resta
         with pytest.raises(aiohttp.ClientConnectorCertificateError):
             await get(served, trusting(authority, former_client))
 
-    served_with(WebConfigFile(write(certificate, CLIENTS), clock), test)
+    served_with(file, test)
 
 
 @pytest.mark.parametrize(
@@ -235,83 +233,73 @@ def test_a_renewed_certificate_and_another_client_authority_hold_without_a_resta
         ("basic_auth_users: [", "web.yml"),
         (USERS + TLS, "tls_server_config: is added or removed by a restart only"),
         (None, "cannot be read"),
+        ("pipe", "not regular"),
     ],
 )
 def test_a_file_that_is_wrong_later_changes_nothing_and_is_told_once(
     certificate: Path, text: str | None, problem: str
 ) -> None:
-    clock = Clock()
     path = write(certificate, USERS)
-    file = WebConfigFile(path, clock)
-    if text is None:
+    file = WebConfigFile(path)
+    if text in (None, "pipe"):
         path.unlink()
+        if text == "pipe":
+            os.mkfifo(path)
     else:
         write(certificate, text)
     with structlog.testing.capture_logs() as lines:
         for _ in range(3):
-            clock.now += web_config.RECHECK
-            assert file.current().config.basic_auth_users == {"prometheus": HASH}
+            assert refreshed(file).config.basic_auth_users == {"prometheus": HASH}
     assert len(lines) == 1
     assert problem in lines[0]["error"]
     write(certificate, USERS.replace("prometheus", "grafana"))
-    clock.now += web_config.RECHECK
-    assert list(file.current().config.basic_auth_users) == ["grafana"]
+    assert list(refreshed(file).config.basic_auth_users) == ["grafana"]
 
 
 def test_a_certificate_that_comes_after_the_file_that_names_it_is_used(
     certificate: Path,
 ) -> None:
-    clock = Clock()
-    file = WebConfigFile(write(certificate, TLS), clock)
+    file = WebConfigFile(write(certificate, TLS))
     with structlog.testing.capture_logs() as lines:
         write(certificate, TLS.replace("server.", "later."))
         for _ in range(3):
-            clock.now += web_config.RECHECK
+            refreshed(file)
             assert _certificate(file) == "server.pem"
         for suffix in ("pem", "key"):
             copy(certificate / f"server.{suffix}", certificate / f"later.{suffix}")
-            clock.now += web_config.RECHECK
-            file.current()
+            refreshed(file)
     assert _certificate(file) == "later.pem"
     # Each kind of mistake once: both files are missing, then only the key.
     assert [line["log_level"] for line in lines] == ["error", "error", "info"]
 
 
 def test_a_file_that_goes_and_comes_back_is_told_each_time(certificate: Path) -> None:
-    clock = Clock()
     path = write(certificate, USERS)
-    file = WebConfigFile(path, clock)
+    file = WebConfigFile(path)
     with structlog.testing.capture_logs() as lines:
         for _ in range(2):
             path.rename(certificate / "away")
-            clock.now += web_config.RECHECK
-            file.current()
+            refreshed(file)
             (certificate / "away").rename(path)
-            clock.now += web_config.RECHECK
-            file.current()
+            refreshed(file)
     assert [line["log_level"] for line in lines] == ["error", "info"] * 2
 
 
 def test_the_files_that_a_changed_file_names_are_watched_too(certificate: Path) -> None:
-    clock = Clock()
-    file = WebConfigFile(write(certificate, TLS), clock)
+    file = WebConfigFile(write(certificate, TLS))
     for suffix in ("pem", "key"):
         copy(certificate / f"server.{suffix}", certificate / f"other.{suffix}")
     write(certificate, TLS.replace("server.", "other."))
-    clock.now += web_config.RECHECK
-    first = file.current()
+    first = refreshed(file)
     issue(trustme.CA(), certificate, "other")
-    clock.now += web_config.RECHECK
-    assert file.current() is not first
+    assert refreshed(file) is not first
     last = file.current()
-    clock.now += web_config.RECHECK
-    assert file.current() is last
+    assert refreshed(file) is last
 
 
 def test_a_change_while_the_file_is_read_is_seen_later(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = Clock()
     path = write(certificate, USERS)
 
     def load_and_change(path: Path) -> web_config.Loaded:
@@ -321,10 +309,9 @@ def test_a_change_while_the_file_is_read_is_seen_later(
         return loaded
 
     monkeypatch.setattr(web_config, "load", load_and_change)
-    file = WebConfigFile(path, clock)
+    file = WebConfigFile(path)
     assert list(file.current().config.basic_auth_users) == ["prometheus"]
-    clock.now += web_config.RECHECK
-    assert list(file.current().config.basic_auth_users) == ["grafana"]
+    assert list(refreshed(file).config.basic_auth_users) == ["grafana"]
 
 
 def _certificate(file: WebConfigFile) -> str:
@@ -334,8 +321,7 @@ def _certificate(file: WebConfigFile) -> str:
 
 
 def test_the_files_are_not_looked_at_for_each_request(certificate: Path) -> None:
-    clock = Clock()
-    file = WebConfigFile(write(certificate, USERS), clock)
+    file = WebConfigFile(write(certificate, USERS))
     first = file.current()
     write(certificate, USERS.replace("prometheus", "grafana"))
     os.utime(certificate / "web.yml", ns=(1, 1))
@@ -370,29 +356,29 @@ def test_users_are_let_in_with_their_own_password(
 
 
 def test_a_password_that_was_changed_lets_nobody_in_any_more(tmp_path: Path) -> None:
-    clock = Clock()
+    file = WebConfigFile(write(tmp_path, USERS))
 
     async def test(served: Served) -> None:
         assert (await get(served, headers=basic("prometheus", PASSWORD)))[0] == 200
         write(tmp_path, USERS.replace(HASH, OTHER_HASH))
-        clock.now += web_config.RECHECK
+        await file.refresh()
         assert (await get(served, headers=basic("prometheus", PASSWORD)))[0] == 401
         assert (await get(served, headers=basic("prometheus", "other")))[0] == 200
 
-    served_with(WebConfigFile(write(tmp_path, USERS), clock), test)
+    served_with(file, test)
 
 
 def test_a_user_who_was_renamed_gets_in_no_more_under_the_former_name(tmp_path: Path) -> None:
-    clock = Clock()
+    file = WebConfigFile(write(tmp_path, USERS))
 
     async def test(served: Served) -> None:
         assert (await get(served, headers=basic("prometheus", PASSWORD)))[0] == 200
         write(tmp_path, USERS.replace("prometheus", "prometheus-2"))
-        clock.now += web_config.RECHECK
+        await file.refresh()
         assert (await get(served, headers=basic("prometheus", PASSWORD)))[0] == 401
         assert (await get(served, headers=basic("prometheus-2", PASSWORD)))[0] == 200
 
-    served_with(WebConfigFile(write(tmp_path, USERS), clock), test)
+    served_with(file, test)
 
 
 @pytest.mark.parametrize("user", ["prometheus", "nobody"])

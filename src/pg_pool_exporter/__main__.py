@@ -7,6 +7,7 @@ Each command is a module of `commands` with a function `main`, imported when it 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -24,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments, os.environ)
+        if options.command == "run":
+            # Until the daemon can reload: by default the signal ends the process.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         module = options.command.replace("-", "_")
         code: int = import_module(f"{__package__}.commands.{module}").main(options)
     except UsageError as error:

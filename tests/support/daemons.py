@@ -52,12 +52,17 @@ class Scraper:
 
 
 @asynccontextmanager
-async def exporting(path: Path, read: Callable[[], Config] | None = None) -> AsyncIterator[Scraper]:
+async def exporting(
+    path: Path,
+    read: Callable[[], Config] | None = None,
+    web_config_file: Path | None = None,
+) -> AsyncIterator[Scraper]:
     """A daemon with the configuration at `path`, or what `read` gives."""
     daemon = Daemon(
         Settings(
             load=read or (lambda: load(path)),
             listen=(parse_address("127.0.0.1:0"),),
+            web_config_file=web_config_file,
             enable_lifecycle=True,
         )
     )

@@ -11,7 +11,7 @@ from pg_pool_exporter.commands.configuration import configuration
 from pg_pool_exporter.commands.daemon import probe
 from pg_pool_exporter.commands.options import DSN_VARIABLE, Options
 from pg_pool_exporter.commands.output import FAILURE, SUCCESS, complain, count, write
-from pg_pool_exporter.config import Config, too_slow
+from pg_pool_exporter.config import Config, warnings
 from pg_pool_exporter.web import config as web_config
 
 
@@ -22,7 +22,7 @@ def main(options: Options) -> int:
     config = configuration(options)
     if options.web_config_file is not None:
         web_config.load(options.web_config_file)
-    for sentence in too_slow(config):
+    for sentence in warnings(config, options.config_file):
         complain(f"warning: {sentence}")
     origin = options.config_file or (DSN_VARIABLE if options.dsn is not None else "no file")
     counts = (

@@ -8,8 +8,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +18,10 @@ import structlog
 from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis import Doctor
 from pg_pool_exporter.analysis.correlate.joiner import Joiner
-from pg_pool_exporter.config import Config, ConfigError, too_slow
-from pg_pool_exporter.discovery import Discovery, ProviderStatus
+from pg_pool_exporter.blocking import files
+from pg_pool_exporter.blocking.threads import Lane, LaneFullError
+from pg_pool_exporter.config import Config, ConfigError, Problem, warnings
+from pg_pool_exporter.discovery import Discovery, ProviderStatus, state_directory
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.model import TargetId
@@ -33,16 +35,23 @@ from pg_pool_exporter.web.server import Address, WebServer
 
 log = structlog.get_logger(__name__)
 
-# Time between two looks at which targets there are, in seconds.
 DISCOVERY_INTERVAL = 1.0
+"""Seconds between two looks at the list of targets."""
+LOAD_SECONDS = 30.0
+"""Deadline for loading the configuration, with all files that it names."""
+
+# Several threads: a load that hangs must not keep a later one from succeeding.
+_LOADING = Lane("load", threads=8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the command line says."""
+    """The options of the command line that concern the daemon."""
 
     load: Callable[[], Config]
     """Reads the configuration, at the start and for each reload; raises `ConfigError`."""
+    config_file: Path | None = None
+    """Where it is read from, for warnings."""
     listen: tuple[Address, ...]
     telemetry_path: str = "/metrics"
     web_config_file: Path | None = None
@@ -57,22 +66,24 @@ class Daemon:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._load = settings.load
-        config = settings.load()
-        _warn(config)
+        self._settings = settings
+        try:
+            loaded = _LOADING.wait(partial(_load, settings, StateLock()), seconds=LOAD_SECONDS)
+        except TimeoutError:
+            raise ConfigError(settings.config_file or "configuration", [_timed_out()]) from None
+        config, self._state_lock = loaded.config, loaded.lock
+        _warn(loaded)
         self._wake = asyncio.Event()
         self._discovery = Discovery(config, changed=self._wake.set)
-        self._state_lock = StateLock()
-        self._state_lock.move(self._discovery.state_directory)
         self._store = Store()
         self._exposition = Exposition(self._store, ReloadStatus(True, time.time()))
         self._joiner = Joiner(self._store, config.apps, tell=self._exposition.show_joined)
         self._pollers = Pollers(self._store)
         self._unpolled: set[TargetId] = set()
         self._reloads: set[asyncio.Task[bool]] = set()
-        # Not the loop's own threads: whatever holds those up must not hold up a reload. A single
-        # one: reloads take their turn, so what was read last is what holds.
-        self._loader = ThreadPoolExecutor(1, "load")
+        # One after the other, so the configuration that was read last is in use.
+        self._reloading = asyncio.Lock()
+        self._watching: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         web = Web(
             self._store,
@@ -83,9 +94,8 @@ class Daemon:
             reload=self.reload if settings.enable_lifecycle else None,
         )
         file = settings.web_config_file
-        self.server = WebServer(
-            web.routes(), settings.listen, WebConfigFile(file) if file is not None else None
-        )
+        self._web_config = WebConfigFile(file) if file is not None else None
+        self.server = WebServer(web.routes(), settings.listen, self._web_config)
 
     async def run(self) -> None:
         """Poll and serve until `stop`, or SIGTERM or SIGINT; SIGHUP reloads.
@@ -94,6 +104,8 @@ class Daemon:
         """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._start_reload)
+        # The command holds it back from its first moment on: one that came is delivered now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         for ending in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(ending, self.stop)
         # What has been imported stays for good: each collection that looked at it again would keep
@@ -112,10 +124,12 @@ class Daemon:
                 addresses=", ".join(map(str, self.server.bound)),
                 sockets=str(self._discovery.socket_directory or "none"),
             )
+            if self._web_config is not None:
+                self._watching = asyncio.create_task(self._web_config.watch())
             await self._keep_up()
         finally:
-            for reload in self._reloads:
-                reload.cancel()
+            for task in (*self._reloads, *filter(None, [self._watching])):
+                task.cancel()
             await asyncio.gather(
                 self.server.close(), self._pollers.close(), self._discovery.providers.close()
             )
@@ -131,10 +145,9 @@ class Daemon:
         self._wake.set()
 
     async def reload(self) -> bool:
-        """Load the configuration again; False when it is wrong: then the former one stays.
+        """Load the configuration again; False when it can't be used: then the former one stays.
 
-        Targets that it names as before are polled on without a break. It goes on when whoever
-        asked for it does not wait any more.
+        Unchanged targets are polled without a break. A reload goes on when its caller hangs up.
         """
         return await asyncio.shield(self._start_reload())
 
@@ -156,31 +169,39 @@ class Daemon:
         return task
 
     async def _reload(self) -> bool:
-        loop = asyncio.get_running_loop()
-        try:
-            config = await loop.run_in_executor(self._loader, self._load)
-            former = self._discovery
-            discovery = Discovery(config, former, self._wake.set)
-            self._state_lock.move(discovery.state_directory)
-        except ConfigError as error:
-            return self._refuse(error=str(error))
-        except Exception as error:  # noqa: BLE001 - whatever is in a file, the polls go on
-            told = unforeseen(error)
-            return self._refuse(error=told.error, stack=told.stack)
+        async with self._reloading:
+            try:
+                loaded = await _LOADING.run(
+                    partial(_load, self._settings, self._state_lock), seconds=LOAD_SECONDS
+                )
+                discovery = Discovery(loaded.config, self._discovery, self._wake.set)
+            except ConfigError as error:
+                return self._refuse(error=str(error))
+            except (TimeoutError, LaneFullError):
+                return self._refuse(error=_timed_out().message)
+            except Exception as error:  # noqa: BLE001 - whatever is in a file, the polls go on
+                told = unforeseen(error)
+                return self._refuse(error=told.error, stack=told.stack)
+            await self._use(loaded, discovery)
+        return True
+
+    async def _use(self, loaded: _Loaded, discovery: Discovery) -> None:
+        if loaded.lock is not self._state_lock:
+            self._state_lock.release()
+            self._state_lock = loaded.lock
+        self._discovery.providers.stop()
         self._discovery = discovery
-        former.providers.stop()
         self._discovery.providers.start()
-        self._joiner.configure(config.apps)
+        self._joiner.configure(loaded.config.apps)
         self._exposition.reload = ReloadStatus(True, time.time())
         await self._pollers.follow(self._discovery.targets())
         log.info("configuration loaded")
-        _warn(config)
-        return True
+        _warn(loaded)
 
     def _refuse(self, **details: str | None) -> bool:
         former = self._exposition.reload.last_success
         self._exposition.reload = ReloadStatus(False, former)
-        log.error("configuration wrong, the former one stays", **details)
+        log.error("configuration not loaded, former one stays", **details)
         return False
 
     async def _keep_up(self) -> None:
@@ -206,8 +227,29 @@ class Outcome(NamedTuple):
     """Whether every list of targets could be had, and every target answered."""
 
 
-def _warn(config: Config) -> None:
-    for sentence in too_slow(config):
+class _Loaded(NamedTuple):
+    """A valid configuration, and what loading it has acquired or found."""
+
+    config: Config
+    lock: StateLock
+    warnings: tuple[str, ...]
+
+
+def _load(settings: Settings, held: StateLock) -> _Loaded:
+    """Load the configuration and lock its state directory, unless `held` is its lock. Blocks."""
+    config = settings.load()
+    directory = state_directory(config)
+    lock = held if directory == held.directory else StateLock(directory)
+    return _Loaded(config, lock, tuple(warnings(config, settings.config_file)))
+
+
+def _timed_out() -> Problem:
+    where = ", ".join(files.hung()) or "a file or directory"
+    return Problem((), f"timed out after {LOAD_SECONDS:g} s reading {where}")
+
+
+def _warn(loaded: _Loaded) -> None:
+    for sentence in loaded.warnings:
         log.warning(sentence)
 
 

@@ -28,6 +28,7 @@ def main(options: Options) -> int:
 async def _serve(options: Options) -> None:
     settings = Settings(
         load=partial(configuration, options),
+        config_file=options.config_file,
         listen=options.web_listen_address or (_DEFAULT_ADDRESS,),
         telemetry_path=options.web_telemetry_path,
         web_config_file=options.web_config_file,

@@ -15,8 +15,8 @@ from pg_pool_exporter.config.models import (
     ProcessesConfig,
     ServerConfig,
 )
-from pg_pool_exporter.config.pace import too_slow
 from pg_pool_exporter.config.section import Section
+from pg_pool_exporter.config.warnings import warnings
 
 __all__ = [
     "DEFAULT_LEAK_AFTER",
@@ -37,6 +37,6 @@ __all__ = [
     "from_dsn",
     "load",
     "read",
-    "too_slow",
     "validate",
+    "warnings",
 ]

@@ -128,9 +128,6 @@ class Discovery:
         self._pages = (*_pages(self._config, self._found),)
         directory = default_directory() if config.socket_dir is None else config.socket_dir
         self._processes = config.processes
-        logs = any(server.log is not None for server in config.servers)
-        self.state_directory = _state_directory(config) if logs else ""
-        """What is read of servers' logs is kept there; "" when nothing is."""
         self.socket_directory = Path(directory) if directory else None
         """Where sockets are looked for; it need not be there yet."""
         self._directory = SocketDirectory(self.socket_directory) if self.socket_directory else None
@@ -168,12 +165,15 @@ def _logs(
     # A target of its own, so that a long log never holds up the server's poll.
     for server in config.servers:
         if server.log is not None:
-            settings = (server, _state_directory(config), log_contexts[server])
+            settings = (server, state_directory(config), log_contexts[server])
             name = TargetId("log", server.name)
             yield Target(name, server.log.interval, server.log.timeout, settings)
 
 
-def _state_directory(config: Config) -> str:
+def state_directory(config: Config) -> str:
+    """Where positions in servers' logs are kept; "" when no log is read, or none are kept."""
+    if not any(server.log is not None for server in config.servers):
+        return ""
     return default_state_directory() if config.state_dir is None else config.state_dir
 
 

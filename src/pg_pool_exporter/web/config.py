@@ -1,29 +1,36 @@
 """The file of `--web.config.file`: TLS, users and headers, in exporter-toolkit's format.
 
 One file serves all exporters of a host. What this server cannot do (`RequireAnyClientCert`,
-`cipher_suites`, …) is an error, never passed over. Re-read when it has changed.
+`cipher_suites`, …) is an error, never ignored. Read again when it changes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import structlog
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from pg_pool_exporter.blocking import files
 from pg_pool_exporter.blocking.files import Stamp, stamp
+from pg_pool_exporter.blocking.threads import Lane, LaneFullError
 from pg_pool_exporter.config import ConfigError, Problem, Section, read, validate
 from pg_pool_exporter.config.values import ReadableFile, SecretFile
 
 log = structlog.get_logger(__name__)
 
-# How long a change of the files may stay unseen, in seconds.
 RECHECK = 1.0
+"""Seconds between two looks at the files."""
+REFRESH_SECONDS = 15.0
+"""Deadline for reading all of them."""
+
+_LANE = Lane("web-configuration", threads=4)
 
 TlsVersion = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
 _VERSIONS = {
@@ -119,9 +126,19 @@ class Loaded(NamedTuple):
     config: WebConfig
     tls: ssl.SSLContext | None
 
+    @property
+    def authenticates(self) -> bool:
+        """Whether clients need a password or a certificate."""
+        return bool(self.config.basic_auth_users) or (
+            self.tls is not None and self.tls.verify_mode is ssl.CERT_REQUIRED
+        )
+
 
 def load(path: Path) -> Loaded:
-    """Read the file and the certificates that it names. Raises `ConfigError` with all mistakes."""
+    """Read the file and the certificates that it names. Raises `ConfigError` with all mistakes.
+
+    For callers outside of the event loop.
+    """
     document = read(path)
     config = validate(WebConfig, document)
     try:
@@ -136,54 +153,75 @@ def load(path: Path) -> Loaded:
 class WebConfigFile:
     """The file as it is now. Raises `ConfigError` when it is wrong at the start.
 
-    A file that is wrong later changes nothing: the last good one holds, and the log says so.
-    `clock` is monotonic, in seconds.
+    A file that is wrong later, or hangs, changes nothing: the last good one stays, and the log
+    says so.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._clock = clock
         self._loaded, self._stamps = _load_with_stamps(path)
-        self._told: str | None = None
-        self._checked = clock()
+        self._logged: str | None = None
 
     def current(self) -> Loaded:
-        """The file's content, read again when it or a file that it names has changed."""
-        now = self._clock()
-        if now - self._checked >= RECHECK:
-            self._checked = now
-            # One that was wrong may be put back as it was before: that is to be told, too.
-            if self._told is not None or self._stamps != _stamps(self._stamps):
-                self._reload()
+        """The last good content."""
         return self._loaded
 
-    def _reload(self) -> None:
+    async def watch(self) -> None:
+        """Read the files again whenever they change, until cancelled."""
+        while True:
+            await asyncio.sleep(RECHECK)
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Read the file again if it, or a file that it names, has changed. Never raises."""
         try:
-            loaded, stamps = _load_with_stamps(self._path)
-            if (loaded.tls is None) != (self._loaded.tls is None):
-                problem = Problem(("tls_server_config",), "is added or removed by a restart only")
-                raise ConfigError(self._path, [problem])
+            changed = await _LANE.run(
+                partial(_changed, self._path, self._stamps, retry=self._logged is not None),
+                key=self._path,
+                seconds=REFRESH_SECONDS,
+            )
+            if changed is not None:
+                self._take(*changed)
         except ConfigError as error:
-            if str(error) != self._told:
-                self._told = str(error)
-                log.error("web configuration wrong, the former one holds", error=self._told)
-            return
-        self._loaded, self._stamps, self._told = loaded, stamps, None
-        log.info("web configuration read again")
+            self._refuse(str(error))
+        except (TimeoutError, LaneFullError):
+            where = ", ".join(files.hung()) or self._path
+            self._refuse(f"{self._path}: timed out reading {where}")
+        except Exception as error:  # noqa: BLE001 - whatever is in a file, the server goes on
+            self._refuse(f"{self._path}: {type(error).__name__}")
+
+    def _take(self, loaded: Loaded, stamps: _Stamps) -> None:
+        if (loaded.tls is None) != (self._loaded.tls is None):
+            problem = Problem(("tls_server_config",), "is added or removed by a restart only")
+            raise ConfigError(self._path, [problem])
+        self._loaded, self._stamps, self._logged = loaded, stamps, None
+        log.info("web configuration loaded")
+
+    def _refuse(self, error: str) -> None:
+        if error != self._logged:
+            self._logged = error
+            log.error("web configuration not loaded, former one stays", error=error)
+
+
+def _changed(path: Path, former: _Stamps, *, retry: bool) -> tuple[Loaded, _Stamps] | None:
+    """The content, if a stamp has changed. `retry`: also when a wrong file may be right again."""
+    if not retry and former == _stamps(former):
+        return None
+    return _load_with_stamps(path)
 
 
 def _load_with_stamps(path: Path) -> tuple[Loaded, _Stamps]:
-    """What `load` gives, and the stamps of all files that were read.
+    """The content, and the stamps of all files that were read.
 
-    They are older than what was read, so a file that is changed meanwhile is read again later.
+    The stamps are older than the content: a file that changes meanwhile is read again later.
     """
     stamps = _stamps([path])
     while True:
         loaded = load(path)
-        files = {path, *_named_files(loaded.config)}
-        if files == stamps.keys():
+        names = {path, *_named_files(loaded.config)}
+        if names == stamps.keys():
             return loaded, stamps
-        stamps = _stamps(files)
+        stamps = _stamps(names)
 
 
 def _named_files(config: WebConfig) -> Iterator[Path]:
@@ -192,12 +230,12 @@ def _named_files(config: WebConfig) -> Iterator[Path]:
         yield from map(Path, filter(None, (tls.cert_file, tls.key_file, tls.client_ca_file)))
 
 
-def _stamps(files: Iterable[Path]) -> _Stamps:
-    return {file: stamp(file) for file in files}
+def _stamps(paths: Iterable[Path]) -> _Stamps:
+    return {path: stamp(path) for path in paths}
 
 
 class _TlsError(Exception):
-    """A file that is there and does not hold what it should; `key` names it."""
+    """A file that does not hold what it should; `key` names it."""
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
@@ -224,10 +262,10 @@ def _context(config: TlsServerConfig) -> ssl.SSLContext:
 
 
 def live_context(current: Callable[[], Loaded]) -> ssl.SSLContext:
-    """A context for a listening socket that gives each new connection the settings of the day."""
+    """A context for a listening socket that uses the current settings for each new connection."""
 
     # asyncio keeps the context that a socket was opened with, and a certificate authority cannot
-    # be taken out of a context again: so the one that it keeps hands on to another.
+    # be removed from a context: so the kept one delegates to the current one.
     class LiveContext(ssl.SSLContext):
         def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
             context = current().tls

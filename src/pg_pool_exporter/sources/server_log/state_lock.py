@@ -15,29 +15,26 @@ _IN_USE = (
 
 
 class StateLock:
-    """The lock of at most one directory. It ends with the process, however that ends."""
+    """The lock of `directory`; of "" there is none. It ends with this object or the process.
 
-    def __init__(self) -> None:
-        self._directory = ""
+    Locking blocks: the caller does it in a thread. Raises `ConfigError` when another exporter
+    holds the lock. A directory in which no file can be made or locked is not locked: saving
+    reports what is wrong with it.
+    """
+
+    def __init__(self, directory: str = "") -> None:
+        self.directory = directory
         self._descriptor: int | None = None
-
-    def move(self, directory: str) -> None:
-        """Hold the lock of `directory` instead of that before; of "" there is none.
-
-        Raises `ConfigError` when another exporter holds it; then the one before stays. A directory
-        in which no file can be made or locked is not locked: saving tells what is wrong with it.
-        """
-        if directory == self._directory:
-            return
-        descriptor = _locked(Path(directory)) if directory else None
-        self.release()
-        self._directory, self._descriptor = directory, descriptor
+        self._descriptor = _locked(Path(directory)) if directory else None
 
     def release(self) -> None:
-        """Let go of the lock, if there is one."""
+        """Release the lock, if there is one."""
         if self._descriptor is not None:
             os.close(self._descriptor)
-        self._directory, self._descriptor = "", None
+        self._descriptor = None
+
+    # A lock that nobody waits for any more, because the directory was hung, must not stay.
+    __del__ = release
 
 
 def _locked(directory: Path) -> int | None:

@@ -1,0 +1,106 @@
+"""Valid settings that are likely to be wrong: sentences for the log and check-config."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict
+
+from pg_pool_exporter.blocking.files import world_readable
+from pg_pool_exporter.config.http_client import HttpClientConfig
+from pg_pool_exporter.config.models import Config, ConnectionConfig
+from pg_pool_exporter.config.pace import too_slow
+
+# These send nothing that reveals the password to whoever answers.
+_SAFE_METHODS = frozenset({"gss", "none", "oauth", "scram-sha-256", "sspi"})
+_UNSAFE_METHODS = frozenset({"password", "md5"})
+
+
+def warnings(config: Config, file: Path | None = None) -> Iterator[str]:
+    """A sentence for each weakness of `config`, which was read from `file`.
+
+    Looks at files: for callers outside of the event loop.
+    """
+    yield from too_slow(config)
+    yield from _world_readable(config, file)
+    for server in config.servers:
+        yield from _unverified(f"server {server.name}", server)
+    for bouncer in config.pgbouncers:
+        yield from _unverified(f"pgbouncer {bouncer.name}", bouncer)
+
+
+def _world_readable(config: Config, file: Path | None) -> Iterator[str]:
+    connections = (*config.servers, *config.pgbouncers)
+    paths = [one.password_file for one in connections]
+    for app in config.apps:
+        for http in (app, *app.http_sd):
+            paths += _secret_files(http)
+    if any(_parameters(one).get("password") for one in connections):
+        paths.append(None if file is None else str(file))
+    for path in dict.fromkeys(filter(None, paths)):
+        if world_readable(path):
+            yield f"{path} holds a secret and every user of this host can read it: chmod o-r"
+
+
+def _secret_files(http: HttpClientConfig) -> Iterator[str | None]:
+    yield from http.header_files.values()
+    yield http.bearer_token_file
+    yield http.tls_config.key_file
+    if http.basic_auth is not None:
+        yield http.basic_auth.password_file
+
+
+def _unverified(name: str, config: ConnectionConfig) -> Iterator[str]:
+    given = _parameters(config)
+    known = {option.keyword.decode(): option.val for option in pq.Conninfo.get_defaults()}
+    value = {key: (text or b"").decode() for key, text in known.items()} | given
+    has_password = (
+        config.password_file is not None
+        or config.password_command is not None
+        or value.get("password")
+    )
+    # What a service file adds is not known here.
+    if not has_password or value.get("service") or _stays_here(value):
+        return
+    mode = value.get("sslmode") or "prefer"
+    if mode == "verify-full" or value.get("sslrootcert") == "system":
+        return
+    if _is_safe(value.get("require_auth", "")):
+        return
+    yield (
+        f"{name}: sslmode={mode} does not verify the server, so an impostor can ask for the "
+        "password in clear text: set sslmode=verify-full, or require_auth=scram-sha-256"
+    )
+
+
+def _parameters(config: ConnectionConfig) -> dict[str, str]:
+    return {
+        key: str(value) for key, value in conninfo_to_dict(config.dsn.get_secret_value()).items()
+    }
+
+
+def _stays_here(value: dict[str, str]) -> bool:
+    """Whether the connection is a unix socket or to this host's loopback."""
+    return is_loopback(value.get("hostaddr") or value.get("host") or "/")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` never leaves this machine: a unix socket's path, or a loopback address."""
+    if host.startswith(("/", "@")) or host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_safe(require_auth: str) -> bool:
+    """Whether libpq refuses to send the password in clear text, or its MD5 hash."""
+    methods = {method.strip() for method in require_auth.split(",") if method.strip()}
+    refused = {method[1:] for method in methods if method.startswith("!")}
+    if refused:
+        return refused >= _UNSAFE_METHODS
+    return bool(methods) and methods <= _SAFE_METHODS
