@@ -7,7 +7,7 @@ from math import isfinite
 from typing import Any
 
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
-from pg_pool_exporter.sources.pages.pool_draft import SiteNames
+from pg_pool_exporter.sources.pages.pool_draft import SiteLimiters
 from pg_pool_exporter.sources.pages.table import WHOLE, Member, Place
 
 
@@ -32,7 +32,7 @@ class ForeignDraft:
         elif rank > place.slot.rank:
             self._ranked[slot] = place.slot.rank, value
 
-    def sample(self, key: PoolId, sites: SiteNames, now: float) -> tuple[PoolSample, int]:
+    def sample(self, key: PoolId, sites: SiteLimiters, now: float) -> tuple[PoolSample, int]:
         """The pool. Nothing is ever folded: its mappings have the keys of the format only."""
         summed: dict[tuple[str, Member], float] = defaultdict(float)
         for (field, member, _), (_, value) in self._ranked.items():

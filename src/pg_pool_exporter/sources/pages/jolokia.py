@@ -20,7 +20,7 @@ import aiohttp
 from pg_pool_exporter.blocking.threads import PARSING
 from pg_pool_exporter.config import HttpClientConfig
 from pg_pool_exporter.formats import DEFAULT_POOL, JOLOKIA, UNLIMITED
-from pg_pool_exporter.metrics.limiter import StickyChoice
+from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.fetch import DOCUMENT, Request
@@ -58,7 +58,7 @@ class JolokiaSource:
     """The pools of one JVM. `url` is that of its Jolokia agent.
 
     `access` gives, at each poll, what it is asked with. At most `max_pools` pools have a name at
-    any time (see `StickyChoice`).
+    any time (see `NameLimiter`).
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class JolokiaSource:
         self._origin = origin
         self._client = HttpClient(connector)
         self._http_client = http_client
-        self._named: StickyChoice[PoolId] = StickyChoice(max_pools)
+        self._named: NameLimiter[PoolId] = NameLimiter(max_pools)
 
     async def poll(self) -> Snapshot:
         """Read the MBeans of all pools."""
@@ -84,7 +84,7 @@ class JolokiaSource:
         request = Request(self._url, options, accepted=DOCUMENT, posted=_REQUEST)
         body = await self._client.fetch(request)
         samples = await PARSING.run(partial(self._read, body.content))
-        named = self._named.choose((sample.key for sample in samples), time.monotonic())
+        named = self._named.choose({sample.key: 0.0 for sample in samples}, time.monotonic())
         pools = tuple(sample for sample in samples if sample.key in named)
         return Snapshot(pools=pools, address=self._client.peer, folded=len(samples) - len(pools))
 

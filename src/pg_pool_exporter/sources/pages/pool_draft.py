@@ -8,7 +8,7 @@ from math import inf
 from typing import Any
 
 from pg_pool_exporter.metrics.catalogue import OTHER, POOL_TIMEOUT_KINDS, POOL_TIMEOUTS
-from pg_pool_exporter.metrics.limiter import StickyChoice
+from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.metrics.series import POOL_HISTOGRAMS, POOL_MAPPINGS, POOL_SCALARS
 from pg_pool_exporter.model import Histogram, PoolId, PoolSample
 from pg_pool_exporter.sources.pages.table import COUNT, SUM, WHOLE, Member, Place
@@ -23,6 +23,8 @@ _FIELDS = (
 # These are all that there are: another one never gets a name, so that no counter ever changes
 # between its own name and `other`.
 _KINDS = frozenset(POOL_TIMEOUT_KINDS)
+
+SiteLimiters = Mapping[str, NameLimiter[str]]
 
 
 class PoolDraft:
@@ -42,7 +44,7 @@ class PoolDraft:
             raise Malformed("the same series twice")
         values[place.member] = value
 
-    def sample(self, key: PoolId, sites: SiteNames, now: float) -> tuple[PoolSample, int]:
+    def sample(self, key: PoolId, sites: SiteLimiters, now: float) -> tuple[PoolSample, int]:
         """The pool, and how many values of labels were folded into `other`.
 
         Raises `Malformed` when a histogram is not whole or there is more than one info.
@@ -55,10 +57,10 @@ class PoolDraft:
         for field, metric in POOL_MAPPINGS:
             if values[field]:
                 by_label = {str(label): value for label, value in values[field].items()}
-                kinds = metric is POOL_TIMEOUTS
-                named = _KINDS if kinds else sites.choose(field, by_label, now)
+                own = {label: value for label, value in by_label.items() if label != OTHER}
+                named = _KINDS if metric is POOL_TIMEOUTS else sites[field].choose(own, now)
                 fields[field] = _with_other(by_label, named)
-                folded += len(by_label.keys() - named - {OTHER})
+                folded += len(own.keys() - named)
         for field, metric in POOL_HISTOGRAMS:
             if values[field]:
                 histogram = _histogram(metric.bounds, values[field])
@@ -74,24 +76,13 @@ class PoolDraft:
         return PoolSample(key=key, **fields), folded
 
 
-class SiteNames:
-    """Which sites of one pool have a name of their own, from page to page.
-
-    At most `limit` in each field. The biggest get the places that are free (see `StickyChoice`).
-    """
-
-    __slots__ = ("_choices", "_limit")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._choices: dict[str, StickyChoice[str]] = {}
-
-    def choose(self, field: str, sizes: Mapping[str, float], now: float) -> Set[str]:
-        """Those that have a name in `field` from now on, present or not."""
-        choice = self._choices.setdefault(field, StickyChoice(self._limit))
-        return choice.choose_biggest(
-            {site: size for site, size in sizes.items() if site != OTHER}, now
-        )
+def site_limiters(limit: int) -> SiteLimiters:
+    """For one pool: which of its sites have a name of their own, by field."""
+    return {
+        field: NameLimiter(limit, counters=metric.type == "counter")
+        for field, metric in POOL_MAPPINGS
+        if metric is not POOL_TIMEOUTS
+    }
 
 
 def _with_other(values: Mapping[str, float], named: Set[str]) -> dict[str, float]:

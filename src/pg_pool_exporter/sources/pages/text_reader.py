@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Set
 from itertools import islice
 
 from pg_pool_exporter.formats import NATIVE_NAME
-from pg_pool_exporter.metrics.limiter import StickyChoice
+from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.foreign_draft import ForeignDraft
 from pg_pool_exporter.sources.pages.native_page import NATIVE
 from pg_pool_exporter.sources.pages.origin import UNKNOWN, Origin
-from pg_pool_exporter.sources.pages.pool_draft import PoolDraft, SiteNames
+from pg_pool_exporter.sources.pages.pool_draft import PoolDraft, SiteLimiters, site_limiters
 from pg_pool_exporter.sources.pages.table import TYPE, DraftKey, Place, Table
 from pg_pool_exporter.sources.pages.text_syntax import Malformed, metric_name, series_line
 
@@ -37,7 +37,7 @@ class PageReader:
     Places of series are kept from one page to the next, so a series that was there before costs
     a look-up and no parsing. What is kept is bounded by the page: only its own series stay.
 
-    `origin` tells what the page may leave out. Names are bounded over time (see `StickyChoice`):
+    `origin` tells what the page may leave out. Names are bounded over time (see `NameLimiter`):
     `max_pools` pools, and `max_sites` sites in each field of a pool. `clock` is in seconds and
     never goes back.
     """
@@ -57,8 +57,8 @@ class PageReader:
         self._max_sites = max_sites
         self._clock = clock
         self._places: dict[bytes, tuple[Place, ...]] = {}
-        self._pools: StickyChoice[PoolId] = StickyChoice(max_pools)
-        self._sites: dict[PoolId, SiteNames] = {}
+        self._pools: NameLimiter[PoolId] = NameLimiter(max_pools)
+        self._sites: dict[PoolId, SiteLimiters] = {}
 
     def quick_lines(self, page: bytes) -> list[re.Match[bytes]] | None:
         """The lines of `page` that are looked at; None when it takes long to read them."""
@@ -102,8 +102,8 @@ class PageReader:
     def _snapshot(self, reading: _Reading) -> Snapshot:
         now = self._clock()
         drafts = reading.chosen()
-        named = self._pools.choose(drafts, now)
-        sites = {key: self._sites.get(key) or SiteNames(self._max_sites) for key in named}
+        named = self._pools.choose(dict.fromkeys(drafts, 0.0), now)
+        sites = {key: self._sites.get(key) or site_limiters(self._max_sites) for key in named}
         samples: list[PoolSample] = []
         folded = len(reading.left_out)
         for key, draft in drafts.items():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from pg_pool_exporter.metrics.catalogue import OTHER
-from pg_pool_exporter.metrics.limiter import StickyChoice
+from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import BouncerDatabase, BouncerPool, BouncerPoolKey
 from pg_pool_exporter.sources.pgbouncer.tables import together
 
@@ -29,8 +29,8 @@ class BouncerFolding:
     """
 
     def __init__(self, limit: int) -> None:
-        self._pools = StickyChoice[BouncerPoolKey](limit)
-        self._databases = StickyChoice[str](MOST_DATABASES)
+        self._pools = NameLimiter[BouncerPoolKey](limit)
+        self._databases = NameLimiter[str](MOST_DATABASES)
 
     def fold(
         self,
@@ -40,12 +40,12 @@ class BouncerFolding:
     ) -> Folded:
         """What is shown of one poll, taken at `now` (seconds on a clock that never goes back)."""
         sizes = {key: _size(pool) for key, pool in pools.items() if key != FOLDED}
-        named = self._pools.choose_biggest(sizes, now)
+        named = self._pools.choose(sizes, now)
         shown = {key: pool for key, pool in pools.items() if key in named}
         rest = [pool for key, pool in pools.items() if key not in named]
         if rest:
             shown[FOLDED] = together(rest)
-        chosen = self._databases.choose(databases, now)
+        chosen = self._databases.choose(dict.fromkeys(databases, 0.0), now)
         kept = {name: counters for name, counters in databases.items() if name in chosen}
         return Folded(shown, kept, len(rest) + len(databases) - len(kept))
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from pg_pool_exporter.metrics.catalogue import OTHER
-from pg_pool_exporter.metrics.limiter import StickyChoice
+from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import ClientKey, SessionGroup, SessionKey
 from pg_pool_exporter.sources.aggregate import oldest, total
 
@@ -31,9 +31,9 @@ class SessionGroups:
     """
 
     def __init__(self, limit: int, protected: Collection[str] = ()) -> None:
-        self._places = StickyChoice[SessionKey](limit)
+        self._places = NameLimiter[SessionKey](limit)
         self._protected = {
-            application: StickyChoice[SessionKey](PROTECTED_GROUPS) for application in protected
+            application: NameLimiter[SessionKey](PROTECTED_GROUPS) for application in protected
         }
 
     def fold(self, sessions: Mapping[ClientKey, SessionGroup], now: float) -> Folded:
@@ -68,12 +68,12 @@ class SessionGroups:
             if key != self._folded(key)
         }
         named = {
-            *self._places.choose_biggest(
+            *self._places.choose(
                 {key: size for key, size in sizes.items() if not self._protects(key)}, now
             )
         }
         for application, places in self._protected.items():
-            named |= places.choose_biggest(
+            named |= places.choose(
                 {key: size for key, size in sizes.items() if key.application == application}, now
             )
         return named

@@ -11,7 +11,7 @@ import psycopg
 from pg_pool_exporter.blocking.secrets import PasswordError
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.metrics.catalogue import SESSION_END_REASONS
-from pg_pool_exporter.metrics.limiter import StickyChoice
+from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import DatabaseCounters, ServerSample, Snapshot
 from pg_pool_exporter.sources.connection.held import Batch, HeldConnection, Link, Result
 from pg_pool_exporter.sources.connection.postgres import ServerConnection
@@ -50,7 +50,7 @@ class PostgresSource:
         reads_files = config.log is not None and not config.log.sql
         self._log_settings = LogSettingsReader(self._held, clock) if reads_files else None
         self._groups = SessionGroups(config.max_groups, protected)
-        self._databases = StickyChoice[str](MOST_DATABASES)
+        self._databases = NameLimiter[str](MOST_DATABASES)
 
     async def poll(self) -> Snapshot:
         """One round trip; one more when somebody waits, one for its log if that is read, and a few
@@ -75,7 +75,7 @@ class PostgresSource:
         clients = sum(group.sessions for group in activity.sessions.values())
         now = self._clock()
         groups, folded = self._groups.fold(activity.sessions, now)
-        shown = self._databases.choose((row["database"] for row in databases), now)
+        shown = self._databases.choose({row["database"]: 0.0 for row in databases}, now)
         counters = {
             row["database"]: _counters(row) for row in databases if row["database"] in shown
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from pg_pool_exporter.metrics.catalogue import REFUSAL_REASONS, SERVER_TIMEOUT_KINDS
-from pg_pool_exporter.metrics.limiter import StickyChoice
+from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import LogCounts
 from pg_pool_exporter.sources.server_log.events import Tally
 from pg_pool_exporter.sources.server_log.settings import LogSettings
@@ -30,7 +30,7 @@ class LogTotals:
         self._refused: Counts = dict.fromkeys(REFUSAL_REASONS, 0)
         self.read: float = 0
         """Bytes read."""
-        self._choice = StickyChoice[str](MOST_DATABASES)
+        self._choice = NameLimiter[str](MOST_DATABASES)
         if former is not None:
             self._timeouts = {name: {**kinds} for name, kinds in former.timeouts.items()}
             self._opened.update(former.opened)
@@ -52,7 +52,9 @@ class LogTotals:
         """
         names = {raw: named(raw) or UNKNOWN for event, raw in tally if event.family != "refused"}
         held = self._held() if databases is None else databases
-        places = self._choice.choose((*held, *names.values()), now)
+        places = self._choice.choose(
+            {**dict.fromkeys(names.values(), 0.0), **dict.fromkeys(held, 1.0)}, now
+        )
         for (event, raw), count in tally.items():
             if event.family == "refused":
                 self._refused[event.value] += count

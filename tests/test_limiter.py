@@ -1,0 +1,128 @@
+"""Which names get a series of their own, over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pg_pool_exporter.metrics.limiter import KEEP_SECONDS, NameLimiter
+
+HOUR = 3600
+LIMIT = 3
+NAMES = "abcdefgh"
+
+
+def test_the_biggest_names_get_the_places_and_the_first_ones_of_equal_size() -> None:
+    assert NameLimiter[str](2).choose({"a": 1, "d": 2, "c": 2, "b": 3}, 0) == {"b", "c"}
+
+
+def test_a_present_name_keeps_its_place_until_it_was_below_the_cut_for_ten_minutes() -> None:
+    limiter = NameLimiter[str](1)
+    limiter.choose({"a": 2, "b": 1}, 0)
+    assert limiter.choose({"a": 1, "b": 2}, 1) == {"a"}
+    assert limiter.choose({"a": 1, "b": 2}, KEEP_SECONDS - 1) == {"a"}
+    assert limiter.choose({"a": 1, "b": 2}, KEEP_SECONDS) == {"b"}
+
+
+def test_a_name_that_is_as_big_as_another_keeps_its_place_forever() -> None:
+    limiter = NameLimiter[str](1)
+    limiter.choose({"b": 1}, 0)
+    for now in range(1, HOUR, 60):
+        assert limiter.choose({"a": 1, "b": 1}, now) == {"b"}
+
+
+def test_a_name_that_is_gone_keeps_its_place_until_a_present_one_needs_it() -> None:
+    limiter = NameLimiter[str](2)
+    limiter.choose({"a": 1, "b": 1}, 0)
+    assert "b" in limiter.choose({"a": 1}, 5)
+    assert limiter.choose({"a": 1, "c": 1}, 10) == {"a", "c"}
+
+
+def test_a_name_that_comes_back_after_a_long_silence_has_its_place() -> None:
+    """Nothing was read meanwhile, so nobody else needed it."""
+    limiter = NameLimiter[str](1)
+    limiter.choose({"b": 1}, 0)
+    assert limiter.choose({"a": 1, "b": 1}, HOUR) == {"b"}
+
+
+def test_all_processes_of_a_deployment_are_replaced_at_once() -> None:
+    limiter = NameLimiter[str](100)
+    limiter.choose({f"old-{number}": 1 for number in range(100)}, 0)
+    new = {f"new-{number}": 1.0 for number in range(100)}
+    assert limiter.choose(new, 5) == new.keys()
+
+
+def test_names_that_change_all_the_time_get_few_series_in_an_hour() -> None:
+    limiter = NameLimiter[str](100)
+    seen: set[str] = set()
+    for poll in range(0, HOUR, 5):
+        sizes = {f"{poll} {number}": 1.0 for number in range(200)}
+        names = limiter.choose(sizes, poll)
+        assert len(names) <= 100
+        seen |= names
+    assert len(seen) <= 2 * 100 * (HOUR / KEEP_SECONDS)
+
+
+readings = st.lists(
+    st.tuples(
+        st.sampled_from([1.0, 5.0, 200.0, KEEP_SECONDS]),
+        st.dictionaries(st.sampled_from(NAMES), st.integers(0, 5)),
+    ),
+    min_size=1,
+)
+Readings = Sequence[tuple[float, dict[str, float]]]
+
+
+def named(limiter: NameLimiter[str], each: Readings) -> list[tuple[float, Set[str], Set[str]]]:
+    """When each reading was taken, its names, and those of them that have a place."""
+    now = 0.0
+    found: list[tuple[float, Set[str], Set[str]]] = []
+    for seconds, sizes in each:
+        now += seconds
+        found.append((now, sizes.keys(), sizes.keys() & set(limiter.choose(sizes, now))))
+    return found
+
+
+@pytest.mark.parametrize("counters", [False, True])
+@given(readings)
+def test_there_are_never_more_places_than_the_limit(counters: bool, each: Readings) -> None:
+    limiter = NameLimiter[str](LIMIT, counters=counters)
+    named(limiter, each)
+    assert len(limiter.names) <= LIMIT
+
+
+@given(readings)
+def test_no_name_is_folded_when_there_are_few_and_few_have_left(each: Readings) -> None:
+    limiter = NameLimiter[str](len(NAMES))
+    for _, present, shown in named(limiter, each):
+        assert shown == present
+
+
+@given(readings)
+def test_a_name_among_the_biggest_keeps_its_place(each: Readings) -> None:
+    found = named(NameLimiter[str](LIMIT), each)
+    for ((_, _, before), (_, present, shown)), (_, sizes) in zip(
+        pairwise(found), each[1:], strict=True
+    ):
+        for lost in (before & present) - shown:
+            assert sum(size >= sizes[lost] for size in sizes.values()) > LIMIT
+
+
+@given(readings)
+def test_a_counter_that_stays_never_changes_between_its_name_and_the_others(each: Readings) -> None:
+    found = named(NameLimiter[str](LIMIT, counters=True), each)
+    for (_, present, shown), (_, now_present, now_shown) in pairwise(found):
+        stayed = present & now_present
+        assert shown & stayed == now_shown & stayed
+
+
+@given(readings)
+def test_the_names_shown_within_ten_minutes_are_bounded(each: Readings) -> None:
+    found = named(NameLimiter[str](LIMIT), [(seconds / 10, sizes) for seconds, sizes in each])
+    for start, _, _ in found:
+        window = [shown for now, _, shown in found if 0 <= now - start < KEEP_SECONDS]
+        assert len(set().union(*window)) <= 3 * LIMIT
