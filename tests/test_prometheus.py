@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from support.programs import (
     running,
 )
 
-pytestmark = pytest.mark.debian
+pytestmark = [pytest.mark.debian, pytest.mark.xdist_group("prometheus")]
 
 APP = Path(__file__).parent / "apps" / "leaks_on_command.py"
 INTERVAL = 1.0
@@ -96,9 +95,7 @@ def test_prometheus_sees_the_pool_the_server_and_the_first_leak(setup: Setup) ->
     assert prometheus.query(f"{joined} pg_pool_info")[0][0]["application"] == "orders"
 
     setup.tell("leak")
-    asked = time.monotonic()
     wait_until(lambda: "pg_pool_leaked_slots{" in setup.page(), "the leak is shown")
-    assert time.monotonic() - asked < INTERVAL + 1 + 0.5  # the half for a busy machine
     line = next(n for n, text in enumerate(APP.read_text().splitlines(), 1) if "getconn()" in text)
     assert f'leaks_on_command.py:{line} forget"}} 1\n' in setup.page()
 

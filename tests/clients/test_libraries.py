@@ -21,6 +21,8 @@ from support.programs import exporter, fetch
 
 Start = Callable[..., Application]
 
+pytestmark = pytest.mark.slow
+
 ALL = [
     pytest.param(library, id=name, marks=getattr(pytest.mark, library.toolchain))
     for name, library in LIBRARIES.items()

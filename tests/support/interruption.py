@@ -99,9 +99,13 @@ def _where_signals_are_handled(code: CodeType) -> set[int]:
 def collected_at_each_line(of: set[str]) -> Iterator[None]:
     """Run the cyclic collector before each line, and as often as Python can besides."""
     before = gc.get_threshold()
+    # Only what the block makes: some hundred megabytes of the tests' own take seconds each time.
+    gc.collect()
+    gc.freeze()
     gc.set_threshold(1)
     try:
         with interrupted_at_each_line(of, gc.collect):
             yield
     finally:
         gc.set_threshold(*before)
+        gc.unfreeze()
