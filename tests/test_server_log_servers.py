@@ -20,6 +20,8 @@ from support import provoking
 from support.postgres import Cluster
 from support.sql import install
 
+pytestmark = pytest.mark.xdist_group("server logs")
+
 WAYS = ("stderr", "csvlog", "jsonlog", "sql")
 _SUFFIXES = {"stderr": ".log", "csvlog": ".csv", "jsonlog": ".json"}
 
