@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -27,7 +28,7 @@ from support import pages
 from support.daemons import exporting
 from support.pages import Peer, good, nothing
 from support.postgres import Cluster
-from support.programs import answers, exporter, free_port, running, seconds_until
+from support.programs import answers, exporter, fetch, free_port, running, seconds_until
 
 INTERVAL, TIMEOUT = 0.5, 0.3
 
@@ -428,8 +429,13 @@ def test_it_answers_and_ends_quickly_while_name_lookups_hang(tmp_path: Path) -> 
     ]
     with running(command, log=tmp_path / "log") as process:
         url = f"http://127.0.0.1:{port}"
-        seconds_until(lambda: answers(f"{url}/-/ready"), "each was polled once", 15)
-        assert answers(f"{url}/metrics")
+        seconds_until(lambda: answers(f"{url}/-/healthy"), "it is served", 15)
+
+        def all_polled() -> bool:
+            targets = json.loads(fetch(f"{url}/api/v1/findings"))["targets"]
+            return len(targets) == 40 and all(target["polls"] for target in targets)
+
+        seconds_until(all_polled, "each was polled once", 15)
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0

@@ -144,7 +144,7 @@ def test_it_is_served_and_not_to_be_kept() -> None:
         async with (
             serving() as served,
             client(served) as http,
-            http.get("/api/v1/findings") as response,
+            http.get("/api/v1/findings", headers={"Accept-Encoding": ""}) as response,
         ):
             assert response.status == 200
             assert response.content_type == "application/json"

@@ -8,7 +8,6 @@ import resource
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,7 +16,6 @@ import pytest
 
 from pg_pool_exporter.model import Health, Kind, PoolId, PoolSample, Snapshot, TargetId
 from pg_pool_exporter.polling.store import TargetState
-from pg_pool_exporter.web import handlers
 from pg_pool_exporter.web.server import ListenError, parse_address
 from support.serving import Served, client, serving
 from support.sources import snapshot
@@ -107,13 +105,13 @@ def test_clients_that_do_not_read_their_answers_hold_up_nobody_and_cost_no_copie
     async def test(served: Served, session: aiohttp.ClientSession) -> None:
         served.store.put(state("process", "a", large()))
         size = len(served.exposition.plain(openmetrics=False))
-        before = _resident()
+        before = resident()
         slow = [await _begun(served) for _ in range(30)]
         started = time.perf_counter()
         async with session.head("/metrics") as answer:
             assert answer.status == 200
         assert time.perf_counter() - started < 1
-        assert _resident() - before < 5 * size
+        assert resident() - before < 5 * size
         for connection in slow:
             connection.close()
 
@@ -129,26 +127,8 @@ async def _begun(served: Served) -> socket.socket:
     return connection
 
 
-def _resident() -> int:
+def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-def test_a_client_that_never_reads_its_answer_is_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handlers, "_SEND_TIMEOUT", 0.2)
-
-    async def test(served: Served, _session: aiohttp.ClientSession) -> None:
-        served.store.put(state("process", "a", large()))
-        size = len(served.exposition.plain(openmetrics=False))
-        connection = await _begun(served)
-        await asyncio.sleep(0.3)
-        loop, count = asyncio.get_running_loop(), 0
-        with suppress(ConnectionResetError):
-            while got := await asyncio.wait_for(loop.sock_recv(connection, 65536), 5):
-                count += len(got)
-        connection.close()
-        assert count < size
-
-    with_client(test)
 
 
 def test_clients_that_hang_up_leave_nothing_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -215,6 +195,24 @@ def test_it_is_not_ready_until_each_target_has_been_polled_and_says_which_not() 
     with_client(test, unpolled=lambda: waiting)
 
 
+def test_it_is_not_ready_while_no_target_has_ever_answered() -> None:
+    async def test(served: Served, session: aiohttp.ClientSession) -> None:
+        async def ready() -> int:
+            async with session.get("/-/ready") as answer:
+                return answer.status
+
+        assert await ready() == 200  # nothing is configured: nothing is missing
+        served.store.put(state("server", "main", polls=3, reason="auth"))
+        served.store.put(state("process", "web", polls=3, reason="refused"))
+        assert await ready() == 503
+        served.store.put(state("process", "web", up=True, polls=4, last_success=1.7e9))
+        assert await ready() == 200
+        served.store.remove(TargetId("process", "web"))
+        assert await ready() == 200
+
+    with_client(test)
+
+
 class Links(HTMLParser):
     """The links of a page, and what else it would load."""
 
@@ -233,7 +231,7 @@ class Links(HTMLParser):
 
 def test_the_page_links_to_everything_and_escapes_names() -> None:
     async def test(served: Served, session: aiohttp.ClientSession) -> None:
-        served.store.put(state("server", "main", up=True, polls=1))
+        served.store.put(state("server", "main", up=True, polls=1, last_success=1.7e9))
         served.store.put(state("process", "<script>alert(1)</script>", polls=3))
         served.store.put(state("app", "new"))
         async with session.get("/", headers={"Accept-Encoding": ""}) as answer:

@@ -16,6 +16,7 @@ from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.polling.store import Store
 from pg_pool_exporter.web.config import WebConfigFile
+from pg_pool_exporter.web.connections import Limits
 from pg_pool_exporter.web.handlers import Web
 from pg_pool_exporter.web.server import WebServer, parse_address
 
@@ -47,6 +48,7 @@ async def serving(
     unpolled: Callable[[], list[str]] = list,
     reload: Callable[[], Awaitable[bool]] | None = None,
     config: WebConfigFile | None = None,
+    limits: Limits | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Served]:
     """Serve an empty store on `listen`, or on a free port of the loopback.
@@ -64,7 +66,7 @@ async def serving(
         reload=reload,
     )
     addresses = map(parse_address, listen or ["127.0.0.1:0"])
-    server = WebServer(site.routes(), addresses, config)
+    server = WebServer(site.routes(), addresses, config, limits)
     await server.start()
     try:
         served.port = server.bound[0].port

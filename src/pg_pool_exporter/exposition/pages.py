@@ -80,10 +80,15 @@ class Exposition:
         """The whole page, gzip."""
         return await self._compressed[openmetrics].get()
 
-    def of_targets(self, keys: Iterable[TargetId], *, openmetrics: bool) -> bytes:
-        """A page with nothing but the series of these targets."""
-        self._current(self._clock())
-        return page(self._page.of_targets(keys), openmetrics=openmetrics).encode()
+    def of_targets(self, keys: tuple[TargetId, ...], *, openmetrics: bool) -> bytes:
+        """A page with nothing but the series of these targets; the same object until something
+        changes.
+        """
+        probed = self._current(self._clock()).probed
+        if (keys, openmetrics) not in probed:
+            text = page(self._page.of_targets(keys), openmetrics=openmetrics)
+            probed[keys, openmetrics] = text.encode()
+        return probed[keys, openmetrics]
 
     def _current(self, now: float) -> _Edition:
         edition = self._edition
@@ -135,11 +140,15 @@ class Exposition:
 
 @dataclass(slots=True)
 class _Edition:
-    """What the page was made of, and its text by whether it is OpenMetrics."""
+    """What the page was made of, and its text by whether it is OpenMetrics.
+
+    `probed` has the pages of single targets.
+    """
 
     version: int
     reload: ReloadStatus
     joined: Blocks
     expires: float
     plain: dict[bool, bytes] = field(default_factory=dict)
+    probed: dict[tuple[tuple[TargetId, ...], bool], bytes] = field(default_factory=dict)
     kept_until: float = -inf

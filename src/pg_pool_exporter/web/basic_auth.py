@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 
@@ -14,8 +15,11 @@ from pg_pool_exporter.blocking.threads import Lane
 
 # A check takes one core for some 50 ms. One runs at a time, so guesses take no more than that core;
 # a client behind too many of them is better off with a retry.
-_MOST_CHECKS = 16
+_MAX_WAITING = 16
+_MAX_WAITING_OF_CLIENT = 2
 _REMEMBERED = 100
+# Salt and digest of a hash that no password is known for.
+_NOBODY = "." * 53
 
 
 class BusyError(Exception):
@@ -25,46 +29,47 @@ class BusyError(Exception):
 class BasicAuth:
     """Checks `Authorization` headers, and remembers those that were right.
 
-    Wrong ones are not remembered, so nobody can crowd out the right ones by guessing.
+    Wrong ones are not remembered: guesses must not push out the right ones.
     """
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._right: set[bytes] = set()
         self._lane = Lane("password")
-        self._checks = 0
+        self._waiting: Counter[str] = Counter()
 
-    async def allows(self, header: str | None, users: Mapping[str, str]) -> bool:
+    async def allows(self, header: str | None, users: Mapping[str, str], client: str) -> bool:
         """Whether the header's value names one of `users` (bcrypt hashes) with its password.
 
-        An unknown user takes as long as a wrong password. Whoever is cancelled gives up its place
-        among those who wait for their check. Raises `BusyError` when there is no place.
+        Every wrong answer costs the same, whoever the user is. Raises `BusyError` while too many
+        passwords wait for their check, over all or from this client's address. Cancelling frees
+        the place.
         """
-        given = _credentials(header or "")
-        if given is None:
+        credentials = _credentials(header or "")
+        if credentials is None:
             return False
-        user, password = given
-        known = user in users
-        hashed = users[user] if known else next(iter(users.values()))
-        digest = self._digest(user, password, hashed)
-        # A user who has been taken out of the file may have left the right answer here.
-        if known and digest in self._right:
+        user, password = credentials
+        hashed = users.get(user)
+        if hashed is not None and self._digest(user, password, hashed) in self._right:
             return True
-        right = await self._check(password, hashed)
-        if right and known:
+        right = await self._check(password, hashed, max(map(_cost, users.values())), client)
+        if right and hashed is not None:
             if len(self._right) >= _REMEMBERED:
                 self._right.clear()
-            self._right.add(digest)
-        return right and known
+            # With the hash: after a change of the password the former one is not right any more.
+            self._right.add(self._digest(user, password, hashed))
+        return right
 
-    async def _check(self, password: str, hashed: str) -> bool:
-        if self._checks >= _MOST_CHECKS:
+    async def _check(self, password: str, hashed: str | None, cost: int, client: str) -> bool:
+        if self._waiting.total() >= _MAX_WAITING or self._waiting[client] >= _MAX_WAITING_OF_CLIENT:
             raise BusyError
-        self._checks += 1
+        self._waiting[client] += 1
         try:
-            return await self._lane.run(partial(_matches, password, hashed))
+            return await self._lane.run(partial(_matches, password, hashed, cost))
         finally:
-            self._checks -= 1
+            self._waiting[client] -= 1
+            if not self._waiting[client]:
+                del self._waiting[client]
 
     def _digest(self, *parts: str) -> bytes:
         digest = hashlib.blake2b(key=self._key)
@@ -85,9 +90,20 @@ def _credentials(header: str) -> tuple[str, str] | None:
     return (user, password) if colon and scheme.lower() == "basic" else None
 
 
-def _matches(password: str, hashed: str) -> bool:
+def _cost(hashed: str) -> int:
+    return int(hashed[4:6])
+
+
+def _matches(password: str, hashed: str | None, cost: int) -> bool:
+    """Whether the password is that of the hash. When not, it took the time of a hash of `cost`."""
+    encoded = password.encode()
     try:
-        return bcrypt.checkpw(password.encode(), hashed.encode())
+        if hashed is not None and bcrypt.checkpw(encoded, hashed.encode()):
+            return True
+        # One more in cost is twice the time: so 2^c + 2^c + 2^(c+1) + … is 2^cost.
+        missing = [cost] if hashed is None else range(_cost(hashed), cost)
+        for one in missing:
+            bcrypt.checkpw(encoded, f"$2b${one:02}${_NOBODY}".encode())
     except ValueError:
-        # Longer than the 72 bytes that bcrypt looks at, or with a zero byte: nobody's password.
-        return False
+        pass  # longer than the 72 bytes that bcrypt looks at, or with a zero byte
+    return False

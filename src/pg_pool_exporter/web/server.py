@@ -1,35 +1,49 @@
-"""How it is served: addresses, TLS, users, limits."""
+"""The HTTP server: addresses, users, and the way from a request to its answer."""
 
 from __future__ import annotations
 
+import errno
 import ipaddress
-import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import NamedTuple
 
 from aiohttp import hdrs, web
-from aiohttp.http import HttpProcessingError
 
+from pg_pool_exporter.blocking.names import getaddrinfo
 from pg_pool_exporter.web.basic_auth import BasicAuth, BusyError
 from pg_pool_exporter.web.config import WebConfigFile, live_context
+from pg_pool_exporter.web.connections import Connection, Connections, Limits
+from pg_pool_exporter.web.origin import is_foreign
 
-log = logging.getLogger(__name__)
+TEXT = "text/plain; charset=utf-8"
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-# Longer than most scrape intervals, so that Prometheus keeps its connection; in seconds. Also the
-# time in which a client must have sent its first request.
-_KEEPALIVE = 75.0
-# Time for running answers at the end, in seconds.
-_SHUTDOWN_TIMEOUT = 0.5
-_MAX_REQUEST_BODY = 1024
 _CHALLENGE = 'Basic realm="pg-pool-exporter", charset="UTF-8"'
 # For a client whose password cannot be checked now, in seconds.
 _RETRY_AFTER = "1"
+# A slow client has at most one such piece in our memory, and others have their turn in between.
+_PIECE = 256 * 1024
+_SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>\d{1,5})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent for a request. `body` may be shared by all who get it."""
+
+    body: bytes
+    content_type: str = TEXT
+    status: HTTPStatus = HTTPStatus.OK
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[web.BaseRequest], Awaitable[Answer]]
+Routes = Mapping[str, Mapping[str, Handler]]
+"""Handlers by path and method; HEAD is answered by the handler for GET."""
 
 
 class ListenError(Exception):
@@ -45,16 +59,6 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         host = self.host or ""
         return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
-
-
-def _is_not_the_clients_fault(record: logging.LogRecord) -> bool:
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError)
-
-
-# The library tells of each malformed request, with a traceback and text from the client: anybody
-# who reaches the port could fill the log.
-log.addFilter(_is_not_the_clients_fault)
 
 
 def parse_address(text: str) -> Address:
@@ -76,8 +80,11 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
-def _refusal(status: HTTPStatus, headers: dict[str, str]) -> web.Response:
-    return web.Response(status=status, text=f"{status.phrase}\n", headers=headers)
+def plain_answer(
+    message: str, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """A line of text. Never what a client sent: it may be shown by something that obeys it."""
+    return Answer(f"{message}\n".encode(), status=status, headers=headers or {})
 
 
 class WebServer:
@@ -85,69 +92,147 @@ class WebServer:
 
     def __init__(
         self,
-        routes: Iterable[web.AbstractRouteDef],
+        routes: Routes,
         addresses: Iterable[Address],
         config: WebConfigFile | None = None,
+        limits: Limits | None = None,
     ) -> None:
+        self._routes = routes
         self._addresses = tuple(addresses)
+        self._own_names = {address.host for address in self._addresses if address.host}
         self._config = config
+        self._limits = limits or Limits()
         self._auth = BasicAuth()
-        application = web.Application(
-            middlewares=[self._authenticate], client_max_size=_MAX_REQUEST_BODY
-        )
-        application.add_routes(routes)
-        application.on_response_prepare.append(self._add_headers)
-        self._runner = web.AppRunner(
-            application,
-            logger=log,
-            access_log=None,
-            keepalive_timeout=_KEEPALIVE,
-            shutdown_timeout=_SHUTDOWN_TIMEOUT,
-            # Nothing is done any more for a client that has hung up.
-            handler_cancellation=True,
-        )
+        self._connections: Connections | None = None
+        self._bound: list[Address] = []
 
     async def start(self) -> None:
         """Listen on all addresses. Raises `ListenError`; then none of them stays open."""
-        await self._runner.setup()
+        listeners: list[socket.socket] = []
+        try:
+            for address in self._addresses:
+                listeners += await _listeners(address)
+        except ListenError:
+            for listener in listeners:
+                listener.close()
+            raise
+        self._bound = [Address(*listener.getsockname()[:2]) for listener in listeners]
+        self._connections = Connections(self._respond, self._limits, self._extra_headers)
         tls = None
         if self._config is not None and self._config.current().tls is not None:
             tls = live_context(self._config.current)
-        for address in self._addresses:
-            try:
-                await web.TCPSite(self._runner, address.host, address.port, ssl_context=tls).start()
-            except OSError as error:
-                await self.close()
-                # asyncio's own text repeats the address. A name that isn't known has no errno.
-                number = error.errno or 0
-                reason = os.strerror(number) if number > 0 else error.strerror or "unknown reason"
-                raise ListenError(f"cannot listen on {address}: {reason}") from None
+        for listener in listeners:
+            self._connections.listen(listener, tls)
 
     @property
     def bound(self) -> list[Address]:
         """The addresses that are listened on, with the ports that the system chose."""
-        return [Address(host, port) for host, port, *_ in self._runner.addresses]
+        return self._bound
 
     async def close(self) -> None:
         """Stop listening, and end what runs."""
-        await self._runner.cleanup()
+        if self._connections is not None:
+            await self._connections.close()
 
-    @web.middleware
-    async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await _send(request, await self._answer(request))
+
+    async def _answer(self, request: web.BaseRequest) -> Answer:
+        refusal = await self._authenticate(request)
+        if refusal is not None:
+            return refusal
+        if request.headers.get(hdrs.EXPECT, "100-continue").lower() != "100-continue":
+            return plain_answer("unknown expectation", HTTPStatus.EXPECTATION_FAILED)
+        methods = self._routes.get(request.path)
+        if methods is None:
+            return plain_answer("not found", HTTPStatus.NOT_FOUND)
+        method = hdrs.METH_GET if request.method == hdrs.METH_HEAD else request.method
+        if method not in methods:
+            allowed = [*methods, *([hdrs.METH_HEAD] if hdrs.METH_GET in methods else [])]
+            return plain_answer(
+                "method not allowed",
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                {hdrs.ALLOW: ", ".join(allowed)},
+            )
+        if method not in _SAFE_METHODS and is_foreign(request, self._own_names):
+            return plain_answer(
+                "Host must be an IP address, localhost, this machine's name or a name of "
+                "--web.listen-address; Origin must be absent or the same",
+                HTTPStatus.FORBIDDEN,
+            )
+        return await methods[method](request)
+
+    async def _authenticate(self, request: web.BaseRequest) -> Answer | None:
+        """The refusal of a request whose client may not have an answer."""
         users = self._config.current().config.basic_auth_users if self._config else {}
         if not users:
-            return await handler(request)
+            return None
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        header = request.headers.get(hdrs.AUTHORIZATION)
         try:
-            allowed = await self._auth.allows(request.headers.get(hdrs.AUTHORIZATION), users)
+            if await self._auth.allows(header, users, connection.client):
+                return None
         except BusyError:
-            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, {hdrs.RETRY_AFTER: _RETRY_AFTER})
-        if not allowed:
-            return _refusal(HTTPStatus.UNAUTHORIZED, {hdrs.WWW_AUTHENTICATE: _CHALLENGE})
-        return await handler(request)
+            return plain_answer(
+                "too many passwords to check",
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                {hdrs.RETRY_AFTER: _RETRY_AFTER},
+            )
+        return plain_answer(
+            "unauthorized", HTTPStatus.UNAUTHORIZED, {hdrs.WWW_AUTHENTICATE: _CHALLENGE}
+        )
 
-    async def _add_headers(self, _request: web.Request, response: web.StreamResponse) -> None:
-        # The names of what runs here, and their versions, are for the metrics only.
-        response.headers[hdrs.SERVER] = "pg-pool-exporter"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        if self._config is not None:
-            response.headers.update(self._config.current().config.http_server_config.headers)
+    def _extra_headers(self) -> Mapping[str, str]:
+        return self._config.current().config.http_server_config.headers if self._config else {}
+
+
+async def _listeners(address: Address) -> list[socket.socket]:
+    """Sockets that listen on all that a listen address means. Raises `ListenError`."""
+    host, port = address
+    listeners: list[socket.socket] = []
+    skipped: OSError | None = None
+    try:
+        found = (
+            # A name can take long, or hang; no name is the system's own list.
+            await getaddrinfo(host, port)
+            if host
+            else socket.getaddrinfo(None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        )
+        for family, _, _, _, where in dict.fromkeys(found):
+            try:
+                listeners.append(socket.create_server(where, family=family, backlog=128))
+            except OSError as error:
+                # A host without IPv6 still lists it.
+                if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                    raise
+                skipped = error
+        if not listeners and skipped is not None:
+            raise skipped
+    except OSError as error:
+        for listener in listeners:
+            listener.close()
+        # The text of the library repeats the address. A name that is not known has no errno.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror or "unknown reason"
+        raise ListenError(f"cannot listen on {address}: {reason}") from None
+    return listeners
+
+
+async def _send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+    response = web.StreamResponse(
+        status=answer.status, headers={**answer.headers, hdrs.CONTENT_TYPE: answer.content_type}
+    )
+    response.content_length = len(answer.body)
+    view = memoryview(b"" if request.method == hdrs.METH_HEAD else answer.body)
+    try:
+        await response.prepare(request)
+        for start in range(0, len(view), _PIECE):
+            await response.write(view[start : start + _PIECE])
+        await response.write_eof()
+        # aiohttp waits for large answers only: without this a client that sends request after
+        # request and reads nothing would have all the answers in our memory.
+        await request.writer.drain()
+    except ConnectionError:
+        pass  # the client has hung up: nobody's fault
+    return response
