@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from conftest import require
 from pg_pool_exporter.config import BouncerConfig, ServerConfig
 from pg_pool_exporter.model import BouncerPool, BouncerPoolKey, BouncerSample, Snapshot
-from pg_pool_exporter.sources import pgbouncer
+from pg_pool_exporter.sources.pgbouncer import source
 from pg_pool_exporter.sources.pgbouncer.source import SETTINGS_SECONDS, BouncerSource
 from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.pgbouncer import PGBOUNCER, Bouncer
@@ -218,7 +218,7 @@ def test_pools_beyond_the_limit_are_added_up_as_other(start: Callable[..., Bounc
 def test_many_rows_are_read_as_few_are(
     start: Callable[..., Bouncer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pgbouncer, "_MOST_ROWS_INLINE", 0)
+    monkeypatch.setattr(source, "_MOST_ROWS_INLINE", 0)
     bouncer = start()
     with bouncer.holding(2, "shop"):
         assert polled(bouncer).pools[SHOP].connections["active"] == 2

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from pg_pool_exporter.model import ServerSettings, TimeoutOverride
 from pg_pool_exporter.sources.postgres.settings import Limits, seconds, server_settings
+from pg_pool_exporter.sources.queries.rows import OverrideRow, ServerRow, SettingRow
 from support.polling import poll, run, source_of
 from support.postgres import EMBEDDED_16, Cluster
 
@@ -135,10 +136,10 @@ def test_a_timeout_is_read_as_the_server_reads_it(cluster: Cluster, text: str) -
 
 def test_an_override_that_cannot_be_read_counts_as_left_out() -> None:
     values = {"max_connections": 100.0, "superuser_reserved_connections": 3.0}
-    override = {"setting": "lock_timeout", "database": "all", "user": "all", "value": "soon"}
+    override = OverrideRow(setting="lock_timeout", database="all", user="all", value="soon")
     settings, left_out = server_settings(
-        {"version": "16.4", "in_recovery": False},
-        [{"setting": name, "value": value} for name, value in values.items()],
+        ServerRow(version="16.4", in_recovery=False, role="exporter", sees_all=True),
+        [SettingRow(setting=name, value=value) for name, value in values.items()],
         known=[],
         limits=Limits([], [], [override]),
         most=10,

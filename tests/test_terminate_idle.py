@@ -100,8 +100,8 @@ def test_the_sql_that_it_shows_does_the_same(any_postgres: Cluster) -> None:
     with idle(any_postgres, "orders", "billing") as (orders, billing):
         text = run(any_postgres, Choice(NOW, "orders")).text
         sql = text.partition("The SQL that ends them:")[2].partition("Nothing has been done")[0]
-        assert any_postgres.run(sql) == [(pid(orders), True)]
-        assert not lives(orders)
+        any_postgres.run(sql)
+        wait_until(lambda: not lives(orders), "the session is gone")
         assert lives(billing)
 
 
@@ -184,7 +184,7 @@ def test_what_is_not_as_it_was_listed_is_left_alone(any_postgres: Cluster, chang
             if change == "works again":
                 session.execute("SELECT 1")
             else:
-                listed = [replace(one, backend_start="2020-01-01 00:00:00+00") for one in listed]
+                listed = [replace(one, backend_start=1_577_836_800_000_000) for one in listed]
             return await server.end(listed, 5.0)
 
     with idle(any_postgres, "orders") as (orders,):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pg_pool_exporter.analysis.wording import number, plain, spell
-from pg_pool_exporter.commands.terminate_idle.sessions import Choice, Ended, ListedSession
+from pg_pool_exporter.commands.terminate_idle.sessions import Choice, Ended
+from pg_pool_exporter.sources.queries.rows import ListedSession
 
 _NO_CURE = (
     "This ends sessions. It does not give a leaked slot back to its pool: only returning the\n"

@@ -12,18 +12,19 @@ import psycopg
 from psycopg import AsyncClientCursor
 
 from pg_pool_exporter.blocking.secrets import PasswordError
-from pg_pool_exporter.commands.terminate_idle.sessions import Choice, Ended, ListedSession
+from pg_pool_exporter.commands.terminate_idle.sessions import Choice, Ended
 from pg_pool_exporter.config import ServerConfig
+from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.connector import Connector
-from pg_pool_exporter.sources.connection.held import Batch, Connection, Result, execute
-from pg_pool_exporter.sources.queries import statement
+from pg_pool_exporter.sources.queries import as_script, batch, statement
+from pg_pool_exporter.sources.queries.rows import ListedSession
 
 # For everything together: a server in trouble may be slow, and somebody waits.
 _SECONDS = 15.0
 # An idle session ends within milliseconds; how often it is looked for, in seconds.
 _LOOK_SECONDS = 0.05
 # For the one transaction only: a bouncer in front hands the session on to others after it.
-_BOUNDED = "SELECT set_config('statement_timeout', '10s', true);\n"
+_BOUNDED = "SET LOCAL statement_timeout = '10s';"
 
 
 class TerminateError(Exception):
@@ -33,33 +34,32 @@ class TerminateError(Exception):
 class Server:
     """A server that is connected to."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: BoundedConnection) -> None:
         self._connection = connection
 
     async def sessions(self, choice: Choice) -> list[ListedSession]:
         """The sessions that a choice may mean, the longest idle first."""
-        rows = await self._rows("idle_sessions", choice._asdict())
-        return [ListedSession(**row) for row in rows]
+        return await self._rows("idle_sessions", **choice._asdict())
 
     async def applications(self, choice: Choice) -> dict[str, int]:
         """How many sessions clients have by application_name, the choice's first: to tell a
         mistyped name from an application that works.
         """
-        rows = await self._rows("applications", choice._asdict())
-        return {row["application"]: row["sessions"] for row in rows}
+        rows = await self._rows("applications", **choice._asdict())
+        return {row.application: row.sessions for row in rows}
 
     def statement(self, sessions: Collection[ListedSession]) -> str:
         """The SQL that ends the sessions, with their values in it."""
+        text = statement("terminate_idle", self._version)
         cursor = AsyncClientCursor(self._connection)
-        text = cursor.mogrify(self._query("terminate_idle").encode(), _listed(sessions))
-        return "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+        return as_script(cursor.mogrify(text.encode(), _listed(sessions)))
 
     async def end(self, sessions: Collection[ListedSession], patience: float) -> Ended:
         """End those that are still idle as they were, and look for so many seconds at most whether
         they are gone.
         """
-        rows = await self._rows("terminate_idle", _listed(sessions))
-        signalled = frozenset(row["pid"] for row in rows if row["ended"])
+        rows = await self._rows("terminate_idle", **_listed(sessions))
+        signalled = frozenset(row.pid for row in rows if row.ended)
         told = [one for one in sessions if one.pid in signalled]
         last_look = time.monotonic() + patience
         while remaining := await self._remaining(told):
@@ -69,16 +69,18 @@ class Server:
         return Ended(signalled, remaining)
 
     async def _remaining(self, sessions: Collection[ListedSession]) -> frozenset[int]:
-        rows = await self._rows("remaining_sessions", _listed(sessions))
-        return frozenset(row["pid"] for row in rows)
+        rows = await self._rows("remaining_sessions", **_listed(sessions))
+        return frozenset(row.pid for row in rows)
 
-    async def _rows(self, query: str, params: dict[str, Any]) -> Result:
-        batch = Batch(_BOUNDED + self._query(query), params)
-        _, rows = await execute(self._connection, batch)
+    async def _rows(self, name: str, **params: Any) -> list[Any]:
+        (rows,) = await self._connection.execute_batch(
+            batch(name, version=self._version, settings=_BOUNDED, **params)
+        )
         return rows
 
-    def _query(self, name: str) -> str:
-        return statement(name, self._connection.info.server_version // 10_000)
+    @property
+    def _version(self) -> int:
+        return self._connection.info.server_version // 10_000
 
 
 @asynccontextmanager

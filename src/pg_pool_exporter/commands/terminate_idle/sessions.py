@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from pg_pool_exporter.analysis.wording import spell
+from pg_pool_exporter.sources.queries.rows import ListedSession
 
 
 class Choice(NamedTuple):
@@ -14,24 +14,6 @@ class Choice(NamedTuple):
     older_than: float
     application: str | None = None
     pid: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedSession:
-    """A session as PostgreSQL listed it; the fields are the columns of `idle_sessions.sql`."""
-
-    pid: int
-    backend_start: str
-    state_change: str | None
-    hidden: bool
-    state: str
-    backend_type: str
-    database: str
-    user: str
-    application: str
-    client: str
-    idle_seconds: float | None
-    may_end: bool
 
 
 class Ended(NamedTuple):

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import psycopg
-from psycopg import AsyncClientCursor, AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.rows import dict_row
 from psycopg.types.string import TextLoader
 
 from pg_pool_exporter.blocking.secrets import PasswordError, read_file, run_command
 from pg_pool_exporter.config import ConnectionConfig
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection.addresses import Params, libpq_defaults, with_addresses
+from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.errors import POSTGRES, Causes, explain
-from pg_pool_exporter.sources.connection.held import Connection
 
 APPLICATION_NAME = "pg_pool_exporter"
 
@@ -70,8 +68,8 @@ class Connector:
             return PollError("auth", f"{self.where}: {error}")
         return explain(error, self.where, self._causes)
 
-    async def connect(self) -> Connection:
-        """A new connection: autocommit, simple queries, rows as dicts.
+    async def connect(self) -> BoundedConnection:
+        """A new connection.
 
         Raises `psycopg.Error` and `PasswordError`.
         """
@@ -86,12 +84,7 @@ class Connector:
                 "connect_timeout": _NO_CONNECT_TIMEOUT,
             },
         )
-        connection = await AsyncConnection.connect(
-            conninfo,
-            autocommit=True,
-            row_factory=dict_row,
-            cursor_factory=AsyncClientCursor,
-        )
+        connection = await BoundedConnection.open(conninfo)
         for kind in self._as_text:
             connection.adapters.register_loader(kind, _LenientText)
         return connection

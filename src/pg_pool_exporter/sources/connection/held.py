@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
-from psycopg.rows import DictRow
 
-Connection = AsyncConnection[DictRow]
-Result = list[DictRow]
+from pg_pool_exporter.sources.connection.bounded import BoundedConnection
+from pg_pool_exporter.sources.connection.results import AnswerError
+from pg_pool_exporter.sources.queries import Batch
+from pg_pool_exporter.sources.queries.rows import Session
+
+Results = list[list[Any]]
 
 KEEP_SECONDS = 600.0
 """How long the next connection that hangs is kept, after one was let go."""
@@ -23,48 +25,19 @@ CLOSE_SECONDS = 1.0
 _MOST_ABANDONED = 8
 
 
-class Session(NamedTuple):
-    """A session on the server. Process ids are used again; a pid with its start is not."""
-
-    pid: int
-    started: str
-
-
-class Batch(NamedTuple):
-    """Statements, sent as one message and executed in one transaction, and their parameters."""
-
-    statements: str
-    params: Mapping[str, Any]
-
-
 @dataclass(frozen=True, slots=True)
-class Link:
-    """A connection that is ready, and what was read when it was opened."""
+class ReadyConnection:
+    """A connection that is ready for batches, and what was read when it was opened."""
 
-    connection: Connection
+    connection: BoundedConnection
     session: Session
-    setup: list[Result]
+    own_settings: Collection[str] = ()
+    """Timeouts whose value in our session was the server's own."""
 
     @property
     def version(self) -> int:
         """The server's major version."""
         return self.connection.info.server_version // 10_000
-
-
-async def execute(connection: Connection, batch: Batch) -> list[Result]:
-    """The rows of each statement, in one round trip. Raises `psycopg.Error`.
-
-    A connection that is lost meanwhile is closed here, whoever still waits.
-    """
-    try:
-        cursor = await connection.execute(batch.statements.encode(), batch.params)
-        results = [await cursor.fetchall()]
-        while cursor.nextset():
-            results.append(await cursor.fetchall())
-        return results
-    finally:
-        if connection.broken:
-            await connection.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +58,8 @@ class HeldConnection:
     - Let go: its socket is shut, and the next `fetch` opens another connection. So a backend that
       hangs blinds us for one poll only. Its session may stay on the server until it runs again.
     - Kept: later calls wait on. An attempt is taken over when it completes; after the late answer
-      of a query, which is discarded, its connection is used again.
+      of a query, which is discarded, its connection is used again. A query whose answer has begun
+      is never kept: it could send without end.
 
     It is kept while one that was abandoned earlier may still be on the server: until it has been
     seen to be gone (`forget_gone`), or for `KEEP_SECONDS`. So a server that hangs as a whole has
@@ -97,22 +71,22 @@ class HeldConnection:
 
     def __init__(
         self,
-        connect: Callable[[], Awaitable[Connection]],
-        prepare: Callable[[Connection], Awaitable[Link]],
+        connect: Callable[[], Awaitable[BoundedConnection]],
+        prepare: Callable[[BoundedConnection], Awaitable[ReadyConnection]],
         clock: Callable[[], float],
     ) -> None:
         self._connect = connect
         self._prepare = prepare
         self._clock = clock
-        self._connection: Connection | None = None
-        self._link: Link | None = None
-        self._attempt: asyncio.Task[Link] | None = None
-        self._answer: asyncio.Task[list[Result]] | None = None
+        self._connection: BoundedConnection | None = None
+        self._ready: ReadyConnection | None = None
+        self._attempt: asyncio.Task[ReadyConnection] | None = None
+        self._answer: asyncio.Task[Results] | None = None
         self._ending: set[asyncio.Task[Any]] = set()
         self._abandoned: deque[_Abandoned] = deque(maxlen=_MOST_ABANDONED)
 
     def __repr__(self) -> str:
-        state = "open" if self._link else "opening" if self._attempt else "closed"
+        state = "open" if self._ready else "opening" if self._attempt else "closed"
         waits = ", waits for an answer" if self._answer else ""
         return f"<HeldConnection {state}{waits}, {len(self._abandoned)} abandoned>"
 
@@ -130,23 +104,27 @@ class HeldConnection:
             if one.session is not None and one.session.pid not in present:
                 self._abandoned.remove(one)
 
-    async def fetch(self, compose: Callable[[Link], Batch]) -> tuple[Link, list[Result]]:
+    async def fetch(
+        self, compose: Callable[[ReadyConnection], Batch]
+    ) -> tuple[ReadyConnection, Results]:
         """The results of the batch that `compose` makes for the connection in use.
 
         Opens the connection when there is none. One from before that turns out to be dead (the
         server was restarted, a firewall forgot it) is replaced at once. Raises `psycopg.Error`, and
         whatever `connect` and `prepare` raise.
         """
-        new = self._link is None and self._attempt is None
-        link = self._link or await self._open()
+        new = self._ready is None and self._attempt is None
+        ready = self._ready or await self._open()
         try:
-            return link, await self._query(link, compose)
+            return ready, await self._query(ready, compose)
+        except AnswerError:
+            raise
         except psycopg.OperationalError:
-            if new or not link.connection.closed:
+            if new or not ready.connection.closed:
                 raise
         self._abandon()
-        link = await self._open()
-        return link, await self._query(link, compose)
+        ready = await self._open()
+        return ready, await self._query(ready, compose)
 
     async def close(self) -> None:
         """Let go of everything, within `CLOSE_SECONDS`."""
@@ -159,17 +137,17 @@ class HeldConnection:
             await self._connection.close()
         self._forget()
 
-    async def _open(self) -> Link:
-        """A link, by the attempt that is under way or a new one."""
+    async def _open(self) -> ReadyConnection:
+        """A connection that is ready, by the attempt that is under way or a new one."""
         if self._attempt is None:
             self._forget()
-            self._attempt = asyncio.create_task(self._make_link())
+            self._attempt = asyncio.create_task(self._make_ready())
         await self._wait(self._attempt)
         attempt, self._attempt = self._attempt, None
-        self._link = attempt.result()
-        return self._link
+        self._ready = attempt.result()
+        return self._ready
 
-    async def _make_link(self) -> Link:
+    async def _make_ready(self) -> ReadyConnection:
         connection = self._connection = await self._connect()
         try:
             return await self._prepare(connection)
@@ -177,11 +155,13 @@ class HeldConnection:
             await connection.close()
             raise
 
-    async def _query(self, link: Link, compose: Callable[[Link], Batch]) -> list[Result]:
+    async def _query(
+        self, ready: ReadyConnection, compose: Callable[[ReadyConnection], Batch]
+    ) -> Results:
         if self._answer is not None:
             await self._wait(self._answer)
             _retrieve(self._answer)
-        self._answer = asyncio.create_task(execute(link.connection, compose(link)))
+        self._answer = asyncio.create_task(ready.connection.execute_batch(compose(ready)))
         await self._wait(self._answer)
         answer, self._answer = self._answer, None
         return answer.result()
@@ -191,7 +171,7 @@ class HeldConnection:
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
-            if not task.done() and self._may_let_go():
+            if not task.done() and (self._may_let_go() or self._has_begun(task)):
                 self._end(task)
                 self._abandon()
             raise
@@ -200,14 +180,19 @@ class HeldConnection:
         now = self._clock()
         return all(now - one.at >= KEEP_SECONDS for one in self._abandoned)
 
+    def _has_begun(self, task: asyncio.Task[Any]) -> bool:
+        """Whether it is an answer that has begun: kept, it could go on without end."""
+        ready = self._ready
+        return task is self._answer and ready is not None and ready.connection.has_answered
+
     def _abandon(self) -> None:
         """Leave the session in use, or the one that is being opened, to the server."""
-        session = self._link.session if self._link is not None else None
+        session = self._ready.session if self._ready is not None else None
         self._abandoned.append(_Abandoned(session, self._clock()))
         self._forget()
 
     def _forget(self) -> None:
-        self._connection = self._link = self._attempt = self._answer = None
+        self._connection = self._ready = self._attempt = self._answer = None
 
     def _end(self, task: asyncio.Task[Any]) -> None:
         """Have the task end soon, without the driver's own way, which would ask the server."""
@@ -220,7 +205,7 @@ class HeldConnection:
             _shut(self._connection)
 
 
-def _shut(connection: Connection) -> None:
+def _shut(connection: BoundedConnection) -> None:
     """End the connection under the driver, which then finds it lost and closes it by itself."""
     if connection.closed:
         return

@@ -19,19 +19,16 @@ from pg_pool_exporter.model import (
     BouncerSample,
     Snapshot,
 )
+from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.connector import Connector
-from pg_pool_exporter.sources.connection.held import (
-    Batch,
-    Connection,
-    HeldConnection,
-    Link,
-    Session,
-)
+from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
 from pg_pool_exporter.sources.pgbouncer import tables
 from pg_pool_exporter.sources.pgbouncer.dialects import Dialect, dialect
 from pg_pool_exporter.sources.pgbouncer.errors import BOUNCER
 from pg_pool_exporter.sources.pgbouncer.folding import BouncerFolding
 from pg_pool_exporter.sources.pgbouncer.tables import Answers, Rows
+from pg_pool_exporter.sources.queries import Batch
+from pg_pool_exporter.sources.queries.rows import Session
 
 Pools: TypeAlias = dict[BouncerPoolKey, BouncerPool]
 Databases: TypeAlias = dict[str, BouncerDatabase]
@@ -56,7 +53,7 @@ _TYPES = (
 class _Settings:
     """What changes seldom, as it was read last over one connection."""
 
-    link: Link
+    ready: ReadyConnection
     read_at: float
     version: str = ""
     dialect: Dialect = field(default_factory=lambda: dialect(""))
@@ -88,10 +85,10 @@ class BouncerSource:
         Raises `PollError`; cancelling takes effect at once.
         """
         try:
-            link, pools = await self._show("POOLS")
-            settings = await self._read_settings(link)
+            ready, pools = await self._show("POOLS")
+            settings = await self._read_settings(ready)
             answers = Answers(
-                console=link.connection.info.dbname,
+                console=ready.connection.info.dbname,
                 pools=pools,
                 databases=await self._try("DATABASES", settings),
                 stats=await self._try("STATS", settings),
@@ -120,13 +117,13 @@ class BouncerSource:
         """Let go of the connection at once."""
         await self._held.close()
 
-    async def _read_settings(self, link: Link) -> _Settings:
+    async def _read_settings(self, ready: ReadyConnection) -> _Settings:
         """The settings, read again when they are old or were read over another connection."""
         now = self._clock()
         known = self._settings
-        if known is not None and known.link is link and now - known.read_at < SETTINGS_SECONDS:
+        if known is not None and known.ready is ready and now - known.read_at < SETTINGS_SECONDS:
             return known
-        settings = _Settings(link, now)
+        settings = _Settings(ready, now)
         for row in await self._try("VERSION", settings) or []:
             settings.version = "".join(filter(str.isprintable, row.get("version") or ""))
         settings.version = settings.version[:_MOST_VERSION]
@@ -137,10 +134,10 @@ class BouncerSource:
         self._settings = settings
         return settings
 
-    async def _show(self, what: str) -> tuple[Link, Rows]:
-        batch = Batch(f"SHOW {what}", {})
-        link, (rows,) = await self._held.fetch(lambda _: batch)
-        return link, rows  # type: ignore[return-value] # the loaders make every value a text
+    async def _show(self, what: str) -> tuple[ReadyConnection, Rows]:
+        batch = Batch(f"SHOW {what}", {}, (dict,))
+        ready, (rows,) = await self._held.fetch(lambda _: batch)
+        return ready, rows
 
     async def _try(self, what: str, settings: _Settings) -> Rows | None:
         """The rows; None when this console does not know what is asked for."""
@@ -168,5 +165,5 @@ async def _read(answers: Answers, told: Dialect) -> tuple[Pools, Databases]:
     return await _PARSING.run(read)
 
 
-async def _prepare(connection: Connection) -> Link:
-    return Link(connection, Session(connection.info.backend_pid, ""), [])
+async def _prepare(connection: BoundedConnection) -> ReadyConnection:
+    return ReadyConnection(connection, Session(connection.info.backend_pid, ""))

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pg_pool_exporter.model import ServerSettings, TimeoutOverride
-
-Row = dict[str, Any]
+from pg_pool_exporter.sources.queries.rows import (
+    DatabaseLimitRow,
+    OverrideRow,
+    RoleLimitRow,
+    ServerRow,
+    SettingRow,
+)
 
 # PostgreSQL's units of time; a time-out without a unit is in milliseconds.
 _UNITS = {"us": 1e-6, "": 1e-3, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -23,36 +28,35 @@ _MOST_TEXT = 100
 class Limits(NamedTuple):
     """Rows of what a role may be forbidden to read; none then."""
 
-    databases: list[Row]
-    roles: list[Row]
-    overrides: list[Row]
+    databases: list[DatabaseLimitRow]
+    roles: list[RoleLimitRow]
+    overrides: list[OverrideRow]
 
 
 def server_settings(
-    server: Row, settings: list[Row], known: Collection[str], limits: Limits, most: int
+    server: ServerRow, settings: list[SettingRow], known: Collection[str], limits: Limits, most: int
 ) -> tuple[ServerSettings, int]:
     """The settings, and how many entries were left out.
 
     Left out is what is over `most` of a kind, and an override that is no time. `known` names the
     time-outs whose value in our session is the server's own.
     """
-    values = {row["setting"]: row["value"] for row in settings}
-    databases, roles, overrides = (rows[:most] for rows in limits)
+    values = {row.setting: row.value for row in settings}
     times = {
-        TimeoutOverride(row["setting"], row["database"], row["user"]): seconds(row["value"])
-        for row in overrides
+        TimeoutOverride(row.setting, row.database, row.user): seconds(row.value)
+        for row in limits.overrides[:most]
     }
     readable = {key: value for key, value in times.items() if value is not None}
     return (
         ServerSettings(
-            version=server["version"],
-            in_recovery=server["in_recovery"],
+            version=server.version,
+            in_recovery=server.in_recovery,
             max_connections=int(values["max_connections"]),
             reserved_connections=int(
                 values["superuser_reserved_connections"] + values.get("reserved_connections", 0)
             ),
-            database_limits={row["database"]: row["sessions"] for row in databases},
-            role_limits={row["user"]: row["sessions"] for row in roles},
+            database_limits={row.database: row.sessions for row in limits.databases[:most]},
+            role_limits={row.user: row.sessions for row in limits.roles[:most]},
             timeouts={name: values[name] for name in sorted(known) if name in values},
             overrides=readable,
         ),

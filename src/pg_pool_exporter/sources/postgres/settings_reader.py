@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import structlog
 from psycopg.sql import Identifier
 
 from pg_pool_exporter.model import ServerSettings
-from pg_pool_exporter.sources.connection.held import Batch, HeldConnection, Link, Result, Session
-from pg_pool_exporter.sources.postgres.settings import Limits, Row, server_settings
-from pg_pool_exporter.sources.queries import statement
+from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
+from pg_pool_exporter.sources.postgres.settings import Limits, server_settings
+from pg_pool_exporter.sources.queries import Batch, batch
+from pg_pool_exporter.sources.queries.rows import ServerRow, Session
 
 log = structlog.get_logger(__name__)
 
@@ -45,31 +47,32 @@ class SettingsReader:
         self.left_out = 0
         """How many entries are over `MOST_ENTRIES`, or can't be read."""
 
-    async def settings(self, link: Link) -> ServerSettings:
-        """The settings, read again when they are older than `SETTINGS_SECONDS` or of another link.
+    async def settings(self, ready: ReadyConnection) -> ServerSettings:
+        """The settings, read again when they are older than `SETTINGS_SECONDS` or of another ready.
 
         Raises what `HeldConnection.fetch` does. Limits that the role has no right to read are
         absent, and the log says so once.
         """
         if (
             self._settings is None
-            or self._session != link.session
+            or self._session != ready.session
             or self._clock() - self._read_at >= SETTINGS_SECONDS
         ):
             self._settings = await self._read()
         return self._settings
 
     async def _read(self) -> ServerSettings:
-        link, ((server,), values) = await self._held.fetch(_batch("server", "settings"))
-        limits = Limits(*[await self._limits(name, server["role"]) for name in _CATALOGUES])
-        known = [row["setting"] for row in link.setup[0]]
-        settings, self.left_out = server_settings(server, values, known, limits, MOST_ENTRIES)
+        ready, ((server,), values) = await self._held.fetch(_batch("server", "settings"))
+        limits = Limits(*[await self._limits(name, server.role) for name in _CATALOGUES])
+        settings, self.left_out = server_settings(
+            server, values, ready.own_settings, limits, MOST_ENTRIES
+        )
         self._check_rights(server)
         self._read_at = self._clock()
-        self._session = link.session
+        self._session = ready.session
         return settings
 
-    async def _limits(self, name: str, role: str) -> Result:
+    async def _limits(self, name: str, role: str) -> list[Any]:
         """Each in a transaction of its own, so that a missing right costs no more than itself."""
         catalogue = _CATALOGUES[name]
         try:
@@ -87,20 +90,16 @@ class SettingsReader:
         self._denied.discard(catalogue)
         return rows
 
-    def _check_rights(self, server: Row) -> None:
+    def _check_rights(self, server: ServerRow) -> None:
         """Say once, and again after it has changed, that sessions cannot be seen."""
-        if self._sees_all and not server["sees_all"]:
+        if self._sees_all and not server.sees_all:
             self._log.warning(
                 "the role has no right to see other roles' sessions: their states are unknown",
-                role=server["role"],
-                remedy=f"GRANT pg_monitor TO {Identifier(server['role']).as_string()}",
+                role=server.role,
+                remedy=f"GRANT pg_monitor TO {Identifier(server.role).as_string()}",
             )
-        self._sees_all = server["sees_all"]
+        self._sees_all = server.sees_all
 
 
-def _batch(*names: str) -> Callable[[Link], Batch]:
-    def compose(link: Link) -> Batch:
-        texts = [statement(name, link.version) for name in names]
-        return Batch("\n".join(texts), {"limit": MOST_ENTRIES + 1})
-
-    return compose
+def _batch(*names: str) -> Callable[[ReadyConnection], Batch]:
+    return lambda ready: batch(*names, version=ready.version, limit=MOST_ENTRIES + 1)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
 
 import psycopg
 
@@ -13,13 +12,13 @@ from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.metrics.catalogue import SESSION_END_REASONS
 from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import DatabaseCounters, ServerSample, Snapshot
-from pg_pool_exporter.sources.connection.held import Batch, HeldConnection, Link, Result
-from pg_pool_exporter.sources.connection.postgres import ServerConnection
+from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
+from pg_pool_exporter.sources.connection.server import ServerConnector
 from pg_pool_exporter.sources.postgres.activity import read_activity
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
 from pg_pool_exporter.sources.postgres.settings_reader import SettingsReader
-from pg_pool_exporter.sources.queries import statement
-from pg_pool_exporter.sources.queries.rows import ActivityRow
+from pg_pool_exporter.sources.queries import Batch, batch
+from pg_pool_exporter.sources.queries.rows import ActivityRow, DatabaseRow
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.settings import LogSettingsReader
 
@@ -43,8 +42,8 @@ class PostgresSource:
     ) -> None:
         self._log_context = log_context or ServerLogContext()
         self._clock = clock
-        self._connection = ServerConnection(config, config.timeout)
-        self._held = HeldConnection(self._connection.connect, self._connection.prepare, clock)
+        self._connector = ServerConnector(config, config.timeout)
+        self._held = HeldConnection(self._connector.connect, self._connector.prepare, clock)
         self._settings = SettingsReader(config.name, self._held, clock)
         # Over SQL the log's own source asks for itself.
         reads_files = config.log is not None and not config.log.sql
@@ -59,35 +58,30 @@ class PostgresSource:
         Raises `PollError`; cancelling takes effect at once.
         """
         try:
-            link, (sessions, databases) = await self._held.fetch(self._batch)
-            waits = await self._waits(link, sessions)
-            settings = await self._settings.settings(link)
+            ready, (sessions, databases) = await self._held.fetch(self._batch)
+            waits = await self._waits(ready, sessions)
+            settings = await self._settings.settings(ready)
             if self._log_settings is not None:
                 self._log_context.put_settings(await self._log_settings.read())
         except (psycopg.Error, PasswordError) as error:
-            raise self._connection.failure(error) from None
-        activity = read_activity(
-            (ActivityRow(**row) for row in sessions),
-            {row["datid"]: row["database"] for row in databases},
-            waits,
-        )
+            raise self._connector.failure(error) from None
+        names = {row.datid: row.database for row in databases}
+        activity = read_activity(sessions, names, waits)
         self._held.forget_gone(activity.own)
         clients = sum(group.sessions for group in activity.sessions.values())
         now = self._clock()
         groups, folded = self._groups.fold(activity.sessions, now)
-        shown = self._databases.choose({row["database"]: 0.0 for row in databases}, now)
-        counters = {
-            row["database"]: _counters(row) for row in databases if row["database"] in shown
-        }
+        shown = self._databases.choose({row.database: 0.0 for row in databases}, now)
+        counters = {row.database: _counters(row) for row in databases if row.database in shown}
         return Snapshot(
             server=ServerSample(
-                host=link.connection.info.host,
-                port=str(link.connection.info.port),
+                host=ready.connection.info.host,
+                port=str(ready.connection.info.port),
                 used=len(activity.own) + clients,
                 groups=groups,
                 databases=counters,
                 settings=settings,
-                address=link.connection.info.hostaddr,
+                address=ready.connection.info.hostaddr,
                 sessions=activity.sessions,
                 clock=activity.clock,
             ),
@@ -98,28 +92,30 @@ class PostgresSource:
         """Let go of the connection at once."""
         await self._held.close()
 
-    def _batch(self, link: Link) -> Batch:
+    def _batch(self, ready: ReadyConnection) -> Batch:
         others = [*self._held.abandoned, *self._log_context.sessions]
-        return Batch(
-            "\n".join(statement(name, link.version) for name in ("sessions", "databases")),
-            {
-                "abandoned_pids": [session.pid for session in others],
-                "abandoned_starts": [session.started for session in others],
-            },
+        return batch(
+            "sessions",
+            "databases",
+            version=ready.version,
+            abandoned_pids=[session.pid for session in others],
+            abandoned_starts=[session.started for session in others],
         )
 
-    async def _waits(self, link: Link, sessions: Result) -> dict[int, float]:
+    async def _waits(
+        self, ready: ReadyConnection, sessions: Iterable[ActivityRow]
+    ) -> dict[int, float]:
         """Seconds that sessions have waited for their locks, by process id."""
-        if link.version < 14 or not any(row["waiting"] for row in sessions):
+        if ready.version < 14 or not any(row.waiting for row in sessions):
             return {}
-        batch = Batch(statement("waits", link.version), {})
-        _, (waits,) = await self._held.fetch(lambda _: batch)
-        return {row["pid"]: row["waited"] for row in waits if row["waited"] is not None}
+        _, (waits,) = await self._held.fetch(lambda ready: batch("waits", version=ready.version))
+        return {row.pid: row.waited for row in waits if row.waited is not None}
 
 
-def _counters(row: dict[str, Any]) -> DatabaseCounters:
+def _counters(row: DatabaseRow) -> DatabaseCounters:
+    ended = {reason: getattr(row, reason) for reason in SESSION_END_REASONS}
     return DatabaseCounters(
-        deadlocks=row["deadlocks"],
-        sessions=row.get("sessions"),
-        ended={reason: row[reason] for reason in SESSION_END_REASONS if reason in row},
+        deadlocks=row.deadlocks,
+        sessions=row.sessions,
+        ended={reason: count for reason, count in ended.items() if count is not None},
     )

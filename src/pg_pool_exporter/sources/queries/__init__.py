@@ -1,22 +1,55 @@
-"""The SQL in `queries/`, for each version of the server."""
+"""The SQL that the exporter sends to servers, for each version, and the rows that come back."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from typing import Any, NamedTuple
+
+from pg_pool_exporter.sources.queries.rows import ROWS
 
 _FILE = re.compile(r"(?P<name>[a-z_]+?)(?:_(?P<version>\d+))?\.sql")
+# Utility statements, which resolve no name by the path that they replace. The role, the database,
+# the dsn, or another client of a bouncer in transaction mode may have set that path, and it decides
+# whose functions, operators and types a statement means. pg_temp is searched first unless listed.
+_OWN_PATH = "SET LOCAL search_path = pg_catalog, pg_temp;"
+
+
+class Batch(NamedTuple):
+    """Statements that are sent as one message, and executed in one transaction."""
+
+    statements: str
+    params: Mapping[str, Any]
+    rows: tuple[type[Any], ...]
+    """The type of the rows of each statement that has any."""
+
+
+def batch(*names: str, version: int, settings: str = "", **params: Any) -> Batch:
+    """The statements `names` for a server of the major `version`.
+
+    They are executed with the search path of the exporter's own, and `settings`, which are further
+    `SET LOCAL` statements; both hold for their transaction only.
+    """
+    texts = [_OWN_PATH, settings, *(statement(one, version) for one in names)]
+    return Batch("\n".join(texts), params, tuple(kind for one in names for kind in ROWS[one]))
 
 
 def statement(name: str, version: int) -> str:
-    """The statement `name` for a server of the major `version`.
+    """The text of the statement `name` for a server of the major `version`.
 
     The file `name_16.sql` is for version 16 and later, `name.sql` for all; the newest that fits
     wins.
     """
     found = [item for item in _statements()[name].items() if item[0] <= version]
     return max(found)[1]
+
+
+def as_script(text: str) -> str:
+    """The statement as a person can execute it, to the same effect, in any client."""
+    lines = [line for line in text.splitlines() if not line.startswith("--")]
+    return "\n".join(["BEGIN;", _OWN_PATH, *lines, "COMMIT;"])
 
 
 @cache

@@ -1,9 +1,10 @@
--- Sessions of one application that are idle for longer than older_than seconds, or the one with a
--- process id, in whatever state that is. Never our own. hidden: without the right to see it, its
--- state is NULL. may_end: whether PostgreSQL lets this role end it. Times as text, which is exact.
+-- Sessions of one application that have been idle for longer than older_than seconds, or the one
+-- with a process id, in any state. Never our own. hidden: without the right to see a session its
+-- state is NULL. may_end: whether PostgreSQL lets this role end it. Times in microseconds since the
+-- epoch: they identify a session, whatever DateStyle, TimeZone and extra_float_digits say.
 SELECT activity.pid,
-       activity.backend_start::text AS backend_start,
-       activity.state_change::text AS state_change,
+       (date_part('epoch', activity.backend_start) * 1000000)::int8 AS backend_start,
+       (date_part('epoch', activity.state_change) * 1000000)::int8 AS state_change,
        activity.backend_type IS NULL AS hidden,
        coalesce(activity.state, '') AS state,
        coalesce(activity.backend_type, '') AS backend_type,

@@ -1,16 +1,19 @@
-"""Rows of the queries: the fields are the column aliases of the SQL, in any order."""
+"""Rows of the queries: the fields are the column aliases of the SQL.
+
+None is hidden from the exporter's role, does not apply, or is not there in the server's version.
+Times are in seconds.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityRow:
-    """Sessions of one database, role, application, client address and state (sessions.sql).
-
-    Times are in seconds; None is hidden, or does not apply.
-    """
+    """Sessions of one database, role, application, client address and state."""
 
     own: bool
     hidden: bool
@@ -28,3 +31,205 @@ class ActivityRow:
     waiting: int
     blockers: str | None
     """Process ids, with commas between them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseRow:
+    """The counters of one database; those of sessions from PostgreSQL 14 on."""
+
+    datid: int
+    database: str
+    deadlocks: int
+    sessions: int | None = None
+    abandoned: int | None = None
+    fatal: int | None = None
+    killed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitRow:
+    """How long a session has waited for its lock; None when the wait has just begun."""
+
+    pid: int
+    waited: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingName:
+    """A setting, without its value."""
+
+    setting: str
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The identity of a session: process ids are used again, with their start they are not."""
+
+    pid: int
+    started: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnSetting:
+    """The value that a setting has now in our session."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerRow:
+    """The server, and what our role is there."""
+
+    version: str
+    in_recovery: bool
+    role: str
+    sees_all: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingRow:
+    """A number among the server's settings; times are in seconds."""
+
+    setting: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseLimitRow:
+    """CONNECTION LIMIT of a database."""
+
+    database: str
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleLimitRow:
+    """CONNECTION LIMIT of a role."""
+
+    user: str
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideRow:
+    """A timeout by ALTER DATABASE or ALTER ROLE, as its author wrote it; `all` for any."""
+
+    setting: str
+    database: str
+    user: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettingsRow:
+    """How the server logs."""
+
+    prefix: str
+    destination: str
+    collector: bool
+    connections: str
+    disconnections: bool
+    least: str
+    role: str
+    messages: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseName:
+    """A database."""
+
+    database: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageRow:
+    """A value of lc_messages for some role or database."""
+
+    messages: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFileRow:
+    """One of the server's log files; `modified` is in seconds since the epoch."""
+
+    name: str
+    size: int
+    modified: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOwnerRow:
+    """1: the functions that read the log belong to superusers only."""
+
+    trusted: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPieceRow:
+    """A part of a log file; None when the file is gone."""
+
+    piece: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedSession:
+    """A session that may be ended. Its times are in microseconds since the epoch."""
+
+    pid: int
+    backend_start: int | None
+    state_change: int | None
+    hidden: bool
+    state: str
+    backend_type: str
+    database: str
+    user: str
+    application: str
+    client: str
+    idle_seconds: float | None
+    may_end: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationRow:
+    """How many sessions clients have by application_name."""
+
+    application: str
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedRow:
+    """A session that was told to end."""
+
+    pid: int
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessRow:
+    """A session that is still there."""
+
+    pid: int
+
+
+ROWS: Mapping[str, tuple[type[Any], ...]] = {
+    "applications": (ApplicationRow,),
+    "database_limits": (DatabaseLimitRow,),
+    "databases": (DatabaseRow,),
+    "idle_sessions": (ListedSession,),
+    "log_files": (LogFileRow,),
+    "log_languages": (LanguageRow,),
+    "log_owner": (LogOwnerRow,),
+    "log_piece": (LogPieceRow,),
+    "log_settings": (LogSettingsRow, DatabaseName),
+    "overrides": (OverrideRow,),
+    "remaining_sessions": (ProcessRow,),
+    "role_limits": (RoleLimitRow,),
+    "server": (ServerRow,),
+    "sessions": (ActivityRow,),
+    "settings": (SettingRow,),
+    "setup": (SettingName, Session, OwnSetting),
+    "terminate_idle": (EndedRow,),
+    "waits": (WaitRow,),
+}
+"""By the name of the statement, the rows of each of its results."""

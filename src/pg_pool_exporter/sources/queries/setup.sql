@@ -1,7 +1,6 @@
--- Once, when the connection has been opened: what must be read before our own settings colour it,
--- then our own settings. Three results.
+-- Once, when the connection has been opened: first what our own settings would hide. Three results.
 
--- Time-outs whose value in this session is the server's own, not one set for our role or database.
+-- Timeouts whose value in this session is the server's own, not one set for our role or database.
 SELECT name AS setting
 FROM pg_settings
 WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout',
@@ -12,16 +11,29 @@ WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session
 SELECT pid, extract(epoch FROM backend_start)::text AS started
 FROM pg_stat_get_activity(pg_backend_pid());
 
--- What this version of the server does not have is not set. Keepalives let the server notice
--- within some 20 s that we are gone. Where the platform cannot watch a busy session's client,
--- client_connection_check_interval is an error, so it is set where that is known to work.
+-- Settings that this version does not have are left out. The first seven, and search_path, make
+-- our statements and the text of their values independent of what is set for our role or database.
+-- Keepalives let the server notice within some 20 s that we are gone. Where the platform cannot
+-- watch a busy session's client, client_connection_check_interval is an error, so it is set where
+-- that is known to work.
 SELECT set_config(own.name, own.value, false) AS value
 FROM pg_settings
-JOIN (VALUES ('statement_timeout', %(statement_timeout)s),
+JOIN (VALUES ('DateStyle', 'ISO, MDY'),
+             ('IntervalStyle', 'postgres'),
+             ('TimeZone', 'UTC'),
+             ('bytea_output', 'hex'),
+             ('extra_float_digits', '1'),
+             ('standard_conforming_strings', 'on'),
+             ('array_nulls', 'on'),
+             ('search_path', 'pg_catalog, pg_temp'),
+             ('row_security', 'on'),
+             ('statement_timeout', %(statement_timeout)s),
              ('lock_timeout', %(lock_timeout)s),
              ('idle_in_transaction_session_timeout', '10s'),
              ('idle_session_timeout', '0'),
              ('transaction_timeout', '0'),
+             ('default_transaction_isolation', 'read committed'),
+             ('default_transaction_deferrable', 'off'),
              ('default_transaction_read_only', 'on'),
              ('tcp_keepalives_idle', '10'),
              ('tcp_keepalives_interval', '3'),

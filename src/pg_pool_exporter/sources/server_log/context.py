@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from pg_pool_exporter.sources.connection.held import Session
+from pg_pool_exporter.sources.queries.rows import Session
 from pg_pool_exporter.sources.server_log.settings import LogSettings
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
 
-from pg_pool_exporter.sources.connection.held import Batch, HeldConnection, Link
-from pg_pool_exporter.sources.queries import statement
+from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
+from pg_pool_exporter.sources.queries import Batch, batch
+from pg_pool_exporter.sources.queries.rows import LogSettingsRow
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.messages import language
 
@@ -60,7 +60,7 @@ class LogSettingsReader:
         if self._read_at is None or self._clock() - self._read_at >= _OVERRIDES_SECONDS:
             self._overrides = await self._read_overrides()
             self._read_at = self._clock()
-        names = tuple(one["database"] for one in databases)
+        names = tuple(one.database for one in databases)
         return settings_of(row, self._overrides, names)
 
     async def _read_overrides(self) -> tuple[str, ...]:
@@ -69,27 +69,27 @@ class LogSettingsReader:
             _, (rows,) = await self._held.fetch(_batch("log_languages"))
         except psycopg.errors.InsufficientPrivilege:
             return ()
-        return tuple(row["messages"] for row in rows)
+        return tuple(row.messages for row in rows)
 
 
 def settings_of(
-    row: dict[str, Any], overrides: tuple[str, ...], databases: tuple[str, ...]
+    row: LogSettingsRow, overrides: tuple[str, ...], databases: tuple[str, ...]
 ) -> LogSettings:
     """The settings from a row of log_settings.sql and further values of lc_messages."""
-    destinations = {part.strip().lower() for part in row["destination"].split(",")}
-    connections = {part.strip().lower() for part in row["connections"].split(",")}
+    destinations = {part.strip().lower() for part in row.destination.split(",")}
+    connections = {part.strip().lower() for part in row.connections.split(",")}
     return LogSettings(
-        line_prefix=row["prefix"],
+        line_prefix=row.prefix,
         formats=tuple(one for one in _PREFERRED if one in destinations),
-        collector=row["collector"],
+        collector=row.collector,
         opened=bool(connections & _OPENED_LOGGED),
-        closed=row["disconnections"],
-        errors=row["least"] not in _WITHOUT_ERRORS,
-        languages=tuple(sorted({language(one) for one in (row["messages"], *overrides)})),
+        closed=row.disconnections,
+        errors=row.least not in _WITHOUT_ERRORS,
+        languages=tuple(sorted({language(one) for one in (row.messages, *overrides)})),
         databases=databases,
-        role=row["role"],
+        role=row.role,
     )
 
 
-def _batch(name: str) -> Callable[[Link], Batch]:
-    return lambda link: Batch(statement(name, link.version), {})
+def _batch(name: str) -> Callable[[ReadyConnection], Batch]:
+    return lambda ready: batch(name, version=ready.version)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import psycopg
 
@@ -13,9 +12,9 @@ from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.config import LogConfig, ServerConfig
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.connection.held import Batch, HeldConnection
-from pg_pool_exporter.sources.connection.postgres import ServerConnection
-from pg_pool_exporter.sources.queries import statement
+from pg_pool_exporter.sources.connection.held import HeldConnection
+from pg_pool_exporter.sources.connection.server import ServerConnector
+from pg_pool_exporter.sources.queries import batch
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.layouts import SUFFIXES
 from pg_pool_exporter.sources.server_log.log_format import LogFormat, choose_format
@@ -26,7 +25,6 @@ from pg_pool_exporter.sources.server_log.tail import LogTail
 
 PIECE_BYTES = 256 * 1024
 """Read in one round trip; the largest piece that `read_log` returns is 1 MiB."""
-_READ = "SELECT pool_exporter.read_log(%(name)s, %(at)s, %(most)s) AS piece"
 # Share of a poll's timeout for reading.
 _READING = 0.5
 _MISSING = (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName)
@@ -34,12 +32,6 @@ _INSTALL = (
     "run deploy/sql/log_reader.sql in the database that the dsn names, as a superuser: "
     "psql -v role={role} -f log_reader.sql"
 )
-
-
-class _File(NamedTuple):
-    name: str
-    size: int
-    modified: float
 
 
 class SqlLogSource:
@@ -60,9 +52,9 @@ class SqlLogSource:
         self._context = context
         self._config: LogConfig = server.log
         self._clock = clock
-        self._connection = ServerConnection(server, self._config.timeout)
+        self._connector = ServerConnector(server, self._config.timeout)
         self._where = f"server {server.name}"
-        self._held = HeldConnection(self._connection.connect, self._connection.prepare, clock)
+        self._held = HeldConnection(self._connector.connect, self._connector.prepare, clock)
         self._settings = LogSettingsReader(self._held, clock)
         self._install = ""
         self._file = file
@@ -89,7 +81,7 @@ class SqlLogSource:
                 f"{self._where}: the role has no right to read the log; {self._install}",
             ) from None
         except (psycopg.Error, PasswordError) as error:
-            raise self._connection.failure(error) from None
+            raise self._connector.failure(error) from None
         await self._lane.run(lambda: tail.commit(settings))
         tail.warn_of_gaps(settings)
         return Snapshot(log=tail.counts(settings))
@@ -115,13 +107,16 @@ class SqlLogSource:
 
     async def _scan(self, tail: LogTail, form: LogFormat) -> None:
         """List the files, and read the beginnings of those that changed."""
-        link, (rows,) = await self._held.fetch(
-            lambda link: Batch(statement("log_files", link.version), {})
+        ready, (_, files) = await self._held.fetch(
+            lambda ready: batch("log_owner", "log_files", version=ready.version)
         )
-        self._context.put_session(link.session)
-        files = [_File(**row) for row in rows]
+        self._context.put_session(ready.session)
         wanted = [one for one in files if _has_form(one.name, form)]
-        changed = [one for one in wanted if not tail.positions.is_unchanged(*one)]
+        changed = [
+            one
+            for one in wanted
+            if not tail.positions.is_unchanged(one.name, one.size, one.modified)
+        ]
         entries = [
             Entry(one.name, one.size, one.modified, None) for one in wanted if one not in changed
         ]
@@ -147,9 +142,12 @@ class SqlLogSource:
 
     async def _read(self, name: str, at: int, most: int) -> bytes:
         """At most `most` bytes of a file; none at its end, or if it is gone."""
-        batch = Batch(_READ, {"name": name, "at": at, "most": most})
-        _, (rows,) = await self._held.fetch(lambda _: batch)
-        return bytes(rows[0]["piece"] or b"")
+        _, (_, (row,)) = await self._held.fetch(
+            lambda ready: batch(
+                "log_owner", "log_piece", version=ready.version, name=name, at=at, most=most
+            )
+        )
+        return row.piece or b""
 
 
 def _has_form(name: str, form: LogFormat) -> bool:

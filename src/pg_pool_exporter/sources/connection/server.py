@@ -1,0 +1,42 @@
+"""Connects to one server, and prepares the exporter's own sessions there."""
+
+from __future__ import annotations
+
+from pg_pool_exporter.config import ServerConfig
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.connection.bounded import BoundedConnection
+from pg_pool_exporter.sources.connection.connector import Connector
+from pg_pool_exporter.sources.connection.held import ReadyConnection
+from pg_pool_exporter.sources.queries import batch
+
+_CONSOLE = (
+    "what answers is PgBouncer's admin console: list it under `pgbouncers`, or name a database of "
+    "a server in the dsn"
+)
+
+
+class ServerConnector(Connector):
+    """Opens connections to one server, for a `HeldConnection`.
+
+    The server cancels statements that take longer than a poll may, which is `timeout` seconds.
+    """
+
+    def __init__(self, config: ServerConfig, timeout: float) -> None:
+        super().__init__(f"server {config.name}", config, as_text=("text", "name", "varchar"))
+        self._timeout = timeout
+
+    async def prepare(self, connection: BoundedConnection) -> ReadyConnection:
+        """Make a connection ready. Raises `psycopg.Error`, and `PollError` for no server."""
+        # PgBouncer's console has its own version there; its databases have their server's.
+        if (connection.info.parameter_status("server_version") or "").endswith("/bouncer"):
+            raise PollError("protocol", f"{self.where}: {_CONSOLE}")
+        own_settings, sessions, _ = await connection.execute_batch(
+            batch(
+                "setup",
+                version=connection.info.server_version // 10_000,
+                # So a slow server cancels before the poll's deadline drops the connection.
+                statement_timeout=f"{self._timeout * 800:.0f}ms",
+                lock_timeout=f"{self._timeout * 400:.0f}ms",
+            )
+        )
+        return ReadyConnection(connection, sessions[0], {row.setting for row in own_settings})
