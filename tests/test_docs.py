@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import yaml
 
 from conftest import require
+from pg_pool_exporter.commands.command_line import parse
 from pg_pool_exporter.commands.flags import COMMANDS, FLAGS, Flag
 from pg_pool_exporter.commands.metrics import markdown
 from pg_pool_exporter.config import (
@@ -84,3 +88,49 @@ def test_the_queries_of_the_documentation_are_understood_and_name_known_metrics(
     subprocess.run([PROMTOOL, "check", "rules", path], check=True, stdout=subprocess.DEVNULL)
     known = {metric.name for metric in catalogue.METRICS}
     assert set(re.findall(r"\bpg_\w+", " ".join(queries))) <= known
+
+
+GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_GUIDE = pytest.mark.parametrize("guide", GUIDES, ids=lambda one: str(one.relative_to(ROOT)))
+
+
+@_GUIDE
+def test_links_lead_to_files(guide: Path) -> None:
+    links = re.findall(r"\]\(([^)\s#]+)", guide.read_text())
+    assert [one for one in links if "://" not in one and not (guide.parent / one).exists()] == []
+
+
+@_GUIDE
+def test_paths_of_the_repository_exist(guide: Path) -> None:
+    """Those in code quotes or after a command that begin with a folder of the repository."""
+    folders = "|".join(
+        path.name for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."
+    )
+    named = re.findall(rf"[` ]((?:{folders})/[\w./-]*\w)", guide.read_text())
+    assert [one for one in named if not (ROOT / one).exists()] == []
+
+
+@_GUIDE
+def test_make_targets_and_modules_exist(guide: Path) -> None:
+    text = guide.read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = re.findall(r"(?:`|\$ )make ([a-z-]+(?: [a-z-]+)*)", text)
+    assert {one for words in named for one in words.split()} <= targets
+    modules = re.findall(r"python -m ((?:bench|pg_pool_exporter)[\w.]*)", text)
+    assert [one for one in modules if find_spec(one.rstrip(".")) is None] == []
+
+
+def test_commands_are_understood_with_the_flags_that_they_are_shown_with() -> None:
+    command = re.compile(
+        r"(?:\$ (?:[A-Z_]+=\S+ )*|`)pg-pool-exporter(?: ([^`\n#;|\[]+))?(?=[`\n#])"
+    )
+    shown = {words for guide in GUIDES for words in command.findall(guide.read_text())}
+    assert len(shown) > 10
+    for words in shown:
+        parse(shlex.split(words), {})
+
+
+def test_every_command_has_a_module_with_a_function_main() -> None:
+    for command in COMMANDS:
+        module = import_module(f"pg_pool_exporter.commands.{command.replace('-', '_')}")
+        assert callable(module.main)
