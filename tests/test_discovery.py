@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import permutations
 from pathlib import Path
 
@@ -13,10 +17,11 @@ from structlog.testing import capture_logs
 
 from pg_pool_exporter.config import AppConfig, BouncerConfig, Config, ServerConfig
 from pg_pool_exporter.config.page_address import page_address
-from pg_pool_exporter.discovery import Discovery, Target, targets
-from pg_pool_exporter.discovery.targets import SocketDirectory
+from pg_pool_exporter.discovery import Discovery, Target, socket_directory
+from pg_pool_exporter.discovery.socket_directory import SocketDirectory
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.pages.origin import Origin
+from pg_pool_exporter.sources.pages.socket_file import SocketFile
 from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource, SocketSource
 from pg_pool_exporter.sources.pgbouncer.source import BouncerSource
 from pg_pool_exporter.sources.postgres.source import PostgresSource
@@ -26,25 +31,42 @@ SERVER = {"name": "main", "dsn": "postgresql://exporter:s3cret@db/postgres"}
 
 
 @pytest.fixture
-def bind(tmp_path: Path) -> Callable[[str], Path]:
-    """Makes a socket of a name in the directory, as a process does."""
+def bind(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Makes a socket of a name in the directory and listens, as a process does."""
+    with ExitStack() as listening:
 
-    def make(name: str) -> Path:
-        path = tmp_path / name
-        with socket.socket(socket.AF_UNIX) as own:
+        def make(name: str) -> Path:
+            path = tmp_path / name
+            own = listening.enter_context(socket.socket(socket.AF_UNIX))
             own.bind(str(path))
-        return path
+            own.listen()
+            return path
 
-    return make
+        yield make
+
+
+def leave_dead(path: Path) -> None:
+    """The socket of a process that was killed a minute ago."""
+    with socket.socket(socket.AF_UNIX) as own:
+        own.bind(str(path))
+    then = time.time() - 60
+    os.utime(path, (then, then))
+
+
+def scan(directory: SocketDirectory) -> tuple[SocketFile, ...]:
+    """The sockets after another look."""
+    asyncio.run(directory.look())
+    return directory.sockets
 
 
 def names(directory: SocketDirectory) -> list[str]:
     """Names of the sockets that are found."""
-    return [socket.path.name for socket in directory.scan()]
+    return [socket.path.name for socket in scan(directory)]
 
 
 def processes(of: Discovery) -> dict[str, Target]:
-    """The targets that are processes, by name."""
+    """The targets that are processes, by name, after another look."""
+    asyncio.run(of.look())
     return {one.id.name: one for one in of.targets() if one.id.kind == "process"}
 
 
@@ -64,7 +86,7 @@ def test_a_directory_that_is_not_there_yet_has_no_sockets_and_is_no_problem(
     tmp_path: Path,
 ) -> None:
     with capture_logs() as logs:
-        assert SocketDirectory(tmp_path / "later").scan() == []
+        assert scan(SocketDirectory(tmp_path / "later")) == ()
     assert logs == []
 
 
@@ -76,32 +98,32 @@ def test_a_directory_that_cannot_be_read_is_told_once_and_again_after_it_was_wel
     with capture_logs() as logs:
         for _ in range(2):
             path.touch()
-            assert directory.scan() == []
-            assert directory.scan() == []
+            assert scan(directory) == ()
+            assert scan(directory) == ()
             path.unlink()
             path.mkdir()
-            assert directory.scan() == []
+            assert scan(directory) == ()
             path.rmdir()
     assert [entry["log_level"] for entry in logs] == ["warning", "info"] * 2
-    assert logs[0]["error"] == "can't be read: Not a directory"
+    assert logs[0]["error"] == f"{path} is not a directory"
 
 
 def test_sockets_beyond_the_limit_are_left_out_and_told(
     tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(targets, "MAX_SOCKETS", 2)
+    monkeypatch.setattr(socket_directory, "MAX_SOCKETS", 2)
     for number in range(3):
         bind(f"orders-{number}.sock")
     directory = SocketDirectory(tmp_path)
     with capture_logs() as logs:
-        assert names(directory) == ["orders-0.sock", "orders-1.sock"]
+        assert len(names(directory)) == 2
     assert "more than 2 sockets" in logs[0]["error"]
 
 
 def test_entries_beyond_the_limit_are_not_looked_at_and_told(
     tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(targets, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(socket_directory, "MAX_ENTRIES", 2)
     directory = SocketDirectory(tmp_path)
     with capture_logs() as logs:
         bind("orders-0.sock")
@@ -109,12 +131,112 @@ def test_entries_beyond_the_limit_are_not_looked_at_and_told(
         assert names(directory) == ["orders-0.sock"]
         assert logs == []
         (tmp_path / "another").touch()
-        directory.scan()
-        directory.scan()
+        scan(directory)
+        scan(directory)
         (tmp_path / "another").unlink()
         assert names(directory) == ["orders-0.sock"]
     assert [entry["log_level"] for entry in logs] == ["warning", "info"]
     assert "more than 2 entries" in logs[0]["error"]
+
+
+@pytest.mark.parametrize("spoil", ["link", "open", "foreign"])
+def test_an_unsafe_directory_is_not_read(
+    tmp_path: Path, bind: Callable[[str], Path], spoil: str
+) -> None:
+    """The same rule as for processes: another user could pretend to be an application."""
+    bind("orders-0.sock")
+    path = tmp_path
+    if spoil == "link":
+        path = tmp_path.parent / f"{tmp_path.name}-link"
+        path.symlink_to(tmp_path)
+    elif spoil == "open":
+        tmp_path.chmod(0o777)
+    elif os.geteuid() == 0:
+        os.chown(tmp_path, 12345, -1)
+    else:
+        pytest.skip("needs root")
+    directory = SocketDirectory(path)
+    with capture_logs() as logs:
+        assert names(directory) == []
+        assert names(directory) == []
+    [line] = logs
+    assert str(path) in line["error"]
+
+
+def test_thousands_of_dead_sockets_hide_no_live_one_and_cost_one_line(
+    tmp_path: Path, bind: Callable[[str], Path]
+) -> None:
+    for number in range(3000):
+        leave_dead(tmp_path / f"crashed-{number}.sock")
+    bind("orders-0.sock")
+    directory = SocketDirectory(tmp_path)
+    started = time.monotonic()
+    with capture_logs() as logs:
+        assert names(directory) == ["orders-0.sock"]
+    assert time.monotonic() - started < 2
+    assert [(line["event"], line["count"]) for line in logs] == [("dead sockets removed", 3000)]
+    assert [path.name for path in tmp_path.iterdir()] == ["orders-0.sock"]
+
+
+def test_dead_sockets_that_cannot_be_removed_are_reported_once(
+    tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        leave_dead(tmp_path / f"crashed-{number}.sock")
+    bind("orders-0.sock")
+    directory = SocketDirectory(tmp_path)
+
+    def refuse(_path: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert names(directory) == ["orders-0.sock"]
+    assert len(logs) == 1
+    assert "may not remove" in logs[0]["error"]
+
+
+def test_known_sockets_come_first_under_the_limit_and_then_the_newest(
+    tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket_directory, "MAX_SOCKETS", 2)
+    bind("z-0.sock")
+    directory = SocketDirectory(tmp_path)
+    assert names(directory) == ["z-0.sock"]
+    for number, name in enumerate(("b-0.sock", "c-0.sock", "a-0.sock")):
+        os.utime(bind(name), (number, number))
+    assert names(directory) == ["a-0.sock", "z-0.sock"]
+
+
+def test_a_socket_that_is_bound_and_does_not_listen_yet_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "orders-0.sock"
+    directory = SocketDirectory(tmp_path)
+    with socket.socket(socket.AF_UNIX) as own:
+        own.bind(str(path))
+        assert names(directory) == []
+        assert path.exists()
+        own.listen()
+        assert names(directory) == ["orders-0.sock"]
+
+
+def test_a_directory_that_hangs_keeps_its_sockets_and_is_reported(
+    tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bind("orders-0.sock")
+    directory = SocketDirectory(tmp_path)
+    assert names(directory) == ["orders-0.sock"]
+    goes_on = threading.Event()
+    monkeypatch.setattr(socket_directory, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(socket_directory, "check_directory", lambda _path: goes_on.wait(10))
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert names(directory) == ["orders-0.sock"]
+        assert len(logs) == 1
+        assert "hung" in logs[0]["error"]
+        goes_on.set()
+        assert names(directory) == ["orders-0.sock"]
+    assert len(logs) == 2
 
 
 def test_a_directory_that_is_gone_is_not_said_to_be_well_again(tmp_path: Path) -> None:
@@ -122,13 +244,13 @@ def test_a_directory_that_is_gone_is_not_said_to_be_well_again(tmp_path: Path) -
     directory = SocketDirectory(path)
     with capture_logs() as logs:
         path.touch()
-        directory.scan()
+        scan(directory)
         path.unlink()
-        directory.scan()
+        scan(directory)
         assert [entry["log_level"] for entry in logs] == ["warning"]
         path.mkdir()
-        directory.scan()
-    assert logs[1]["event"] == "socket directory is read whole again"
+        scan(directory)
+    assert logs[1]["event"] == "socket directory recovered"
 
 
 def test_a_process_comes_and_goes_with_its_socket(
@@ -273,7 +395,7 @@ def test_the_application_of_a_process_is_read_from_its_sockets_name(
     tmp_path: Path, bind: Callable[[str], Path]
 ) -> None:
     bind("web-shop-12.sock")
-    (target,) = Discovery(Config(socket_dir=str(tmp_path))).targets()
+    (target,) = processes(Discovery(Config(socket_dir=str(tmp_path)))).values()
     assert (target.id.app, target.is_local) == ("web-shop", True)
 
 
@@ -338,6 +460,7 @@ def test_each_kind_of_target_makes_its_own_source(
             apps=(AppConfig(name="orders", targets=("http://orders",)),),
         )
     )
+    asyncio.run(found.look())
     assert {target.id.kind: type(target.source()) for target in found.targets()} == {
         "server": PostgresSource,
         "app": ExpositionTextSource,

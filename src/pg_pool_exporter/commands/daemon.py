@@ -116,6 +116,7 @@ class Daemon:
         sys.setswitchinterval(0.0005)
         try:
             self._discovery.providers.start()
+            await self._discovery.look()
             self._unpolled = {target.id for target in self._discovery.targets()}
             await self.server.start()
             log.info(
@@ -192,6 +193,7 @@ class Daemon:
         self._discovery.providers.stop()
         self._discovery = discovery
         self._discovery.providers.start()
+        await self._discovery.look()
         self._joiner.configure(loaded.config.apps)
         self._exposition.reload = ReloadStatus(True, time.time())
         await self._pollers.follow(self._discovery.targets())
@@ -207,6 +209,7 @@ class Daemon:
     async def _keep_up(self) -> None:
         while not self._stopping.is_set():
             self._wake.clear()
+            await self._discovery.look()
             targets = self._discovery.targets()
             await self._pollers.follow(targets)
             self._unpolled.intersection_update(target.id for target in targets)
@@ -293,7 +296,7 @@ def _all_up(store: Store, discovery: Discovery) -> bool:
 async def _poll_into(store: Store, config: Config) -> Discovery:
     # What a daemon keeps of the servers' logs is not ours to move on.
     discovery = Discovery(config.model_copy(update={"state_dir": ""}))
-    await discovery.providers.refresh()
+    await asyncio.gather(discovery.providers.refresh(), discovery.look())
     pollers = [(target, Poller(target, target.source(), store)) for target in discovery.targets()]
     try:
         # Servers last: their pools' demand is added up when they are read. Their logs with them:

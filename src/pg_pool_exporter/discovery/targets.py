@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import structlog
 
 from pg_pool_exporter.config import AppConfig, Config, ProcessesConfig, ServerConfig
 from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.discovery.providers import Providers
+from pg_pool_exporter.discovery.socket_directory import SocketDirectory
 from pg_pool_exporter.formats import Format
 from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.sockets import SUFFIX, default_directory
@@ -24,12 +21,6 @@ from pg_pool_exporter.sources.pages.socket_file import SocketFile
 from pg_pool_exporter.sources.registry import SOURCES
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.state import default_state_directory
-
-log = structlog.get_logger(__name__)
-
-MAX_SOCKETS = 1000
-# Looking costs time for each entry, whatever it is.
-MAX_ENTRIES = 10 * MAX_SOCKETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,51 +40,6 @@ class Target:
     def source(self) -> Source:
         """A new source that reads it."""
         return SOURCES[self.id.kind](*self.settings)
-
-
-class SocketDirectory:
-    """The directory in which instrumented processes put their sockets."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._told: str | None = None
-
-    def scan(self) -> list[SocketFile]:
-        """The sockets that are there now, sorted by name, at most `MAX_SOCKETS`.
-
-        A directory that is not there yet has none: the first process makes it. What else keeps
-        it from being read, or from being read whole, is told in the log, once.
-        """
-        try:
-            with os.scandir(self._path) as entries:
-                names = [entry.name for entry in islice(entries, MAX_ENTRIES + 1)]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            self._tell(f"can't be read: {error.strerror}")
-            return []
-        paths = [self._path / name for name in sorted(names[:MAX_ENTRIES]) if _is_name(name)]
-        found = [socket for path in paths if (socket := SocketFile.at(path)) is not None]
-        if len(names) > MAX_ENTRIES:
-            self._tell(f"has more than {MAX_ENTRIES} entries; those beyond are not looked at")
-        elif len(found) > MAX_SOCKETS:
-            self._tell(f"has more than {MAX_SOCKETS} sockets; those beyond are not read")
-        else:
-            self._tell(None)
-        return found[:MAX_SOCKETS]
-
-    def _tell(self, problem: str | None) -> None:
-        if problem != self._told:
-            self._told = problem
-            if problem is None:
-                log.info("socket directory is read whole again", directory=str(self._path))
-            else:
-                log.warning("socket directory", directory=str(self._path), error=problem)
-
-
-def _is_name(name: str) -> bool:
-    # Hidden ones are not meant to be found; control characters have no place in labels and logs.
-    return name.endswith(SUFFIX) and not name.startswith(".") and name.isprintable()
 
 
 class Discovery:
@@ -131,17 +77,24 @@ class Discovery:
         self.socket_directory = Path(directory) if directory else None
         """Where sockets are looked for; it need not be there yet."""
         self._directory = SocketDirectory(self.socket_directory) if self.socket_directory else None
+        if former is not None and former.socket_directory == self.socket_directory:
+            self._directory = former._directory
+
+    async def look(self) -> None:
+        """Look for the sockets of processes once."""
+        if self._directory is not None:
+            await self._directory.look()
 
     def targets(self) -> tuple[Target, ...]:
-        """All targets that there are now; no two have the same id.
+        """All targets that are known now; no two have the same id.
 
-        Cheap enough to be asked each second: it costs a look into the socket directory. A process
-        whose socket was made anew is another target than before, although it has the same name.
+        A process whose socket was made anew is another target than before, although it has the
+        same name.
         """
         if (found := self.providers.urls) != self._found:
             self._found = found
             self._pages = (*_pages(self._config, found),)
-        sockets = self._directory.scan() if self._directory is not None else []
+        sockets = self._directory.sockets if self._directory is not None else ()
         return (
             *self._configured,
             *self._pages,

@@ -33,6 +33,7 @@ async def watch(config: Config, seconds: float) -> str:
     try:
         await discovery.providers.refresh()
         while (left := end - time.monotonic()) > 0:
+            await discovery.look()
             await pollers.follow(discovery.targets())
             await asyncio.sleep(min(left, _LOOK_SECONDS))
         return findings_json(doctor.diagnosis(), time.time())

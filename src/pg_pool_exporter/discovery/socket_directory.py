@@ -1,0 +1,158 @@
+"""The sockets of instrumented processes in a directory of this host."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Collection
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from pg_pool_exporter.blocking.threads import Lane, LaneFullError
+from pg_pool_exporter.sockets import SUFFIX, check_directory
+from pg_pool_exporter.sources.pages.socket_file import SocketFile
+
+log = structlog.get_logger(__name__)
+
+MAX_SOCKETS = 1000
+MAX_ENTRIES = 10 * MAX_SOCKETS
+"""Each entry costs time, whatever it is."""
+LOOK_SECONDS = 2.0
+"""Deadline of one look."""
+
+# A process binds its socket before it listens: until then the socket refuses connections.
+_BINDING_SECONDS = 2.0
+_LANE = Lane("socket-directory", threads=4)
+
+
+class _Found(NamedTuple):
+    """What one look has found."""
+
+    sockets: tuple[SocketFile, ...] = ()
+    dead: frozenset[SocketFile] = frozenset()
+    """Nobody listens at them, and they can't be removed."""
+    removed: int = 0
+    problem: str | None = None
+
+
+class SocketDirectory:
+    """Follows the sockets in `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found = _Found()
+        self._logged: str | None = None
+
+    @property
+    def sockets(self) -> tuple[SocketFile, ...]:
+        """The sockets found by the last look, sorted by name, at most `MAX_SOCKETS`."""
+        return self._found.sockets
+
+    async def look(self) -> None:
+        """Look for sockets once.
+
+        A socket that is new is tried: a dead one is removed, or passed over where that is not
+        allowed. Problems are logged when they begin and when they end. A missing directory is
+        none: the first process makes it. The directory must be safe, see `check_directory`.
+        """
+        try:
+            found = await _LANE.run(
+                partial(_look, self._path, self._found), key=self._path, seconds=LOOK_SECONDS
+            )
+        except (TimeoutError, LaneFullError):
+            self._report(f"cannot be read within {LOOK_SECONDS:g} s: is its file system hung?")
+            return
+        self._found = found
+        if found.removed:
+            log.info("dead sockets removed", directory=str(self._path), count=found.removed)
+        self._report(found.problem)
+
+    def _report(self, problem: str | None) -> None:
+        if problem == self._logged:
+            return
+        self._logged = problem
+        directory = str(self._path)
+        if problem is None:
+            log.info("socket directory recovered", directory=directory)
+        else:
+            log.warning("socket directory not read, or in part", directory=directory, error=problem)
+
+
+def _look(path: Path, former: _Found) -> _Found:
+    try:
+        check_directory(path)
+        with os.scandir(path) as entries:
+            names = [entry.name for entry in islice(entries, MAX_ENTRIES + 1)]
+    except FileNotFoundError:
+        return _Found(problem=former.problem)  # that it is gone solves nothing
+    except OSError as error:
+        # A refusal of `check_directory` has no number.
+        return _Found(problem=str(error.strerror or error))
+    sockets: list[SocketFile] = []
+    dead: set[SocketFile] = set()
+    removed = 0
+    for found in _sockets(path, names[:MAX_ENTRIES]):
+        if found in former.dead:
+            dead.add(found)
+        elif found in former.sockets or _is_live(found):
+            sockets.append(found)
+        elif time.time() - found.made / 1e9 > _BINDING_SECONDS:
+            if _remove(found):
+                removed += 1
+            else:
+                dead.add(found)
+    problem = None
+    if len(names) > MAX_ENTRIES:
+        problem = f"has more than {MAX_ENTRIES} entries: the others are not looked at"
+    elif len(sockets) > MAX_SOCKETS:
+        problem = f"has more than {MAX_SOCKETS} sockets: the others are not polled"
+    elif dead:
+        problem = "has dead sockets that this user may not remove"
+    return _Found(_first(sockets, former.sockets), frozenset(dead), removed, problem)
+
+
+def _sockets(directory: Path, names: Collection[str]) -> list[SocketFile]:
+    paths = [directory / name for name in names if _is_name(name)]
+    return [found for path in paths if (found := SocketFile.at(path)) is not None]
+
+
+def _first(
+    sockets: Collection[SocketFile], former: Collection[SocketFile]
+) -> tuple[SocketFile, ...]:
+    """Those that are polled already, then the newest; sorted by name."""
+    known = {*former}
+    order = sorted(sockets, key=lambda found: (found not in known, -found.made, found.path))
+    return (*sorted(order[:MAX_SOCKETS]),)
+
+
+def _is_name(name: str) -> bool:
+    # Hidden ones are not meant to be found; control characters have no place in labels and logs.
+    return name.endswith(SUFFIX) and not name.startswith(".") and name.isprintable()
+
+
+def _is_live(found: SocketFile) -> bool:
+    """Whether somebody listens; unknown counts as yes."""
+    with socket.socket(socket.AF_UNIX) as own:
+        own.setblocking(False)
+        try:
+            own.connect(str(found.path))
+        except ConnectionRefusedError:
+            return False
+        except OSError:
+            pass  # no right, a full queue, a path that is too long: polling it reports that
+    return True
+
+
+def _remove(found: SocketFile) -> bool:
+    try:
+        # A successor may have put its own there in the meantime.
+        if found.in_place():
+            found.path.unlink()
+    except OSError:
+        return False
+    return True
