@@ -7,7 +7,7 @@ from time import process_time
 
 import pytest
 
-from pg_pool_exporter.redaction import redact
+from pg_pool_exporter.redaction import printable, printable_lines, redact
 
 HIDDEN = {
     "postgresql://u:SECRET@h/d": "postgresql://u:***@h/d",
@@ -64,3 +64,17 @@ def test_a_hostile_text_takes_no_more_than_time_in_proportion(piece: str) -> Non
     redact(piece * 5_000)
     redact("password='" + piece * 5_000)
     assert process_time() - started < 1
+
+
+HOSTILE = "\x1b[2Ja\x07\r\u202e\x9b31m\ud800\u2028b\tc"
+
+
+def test_nothing_that_a_terminal_obeys_is_left_in_a_text() -> None:
+    assert printable("größe, 大 and 'x'") == "größe, 大 and 'x'"
+    assert printable(HOSTILE).isprintable()
+    assert printable("a\nb").isprintable()
+    assert [len(line) for line in printable_lines(f"a\n{HOSTILE}\n").split("\n")] == [
+        1,
+        len(HOSTILE),
+        0,
+    ]

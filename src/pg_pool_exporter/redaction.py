@@ -1,6 +1,7 @@
-"""Passwords out of texts that somebody else wrote: the last line of defence, not the first.
+"""Makes texts from outside safe to print: without secrets, and without terminal escapes.
 
-Our own messages never hold a secret. Those of libraries, and values in the wrong place, may.
+The last line of defence, not the first: our own messages never hold a secret. Messages of
+libraries, and values in the wrong place, may.
 """
 
 from __future__ import annotations
@@ -36,3 +37,17 @@ def redact(text: str) -> str:
     for pattern in (_HEADER, _EQUALS, _COLON):
         text = pattern.sub(rf"\g<1>{HIDDEN}", text)
     return text
+
+
+def printable(text: str) -> str:
+    """`text` with U+FFFD for each character that a terminal obeys or that changes the direction of
+    writing, line ends included.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def printable_lines(text: str) -> str:
+    """`printable` for each line."""
+    return "\n".join(map(printable, text.split("\n")))

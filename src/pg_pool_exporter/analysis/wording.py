@@ -1,4 +1,4 @@
-"""Numbers in sentences, and sentences at a terminal."""
+"""Numbers in sentences."""
 
 from __future__ import annotations
 
@@ -52,9 +52,3 @@ def figure(name: str, value: float) -> tuple[str, str]:
     if name.endswith("_ratio"):
         return words.removesuffix(" ratio"), f"{value:.0%}"
     return words, f"{round(value, 1):.12g}"
-
-
-def plain(text: str) -> str:
-    """Without what a terminal would obey, or a browser where the direction of writing turns: names
-    come from outside."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -14,7 +14,7 @@ from structlog.stdlib import ProcessorFormatter
 
 from pg_pool_exporter.commands.command_line import unknown_variables
 from pg_pool_exporter.commands.options import LogFormat, LogLevel, Options
-from pg_pool_exporter.redaction import redact
+from pg_pool_exporter.redaction import printable_lines, redact
 from pg_pool_exporter.sockets import default_directory
 
 if TYPE_CHECKING:
@@ -87,12 +87,5 @@ def _safe(key: str, value: object) -> object:
     # Keys that start with an underscore are structlog's own.
     if isinstance(value, int | float | None) or key.startswith("_"):
         return value
-    return _text(value)
-
-
-def _text(value: object) -> str:
-    text = redact(str(value))
-    if text.isprintable():
-        return text
-    # No terminal escapes in either format. Both write \n as two characters.
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    # Both formats write a line end as two characters.
+    return printable_lines(redact(str(value)))

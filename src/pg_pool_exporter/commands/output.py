@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import sys
 
-from pg_pool_exporter.redaction import redact
+from pg_pool_exporter.redaction import printable_lines, redact
 
 SUCCESS, FAILURE, WRONG, INTERRUPTED = 0, 1, 2, 130
 """Done; failed; command line, environment or configuration wrong; interrupted."""
 
 
-def write(text: str) -> None:
-    """Print `text` to standard output, in UTF-8 whatever the terminal's language is."""
-    sys.stdout.buffer.write(text.encode())
+def write(text: str, *, styled: bool = False) -> None:
+    """Print `text` to standard output, in UTF-8 whatever the terminal's language is.
+
+    Names and messages from outside are in most texts, so what a terminal obeys is replaced; not if
+    `styled`: then the text has our own escapes, and those from outside are replaced already.
+    """
+    sys.stdout.buffer.write((text if styled else printable_lines(text)).encode())
     sys.stdout.flush()
 
 
 def complain(message: str) -> None:
-    """Print `message` to standard error, without secrets."""
-    sys.stderr.write(redact(message) + "\n")
+    """Print `message` to standard error, without secrets and terminal escapes."""
+    sys.stderr.write(printable_lines(redact(message)) + "\n")
 
 
 def count(number: int, noun: str) -> str:

@@ -58,8 +58,8 @@ class Limits:
     """Of all clients together; one client address can have half of them."""
     request: float = 10.0
     """For the TLS handshake, and for a request's line and headers from their first byte on."""
-    answer: float = 30.0
-    """From a complete request to the last byte of its answer."""
+    answer: float = 40.0
+    """From a complete request to the last byte of its answer: more than a reload may take."""
     idle: float = 75.0
     """Between two requests. Longer than most scrape intervals: Prometheus keeps its connection."""
 

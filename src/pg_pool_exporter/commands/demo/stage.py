@@ -23,7 +23,7 @@ from pg_pool_exporter.commands.demo.postgres import ThrowAwayPostgres, embedded_
 from pg_pool_exporter.commands.demo.scenarios import SCENARIOS, Scenario
 from pg_pool_exporter.commands.demo.table import table
 from pg_pool_exporter.commands.options import PREFIX, PROGRAM, Options, UsageError
-from pg_pool_exporter.commands.output import FAILURE, SUCCESS, complain
+from pg_pool_exporter.commands.output import FAILURE, SUCCESS, complain, write
 
 _REFRESH_SECONDS = 2.0
 _START_SECONDS = 20.0
@@ -135,10 +135,8 @@ def _show(address: str, places: str, end: float | None, story: str) -> None:
     lively = sys.stdout.isatty()
     while end is None or time.monotonic() < end:
         page = _page(f"{address}/metrics")
-        print(
-            f"{_CLEAR if lively else ''}{places}\n\n{table(page)}\n\n{story} Ctrl-C ends.\n",
-            flush=True,
-        )
+        shown = f"{places}\n\n{table(page)}\n\n{story} Ctrl-C ends.\n\n"
+        write(f"{_CLEAR if lively else ''}{shown}", styled=True)
         left = _REFRESH_SECONDS if end is None else end - time.monotonic()
         time.sleep(max(0.0, min(_REFRESH_SECONDS, left)))
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from pg_pool_exporter.redaction import printable
+
 _HEAD = ("app", "pool", "active", "idle", "waiting", "max", "oldest idle", "leaks")
 
 
@@ -25,10 +27,13 @@ def table(page: str) -> str:
                 leaks[key].append(f"{sample.value:.0f} at {labels['site']}")
             elif len(labels) == 3 or name == "connections":
                 pools[key][labels.get("state", name)] = sample.value
+    # One line a pool, whatever an application calls it.
     rows = [_HEAD, *(_row(key, pools[key], leaks[key]) for key in sorted(pools))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(
+            printable(cell).ljust(width) for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
         for row in rows
     )
 

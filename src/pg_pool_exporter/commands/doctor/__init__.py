@@ -32,7 +32,8 @@ def main(options: Options) -> int:
         write(f"{text}\n")
     else:
         colours = terminal.has_colours(sys.stdout, os.environ)
-        write(terminal.written(found, colours=colours, width=terminal.width()))
+        text = terminal.written(found, colours=colours, width=terminal.width())
+        write(text, styled=colours)
     return found.exit_code
 
 

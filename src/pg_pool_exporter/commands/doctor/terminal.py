@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import TextIO
 
 from pg_pool_exporter.analysis import Verdict
-from pg_pool_exporter.analysis.wording import number, plain
+from pg_pool_exporter.analysis.wording import number
 from pg_pool_exporter.commands.doctor.report import Point, Report
+from pg_pool_exporter.redaction import printable
 
 _COLOURS = {
     Verdict.PROBLEM: "1;31",
@@ -58,16 +59,16 @@ def _point(point: Point, colours: bool, width: int) -> Iterator[str]:
         verdict = verdict.upper()
     if colours:
         verdict = f"\x1b[{_COLOURS[point.level]}m{verdict:<{_VERDICT_WIDTH}}\x1b[0m"
-    title = _TITLES.get(point.check, plain(point.check))
+    title = _TITLES.get(point.check, printable(point.check))
     margin = _VERDICT_WIDTH + _TITLE_WIDTH + 1
-    first, *rest = _wrapped(plain(point.figure), "", width - margin)
+    first, *rest = _wrapped(printable(point.figure), "", width - margin)
     yield f"{verdict:<{_VERDICT_WIDTH}}{title:<{_TITLE_WIDTH}} {first}"
     for line in rest:
         yield f"{' ' * margin}{line}"
     for evidence in point.evidence:
-        yield from _wrapped(plain(evidence), f"{_INDENT}- ", width)
+        yield from _wrapped(printable(evidence), f"{_INDENT}- ", width)
     for remedy in point.remedy:
-        yield from _wrapped(plain(remedy), f"{_INDENT}> ", width)
+        yield from _wrapped(printable(remedy), f"{_INDENT}> ", width)
 
 
 def _wrapped(text: str, mark: str, width: int) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pg_pool_exporter.analysis.wording import number, plain, spell
+from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.commands.terminate_idle.sessions import Choice, Ended
+from pg_pool_exporter.redaction import printable, printable_lines
 from pg_pool_exporter.sources.queries.rows import ListedSession
 
 _NO_CURE = (
@@ -37,7 +38,7 @@ def nothing_idle(server: str, choice: Choice, applications: Mapping[str, int]) -
     if own:
         return f"{text}It has {number(own, 'other session', 'other sessions')}.\n"
     names = ", ".join(
-        f"{plain(name) or '(none)'} ({count})" for name, count in applications.items()
+        f"{printable(name) or '(none)'} ({count})" for name, count in applications.items()
     )
     return f"{text}No session has that application_name. There are: {names or 'none'}.\n"
 
@@ -58,7 +59,7 @@ def _lines(
         yield ""
         return
     tense = "ends" if ended is None else "ended"
-    yield f"\nThe SQL that {tense} them:\n\n{_plain_lines(statement)}"
+    yield f"\nThe SQL that {tense} them:\n\n{printable_lines(statement)}"
     if ended is None:
         yield "\nNothing has been done. The same command with --yes ends them."
     yield f"\n{_NO_CURE}"
@@ -67,7 +68,7 @@ def _lines(
 def _subject(choice: Choice) -> str:
     if choice.pid is not None:
         return f"process {choice.pid}"
-    return plain(f"application {choice.application}")
+    return printable(f"application {choice.application}")
 
 
 def _described(session: ListedSession) -> str:
@@ -76,7 +77,7 @@ def _described(session: ListedSession) -> str:
         if session.idle_seconds is not None and session.state == "idle"
         else session.state or "state not seen"
     )
-    return plain(
+    return printable(
         f"pid {session.pid}, {idle}, role {session.user}, database {session.database}, "
         f"application {session.application or '(none)'}, from {session.client}"
     )
@@ -84,7 +85,7 @@ def _described(session: ListedSession) -> str:
 
 def _fate(session: ListedSession, reason: str | None, ended: Ended | None) -> str:
     if reason is not None:
-        return f"left alone, {plain(reason)}"
+        return f"left alone, {printable(reason)}"
     if ended is None:
         return "would be ended"
     if session.pid in ended.remaining:
@@ -92,8 +93,3 @@ def _fate(session: ListedSession, reason: str | None, ended: Ended | None) -> st
     if session.pid in ended.signalled:
         return "ended"
     return "left alone, it has gone or done something meanwhile"
-
-
-def _plain_lines(text: str) -> str:
-    """Several lines, each without what a terminal would obey."""
-    return "\n".join(map(plain, text.splitlines()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from pg_pool_exporter.analysis.wording import plain
+from pg_pool_exporter.redaction import printable
 
 # Longer texts are cut: they hold names from outside, and a page must stay readable.
 _MOST_TEXT = 500
@@ -54,7 +54,7 @@ def as_html(text: str) -> str:
     """
     if isinstance(text, Html):
         return text
-    return escape(plain(_cut(text, _MOST_TEXT)))
+    return escape(printable(_cut(text, _MOST_TEXT)))
 
 
 def _cut(text: str, most: int) -> str:
