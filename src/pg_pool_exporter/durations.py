@@ -1,4 +1,4 @@
-"""Durations as people write them. The standard library only, because the client imports it."""
+"""Durations such as `500ms` or `2m`. Standard library only: the client imports this."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 
 
 def seconds(text: str) -> float:
-    """`500ms`, `5s`, `2m`, `1h` or `1d` in seconds.
+    """The seconds of `500ms`, `5s`, `2m`, `1h` or `1d`.
 
-    Raises `ValueError` for anything else, a bare number included: its unit would be a guess.
+    Raises `ValueError` for anything else, including a number without a unit.
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None:

@@ -10,17 +10,17 @@ import re
 
 HIDDEN = "***"
 
-# A path that was meant as a URL has lost one of its slashes. A password can hold spaces; then
-# what follows must not be a port, with an address of somebody else later in the sentence.
+# One slash is enough: a URL taken for a path loses the other. A password may hold spaces, unless
+# what follows is a port: then the `@` belongs to another address, later in the sentence.
 _IN_URL = re.compile(r"(:/{1,2}[^\s:/@]*):(?:\S*@|(?![:\d])[^@\n]*@)")
 
 _KEY = r"""(?i:password|passwd|secret|token)\\*["']?"""
-# Quotes can be escaped, when the text is a value of JSON itself; inside, a quote is doubled or
-# has a backslash. One that is never closed goes to the end of its line.
+# Quotes are escaped when the text itself is a JSON value. Inside, a quote is doubled or has a
+# backslash. Without a closing quote the value ends with its line.
 _QUOTED = r"""(?P<quote>\\*["'])(?:(?P=quote){2}|(?!(?P=quote))(?:\\.|.))*+(?P=quote)?"""
 _EQUALS = re.compile(rf"({_KEY}\s*+=\s*+)(?:{_QUOTED}|[^\s&]+)")
-# JSON and YAML. Without quotes only a word that ends its line or entry is a value: what goes on
-# is a sentence about the key.
+# JSON and YAML. Without quotes, only a word at the end of its line or entry is a value: a sentence
+# about the key goes on.
 _COLON = re.compile(rf"(?m)({_KEY}\s*+:[ \t]*+)(?:{_QUOTED}|[^\s,}}\]]++(?=[ \t]*+(?:[,}}\]]|$)))")
 _HEADER = re.compile(
     r"""(?i)(\bauthorization[\\"']*+\s*+[:=][\s\\"']*+(?:\w++\s++)?|\bbearer\s++)[^\s"',;]+"""
@@ -28,10 +28,10 @@ _HEADER = re.compile(
 
 
 def redact(text: str) -> str:
-    """`text` with its secrets replaced by `***`.
+    """Replace the secrets in `text` by `***`.
 
-    Those are passwords in URLs, values of `password=…` and `password: …` (also of names that end
-    so, of secrets and tokens, quoted or not), and the credentials of HTTP headers.
+    Secrets are passwords in URLs, credentials in HTTP headers, and values of `password=…` and
+    `password: …`, quoted or not; the same for `passwd`, `secret`, `token` and names that end so.
     """
     text = _IN_URL.sub(rf"\1:{HIDDEN}@", text)
     for pattern in (_HEADER, _EQUALS, _COLON):

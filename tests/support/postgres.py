@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,10 @@ def system_bindirs() -> list[Path]:
     return sorted(found, key=lambda path: int(path.parent.name))
 
 
+_STORE = tempfile.TemporaryDirectory(prefix="pgpe-templates-")
+_TEMPLATES: dict[Path, Path] = {}
+
+
 class Cluster(ThrowAwayPostgres):
     """A throw-away server whose processes can be stopped in their tracks.
 
@@ -37,6 +43,7 @@ class Cluster(ThrowAwayPostgres):
 
     def __init__(self, bindir: Path | str, *, settings: Mapping[str, str] | None = None) -> None:
         self._paused: list[int] = []
+        self._installation = Path(bindir)
         self.port = free_port()
         own = {"listen_addresses": self.host, "port": str(self.port)}
         super().__init__(bindir, settings={**own, **(settings or {})})
@@ -119,6 +126,20 @@ class Cluster(ThrowAwayPostgres):
         """Process ids of all backends and other server processes under the postmaster."""
         path = Path(f"/proc/{self.postmaster}/task/{self.postmaster}/children")
         return [int(pid) for pid in path.read_text().split()]
+
+    def _create_data(self) -> None:
+        """A copy of the data directory that the first server of this version was made with.
+
+        It takes a quarter of initdb's time.
+        """
+        template = _TEMPLATES.get(self._installation)
+        if template is None:
+            super()._create_data()
+            template = _TEMPLATES[self._installation] = Path(_STORE.name) / str(len(_TEMPLATES))
+            source, target = self._data, template
+        else:
+            source, target = template, self._data
+        subprocess.run(["cp", "--archive", source, target], check=True)
 
     def _pause(self, pid: int) -> None:
         self._paused.append(pid)

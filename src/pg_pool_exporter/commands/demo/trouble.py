@@ -1,8 +1,8 @@
-"""Applications that are in trouble, one kind a process.
+"""Applications in trouble, one kind per process.
 
     python -m pg_pool_exporter.commands.demo.trouble keeping|small|stuck DSN
 
-They are made to be looked at: each does one thing wrong, as real ones do.
+Each does one thing wrong, as real ones do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _kept: list[Any] = []
 
 
 def keep_for_later(pool: Pool, stop: threading.Event) -> None:
-    """Borrows connections for good: a module's variable has them, and nobody uses them again."""
+    """Check out three connections, keep them in a module's variable and never use them again."""
     while not stop.wait(3) and len(_kept) < 3:
         connection = pool.getconn()
         connection.execute("select 1")
@@ -44,14 +44,14 @@ def browse(pool: Pool, stop: threading.Event) -> None:
 
 
 def search(pool: Pool, stop: threading.Event) -> None:
-    """Requests without a pause between them, each of a fifth of a second."""
+    """Requests without a pause, each of a fifth of a second."""
     while not stop.is_set():
         with suppress(PoolTimeout), pool.connection(timeout=0.5) as connection:
             connection.execute("select pg_sleep(0.2)")
 
 
 def leave_open(pool: Pool, stop: threading.Event) -> None:
-    """Changes a row, and goes on to something else without commit: a zombie transaction."""
+    """Change a row and do something else without commit: idle in transaction."""
     with pool.connection() as connection:
         connection.autocommit = False
         connection.execute(_ORDER)
@@ -59,25 +59,25 @@ def leave_open(pool: Pool, stop: threading.Event) -> None:
 
 
 def order(pool: Pool, stop: threading.Event) -> None:
-    """Wants the same row, and waits for it."""
+    """Wait for the lock of the same row."""
     while not stop.wait(0.5):
         _attempt(pool, _ORDER)
 
 
 def order_with_timeout(pool: Pool, stop: threading.Event) -> None:
-    """Wants the same row, too, and gives up soon."""
+    """Wait for it until the lock timeout."""
     while not stop.wait(1):
         _attempt(pool, "set local lock_timeout = '500ms'", _ORDER)
 
 
 def count_everything(pool: Pool, stop: threading.Event) -> None:
-    """A query that is longer than its time-out."""
+    """A query that runs into its statement timeout."""
     while not stop.wait(2):
         _attempt(pool, "set local statement_timeout = '300ms'", "select pg_sleep(10)")
 
 
 def _attempt(pool: Pool, *statements: LiteralString) -> None:
-    """Run them in one transaction. A time-out is passed over: the request comes again."""
+    """Run them in one transaction. Ignore timeouts: the next request comes anyway."""
     with (
         suppress(PoolTimeout, psycopg.OperationalError),
         pool.connection() as connection,
@@ -88,7 +88,7 @@ def _attempt(pool: Pool, *statements: LiteralString) -> None:
 
 
 class Kind(NamedTuple):
-    """A kind of application: the size of its pool, what its threads do, the tables they want."""
+    """A kind of application: size of its pool, handler of each thread, tables to create."""
 
     max_size: int
     handlers: list[Handler]
@@ -122,9 +122,9 @@ def main() -> None:
     with ConnectionPool(
         dsn, name="main", min_size=2, max_size=max_size, kwargs={"autocommit": True}, open=True
     ) as pool:
-        # Nobody wants to wait for a minute here.
+        # A minute, the default, is long in a demonstration.
         instrument(pool, app=f"shop-{kind}", leak_after="10s")
-        # Daemons: one that waits for a lock would hold up the end.
+        # Daemon threads: one that waits for a lock would delay the exit.
         for handler in handlers:
             threading.Thread(target=handler, args=(pool, stop), daemon=True).start()
         stop.wait()
