@@ -19,8 +19,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from pg_pool_exporter.analysis import Doctor
-from pg_pool_exporter.analysis.correlate.joiner import Joiner
+from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.commands import logs
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.exposition.pages import Exposition
@@ -81,7 +80,8 @@ class _Application:
 async def exporter(pools: list[PoolSample]) -> None:
     """The exporter, with one target a pool, all polled at the usual interval."""
     store = Store()
-    exposition = Exposition(store, ReloadStatus(True, time.time()))
+    analyzer = Analyzer(store)
+    exposition = Exposition(store, analyzer, ReloadStatus(True, time.time()))
     pollers = [
         Poller(
             Target(TargetId("process", pool.key.process), INTERVAL, INTERVAL, ()),
@@ -90,10 +90,9 @@ async def exporter(pools: list[PoolSample]) -> None:
         )
         for pool in pools
     ]
-    joiner = Joiner(store, tell=exposition.show_joined)
+    analyzer.start()
     site = Web(
-        store, exposition, Doctor(store, joiner), telemetry_path="/metrics", unpolled=list,
-        reload=None,
+        store, exposition, analyzer, telemetry_path="/metrics", unpolled=list, reload=None,
     )  # fmt: skip
     server = WebServer(site.routes(), [_ADDRESS])
     gc.freeze()

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pg_pool_exporter.analysis import Cause
+from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.client.registry import ADAPTERS
 from pg_pool_exporter.formats import FORMATS

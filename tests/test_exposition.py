@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import threading
 import time
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +18,8 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from pg_pool_exporter import __version__
-from pg_pool_exporter.exposition import target_lines
+from pg_pool_exporter.analysis.analyzer import Analyzer
+from pg_pool_exporter.exposition import pages
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.metrics import text_format as textformat
@@ -42,7 +44,10 @@ class Page:
 
     def __init__(self) -> None:
         self.clock, self.store = Clock(), Store()
-        self.exposition = Exposition(self.store, ReloadStatus(True, 1.7e9), self.clock)
+        self.analyzer = Analyzer(self.store)
+        self.exposition = Exposition(
+            self.store, self.analyzer, ReloadStatus(True, 1.7e9), self.clock
+        )
 
     def polled(self, name: str, found: Snapshot, up: bool = True) -> None:
         self.store.put(self.state(name, found, up))
@@ -173,7 +178,7 @@ def test_what_is_shown_of_pools_that_two_targets_give_is_written_at_their_polls(
         written.extend(one for one in series if one.metric.name == "pg_pool_connections")
         return textformat.blocks(series)
 
-    monkeypatch.setattr(target_lines, "blocks", counted)
+    monkeypatch.setattr(pages, "blocks", counted)
 
     def polled(name: str, found: Snapshot) -> None:
         asyncio.run(page.store.publish(page.state(name, found)))
@@ -257,7 +262,7 @@ def test_writing_a_large_snapshot_never_keeps_a_scrape_waiting(page: Page) -> No
 @pytest.mark.parametrize("found", [snapshot("orders/main/web:0"), large(1)], ids=["small", "large"])
 def test_the_compressed_page_is_the_same_page(page: Page, found: Snapshot) -> None:
     page.polled("a", found)
-    compressed = asyncio.run(page.exposition.compressed(openmetrics=True))
+    compressed = asyncio.run(page.exposition.page(openmetrics=True, compressed=True))
     assert gzip.decompress(compressed) == page.exposition.plain(openmetrics=True)
 
 
@@ -265,7 +270,7 @@ def test_scrapes_at_the_same_time_share_one_compression(page: Page) -> None:
     page.polled("a", large(1))
 
     async def scrapes() -> list[bytes]:
-        many = [page.exposition.compressed(openmetrics=False) for _ in range(20)]
+        many = [page.exposition.page(openmetrics=False, compressed=True) for _ in range(20)]
         return await asyncio.gather(*many)
 
     pages = asyncio.run(scrapes())
@@ -275,10 +280,11 @@ def test_scrapes_at_the_same_time_share_one_compression(page: Page) -> None:
 def test_a_compressed_page_is_as_new_as_the_scrape_that_asks_for_it(page: Page) -> None:
     async def scrape() -> tuple[bytes, list[bytes]]:
         page.polled("a", large(1))
-        before = asyncio.create_task(page.exposition.compressed(openmetrics=False))
+        before = asyncio.create_task(page.exposition.page(openmetrics=False, compressed=True))
         await asyncio.sleep(0)
         page.polled("a", large(2))
-        after: list[Any] = [page.exposition.compressed(openmetrics=False) for _ in range(5)]
+        scrape = partial(page.exposition.page, openmetrics=False, compressed=True)
+        after: list[Any] = [scrape() for _ in range(5)]
         return await before, await asyncio.gather(*after)
 
     before, after = asyncio.run(scrape())
@@ -291,8 +297,8 @@ def test_a_scrape_that_is_given_up_takes_nothing_from_the_others(page: Page) -> 
     page.polled("a", large(1))
 
     async def scrape() -> bytes:
-        given_up = asyncio.create_task(page.exposition.compressed(openmetrics=False))
-        other = asyncio.create_task(page.exposition.compressed(openmetrics=False))
+        given_up = asyncio.create_task(page.exposition.page(openmetrics=False, compressed=True))
+        other = asyncio.create_task(page.exposition.page(openmetrics=False, compressed=True))
         await asyncio.sleep(0)
         given_up.cancel()
         return await other
@@ -308,7 +314,7 @@ def test_a_compressed_page_does_not_wait_for_the_threads_of_others(page: Page) -
         hung = [asyncio.create_task(asyncio.to_thread(release.wait, 10)) for _ in range(40)]
         try:
             async with asyncio.timeout(5):
-                return await page.exposition.compressed(openmetrics=False)
+                return await page.exposition.page(openmetrics=False, compressed=True)
         finally:
             release.set()
             await asyncio.wait(hung)

@@ -7,10 +7,10 @@ import json
 from math import inf, nan
 from typing import Any
 
-from pg_pool_exporter.analysis import Cause, Doctor
+from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.model import TargetId
-from pg_pool_exporter.web.findings_json import MOST_POOLS, findings_json
+from pg_pool_exporter.web.findings_json import MAX_POOLS, findings_json
 from support.both_sides import BothSides
 from support.serving import client, serving
 
@@ -19,8 +19,7 @@ HOSTILE = '"</script><b>\u2028ü'
 
 def document(sides: BothSides) -> dict[str, Any]:
     """The document, which must be plain JSON in ASCII."""
-    doctor = Doctor(sides.store, sides.joiner, clock=lambda: sides.now)
-    text = findings_json(doctor.diagnosis(), 1.7e9)
+    text = findings_json(sides.analysis, 1.7e9)
     assert text.isascii()
 
     def refuse(constant: str) -> None:
@@ -39,12 +38,12 @@ def test_findings_pools_servers_and_targets_are_told() -> None:
     assert found.pop("checks")[3] == {
         "check": "leaks",
         "verdict": "problem",
-        "figure": "1 not given back",
+        "figure": "1 not returned",
         "evidence": [
             (
-                "orders/main on server main: 1 connection is borrowed and not given back. "
-                "1 connection was dropped without being given back: the pool has lost the slot for "
-                "good. Borrowed at shop.py:1 f (1)."
+                "orders/main on server main: 1 connection checked out and not returned. "
+                "1 connection was dropped without being returned: the pool has lost the slot "
+                "forever. Checked out at shop.py:1 f (1)."
             )
         ],
         "remedy": [remedy(Cause.LEAK, "psycopg_pool")],
@@ -57,15 +56,15 @@ def test_findings_pools_servers_and_targets_are_told() -> None:
                 "cause": "leak",
                 "severity": "problem",
                 "subject": {"app": "orders", "pool": "main", "server": "main"},
-                "summary": "1 connection is borrowed and not given back.",
+                "summary": "1 connection checked out and not returned.",
                 "figures": {
                     "leaked_slots": 1, "overdue_connections": 0, "unreturned_connections": 0,
-                    "held_connections": 1, "use_ratio": 0.2,
+                    "held_connections": 1, "utilisation_ratio": 0.2,
                 },
                 "evidence": [
                     (
-                        "1 connection was dropped without being given back: the pool has lost the "
-                        "slot for good."
+                        "1 connection was dropped without being returned: the pool has lost the "
+                        "slot forever."
                     )
                 ],
                 "remedy": remedy(Cause.LEAK, "psycopg_pool"),
@@ -76,9 +75,9 @@ def test_findings_pools_servers_and_targets_are_told() -> None:
         "pools": [
             {
                 "app": "orders", "pool": "main", "server": "main", "client": "psycopg_pool",
-                "processes": 1, "active": 2, "idle": 1, "waiting": 0, "max": 10, "use": 0.2,
+                "processes": 1, "active": 2, "idle": 1, "waiting": 0, "max": 10, "utilisation": 0.2,
                 "seconds_to_saturation": None, "leaked_slots": 1, "overdue": 0, "unreturned": None,
-                "suspects": None, "missing_sessions": None, "active_by_minute": [],
+                "suspected": None, "missing_sessions": None, "active_by_minute": [],
             }
         ],
         "pools_left_out": 0,
@@ -86,7 +85,7 @@ def test_findings_pools_servers_and_targets_are_told() -> None:
         "bouncer_pools_left_out": 0,
         "servers": [
             {
-                "server": "main", "version": "16.4", "used": 2, "available": 97, "demand": 10,
+                "server": "main", "version": "16.4", "used": 2, "available": 97, "pools_max": 10,
                 "waiting": 0, "deadlocks": 0,
             }
         ],
@@ -111,7 +110,7 @@ def test_the_pools_of_bouncers_are_told() -> None:
     assert document(sides)["bouncer_pools"] == [
         {
             "bouncer": "edge", "database": "shop", "user": "orders", "active": 20, "idle": 0,
-            "max": 25, "use": 0.8, "waiting": 5, "oldest_waiting_seconds": 3,
+            "max": 25, "utilisation": 0.8, "waiting": 5, "oldest_waiting_seconds": 3,
         }
     ]  # fmt: skip
 
@@ -127,16 +126,16 @@ def test_numbers_that_json_has_not_are_null() -> None:
     sides = BothSides()
     sides.pool(inf, nan, max=inf)
     (pool,) = document(sides)["pools"]
-    assert (pool["idle"], pool["active"], pool["max"], pool["use"]) == (None, None, None, None)
+    assert [pool[name] for name in ("idle", "active", "max", "utilisation")] == [None] * 4
 
 
 def test_its_size_is_bounded() -> None:
     sides = BothSides()
-    for number in range(MOST_POOLS + 5):
+    for number in range(MAX_POOLS + 5):
         sides.pool(1, number % 10, name=f"pool-{number}", target=TargetId("app", str(number), "a"))
     found = document(sides)
-    assert (len(found["pools"]), found["pools_left_out"]) == (MOST_POOLS, 5)
-    assert found["pools"][0]["use"] == 0.9
+    assert (len(found["pools"]), found["pools_left_out"]) == (MAX_POOLS, 5)
+    assert found["pools"][0]["utilisation"] == 0.9
 
 
 def test_it_is_served_and_not_to_be_kept() -> None:

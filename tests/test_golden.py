@@ -18,6 +18,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from pg_pool_exporter import __version__
+from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
 from pg_pool_exporter.discovery import ProviderStatus
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
@@ -31,8 +32,8 @@ from pg_pool_exporter.model import (
     DatabaseCounters,
     Health,
     Histogram,
-    Joined,
     Kind,
+    LeakEvidence,
     LogCounts,
     PoolId,
     PoolInfo,
@@ -129,11 +130,8 @@ BOUNCER = BouncerSample(
     max_clients=100,
     clients=3,
 )  # fmt: skip
-JOINED = Joined(
-    unreturned={AppOnServer("main", "orders"): 1},
-    suspects={AppOnServer("main", "orders"): 2},
-    missing={AppOnServer("main", "orders"): 0},
-    demand={"main": 120},
+ANALYSIS = Analysis(
+    evidence={AppOnServer("main", "orders"): LeakEvidence(1, {}, 2, 0)}, pools_max={"main": 120}
 )
 
 
@@ -155,8 +153,9 @@ def exposition() -> Exposition:
             health=health if snapshot else Health(polls=1, failures={"refused": 1}, duration=0.5),
         )  # fmt: skip
         store.put(state)
-    exposition = Exposition(store, ReloadStatus(True, 999.0), clock=lambda: 0.0)
-    exposition.show_joined(JOINED)
+    analyzer = Analyzer(store)
+    analyzer.analysis = ANALYSIS
+    exposition = Exposition(store, analyzer, ReloadStatus(True, 999.0), clock=lambda: 0.0)
     exposition.discovered = (
         ProviderStatus(
             app="orders", mechanism="file_sd", place="/etc/pools/*.json", up=True, targets=2

@@ -34,7 +34,8 @@ def watch(
 
 
 def unreturned(sides: BothSides) -> float | None:
-    return sides.joiner.joined.unreturned.get(KEY)
+    found: float | None = sides.evidence("unreturned").get(KEY)
+    return found
 
 
 def test_a_connection_that_is_out_and_silent_for_the_threshold_is_unreturned() -> None:
@@ -87,7 +88,7 @@ def test_a_connection_declared_long_lived_may_be_out_for_ever() -> None:
     sides = BothSides()
     watch(sides, lambda: sides.pool(0, 1, long_lived=1), sessions={"idle": [300.0]})
     assert unreturned(sides) == 0
-    assert sides.joiner.joined.suspects[KEY] == 0
+    assert sides.evidence("suspected")[KEY] == 0
 
 
 def test_what_pages_do_not_tell_to_be_long_lived_the_configuration_does() -> None:
@@ -101,26 +102,26 @@ def test_a_dropped_connection_has_no_session_and_is_missing() -> None:
     watch(sides, lambda: sides.pool(1, 1, leaked_slots={"shop.py:1 f": 1}),
           sessions={"idle": [300.0]})  # fmt: skip
     assert unreturned(sides) == 0
-    assert sides.joiner.joined.missing == {KEY: 1}
+    assert sides.evidence("missing") == {KEY: 1}
 
 
 def test_connections_are_missing_only_where_a_session_of_the_application_has_been_seen() -> None:
     sides = BothSides()
     watch(sides, lambda: sides.pool(1, 1), sessions={session_key("billing"): {"idle": [1.0]}})
-    assert sides.joiner.joined.missing == {}
+    assert sides.evidence("missing") == {}
 
 
 def test_suspects_come_before_the_proof() -> None:
     sides = BothSides()
     watch(sides, lambda: sides.pool(1, 1), seconds=15)
-    assert sides.joiner.joined.suspects == {KEY: 1}
+    assert sides.evidence("suspected") == {KEY: 1}
     assert unreturned(sides) is None
 
 
 def test_fewer_than_three_readings_tell_nothing() -> None:
     sides = BothSides()
     watch(sides, lambda: sides.pool(1, 1), seconds=5)
-    assert (sides.joiner.joined.unreturned, sides.joiner.joined.suspects) == ({}, {})
+    assert (sides.evidence("unreturned"), sides.evidence("suspected")) == ({}, {})
 
 
 def _hide(sides: BothSides) -> None:
@@ -229,7 +230,7 @@ def test_pools_of_another_application_under_the_same_name_may_have_the_silent_se
         lambda: sides.pool(0, 1, app="billing", process="job:0"),
         sessions={"idle": [300.0] * silent + [0.5] * (3 - silent)},
     )
-    assert sides.joiner.joined.unreturned == {
+    assert sides.evidence("unreturned") == {
         KEY: expected, AppOnServer("main", "billing"): expected
     }  # fmt: skip
 
@@ -297,14 +298,13 @@ def test_a_pool_behind_something_else_is_not_joined() -> None:
     sides = BothSides()
     through = PoolInfo(host="127.0.0.1", port="6432", server="main", application="orders")
     watch(sides, lambda: sides.pool(1, 1, info=through))
-    joined = sides.joiner.joined
-    assert (joined.unreturned, joined.demand) == ({}, {})
+    assert (sides.evidence("unreturned"), sides.analysis.pools_max) == ({}, {})
 
 
 def test_a_server_that_is_gone_takes_along_what_was_joined_of_it() -> None:
     sides = watch(BothSides())
     sides.store.remove(TargetId("server", "main"))
-    assert (sides.joiner.joined.unreturned, sides.joiner.joined.demand) == ({}, {})
+    assert (sides.evidence("unreturned"), sides.analysis.pools_max) == ({}, {})
 
 
 def test_a_server_that_does_not_answer_keeps_it_for_as_long_as_its_snapshot() -> None:
@@ -323,26 +323,27 @@ def test_demand_is_the_sum_of_the_maxima_of_pools_that_are_there_now() -> None:
     sides.pool(1, 1, process="web:2", max=None)
     sides.pool(1, 1, process="web:0", target=TargetId("app", "web:9187", "orders"))
     sides.server(HELD)
-    assert sides.joiner.joined.demand == {"main": 30}
+    assert sides.analysis.pools_max == {"main": 30}
     sides.now += 16
     sides.pool(1, 1)
     sides.server(HELD)
-    assert sides.joiner.joined.demand == {"main": 10}
+    assert sides.analysis.pools_max == {"main": 10}
 
 
 def test_without_a_known_maximum_there_is_no_demand() -> None:
     sides = BothSides()
     sides.pool(1, 1, max=None)
     sides.server(HELD)
-    assert sides.joiner.joined.demand == {}
+    assert sides.analysis.pools_max == {}
 
 
 def test_what_is_remembered_of_a_process_goes_with_it() -> None:
     sides = watch(BothSides())
     sides.store.remove(PROCESS)
-    assert list(sides.joiner.pools.all()) == []
-    assert sides.joiner.pools.on("main") == {}
-    assert sides.joiner.pools.targets_of("orders") == set()
+    fleet = sides.analysis.fleet
+    assert (fleet.pools, fleet.apps) == ((), ())
+    sides.server(HELD)
+    assert sides.analysis.evidence == {}
 
 
 def test_a_pool_that_another_target_gives_too_is_taken_from_the_first_until_that_is_silent() -> (
@@ -352,10 +353,10 @@ def test_a_pool_that_another_target_gives_too_is_taken_from_the_first_until_that
     sides = BothSides()
     sides.pool(1, 1)
     sides.pool(5, 5, target=other)
-    assert [pool.target for pool in sides.joiner.pools.all()] == [PROCESS]
+    assert [pool.active for pool in sides.analysis.fleet.pools] == [1]
     sides.now += 16
     sides.pool(5, 5, target=other)
-    assert [pool.target for pool in sides.joiner.pools.all()] == [other]
+    assert [pool.active for pool in sides.analysis.fleet.pools] == [5]
 
 
 def test_where_a_configuration_says_it_a_pool_leads_there_from_then_on() -> None:
@@ -363,11 +364,11 @@ def test_where_a_configuration_says_it_a_pool_leads_there_from_then_on() -> None
     nowhere = PoolInfo(application="orders")
     sides.pool(1, 1, info=nowhere)
     sides.server(HELD)
-    assert sides.joiner.joined.demand == {}
-    sides.joiner.configure([AppConfig(name="orders", server="main")])
+    assert sides.analysis.pools_max == {}
+    sides.analyzer.configure([AppConfig(name="orders", server="main")])
     sides.now += 1
     sides.server(HELD)
-    assert sides.joiner.joined.demand == {"main": 10}
+    assert sides.analysis.pools_max == {"main": 10}
 
 
 def test_a_pool_of_which_the_server_knows_no_session_proves_nothing() -> None:
@@ -375,12 +376,12 @@ def test_a_pool_of_which_the_server_knows_no_session_proves_nothing() -> None:
     sides = BothSides()
     elsewhere = {session_key("PostgreSQL JDBC Driver"): {"idle": [300.0, 200.0]}}
     watch(sides, lambda: sides.pool(1, 1), sessions=elsewhere)
-    assert (sides.joiner.joined.unreturned, sides.joiner.joined.suspects) == ({}, {})
+    assert (sides.evidence("unreturned"), sides.evidence("suspected")) == ({}, {})
     watch(sides, lambda: sides.pool(1, 1), sessions={**elsewhere, session_key(): {"idle": [1.0]}})
     assert unreturned(sides) == 0
     watch(sides, lambda: sides.pool(1, 1), sessions=elsewhere)
     assert unreturned(sides) is None
-    assert sides.joiner.joined.missing == {KEY: 2}
+    assert sides.evidence("missing") == {KEY: 2}
 
 
 def test_a_pool_without_connections_holds_none_whatever_the_server_knows() -> None:

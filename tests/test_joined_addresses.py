@@ -60,7 +60,7 @@ def server(sides: BothSides, sessions: Sessions, at: str) -> None:
 def test_a_process_that_leaks_is_told_though_the_others_have_as_many_in_their_pools() -> None:
     sides = watch(sessions={A: LEAKY, B: BUSY})
     assert unreturned(sides) == 3
-    assert sides.joiner.joined.held_at == {KEY: {A: 3}}
+    assert sides.evidence("unreturned_at") == {KEY: {A: 3}}
 
 
 @pytest.mark.parametrize(
@@ -77,14 +77,14 @@ def test_where_addresses_tell_nothing_all_processes_together_must_have_lost_more
 ) -> None:
     sides = watch(sessions={A: LEAKY, B: BUSY}, addresses=addresses)
     assert unreturned(sides) == 0
-    assert sides.joiner.joined.held_at == {}
+    assert sides.evidence("unreturned_at") == {}
 
 
 @pytest.mark.parametrize(("elsewhere", "held"), [(1, 2), (2, 1), (3, 0), (9, 0)])
 def test_each_session_from_elsewhere_may_be_one_of_them(elsewhere: int, held: int) -> None:
     sides = watch(sessions={A: LEAKY, B: BUSY, ELSEWHERE: [1.0] * elsewhere})
     assert unreturned(sides) == held
-    assert sides.joiner.joined.held_at == {}
+    assert sides.evidence("unreturned_at") == {}
 
 
 def test_sessions_that_all_come_through_one_address_are_told_together() -> None:
@@ -126,8 +126,8 @@ def test_another_application_under_the_same_name_may_have_them_in_its_pool() -> 
 
 def test_where_a_page_was_read_is_not_known_of_readings_at_two_addresses() -> None:
     at_a, at_b = (pool_reading(1, 2, address=address) for address in (A, B))
-    assert at_a.widened(at_a).address == A
-    assert at_a.widened(at_b).address is None
+    assert at_a.union(at_a).address == A
+    assert at_a.union(at_b).address is None
 
 
 def test_a_new_process_at_an_address_of_its_own_does_not_hide_the_others() -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from psycopg_pool import ConnectionPool
 
-from pg_pool_exporter.analysis.correlate.joiner import Joiner
+from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.discovery import Target
-from pg_pool_exporter.model import AppOnServer, Joined, Snapshot, TargetId
+from pg_pool_exporter.model import AppOnServer, LeakEvidence, Snapshot, TargetId
 from pg_pool_exporter.polling.poller import Poller
 from pg_pool_exporter.polling.store import Store
 from support.client import Watched
@@ -51,13 +51,13 @@ def shop(cluster: Cluster, name: str) -> Iterator[tuple[ConnectionPool[Any], Wat
 
 
 def watch(
-    cluster: Cluster, watched: Watched, seen: Callable[[Joined], bool], *, seconds: float
-) -> Joined:
+    cluster: Cluster, watched: Watched, seen: Callable[[LeakEvidence], bool], *, seconds: float
+) -> LeakEvidence:
     """Poll both sides until what is joined has been `seen`, or for so long; gives the last."""
 
-    async def main() -> Joined:
+    async def main() -> LeakEvidence:
         store = Store()
-        joiner = Joiner(store)
+        analyzer = Analyzer(store)
         pollers = [
             Poller(
                 Target(process_id("shop-0"), 1.0, 5.0, (), is_local=True),
@@ -68,16 +68,20 @@ def watch(
         ]
         until = time.monotonic() + seconds
         try:
-            while time.monotonic() < until and not seen(joiner.joined):
+            while time.monotonic() < until and not seen(evidence(analyzer)):
                 for poller in pollers:
                     await poller.poll()
                 await asyncio.sleep(INTERVAL)
         finally:
             for poller in pollers:
                 await poller.close()
-        return joiner.joined
+        return evidence(analyzer)
 
     return asyncio.run(main())
+
+
+def evidence(analyzer: Analyzer) -> LeakEvidence:
+    return analyzer.update().evidence.get(KEY, LeakEvidence())
 
 
 @pytest.fixture
@@ -93,15 +97,17 @@ def test_a_connection_that_is_kept_is_unreturned(any_postgres: Cluster, name: st
         kept.commit()
         joined = watch(any_postgres, watched, is_unreturned, seconds=20)
         pool.putconn(kept)
-        assert joined.unreturned == {KEY: 1}
-        assert joined.missing == {KEY: 0}
-        assert joined.demand == {"main": 5}
-        back = watch(any_postgres, watched, lambda joined: KEY in joined.unreturned, seconds=20)
-    assert back.unreturned == {KEY: 0}
+        assert (joined.unreturned, joined.missing) == (1, 0)
+        back = watch(any_postgres, watched, is_known, seconds=20)
+    assert back.unreturned == 0
 
 
-def is_unreturned(joined: Joined) -> bool:
-    return joined.unreturned.get(KEY, 0) >= 1
+def is_known(joined: LeakEvidence) -> bool:
+    return joined.unreturned is not None
+
+
+def is_unreturned(joined: LeakEvidence) -> bool:
+    return (joined.unreturned or 0) >= 1
 
 
 def test_connections_that_are_kept_show_also_while_the_others_are_in_use(
@@ -119,7 +125,7 @@ def test_connections_that_are_kept_show_also_while_the_others_are_in_use(
             worker.join()
             for connection in kept:
                 pool.putconn(connection)
-    assert 1 <= joined.unreturned[KEY] <= 2
+    assert 1 <= (joined.unreturned or 0) <= 2
 
 
 def _work(pool: ConnectionPool[Any], until: threading.Event) -> None:
@@ -135,10 +141,10 @@ def test_connections_that_are_idle_for_long_and_borrowed_for_moments_are_fine(
     """Also when whoever borrows one does nothing with it."""
     told = 0
 
-    def look(joined: Joined) -> bool:
+    def look(joined: LeakEvidence) -> bool:
         nonlocal told
-        assert joined.unreturned.get(KEY, 0) == 0
-        told += KEY in joined.unreturned
+        assert (joined.unreturned or 0) == 0
+        told += joined.unreturned is not None
         with pool.connection():
             time.sleep(0.05)
         return told >= 15
@@ -146,7 +152,7 @@ def test_connections_that_are_idle_for_long_and_borrowed_for_moments_are_fine(
     with shop(any_postgres, name) as (pool, watched):
         joined = watch(any_postgres, watched, look, seconds=30)
     assert told >= 15, "it is told, and is 0"
-    assert joined.missing == {KEY: 0}
+    assert joined.missing == 0
 
 
 def test_a_session_of_somebody_else_under_the_same_name_is_nobodys_leak(
@@ -154,10 +160,10 @@ def test_a_session_of_somebody_else_under_the_same_name_is_nobodys_leak(
 ) -> None:
     told = 0
 
-    def look(joined: Joined) -> bool:
+    def look(joined: LeakEvidence) -> bool:
         nonlocal told
-        assert joined.unreturned.get(KEY, 0) == 0
-        told += KEY in joined.unreturned
+        assert (joined.unreturned or 0) == 0
+        told += joined.unreturned is not None
         return told >= 5
 
     with shop(postgres, name) as (_, watched), postgres.connect(application_name=name):
@@ -171,13 +177,13 @@ def test_a_connection_that_was_dropped_is_missing_on_the_server(
     with shop(any_postgres, name) as (pool, watched):
         leaked = False
 
-        def look(joined: Joined) -> bool:
+        def look(joined: LeakEvidence) -> bool:
             nonlocal leaked
             if not leaked:
                 leaked = True
                 pool.getconn()
-            return joined.missing.get(KEY, 0) >= 1
+            return (joined.missing or 0) >= 1
 
         joined = watch(any_postgres, watched, look, seconds=20)
-    assert joined.missing == {KEY: 1}
-    assert joined.unreturned == {KEY: 0}
+    assert joined.missing == 1
+    assert joined.unreturned == 0

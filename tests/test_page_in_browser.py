@@ -76,6 +76,7 @@ def test_it_is_readable_and_does_nothing_but_show(
         async with serving(clock=lambda: known.now) as served, browsing() as browser:
             for state in known.store.states():
                 served.store.put(state)
+            served.analyzer.update()
             for scheme in ("light", "dark"):
                 await browser.call(
                     "Emulation.setEmulatedMedia",
@@ -109,6 +110,7 @@ def test_what_is_wrong_is_on_a_phones_first_screen() -> None:
         async with serving(clock=lambda: known.now) as served, browsing() as browser:
             for state in known.store.states():
                 served.store.put(state)
+            served.analyzer.update()
             await browser.open(f"http://127.0.0.1:{served.port}/", PHONE, 640)
             bottom = "document.querySelector('.brief li:last-child').getBoundingClientRect().bottom"
             assert await browser.evaluate(bottom) < 640
@@ -122,6 +124,7 @@ def test_a_page_for_a_browser_is_compressed() -> None:
         async with serving(clock=lambda: known.now) as served, client(served) as http:
             for state in known.store.states():
                 served.store.put(state)
+            served.analyzer.update()
             async with http.get("/", headers={"Accept-Encoding": "gzip"}) as answer:
                 assert answer.headers["Content-Encoding"] == "gzip"
                 assert len(await answer.read()) < 100_000

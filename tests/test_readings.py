@@ -13,7 +13,7 @@ from pg_pool_exporter.analysis.evidence.readings import Readings
 class Most(NamedTuple):
     value: float
 
-    def widened(self, other: Most) -> Most:
+    def union(self, other: Most) -> Most:
         return Most(max(self.value, other.value))
 
 
@@ -22,7 +22,7 @@ def readings(*values: float, step: float = 1.0, keep: float = 16.0) -> Readings[
     made = Readings[Most]()
     for number, value in enumerate(values):
         at = number * step
-        made.add(at, at + 0.1, Most(value), keep=keep, most_gap=3 * step)
+        made.add(at, at + 0.1, Most(value), keep=keep, max_gap=3 * step)
     return made
 
 
@@ -47,7 +47,7 @@ def test_nothing_was_read() -> None:
 def test_a_window_is_whole_when_readings_reach_back_to_its_beginning_without_a_break() -> None:
     made = readings(1, 2, 3)
     assert made.within(-1, 2.2) == (False, 3, Most(3))
-    made.add(6, 6.1, Most(4), keep=16, most_gap=3)
+    made.add(6, 6.1, Most(4), keep=16, max_gap=3)
     assert made.within(0, 7) == (False, 1, Most(4))
     assert made.within(6.05, 7) == (True, 0, Most(4))
 

@@ -1,15 +1,20 @@
-"""What is known of the targets."""
+"""The states of the targets: what is fresh, and which target owns a pool."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from pg_pool_exporter.model import Health, Snapshot, TargetId
-from pg_pool_exporter.polling.store import Store, TargetState
+from pg_pool_exporter.polling.store import Change, Store, TargetState
+from support.sources import snapshot
 
 ORDERS = TargetState(key=TargetId("process", "orders-0"), interval=5.0)
 BILLING = TargetState(key=TargetId("app", "billing"), interval=5.0)
+FIRST, SECOND = TargetId("process", "a"), TargetId("process", "b")
+POOL, OTHER = "orders/main/web:0", "orders/main/web:1"
 
 
 def test_each_replacement_changes_the_version() -> None:
@@ -24,7 +29,7 @@ def test_each_replacement_changes_the_version() -> None:
     assert len(versions) == 4
 
 
-def test_forgetting_a_target_that_is_not_there_changes_nothing() -> None:
+def test_removing_a_target_that_is_not_there_changes_nothing() -> None:
     store = Store()
     store.remove(ORDERS.key)
     assert store.version == 0
@@ -46,7 +51,7 @@ def test_a_target_is_identified_by_its_kind_and_its_name() -> None:
     assert not server.health.up
 
 
-def test_a_state_is_shown_when_what_is_made_of_it_is_ready() -> None:
+def test_a_state_is_stored_when_everything_is_prepared() -> None:
     store = Store()
     prepared: list[tuple[TargetState, TargetState | None]] = []
 
@@ -61,19 +66,90 @@ def test_a_state_is_shown_when_what_is_made_of_it_is_ready() -> None:
     assert store.get(ORDERS.key) is newer
 
 
-def test_a_snapshot_expires_after_three_intervals() -> None:
-    state = TargetState(
-        key=TargetId("process", "orders-0"), interval=5.0, snapshot=Snapshot(), taken=100.0
-    )
-    assert state.expires == 115.0
+def test_a_snapshot_is_fresh_for_three_intervals() -> None:
+    state = TargetState(key=ORDERS.key, interval=5.0, snapshot=Snapshot(), taken=100.0)
+    assert state.fresh(114.9) is state.snapshot
+    assert state.fresh(115.0) is None
 
 
-def test_whoever_watches_is_told_what_has_changed_when_it_has() -> None:
+def test_a_subscriber_reads_all_changes_in_order() -> None:
     store = Store()
-    seen: list[tuple[TargetId, TargetState | None]] = []
-    store.watch(lambda key: seen.append((key, store.get(key))))
+    store.put(BILLING)
+    changes = store.subscribe()
     store.put(ORDERS)
     asyncio.run(store.publish(BILLING))
     store.remove(ORDERS.key)
     store.remove(ORDERS.key)
-    assert seen == [(ORDERS.key, ORDERS), (BILLING.key, BILLING), (ORDERS.key, None)]
+    found = [changes.get_nowait() for _ in range(changes.qsize())]
+    assert found == [
+        Change(ORDERS.key, ORDERS), Change(BILLING.key, BILLING), Change(ORDERS.key, None),
+    ]  # fmt: skip
+
+
+class Fleet:
+    """Targets that report pools, some of them the same ones."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+
+    def polled(self, key: TargetId, *pools: str, at: float = 0.0, folded: int = 0) -> None:
+        found = snapshot(*pools, folded=folded)
+        self.store.put(TargetState(key=key, interval=5.0, snapshot=found, taken=at))
+
+    def shown(self, now: float = 1.0) -> dict[str, list[str]]:
+        """The pools of each target at `now`, by process."""
+        return {
+            state.key.name: [pool.key.process for pool in state.pools]
+            for state in self.store.states()
+            if state.fresh(now)
+        }
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    return Fleet()
+
+
+def test_pools_of_different_targets_are_all_shown(fleet: Fleet) -> None:
+    fleet.polled(FIRST, POOL)
+    fleet.polled(SECOND, OTHER)
+    assert fleet.shown() == {"a": ["web:0"], "b": ["web:1"]}
+
+
+def test_a_pool_that_two_targets_report_belongs_to_the_first_at_each_poll(fleet: Fleet) -> None:
+    for at in (0.0, 5.0, 10.0):
+        fleet.polled(FIRST, POOL, at=at)
+        fleet.polled(SECOND, POOL, OTHER, at=at)
+        assert fleet.shown(at) == {"a": ["web:0"], "b": ["web:1"]}
+
+
+@pytest.mark.parametrize("gone", ["removed", "reports it no more", "expired"])
+def test_a_pool_passes_to_the_other_target_at_its_next_poll(fleet: Fleet, gone: str) -> None:
+    fleet.polled(FIRST, POOL)
+    fleet.polled(SECOND, POOL)
+    if gone == "removed":
+        fleet.store.remove(FIRST)
+    elif gone == "reports it no more":
+        fleet.polled(FIRST, OTHER, at=14.0)
+    now = 15.0 if gone == "expired" else 14.0
+    fleet.polled(SECOND, POOL, at=now)
+    assert fleet.shown(now)["b"] == ["web:0"]
+    fleet.polled(FIRST, POOL, at=now)
+    assert fleet.shown(now) == {"a": [], "b": ["web:0"]}
+
+
+def test_a_failed_poll_takes_no_pool_from_its_owner(fleet: Fleet) -> None:
+    fleet.polled(FIRST, POOL)
+    fleet.polled(SECOND, POOL, at=15.0)
+    former = fleet.store.get(FIRST)
+    assert former is not None
+    fleet.store.put(replace(former, health=Health(polls=2, reason="timeout")))
+    fleet.polled(SECOND, POOL, at=20.0)
+    assert fleet.shown(20.0) == {"b": ["web:0"]}
+
+
+def test_pools_that_are_left_out_count_as_folded(fleet: Fleet) -> None:
+    fleet.polled(FIRST, POOL, folded=2)
+    fleet.polled(SECOND, POOL, folded=3)
+    fleet.store.put(ORDERS)
+    assert [state.folded for state in fleet.store.states()] == [2, 4, 0]

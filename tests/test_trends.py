@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.analysis.history import Trend, total
+from pg_pool_exporter.analysis.history import PoolHistory, total
 from pg_pool_exporter.model import PoolId, PoolSample
 
 KEY = PoolId("orders", "main", "web:0")
@@ -18,19 +18,19 @@ def sample(active: float, waiting: float = 0, **more: Any) -> PoolSample:
     return PoolSample(key=KEY, active=active, waiting=waiting, **more)
 
 
-def trend(*active: float, step: float = 60.0) -> Trend:
+def trend(*active: float, step: float = 60.0) -> PoolHistory:
     """A reading each `step` seconds."""
-    made = Trend()
+    made = PoolHistory()
     for number, value in enumerate(active):
         made.add(number * step, sample(value))
     return made
 
 
 def test_each_minute_is_kept_with_its_mean_its_least_and_who_waited() -> None:
-    made = Trend()
+    made = PoolHistory()
     for number, (active, waiting) in enumerate([(1, 0), (3, 2), (2, 1), (9, 9)]):
         made.add(number * 20.0, sample(active, waiting))
-    assert [*made.active, *made.least, *made.waiting] == [2, 1, 1]
+    assert [*made.active, *made.active_min, *made.waiting] == [2, 1, 1]
 
 
 def test_an_hour_is_kept_and_no_more_than_that() -> None:
@@ -66,14 +66,14 @@ def test_the_time_to_saturation_follows_from_the_trend(
 
 
 def test_bursts_do_not_make_a_trend() -> None:
-    made = Trend()
+    made = PoolHistory()
     for number in range(240):
         made.add(number * 15.0, sample(1 + (number % 4 == 0) * number / 10))
     assert made.seconds_to(30) is None
 
 
 def test_rates_are_over_the_last_minutes_and_begin_anew_after_a_restart() -> None:
-    made = Trend()
+    made = PoolHistory()
     for second in range(0, 900, 5):
         made.add(
             float(second),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import TypeAlias
 
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pg_pool_exporter.analysis.evidence import bounds
+from pg_pool_exporter.model import AppOnServer, LeakEvidence
 from support.pool_model import KEY, Model
 
 STEPS = 80
@@ -39,6 +40,10 @@ addresses = st.sampled_from(list(ADDRESSES)).map(ADDRESSES.__getitem__)
 seeds = st.integers(0, 2**32)
 
 
+def unreturned(evidence: Mapping[AppOnServer, LeakEvidence]) -> float:
+    return evidence.get(KEY, LeakEvidence()).unreturned or 0.0
+
+
 @settings(deadline=None, max_examples=100)
 @given(
     seed=seeds,
@@ -54,8 +59,8 @@ def test_of_an_applications_own_sessions_never_more_than_what_is_held(
         Random(seed), strangers=0, churn=churn, skew=skew, disturbed=disturbed,
         addresses=addresses,
     )  # fmt: skip
-    for joined in model.run(STEPS):
-        assert joined.unreturned.get(KEY, 0) <= model.held()
+    for evidence in model.run(STEPS):
+        assert unreturned(evidence) <= model.held()
 
 
 @settings(deadline=None, max_examples=100)
@@ -64,9 +69,9 @@ def test_strangers_falsify_it_only_together_with_checkouts_without_a_session(
     seed: int, addresses: Addresses
 ) -> None:
     model = Model(Random(seed), strangers=4, churn=True, skew=0.0, addresses=addresses)
-    for joined in model.run(STEPS):
+    for evidence in model.run(STEPS):
         wrong = min(model.old_strangers(), model.without_session())
-        assert joined.unreturned.get(KEY, 0) <= model.held() + wrong
+        assert unreturned(evidence) <= model.held() + wrong
 
 
 @pytest.mark.parametrize("name", sorted(ADDRESSES))
@@ -78,9 +83,9 @@ def test_strangers_at_a_pages_address_falsify_it_no_more_where_many_connections_
             Random(seed), strangers=4, churn=False, skew=0.0, forgets=1.0,
             addresses=ADDRESSES[name],
         )  # fmt: skip
-        for joined in model.run(STEPS):
+        for evidence in model.run(STEPS):
             wrong = min(model.old_strangers(), model.without_session())
-            assert joined.unreturned.get(KEY, 0) <= model.held() + wrong
+            assert unreturned(evidence) <= model.held() + wrong
 
 
 @settings(deadline=None, max_examples=200)
@@ -110,7 +115,7 @@ def test_what_is_held_is_found_sooner_where_each_process_has_its_own_address() -
                   addresses=ADDRESSES[name])
             for seed in range(60)
         ]  # fmt: skip
-        return sum(joined.unreturned.get(KEY, 0) for one in models for joined in one.run(STEPS))
+        return sum(unreturned(evidence) for one in models for evidence in one.run(STEPS))
 
     assert found("each its own") > 1.2 * found("one host")
 
@@ -119,8 +124,8 @@ def test_what_is_held_is_found() -> None:
     found = told = 0
     for seed in range(60):
         model = Model(Random(seed), strangers=0, churn=False, skew=0.0, forgets=1.0)
-        for joined in model.run(STEPS):
-            told += KEY in joined.unreturned
-            found += joined.unreturned.get(KEY, 0) > 0
+        for evidence in model.run(STEPS):
+            told += KEY in evidence and evidence[KEY].unreturned is not None
+            found += unreturned(evidence) > 0
     assert told > 500
     assert found > 20

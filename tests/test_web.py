@@ -151,7 +151,7 @@ def test_a_client_that_hangs_up_just_before_its_answer_leaves_nothing_in_the_log
     async def test(served: Served, session: aiohttp.ClientSession) -> None:
         connection = socket.create_connection(("127.0.0.1", served.port))
 
-        async def compressed(*, openmetrics: bool) -> bytes:
+        async def page(*, openmetrics: bool, compressed: bool) -> bytes:
             connection.close()
             # In one turn of the loop the server sees that, and some later it knows.
             for _ in range(turns):
@@ -159,7 +159,7 @@ def test_a_client_that_hangs_up_just_before_its_answer_leaves_nothing_in_the_log
             return b"page"
 
         with monkeypatch.context() as patch:
-            patch.setattr(served.exposition, "compressed", compressed)
+            patch.setattr(served.exposition, "page", page)
             connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
             async with asyncio.timeout(5):
                 while connection.fileno() >= 0:  # noqa: ASYNC110 - there is no event for it
@@ -234,6 +234,7 @@ def test_the_page_links_to_everything_and_escapes_names() -> None:
         served.store.put(state("server", "main", up=True, polls=1, last_success=1.7e9))
         served.store.put(state("process", "<script>alert(1)</script>", polls=3))
         served.store.put(state("app", "new"))
+        served.analyzer.update()
         async with session.get("/", headers={"Accept-Encoding": ""}) as answer:
             assert answer.content_type == "text/html"
             text = await answer.text()

@@ -20,7 +20,7 @@ _DIVIDED = (
     (thresholds, "IDLE_IN_TRANSACTION"),
     (thresholds, "LOCK_WAIT"),
     (history, "MINUTE"),
-    (analyzer, "_KEPT"),
+    (analyzer, "_IDLE_PERIOD"),
 )
 
 

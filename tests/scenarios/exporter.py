@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 
-from pg_pool_exporter.analysis import Doctor, Finding
-from pg_pool_exporter.analysis.correlate.joiner import Joiner
+from pg_pool_exporter.analysis.analyzer import Analyzer
+from pg_pool_exporter.analysis.finding import Finding
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.exposition import self_metrics
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.metrics.catalogue import POOL_HOLD
-from pg_pool_exporter.metrics.series import Series, of_health, of_joined, of_pools, of_server
+from pg_pool_exporter.metrics.series import Series, of_evidence, of_health, of_pools, of_server
 from pg_pool_exporter.model import (
     ClientKey,
     DatabaseCounters,
@@ -33,7 +33,6 @@ from pg_pool_exporter.model import (
     TargetId,
 )
 from pg_pool_exporter.polling.store import Store, TargetState
-from pg_pool_exporter.polling.views import views
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
 from scenarios.world import Lock, Pool, Server, Session, World
 from support.sources import process_id
@@ -81,8 +80,7 @@ class Exporter:
         self.seen: list[tuple[float, Finding]] = []
         """All findings, by when they were there."""
         self._world = world
-        self._joiner = Joiner(self.store, apps, clock=lambda: world.now)
-        self._doctor = Doctor(self.store, self._joiner, clock=lambda: world.now)
+        self._analyzer = Analyzer(self.store, apps, clock=lambda: world.now)
         self._pages: dict[str, TargetId] = {}
         self._gone: set[TargetId] = set()
         world.every(SCRAPE, self._scrape, SCRAPE)
@@ -140,21 +138,20 @@ class Exporter:
         self._world.every(INTERVAL, poll, first)
 
     def _scrape(self) -> None:
-        shown, _ = views(self.store.states(), {}, self._world.now)
+        now, analysis = self._world.now, self._analyzer.update()
         parts: list[Iterable[Series]] = [
             self_metrics.series(ReloadStatus(True, 0.0)),
-            of_joined(self._joiner.joined),
+            of_evidence(analysis.evidence, analysis.pools_max),
         ]
-        for view in shown:
-            key, snapshot = view.state.key, view.snapshot
-            parts.append(of_health(key.name, key.kind, view.state.health, 0))
+        for state in self.store.states():
+            key, snapshot = state.key, state.fresh(now)
+            parts.append(of_health(key.name, key.kind, state.health, 0))
             if snapshot is not None:
                 parts.append(of_pools(snapshot.pools))
                 if snapshot.server is not None:
                     parts.append(of_server(key.name, snapshot.server))
         self.recorder.add(chain.from_iterable(parts))
-        now = self._world.now
-        self.seen.extend((now, finding) for finding in self._doctor.diagnosis().findings)
+        self.seen.extend((now, finding) for finding in analysis.findings)
 
 
 def native(key: PoolId, pool: Pool, page: Page) -> PoolSample:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pg_pool_exporter.analysis import Cause
+from pg_pool_exporter.analysis.finding import Cause
 from scenarios.scenario import FAULT, Scenario, Setup
 from scenarios.world import Lock, Work
 

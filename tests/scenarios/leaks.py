@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from pg_pool_exporter.analysis import Cause
+from pg_pool_exporter.analysis.finding import Cause
 from scenarios.scenario import Scenario, Setup
 from scenarios.world import Work
 

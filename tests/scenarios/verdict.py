@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pg_pool_exporter.analysis import Cause
+from pg_pool_exporter.analysis.finding import Cause
 from scenarios.alerts import Alert, alerts
 from scenarios.faults import FAULTS
 from scenarios.healthy import HEALTHY

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pg_pool_exporter.analysis.correlate.joiner import Joiner
+from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import (
+    AppOnServer,
     BouncerPool,
     BouncerPoolKey,
     BouncerSample,
@@ -49,7 +50,18 @@ class BothSides:
     def __init__(self, *apps: AppConfig) -> None:
         self.now = 1000.0
         self.store = Store()
-        self.joiner = Joiner(self.store, apps, clock=lambda: self.now)
+        self.analyzer = Analyzer(self.store, apps, clock=lambda: self.now)
+
+    @property
+    def analysis(self) -> Analysis:
+        """What is known now."""
+        return self.analyzer.update()
+
+    def evidence(self, field: str) -> dict[AppOnServer, Any]:
+        """A field of the evidence, where it is known, by application and server."""
+        found = self.analysis.evidence.items()
+        values = {key: getattr(one, field) for key, one in found}
+        return {key: value for key, value in values.items() if value not in (None, {})}
 
     def server(
         self,

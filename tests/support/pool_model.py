@@ -6,16 +6,17 @@ Time goes by in steps of a second. What is random is drawn from the `Random` tha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from random import Random
 
-from pg_pool_exporter.analysis.correlate.joiner import Joiner
+from pg_pool_exporter.analysis.correlate.correlation import Correlation
 from pg_pool_exporter.model import (
     AppOnServer,
     ClientKey,
     Health,
-    Joined,
+    LeakEvidence,
     PoolId,
     PoolInfo,
     PoolSample,
@@ -26,7 +27,7 @@ from pg_pool_exporter.model import (
     Snapshot,
     TargetId,
 )
-from pg_pool_exporter.polling.store import Store, TargetState
+from pg_pool_exporter.polling.store import Change, Store, TargetState
 from support.sources import process_id
 
 THRESHOLD = 10.0
@@ -122,13 +123,14 @@ class Model:
     """Processes whose pages leave out what is in the pool and what is out of it."""
     readings: deque[Reading] = field(default_factory=lambda: deque(maxlen=300))
     store: Store = field(default_factory=Store)
-    joiner: Joiner = field(init=False)
+    correlation: Correlation = field(default_factory=Correlation)
+    changes: SimpleQueue[Change] = field(init=False)
     rush: float = field(init=False)
     """Chance that somebody borrows, in each step."""
 
     def __post_init__(self) -> None:
         self.rush = self.random.choice((0.02, 0.1, 0.4))
-        self.joiner = Joiner(self.store, clock=lambda: self.now)
+        self.changes = self.store.subscribe()
         for process in range(self.random.randint(1, 3)):
             self.start(process, oldest=30)
 
@@ -145,8 +147,8 @@ class Model:
         self.server.extend(pool.idle)
         self.pools[process] = pool
 
-    def run(self, steps: int) -> Iterator[Joined]:
-        """What is joined after each poll of the server."""
+    def run(self, steps: int) -> Iterator[Mapping[AppOnServer, LeakEvidence]]:
+        """The evidence after each poll of the server."""
         for _ in range(steps):
             self.now += 1.0
             self._live()
@@ -154,7 +156,9 @@ class Model:
                 if (int(self.now) + process) % INTERVAL == 0:
                     self._read(process)
             if int(self.now) % INTERVAL == 1 and self._read_server():
-                yield self.joiner.joined
+                while not self.changes.empty():
+                    self.correlation.follow(self.changes.get())
+                yield self.correlation.evidence(self.now)
 
     def silent(self, session: Session) -> bool:
         """Whether the session has done nothing for the threshold."""

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from pg_pool_exporter.analysis import Doctor
-from pg_pool_exporter.analysis.correlate.joiner import Joiner
+from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.polling.store import Store
@@ -26,6 +25,7 @@ class Served:
     """What the server serves, and where."""
 
     store: Store
+    analyzer: Analyzer
     exposition: Exposition
     port: int = 0
     addresses: list[str] = field(default_factory=list)
@@ -56,11 +56,12 @@ async def serving(
     `clock` is the one that the states' times are on.
     """
     store = Store()
-    served = Served(store, Exposition(store, ReloadStatus(True, 1.7e9)))
+    analyzer = Analyzer(store, clock=clock)
+    served = Served(store, analyzer, Exposition(store, analyzer, ReloadStatus(True, 1.7e9)))
     site = Web(
         store,
         served.exposition,
-        Doctor(store, Joiner(store, clock=clock), clock),
+        analyzer,
         telemetry_path=telemetry_path,
         unpolled=unpolled,
         reload=reload,

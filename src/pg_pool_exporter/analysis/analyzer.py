@@ -1,50 +1,139 @@
-"""The latest findings, made when somebody asks."""
+"""Analyses the states of the targets, in a thread beside the polls."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from math import inf
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from queue import Empty
+from threading import Thread
 
-from pg_pool_exporter.analysis.correlate.joiner import Joiner
-from pg_pool_exporter.analysis.finding import Finding
-from pg_pool_exporter.analysis.fleet_view import Situation, situation
-from pg_pool_exporter.analysis.history import Trends
-from pg_pool_exporter.analysis.verdicts.judge import find
-from pg_pool_exporter.polling.store import Store
+from pg_pool_exporter.analysis.checklist import Check, checklist
+from pg_pool_exporter.analysis.correlate.correlation import Correlation
+from pg_pool_exporter.analysis.faults import Faults
+from pg_pool_exporter.analysis.finding import Finding, Verdict
+from pg_pool_exporter.analysis.fleet_view import FleetView, fleet_view
+from pg_pool_exporter.analysis.history import History
+from pg_pool_exporter.analysis.verdicts.judge import VERDICTS, Judged, judge
+from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.model import AppOnServer, LeakEvidence
+from pg_pool_exporter.polling.store import Change, Store
 
-# Whoever asks more often than this gets the same again; in seconds.
-_KEPT = 1.0
+ANALYSES = ("correlation", "history", "records", *VERDICTS, "checklist", "exposition")
+"""What is counted apart when it fails."""
+# Seconds from one analysis to the next: with changes, and without (then time has passed).
+_MIN_PERIOD = 0.2
+_IDLE_PERIOD = 1.0
+# A pause is at least this many times as long as the analysis before it.
+_PAUSES = 10.0
 
 
-class Diagnosis(NamedTuple):
-    """What is known at a moment, and what is wrong."""
+# Compared by identity: it is large.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Analysis:
+    """What is known at a moment, and what is wrong. Replaced as a whole."""
 
-    situation: Situation
-    findings: list[Finding]
+    fleet: FleetView = field(default_factory=FleetView)
+    findings: tuple[Finding, ...] = ()
+    """The worst first."""
+    checks: tuple[Check, ...] = ()
+    evidence: Mapping[AppOnServer, LeakEvidence] = field(default_factory=dict)
+    pools_max: Mapping[str, float] = field(default_factory=dict)
+    """By server, the most connections that its pools may have together."""
+    failed: bool = False
+    """Whether a part of it failed: then what is missing here is unknown, not fine."""
 
 
-class Doctor:
-    """Gives the diagnosis of the targets in `store`, from memory alone.
+class Analyzer:
+    """Keeps `analysis` up to date with the targets in `store`.
 
-    `clock` is the one that the states' times are on.
+    `apps` are the configured applications; `clock` is the one that the states' times are on.
+    Either a thread updates it (`start`, `stop`), or whoever calls `update`.
     """
 
     def __init__(
-        self, store: Store, joiner: Joiner, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        apps: Iterable[AppConfig] = (),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
-        self._joiner = joiner
-        self._trends = Trends(store)
+        self.faults = Faults(ANALYSES)
+        self._changes = store.subscribe()
         self._clock = clock
-        self._made = -inf
-        self._diagnosis: Diagnosis | None = None
+        self._apps: Iterable[AppConfig] | None = None
+        self._correlation = Correlation(apps)
+        self._history = History()
+        self._is_running = False
+        self.analysis = self.update()
 
-    def diagnosis(self) -> Diagnosis:
-        """The diagnosis of now, or of a second ago."""
-        if self._diagnosis is None or self._clock() - self._made >= _KEPT:
-            self._made = self._clock()
-            known = situation(self._store, self._joiner, self._trends, self._made)
-            self._diagnosis = Diagnosis(known, find(known))
-        return self._diagnosis
+    def configure(self, apps: Iterable[AppConfig]) -> None:
+        """Go on with these applications configured."""
+        self._apps = apps
+
+    def update(self) -> Analysis:
+        """Take in all changes, and analyse what is known now."""
+        with suppress(Empty):
+            while True:
+                self._follow(self._changes.get_nowait())
+        self.analysis = self._analysed()
+        return self.analysis
+
+    def start(self) -> None:
+        """Update in a thread from now on."""
+        self._is_running = True
+        Thread(target=self._run, name="analysis", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the thread, at the latest after its present work."""
+        self._is_running = False
+
+    def _run(self) -> None:
+        while self._is_running:
+            begun = time.monotonic()
+            self.update()
+            ended = time.monotonic()
+            pause = max(_MIN_PERIOD, _PAUSES * (ended - begun))
+            self._take_in(until=ended + max(_IDLE_PERIOD, pause), with_changes=ended + pause)
+
+    def _take_in(self, *, until: float, with_changes: float) -> None:
+        """Take in changes until one of these times."""
+        while self._is_running and (left := until - time.monotonic()) > 0:
+            with suppress(Empty):
+                self._follow(self._changes.get(timeout=left))
+                until = with_changes
+
+    def _follow(self, change: Change) -> None:
+        apps, self._apps = self._apps, None
+        if apps is not None:
+            self._correlation.configure(apps)
+        with self.faults.contained("correlation"):
+            self._correlation.follow(change)
+        with self.faults.contained("history"):
+            self._history.follow(change)
+
+    def _analysed(self) -> Analysis:
+        now = self._clock()
+        before = sum(self.faults.counts.values())
+        judged = Judged(FleetView(), ())
+        with self.faults.contained("records"):
+            fleet = fleet_view(self._correlation, self._history, now)
+            judged = judge(fleet, self.faults)
+        checks = checklist(judged, self.faults)
+        if sum(self.faults.counts.values()) > before:
+            checks = tuple(map(_no_longer_fine, checks))
+        return Analysis(
+            fleet=judged.fleet,
+            findings=judged.findings,
+            checks=checks,
+            evidence=self._correlation.evidence(now),
+            pools_max=self._correlation.pools_max(now),
+            failed=sum(self.faults.counts.values()) > before,
+        )
+
+
+def _no_longer_fine(check: Check) -> Check:
+    """What failed may be what would have been found."""
+    if check.verdict is not Verdict.FINE:
+        return check
+    return replace(check, verdict=Verdict.UNKNOWN, figure=f"{check.figure}; an analysis failed")

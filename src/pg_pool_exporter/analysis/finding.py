@@ -41,14 +41,23 @@ class Severity(Level):
     """How bad a finding is."""
 
     WARNING = 1
-    """It is going wrong, or may be."""
+    """It is getting worse, or may be wrong."""
     PROBLEM = 2
-    """It is wrong for certain, or somebody suffers from it now."""
+    """It is certainly wrong, or somebody suffers from it now."""
+
+
+class Verdict(Level):
+    """How a point of the checklist looks."""
+
+    UNKNOWN = -1
+    FINE = 0
+    WARNING = 1
+    PROBLEM = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What the finding is about. Empty or None: not about one of these."""
+    """What a finding is about. Empty or None: not about one of these."""
 
     app: str = ""
     pool: str = ""
@@ -76,16 +85,41 @@ class Finding:
     figures: Mapping[str, float] = field(default_factory=dict)
     """What shows it, by name; seconds where the name says so, else a number of things."""
     evidence: tuple[str, ...] = ()
-    """What else speaks for this cause, a sentence each."""
+    """What else supports this cause, a sentence each."""
     remedy: str = ""
     """What to do first, for the pool library in question."""
     sites: Mapping[str, float] = field(default_factory=dict)
-    """Lines of code, with how many connections each has borrowed and not given back."""
+    """Lines of code, each with the number of its connections that are checked out for too long."""
     sites_are_certain: bool = True
-    """False: only some of those connections are meant, and nobody can tell which."""
+    """False: only some of those connections are meant, and it is unknown which."""
 
     @property
-    def not_given_back(self) -> float:
+    def leaked_connections(self) -> float:
         """Of a leak: how many connections."""
         own = self.figures.get("held_connections")
         return self.figures.get("unreturned_connections", 0.0) if own is None else own
+
+
+@dataclass(frozen=True, slots=True)
+class PoolVerdict:
+    """The findings about one pool."""
+
+    own: tuple[Finding, ...] = ()
+    of_app: tuple[Finding, ...] = ()
+    """About all of its application on its server."""
+
+    @property
+    def severity(self) -> Severity | None:
+        """Of the worst; None without any."""
+        return max((one.severity for one in (*self.own, *self.of_app)), default=None)
+
+    @property
+    def leak(self) -> Finding | None:
+        """The pool's own leak."""
+        return next((one for one in self.own if one.cause is Cause.LEAK), None)
+
+    @property
+    def leaked_by_app(self) -> float:
+        """Leaked connections that are in one of the application's pools, unknown which."""
+        leaks = (one for one in self.of_app if one.cause is Cause.LEAK)
+        return max((one.leaked_connections for one in leaks), default=0.0)

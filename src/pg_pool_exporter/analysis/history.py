@@ -11,32 +11,33 @@ from typing import NamedTuple
 
 from pg_pool_exporter.config import thresholds as limit
 from pg_pool_exporter.model import PoolId, PoolSample, ServerSample, TargetId
-from pg_pool_exporter.polling.store import EXPIRY_INTERVALS, Store
+from pg_pool_exporter.polling.store import Change
 
 MINUTE = 60.0
 MINUTES = 60
-# Rates are over the last few minutes: a burst of seconds must not count, a change must soon.
+# Rates are over a few minutes: a burst of seconds must not count, a change must soon.
 _RATE_MINUTES = 5
-# A trend of less than this says nothing, in minutes.
-_LEAST_MINUTES = 10
+# A shorter trend says nothing.
+_MIN_TREND_MINUTES = 10
 _DEADLOCK_MINUTES = 15
 # Of each minute: connections checked out on average, and at least; requests waiting on average.
-_ACTIVE, _LEAST, _WAITING = range(3)
+_ACTIVE, _ACTIVE_MIN, _WAITING = range(3)
 _VALUES = 3
 
 
 class Recent(NamedTuple):
-    """What a pool did in the last minutes, per second where it is a rate. None: not told."""
+    """A pool in the last minutes. None: unknown."""
 
     seconds: float
+    """How long it has been watched, at most some minutes."""
     waiting: float | None
     """Requests waiting at once, on average."""
     turnover: float | None
-    """Connections in use by work that came to an end, on average."""
+    """Connections in use by checkouts that ended, on average."""
     hold: float | None
-    """Mean seconds of the checkouts that came to an end."""
+    """Mean seconds of the checkouts that ended."""
     failed: float
-    """Requests that got no connection: gave up waiting, or were refused."""
+    """Requests that got no connection: timed out, or were rejected."""
 
 
 class _Counters(NamedTuple):
@@ -52,10 +53,10 @@ class _Counters(NamedTuple):
         return cls(at, sample.held, sample.returned, sample.acquire_wait, failed)
 
 
-class Trend:
-    """One pool. Times are seconds on one clock that never goes back."""
+class PoolHistory:
+    """One process's pool. Times are seconds on one clock that never goes back."""
 
-    __slots__ = ("_counters", "_last", "_minute", "_sums", "_values")
+    __slots__ = ("_counters", "_last", "_minute", "_slope", "_sums", "_values")
 
     def __init__(self) -> None:
         self._values = array("f")
@@ -63,11 +64,12 @@ class Trend:
         self._sums = (0, 0.0, 0.0, 0.0)  # readings; active: sum, least; waiting: sum
         self._counters: deque[_Counters] = deque(maxlen=_RATE_MINUTES + 1)
         self._last: _Counters | None = None
+        self._slope: float | None = None
 
     def add(self, now: float, sample: PoolSample) -> None:
         """Take in a reading."""
         counters = _Counters.of(now, sample)
-        if self._last is not None and _has_begun_anew(self._last, counters):
+        if self._last is not None and _has_restarted(self._last, counters):
             self._counters.clear()
         if not self._counters or now - self._counters[-1].at >= MINUTE:
             self._counters.append(counters)
@@ -88,19 +90,19 @@ class Trend:
 
     @property
     def active(self) -> Sequence[float]:
-        """Connections checked out on average, in each whole minute of the last hour, the latest
-        last. Minutes without a reading are left out. Safe to be read in any thread.
+        """Mean of the connections checked out in each whole minute of the last hour, the latest
+        last. Minutes without a reading are left out.
         """
         return self._values[_ACTIVE::_VALUES]
 
     @property
-    def least(self) -> Sequence[float]:
-        """The least that was checked out at any reading, likewise."""
-        return self._values[_LEAST::_VALUES]
+    def active_min(self) -> Sequence[float]:
+        """The least checked out at any reading of each minute, likewise."""
+        return self._values[_ACTIVE_MIN::_VALUES]
 
     @property
     def waiting(self) -> Sequence[float]:
-        """Requests waiting on average, likewise."""
+        """Mean of the requests waiting, likewise."""
         return self._values[_WAITING::_VALUES]
 
     def recent(self) -> Recent | None:
@@ -113,9 +115,10 @@ class Trend:
         held = _difference(first.held, last.held)
         returned = _difference(first.returned, last.returned)
         wait = _difference(first.acquire_wait, last.acquire_wait)
-        told = self.waiting[-_RATE_MINUTES:]
+        by_minute = self.waiting[-_RATE_MINUTES:]
         waiting = max(
-            sum(told) / len(told) if told else 0.0, wait / seconds if wait is not None else 0.0
+            sum(by_minute) / len(by_minute) if by_minute else 0.0,
+            wait / seconds if wait is not None else 0.0,
         )
         return Recent(
             seconds=seconds,
@@ -126,18 +129,16 @@ class Trend:
         )
 
     def seconds_to(self, most: float) -> float | None:
-        """When so many are checked out at all times, by the trend of each minute's least.
+        """Seconds until `most` are checked out at all times, by the trend of each minute's least.
 
-        None when the trend doesn't lead there, or is too short to tell.
+        None when the trend does not lead there, or is too short.
         """
-        least = self.least
-        if len(least) < _LEAST_MINUTES:
+        if self._slope is None:
             return None
-        slope = _slope(least)
-        left = most - least[-1]
-        if left <= 0:
+        first, last = self._values[_ACTIVE_MIN], self._values[_ACTIVE_MIN - _VALUES]
+        if most <= last:
             return 0.0
-        return left / slope * MINUTE if slope > 0 and least[-1] > least[0] else None
+        return (most - last) / self._slope * MINUTE if self._slope > 0 and last > first else None
 
     def _close(self, minute: float) -> None:
         number, active, least, waiting = self._sums
@@ -145,10 +146,12 @@ class Trend:
         del self._values[: -MINUTES * _VALUES]
         if self._minute is not None and minute - self._minute > MINUTES:
             del self._values[:]
+        minima = self.active_min
+        self._slope = _slope(minima) if len(minima) >= _MIN_TREND_MINUTES else None
         self._sums = (0, 0.0, 0.0, 0.0)
 
 
-class _ServerTrend:
+class _ServerHistory:
     """One server: its counters of deadlocks, and which applications waited for locks."""
 
     def __init__(self) -> None:
@@ -158,9 +161,9 @@ class _ServerTrend:
         self._last: float | None = None
         self._back = -inf  # since when it answers again
 
-    def add(self, now: float, sample: ServerSample, most_gap: float) -> None:
-        """Take in a reading. After a longer break than `most_gap` seconds it was away."""
-        if self._last is not None and now - self._last > most_gap:
+    def add(self, now: float, sample: ServerSample, max_gap: float) -> None:
+        """Take in a reading. A longer break than `max_gap` seconds means that it was away."""
+        if self._last is not None and now - self._last > max_gap:
             self._back = now
         self._last = now
         kept = self._deadlocks
@@ -177,15 +180,14 @@ class _ServerTrend:
             if not group.waiting:
                 continue
             waiting.add(key.application)
-            # A wait of a moment is no reason for a long checkout. An age that isn't told is long
-            # when somebody waited at the last reading too.
-            told = group.oldest_waiting
-            if key.application in self._waiting if told is None else told >= limit.SLOW_HOLD:
+            # A wait of a moment does not explain a long checkout. An unknown age counts as long
+            # when a session waited at the last reading, too.
+            age = group.oldest_waiting
+            if key.application in self._waiting if age is None else age >= limit.SLOW_HOLD:
                 self._waited[key.application] = now
         self._waiting = waiting
 
     def deadlocks(self) -> dict[str, float]:
-        """Deadlocks in the last quarter of an hour, by database; only where there were any."""
         if not self._deadlocks:
             return {}
         (_, first), (_, last) = self._deadlocks[0], self._deadlocks[-1]
@@ -193,47 +195,43 @@ class _ServerTrend:
         return {name: count for name, count in new.items() if count > 0}
 
     def was_away(self) -> bool:
-        """Whether it did not answer for a while, in the time that rates are over."""
         return self._last is not None and self._last - self._back < (_RATE_MINUTES + 1) * MINUTE
 
     def waited(self) -> Set[str]:
-        """Applications of which a session waited for a lock for a while, in the time that rates
-        are over."""
-        return self._waited.keys()
+        return frozenset(self._waited)
 
 
-class Trends:
-    """Follows all targets in the store. Remembers nothing of one that is gone."""
+class History:
+    """Follows all targets. Forgets one that is gone."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._pools: dict[TargetId, dict[PoolId, Trend]] = {}
-        self._servers: dict[TargetId, _ServerTrend] = {}
-        store.watch(self._follow)
+    def __init__(self) -> None:
+        self._pools: dict[TargetId, dict[PoolId, PoolHistory]] = {}
+        self._servers: dict[TargetId, _ServerHistory] = {}
 
-    def of(self, target: TargetId, pool: PoolId) -> Trend:
-        """A pool's, as a target tells it."""
-        return self._pools.get(target, {}).get(pool) or Trend()
+    def of(self, target: TargetId, pool: PoolId) -> PoolHistory:
+        """A pool's, as a target reports it."""
+        return self._pools.get(target, {}).get(pool) or PoolHistory()
 
     def deadlocks(self, server: str) -> Mapping[str, float]:
-        """Deadlocks in the last quarter of an hour, by database; only where there were any."""
-        trend = self._servers.get(TargetId("server", server))
-        return {} if trend is None else trend.deadlocks()
+        """Deadlocks in the last 15 minutes, by database; only where there were any."""
+        history = self._servers.get(TargetId("server", server))
+        return {} if history is None else history.deadlocks()
 
     def was_away(self, server: str) -> bool:
         """Whether a server that answers now did not in the last minutes."""
-        trend = self._servers.get(TargetId("server", server))
-        return trend is not None and trend.was_away()
+        history = self._servers.get(TargetId("server", server))
+        return history is not None and history.was_away()
 
     def waited(self, server: str) -> Set[str]:
-        """Applications of which a session on the server has waited for a lock for a while in the
-        last minutes, by the names of their sessions.
+        """The `application_name` of sessions that waited for a lock for a while in the last
+        minutes.
         """
-        trend = self._servers.get(TargetId("server", server))
-        return frozenset() if trend is None else trend.waited()
+        history = self._servers.get(TargetId("server", server))
+        return frozenset() if history is None else history.waited()
 
-    def _follow(self, key: TargetId) -> None:
-        state = self._store.get(key)
+    def follow(self, change: Change) -> None:
+        """Take in a change, in the order in which the store made them."""
+        key, state = change
         if state is None:
             self._pools.pop(key, None)
             self._servers.pop(key, None)
@@ -241,18 +239,17 @@ class Trends:
             former = self._pools.get(key, {})
             if former or state.snapshot.pools:
                 self._pools[key] = {
-                    pool.key: former.get(pool.key) or Trend() for pool in state.snapshot.pools
+                    pool.key: former.get(pool.key) or PoolHistory() for pool in state.snapshot.pools
                 }
                 for pool in state.snapshot.pools:
                     self._pools[key][pool.key].add(state.taken, pool)
             if state.snapshot.server is not None:
-                trend = self._servers.setdefault(key, _ServerTrend())
-                most_gap = EXPIRY_INTERVALS * state.interval
-                trend.add(state.taken, state.snapshot.server, most_gap)
+                history = self._servers.setdefault(key, _ServerHistory())
+                history.add(state.taken, state.snapshot.server, state.max_gap)
 
 
 def total(minutes: Iterable[Sequence[float]]) -> Sequence[float]:
-    """Several pools' figures by the minute added up, the latest last; as far back as any goes."""
+    """The sums of several pools' values by the minute, the latest last; as long as the longest."""
     longest, *others = sorted(minutes, key=len, reverse=True) or [()]
     sums = list(longest)
     for one in others:
@@ -261,7 +258,7 @@ def total(minutes: Iterable[Sequence[float]]) -> Sequence[float]:
     return sums
 
 
-def _has_begun_anew(before: _Counters, after: _Counters) -> bool:
+def _has_restarted(before: _Counters, after: _Counters) -> bool:
     return any(
         now is not None and then is not None and now < then
         for then, now in zip(before, after, strict=True)

@@ -16,8 +16,7 @@ from typing import NamedTuple
 import structlog
 
 from pg_pool_exporter import __version__
-from pg_pool_exporter.analysis import Doctor
-from pg_pool_exporter.analysis.correlate.joiner import Joiner
+from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.blocking import files
 from pg_pool_exporter.blocking.threads import Lane, LaneFullError
 from pg_pool_exporter.config import Config, ConfigError, Problem, warnings
@@ -76,8 +75,8 @@ class Daemon:
         self._wake = asyncio.Event()
         self._discovery = Discovery(config, changed=self._wake.set)
         self._store = Store()
-        self._exposition = Exposition(self._store, ReloadStatus(True, time.time()))
-        self._joiner = Joiner(self._store, config.apps, tell=self._exposition.show_joined)
+        self._analyzer = Analyzer(self._store, config.apps)
+        self._exposition = Exposition(self._store, self._analyzer, ReloadStatus(True, time.time()))
         self._pollers = Pollers(self._store)
         self._unpolled: set[TargetId] = set()
         self._reloads: set[asyncio.Task[bool]] = set()
@@ -88,7 +87,7 @@ class Daemon:
         web = Web(
             self._store,
             self._exposition,
-            Doctor(self._store, self._joiner),
+            self._analyzer,
             telemetry_path=settings.telemetry_path,
             unpolled=self.unpolled,
             reload=self.reload if settings.enable_lifecycle else None,
@@ -115,6 +114,7 @@ class Daemon:
         # be a tenth of Python's 5 ms.
         sys.setswitchinterval(0.0005)
         try:
+            self._analyzer.start()
             self._discovery.providers.start()
             await self._discovery.look()
             self._unpolled = {target.id for target in self._discovery.targets()}
@@ -134,6 +134,7 @@ class Daemon:
             await asyncio.gather(
                 self.server.close(), self._pollers.close(), self._discovery.providers.close()
             )
+            self._analyzer.stop()
             self._state_lock.release()
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
@@ -194,7 +195,7 @@ class Daemon:
         self._discovery = discovery
         self._discovery.providers.start()
         await self._discovery.look()
-        self._joiner.configure(loaded.config.apps)
+        self._analyzer.configure(loaded.config.apps)
         self._exposition.reload = ReloadStatus(True, time.time())
         await self._pollers.follow(self._discovery.targets())
         log.info("configuration loaded")
@@ -262,9 +263,10 @@ async def poll_once(config: Config) -> Outcome:
     Failures are told in the log.
     """
     store = Store()
-    exposition = Exposition(store, ReloadStatus(True, time.time()))
-    Joiner(store, config.apps, tell=exposition.show_joined)
+    analyzer = Analyzer(store, config.apps)
+    exposition = Exposition(store, analyzer, ReloadStatus(True, time.time()))
     discovery = await _poll_into(store, config)
+    analyzer.update()
     exposition.discovered = discovery.providers.statuses
     page = exposition.plain(openmetrics=False).decode()
     return Outcome(page, _all_up(store, discovery))

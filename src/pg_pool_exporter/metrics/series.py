@@ -6,15 +6,16 @@ only, because the client imports it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from pg_pool_exporter.metrics import catalogue as c
 from pg_pool_exporter.model import (
+    AppOnServer,
     BouncerSample,
     Health,
     Histogram,
-    Joined,
+    LeakEvidence,
     LogCounts,
     PoolInfo,
     PoolSample,
@@ -197,17 +198,26 @@ def _fields(
             yield Series(metric, labels, value)
 
 
-def of_joined(joined: Joined) -> Iterator[Series]:
-    """Series of what both sides tell together."""
-    for metric, by_app in (
-        (c.UNRETURNED, joined.unreturned),
-        (c.UNRETURNED_SUSPECTS, joined.suspects),
-        (c.MISSING_SESSIONS, joined.missing),
-    ):
-        for key, value in by_app.items():
-            yield Series(metric, tuple(key), value)
-    for server, value in joined.demand.items():
+def of_evidence(
+    evidence: Mapping[AppOnServer, LeakEvidence], pools_max: Mapping[str, float]
+) -> Iterator[Series]:
+    """Series of both sides together; `pools_max` is by server."""
+    for key, one in evidence.items():
+        for metric, value in (
+            (c.UNRETURNED, one.unreturned),
+            (c.UNRETURNED_SUSPECTS, one.suspected),
+            (c.MISSING_SESSIONS, one.missing),
+        ):
+            if value is not None:
+                yield Series(metric, tuple(key), value)
+    for server, value in pools_max.items():
         yield Series(c.SERVER_POOL_DEMAND, (server,), value)
+
+
+def of_analyses(failures: Mapping[str, int]) -> Iterator[Series]:
+    """Failures by analysis."""
+    for analysis, count in failures.items():
+        yield Series(c.ANALYSIS_FAILURES, (analysis,), count)
 
 
 # Of some kinds of targets, whether they are up has a metric of its own besides.

@@ -10,8 +10,8 @@ from pg_pool_exporter.model.bouncers import (
     BouncerPoolKey,
     BouncerSample,
 )
+from pg_pool_exporter.model.evidence import LeakEvidence
 from pg_pool_exporter.model.identity import AppOnServer, Kind, PoolId, TargetId, is_local
-from pg_pool_exporter.model.joined import Joined
 from pg_pool_exporter.model.pools import (
     Histogram,
     PoolInfo,
@@ -43,8 +43,8 @@ __all__ = [
     "DatabaseCounters",
     "Health",
     "Histogram",
-    "Joined",
     "Kind",
+    "LeakEvidence",
     "LogCounts",
     "PoolId",
     "PoolInfo",

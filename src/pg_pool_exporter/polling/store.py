@@ -1,19 +1,21 @@
-"""The latest that is known of each target. States are replaced, never changed."""
+"""The latest state of each target: which of it is fresh, and which target owns a pool."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
+from queue import SimpleQueue
+from typing import NamedTuple
 
-from pg_pool_exporter.model import Health, Snapshot, TargetId
+from pg_pool_exporter.model import Health, PoolId, PoolSample, Snapshot, TargetId
 
-# Intervals after which a snapshot says nothing about the present any more.
-EXPIRY_INTERVALS = 3
+# A snapshot older than this many intervals says nothing about the present.
+_EXPIRY_INTERVALS = 3
 
 
-# Compared by identity: a state is what one poll gave, and others hold on to it weakly.
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
+# Compared by identity: a state is the outcome of one poll.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TargetState:
     """One target after its last poll."""
 
@@ -28,55 +30,94 @@ class TargetState:
     begun: float = -inf
     """When the poll that took the snapshot began, on the monotonic clock."""
     taken: float = -inf
-    """When the snapshot was taken, on the monotonic clock: it tells of a moment between both."""
+    """When that poll ended: the snapshot shows a moment between both."""
+    hidden: frozenset[PoolId] = frozenset()
+    """Pools of the snapshot that another target owns; set by the store."""
+
+    @property
+    def max_gap(self) -> float:
+        """Seconds without a reading after which earlier readings say nothing about the present."""
+        return _EXPIRY_INTERVALS * self.interval
 
     @property
     def expires(self) -> float:
-        """When the snapshot is too old to be shown, on the monotonic clock."""
-        return self.taken + EXPIRY_INTERVALS * self.interval
+        """When the snapshot becomes too old to be shown, on the monotonic clock."""
+        return self.taken + self.max_gap
+
+    def fresh(self, now: float) -> Snapshot | None:
+        """The snapshot, unless it is missing or too old at `now` (monotonic)."""
+        return self.snapshot if now < self.expires else None
+
+    @property
+    def pools(self) -> tuple[PoolSample, ...]:
+        """The pools of the snapshot that the target owns."""
+        pools = self.snapshot.pools if self.snapshot is not None else ()
+        return tuple(one for one in pools if one.key not in self.hidden) if self.hidden else pools
+
+    @property
+    def folded(self) -> int:
+        """Groups and pools of the snapshot without series of their own."""
+        return (self.snapshot.folded if self.snapshot is not None else 0) + len(self.hidden)
+
+
+class Change(NamedTuple):
+    """A target's new state; None when the target is gone."""
+
+    key: TargetId
+    state: TargetState | None
 
 
 Preparation = Callable[[TargetState], Awaitable[None]]
-Watcher = Callable[[TargetId], None]
 
 
 class Store:
-    """Targets in the order in which they came.
+    """The states of all targets, in the order in which the targets came. They are only replaced.
 
-    `version` changes with each replacement, so whoever made something out of the states knows
-    whether it still holds.
+    A pool that two targets report would be the same series twice, which makes a whole page invalid.
+    So one target owns it: the first, until it is gone, is expired, or reports the pool no more.
     """
 
     def __init__(self) -> None:
         self.version = 0
+        """Changes with each replacement."""
         self._states: dict[TargetId, TargetState] = {}
+        self._owners: dict[PoolId, TargetId] = {}
         self._preparations: list[Preparation] = []
-        self._watchers: list[Watcher] = []
+        self._subscribers: list[SimpleQueue[Change]] = []
 
     def before_publishing(self, prepare: Preparation) -> None:
-        """Have `prepare` awaited with each new state before it takes the former one's place."""
+        """Await `prepare`, which must not raise, with each published state before it is stored."""
         self._preparations.append(prepare)
 
-    def watch(self, watcher: Watcher) -> None:
-        """Have `watcher` called with the key of each target whose state has been replaced or
-        forgotten."""
-        self._watchers.append(watcher)
+    def subscribe(self) -> SimpleQueue[Change]:
+        """All changes from now on, in order, for a reader in any thread."""
+        changes: SimpleQueue[Change] = SimpleQueue()
+        self._subscribers.append(changes)
+        return changes
 
     async def publish(self, state: TargetState) -> None:
-        """Store `state` when everything that is made out of it is ready."""
+        """Store `state` as soon as all preparations are done."""
+        state = self._owned(state)
         for prepare in self._preparations:
             await prepare(state)
         self.put(state)
 
     def put(self, state: TargetState) -> None:
         """Store `state` in place of the target's former one."""
+        state = self._owned(state)
+        former = self._states.get(state.key)
+        if former is None or former.snapshot is not state.snapshot or former.hidden != state.hidden:
+            self._release(former)
+            self._owners.update(dict.fromkeys((pool.key for pool in state.pools), state.key))
         self._states[state.key] = state
-        self._changed(state.key)
+        self._changed(Change(state.key, state))
 
     def remove(self, key: TargetId) -> None:
-        """Forget a target. Nothing happens when it is not there."""
-        if self._states.pop(key, None) is not None:
-            self._changed(key)
+        """Forget a target. Does nothing when it is not there."""
+        former = self._states.pop(key, None)
+        if former is not None:
+            self._release(former)
+            self._changed(Change(key, None))
 
     def get(self, key: TargetId) -> TargetState | None:
         """The state of one target."""
@@ -86,7 +127,23 @@ class Store:
         """All states, in the order in which the targets came."""
         return tuple(self._states.values())
 
-    def _changed(self, key: TargetId) -> None:
+    def _owned(self, state: TargetState) -> TargetState:
+        """The state with its hidden pools."""
+        pools = state.snapshot.pools if state.snapshot is not None else ()
+        hidden = frozenset(one.key for one in pools if self._is_owned_by_another(one.key, state))
+        return state if hidden == state.hidden else replace(state, hidden=hidden)
+
+    def _is_owned_by_another(self, pool: PoolId, state: TargetState) -> bool:
+        owner = self._owners.get(pool, state.key)
+        return owner != state.key and self._states[owner].fresh(state.taken) is not None
+
+    def _release(self, state: TargetState | None) -> None:
+        if state is not None:
+            for pool in state.pools:
+                if self._owners.get(pool.key) == state.key:
+                    del self._owners[pool.key]
+
+    def _changed(self, change: Change) -> None:
         self.version += 1
-        for watcher in self._watchers:
-            watcher(key)
+        for subscriber in self._subscribers:
+            subscriber.put(change)

@@ -1,4 +1,4 @@
-"""`/api/v1/findings`: what is wrong and what is known, for programs.
+"""`/api/v1/findings`: everything that is known and wrong, for programs.
 
 The shape is part of the interface (docs/findings.md): keys are added, never renamed or removed;
 another shape would be `/api/v2`. Numbers that can't be known are null.
@@ -10,43 +10,40 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from pg_pool_exporter.analysis import (
-    BouncersPool,
-    Check,
-    Diagnosis,
-    Finding,
-    Pool,
-    Server,
-    Subject,
-    checklist,
-)
-from pg_pool_exporter.polling.store import TargetState
+from pg_pool_exporter.analysis.analyzer import Analysis
+from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
+from pg_pool_exporter.analysis.checklist.check import Check
+from pg_pool_exporter.analysis.finding import Finding, Subject
+from pg_pool_exporter.analysis.fleet_view import TargetView
+from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.server_view import ServerView
+from pg_pool_exporter.model import LeakEvidence
 
 VERSION = 1
-MOST_POOLS = 1000
-"""The fullest; the others are counted."""
-MOST_TARGETS = 2000
-"""Those that are down come first; the others are counted."""
+MAX_POOLS = 1000
+"""Those of the highest utilisation; the others are counted."""
+MAX_TARGETS = 2000
+"""Those that are down first; the others are counted."""
 
 
-def findings_json(diagnosis: Diagnosis, generated: float) -> str:
+def findings_json(analysis: Analysis, generated: float) -> str:
     """The document as text, ASCII only. `generated` is the time, in seconds since the epoch."""
-    situation = diagnosis.situation
-    pools = sorted(situation.pools, key=lambda pool: -(pool.fullest.use or 0.0))
-    targets = sorted(situation.targets, key=lambda state: state.health.up)
+    fleet = analysis.fleet
+    pools = sorted(fleet.pools, key=lambda pool: -(pool.utilisation or 0.0))
+    targets = sorted(fleet.targets, key=lambda target: target.health.up)
     return json.dumps(
         {
             "version": VERSION,
             "generated": generated,
-            "checks": [_check(one) for one in checklist(diagnosis)],
-            "findings": [_finding(one) for one in diagnosis.findings],
-            "pools": [_pool(one) for one in pools[:MOST_POOLS]],
-            "pools_left_out": max(0, len(pools) - MOST_POOLS),
-            "bouncer_pools": [_bouncers_pool(one) for one in situation.bouncers_pools[:MOST_POOLS]],
-            "bouncer_pools_left_out": max(0, len(situation.bouncers_pools) - MOST_POOLS),
-            "servers": [_server(one) for one in situation.servers],
-            "targets": [_target(one) for one in targets[:MOST_TARGETS]],
-            "targets_left_out": max(0, len(targets) - MOST_TARGETS),
+            "checks": [_check(one) for one in analysis.checks],
+            "findings": [_finding(one) for one in analysis.findings],
+            "pools": [_pool(one) for one in pools[:MAX_POOLS]],
+            "pools_left_out": max(0, len(pools) - MAX_POOLS),
+            "bouncer_pools": [_bouncer_pool(one) for one in fleet.bouncer_pools[:MAX_POOLS]],
+            "bouncer_pools_left_out": max(0, len(fleet.bouncer_pools) - MAX_POOLS),
+            "servers": [_server(one) for one in fleet.servers],
+            "targets": [_target(one) for one in targets[:MAX_TARGETS]],
+            "targets_left_out": max(0, len(targets) - MAX_TARGETS),
         },
         allow_nan=False,
     )
@@ -88,60 +85,61 @@ def _subject(subject: Subject) -> dict[str, str]:
     return {name: value for name, value in parts.items() if value}
 
 
-def _pool(pool: Pool) -> dict[str, Any]:
-    on = pool.on
+def _pool(pool: PoolView) -> dict[str, Any]:
+    app = pool.app_on_server
+    evidence = app.evidence if app is not None else LeakEvidence()
     return {
         "app": pool.app,
         "pool": pool.pool,
-        "server": None if on is None else on.server,
+        "server": pool.subject.server or None,
         "client": pool.client,
         "processes": len(pool.processes),
-        "active": _number(pool.sum("active")),
-        "idle": _number(pool.sum("idle")),
-        "waiting": _number(pool.sum("waiting")),
-        "max": _number(pool.most),
-        "use": _number(pool.fullest.use),
-        "seconds_to_saturation": _number(pool.seconds_to_saturation()),
-        "leaked_slots": _number(pool.at_all_sites("leaked_slots")),
-        "overdue": _number(pool.at_all_sites("overdue")),
-        "unreturned": None if on is None else _number(on.unreturned),
-        "suspects": None if on is None else _number(on.suspects),
-        "missing_sessions": None if on is None else _number(on.missing),
-        "active_by_minute": _numbers(pool.active_by_minute()),
+        "active": _number(pool.active),
+        "idle": _number(pool.idle),
+        "waiting": _number(pool.waiting),
+        "max": _number(pool.max),
+        "utilisation": _number(pool.utilisation),
+        "seconds_to_saturation": _number(pool.seconds_to_saturation),
+        "leaked_slots": _number(pool.leak.dropped),
+        "overdue": _number(pool.overdue),
+        "unreturned": _number(evidence.unreturned),
+        "suspected": _number(evidence.suspected),
+        "missing_sessions": _number(evidence.missing),
+        "active_by_minute": _numbers(pool.active_by_minute),
     }
 
 
-def _bouncers_pool(pool: BouncersPool) -> dict[str, Any]:
+def _bouncer_pool(pool: BouncerPoolView) -> dict[str, Any]:
     return {
         "bouncer": pool.bouncer,
         "database": pool.key.database,
         "user": pool.key.user,
         "active": _number(pool.active),
         "idle": _number(pool.idle),
-        "max": _number(pool.most),
-        "use": _number(pool.use),
+        "max": _number(pool.max),
+        "utilisation": _number(pool.utilisation),
         "waiting": _number(pool.waiting),
         "oldest_waiting_seconds": _number(pool.sample.oldest_waiting),
     }
 
 
-def _server(server: Server) -> dict[str, Any]:
+def _server(server: ServerView) -> dict[str, Any]:
     return {
         "server": server.name,
         "version": server.sample.settings.version,
         "used": server.sample.used,
         "available": server.available,
-        "demand": _number(server.demand),
-        "waiting": sum(group.waiting or 0 for group in server.sample.groups.values()),
-        "deadlocks": _number(sum(server.deadlocks.values())),
+        "pools_max": _number(server.pools_max),
+        "waiting": server.waiting,
+        "deadlocks": _number(server.deadlock_count),
     }
 
 
-def _target(state: TargetState) -> dict[str, Any]:
-    health = state.health
+def _target(target: TargetView) -> dict[str, Any]:
+    health = target.health
     return {
-        "kind": state.key.kind,
-        "target": state.key.label,
+        "kind": target.key.kind,
+        "target": target.key.label,
         "up": health.up,
         "polls": health.polls,
         "reason": health.reason,
@@ -155,7 +153,7 @@ def _numbers(values: Iterable[float]) -> list[float | int | None]:
 
 
 def _number(value: float | None) -> float | int | None:
-    """As JSON has it: whole numbers without a point, and no infinity."""
+    """As JSON spells it: whole numbers without a point, infinities as null."""
     if value is None or value != value or value in (float("inf"), float("-inf")):
         return None
     return int(value) if value == int(value) else value

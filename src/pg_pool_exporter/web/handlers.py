@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
-from pg_pool_exporter.analysis import Diagnosis, Doctor
+from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
+from pg_pool_exporter.blocking.shared import SharedResult
 from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.metrics.text_format import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE
@@ -25,7 +27,6 @@ from pg_pool_exporter.web.paths import (
     READY_PATH,
     RELOAD_PATH,
 )
-from pg_pool_exporter.web.rendering import Rendering
 from pg_pool_exporter.web.server import Answer, Routes, plain_answer
 
 # Kinds of targets that the configuration names.
@@ -52,7 +53,7 @@ class Web:
         self,
         store: Store,
         exposition: Exposition,
-        doctor: Doctor,
+        analyzer: Analyzer,
         *,
         telemetry_path: str,
         unpolled: Callable[[], list[str]],
@@ -63,9 +64,9 @@ class Web:
         # A single thread: clients that ask for pages must not take the CPU from the polls.
         lane = Lane("rendering")
         page = partial(document, telemetry_path=telemetry_path, findings_path=FINDINGS_PATH)
-        self._findings_body = _Shared(doctor, _findings_body, lane)
+        self._findings_body = _Body(analyzer, _findings_body, lane)
         self._page_body = {
-            refresh: _Shared(doctor, partial(page, refresh=refresh), lane)
+            refresh: _Body(analyzer, partial(page, refresh=refresh), lane)
             for refresh in (True, False)
         }
         self._telemetry_path = telemetry_path
@@ -93,11 +94,7 @@ class Web:
     async def _metrics(self, request: web.BaseRequest) -> Answer:
         openmetrics = _wants_openmetrics(request)
         compressed = _wants_gzip(request)
-        body = (
-            await self._exposition.compressed(openmetrics=openmetrics)
-            if compressed
-            else self._exposition.plain(openmetrics=openmetrics)
-        )
+        body = await self._exposition.page(openmetrics=openmetrics, compressed=compressed)
         return _negotiated(body, _metrics_type(openmetrics), compressed)
 
     async def _probe(self, request: web.BaseRequest) -> Answer:
@@ -152,24 +149,29 @@ class Web:
         )
 
 
-class _Shared:
-    """A body made of the latest diagnosis, plain and gzip: each made once for all who ask."""
+class _Body:
+    """A body made of the latest analysis, plain and gzip: each made once for all who ask."""
 
     def __init__(
-        self, doctor: Doctor, make: Callable[[Diagnosis, float], bytes], lane: Lane
+        self, analyzer: Analyzer, make: Callable[[Analysis, float], bytes], lane: Lane
     ) -> None:
-        def compressed(diagnosis: Diagnosis, now: float) -> bytes:
-            return gzip.compress(make(diagnosis, now), _GZIP_LEVEL, mtime=0)
+        def plain(analysis: Analysis) -> bytes:
+            return make(analysis, time.time())
 
-        self._plain = Rendering(doctor, make, lane)
-        self._compressed = Rendering(doctor, compressed, lane)
+        def compressed(analysis: Analysis) -> bytes:
+            return gzip.compress(plain(analysis), _GZIP_LEVEL, mtime=0)
+
+        self._shared = {
+            False: SharedResult(lambda: analyzer.analysis, plain, lane),
+            True: SharedResult(lambda: analyzer.analysis, compressed, lane),
+        }
 
     async def get(self, compressed: bool) -> bytes:
-        return await (self._compressed if compressed else self._plain).get()
+        return await self._shared[compressed].get()
 
 
-def _findings_body(diagnosis: Diagnosis, now: float) -> bytes:
-    return findings_json(diagnosis, now).encode()
+def _findings_body(analysis: Analysis, now: float) -> bytes:
+    return findings_json(analysis, now).encode()
 
 
 def _negotiated(

@@ -1,22 +1,24 @@
 """The checklist that an engineer goes through by hand, each point with a verdict. Pure.
 
-What is wrong is what the findings say; the checklist adds what is fine, what can't be told, and the
-settings that are missing.
+The findings say what is wrong; the checklist adds what is fine, what is unknown, and the settings
+that are missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from pg_pool_exporter.analysis.analyzer import Diagnosis
-from pg_pool_exporter.analysis.checklist import pools, servers, sessions, targets, waiting
-from pg_pool_exporter.analysis.checklist.check import Check, Verdict
+from pg_pool_exporter.analysis.checklist import check, pools, servers, sessions, targets, waiting
+from pg_pool_exporter.analysis.checklist.check import Check
+from pg_pool_exporter.analysis.faults import Faults
+from pg_pool_exporter.analysis.finding import Verdict
+from pg_pool_exporter.analysis.verdicts.judge import Judged
 
 __all__ = ["Check", "Verdict", "checklist"]
 
-_CHECKS: tuple[Callable[[Diagnosis], Check], ...] = (
+_CHECKS: tuple[Callable[[Judged], Check], ...] = (
     targets.targets,
-    pools.pool_use,
+    pools.pool_utilisation,
     waiting.waiting_requests,
     pools.leaks,
     sessions.sessions,
@@ -30,6 +32,12 @@ _CHECKS: tuple[Callable[[Diagnosis], Check], ...] = (
 )
 
 
-def checklist(diagnosis: Diagnosis) -> list[Check]:
-    """All points, always the same ones in the same order."""
-    return [check(diagnosis) for check in _CHECKS]
+def checklist(judged: Judged, faults: Faults) -> tuple[Check, ...]:
+    """All points, always the same ones in the same order. A fault makes its point unknown."""
+
+    def made(point: Callable[[Judged], Check]) -> Check:
+        with faults.contained("checklist"):
+            return point(judged)
+        return check.unknown(point.__name__, "could not be checked: the log says why")
+
+    return tuple(map(made, _CHECKS))

@@ -5,22 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pg_pool_exporter.analysis.analyzer import Diagnosis
-from pg_pool_exporter.analysis.finding import Cause, Finding, Level
-from pg_pool_exporter.analysis.fleet_view import Pool
+from pg_pool_exporter.analysis.finding import Cause, Finding, Verdict
+from pg_pool_exporter.analysis.verdicts.judge import Judged
 
-# Of each point, so many lines of evidence are told.
-_MOST_TOLD = 10
-
-
-class Verdict(Level):
-    """How a point of the checklist looks."""
-
-    UNKNOWN = -1
-    """It can't be told."""
-    FINE = 0
-    WARNING = 1
-    PROBLEM = 2
+# Lines of evidence of each point.
+_MAX_LINES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +23,11 @@ class Check:
     remedy: tuple[str, ...] = ()
 
 
-def findings_of(diagnosis: Diagnosis, *causes: Cause) -> list[Finding]:
-    return [one for one in diagnosis.findings if one.cause in causes]
+def findings_of(judged: Judged, *causes: Cause) -> list[Finding]:
+    return [one for one in judged.findings if one.cause in causes]
 
 
-def judged(name: str, figure: str, findings: Iterable[Finding]) -> Check:
+def of_findings(name: str, figure: str, findings: Iterable[Finding]) -> Check:
     """A point whose verdict is that of its findings."""
     findings = list(findings)
     worst = max((one.severity for one in findings), default=Verdict.FINE)
@@ -46,7 +35,7 @@ def judged(name: str, figure: str, findings: Iterable[Finding]) -> Check:
         name=name,
         verdict=Verdict(worst),
         figure=figure,
-        evidence=few(_told(one) for one in findings),
+        evidence=few(_in_words(one) for one in findings),
         remedy=remedies(findings),
     )
 
@@ -55,13 +44,13 @@ def unknown(name: str, why: str) -> Check:
     return Check(name=name, verdict=Verdict.UNKNOWN, figure=why)
 
 
-def _told(finding: Finding) -> str:
+def _in_words(finding: Finding) -> str:
     sites = ", ".join(
-        f"{site} ({count:g})" for site, count in list(finding.sites.items())[:_MOST_TOLD]
+        f"{site} ({count:g})" for site, count in list(finding.sites.items())[:_MAX_LINES]
     )
     parts = [f"{finding.subject}: {finding.summary}", *finding.evidence]
     at = "at" if finding.sites_are_certain else "at one of"
-    return " ".join([*parts, f"Borrowed {at} {sites}."] if sites else parts)
+    return " ".join([*parts, f"Checked out {at} {sites}."] if sites else parts)
 
 
 def remedies(findings: Iterable[Finding]) -> tuple[str, ...]:
@@ -69,11 +58,7 @@ def remedies(findings: Iterable[Finding]) -> tuple[str, ...]:
 
 
 def few(lines: Iterable[str]) -> tuple[str, ...]:
-    """The first, and how many more there are."""
+    """The first lines, and how many more there are."""
     lines = list(lines)
-    more = len(lines) - _MOST_TOLD
-    return (*lines[:_MOST_TOLD], f"{more} more") if more > 0 else tuple(lines)
-
-
-def pool_name(pool: Pool) -> str:
-    return f"{pool.app}/{pool.pool}"
+    more = len(lines) - _MAX_LINES
+    return (*lines[:_MAX_LINES], f"{more} more") if more > 0 else tuple(lines)

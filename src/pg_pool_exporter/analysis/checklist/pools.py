@@ -1,130 +1,118 @@
-"""The points about the applications' pools: are they full, do they leak, who got nothing?"""
+"""The applications' pools: are they saturated, do they leak, which requests got nothing?"""
 
 from __future__ import annotations
 
 from math import isfinite
 
-from pg_pool_exporter.analysis.analyzer import Diagnosis
-from pg_pool_exporter.analysis.checklist.check import (
-    Check,
-    Verdict,
-    few,
-    findings_of,
-    judged,
-    pool_name,
-    unknown,
-)
-from pg_pool_exporter.analysis.finding import Cause
-from pg_pool_exporter.analysis.fleet_view import Pool, Situation
+from pg_pool_exporter.analysis.checklist.check import Check, few, findings_of, of_findings, unknown
+from pg_pool_exporter.analysis.finding import Cause, Verdict
+from pg_pool_exporter.analysis.fleet_view import FleetView
+from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.verdicts.judge import Judged
 from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.config import thresholds as limit
 
 
-def pool_use(diagnosis: Diagnosis) -> Check:
+def pool_utilisation(judged: Judged) -> Check:
     used = [
-        (use, pool)
-        for pool in diagnosis.situation.pools
-        if (use := pool.fullest.use) is not None and isfinite(use)
+        (share, pool)
+        for pool in judged.fleet.pools
+        if (share := pool.utilisation) is not None and isfinite(share)
     ]
     if not used:
-        return unknown("pool_use", "no pool with a maximum")
+        return unknown("pool_utilisation", "no pool with a maximum")
     used.sort(key=lambda item: -item[0])
-    full = [(use, pool) for use, pool in used if use > limit.POOL_USE]
-    suffering = any(use >= 1 and pool.sum("waiting") for use, pool in full)
-    verdict = Verdict.PROBLEM if suffering else Verdict.WARNING if full else Verdict.FINE
+    full = [(share, pool) for share, pool in used if share > limit.POOL_USE]
+    suffering = any(share >= 1 and pool.waiting for share, pool in full)
     most, fullest = used[0]
     return Check(
-        name="pool_use",
-        verdict=verdict,
-        figure=f"at most {most:.0%}, {pool_name(fullest)}",
-        evidence=few(_use_told(use, pool) for use, pool in full),
+        name="pool_utilisation",
+        verdict=Verdict.PROBLEM if suffering else Verdict.WARNING if full else Verdict.FINE,
+        figure=f"at most {most:.0%}, {fullest.name}",
+        evidence=few(_utilisation(share, pool) for share, pool in full),
         remedy=("See the points below for why.",) if full else (),
     )
 
 
-def _use_told(use: float, pool: Pool) -> str:
-    left = pool.seconds_to_saturation()
+def _utilisation(share: float, pool: PoolView) -> str:
+    left = pool.seconds_to_saturation
     soon = f"; full in {spell(left)} by the trend" if left else ""
     return (
-        f"{pool_name(pool)}: {use:.0%} of its fullest process's connections are checked out, "
-        f"{pool.sum('waiting'):g} requests wait{soon}"
+        f"{pool.name}: {share:.0%} of its fullest process's connections are checked out, "
+        f"{pool.waiting:g} requests wait{soon}"
     )
 
 
-def leaks(diagnosis: Diagnosis) -> Check:
-    findings = findings_of(diagnosis, Cause.LEAK)
-    pools = diagnosis.situation.pools
+def leaks(judged: Judged) -> Check:
+    findings = findings_of(judged, Cause.LEAK)
+    pools = judged.fleet.pools
     if not pools:
         return unknown("leaks", "no pools")
     if findings:
-        held = sum(one.not_given_back for one in findings)
-        return judged("leaks", f"{held:g} not given back", findings)
-    unexplained = [
-        f"{pool_name(pool)}: {number(overdue, 'checkout is', 'checkouts are')} overdue, and what "
-        f"its sessions on server {pool.on.server} do is not known now"
+        leaked = sum(one.leaked_connections for one in findings)
+        return of_findings("leaks", f"{leaked:g} not returned", findings)
+    undecided = [
+        f"{pool.name}: {number(pool.overdue, 'checkout is', 'checkouts are')} overdue, and the "
+        f"state of its sessions on server {app.key.server} is unknown now"
         for pool in pools
-        if pool.on is not None and not pool.on.lately and (overdue := pool.at_all_sites("overdue"))
+        if (app := pool.app_on_server) is not None and not app.recent_polls and pool.overdue
     ]
-    if unexplained:
+    if undecided:
         return Check(
             name="leaks",
             verdict=Verdict.UNKNOWN,
             figure="their server does not answer",
-            evidence=few(unexplained),
+            evidence=few(undecided),
         )
-    unproven = [pool for pool in pools if pool.on is None or pool.on.unreturned is None]
-    blind = [pool for pool in unproven if not _tells_leaks(pool)]
-    suspects = few(
+    unproven = [
+        pool
+        for pool in pools
+        if pool.app_on_server is None or pool.app_on_server.evidence.unreturned is None
+    ]
+    blind = not any(pool.reports_leaks for pool in unproven) and len(unproven) == len(pools)
+    suspected = few(
         dict.fromkeys(
-            f"{pool.app if pool.on.pools > 1 else pool_name(pool)}: {pool.on.suspects:g} "
+            f"{app.key.app if app.pools > 1 else pool.name}: {app.evidence.suspected:g} "
             "suspected, not proven"
             for pool in pools
-            if pool.on is not None and pool.on.suspects
+            if (app := pool.app_on_server) is not None and app.evidence.suspected
         )
     )
     return Check(
         name="leaks",
-        verdict=Verdict.UNKNOWN if len(blind) == len(pools) else Verdict.FINE,
-        figure="nothing known yet" if len(blind) == len(pools) else "none known",
-        evidence=(*suspects, *few(map(_not_proven, unproven))),
+        verdict=Verdict.UNKNOWN if blind else Verdict.FINE,
+        figure="nothing known yet" if blind else "none known",
+        evidence=(*suspected, *few(map(_not_proven, unproven))),
     )
 
 
-def _not_proven(pool: Pool) -> str:
-    if pool.on is None:
+def _not_proven(pool: PoolView) -> str:
+    app = pool.app_on_server
+    if app is None:
+        return f"{pool.name}: no proof, because the server that it leads to is unknown"
+    if app.has_no_session:
         return (
-            f"{pool_name(pool)}: which server it leads to is not known, so both sides say nothing"
-        )
-    if pool.on.has_no_session:
-        return (
-            f"{pool_name(pool)}: server {pool.on.server} has no session by the name that its "
-            "sessions should have: is `application_name` right in the configuration?"
+            f"{pool.name}: server {app.key.server} has no session by the name that its sessions "
+            "should have: is `application_name` right in the configuration?"
         )
     return (
-        f"{pool_name(pool)}: both sides prove nothing until they have been read for "
-        f"{spell(pool.on.leak_after)}, and every process answers"
+        f"{pool.name}: no proof until both sides have been read for {spell(app.leak_after)}, and "
+        "every process answers"
     )
 
 
-def _tells_leaks(pool: Pool) -> bool:
-    """Whether the pool's own side tells overdue and lost connections, as our client does."""
-    return all(one.sample.leaked is not None for one in pool.processes)
-
-
-def timeouts(diagnosis: Diagnosis) -> Check:
-    situation = diagnosis.situation
-    recents = {pool_name(pool): pool.recents for pool in situation.pools}
-    failed = {
-        name: count
-        for name, those in recents.items()
-        if (count := sum(recent.failed for recent in those))
-    }
-    watched = max((one.seconds for those in recents.values() for one in those), default=0.0)
+def timeouts(judged: Judged) -> Check:
+    fleet = judged.fleet
+    failed: dict[str, float] = {}
+    for pool in fleet.pools:
+        if pool.failed:
+            failed[pool.name] = failed.get(pool.name, 0.0) + pool.failed
+    watched = max((pool.watched for pool in fleet.pools), default=0.0)
     figure = f"{number(sum(failed.values()), 'request', 'requests')} got no connection"
-    logged = _logged_timeouts(situation)
-    if not situation.pools and not logged:
+    logged = _logged_timeouts(fleet)
+    if not fleet.pools and not logged:
         return unknown("timeouts", "no pools, and no log is read")
-    if situation.pools and not watched:
+    if fleet.pools and not watched:
         return unknown("timeouts", "the pools have been watched for less than a minute")
     return Check(
         name="timeouts",
@@ -132,24 +120,23 @@ def timeouts(diagnosis: Diagnosis) -> Check:
         figure=f"{figure} in the last {spell(watched)}" if watched else figure,
         evidence=(
             *few(f"{name}: {count:g} requests got none" for name, count in failed.items()),
-            *few(f"{where}, since its log is read: {told}" for where, told in logged.items()),
+            *few(f"{server}, since its log is read: {kinds}" for server, kinds in logged.items()),
         ),
         remedy=("See the points above for why requests had to wait.",) if failed else (),
     )
 
 
-def _logged_timeouts(situation: Situation) -> dict[str, str]:
-    """By server, time-outs by kind, where its log is read."""
+def _logged_timeouts(fleet: FleetView) -> dict[str, str]:
+    """Timeouts by kind in words, by server whose log is read."""
     logged = {}
-    for state in situation.targets:
-        if state.snapshot is None or state.snapshot.log is None:
-            continue
-        kinds: dict[str, float] = {}
-        for counts in state.snapshot.log.timeouts.values():
-            for kind, count in counts.items():
-                kinds[kind] = kinds.get(kind, 0.0) + count
-        told = ", ".join(
-            f"{count:g} {kind.replace('_', ' ')}" for kind, count in kinds.items() if count
-        )
-        logged[f"server {state.key.name}"] = told or "none"
+    for target in fleet.targets:
+        if target.log is not None:
+            kinds: dict[str, float] = {}
+            for counts in target.log.timeouts.values():
+                for kind, count in counts.items():
+                    kinds[kind] = kinds.get(kind, 0.0) + count
+            words = ", ".join(
+                f"{count:g} {kind.replace('_', ' ')}" for kind, count in kinds.items() if count
+            )
+            logged[f"server {target.key.name}"] = words or "none"
     return logged

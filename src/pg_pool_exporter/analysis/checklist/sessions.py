@@ -1,84 +1,90 @@
-"""The points about the servers' sessions: what they do, and for how long."""
+"""The servers' sessions: what they do, and for how long."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import wraps
 
-from pg_pool_exporter.analysis.analyzer import Diagnosis
 from pg_pool_exporter.analysis.checklist.check import (
     Check,
-    Verdict,
     few,
     findings_of,
-    judged,
+    of_findings,
     remedies,
     unknown,
 )
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
-from pg_pool_exporter.analysis.finding import Cause
-from pg_pool_exporter.analysis.fleet_view import Server
+from pg_pool_exporter.analysis.finding import Cause, Verdict
+from pg_pool_exporter.analysis.server_view import ServerView
+from pg_pool_exporter.analysis.verdicts.judge import Judged
 from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.config import thresholds as limit
 
+_Point = Callable[[Judged], Check]
 
-def sessions(diagnosis: Diagnosis) -> Check:
-    situation = diagnosis.situation
-    if not situation.servers:
-        return unknown("sessions", "no server")
-    states: dict[str, int] = {}
-    for server in situation.servers:
+
+def _needs_a_server(point: _Point) -> _Point:
+    """The point, unknown without a server."""
+
+    @wraps(point)
+    def check(judged: Judged) -> Check:
+        return point(judged) if judged.fleet.servers else unknown(point.__name__, "no server")
+
+    return check
+
+
+def _needs_visible_sessions(point: _Point) -> _Point:
+    """The point, unknown instead of fine where the state of some sessions is hidden."""
+
+    @wraps(point)
+    def check(judged: Judged) -> Check:
+        made = point(judged)
+        if made.verdict is Verdict.FINE and any(
+            one.sessions.hidden for one in judged.fleet.servers
+        ):
+            figure = f"{made.figure}, of those whose state is visible"
+            return replace(made, verdict=Verdict.UNKNOWN, figure=figure)
+        return made
+
+    return check
+
+
+def _hidden(judged: Judged) -> list[str]:
+    """The servers on which the state of some sessions is hidden from the exporter."""
+    return [server.name for server in judged.fleet.servers if server.sessions.hidden]
+
+
+@_needs_a_server
+def sessions(judged: Judged) -> Check:
+    states: Counter[str] = Counter()
+    for server in judged.fleet.servers:
         for group in server.sample.groups.values():
             for state, sample in group.states.items():
-                states[state] = states.get(state, 0) + sample.sessions
-    hidden = [server.name for server in situation.servers if _is_hidden(server)]
-    biggest = sorted(states.items(), key=lambda item: -item[1])
+                states[state] += sample.sessions
+    hidden = _hidden(judged)
+    by_state = (f"{count} {state.replace('_', ' ')}" for state, count in states.most_common())
     return Check(
         name="sessions",
         verdict=Verdict.WARNING if hidden else Verdict.FINE,
-        figure=", ".join(f"{count} {state.replace('_', ' ')}" for state, count in biggest)
-        or "none",
-        evidence=few(f"server {name}: what some sessions do can't be seen" for name in hidden),
+        figure=", ".join(by_state) or "none",
+        evidence=few(f"server {name}: the state of some sessions is hidden" for name in hidden),
         remedy=("GRANT pg_monitor to the exporter's role.",) if hidden else (),
     )
 
 
-def _is_hidden(server: Server) -> bool:
-    """Whether the exporter's role may not see what some sessions do."""
-    return any(group.hidden for group in server.sample.sessions.values())
-
-
-def _seen(point: Callable[[Diagnosis], Check]) -> Callable[[Diagnosis], Check]:
-    """The point, which is not called fine where the sessions that it is about can't be seen."""
-
-    @wraps(point)
-    def told(diagnosis: Diagnosis) -> Check:
-        check = point(diagnosis)
-        if check.verdict is Verdict.FINE and any(map(_is_hidden, diagnosis.situation.servers)):
-            figure = f"{check.figure}, of those whose state can be seen"
-            return replace(check, verdict=Verdict.UNKNOWN, figure=figure)
-        return check
-
-    return told
-
-
-@_seen
-def old_sessions(diagnosis: Diagnosis) -> Check:
-    servers = diagnosis.situation.servers
-    if not servers:
-        return unknown("old_sessions", "no server")
+@_needs_visible_sessions
+@_needs_a_server
+def old_sessions(judged: Judged) -> Check:
+    servers = judged.fleet.servers
     ages = [
         group.oldest_backend
         for server in servers
         for group in server.sample.groups.values()
         if group.oldest_backend is not None
     ]
-    lost = {
-        (on.app, on.server): on.missing
-        for pool in diagnosis.situation.pools
-        if (on := pool.on) is not None and on.missing is not None and on.gone
-    }
+    lost = [app for app in judged.fleet.apps if app.lost_sessions]
     return Check(
         name="old_sessions",
         verdict=Verdict.WARNING if lost else Verdict.FINE,
@@ -86,16 +92,16 @@ def old_sessions(diagnosis: Diagnosis) -> Check:
         evidence=(
             *few(_longest_idle(servers)),
             *few(
-                f"{app} on server {server}: "
-                f"{number(count, 'connection in its pools has', 'connections in its pools have')} "
-                "no session"
-                for (app, server), count in lost.items()
+                f"{app.key.app} on server {app.key.server}: "
+                f"{number(app.evidence.missing or 0.0, 'connection', 'connections')} of its pools "
+                "without a session"
+                for app in lost
             ),
         ),
         remedy=(
             (
-                "Something has ended sessions that a pool still counts: a firewall, a time-out of "
-                "the server, somebody by hand. Have the pool check a connection before it lends it."
+                "A firewall, a timeout of the server, or a person ended sessions that a pool still "
+                "counts. Have the pool validate connections on checkout."
             ),
         )
         if lost
@@ -103,7 +109,7 @@ def old_sessions(diagnosis: Diagnosis) -> Check:
     )
 
 
-def _longest_idle(servers: Iterable[Server]) -> Iterator[str]:
+def _longest_idle(servers: Iterable[ServerView]) -> Iterator[str]:
     for server in servers:
         oldest = [
             (age, key.sessions.application)
@@ -116,53 +122,50 @@ def _longest_idle(servers: Iterable[Server]) -> Iterator[str]:
             yield f"server {server.name}: idle for longest is {name}, {spell(age)}"
 
 
-@_seen
-def idle_in_transaction(diagnosis: Diagnosis) -> Check:
-    servers = diagnosis.situation.servers
-    if not servers:
-        return unknown("idle_in_transaction", "no server")
-    sessions = AppSessions(group for server in servers for group in server.sample.sessions.values())
-    oldest = sessions.oldest(*IN_TRANSACTION)
-    figure = f"{sessions.count(*IN_TRANSACTION)} now"
+@_needs_visible_sessions
+@_needs_a_server
+def idle_in_transaction(judged: Judged) -> Check:
+    servers = judged.fleet.servers
+    ages = [one.sessions.oldest(*IN_TRANSACTION) for one in servers]
+    oldest = max((age for age in ages if age is not None), default=None)
+    figure = f"{sum(one.sessions.count(*IN_TRANSACTION) for one in servers)} now"
     if oldest is not None:
-        figure += f", the oldest for {spell(max(0.0, oldest))}"
-    return judged("idle_in_transaction", figure, findings_of(diagnosis, Cause.IDLE_IN_TRANSACTION))
+        figure += f", the longest for {spell(max(0.0, oldest))}"
+    findings = findings_of(judged, Cause.IDLE_IN_TRANSACTION)
+    return of_findings("idle_in_transaction", figure, findings)
 
 
-@_seen
-def lock_waits(diagnosis: Diagnosis) -> Check:
-    servers = diagnosis.situation.servers
-    if not servers:
-        return unknown("lock_waits", "no server")
-    groups = [group for server in servers for group in server.sample.groups.values()]
-    waiting = sum(group.waiting or 0 for group in groups)
-    blocking = sum(group.blocking or 0 for group in groups)
-    return judged(
+@_needs_visible_sessions
+@_needs_a_server
+def lock_waits(judged: Judged) -> Check:
+    servers = judged.fleet.servers
+    waiting, blocking = (
+        sum(getattr(one, name) for one in servers) for name in ("waiting", "blocking")
+    )
+    return of_findings(
         "lock_waits",
-        f"{waiting} wait, {blocking} in their way",
+        f"{waiting} waiting, {blocking} blocking",
         [
             one
-            for one in findings_of(diagnosis, Cause.LOCK_PILE_UP)
+            for one in findings_of(judged, Cause.LOCK_PILE_UP)
             if one.figures["waiting_sessions"] >= limit.LOCK_PILE_UP
             or one.figures["oldest_waiting_seconds"] >= limit.LOCK_WAIT
         ],
     )
 
 
-def deadlocks(diagnosis: Diagnosis) -> Check:
-    servers = diagnosis.situation.servers
-    if not servers:
-        return unknown("deadlocks", "no server")
-    found = [one for one in findings_of(diagnosis, Cause.LOCK_PILE_UP) if one.figures["deadlocks"]]
-    count = sum(one.figures["deadlocks"] for one in found)
+@_needs_a_server
+def deadlocks(judged: Judged) -> Check:
+    findings = [one for one in findings_of(judged, Cause.LOCK_PILE_UP) if one.figures["deadlocks"]]
+    count = sum(server.deadlock_count for server in judged.fleet.servers)
     return Check(
         name="deadlocks",
-        verdict=Verdict.WARNING if found else Verdict.FINE,
+        verdict=Verdict.WARNING if findings else Verdict.FINE,
         figure=f"{count:g} in the last 15 minutes, as far as watched",
         evidence=few(
             f"server {server.name}, database {database}: {deadlocks:g}"
-            for server in servers
+            for server in judged.fleet.servers
             for database, deadlocks in server.deadlocks.items()
         ),
-        remedy=remedies(found),
+        remedy=remedies(findings),
     )

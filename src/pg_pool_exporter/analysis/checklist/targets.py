@@ -1,23 +1,21 @@
-"""What is read at all."""
+"""Which targets are read at all."""
 
 from __future__ import annotations
 
-from pg_pool_exporter.analysis.analyzer import Diagnosis
-from pg_pool_exporter.analysis.checklist.check import Check, Verdict, findings_of, judged
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.checklist.check import Check, findings_of, of_findings
+from pg_pool_exporter.analysis.finding import Cause, Verdict
+from pg_pool_exporter.analysis.verdicts.judge import Judged
 
 
-def targets(diagnosis: Diagnosis) -> Check:
-    targets = diagnosis.situation.targets
-    up = sum(one.health.up for one in targets)
-    causes = (Cause.POSTGRESQL_UNREACHABLE, Cause.TARGET_UNREACHABLE)
+def targets(judged: Judged) -> Check:
+    targets = judged.fleet.targets
     if not targets:
         return Check(
             name="targets",
             verdict=Verdict.WARNING,
             figure="none",
-            remedy=(
-                "Name servers and applications in the configuration: there is nothing to see.",
-            ),
+            remedy=("Name servers and applications in the configuration: nothing is watched.",),
         )
-    return judged("targets", f"{up} of {len(targets)} answer", findings_of(diagnosis, *causes))
+    up = sum(one.health.up for one in targets)
+    findings = findings_of(judged, Cause.POSTGRESQL_UNREACHABLE, Cause.TARGET_UNREACHABLE)
+    return of_findings("targets", f"{up} of {len(targets)} answer", findings)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import neg
 
 from pg_pool_exporter.analysis.correlate.places import SessionsOf
-from pg_pool_exporter.analysis.correlate.pools_seen import Pools, PoolSeen
+from pg_pool_exporter.analysis.correlate.pools import KnownPool, Pools
 from pg_pool_exporter.model import ClientKey, SessionGroup
 
 IN_TRANSACTION = ("idle_in_transaction", "idle_in_transaction_aborted")
@@ -58,18 +58,18 @@ class ServerSessions:
         for key, group in sessions.items():
             self._by_application.setdefault(key.sessions.application, []).append((key, group))
 
-    def of(self, pools: Iterable[PoolSeen]) -> AppSessions:
+    def of(self, pools: Iterable[KnownPool]) -> AppSessions:
         """Those that may belong to one of the pools."""
         return AppSessions(group for _, group in self._groups(pools))
 
-    def by_address(self, pools: Iterable[PoolSeen]) -> dict[str, AppSessions]:
+    def by_address(self, pools: Iterable[KnownPool]) -> dict[str, AppSessions]:
         """The same, by where they come from."""
         groups: dict[str, list[SessionGroup]] = {}
         for address, group in self._groups(pools):
             groups.setdefault(address, []).append(group)
         return {address: AppSessions(each) for address, each in groups.items()}
 
-    def _groups(self, pools: Iterable[PoolSeen]) -> Iterator[tuple[str, SessionGroup]]:
+    def _groups(self, pools: Iterable[KnownPool]) -> Iterator[tuple[str, SessionGroup]]:
         known_as = {pool.sessions for pool in pools if pool.sessions is not None}
         for name in {one.application for one in known_as}:
             for key, group in self._by_application.get(name, ()):
@@ -92,9 +92,9 @@ class SharedNames:
                 if reading is not None and pool.sessions is not None:
                     name = pool.sessions.application
                     by_app = self._most.setdefault(name, {}).setdefault(pool.sessions, {})
-                    by_app[app] = by_app.get(app, 0.0) + reading.most
+                    by_app[app] = by_app.get(app, 0.0) + reading.connections_max
 
-    def of_others(self, app: str, pools: Iterable[PoolSeen]) -> float:
+    def of_others(self, app: str, pools: Iterable[KnownPool]) -> float:
         """The most sessions of other applications that could be taken for those of `pools`."""
         known_as = {pool.sessions for pool in pools if pool.sessions is not None}
         return sum(

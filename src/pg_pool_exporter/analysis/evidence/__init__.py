@@ -1,1 +1,1 @@
-"""What proves that connections are held: pure arithmetic over readings."""
+"""What proves that connections are leaked: pure arithmetic over readings."""

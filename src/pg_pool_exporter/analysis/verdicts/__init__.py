@@ -1,1 +1,1 @@
-"""What is wrong, and why."""
+"""The only judgement: from records to findings. Pure."""

@@ -1,50 +1,90 @@
-"""All findings, the worst first."""
+"""All findings, the worst first, and the verdict on each pool."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import NamedTuple, ParamSpec
 
-from pg_pool_exporter.analysis.finding import Cause, Finding
-from pg_pool_exporter.analysis.fleet_view import Pool, Situation
-from pg_pool_exporter.analysis.verdicts.apps import of_app
-from pg_pool_exporter.analysis.verdicts.pools import kept, of_pool
-from pg_pool_exporter.analysis.verdicts.servers import of_server
-from pg_pool_exporter.analysis.verdicts.targets import of_target
+from pg_pool_exporter.analysis.faults import Faults
+from pg_pool_exporter.analysis.finding import Cause, Finding, PoolVerdict, Subject
+from pg_pool_exporter.analysis.fleet_view import FleetView
+from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.verdicts.capacity import capacity_of_pool
+from pg_pool_exporter.analysis.verdicts.leak import leak_of_app, leak_of_pool
+from pg_pool_exporter.analysis.verdicts.locks import locks_of_server
+from pg_pool_exporter.analysis.verdicts.server import idle_in_transaction, slots_of_server
+from pg_pool_exporter.analysis.verdicts.targets import target_unreachable
 from pg_pool_exporter.model import AppOnServer
 
-MOST_FINDINGS = 500
+MAX_FINDINGS = 500
 """More than a person reads: the rest is left out."""
+VERDICTS = ("leak", "capacity", "idle_in_transaction", "locks", "slots", "targets")
 
 
-def find(situation: Situation) -> list[Finding]:
-    """What is wrong, the worst first; at most `MOST_FINDINGS`."""
-    found = sorted(_all(situation), key=_badness)
-    return found[:MOST_FINDINGS]
+P = ParamSpec("P")
 
 
-def _all(situation: Situation) -> Iterator[Finding]:
-    for target in situation.targets:
-        yield from of_target(target, situation.now)
-    for server in situation.servers:
-        yield from of_server(server, situation.pools)
-    apps: dict[AppOnServer, list[Pool]] = {}
-    for pool in situation.pools:
-        yield from of_pool(pool)
-        if pool.on is not None:
-            apps.setdefault(AppOnServer(pool.on.server, pool.on.app), []).append(pool)
-    for pools in apps.values():
-        on, client = pools[0].on, pools[0].client
-        if on is not None and on.pools > 1:
-            yield from of_app(on, client, sum(map(kept, pools)))
+class Judged(NamedTuple):
+    """What is wrong."""
+
+    fleet: FleetView
+    """With the verdict on each pool."""
+    findings: tuple[Finding, ...]
+    """The worst first, at most `MAX_FINDINGS`."""
+
+
+def judge(fleet: FleetView, faults: Faults) -> Judged:
+    """Judge everything. A fault in a verdict costs that verdict on that subject."""
+
+    findings: list[Finding] = []
+
+    def add(
+        verdict: str, of: Callable[P, Iterator[Finding]], *record: P.args, **more: P.kwargs
+    ) -> None:
+        with faults.contained(verdict):
+            findings.extend(tuple(of(*record, **more)))
+
+    by_server: dict[str, list[PoolView]] = {}
+    by_app: dict[AppOnServer, list[PoolView]] = {}
+    for pool in fleet.pools:
+        if pool.app_on_server is not None:
+            key = pool.app_on_server.key
+            by_server.setdefault(key.server, []).append(pool)
+            by_app.setdefault(key, []).append(pool)
+    for target in fleet.targets:
+        add("targets", target_unreachable, target)
+    for server in fleet.servers:
+        pools = by_server.get(server.name, [])
+        add("idle_in_transaction", idle_in_transaction, server, pools)
+        add("locks", locks_of_server, server)
+        add("slots", slots_of_server, server)
+    for pool in fleet.pools:
+        add("leak", leak_of_pool, pool)
+        add("capacity", capacity_of_pool, pool)
+    for app in fleet.apps:
+        add("leak", leak_of_app, app, by_app.get(app.key, []))
+    judged = replace(fleet, pools=tuple(_with_verdicts(fleet.pools, findings)))
+    return Judged(judged, tuple(sorted(findings, key=_badness)[:MAX_FINDINGS]))
+
+
+def _with_verdicts(pools: Iterable[PoolView], findings: Iterable[Finding]) -> Iterator[PoolView]:
+    by_subject: dict[Subject, list[Finding]] = {}
+    for one in findings:
+        by_subject.setdefault(one.subject, []).append(one)
+    for pool in pools:
+        own = tuple(by_subject.get(pool.subject, ()))
+        of_app = tuple(one for about in pool.app_subjects for one in by_subject.get(about, ()))
+        yield replace(pool, verdict=PoolVerdict(own, of_app)) if own or of_app else pool
 
 
 def _badness(finding: Finding) -> tuple[float, bool, float, str]:
-    """A server that does not answer is why others suffer: it is told before them."""
+    """A server that does not answer is why others suffer: it comes before them."""
     away = finding.cause is Cause.POSTGRESQL_UNREACHABLE
     return -finding.severity, not away, -_size(finding), str(finding.subject)
 
 
 def _size(finding: Finding) -> float:
-    """Between findings that are equally bad, the one about more connections comes first."""
+    """Of equally bad findings, the one about more connections comes first."""
     names = ("held_connections", "waiting_requests", "waiting_sessions", "sessions")
     return next((finding.figures[name] for name in names if name in finding.figures), 0.0)

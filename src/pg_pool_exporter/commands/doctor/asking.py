@@ -13,7 +13,7 @@ from pg_pool_exporter.commands.doctor.report import ReportError
 from pg_pool_exporter.web.paths import FINDINGS_PATH
 
 _SECONDS = 10.0
-_MOST_BYTES = 16 * 1024 * 1024
+_MAX_BYTES = 16 * 1024 * 1024
 
 
 def parse_url(text: str) -> URL:
@@ -48,32 +48,34 @@ async def ask(url: URL) -> str:
             body = b""
             async for piece in answer.content.iter_chunked(2**16):
                 body += piece
-                if len(body) > _MOST_BYTES:
-                    raise ReportError(f"{where}: the answer is longer than any of ours")
+                if len(body) > _MAX_BYTES:
+                    raise ReportError(
+                        f"{where}: the answer is longer than {_MAX_BYTES // 2**20} MiB"
+                    )
             return body.decode()
     except TimeoutError:
         raise ReportError(f"{where}: no answer within {_SECONDS:g} s") from None
     except aiohttp.ClientConnectorCertificateError:
         raise ReportError(
-            f"{where}: its certificate is not trusted here; SSL_CERT_FILE names a file with the "
-            "authority's"
+            f"{where}: its certificate is not trusted; set SSL_CERT_FILE to a file with the "
+            "certificate of its authority"
         ) from None
     except aiohttp.ClientOSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "no connection"
         raise ReportError(f"{where}: {reason}; does the exporter run there?") from None
     except (aiohttp.ClientError, UnicodeDecodeError):
-        raise ReportError(f"{where}: what answers there is no pg-pool-exporter") from None
+        raise ReportError(f"{where}: the answer is not from a pg-pool-exporter") from None
 
 
 def _refusal(status: int, url: URL) -> str:
     if status == HTTPStatus.UNAUTHORIZED and url.user is not None:
-        return "it does not let in this user with this password"
+        return "wrong user or password"
     if status == HTTPStatus.UNAUTHORIZED:
         return (
-            "it asks for a user and a password: set PG_POOL_EXPORTER_URL to "
-            f"{url.scheme}://USER:PASSWORD@HOST:PORT (in a variable nobody else on this host can "
-            "read them)"
+            "it needs a user and a password: set PG_POOL_EXPORTER_URL to "
+            f"{url.scheme}://USER:PASSWORD@HOST:PORT (unlike a flag, a variable is hidden from "
+            "other users of this host)"
         )
     if status == HTTPStatus.NOT_FOUND:
-        return f"no {FINDINGS_PATH} there: is it a pg-pool-exporter, and not an older one?"
-    return f"it answers with status {status}"
+        return f"no {FINDINGS_PATH} there: not a pg-pool-exporter, or an older one"
+    return f"status {status}"

@@ -1,4 +1,4 @@
-"""The document of `/api/v1/findings`, as far as it is shown, and what a script is told of it."""
+"""The checklist in the document of `/api/v1/findings`, and the exit code it leads to."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pg_pool_exporter.analysis import Verdict
+from pg_pool_exporter.analysis.finding import Verdict
 
 EXIT_CODES = {Verdict.FINE: 0, Verdict.WARNING: 1, Verdict.PROBLEM: 3}
-"""By the worst point that can be told."""
+"""By the worst known point."""
 NO_ANSWER = 4
 
 
 class ReportError(Exception):
-    """No report can be had. The message says why, and holds no secret."""
+    """There is no report. The message says why, and holds no secret."""
 
 
 class _Read(BaseModel):
-    # A newer daemon may tell more.
+    # A newer daemon may have more keys.
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
@@ -45,20 +45,20 @@ class Report(_Read):
 
     @property
     def worst(self) -> Verdict:
-        """Of all points; what can't be told is not counted."""
+        """Of all points; unknown ones do not count."""
         return max((point.level for point in self.checks), default=Verdict.FINE)
 
     @property
     def exit_code(self) -> int:
-        """What a script is told."""
+        """Of the command."""
         return EXIT_CODES[max(Verdict.FINE, self.worst)]
 
 
 def read(text: str | bytes) -> Report:
-    """The report in a document. Raises `ReportError` when it is none."""
+    """The report in a document. Raises `ReportError` for any other text."""
     try:
         return Report.model_validate_json(text)
     except ValidationError:
         raise ReportError(
-            "what answers there is no pg-pool-exporter, or one without a checklist"
+            "the answer is not from a pg-pool-exporter, or from one without a checklist"
         ) from None

@@ -1,4 +1,4 @@
-"""The checklist as a person reads it at a terminal."""
+"""The checklist as text for a terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import TextIO
 
-from pg_pool_exporter.analysis import Verdict
+from pg_pool_exporter.analysis.finding import Verdict
 from pg_pool_exporter.analysis.wording import number
 from pg_pool_exporter.commands.doctor.report import Point, Report
 from pg_pool_exporter.redaction import printable
@@ -20,15 +20,15 @@ _COLOURS = {
 }
 _TITLES = {
     "targets": "targets",
-    "pool_use": "use of the pools",
-    "waiting_requests": "requests that wait",
-    "leaks": "not given back",
+    "pool_utilisation": "pool utilisation",
+    "waiting_requests": "waiting requests",
+    "leaks": "leaks",
     "sessions": "sessions by state",
     "old_sessions": "old sessions",
     "idle_in_transaction": "idle in transaction",
-    "lock_waits": "waiting for locks",
+    "lock_waits": "lock waits",
     "deadlocks": "deadlocks",
-    "timeouts": "time-outs",
+    "timeouts": "timeouts",
     "settings": "settings",
     "demand_and_supply": "demand and supply",
 }
@@ -38,7 +38,7 @@ _WIDEST, _NARROWEST = 110, 40
 
 
 def has_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether to colour what goes to `stream`: only a terminal, and where nobody minds."""
+    """Whether to colour the output: only a terminal, without NO_COLOR."""
     return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
@@ -48,7 +48,7 @@ def width() -> int:
 
 
 def written(report: Report, *, colours: bool, width: int) -> str:
-    """The text: a line a point, with evidence and remedies below it."""
+    """The text: one line a point, with evidence and remedies below it."""
     lines = [line for point in report.checks for line in _point(point, colours, width)]
     return "\n".join([*lines, "", _sum(report), ""])
 
@@ -88,5 +88,5 @@ def _sum(report: Report) -> str:
         if counts[level]
     ]
     unknown = counts[Verdict.UNKNOWN]
-    tail = f" ({unknown} of {len(report.checks)} points can't be told)" if unknown else ""
+    tail = f" ({unknown} of {len(report.checks)} points unknown)" if unknown else ""
     return f"{', '.join(told) or 'Nothing is wrong'}{tail}"

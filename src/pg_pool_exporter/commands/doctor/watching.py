@@ -1,4 +1,4 @@
-"""Looks at the targets itself, for a moment."""
+"""Polls the targets for a moment."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-from pg_pool_exporter.analysis import Doctor
-from pg_pool_exporter.analysis.correlate.joiner import Joiner
+from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.discovery import Discovery
 from pg_pool_exporter.polling.pollers import Pollers
@@ -15,19 +14,19 @@ from pg_pool_exporter.polling.store import Store
 from pg_pool_exporter.web.findings_json import findings_json
 
 DEFAULT_SECONDS = 10.0
-# So many polls of each target at least: one reading of both sides proves nothing.
-_LEAST_POLLS = 8
-# No target is polled more often than this for us, in seconds.
-_LEAST_INTERVAL = 0.5
+# Polls of each target: one reading of both sides proves nothing.
+_MIN_POLLS = 8
+# The shortest interval, in seconds.
+_MIN_INTERVAL = 0.5
 _LOOK_SECONDS = 1.0
 _SCHEDULED = ("servers", "apps", "pgbouncers")
 
 
 async def watch(config: Config, seconds: float) -> str:
-    """The document about what was seen in that time; what fails meanwhile is in the log."""
+    """The document of `/api/v1/findings` after this time; failures are in the log."""
     discovery = Discovery(_hurried(config, seconds))
     store = Store()
-    doctor = Doctor(store, Joiner(store, config.apps))
+    analyzer = Analyzer(store, config.apps)
     pollers = Pollers(store)
     end = time.monotonic() + seconds
     try:
@@ -36,14 +35,14 @@ async def watch(config: Config, seconds: float) -> str:
             await discovery.look()
             await pollers.follow(discovery.targets())
             await asyncio.sleep(min(left, _LOOK_SECONDS))
-        return findings_json(doctor.diagnosis(), time.time())
+        return findings_json(analyzer.update(), time.time())
     finally:
         await asyncio.gather(pollers.close(), discovery.providers.close())
 
 
 def _hurried(config: Config, seconds: float) -> Config:
-    """The configuration with intervals that give enough polls in so many seconds."""
-    most = max(_LEAST_INTERVAL, seconds / _LEAST_POLLS)
+    """The configuration with intervals short enough for the polls of this time."""
+    most = max(_MIN_INTERVAL, seconds / _MIN_POLLS)
 
     def hurried(section: Any) -> Any:
         return section.model_copy(
@@ -52,5 +51,5 @@ def _hurried(config: Config, seconds: float) -> Config:
 
     listed = {key: tuple(map(hurried, getattr(config, key))) for key in _SCHEDULED}
     changed = {**listed, "processes": hurried(config.processes)}
-    # What a daemon keeps of the servers' logs is not ours to move on.
+    # The positions in the servers' logs belong to the daemon.
     return config.model_copy(update={**changed, "state_dir": ""})

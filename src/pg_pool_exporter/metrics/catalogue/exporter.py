@@ -35,6 +35,11 @@ SERIES_FOLDED = _exporter(
     "out because they are over a cap.",
     *_TARGET,
 )  # fmt: skip
+ANALYSIS_FAILURES = _exporter(
+    "counter", "analysis_failures_total",
+    "Faults of the exporter itself in an analysis. A fault costs that analysis only.",
+    "analysis",
+)  # fmt: skip
 RELOAD_SUCCESSFUL = _exporter(
     "gauge",
     "config_last_reload_successful",

@@ -1,24 +1,24 @@
-"""The pools of bouncers as bars: those whose clients wait first."""
+"""The pools of bouncers as bars: those with waiting clients first."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pg_pool_exporter.analysis import BouncersPool
+from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
 from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.web.page.drawing import bar
 from pg_pool_exporter.web.page.markup import Html, element, join, name
 from pg_pool_exporter.web.page.tables import row, table
 
-MOST_POOLS = 500
-_MOST_IN_BRIEF = 5
-_COLUMNS = ("Pool", "Connections", "Use", "Longest wait")
+MAX_POOLS = 500
+_MAX_IN_BRIEF = 5
+_COLUMNS = ("Pool", "Connections", "Utilisation", "Longest wait")
 
 
-def crowded_in_brief(pools: Sequence[BouncersPool]) -> Html | None:
-    """Those whose clients have waited for too long, a line each; None without any."""
-    crowded = [pool for pool in pools if pool.crowded]
-    if not crowded:
+def saturated_in_brief(pools: Sequence[BouncerPoolView]) -> Html | None:
+    """Those whose clients wait for too long, a line each; None without any."""
+    saturated = [pool for pool in pools if pool.is_saturated]
+    if not saturated:
         return None
     lines = [
         element(
@@ -27,52 +27,57 @@ def crowded_in_brief(pools: Sequence[BouncersPool]) -> Html | None:
             f": {number(pool.waiting, 'client waits', 'clients wait')} for a connection.",
             class_="problem",
         )
-        for pool in crowded[:_MOST_IN_BRIEF]
+        for pool in saturated[:_MAX_IN_BRIEF]
     ]
-    if (more := len(crowded) - _MOST_IN_BRIEF) > 0:
+    if (more := len(saturated) - _MAX_IN_BRIEF) > 0:
         lines.append(element("li", f"{more} more below"))
     return element("ul", join(lines), class_="brief")
 
 
-def bouncers_section(pools: Sequence[BouncersPool]) -> Html | None:
+def bouncers_section(pools: Sequence[BouncerPoolView]) -> Html | None:
     """The table, in the order of `pools`; None without any."""
     if not pools:
         return None
-    more = len(pools) - MOST_POOLS
+    more = len(pools) - MAX_POOLS
     return element(
         "section",
         element("h2", "Pools of bouncers"),
         table(
             f"{number(len(pools), 'pool', 'pools')}, the worst first",
             _COLUMNS,
-            (_row(pool) for pool in pools[:MOST_POOLS]),
+            (_row(pool) for pool in pools[:MAX_POOLS]),
             "pools",
         ),
-        element("p", f"{more} more pools are not shown; all are on the metrics.")
+        element("p", f"{more} more pools are not shown; the metrics have all of them.")
         if more > 0
         else None,
     )
 
 
-def _row(pool: BouncersPool) -> Html:
+def _row(pool: BouncerPoolView) -> Html:
     waited = pool.sample.oldest_waiting
     return row(
         _COLUMNS,
-        join([name(f"{pool.key.database}/{pool.key.user}"), element("small", name(pool.bouncer))]),
+        join(
+            [
+                name(f"{pool.key.database}/{pool.key.user}"),
+                element("small", name(pool.bouncer)),
+            ]
+        ),
         _connections(pool),
-        f"{pool.use:.0%}" if pool.use is not None else None,
+        f"{pool.utilisation:.0%}" if pool.utilisation is not None else None,
         spell(waited) if waited and pool.waiting else None,
-        kind="problem" if pool.crowded else "",
+        kind="problem" if pool.is_saturated else "",
     )
 
 
-def _connections(pool: BouncersPool) -> Html:
-    limit = "no limit" if pool.most is None else f"of {pool.most:g}"
-    words = f"{pool.active:g} active, {pool.idle:g} not, {limit}; {pool.waiting:g} waiting"
+def _connections(pool: BouncerPoolView) -> Html:
+    limit = "no limit" if pool.max is None else f"of {pool.max:g}"
+    words = f"{pool.active:g} in use, {pool.idle:g} idle, {limit}; {pool.waiting:g} waiting"
     parts = (("active", pool.active), ("idle", pool.idle))
     return join(
         [
-            bar(parts, pool.most or pool.active + pool.idle, words, pool.waiting),
+            bar(parts, pool.max or pool.active + pool.idle, words, pool.waiting),
             element("small", words, aria_hidden="true"),
         ]
     )

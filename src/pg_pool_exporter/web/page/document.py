@@ -8,9 +8,10 @@ from hashlib import sha256
 from importlib import resources
 
 from pg_pool_exporter import __version__
-from pg_pool_exporter.analysis import Diagnosis
+from pg_pool_exporter.analysis.analyzer import Analysis
+from pg_pool_exporter.analysis.fleet_view import FleetView
 from pg_pool_exporter.analysis.wording import number
-from pg_pool_exporter.web.page.bouncers import bouncers_section, crowded_in_brief
+from pg_pool_exporter.web.page.bouncers import bouncers_section, saturated_in_brief
 from pg_pool_exporter.web.page.findings import in_brief, in_full, verdict
 from pg_pool_exporter.web.page.markup import Html, as_html, element, join
 from pg_pool_exporter.web.page.pools import pools_section
@@ -25,7 +26,7 @@ CONTENT_SECURITY_POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-"""Nothing but the page's own style sheet: a name that got past the escaping could do nothing."""
+"""Nothing but the page's own style sheet: markup that got past the escaping could do nothing."""
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -44,24 +45,24 @@ _PAGE = """<!DOCTYPE html>
 
 
 def document(
-    diagnosis: Diagnosis, now: float, *, telemetry_path: str, findings_path: str, refresh: bool
+    analysis: Analysis, now: float, *, telemetry_path: str, findings_path: str, refresh: bool
 ) -> bytes:
-    """The page, in UTF-8. `now` is the time, in seconds since the epoch; with `refresh` it loads
-    itself again.
+    """The page, in UTF-8. `now` is the time, in seconds since the epoch; with `refresh` the page
+    reloads itself.
     """
-    situation, findings = diagnosis
-    severity, words = verdict(findings, _otherwise(diagnosis))
-    crowded = crowded_in_brief(situation.bouncers_pools)
-    if crowded is not None:
-        # A symptom: what its cause is, the bouncer doesn't tell.
+    fleet, findings = analysis.fleet, analysis.findings
+    severity, words = verdict(findings) if findings else _without_findings(analysis)
+    saturated = saturated_in_brief(fleet.bouncer_pools)
+    if saturated is not None:
+        # A symptom: the bouncer does not report its cause.
         severity, words = "problem", words if findings else "Clients of a bouncer wait"
     meta = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n' if refresh else ""
     sections = (
         in_full(findings),
-        pools_section(situation.pools, findings),
-        bouncers_section(situation.bouncers_pools),
-        servers_section(situation.servers),
-        targets_section(situation.targets, now),
+        pools_section(fleet.pools),
+        bouncers_section(fleet.bouncer_pools),
+        servers_section(fleet.servers),
+        targets_section(fleet.targets, now),
     )
     body = join(
         [
@@ -69,8 +70,8 @@ def document(
                 "header",
                 element("h1", words, class_="verdict"),
                 in_brief(findings),
-                crowded,
-                element("p", _counts(diagnosis), class_="counts"),
+                saturated,
+                element("p", _counts(fleet), class_="counts"),
                 class_=severity,
             ),
             element("main", join(one for one in sections if one is not None)),
@@ -83,24 +84,25 @@ def document(
     return text.encode()
 
 
-def _otherwise(diagnosis: Diagnosis) -> str:
-    """What is said when nothing is wrong: that is known only of what has been read."""
-    targets = diagnosis.situation.targets
+def _without_findings(analysis: Analysis) -> tuple[str, str]:
+    """How good it is (a class), and in words: only what has been read is known."""
+    targets = analysis.fleet.targets
+    if analysis.failed:
+        return "warning", "An analysis failed: the log says why"
     if not targets:
-        return "Nothing to look at yet"
+        return "fine", "Nothing to look at yet"
     if all(not one.health.polls for one in targets):
-        return "Nothing is known yet"
-    return "Nothing is wrong"
+        return "fine", "Nothing is known yet"
+    return "fine", "Nothing is wrong"
 
 
-def _counts(diagnosis: Diagnosis) -> str:
-    situation = diagnosis.situation
-    up = sum(one.health.up for one in situation.targets)
+def _counts(fleet: FleetView) -> str:
+    up = sum(one.health.up for one in fleet.targets)
     return ", ".join(
         [
-            number(len(situation.pools), "pool", "pools"),
-            number(sum(one.key.kind == "server" for one in situation.targets), "server", "servers"),
-            f"{up} of {number(len(situation.targets), 'target', 'targets')} up",
+            number(len(fleet.pools), "pool", "pools"),
+            number(sum(one.key.kind == "server" for one in fleet.targets), "server", "servers"),
+            f"{up} of {number(len(fleet.targets), 'target', 'targets')} up",
         ]
     )
 
@@ -111,10 +113,10 @@ def _footer(now: float, refresh: bool, telemetry_path: str, findings_path: str) 
         (findings_path, "Findings as JSON"),
         ("/-/healthy", "Health"),
         ("/-/ready", "Readiness"),
-        ("/?refresh=off", "Stop refreshing") if refresh else ("/", "Refresh by itself"),
+        ("/?refresh=off", "Stop refreshing") if refresh else ("/", "Refresh automatically"),
     )
     time = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    every = f", again every {REFRESH_SECONDS} s" if refresh else ""
+    every = f", refreshed every {REFRESH_SECONDS} s" if refresh else ""
     return join(
         [
             element(

@@ -1,25 +1,23 @@
-"""What is wrong: in one line each, then with all that is known of it."""
+"""The findings: one line each, then with all details."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pg_pool_exporter.analysis import Finding, Severity
+from pg_pool_exporter.analysis.finding import Finding, Severity
 from pg_pool_exporter.analysis.wording import figure, number
 from pg_pool_exporter.web.page.markup import Html, element, join, name, sentence
 
-_MOST_IN_BRIEF = 5
-_MOST_OPEN = 10
-_MOST_SHOWN = 100
-_MOST_SITES = 10
+_MAX_IN_BRIEF = 5
+_MAX_OPEN = 10
+_MAX_SHOWN = 100
+_MAX_SITES = 10
 
 
-def verdict(findings: Sequence[Finding], otherwise: str) -> tuple[str, str]:
-    """How bad it is (a class), and in words; `otherwise` where nothing is wrong."""
+def verdict(findings: Sequence[Finding]) -> tuple[str, str]:
+    """How bad it is (a class), and in words."""
     problems = sum(one.severity is Severity.PROBLEM for one in findings)
     warnings = len(findings) - problems
-    if not findings:
-        return "fine", otherwise
     words = [
         number(count, one, many)
         for count, one, many in (
@@ -32,7 +30,7 @@ def verdict(findings: Sequence[Finding], otherwise: str) -> tuple[str, str]:
 
 
 def in_brief(findings: Sequence[Finding]) -> Html | None:
-    """The worst, a line each: what somebody sees first."""
+    """The worst, a line each, at the top of the page."""
     if not findings:
         return None
     lines = [
@@ -45,9 +43,9 @@ def in_brief(findings: Sequence[Finding]) -> Html | None:
             *_site_in_brief(one),
             class_=one.severity.title,
         )
-        for at, one in enumerate(findings[:_MOST_IN_BRIEF], 1)
+        for at, one in enumerate(findings[:_MAX_IN_BRIEF], 1)
     ]
-    more = len(findings) - _MOST_IN_BRIEF
+    more = len(findings) - _MAX_IN_BRIEF
     if more > 0:
         lines.append(element("li", f"{more} more below"))
     return element("ul", join(lines), class_="brief")
@@ -57,8 +55,8 @@ def in_full(findings: Sequence[Finding]) -> Html | None:
     """Each with figures, evidence, lines of code and remedy."""
     if not findings:
         return None
-    shown = [_finding(one, at) for at, one in enumerate(findings[:_MOST_SHOWN], 1)]
-    more = len(findings) - _MOST_SHOWN
+    shown = [_finding(one, at) for at, one in enumerate(findings[:_MAX_SHOWN], 1)]
+    more = len(findings) - _MAX_SHOWN
     left_out = element("p", f"{more} more are not shown.") if more > 0 else None
     return element(
         "section",
@@ -99,7 +97,7 @@ def _finding(finding: Finding, at: int) -> Html:
         else None,
         id=f"finding-{at}",
         class_=f"finding {finding.severity.title}",
-        open="" if at <= _MOST_OPEN else None,
+        open="" if at <= _MAX_OPEN else None,
     )
 
 
@@ -115,9 +113,9 @@ def _sites(finding: Finding) -> Html | None:
         return None
     items = [
         element("li", element("code", site), f" ({count:g})")
-        for site, count in list(finding.sites.items())[:_MOST_SITES]
+        for site, count in list(finding.sites.items())[:_MAX_SITES]
     ]
-    more = len(finding.sites) - _MOST_SITES
+    more = len(finding.sites) - _MAX_SITES
     if more > 0:
         items.append(element("li", f"{more} more"))
     return element("ul", join(items), class_="sites", aria_label="Lines of code")

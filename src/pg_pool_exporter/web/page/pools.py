@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from math import isfinite
-from typing import NamedTuple
 
-from pg_pool_exporter.analysis import Cause, Finding, Pool, Subject
+from pg_pool_exporter.analysis.app_view import AppView
+from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.web.page.drawing import bar, sparkline
 from pg_pool_exporter.web.page.markup import Html, element, join, name
 from pg_pool_exporter.web.page.tables import row, table
 
-MOST_POOLS = 500
-"""More are counted: nobody reads them, and they are on /api/v1/findings."""
-_MOST_SITES = 3
+MAX_POOLS = 500
+"""More are only counted; /api/v1/findings has them."""
+_MAX_SITES = 3
 _DAY = 86400.0
-_COLUMNS = ("Pool", "Connections", "Use", "Last hour", "Full in", "Leaks")
+_COLUMNS = ("Pool", "Connections", "Utilisation", "Last hour", "Full in", "Leaks")
 
 
-class _Told(NamedTuple):
-    """What the findings tell of a pool."""
-
-    severity: int = 0
-    held: float = 0.0
-    of_app: float = 0.0
-    """Not given back by all of the application's pools on the server together."""
-    sites: Mapping[str, float] = {}
-
-
-def pools_section(pools: Iterable[Pool], findings: Iterable[Finding]) -> Html | None:
+def pools_section(pools: Iterable[PoolView]) -> Html | None:
     """The table of pools; None without any."""
-    told = _by_pool(findings)
-
-    def badness(pool: Pool) -> tuple[float, ...]:
-        of_pool, use = _told(pool, told), pool.fullest.use or 0.0
-        return -of_pool.severity, -use if isfinite(use) else 0.0, -pool.sum("waiting")
-
-    worst = sorted(pools, key=badness)
+    worst = sorted(pools, key=_badness, reverse=True)
     if not worst:
         return None
-    more = len(worst) - MOST_POOLS
+    more = len(worst) - MAX_POOLS
     return element(
         "section",
         element("h2", "Pools"),
@@ -48,113 +32,99 @@ def pools_section(pools: Iterable[Pool], findings: Iterable[Finding]) -> Html | 
         table(
             f"{number(len(worst), 'pool', 'pools')}, the worst first",
             _COLUMNS,
-            (_row(pool, _told(pool, told)) for pool in worst[:MOST_POOLS]),
+            map(_row, worst[:MAX_POOLS]),
             "pools",
         ),
-        element("p", f"{more} more pools are not shown; all are on the metrics.")
+        element("p", f"{more} more pools are not shown; the metrics have all of them.")
         if more > 0
         else None,
     )
 
 
-def _by_pool(findings: Iterable[Finding]) -> dict[Subject, _Told]:
-    """The subject has no pool where all of an application's on a server are meant."""
-    told: dict[Subject, _Told] = {}
-    for one in findings:
-        key = one.subject
-        former = told.get(key, _Told())
-        leak = one.cause is Cause.LEAK
-        told[key] = _Told(
-            severity=max(former.severity, one.severity),
-            held=one.not_given_back if leak else former.held,
-            sites=one.sites if leak else former.sites,
-        )
-    return told
+def _badness(pool: PoolView) -> tuple[float, ...]:
+    share = pool.utilisation or 0.0
+    return pool.verdict.severity or 0, share if isfinite(share) else 0.0, pool.waiting
 
 
-def _told(pool: Pool, told: Mapping[Subject, _Told]) -> _Told:
-    own = told.get(pool.subject, _Told())
-    wider = [told.get(subject, _Told()) for subject in pool.wider_subjects]
-    return own._replace(
-        severity=max(own.severity, *(one.severity for one in wider)),
-        of_app=max(one.held for one in wider),
-    )
-
-
-def _row(pool: Pool, told: _Told) -> Html:
-    severity = {2: "problem", 1: "warning"}.get(told.severity, "")
+def _row(pool: PoolView) -> Html:
+    severity = pool.verdict.severity
     return row(
         _COLUMNS,
         _name(pool),
-        _connections(pool, told.held),
-        _use(pool.fullest.use),
-        sparkline(pool.active_by_minute(), pool.most),
-        _time(pool.seconds_to_saturation()),
-        _not_given_back(pool, told),
-        kind=severity,
+        _connections(pool),
+        _share(pool.utilisation),
+        sparkline(pool.active_by_minute, pool.max),
+        _time(pool.seconds_to_saturation),
+        _leaks(pool),
+        kind="" if severity is None else severity.title,
     )
 
 
-def _name(pool: Pool) -> Html:
+def _name(pool: PoolView) -> Html:
     processes = number(len(pool.processes), "process", "processes")
     facts = [fact for fact in (pool.client, processes) if fact]
-    if pool.on is not None:
-        facts.append(f"server {pool.on.server}")
-    return join([name(f"{pool.app}/{pool.pool}"), element("small", name(", ".join(facts)))])
+    if pool.subject.server:
+        facts.append(f"server {pool.subject.server}")
+    return join([name(pool.name), element("small", name(", ".join(facts)))])
 
 
-def _connections(pool: Pool, held: float) -> Html:
-    active, idle, waiting = (pool.sum(field) for field in ("active", "idle", "waiting"))
-    most = pool.most
-    limit = "no maximum known" if most is None else f"of {_number(most)}"
-    words = f"{_number(active)} active, {_number(idle)} idle, {limit}; {_number(waiting)} waiting"
-    lost = min(held, active) if held else 0.0
-    parts = (("held", lost), ("active", active - lost), ("idle", idle))
-    label = f"{words}; {_number(held)} not given back" if held else words
+def _leaked(pool: PoolView) -> float:
+    leak = pool.verdict.leak
+    return leak.leaked_connections if leak is not None else 0.0
+
+
+def _connections(pool: PoolView) -> Html:
+    active, idle, waiting, leaked = pool.active, pool.idle, pool.waiting, _leaked(pool)
+    limit = "no maximum known" if pool.max is None else f"of {_number(pool.max)}"
+    words = f"{_number(active)} in use, {_number(idle)} idle, {limit}; {_number(waiting)} waiting"
+    shown = min(leaked, active)
+    parts = (("held", shown), ("active", active - shown), ("idle", idle))
+    label = f"{words}; {_number(leaked)} not returned" if leaked else words
     return join(
         [
-            bar(parts, most or active + idle, label, waiting),
+            bar(parts, pool.max or active + idle, label, waiting),
             element("small", words, aria_hidden="true"),
         ]
     )
 
 
-def _not_given_back(pool: Pool, told: _Told) -> Html | None:
-    """Leaks with their lines; what else is odd about the pool's sessions."""
+def _leaks(pool: PoolView) -> Html | None:
+    """Leaks with their lines of code; what else is odd about the pool's sessions."""
     parts: list[Html] = []
-    if told.held:
-        parts.append(element("strong", f"{_number(told.held)} not given back"))
+    leaked, leak, app = _leaked(pool), pool.verdict.leak, pool.app_on_server
+    sites = list(leak.sites.items()) if leak is not None else []
+    if leaked:
+        parts.append(element("strong", f"{_number(leaked)} not returned"))
     parts += [
         element("small", element("code", site), f" ({count:g})")
-        for site, count in list(told.sites.items())[:_MOST_SITES]
+        for site, count in sites[:_MAX_SITES]
     ]
-    if (more := len(told.sites) - _MOST_SITES) > 0:
+    if (more := len(sites) - _MAX_SITES) > 0:
         parts.append(element("small", f"{more} more lines"))
-    overdue = pool.at_all_sites("overdue")
-    if overdue and not told.held:
-        away = pool.on is not None and not pool.on.lately
-        why = "nobody knows why" if away else "which something explains"
-        parts.append(element("small", f"{_number(overdue)} overdue, {why}"))
-    if pool.on is not None and pool.on.suspects and not told.held:
-        parts.append(element("small", name(f"{_number(pool.on.suspects)} suspected{_of(pool)}")))
-    if told.of_app and not told.held:
-        not_back = f"{_number(told.of_app)} not given back{_of(pool)}"
-        parts.append(element("small", name(not_back)))
-    if pool.on is not None and pool.on.missing:
-        parts.append(element("small", f"{_number(pool.on.missing)} without a session"))
+    if pool.overdue and not leaked:
+        long = number(pool.overdue, "long checkout", "long checkouts")
+        is_unknown = app is not None and not app.recent_polls
+        parts.append(element("small", f"{long}, {'cause unknown' if is_unknown else 'explained'}"))
+    if app is not None and app.evidence.suspected and not leaked:
+        suspected = f"{_number(app.evidence.suspected)} suspected{_of(app)}"
+        parts.append(element("small", name(suspected)))
+    if app is not None and pool.verdict.leaked_by_app and not leaked:
+        of_app = f"{_number(pool.verdict.leaked_by_app)} not returned{_of(app)}"
+        parts.append(element("small", name(of_app)))
+    if app is not None and app.evidence.missing:
+        parts.append(element("small", f"{_number(app.evidence.missing)} without a session"))
     return join(parts) if parts else None
 
 
-def _of(pool: Pool) -> str:
-    """Of whom something is told that an application's pools on a server have together."""
-    together = pool.on is not None and pool.on.pools > 1
-    return f" by all pools of {pool.app} together" if together else ""
+def _of(app: AppView) -> str:
+    """Whose connections they are, where an application has several pools on the server."""
+    return f" by all pools of {app.key.app} together" if app.pools > 1 else ""
 
 
 def _legend() -> Html:
     kinds: Sequence[tuple[str, str]] = (
-        ("held", "not given back"),
-        ("active", "active"),
+        ("held", "not returned"),
+        ("active", "in use"),
         ("idle", "idle"),
         ("room", "room up to the maximum"),
         ("waiting", "requests waiting"),
@@ -165,8 +135,8 @@ def _legend() -> Html:
     )  # fmt: skip
 
 
-def _use(use: float | None) -> str | None:
-    return f"{use:.0%}" if use is not None and isfinite(use) else None
+def _share(share: float | None) -> str | None:
+    return f"{share:.0%}" if share is not None and isfinite(share) else None
 
 
 def _time(seconds: float | None) -> str | None:

@@ -1,52 +1,52 @@
-"""How the polls of each target go: those that fail are seen, the others can be looked at."""
+"""How the polls of each target go: failing targets open, the others folded."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pg_pool_exporter.analysis.fleet_view import TargetView
 from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.model import Health
-from pg_pool_exporter.polling.store import TargetState
 from pg_pool_exporter.web.page.markup import Html, element, join, name
 from pg_pool_exporter.web.page.tables import row, table
 
-MOST_TARGETS = 500
+MAX_TARGETS = 500
 _COLUMNS = ("Target", "Kind", "State", "Why", "Last answer")
 
 
-def targets_section(targets: Sequence[TargetState], now: float) -> Html:
+def targets_section(targets: Sequence[TargetView], now: float) -> Html:
     """`now` is the time, in seconds since the epoch."""
     down = [one for one in targets if not one.health.up]
     up = [one for one in targets if one.health.up]
     summary = f"{number(len(targets), 'target', 'targets')}, {len(up)} up, {len(down)} not"
-    more = max(0, len(down) - MOST_TARGETS) + max(0, len(up) - MOST_TARGETS)
+    more = max(0, len(down) - MAX_TARGETS) + max(0, len(up) - MAX_TARGETS)
     return element(
         "section",
         element("h2", "Targets"),
         element("p", summary if targets else "No targets yet."),
-        _table("Those that are not up", down, now),
-        element("details", element("summary", "Those that are up"), _table("Up", up, now))
+        _table("Targets that are not up", down, now),
+        element("details", element("summary", "Targets that are up"), _table("Up", up, now))
         if up
         else None,
         element("p", f"{more} more are not shown.") if more else None,
     )
 
 
-def _table(caption: str, targets: Sequence[TargetState], now: float) -> Html | None:
+def _table(caption: str, targets: Sequence[TargetView], now: float) -> Html | None:
     if not targets:
         return None
-    return table(caption, _COLUMNS, (_row(one, now) for one in targets[:MOST_TARGETS]))
+    return table(caption, _COLUMNS, (_row(one, now) for one in targets[:MAX_TARGETS]))
 
 
-def _row(state: TargetState, now: float) -> Html:
-    health = state.health
+def _row(target: TargetView, now: float) -> Html:
+    health = target.health
     last = health.last_success
     return row(
         _COLUMNS,
-        name(state.key.label),
-        state.key.kind,
-        _condition(state),
-        _reason(state.health),
+        name(target.key.label),
+        target.key.kind,
+        _condition(target),
+        _reason(target.health),
         None if last is None else f"{spell(max(0.0, now - last))} ago",
         kind="" if health.up else "problem" if health.polls else "warning",
     )
@@ -58,7 +58,7 @@ def _reason(health: Health) -> Html | None:
     return join([health.reason, element("small", health.error or "")])
 
 
-def _condition(state: TargetState) -> str:
-    if state.health.up:
+def _condition(target: TargetView) -> str:
+    if target.health.up:
         return "up"
-    return "down" if state.health.polls else "not polled yet"
+    return "down" if target.health.polls else "not polled yet"

@@ -1,4 +1,4 @@
-"""The pools that there are, what was read of them lately, and the servers that they lead to."""
+"""The pools of all targets, their recent readings, and the servers that they lead to."""
 
 from __future__ import annotations
 
@@ -9,45 +9,37 @@ from pg_pool_exporter.analysis.correlate.places import Places, SessionsOf, serve
 from pg_pool_exporter.analysis.evidence.bounds import PoolReading, pool_reading
 from pg_pool_exporter.analysis.evidence.readings import Readings
 from pg_pool_exporter.config import DEFAULT_LEAK_AFTER, AppConfig
-from pg_pool_exporter.model import PoolId, PoolSample, TargetId
-from pg_pool_exporter.polling.store import EXPIRY_INTERVALS, TargetState
+from pg_pool_exporter.model import AppOnServer, PoolId, PoolSample, TargetId
+from pg_pool_exporter.polling.store import TargetState
 
 
 @dataclass(slots=True)
-class PoolSeen:
+class KnownPool:
     """One pool of one process."""
 
-    target: TargetId
-    is_local: bool
-    """Whether its process is on this machine."""
+    state: TargetState
+    """The target's state that the sample comes from."""
     sample: PoolSample
-    begun: float
-    """When the reading of the sample was begun."""
-    expires: float
-    """When the sample is too old to tell of the present."""
     leak_after: float
     server: str | None = None
     """The server that it leads to directly, where known."""
     sessions: SessionsOf | None = None
-    """By what its sessions are known there."""
+    """Which sessions of that server may be its own."""
     readings: Readings[PoolReading] = field(default_factory=Readings)
 
 
-Pools = dict[PoolId, PoolSeen]
+Pools = dict[PoolId, KnownPool]
 
 
-class PoolsSeen:
-    """Follows the pools from state to state. Remembers nothing of a target that is gone.
-
-    A pool that two targets give is taken from one of them: the first, as long as it gives it.
-    """
+class KnownPools:
+    """Follows the pools from state to state. Forgets those of a target that is gone."""
 
     def __init__(self, apps: Iterable[AppConfig]) -> None:
         self._apps = {app.name: app for app in apps}
         self._places = Places()
-        self._by_target: dict[TargetId, Pools] = {}
-        self._owners: dict[PoolId, TargetId] = {}
-        self._by_app: dict[str, dict[PoolId, TargetId]] = {}
+        self._pools: Pools = {}
+        self._by_target: dict[TargetId, set[PoolId]] = {}
+        self._by_app: dict[str, set[PoolId]] = {}
         self._longest: dict[str, float] = {}  # leak threshold by application, of any of its pools
         self._by_server: dict[str, dict[str, Pools]] = {}
 
@@ -56,9 +48,8 @@ class PoolsSeen:
         self._apps = {app.name: app for app in apps}
         self._places = places
         self._by_server = {}
-        for pools in self._by_target.values():
-            for pool in pools.values():
-                self._link(pool)
+        for pool in self._pools.values():
+            self._link(pool)
 
     @property
     def places(self) -> Places:
@@ -74,57 +65,51 @@ class PoolsSeen:
         """The pools that lead to a server, by application."""
         return self._by_server.get(server, {})
 
-    def all(self) -> Iterator[PoolSeen]:
-        """All pools."""
-        for pools in self._by_target.values():
-            yield from pools.values()
+    def by_app_on_server(self) -> Iterator[tuple[AppOnServer, Pools]]:
+        """The same of all servers."""
+        for server, apps in self._by_server.items():
+            for app, pools in apps.items():
+                yield AppOnServer(server, app), pools
 
-    def targets_of(self, app: str) -> set[TargetId]:
-        """The targets that give pools of an application."""
-        return set(self._by_app.get(app, {}).values())
+    def all(self) -> Iterator[KnownPool]:
+        """All pools."""
+        yield from self._pools.values()
+
+    def states_of(self, app: str) -> Iterator[TargetState]:
+        """The states that the pools of an application come from, with repetitions."""
+        return (self._pools[key].state for key in self._by_app.get(app, ()))
 
     def follow(self, key: TargetId, state: TargetState | None) -> None:
         """Take in the state that a target has now; None when it is gone."""
-        former = self._by_target.get(key, {})
-        snapshot = state.snapshot if state is not None else None
-        present = {pool.key for pool in snapshot.pools} if snapshot is not None else set()
-        for pool in former.keys() - present:
-            self._forget(pool)
+        pools = state.pools if state is not None else ()
+        present = {pool.key for pool in pools}
+        for gone in self._by_target.get(key, set()) - present:
+            self._forget(gone)
         if state is None:
             self._by_target.pop(key, None)
-        elif snapshot is not None and state.health.up:
-            for sample in snapshot.pools:
-                self._take(sample, state, snapshot.address)
+        elif state.health.up:
+            for sample in pools:
+                self._take(sample, state)
 
-    def _take(self, sample: PoolSample, state: TargetState, address: str | None) -> None:
-        owner = self._owners.get(sample.key)
-        if owner is not None and owner != state.key:
-            if self._by_target[owner][sample.key].expires > state.taken:
-                return
-            self._forget(sample.key)
-        pools = self._by_target.setdefault(state.key, {})
-        pool = pools.get(sample.key)
+    def _take(self, sample: PoolSample, state: TargetState) -> None:
+        pool = self._pools.get(sample.key)
+        if pool is not None and pool.state.key != state.key:
+            self._forget(sample.key)  # it has another owner now
+            pool = None
         if pool is None:
-            pool = PoolSeen(
-                state.key,
-                state.is_local,
-                sample,
-                state.begun,
-                state.expires,
-                self._leak_after(sample),
-            )
-            pools[sample.key] = pool
-            self._owners[sample.key] = state.key
-            self._by_app.setdefault(sample.key.app, {})[sample.key] = state.key
+            pool = KnownPool(state, sample, self._leak_after(sample))
+            self._pools[sample.key] = pool
+            self._by_target.setdefault(state.key, set()).add(sample.key)
+            self._by_app.setdefault(sample.key.app, set()).add(sample.key)
             self._link(pool)
-        former, pool.sample = pool.sample, sample
-        pool.begun, pool.expires = state.begun, state.expires
+        former, pool.sample, pool.state = pool.sample, sample, state
         pool.leak_after = self._leak_after(sample)
         app = sample.key.app
         self._longest[app] = max(self._longest.get(app, 0.0), pool.leak_after)
         if former.info != sample.info:
             self._link(pool)
         if sample.idle is not None and sample.active is not None:
+            assert state.snapshot is not None
             pool.readings.add(
                 state.begun,
                 state.taken,
@@ -133,31 +118,32 @@ class PoolsSeen:
                     sample.active,
                     leaked=sum(sample.leaked_slots.values()),
                     long_lived=self._long_lived(sample),
-                    address=address,
+                    address=state.snapshot.address,
                 ),
                 keep=self._longest[app],
-                most_gap=EXPIRY_INTERVALS * state.interval,
+                max_gap=state.max_gap,
             )
 
     def _forget(self, key: PoolId) -> None:
-        pool = self._by_target[self._owners.pop(key)].pop(key)
+        pool = self._pools.pop(key)
+        self._by_target[pool.state.key].discard(key)
         self._unlink(pool)
         of_app = self._by_app[key.app]
-        del of_app[key]
+        of_app.discard(key)
         if not of_app:
             del self._by_app[key.app], self._longest[key.app]
 
-    def _link(self, pool: PoolSeen) -> None:
+    def _link(self, pool: KnownPool) -> None:
         self._unlink(pool)
         app = self._apps.get(pool.sample.key.app)
-        place = server_of(pool.sample, app, self._places, here=pool.is_local)
+        place = server_of(pool.sample, app, self._places, here=pool.state.is_local)
         if place is not None:
             pool.server = place.name
             pool.sessions = sessions_of(pool.sample, app, place)
             apps = self._by_server.setdefault(place.name, {})
             apps.setdefault(pool.sample.key.app, {})[pool.sample.key] = pool
 
-    def _unlink(self, pool: PoolSeen) -> None:
+    def _unlink(self, pool: KnownPool) -> None:
         key = pool.sample.key
         if pool.server in self._by_server:
             apps = self._by_server[pool.server]

@@ -1,0 +1,80 @@
+"""One record for each application on each server: what both sides show together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from pg_pool_exporter.analysis.correlate.app_readings import longest_threshold
+from pg_pool_exporter.analysis.correlate.correlation import Correlation
+from pg_pool_exporter.analysis.correlate.pools import KnownPool
+from pg_pool_exporter.analysis.correlate.sessions import AppSessions
+from pg_pool_exporter.analysis.history import History
+from pg_pool_exporter.model import AppOnServer, LeakEvidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppView:
+    """An application as far as its pools lead to one server."""
+
+    key: AppOnServer
+    leak_after: float
+    recent_polls: tuple[AppSessions, ...]
+    """Its sessions when its pools were read, and since; the latest last. Empty: unknown now."""
+    evidence: LeakEvidence
+    lost_sessions: float
+    """Lower bound of the connections that its pools counted during the whole threshold, that were
+    not dropped, and that had no session."""
+    lost_sessions_now: float
+    """The same at the last polls."""
+    checked_out: float
+    """Connections of its pools, without those lost by dropping."""
+    disturbed: bool
+    """Whether its server did not answer, now or in the last minutes: then requests had to wait."""
+    waited_for_lock: bool
+    """Whether a session of it waited for a lock in the last minutes."""
+    pools: int
+    """Pools of different names, in whatever processes, that lead there."""
+
+    @property
+    def sessions(self) -> AppSessions | None:
+        """At the server's last poll; None when that is too old."""
+        return self.recent_polls[-1] if self.recent_polls else None
+
+    @property
+    def has_no_session(self) -> bool:
+        """Whether connections are checked out, and the server has no session by its name."""
+        sessions = self.sessions
+        return bool(self.checked_out and sessions is not None and not sessions.sessions)
+
+
+def app_view(
+    key: AppOnServer,
+    pools: Collection[KnownPool],
+    evidence: LeakEvidence,
+    correlation: Correlation,
+    history: History,
+    now: float,
+) -> AppView:
+    """The record of an application at `now` (monotonic); `pools` are all that lead there."""
+    samples = [one.sample for one in pools]
+    dropped = sum(sum(one.leaked_slots.values()) for one in samples)
+    checked_out = sum(one.active or 0.0 for one in samples) - dropped
+    connections = checked_out + sum(one.idle or 0.0 for one in samples)
+    recent = correlation.recent_polls(key.app, key.server, now)
+    lost = max(0.0, (evidence.missing or 0.0) - dropped)
+    without_session = connections - max(one.sessions for one in recent) if len(recent) > 1 else 0.0
+    return AppView(
+        key=key,
+        leak_after=longest_threshold(pools),
+        recent_polls=recent,
+        evidence=evidence,
+        lost_sessions=lost,
+        lost_sessions_now=max(lost, without_session),
+        checked_out=checked_out,
+        disturbed=not recent or history.was_away(key.server),
+        waited_for_lock=not history.waited(key.server).isdisjoint(
+            one.sessions.application for one in pools if one.sessions
+        ),
+        pools=len({one.sample.key.pool for one in pools}),
+    )

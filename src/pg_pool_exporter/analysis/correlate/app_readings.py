@@ -1,0 +1,158 @@
+"""The readings of one application's pools and sessions on one server, and what they prove."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from pg_pool_exporter.analysis.correlate.pools import KnownPool
+from pg_pool_exporter.analysis.correlate.sessions import AppSessions, ServerSessions
+from pg_pool_exporter.analysis.evidence import bounds
+from pg_pool_exporter.analysis.evidence.addresses import AddressReadings, UnreturnedByAddress
+from pg_pool_exporter.analysis.evidence.bounds import PoolReading, ServerReading
+from pg_pool_exporter.analysis.evidence.readings import Readings
+from pg_pool_exporter.config import DEFAULT_LEAK_AFTER
+from pg_pool_exporter.model import LeakEvidence, is_local
+
+MIN_READINGS = 3
+"""One reading proves nothing: every checkout is silent for a moment."""
+
+# Of pools that are read more seldom than their server, the server's last polls are kept.
+_MAX_POLLS = 8
+
+
+class ServerPoll(NamedTuple):
+    """A poll of a server. Times are seconds on the exporter's clock."""
+
+    begun: float
+    taken: float
+    clock_ahead: tuple[float, float]
+    """Lower and upper bound of the server's clock minus ours, in seconds."""
+    sessions: ServerSessions
+    is_here: bool
+    """Whether the server is on the exporter's machine: then 127.0.0.1 means the same to both."""
+    max_gap: float
+    """A longer break, in seconds, makes earlier readings void."""
+
+
+class _Poll(NamedTuple):
+    taken: float
+    sessions: AppSessions
+
+
+class AppReadings:
+    """An application whose pools lead to one server: its last readings, in bounded memory."""
+
+    def __init__(self) -> None:
+        self._polls: deque[_Poll] = deque(maxlen=_MAX_POLLS)
+        self._readings: Readings[ServerReading] = Readings()
+        self._addresses = AddressReadings()
+        self._by_address: Mapping[str, AppSessions] = {}  # at the last poll
+        self._had_sessions = False
+
+    @property
+    def sessions(self) -> AppSessions:
+        """At the last poll."""
+        return self._polls[-1].sessions
+
+    @property
+    def recent_polls(self) -> tuple[AppSessions, ...]:
+        """The sessions at the last poll before the pools were read, and since; the latest last.
+
+        A checkout may be explained by what its session did then and does no more.
+        """
+        return tuple(one.sessions for one in self._polls)
+
+    def add(self, poll: ServerPoll, pools: Collection[KnownPool]) -> None:
+        """Take in a poll of the server; `pools` are all of the application that lead there."""
+        self._polls.append(_Poll(poll.taken, poll.sessions.of(pools)))
+        read = min((pool.state.begun for pool in pools), default=poll.begun)
+        while len(self._polls) > 2 and self._polls[1].taken <= read:
+            self._polls.popleft()
+        self._had_sessions |= self.sessions.sessions > 0
+        keep = longest_threshold(pools)
+        last = _last(pools, poll.taken - keep)
+        self._readings.add(
+            poll.begun,
+            poll.taken,
+            ServerReading(
+                self.sessions.sessions,
+                sum(one.checked_out_min for one in last) - self.sessions.busy,
+                poll.clock_ahead[0],
+            ),
+            keep=keep,
+            max_gap=poll.max_gap,
+        )
+        pages = {one.address for one in last if one.address is not None}
+        if not poll.is_here and any(map(is_local, pages)):
+            pages.clear()
+        self._by_address = poll.sessions.by_address(pools) if len(pages) > 1 else {}
+        counts = {address: one.sessions for address, one in self._by_address.items()}
+        self._addresses.add(poll.begun, poll.taken, pages, counts, keep=keep, max_gap=poll.max_gap)
+
+    def evidence(
+        self, poll: ServerPoll, pools: Collection[KnownPool], others: float
+    ) -> LeakEvidence:
+        """What was true at each reading up to this poll, which has been added.
+
+        `others` is the most sessions that other applications' pools have under the same name.
+        """
+        leak_after = longest_threshold(pools)
+        start = poll.taken - leak_after
+        last = _last(pools, start)
+        seen = self._readings.within(start, poll.taken)
+        if (
+            len(last) < len(pools)
+            or self.sessions.hidden
+            or seen is None
+            or seen.number < MIN_READINGS
+        ):
+            return LeakEvidence()
+        # Ages are too long by what the server's clock may have gained meanwhile.
+        age = leak_after + poll.clock_ahead[1] - seen.reading.clock_ahead_min
+        old = self.sessions.count("idle", longer_than=age)
+        # No session matched: `application_name` differs, or the pools use another server.
+        are_known = seen.reading.sessions_max > 0 or not any(one.connections_max for one in last)
+        suspected = bounds.suspected(old, seen.reading.surplus_min) if are_known else None
+        full, partial = _split(pools, start, poll.begun)
+        if not full or not seen.whole:
+            return LeakEvidence(suspected=suspected)
+        read = bounds.Pools(full, partial, others)
+        sessions = seen.reading.sessions_max
+        missing = bounds.missing(read, sessions) if self._had_sessions else None
+        if not are_known:
+            return LeakEvidence(suspected=suspected, missing=missing)
+        together = bounds.unreturned(read, old, sessions)
+        old_at = {
+            address: each.count("idle", longer_than=age)
+            for address, each in self._by_address.items()
+        }
+        proven = self._addresses.unreturned(read, old_at, start, poll.taken)
+        if proven.total < together:
+            proven = UnreturnedByAddress(together)
+        return LeakEvidence(proven.total, proven.by_address, suspected, missing)
+
+
+def longest_threshold(pools: Iterable[KnownPool]) -> float:
+    """The leak threshold for several pools whose sessions can't be told apart."""
+    return max((pool.leak_after for pool in pools), default=DEFAULT_LEAK_AFTER)
+
+
+def _last(pools: Iterable[KnownPool], since: float) -> list[PoolReading]:
+    """The last reading of each pool that has been read since."""
+    return [one for pool in pools if (one := pool.readings.last(since)) is not None]
+
+
+def _split(
+    pools: Iterable[KnownPool], start: float, end: float
+) -> tuple[tuple[PoolReading, ...], tuple[PoolReading, ...]]:
+    """The readings of the pools that were read from start to end, and the last of the others."""
+    full, partial = [], []
+    for pool in pools:
+        window = pool.readings.within(start, end)
+        if window is not None and window.whole and window.number >= MIN_READINGS:
+            full.append(window.reading)
+        elif (last := pool.readings.last()) is not None:
+            partial.append(last)
+    return tuple(full), tuple(partial)

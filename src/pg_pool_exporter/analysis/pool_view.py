@@ -1,0 +1,231 @@
+"""One record for each pool: everything that is shown of it is written from this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from pg_pool_exporter.analysis.app_view import AppView
+from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION
+from pg_pool_exporter.analysis.finding import PoolVerdict, Subject
+from pg_pool_exporter.analysis.history import PoolHistory, Recent, total
+from pg_pool_exporter.config import thresholds as limit
+from pg_pool_exporter.model import PoolSample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessView:
+    """One process's pool at its last reading, and in the last minutes."""
+
+    sample: PoolSample
+    recent: Recent | None
+    active_by_minute: Sequence[float]
+    """Mean of the connections checked out in each minute of the last hour, the latest last."""
+    seconds_to_saturation: float | None
+    """By the trend; None when it does not lead there, or is unknown."""
+
+    @property
+    def utilisation(self) -> float | None:
+        """Share of the maximum that is checked out; None without a maximum."""
+        sample = self.sample
+        return sample.active / sample.max if sample.max and sample.active is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolLeak:
+    """Connections of a pool that are checked out and not returned, by how that is known."""
+
+    dropped: float
+    """Slots lost by dropping a connection without returning it."""
+    overdue: float
+    """Checkouts over the leak threshold."""
+    unexplained: float
+    """Overdue ones that neither a statement, nor a transaction, nor a lock explains."""
+    proven: float
+    """Checked out and silent, as both sides prove."""
+
+    @property
+    def unreturned(self) -> float:
+        """Those that still have a session."""
+        return max(self.unexplained, self.proven)
+
+    @property
+    def total(self) -> float:
+        """All of them."""
+        return self.dropped + self.unreturned
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether there is proof."""
+        return bool(self.dropped or self.proven)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolView:
+    """A pool of an application: those of all its processes that have the same name and lead to the
+    same server.
+    """
+
+    subject: Subject
+    """Its application, its name, and its server where known."""
+    processes: tuple[ProcessView, ...]
+    app_on_server: AppView | None
+    """Its application on the server that it leads to, where known."""
+    leak_after: float
+    client: str
+    """The pool library, where known."""
+    active: float
+    """Sums over the processes; an unknown value counts as 0."""
+    idle: float
+    waiting: float
+    max: float | None
+    """Sum of the maxima; None when one of them is unknown, or there is none."""
+    fullest: ProcessView
+    """The process whose pool has the highest utilisation; without maxima, the most active one."""
+    dropped_by_site: Mapping[str, float]
+    """Slots lost by dropping; the most first."""
+    overdue_by_site: Mapping[str, float]
+    """The most first."""
+    reports_leaks: bool
+    """Whether the pool's own side counts overdue and dropped connections, as our client does."""
+    leak: PoolLeak
+    active_by_minute: Sequence[float]
+    """Of the last hour, all processes together, the latest minute last."""
+    seconds_to_saturation: float | None
+    """Until the first process's pool is checked out as a whole, by the trend; 0 when it is."""
+    failed: float
+    """Requests that got no connection in the last minutes."""
+    watched: float
+    """Seconds of these minutes; 0 before the first is over."""
+    verdict: PoolVerdict = field(default=PoolVerdict())
+
+    @property
+    def app(self) -> str:
+        """The application's name."""
+        return self.subject.app
+
+    @property
+    def pool(self) -> str:
+        """The pool's name."""
+        return self.subject.pool
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.app}/{self.pool}"
+
+    @property
+    def utilisation(self) -> float | None:
+        """Of the fullest process; None without a maximum."""
+        return self.fullest.utilisation
+
+    @property
+    def overdue(self) -> float:
+        """Checkouts over the leak threshold."""
+        return self.leak.overdue
+
+    @property
+    def app_subjects(self) -> Iterator[Subject]:
+        """What findings about all of its application on its server are about: its sessions may
+        have other names than the application.
+        """
+        infos = (each.sample.info for each in self.processes)
+        names = {self.app, *(info.application for info in infos if info and info.application)}
+        return (Subject(app=name, server=self.subject.server) for name in sorted(names))
+
+
+def process_view(sample: PoolSample, history: PoolHistory) -> ProcessView:
+    """The record of one process's pool."""
+    return ProcessView(
+        sample=sample,
+        recent=history.recent(),
+        active_by_minute=history.active,
+        seconds_to_saturation=history.seconds_to(sample.max) if sample.max else None,
+    )
+
+
+def pool_view(
+    processes: tuple[ProcessView, ...], app_on_server: AppView | None, leak_after: float
+) -> PoolView:
+    """The record of a pool; there is at least one process."""
+    samples = [each.sample for each in processes]
+    key = samples[0].key
+    fullest = max(processes, key=lambda each: (each.utilisation or 0.0, each.sample.active or 0.0))
+    maxima = [one.max for one in samples]
+    dropped = _by_site(one.leaked_slots for one in samples)
+    overdue = _by_site(one.overdue for one in samples)
+    active = sum(one.active or 0.0 for one in samples)
+    recents = [each.recent for each in processes if each.recent is not None]
+    times = [t for each in processes if (t := each.seconds_to_saturation) is not None]
+    saturated = (fullest.utilisation or 0.0) >= 1
+    return PoolView(
+        subject=Subject(
+            app=key.app, pool=key.pool, server=app_on_server.key.server if app_on_server else ""
+        ),
+        processes=processes,
+        app_on_server=app_on_server,
+        leak_after=leak_after,
+        client=next((one.info.client for one in samples if one.info), ""),
+        active=active,
+        idle=sum(one.idle or 0.0 for one in samples),
+        waiting=sum(one.waiting or 0.0 for one in samples),
+        max=None if None in maxima else sum(filter(None, maxima)),
+        fullest=fullest,
+        dropped_by_site=dropped,
+        overdue_by_site=overdue,
+        reports_leaks=all(one.leaked is not None for one in samples),
+        leak=_leak(app_on_server, leak_after, active, sum(dropped.values()), sum(overdue.values())),
+        active_by_minute=total(each.active_by_minute for each in processes),
+        seconds_to_saturation=0.0 if saturated else min(times, default=None),
+        failed=sum(one.failed for one in recents),
+        watched=max((one.seconds for one in recents), default=0.0),
+    )
+
+
+def _by_site(counts: Iterator[Mapping[str, float]]) -> Mapping[str, float]:
+    sites: dict[str, float] = {}
+    for site, count in chain.from_iterable(one.items() for one in counts if one):
+        sites[site] = sites.get(site, 0.0) + count
+    return dict(sorted(sites.items(), key=lambda item: -item[1])) if len(sites) > 1 else sites
+
+
+def _leak(
+    app: AppView | None, leak_after: float, active: float, dropped: float, overdue: float
+) -> PoolLeak:
+    proven = 0.0
+    if app is not None and app.evidence.unreturned:
+        # The sessions of an application's pools on one server can't be told apart: the others may
+        # hold as many of the silent ones as they have checked out.
+        of_others = app.checked_out - (active - dropped)
+        proven = max(0.0, app.evidence.unreturned - of_others)
+    return PoolLeak(
+        dropped=dropped,
+        overdue=overdue,
+        unexplained=_unexplained(app, leak_after, overdue),
+        proven=proven,
+    )
+
+
+def _unexplained(app: AppView | None, leak_after: float, overdue: float) -> float:
+    """Overdue checkouts that neither a statement, nor a transaction, nor a lock explains.
+
+    Without session data every overdue checkout counts. With it: upper bound = old idle sessions +
+    missing ones; lower bound = overdue - busy sessions. A statement or transaction that ended after
+    the pool was read still explains its checkout. A server that does not answer explains them all:
+    its clients wait for it.
+    """
+    if not overdue or app is None:
+        return overdue
+    sessions = app.sessions
+    if sessions is None or sessions.hidden:
+        return 0.0 if sessions is None else overdue
+    long = min(limit.LONG_STATEMENT, leak_after / 2)
+    busy = max(
+        one.count("active", "fastpath_function_call", longer_than=long)
+        + one.count(*IN_TRANSACTION, longer_than=leak_after)
+        for one in app.recent_polls
+    )
+    silent = sessions.count("idle", longer_than=leak_after)
+    explained = sessions.sessions - silent
+    return max(0.0, overdue - explained, min(overdue - busy, silent + app.lost_sessions_now))

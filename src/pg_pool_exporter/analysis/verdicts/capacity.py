@@ -1,0 +1,98 @@
+"""Requests wait: is the pool too small, or are its checkouts too long?
+
+A leak looks alike from the pool alone: all connections are checked out and requests wait. What
+tells the three apart is what the checked-out connections do:
+
+- A leaked one does nothing, forever.
+- In a pool that is too small they come back soon: nearly all of the pool is turned over by short
+  checkouts, and still requests wait.
+- With long checkouts it is turned over too, but by few of them.
+
+Connections that wait for a lock, or are idle in transaction, are the server's findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity
+from pg_pool_exporter.analysis.pool_view import PoolView, ProcessView
+from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.config import thresholds as limit
+
+# Where a page does not report how long checkouts were, the last minutes' utilisation has to do.
+_FULL_MINUTES = 5
+
+
+def capacity_of_pool(pool: PoolView) -> Iterator[Finding]:
+    """The finding about a pool whose requests wait for connections that are in use."""
+    silent = _silent_max(pool)
+    short = [each for each in pool.processes if _is_short(each, silent)]
+    if not short:
+        return
+    app = pool.app_on_server
+    worst = max(short, key=lambda each: (each.recent and each.recent.waiting) or 0.0)
+    recent = worst.recent
+    assert recent is not None
+    slow = recent.hold is not None and recent.hold >= limit.SLOW_HOLD
+    if recent.hold is None and app is not None and app.sessions is not None:
+        longest = app.sessions.oldest("active")
+        slow = longest is not None and longest >= limit.LONG_STATEMENT
+    if app is not None and (app.disturbed or (slow and app.waited_for_lock)):
+        return  # they waited for the server, or for the lock
+    cause = Cause.LONG_CHECKOUTS if slow else Cause.POOL_TOO_SMALL
+    waiting = recent.waiting or 0.0
+    evidence = [f"In the last {spell(recent.seconds)}, {waiting:.1f} requests waited on average."]
+    if recent.hold is not None:
+        evidence.append(f"A checkout lasted {spell(recent.hold)} on average.")
+    if recent.failed:
+        evidence.append(f"{number(recent.failed, 'request', 'requests')} got no connection.")
+    if len(short) < len(pool.processes):
+        evidence.append(f"{len(short)} of {len(pool.processes)} processes are affected.")
+    most = worst.sample.max or 0.0
+    yield Finding(
+        cause=cause,
+        severity=Severity.PROBLEM if recent.failed else Severity.WARNING,
+        subject=pool.subject,
+        summary=(
+            "Requests wait, because other checkouts last long."
+            if slow
+            else "Requests wait, although connections come back soon: there are too few."
+        ),
+        figures={
+            "waiting_requests": waiting,
+            "failed_requests": recent.failed,
+            "max_connections": most,
+            **({"hold_seconds": recent.hold} if recent.hold is not None else {}),
+            **({"turnover_ratio": recent.turnover / most} if recent.turnover is not None else {}),
+        },
+        evidence=tuple(evidence),
+        remedy=remedy(cause, pool.client),
+    )
+
+
+def _silent_max(pool: PoolView) -> int:
+    """Upper bound of the pool's connections that were checked out and silent for the threshold."""
+    app = pool.app_on_server
+    if app is None or app.sessions is None:
+        return 0
+    return app.sessions.count("idle", longer_than=app.leak_after)
+
+
+def _is_short(process: ProcessView, silent: int) -> bool:
+    """Whether requests wait, and nearly all of the pool is turned over by checkouts that end.
+
+    `silent` of its connections may be leaked.
+    """
+    recent, sample = process.recent, process.sample
+    if recent is None or not sample.max:
+        return False
+    suffers = (recent.waiting or 0.0) >= limit.POOL_WAITING or recent.failed > 0
+    most = limit.POOL_USE * sample.max
+    if recent.turnover is not None:
+        return suffers and recent.turnover > most
+    active = process.active_by_minute[-_FULL_MINUTES:]
+    full = bool(active) and all(one >= most for one in active)
+    full = full and (sample.active or 0.0) - silent >= most
+    return suffers and full and not sample.leaked_slots and not sample.overdue

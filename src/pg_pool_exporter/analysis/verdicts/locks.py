@@ -1,0 +1,51 @@
+"""Lock waits and deadlocks on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.server_view import ServerView
+from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest, number, spell
+from pg_pool_exporter.config import thresholds as limit
+
+
+def locks_of_server(server: ServerView) -> Iterator[Finding]:
+    """The finding about sessions that wait for locks for long, or in numbers, or deadlocked."""
+    count, oldest, deadlocks = server.waiting, server.oldest_waiting, server.deadlock_count
+    is_pile = count >= limit.LOCK_PILE_UP
+    if not is_pile and oldest < limit.LOCK_WAIT and not deadlocks:
+        return
+    waiting: dict[str, float] = {}
+    blocking: dict[str, float] = {}
+    for key, group in server.sample.groups.items():
+        waiting[key.application] = waiting.get(key.application, 0) + (group.waiting or 0)
+        blocking[key.application] = blocking.get(key.application, 0) + (group.blocking or 0)
+    evidence = []
+    if count:
+        evidence.append(f"Waiting: {biggest(waiting)}; the longest for {spell(oldest)}.")
+    if server.blocking:
+        evidence.append(f"Blocking them: {biggest(blocking)}.")
+    if deadlocks:
+        evidence.append(
+            f"PostgreSQL resolved {number(deadlocks, 'deadlock', 'deadlocks')} in the last 15 "
+            f"minutes, in database {', '.join(sorted(server.deadlocks)[:MOST_NAMED])}."
+        )
+    summary = f"{number(count, 'session waits', 'sessions wait')} for a lock."
+    if not is_pile and oldest < limit.LOCK_WAIT:
+        summary = "Transactions deadlocked."
+    yield Finding(
+        cause=Cause.LOCK_PILE_UP,
+        severity=Severity.PROBLEM if is_pile else Severity.WARNING,
+        subject=Subject(server=server.name),
+        summary=summary,
+        figures={
+            "waiting_sessions": count,
+            "oldest_waiting_seconds": oldest,
+            "blocking_sessions": server.blocking,
+            "deadlocks": deadlocks,
+        },
+        evidence=tuple(evidence),
+        remedy=remedy(Cause.LOCK_PILE_UP),
+    )

@@ -1,0 +1,20 @@
+"""Evidence of both sides together: what neither an application nor its server sees alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class LeakEvidence:
+    """Of one application on one server. None: unknown now."""
+
+    unreturned: float | None = None
+    """Lower bound of the connections that were checked out and silent during the threshold."""
+    unreturned_at: Mapping[str, float] = field(default_factory=dict)
+    """The same by the IP address of their sessions; empty where that is unknown."""
+    suspected: float | None = None
+    """An early hint, no proof."""
+    missing: float | None = None
+    """Lower bound of the connections that the pools count and the server does not have."""

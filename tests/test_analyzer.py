@@ -1,0 +1,145 @@
+"""Analyses run beside the polls: a fault in one costs that one, and is counted and logged."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NoReturn
+
+import pytest
+import structlog
+
+from pg_pool_exporter.analysis import analyzer, fleet_view
+from pg_pool_exporter.analysis.analyzer import ANALYSES, Analyzer
+from pg_pool_exporter.analysis.checklist import pools as pool_checks
+from pg_pool_exporter.analysis.correlate.correlation import Correlation
+from pg_pool_exporter.analysis.finding import Cause, Verdict
+from pg_pool_exporter.analysis.history import History
+from pg_pool_exporter.analysis.verdicts import judge
+from pg_pool_exporter.discovery import Target
+from pg_pool_exporter.exposition import pages
+from pg_pool_exporter.exposition.pages import Exposition
+from pg_pool_exporter.exposition.self_metrics import ReloadStatus
+from pg_pool_exporter.model import TargetId
+from pg_pool_exporter.polling.poller import Poller
+from pg_pool_exporter.polling.store import Store
+from support.both_sides import BothSides
+from support.sources import Scripted, snapshot, target
+from support.virtual_time import run
+
+MESSAGE = "password=secret of a page"
+SITE = "shop/cart.py:88 hold"
+
+
+def fails(*_args: Any, **_more: Any) -> NoReturn:
+    raise RuntimeError(MESSAGE)
+
+
+# What fails, and what that counts as.
+FAULTS = [
+    pytest.param(Correlation, "follow", "correlation", id="correlation"),
+    pytest.param(History, "follow", "history", id="history"),
+    pytest.param(analyzer, "fleet_view", "records", id="records"),
+    pytest.param(fleet_view, "pool_view", "records", id="record of a pool"),
+    pytest.param(judge, "leak_of_pool", "leak", id="leak"),
+    pytest.param(judge, "locks_of_server", "locks", id="locks"),
+    pytest.param(judge, "target_unreachable", "targets", id="targets"),
+    pytest.param(pages, "of_pools", "exposition", id="exposition"),
+]
+
+
+@pytest.mark.parametrize(("where", "name", "analysis"), FAULTS)
+def test_a_target_stays_up_when_an_analysis_of_it_fails(
+    where: object, name: str, analysis: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(where, name, fails)
+    store = Store()
+    analyzer = Analyzer(store, clock=lambda: 0.0)
+    exposition = Exposition(store, analyzer, ReloadStatus(True, 0.0), clock=lambda: 0.0)
+
+    async def polled() -> None:
+        for polled, source in (
+            (target("a"), Scripted(snapshot("orders/main/web:0"))),
+            (Target(TargetId("server", "main"), 5.0, 3.0, ()), Scripted(*servers())),
+        ):
+            await Poller(polled, source, store).poll()
+
+    run(polled())
+    assert [state.health.reason for state in store.states()] == [None, None]
+    assert [state.health.up for state in store.states()] == [True, True]
+    with structlog.testing.capture_logs() as lines:
+        analyzer.update()
+        analyzer.update()
+        page = exposition.plain(openmetrics=False).decode()
+    assert 'pg_pool_exporter_target_up{target="a",kind="process"} 1' in page
+    counts = analyzer.faults.counts
+    assert counts[analysis] > 0
+    assert {other for other in ANALYSES if counts[other]} == {analysis}
+    label = f'{{analysis="{analysis}"}}'
+    assert f"pg_pool_exporter_analysis_failures_total{label} {counts[analysis]}\n" in page
+    assert MESSAGE not in str(lines)
+
+
+def servers() -> list[Any]:
+    sides = BothSides()
+    sides.server({"idle": [1.0]})
+    (state,) = sides.store.states()
+    return [state.snapshot]
+
+
+def test_all_counters_exist_from_the_first_moment() -> None:
+    assert Analyzer(Store()).faults.counts == dict.fromkeys(ANALYSES, 0)
+
+
+def test_a_fault_costs_one_verdict_and_what_was_fine_is_unknown_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sides = BothSides()
+    sides.pool(1, 2, leaked_slots={SITE: 1})
+    sides.server({"idle_in_transaction": [600.0]})
+    assert {one.cause for one in sides.analysis.findings} == {Cause.LEAK, Cause.IDLE_IN_TRANSACTION}
+    monkeypatch.setattr(judge, "leak_of_pool", fails)
+    with structlog.testing.capture_logs() as lines:
+        found = sides.analysis
+    assert {one.cause for one in found.findings} == {Cause.IDLE_IN_TRANSACTION}
+    assert found.failed
+    assert {one.verdict for one in found.checks} <= {Verdict.UNKNOWN, Verdict.WARNING}
+    (line,) = lines
+    assert (line["analysis"], line["error"]) == ("leak", "RuntimeError")
+    monkeypatch.undo()
+    assert not sides.analysis.failed
+
+
+def test_a_point_of_the_checklist_that_fails_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = BothSides()
+    sides.pool(1, 2)
+    monkeypatch.setattr(pool_checks, "findings_of", fails)
+    found = {one.name: one for one in sides.analysis.checks}
+    assert found["leaks"].verdict is Verdict.UNKNOWN
+    assert len(found) == 12
+
+
+def test_a_fault_that_repeats_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "target_unreachable", fails)
+    sides = BothSides()
+    sides.pool(1, 1)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(5):
+            sides.analyzer.update()
+    assert len(lines) == 1
+    assert sides.analyzer.faults.counts["targets"] == 5
+
+
+def test_in_its_thread_it_takes_in_what_is_stored_and_ends() -> None:
+    sides = BothSides()
+
+    async def main() -> None:
+        sides.analyzer.start()
+        sides.pool(1, 2, leaked_slots={SITE: 1})
+        try:
+            async with asyncio.timeout(10):
+                while not sides.analyzer.analysis.findings:  # noqa: ASYNC110 - a thread sets it
+                    await asyncio.sleep(0.01)
+        finally:
+            sides.analyzer.stop()
+
+    asyncio.run(main())
