@@ -15,6 +15,8 @@ import trustme
 from pg_pool_exporter.config import AppConfig, ConfigError, load
 from pg_pool_exporter.config.http_client import client_context
 from pg_pool_exporter.discovery import app_targets
+from pg_pool_exporter.discovery.address_list import Address
+from pg_pool_exporter.discovery.page_urls import url_of
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError, Source
 from support import pages
@@ -298,6 +300,62 @@ def test_a_mistake_is_told_with_its_place(tmp_path: Path, keys: str, said: str) 
     assert said in str(caught.value)
     assert problem.location[:2] == ("apps", 0)
     assert "hunter2" not in str(caught.value)
+
+
+CREDENTIALS = (
+    "basic_auth: {username: prom, password_file: secret}",
+    "bearer_token_file: secret",
+    "header_files: {X-Api-Key: secret}",
+)
+
+
+@pytest.mark.parametrize("keys", CREDENTIALS)
+@pytest.mark.parametrize(
+    ("url", "refused"),
+    [
+        ("http://orders.example/metrics", True),
+        ("http://127.example.org/metrics", True),
+        ("https://orders.example/metrics", False),
+        ("http://127.0.0.1:8080/metrics", False),
+        ("http://[::1]:8080/metrics", False),
+        ("unix:/run/orders.sock", False),
+    ],
+)
+def test_credentials_are_not_sent_unencrypted_unless_the_configuration_says_so(
+    tmp_path: Path, url: str, refused: bool, keys: str
+) -> None:
+    (tmp_path / "secret").write_text(SECRET)
+    if refused:
+        with pytest.raises(ConfigError, match=r"apps\[0\].*allow_http_credentials"):
+            source_of(url, tmp_path, keys)
+        source_of(url, tmp_path, f"{keys}\nallow_http_credentials: true")
+    source_of(url, tmp_path, keys if not refused else "headers: {X-Scope: shop}")
+
+
+@pytest.mark.parametrize("keys", CREDENTIALS)
+def test_entries_of_a_list_without_https_get_no_credentials(tmp_path: Path, keys: str) -> None:
+    (tmp_path / "secret").write_text(SECRET)
+    source_of("https://orders", tmp_path, keys)
+    [app] = load(tmp_path / "config.yaml").apps
+    with pytest.raises(ValueError, match="must be https"):
+        url_of(Address("orders:8080"), app)
+    encrypted = Address("orders:8080", {"__scheme__": "https"})
+    assert url_of(encrypted, app) == "https://orders:8080/metrics"
+    assert url_of(Address("127.0.0.1:8080"), app) == "http://127.0.0.1:8080/metrics"
+
+
+def test_a_list_is_not_asked_for_with_credentials_over_http(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(SECRET)
+    for url, refused in (("http://list.example/", True), ("https://list.example/", False)):
+        path = tmp_path / "config.yaml"
+        path.write_text(
+            f"apps: [{{name: a, http_sd: [{{url: '{url}', bearer_token_file: secret}}]}}]"
+        )
+        if refused:
+            with pytest.raises(ConfigError, match=r"apps\[0\].http_sd\[0\].*allow_http_credent"):
+                load(path)
+        else:
+            load(path)
 
 
 def test_nothing_secret_is_in_a_repr() -> None:

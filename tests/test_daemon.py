@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
 import structlog
 
@@ -641,3 +642,35 @@ def holds_back(pid: int, number: signal.Signals) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     mask = int(status.partition("SigBlk:")[2].split()[0], 16)
     return bool(mask & 1 << (number - 1))
+
+
+USERS = f"basic_auth_users: {{prometheus: '{bcrypt.hashpw(b'x', bcrypt.gensalt(4)).decode()}'}}\n"
+
+
+@pytest.mark.parametrize(
+    ("web_configuration", "everywhere"),
+    [(None, False), ("http_server_config: {http2: true}\n", False), (USERS, True)],
+    ids=["none", "no authentication", "users"],
+)
+def test_it_listens_beyond_this_host_only_with_authentication_or_by_the_flag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web_configuration: str | None, everywhere: bool
+) -> None:
+    path = write(tmp_path)
+    monkeypatch.setattr(daemon, "DEFAULT_PORT", 0)
+    file = None
+    if web_configuration is not None:
+        file = tmp_path / "web.yml"
+        file.write_text(web_configuration)
+
+    async def main(*listen: str) -> set[str | None]:
+        addresses = (*map(parse_address, listen),)
+        own = Daemon(Settings(load=lambda: load(path), listen=addresses, web_config_file=file))
+        await own.server.start()
+        await asyncio.sleep(0)
+        try:
+            return {address.host for address in own.server.bound}
+        finally:
+            await own.server.close()
+
+    assert asyncio.run(main()) == ({"0.0.0.0", "::"} if everywhere else {"127.0.0.1"})
+    assert asyncio.run(main(":0")) >= {"0.0.0.0"}

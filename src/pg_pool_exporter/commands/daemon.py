@@ -34,6 +34,7 @@ from pg_pool_exporter.web.server import Address, WebServer
 
 log = structlog.get_logger(__name__)
 
+DEFAULT_PORT = 10432
 DISCOVERY_INTERVAL = 1.0
 """Seconds between two looks at the list of targets."""
 LOAD_SECONDS = 30.0
@@ -51,7 +52,8 @@ class Settings:
     """Reads the configuration, at the start and for each reload; raises `ConfigError`."""
     config_file: Path | None = None
     """Where it is read from, for warnings."""
-    listen: tuple[Address, ...]
+    listen: tuple[Address, ...] = ()
+    """Empty: every interface where clients must authenticate, else the loopback only."""
     telemetry_path: str = "/metrics"
     web_config_file: Path | None = None
     enable_lifecycle: bool = False
@@ -94,7 +96,8 @@ class Daemon:
         )
         file = settings.web_config_file
         self._web_config = WebConfigFile(file) if file is not None else None
-        self.server = WebServer(web.routes(), settings.listen, self._web_config)
+        addresses = settings.listen or _default_addresses(self._web_config)
+        self.server = WebServer(web.routes(), addresses, self._web_config)
 
     async def run(self) -> None:
         """Poll and serve until `stop`, or SIGTERM or SIGINT; SIGHUP reloads.
@@ -245,6 +248,19 @@ def _load(settings: Settings, held: StateLock) -> _Loaded:
     directory = state_directory(config)
     lock = held if directory == held.directory else StateLock(directory)
     return _Loaded(config, lock, tuple(warnings(config, settings.config_file)))
+
+
+def _default_addresses(web_config: WebConfigFile | None) -> tuple[Address, ...]:
+    """Every interface only where clients must authenticate: pages show names of databases, users
+    and call sites.
+    """
+    if web_config is not None and web_config.current().authenticates:
+        return (Address(None, DEFAULT_PORT),)
+    log.info(
+        "no authentication configured: listening on the loopback only",
+        hint="for other hosts set --web.config.file, or --web.listen-address=:10432",
+    )
+    return (Address("127.0.0.1", DEFAULT_PORT),)
 
 
 def _timed_out() -> Problem:

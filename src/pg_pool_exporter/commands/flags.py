@@ -137,7 +137,8 @@ FLAGS = (
     ),
     Flag(
         "web.listen-address", "web_listen_address", "HOST:PORT",
-        "address to serve on; repeatable (default :10432)",
+        "address to serve on; repeatable (default 127.0.0.1:10432, or :10432 where "
+        "--web.config.file requires authentication)",
         _listen_address, _SERVING, repeatable=True,
     ),
     Flag(

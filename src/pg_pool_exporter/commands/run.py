@@ -10,9 +10,6 @@ from pg_pool_exporter.commands.configuration import configuration
 from pg_pool_exporter.commands.daemon import Daemon, Settings
 from pg_pool_exporter.commands.options import Options
 from pg_pool_exporter.commands.output import SUCCESS
-from pg_pool_exporter.web.server import Address
-
-_DEFAULT_ADDRESS = Address(None, 10432)
 
 
 def main(options: Options) -> int:
@@ -29,7 +26,7 @@ async def _serve(options: Options) -> None:
     settings = Settings(
         load=partial(configuration, options),
         config_file=options.config_file,
-        listen=options.web_listen_address or (_DEFAULT_ADDRESS,),
+        listen=options.web_listen_address or (),
         telemetry_path=options.web_telemetry_path,
         web_config_file=options.web_config_file,
         enable_lifecycle=options.web_enable_lifecycle,

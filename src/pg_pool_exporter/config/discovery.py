@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, Strict, ValidationInfo, field_validator
+from pydantic import Field, Strict, ValidationInfo, field_validator, model_validator
 
 from pg_pool_exporter.config.http_client import HttpClientConfig
+from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.config.places import (
     HostName,
     ListFiles,
@@ -30,6 +31,15 @@ class _HttpPlace(Section):
 
 class HttpSdConfig(HttpClientConfig, _HttpPlace):
     """A list that is served over HTTP (`http_sd:`)."""
+
+    @model_validator(mode="after")
+    def _keeps_credentials_encrypted(self) -> Self:
+        if self.keeps_to_https and not page_address(self.url).is_encrypted:
+            raise ValueError(
+                "must have an https url, because credentials are sent to it: http needs "
+                "allow_http_credentials: true"
+            )
+        return self
 
     @field_validator("headers", "header_files")
     @classmethod

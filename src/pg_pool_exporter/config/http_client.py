@@ -122,6 +122,14 @@ class HttpClientConfig(Section):
     basic_auth: BasicAuth | None = None
     bearer_token_file: SecretFile | None = Field(default=None, repr=False)
     tls_config: TlsConfig = TlsConfig()
+    allow_http_credentials: bool = Field(default=False, validate_default=True)
+    """Whether credentials may be sent unencrypted, over plain http to another host."""
+
+    @property
+    def keeps_to_https(self) -> bool:
+        """Whether there are credentials that must not be sent unencrypted."""
+        has_any = bool(self.header_files or self.basic_auth or self.bearer_token_file)
+        return has_any and not self.allow_http_credentials
 
     @field_validator("header_files")
     @classmethod

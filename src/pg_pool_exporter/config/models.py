@@ -6,14 +6,23 @@ Checks stand at single fields wherever they can, so that one mistake doesn't hid
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, Strict, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    Strict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pg_pool_exporter.config.discovery import DiscoveryConfig
 from pg_pool_exporter.config.dsn import check_dsn, has_password
 from pg_pool_exporter.config.formats import FormatConfig
 from pg_pool_exporter.config.http_client import HttpClientConfig
+from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.config.section import Section
 from pg_pool_exporter.config.values import (
     ApplicationName,
@@ -137,7 +146,16 @@ class AppConfig(DiscoveryConfig, HttpClientConfig, _Scheduled, _Named):
     """Of its pages: which library's names they have. One of those that are known, or of `formats`;
     `load` checks it."""
     targets: Annotated[tuple[PageUrl, ...], Strict(False)] = Field(default=(), repr=False)
-    """Where its pages are."""
+    """Where its metrics endpoints are."""
+
+    @model_validator(mode="after")
+    def _keeps_credentials_encrypted(self) -> Self:
+        if self.keeps_to_https and not all(page_address(one).is_encrypted for one in self.targets):
+            raise ValueError(
+                "must have https targets, because credentials are sent to them: http needs "
+                "allow_http_credentials: true"
+            )
+        return self
 
 
 class Config(Section):

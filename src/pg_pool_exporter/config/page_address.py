@@ -53,6 +53,11 @@ class PageAddress(NamedTuple):
         return f"{UNIX}{self.socket}:{self.path}{query}"
 
     @property
+    def is_encrypted(self) -> bool:
+        """Whether a request to it can't be read on the way: it is https, or never leaves here."""
+        return self.is_local or self.url.startswith("https:")
+
+    @property
     def is_local(self) -> bool:
         """Whether the page is served on this machine."""
         return bool(self.socket) or is_local(self.host.strip("[]"))

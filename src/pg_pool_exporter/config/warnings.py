@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 from pathlib import Path
 
 from psycopg import pq
@@ -13,6 +12,7 @@ from pg_pool_exporter.blocking.files import world_readable
 from pg_pool_exporter.config.http_client import HttpClientConfig
 from pg_pool_exporter.config.models import Config, ConnectionConfig
 from pg_pool_exporter.config.pace import too_slow
+from pg_pool_exporter.model import is_local
 
 # These send nothing that reveals the password to whoever answers.
 _SAFE_METHODS = frozenset({"gss", "none", "oauth", "scram-sha-256", "sspi"})
@@ -63,7 +63,9 @@ def _unverified(name: str, config: ConnectionConfig) -> Iterator[str]:
         or value.get("password")
     )
     # What a service file adds is not known here.
-    if not has_password or value.get("service") or _stays_here(value):
+    if not has_password or value.get("service"):
+        return
+    if is_local(value.get("hostaddr") or value.get("host") or ""):
         return
     mode = value.get("sslmode") or "prefer"
     if mode == "verify-full" or value.get("sslrootcert") == "system":
@@ -80,21 +82,6 @@ def _parameters(config: ConnectionConfig) -> dict[str, str]:
     return {
         key: str(value) for key, value in conninfo_to_dict(config.dsn.get_secret_value()).items()
     }
-
-
-def _stays_here(value: dict[str, str]) -> bool:
-    """Whether the connection is a unix socket or to this host's loopback."""
-    return is_loopback(value.get("hostaddr") or value.get("host") or "/")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` never leaves this machine: a unix socket's path, or a loopback address."""
-    if host.startswith(("/", "@")) or host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_safe(require_auth: str) -> bool:

@@ -36,4 +36,10 @@ def url_of(address: Address, app: AppConfig) -> str:
     }
     query = f"?{urlencode(parameters)}" if parameters else ""
     path = quote("/" + path.lstrip("/"), safe=_UNQUOTED)
-    return page_address(f"{scheme}://{address.text}{path}{query}").text
+    page = page_address(f"{scheme}://{address.text}{path}{query}")
+    if app.keeps_to_https and not page.is_encrypted:
+        raise ValueError(
+            "must be https, because credentials are sent to it: http needs "
+            "allow_http_credentials: true"
+        )
+    return page.text

@@ -6,6 +6,7 @@ alone, never on what else there is. Named tuples, not dataclasses: each poll has
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Literal, NamedTuple
 
 Kind = Literal["server", "log", "app", "process", "bouncer"]
@@ -52,8 +53,12 @@ class AppOnServer(NamedTuple):
 
 def is_local(host: str) -> bool:
     """Whether a host is this machine, to whoever names it; libpq's default is a local socket."""
-    return (
-        not host
-        or host.startswith(("/", "@", "127."))
-        or host.lower() in ("localhost", "::1", "0:0:0:0:0:0:0:1")
-    )
+    if not host or host.startswith(("/", "@")) or host.lower() == "localhost":
+        return True
+    if not host.startswith("127.") and ":" not in host:
+        return False
+    try:
+        # 127.example.org is a name.
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

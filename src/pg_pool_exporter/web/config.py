@@ -194,6 +194,8 @@ class WebConfigFile:
         if (loaded.tls is None) != (self._loaded.tls is None):
             problem = Problem(("tls_server_config",), "is added or removed by a restart only")
             raise ConfigError(self._path, [problem])
+        if self._loaded.authenticates and not loaded.authenticates:
+            log.warning("web configuration requires no authentication any more")
         self._loaded, self._stamps, self._logged = loaded, stamps, None
         log.info("web configuration loaded")
 
