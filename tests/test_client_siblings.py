@@ -14,6 +14,7 @@ from psycopg_pool import ConnectionPool
 
 from pg_pool_exporter.client import instrument, serve
 from pg_pool_exporter.client.process import Process
+from support.busy import within
 from support.client import labels, own_process, page_of, values
 from support.postgres import wait_until
 from support.programs import free_port
@@ -105,7 +106,7 @@ def test_a_sibling_that_answers_wrongly_is_left_out(
     ):
         begin = time.monotonic()
         page = shop.shared_page()
-        assert time.monotonic() - begin < 1.5
+        assert time.monotonic() - begin < within(1.5)
     own = f"{socket.gethostname()}:0"
     assert set(labels(page, "pg_pool_max_connections", "process")) >= {"h:2", own}
     assert labels(page, "pg_pool_info", "process") == [own]
@@ -120,7 +121,7 @@ def test_many_siblings_that_hang_hold_up_a_scrape_for_two_seconds_at_most(
             stack.enter_context(Sibling(tmp_path / f"shop-{number}.sock", None))
         begin = time.monotonic()
         assert values(shop.shared_page(), "pg_pool_max_connections") == [2]
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < within(3)
 
 
 def test_a_port_is_taken_over_when_its_holder_lets_go(shop: Process) -> None:

@@ -26,6 +26,7 @@ from pg_pool_exporter.config import Config, ConfigError, load
 from pg_pool_exporter.web import config as web_config
 from pg_pool_exporter.web.server import ListenError, parse_address
 from support import pages
+from support.busy import within
 from support.daemons import exporting
 from support.pages import Peer, good, nothing
 from support.postgres import Cluster
@@ -127,7 +128,7 @@ def test_values_go_after_three_intervals_of_failures_and_the_health_stays(tmp_pa
             await scraper.until(shown)
             switch.hanging = True
             took = await scraper.until(gone)
-            assert 2 * INTERVAL - 0.1 < took < 3 * INTERVAL + 0.2
+            assert 2 * INTERVAL - 0.1 < took < within(3 * INTERVAL + 0.2)
             assert await scraper.value("pg_pool_exporter_target_up", name(page.url)) == 0
 
     asyncio.run(main())
@@ -401,7 +402,7 @@ def test_a_signal_ends_the_command_quickly_while_targets_and_clients_hang(
                 started = time.monotonic()
                 process.send_signal(ending)
                 assert process.wait(10) == 0
-                assert time.monotonic() - started < 2
+                assert time.monotonic() - started < within(2)
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
@@ -440,7 +441,7 @@ def test_it_answers_and_ends_quickly_while_name_lookups_hang(tmp_path: Path) -> 
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < within(2)
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
@@ -619,7 +620,7 @@ def test_it_ends_quickly_while_a_reload_hangs(tmp_path: Path) -> None:
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < within(2)
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from pg_pool_exporter.web.negotiation import accepts_gzip, prefers_openmetrics
+from support.busy import within
 
 PROMETHEUS_2_42 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -107,4 +108,4 @@ def test_a_hostile_header_of_a_megabyte_takes_no_time() -> None:
     started = time.perf_counter()
     prefers_openmetrics('"' + '\\"' * 500_000)
     accepts_gzip("gzip;a=" * 150_000)
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < within(1)

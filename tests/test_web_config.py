@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from pg_pool_exporter.config import ConfigError
 from pg_pool_exporter.web import config as web_config
 from pg_pool_exporter.web.config import WebConfigFile, load
+from support.busy import within
 from support.serving import Served, serving
 
 PASSWORD = "correct-horse"
@@ -441,7 +442,7 @@ def test_guesses_hold_up_no_scrape_with_a_known_password(tmp_path: Path) -> None
         started = time.perf_counter()
         status, _ = await get(served, headers=known)
         assert status == 200
-        assert time.perf_counter() - started < 1
+        assert time.perf_counter() - started < within(1)
         assert not all(guess.done() for guess in guesses)
         assert {status for status, _ in await asyncio.gather(*guesses)} <= {401, 503}
 

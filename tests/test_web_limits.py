@@ -17,6 +17,7 @@ from structlog.typing import EventDict
 
 from pg_pool_exporter.web import handlers
 from pg_pool_exporter.web.connections import Limits
+from support.busy import within
 from support.serving import Served, client, serving
 from test_web import large, resident, state
 
@@ -160,7 +161,7 @@ def test_a_request_that_does_not_arrive_in_time_is_cut_off_however_it_drips() ->
             while time.perf_counter() - started < 5:
                 await loop.sock_sendall(connection, b"X: y\r\n")
                 await asyncio.sleep(0.1)
-        assert time.perf_counter() - started < 3
+        assert time.perf_counter() - started < within(3)
 
     with_client(test, limits=Limits(request=0.3))
 
@@ -224,7 +225,7 @@ def test_pipelined_requests_whose_answers_are_not_read_are_given_up() -> None:
             async with asyncio.timeout(10):
                 while True:
                     await loop.sock_sendall(connection, request * 100)
-        assert time.perf_counter() - started < 5
+        assert time.perf_counter() - started < within(5)
 
     with_client(test, limits=Limits(answer=0.5))
 
