@@ -18,13 +18,13 @@ from pg_pool_exporter.metrics.series import POOL_SCALARS, of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.pages.foreign_page import automatic
-from pg_pool_exporter.sources.pages.origin import Origin
+from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.actuator_page import actuator_page
 
 POOLS = 30
 ROUNDS = 15
-ORIGIN = Origin(app="orders", process="orders:8080")
+DEFAULTS = TargetDefaults(app="orders", process="orders:8080")
 
 
 def example(number: int) -> PoolSample:
@@ -53,7 +53,7 @@ def best(work: Callable[[], object]) -> float:
 
 def reader() -> PageReader:
     """A reader as an app has it whose format is `auto`."""
-    return PageReader(automatic(), ORIGIN)
+    return PageReader(automatic(), DEFAULTS)
 
 
 def rows(name: str, body: bytes) -> None:

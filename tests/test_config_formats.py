@@ -65,7 +65,7 @@ def test_a_page_is_read_as_its_format_is_described(tmp_path: Path) -> None:
     [target] = targets(write(tmp_path, C3P0))
     page: AppPage = target.settings[0]
     assert not isinstance(page.format, str)
-    snapshot = PageReader(table([page.format]), page.origin).read(PAGE)
+    snapshot = PageReader(table([page.format]), page.defaults).read(PAGE)
     assert snapshot.pools == (
         PoolSample(
             key=PoolId("orders", "a/ro", "orders:1:7"),

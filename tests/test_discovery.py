@@ -20,9 +20,10 @@ from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.discovery import Discovery, Target, socket_directory
 from pg_pool_exporter.discovery.socket_directory import SocketDirectory
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
-from pg_pool_exporter.sources.pages.origin import Origin
 from pg_pool_exporter.sources.pages.socket_file import SocketFile
-from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource, SocketSource
+from pg_pool_exporter.sources.pages.socket_source import SocketSource
+from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
+from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource
 from pg_pool_exporter.sources.pgbouncer.source import BouncerSource
 from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.busy import within
@@ -360,7 +361,7 @@ def test_two_spellings_of_one_address_are_one_page() -> None:
 def test_processes_of_one_host_keep_their_names_when_another_page_is_added() -> None:
     def names(*urls: str) -> list[str]:
         found = Discovery(config(apps=[{"name": "a", "targets": urls}])).targets()
-        return [target.settings[0].origin.process for target in found]
+        return [target.settings[0].defaults.process for target in found]
 
     (alone,) = names("http://web:8080/m1")
     assert alone in names("http://web:8080/m1", "http://web:8080/m2")
@@ -414,25 +415,25 @@ def test_what_the_configuration_tells_of_an_application_is_known_of_its_pools() 
         ],
     }
     pages = [target.settings[0] for target in Discovery(config(apps=[app])).targets()]
-    assert [page.origin.process for page in pages] == [
+    assert [page.defaults.process for page in pages] == [
         "orders-1:8080",
         "orders-2:80/a",
         "orders-2:80/b",
         "unix:/o.sock",
     ]
-    origin = pages[0].origin
-    sample = origin.complete(PoolSample(key=origin.key("", "main", "p")))
+    defaults = pages[0].defaults
+    sample = defaults.complete(PoolSample(key=defaults.key("", "main", "p")))
     assert sample.key == PoolId("orders", "main", "p")
     assert sample.max == 20
     assert sample.info == PoolInfo(server="main", application="orders-api")
 
 
-def test_what_a_page_tells_itself_stays() -> None:
-    origin = Origin(app="a", process="p", server="s", application="b", max_connections=20)
+def test_what_a_page_says_itself_stays() -> None:
+    defaults = TargetDefaults(app="a", process="p", server="s", application="b", max_connections=20)
     info = PoolInfo(server="own", application="own", host="h")
-    sample = PoolSample(key=origin.key("own", "main", "own"), max=5, info=info)
-    assert origin.complete(sample) == sample
-    assert sample.key == PoolId("own", "main", "own")
+    sample = PoolSample(key=defaults.key("own", "main", "own"), max=5, info=info)
+    assert defaults.complete(sample) == sample
+    assert sample.key == PoolId("a", "main", "own"), "but for the application's configured name"
 
 
 def test_a_target_is_the_same_after_a_reload_unless_something_of_it_changed() -> None:

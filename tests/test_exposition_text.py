@@ -10,7 +10,7 @@ import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Any
 
 import pytest
@@ -18,7 +18,8 @@ import trustme
 
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource, SocketSource
+from pg_pool_exporter.sources.pages.socket_source import SocketSource
+from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource
 from support import pages
 from support.busy import within
 from support.pages import MIB, Answer, Served, answer, good_page, head, pool, raw, serving
@@ -212,23 +213,26 @@ BAD = [
     pytest.param(
         answer(b"", "Location: http://elsewhere.example/metrics", status="302 Found"),
         "protocol",
-        "redirect to another host",
+        "redirects to another host",
         id="redirect to another host",
     ),
     pytest.param(
         answer(b"", "Location: https://127.0.0.1/metrics", status="308 Moved"),
         "protocol",
-        "redirect to another host",
+        "redirects to another host",
         id="redirect to another scheme",
     ),
     pytest.param(
         answer(b"", "Location: http://[::1", status="301 Moved"),
         "protocol",
-        "redirect to nowhere",
+        "without a valid location",
         id="redirect to no address",
     ),
     pytest.param(
-        answer(b"", status="303 See"), "protocol", "redirect to nowhere", id="redirect without any"
+        answer(b"", status="303 See"),
+        "protocol",
+        "without a valid location",
+        id="redirect without any",
     ),
     pytest.param(
         answer(b"", "Location: /metrics", status="302 Found"),
@@ -239,6 +243,29 @@ BAD = [
     pytest.param(
         raw(head(TEXT) + good_page()[:-9]), "protocol", "middle of a line", id="half a line"
     ),
+    pytest.param(
+        answer(good_page(), "Content-Type: application/openmetrics-text; version=1.0.0"),
+        "protocol",
+        "# EOF",
+        id="OpenMetrics without its end",
+    ),
+    pytest.param(
+        answer(
+            gzip.compress(good_page()),
+            "Content-Type: application/openmetrics-text",
+            "Content-Encoding: gzip",
+        ),
+        "protocol",
+        "# EOF",
+        id="compressed OpenMetrics without its end",
+    ),
+    pytest.param(
+        raw(head(status="100 Continue") * 100_000 + head(TEXT)),
+        "protocol",
+        "interim",
+        id="100,000 interim answers",
+    ),
+    pytest.param(pages.provisional, "protocol", "interim", id="interim answers without end"),
     pytest.param(answer(b"", status="500 No"), "protocol", "status 500", id="server error"),
     pytest.param(answer(b"", status="401 Who"), "auth", "status 401", id="not let in"),
     pytest.param(
@@ -283,7 +310,6 @@ def test_a_compressed_bomb_is_not_unpacked_in_memory() -> None:
 HANGING = [
     pytest.param(pages.nothing, id="nothing"),
     pytest.param(pages.drip, id="slow drip"),
-    pytest.param(pages.provisional, id="provisional answers only"),
 ]
 
 
@@ -302,6 +328,35 @@ def test_a_poll_ends_at_its_deadline(answer: Answer, place: Path | None) -> None
             return took
 
     assert asyncio.run(scenario()) < within(1)
+
+
+def test_interim_answers_do_not_hold_up_the_loop() -> None:
+    """Not even those that are in the buffer at once."""
+    flood = raw(head(status="102 Processing") * 100_000)
+
+    async def scenario() -> float:
+        longest = 0.0
+
+        async def tick() -> None:
+            nonlocal longest
+            while True:
+                before = thread_time()
+                await asyncio.sleep(0)
+                longest = max(longest, thread_time() - before)
+
+        async with reading(flood, None) as (source, _):
+            ticking = asyncio.create_task(tick())
+            with pytest.raises(PollError):
+                await source.poll()
+            ticking.cancel()
+        return longest
+
+    assert asyncio.run(scenario()) < 0.05
+
+
+def test_a_few_interim_answers_are_passed_over() -> None:
+    few = raw(head(status="103 Early Hints") * 3 + head(TEXT) + good_page())
+    assert asyncio.run(poll_once(few, None)).pools
 
 
 def test_a_redirect_to_another_port_is_not_followed() -> None:

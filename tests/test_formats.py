@@ -11,13 +11,15 @@ from pg_pool_exporter.formats import FORMATS, Format
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.foreign_page import automatic, table
-from pg_pool_exporter.sources.pages.origin import Origin
+from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.pages import page_of, pool
 from tools.formats_page import markdown
 
 PAGES = Path(__file__).parent / "pages"
-ORIGIN = Origin(app="orders", process="orders:8080", server="main", application="orders-api")
+DEFAULTS = TargetDefaults(
+    app="orders", process="orders:8080", server="main", application="orders-api"
+)
 
 
 def recorded(name: str) -> bytes:
@@ -25,9 +27,11 @@ def recorded(name: str) -> bytes:
     return (PAGES / f"{name}.txt").read_bytes()
 
 
-def read(page: bytes, *formats: Format, origin: Origin = ORIGIN) -> tuple[PoolSample, ...]:
+def read(
+    page: bytes, *formats: Format, defaults: TargetDefaults = DEFAULTS
+) -> tuple[PoolSample, ...]:
     """The pools of a page, read twice, because the second reading takes another way."""
-    reader = PageReader(table(formats) if formats else automatic(), origin)
+    reader = PageReader(table(formats) if formats else automatic(), defaults)
     first = reader.read(page)
     assert reader.read(page) == first
     return first.pools
@@ -313,7 +317,7 @@ UNKNOWN_OR_UNLIMITED = [
     ('hikaricp_connections_max{pool="p"} 2147483647', "max"),
     ('jdbc_connections_max{name="p"} -1', "max"),
     ('jdbc_connections_max{name="p"} +Inf', "max"),
-    ('hikaricp_connections_active{pool="p"} NaN', "active"),
+    ('hikaricp_connections_active{pool="p"} NaN\nhikaricp_connections_max{pool="p"} 5', "active"),
     (f'{COUNT}{{pool_name="p",state="idle"}} -3', "idle"),
     ('pgxpool_acquire_duration_ns{db="p"} 1e999', "acquire_wait"),
 ]
@@ -332,8 +336,8 @@ def test_a_pool_without_a_limit_has_none_however_many_series_there_are() -> None
 
 
 def test_the_declared_maximum_is_taken_where_the_page_tells_none() -> None:
-    origin = Origin(app="orders", process="p", max_connections=20)
-    pool_of = {name: read(recorded(name), origin=origin)[0] for name in ("go-sql", "pgxpool")}
+    defaults = TargetDefaults(app="orders", process="p", max_connections=20)
+    pool_of = {name: read(recorded(name), defaults=defaults)[0] for name in ("go-sql", "pgxpool")}
     assert {name: sample.max for name, sample in pool_of.items()} == {"go-sql": 20, "pgxpool": 10}
 
 

@@ -20,13 +20,13 @@ from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.foreign_page import automatic, table
-from pg_pool_exporter.sources.pages.origin import Origin
+from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from pg_pool_exporter.sources.pages.text_reader import PageReader
 
 PAGES = {path.stem: path.read_bytes() for path in (Path(__file__).parent / "pages").glob("*.txt")}
 TABLES = {name: table([form]) for name, form in FORMATS.items()}
 SECRET = "hunter2"
-ORIGIN = Origin(app="orders", process="orders:8080", server="main", max_connections=20)
+DEFAULTS = TargetDefaults(app="orders", process="orders:8080", server="main", max_connections=20)
 
 _pieces = st.sampled_from(
     [b'"', b"\\", b"\n", b"{", b"}", b" ", b"-", b"NaN", b"1e999", b"#", b",", b"=", b"_total"]
@@ -67,9 +67,9 @@ def test_a_damaged_page_is_read_to_valid_output_or_fails_as_a_poll(
     name: str, mutations: list[tuple[int, int, bytes]]
 ) -> None:
     body = PAGES[name]
-    readers = [PageReader(automatic(), ORIGIN)]
+    readers = [PageReader(automatic(), DEFAULTS)]
     if name in TABLES:
-        readers.append(PageReader(TABLES[name], ORIGIN))
+        readers.append(PageReader(TABLES[name], DEFAULTS))
     for reader in readers:
         reader.read(body)
     for place, length, text in mutations:
@@ -123,12 +123,12 @@ _pages = st.lists(_lines, max_size=15).map(lambda lines: "".join(lines).encode()
 @given(_pages, _pages)
 @settings(max_examples=150, deadline=None)
 def test_whatever_series_a_page_has_its_pools_can_be_shown(first: bytes, second: bytes) -> None:
-    reader = PageReader(automatic(), ORIGIN)
+    reader = PageReader(automatic(), DEFAULTS)
     for body in (first, second, first):
         snapshot = read(reader, body)
         check_valid(snapshot.pools)
         assert SECRET not in repr(snapshot)
-        assert read(PageReader(automatic(), ORIGIN), body) == snapshot, "whatever was read before"
+        assert read(PageReader(automatic(), DEFAULTS), body) == snapshot, "whatever was read before"
 
 
 @given(_pages)
@@ -136,5 +136,5 @@ def test_whatever_series_a_page_has_its_pools_can_be_shown(first: bytes, second:
 def test_lines_of_others_between_them_change_nothing(body: bytes) -> None:
     others = b"# HELP jvm_threads Threads.\n# TYPE jvm_threads gauge\njvm_threads{a=} x\n\n"
     between = others.join([b"", *(line + b"\n" for line in body.split(b"\n")), b""])
-    found = [read(PageReader(automatic(), ORIGIN), text) for text in (body, between)]
+    found = [read(PageReader(automatic(), DEFAULTS), text) for text in (body, between)]
     assert found[0] == found[1]

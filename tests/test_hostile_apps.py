@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.foreign_page import automatic
-from pg_pool_exporter.sources.pages.origin import Origin
+from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support import pages
 from support.actuator_page import actuator_page
@@ -157,7 +157,7 @@ def test_each_hostile_page_fails_with_its_reason(name: str) -> None:
 
     async def scenario() -> None:
         async with serving(hostile) as served:
-            source = served.source(automatic(), Origin(app="orders", process="p"))
+            source = served.source(automatic(), TargetDefaults(app="orders", process="p"))
             try:
                 await source.poll()
             finally:
@@ -173,7 +173,7 @@ def time_to_read(body: bytes, clock: Callable[[], float], *, pools: int) -> floa
 
     async def scenario() -> float:
         async with serving(answer(body, TEXT)) as served:
-            source = served.source(automatic(), Origin(app="orders", process="p"))
+            source = served.source(automatic(), TargetDefaults(app="orders", process="p"))
             started = clock()
             snapshot = await source.poll()
             took = clock() - started
@@ -201,11 +201,11 @@ def test_few_lines_that_are_long_do_not_hold_up_the_others() -> None:
 
 
 def test_no_more_series_of_pools_are_parsed_than_can_be_in_time() -> None:
-    reader = PageReader(automatic(), Origin(app="orders", process="p"))
+    reader = PageReader(automatic(), TargetDefaults(app="orders", process="p"))
     page = many_pools()
     for _ in range(2):
         started = thread_time()
-        with pytest.raises(PollError, match="more than 20000 new series") as caught:
+        with pytest.raises(PollError, match="more than 20000 series") as caught:
             reader.read(page)
         assert caught.value.reason == "too_large"
         assert thread_time() - started < 2

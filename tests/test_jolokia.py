@@ -18,11 +18,11 @@ from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.jolokia import JolokiaSource, hikari_pools
-from pg_pool_exporter.sources.pages.origin import Origin
+from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from support import pages
 from support.pages import Peer, head, serving
 
-ORIGIN = Origin(app="orders", process="orders:8778")
+DEFAULTS = TargetDefaults(app="orders", process="orders:8778")
 POOL = {"IdleConnections": 3, "ActiveConnections": 7, "ThreadsAwaitingConnection": 2}
 CONFIG = {"MaximumPoolSize": 10, "MinimumIdle": 5}
 
@@ -87,7 +87,7 @@ WHOLE = {"idle": 3, "active": 7, "waiting": 2, "max": 10, "min": 5}
 )
 def test_pools_are_read(mbeans: dict[str, Any], expected: dict[str, dict[str, float]]) -> None:
     document = answered({f"com.zaxxer.hikari:type={name}": of for name, of in mbeans.items()})
-    found = hikari_pools(document, ORIGIN)
+    found = hikari_pools(document, DEFAULTS)
     assert {s.key.pool: s for s in found}.keys() == expected.keys()
     for pool in found:
         wanted = sample(pool.key.pool, **expected[pool.key.pool])
@@ -99,19 +99,19 @@ def test_pools_are_read(mbeans: dict[str, Any], expected: dict[str, dict[str, fl
 def test_recorded_answers_are_read(recorded: str) -> None:
     """Of Jolokia's JVM agent 2.1.1 with HikariCP 5.1.0, in both forms of the MBeans' names."""
     document = (Path(__file__).parent / f"pages/{recorded}.json").read_bytes()
-    found = {pool.key.pool: pool for pool in hikari_pools(document, ORIGIN)}
+    found = {pool.key.pool: pool for pool in hikari_pools(document, DEFAULTS)}
     values = {"idle": 3, "active": 1, "waiting": 0, "max": 4, "min": 4}
     assert found == {name: sample(name, **values) for name in ("first", "second (2)")}
 
 
 BAD = [
-    (b"", "protocol", "none of Jolokia's"),
-    (b"<html>", "protocol", "none of Jolokia's"),
-    (b"[]", "protocol", "none of Jolokia's"),
-    (b'{"status": 200}', "protocol", "none of Jolokia's"),
-    (b'{"status": 200, "value": 7}', "protocol", "none of Jolokia's"),
-    (b"[" * 100_000, "protocol", "none of Jolokia's"),
-    (b'{"status": ' + b"9" * 10_000 + b"}", "protocol", "none of Jolokia's"),
+    (b"", "protocol", "not Jolokia's"),
+    (b"<html>", "protocol", "not Jolokia's"),
+    (b"[]", "protocol", "not Jolokia's"),
+    (b'{"status": 200}', "protocol", "not Jolokia's"),
+    (b'{"status": 200, "value": 7}', "protocol", "not Jolokia's"),
+    (b"[" * 100_000, "protocol", "not Jolokia's"),
+    (b'{"status": ' + b"9" * 10_000 + b"}", "protocol", "not Jolokia's"),
     (
         answered(None, 404, error_type="javax.management.InstanceNotFoundException"),
         "protocol",
@@ -124,15 +124,15 @@ BAD = [
         "more than 2000 MBeans",
     ),
     (answered(None, 500, error="s3cret", stacktrace="s3cret"), "protocol", "with an error"),
-    (answered({"java.lang:type=s3cret": {}}), "protocol", "not one of HikariCP's"),
-    (answered({"com.zaxxer.hikari:type=Pool (s3cret)": 7}), "protocol", "not one of HikariCP's"),
+    (answered({"java.lang:type=s3cret": {}}), "protocol", "not HikariCP's"),
+    (answered({"com.zaxxer.hikari:type=Pool (s3cret)": 7}), "protocol", "not HikariCP's"),
 ]
 
 
 @pytest.mark.parametrize(("document", "reason", "said"), BAD)
 def test_any_other_answer_fails_with_its_reason(document: bytes, reason: str, said: str) -> None:
     with pytest.raises(PollError, match=said) as caught:
-        hikari_pools(document, ORIGIN)
+        hikari_pools(document, DEFAULTS)
     assert caught.value.reason == reason
     assert "s3cret" not in str(caught.value)
 
@@ -217,7 +217,7 @@ def test_an_agent_that_lets_go_of_the_connection_meanwhile_is_asked_anew() -> No
 
     async def scenario() -> list[Snapshot]:
         async with serving(let_go_as_it_is_asked_again) as served:
-            source = JolokiaSource(served.url, ORIGIN)
+            source = JolokiaSource(served.url, DEFAULTS)
             try:
                 return [await source.poll() for _ in range(3)]
             finally:
@@ -236,7 +236,7 @@ def test_at_most_so_many_pools_have_a_name() -> None:
 
     async def scenario() -> Snapshot:
         async with serving(pages.answer(document, "Content-Type: application/json")) as served:
-            source = JolokiaSource(served.url, ORIGIN)
+            source = JolokiaSource(served.url, DEFAULTS)
             try:
                 return await source.poll()
             finally:
@@ -266,7 +266,7 @@ def test_whatever_the_answer_it_is_read_to_valid_output_or_fails_as_a_poll(
 ) -> None:
     for document in (answered(value), answered(other), json.dumps(other).encode()):
         try:
-            pools = hikari_pools(document, ORIGIN)
+            pools = hikari_pools(document, DEFAULTS)
         except PollError:
             continue
         page([blocks(of_pools(pools))]).encode()

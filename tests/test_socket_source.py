@@ -15,7 +15,7 @@ from pg_pool_exporter.client.serving.slots import Slot
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError, TargetGoneError
 from pg_pool_exporter.sources.pages.socket_file import SocketFile
-from pg_pool_exporter.sources.pages.text_source import SocketSource
+from pg_pool_exporter.sources.pages.socket_source import AppOwners, SocketSource
 from support import pages
 from support.pages import serving
 
@@ -33,7 +33,7 @@ def poll_socket(file: SocketFile) -> Snapshot:
     """One poll of the process at `file`."""
 
     async def scenario() -> Snapshot:
-        source = SocketSource(file)
+        source = SocketSource(file, AppOwners())
         try:
             return await source.poll()
         finally:
@@ -85,8 +85,8 @@ def test_a_symbolic_link_is_not_opened_even_if_it_leads_to_a_good_socket(tmp_pat
             link.symlink_to(tmp_path / "real.sock")
             assert SocketFile.at(link) is None
             found = link.lstat()
-            file = SocketFile(link, found.st_dev, found.st_ino, found.st_mtime_ns)
-            source = SocketSource(file)
+            file = SocketFile(link, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_uid)
+            source = SocketSource(file, AppOwners())
             with pytest.raises(TargetGoneError):
                 await source.poll()
             await source.close()
@@ -105,7 +105,7 @@ def test_a_socket_that_cannot_be_removed_fails_as_refused(
         raise PermissionError(1, os.strerror(1))
 
     monkeypatch.setattr(Path, "unlink", not_permitted)
-    with pytest.raises(PollError, match="can't be removed") as caught:
+    with pytest.raises(PollError, match="its socket stays") as caught:
         poll_socket(file)
     assert caught.value.reason == "refused"
 
@@ -120,7 +120,7 @@ def test_a_process_that_accepts_no_connection_any_more_fails(tmp_path: Path) -> 
         assert file is not None
 
         async def scenario() -> list[str]:
-            source = SocketSource(file)
+            source = SocketSource(file, AppOwners())
             reasons: list[str] = []
             for _ in range(4):
                 try:
@@ -150,3 +150,40 @@ def test_a_path_too_long_for_a_socket_does_not_remove_anything(
     with pytest.raises(PollError, match="not connected"):
         poll_socket(file)
     assert file.path.exists()
+
+
+def test_the_name_of_an_application_belongs_to_the_user_who_had_it_first(tmp_path: Path) -> None:
+    mine, theirs = (SocketFile(tmp_path / f"{user}.sock", 1, user, 1, user) for user in (1, 2))
+    owners = AppOwners()
+    assert owners.claim(mine, {"orders", "mail"}) is None
+    assert owners.claim(theirs, {"billing"}) is None
+    assert owners.claim(theirs, {"billing", "orders"}) == 1
+    assert owners.claim(mine, {"billing"}) == 2
+    assert owners.claim(mine, {"orders"}) is None
+    assert owners.claim(theirs, {"mail"}) is None, "nobody has it any more"
+    owners.release(mine)
+    assert owners.claim(theirs, {"orders"}) is None
+
+
+def test_a_process_of_another_user_cannot_take_an_application_s_name(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        owners = AppOwners()
+        async with (
+            serving(pages.good, tmp_path / "a-0.sock") as first,
+            serving(pages.good, tmp_path / "a-1.sock") as second,
+        ):
+            assert first.socket is not None
+            assert second.socket is not None
+            mine, other = SocketFile.at(first.socket), SocketFile.at(second.socket)
+            assert mine is not None
+            assert other is not None
+            owners.claim(mine._replace(user=other.user + 1), {"orders"})
+            source = SocketSource(other, owners)
+            with pytest.raises(PollError) as caught:
+                await source.poll()
+            assert caught.value.reason == "permission"
+            owners.release(mine._replace(user=other.user + 1))
+            assert (await source.poll()).pools
+            await source.close()
+
+    asyncio.run(scenario())

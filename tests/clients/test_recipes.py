@@ -13,7 +13,7 @@ from pg_pool_exporter.config import load
 from pg_pool_exporter.metrics.catalogue import METRICS, POOL_CONNECTIONS
 from pg_pool_exporter.metrics.series import POOL_MAPPINGS, POOL_SCALARS
 from pg_pool_exporter.sources.pages.foreign_page import automatic
-from pg_pool_exporter.sources.pages.origin import Origin
+from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.applications import CLIENTS
 from support.libraries import LIBRARIES
@@ -104,7 +104,7 @@ def test_metrics_that_a_recipe_names_exist(name: str) -> None:
 @pytest.mark.parametrize("page", RECORDED, ids=lambda page: page.stem)
 def test_a_page_of_npgsql_shows_what_was_true(page: Path) -> None:
     """To add one, record it as NAME.txt and write what was true then into NAME.json."""
-    reader = PageReader(automatic(), Origin(app="orders", process="orders:5000"))
+    reader = PageReader(automatic(), TargetDefaults(app="orders", process="orders:5000"))
     (sample,) = reader.read(page.read_bytes()).pools
     assert sample.key == ("orders", "main", "orders:5000")
     values = {name: getattr(sample, name) for name in sample.__slots__}

@@ -17,10 +17,11 @@ from pg_pool_exporter.metrics.series import of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.pages.native_page import NATIVE
-from pg_pool_exporter.sources.pages.origin import UNKNOWN, Origin
 from pg_pool_exporter.sources.pages.socket_file import SocketFile
+from pg_pool_exporter.sources.pages.socket_source import AppOwners, SocketSource
 from pg_pool_exporter.sources.pages.table import Table
-from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource, SocketSource
+from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
+from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource
 
 MIB = 1024 * 1024
 
@@ -74,14 +75,14 @@ class Served:
     url: str = ""
 
     def source(
-        self, table: Table = NATIVE, origin: Origin = UNKNOWN
+        self, table: Table = NATIVE, defaults: TargetDefaults = NO_DEFAULTS
     ) -> ExpositionTextSource | SocketSource:
         """A source that reads from this server."""
         if self.socket is None:
-            return ExpositionTextSource(self.url, table, origin)
+            return ExpositionTextSource(self.url, table, defaults)
         file = SocketFile.at(self.socket)
         assert file is not None
-        return SocketSource(file)
+        return SocketSource(file, AppOwners())
 
     @property
     def sent(self) -> int:

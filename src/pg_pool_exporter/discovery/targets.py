@@ -16,8 +16,9 @@ from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.sockets import SUFFIX, default_directory
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.pages.app_page import AppPage
-from pg_pool_exporter.sources.pages.origin import Origin
 from pg_pool_exporter.sources.pages.socket_file import SocketFile
+from pg_pool_exporter.sources.pages.socket_source import AppOwners
+from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from pg_pool_exporter.sources.registry import SOURCES
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.state import default_state_directory
@@ -74,6 +75,7 @@ class Discovery:
         self._pages = (*_pages(self._config, self._found),)
         directory = default_directory() if config.socket_dir is None else config.socket_dir
         self._processes = config.processes
+        self._owners: AppOwners = AppOwners() if former is None else former._owners
         self.socket_directory = Path(directory) if directory else None
         """Where sockets are looked for; it need not be there yet."""
         self._directory = SocketDirectory(self.socket_directory) if self.socket_directory else None
@@ -98,7 +100,7 @@ class Discovery:
         return (
             *self._configured,
             *self._pages,
-            *(_process(socket, self._processes) for socket in sockets),
+            *(_process(socket, self._processes, self._owners) for socket in sockets),
         )
 
 
@@ -152,7 +154,7 @@ def app_targets(
     # Sorted, so that of two spellings of one address always the same one is read.
     addresses = sorted(map(page_address, targets), key=lambda address: address.text)
     for name, address in {address.name: address for address in addresses}.items():
-        origin = Origin(
+        defaults = TargetDefaults(
             app=app.name,
             process=name,
             server=app.server or "",
@@ -160,14 +162,14 @@ def app_targets(
             max_connections=app.max_connections,
         )
         form = formats.get(app.format, app.format)
-        page = AppPage(address, origin, form, app.http_client)
+        page = AppPage(address, defaults, form, app.http_client)
         known_as = TargetId("app", name, app.name)
         yield Target(known_as, app.interval, app.timeout, (page,), address.is_local)
 
 
-def _process(socket: SocketFile, config: ProcessesConfig) -> Target:
+def _process(socket: SocketFile, config: ProcessesConfig, owners: AppOwners) -> Target:
     name = socket.path.name.removesuffix(SUFFIX)
     # A process calls its socket by its application and the slot that it has taken.
     app, _, _slot = name.rpartition("-")
     known_as = TargetId("process", name, app)
-    return Target(known_as, config.interval, config.timeout, (socket,), is_local=True)
+    return Target(known_as, config.interval, config.timeout, (socket, owners), is_local=True)

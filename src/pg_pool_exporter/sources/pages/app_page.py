@@ -14,8 +14,8 @@ from pg_pool_exporter.sources.pages.foreign_page import automatic, table
 from pg_pool_exporter.sources.pages.http_client import TcpConnector
 from pg_pool_exporter.sources.pages.jolokia import JolokiaSource
 from pg_pool_exporter.sources.pages.native_page import NATIVE
-from pg_pool_exporter.sources.pages.origin import UNKNOWN, Origin
 from pg_pool_exporter.sources.pages.table import Table
+from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
 from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource
 
 
@@ -28,22 +28,27 @@ class AppPage:
 
     address: PageAddress = field(repr=False)
     """Its query can hold a token."""
-    origin: Origin = UNKNOWN
+    defaults: TargetDefaults = NO_DEFAULTS
     format: Format | str = field(default=AUTO, hash=False)
     """A name that is known, or a format of the configuration."""
     http_client: HttpClientConfig = field(default=HttpClientConfig(), hash=False, repr=False)
 
 
 def app_source(page: AppPage) -> Source:
-    """What reads `page`."""
+    """The source that reads `page`."""
     socket = page.address.socket
     connector = (lambda: aiohttp.UnixConnector(socket)) if socket else TcpConnector
-    url, origin = page.address.url, page.origin
+    url, defaults = page.address.url, page.defaults
 
     if page.format == JOLOKIA:
-        return JolokiaSource(url, origin, connector=connector, http_client=page.http_client)
+        return JolokiaSource(url, defaults, connector=connector, http_client=page.http_client)
     return ExpositionTextSource(
-        url, _table(page.format), origin, connector=connector, http_client=page.http_client
+        url,
+        _table(page.format),
+        defaults,
+        connector=connector,
+        http_client=page.http_client,
+        owner=defaults.app,
     )
 
 

@@ -1,6 +1,5 @@
-"""One HTTP request, bounded in everything that the other side decides.
-
-How long it takes is bounded by the caller, which cancels it.
+"""Sends one HTTP request. All that the server decides is bounded, but for the time: the caller
+cancels at its deadline.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _MAX_REDIRECTS = 3
 
 
 class Accepted(NamedTuple):
-    """What kind of answer is asked for."""
+    """The kind of answer that a request asks for."""
 
     header: str
     """`Accept` of the request."""
@@ -51,7 +50,7 @@ DOCUMENT = Accepted("application/json", ("application/json", "text/plain"))
 
 
 class NotConnectedError(PollError):
-    """There is no connection. `errno` is the system's reason, None when it gave none."""
+    """No connection was made. `errno` is the system's reason; None when unknown."""
 
     def __init__(self, reason: str, message: str, number: int | None) -> None:
         super().__init__(reason, message)
@@ -59,18 +58,22 @@ class NotConnectedError(PollError):
 
 
 class BrokenOffError(PollError):
-    """The connection was closed instead of an answer."""
+    """The connection was closed before the answer was complete."""
 
 
 class Body(NamedTuple):
     """The body of an answer as it was sent."""
 
     content: bytes
-    gzipped: bool
+    gzipped: bool = False
+    openmetrics: bool = False
+    """Whether it is a page of OpenMetrics, which ends with `# EOF`."""
+    length_known: bool = True
+    """Whether the answer says where the body ends; else only the end of the connection does."""
 
 
 class Request(NamedTuple):
-    """What is asked for."""
+    """An HTTP request."""
 
     url: str
     options: RequestOptions = PLAIN
@@ -78,15 +81,15 @@ class Request(NamedTuple):
     """Its `Accept-Encoding`."""
     accepted: Accepted = PAGE
     posted: bytes | None = None
-    """A document in JSON that is posted. None is a GET."""
+    """The JSON document to post; None sends a GET."""
 
 
 async def fetch(via: aiohttp.ClientSession, request: Request) -> Body:
     """The body of the answer.
 
-    A GET follows redirects, a few of them and on the same host only: what it was sent with is not
-    for others. Raises `PollError`. Its message never holds what the other side sent, nor the URL,
-    whose query can be a secret.
+    A GET follows a few redirects, on the same host only: its credentials are not for others.
+    Raises `PollError`, whose message never contains what the server sent, nor the URL, whose query
+    can be a secret.
     """
     try:
         url = URL(request.url)
@@ -94,23 +97,29 @@ async def fetch(via: aiohttp.ClientSession, request: Request) -> Body:
             async with _sent(via, request, url) as response:
                 if response.status not in _REDIRECTS or request.posted is not None:
                     gzipped = _check(response, request.accepted)
-                    content = await _content(response)
-                    if request.accepted is PAGE and not gzipped:
-                        _check_end(response, content)
-                    return Body(content, gzipped)
+                    return Body(
+                        await _content(response),
+                        gzipped,
+                        openmetrics=response.content_type == "application/openmetrics-text",
+                        length_known=response.content_length is not None
+                        or "Transfer-Encoding" in response.headers,
+                    )
                 url = _elsewhere(response)
     except aiohttp.ClientConnectorDNSError:
         raise PollError("refused", "the host name is not known") from None
     except aiohttp.ClientConnectorCertificateError:
-        raise PollError("protocol", "no TLS connection: is its certificate valid?") from None
+        raise PollError(
+            "protocol", "TLS handshake failed: the server's certificate is not valid"
+        ) from None
     except aiohttp.ClientConnectorSSLError:
         raise PollError(
-            "protocol", "no TLS connection: is it https there, and wants it no certificate of ours?"
+            "protocol",
+            "TLS handshake failed: does the server speak HTTPS, or require a client certificate?",
         ) from None
     except aiohttp.ClientConnectorError as error:
         raise _not_connected(error.os_error) from None
     except aiohttp.ClientPayloadError:
-        raise PollError("protocol", "the body ended too early or is not valid HTTP") from None
+        raise PollError("protocol", "the body ended too early, or is not valid HTTP") from None
     except aiohttp.ClientResponseError as error:
         raise _not_http(error) from None
     except aiohttp.ClientConnectionError as error:
@@ -137,34 +146,34 @@ def _sent(
 
 
 def _elsewhere(response: aiohttp.ClientResponse) -> URL:
-    """Where a redirect leads. Raises `PollError` when that is not the same host and port."""
+    """The target of a redirect. Raises `PollError` when that is not the same host and port."""
     try:
         url = response.url.join(URL(response.headers["Location"]))
         same = url.origin() == response.url.origin()
     except (KeyError, ValueError):
-        raise PollError("protocol", "the answer is a redirect to nowhere") from None
+        raise PollError("protocol", "the answer is a redirect without a valid location") from None
     if not same:
         raise PollError(
             "protocol",
-            "the answer is a redirect to another host, port or scheme, which is not followed: "
-            "configure the address that it leads to",
+            "the answer redirects to another host, port or scheme, which is not followed: "
+            "configure the final address",
         )
     return url.with_user(None)
 
 
 def _check(response: aiohttp.ClientResponse, accepted: Accepted) -> bool:
-    """Whether the body is gzipped. Raises `PollError` for an answer whose body is of no use."""
+    """Whether the body is gzipped. Raises `PollError` for an answer without a usable body."""
     if response.status in (401, 403):
-        raise PollError("auth", f"not let in: the answer has status {response.status}")
+        raise PollError("auth", f"access denied: the answer has status {response.status}")
     if response.status != 200:
         raise PollError("protocol", f"the answer has status {response.status}")
     content_type = response.headers.get("Content-Type")
     if content_type is not None and response.content_type not in accepted.content_types:
         types = ", ".join(accepted.content_types)
-        raise PollError("protocol", f"the content type is none of {types}")
+        raise PollError("protocol", f"the content type is not one of {types}")
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if encoding not in ("identity", "gzip"):
-        raise PollError("protocol", "the content encoding is not gzip")
+        raise PollError("protocol", "the content encoding is neither identity nor gzip")
     return encoding == "gzip"
 
 
@@ -180,16 +189,6 @@ async def _content(response: aiohttp.ClientResponse) -> bytes:
     raise too_large()
 
 
-def _check_end(response: aiohttp.ClientResponse, content: bytes) -> None:
-    """Raises `PollError` for a page that was cut off, where that can be seen.
-
-    Nothing but the end of the connection tells the end of some bodies.
-    """
-    framed = response.content_length is not None or "Transfer-Encoding" in response.headers
-    if content and not framed and not content.endswith(b"\n"):
-        raise PollError("protocol", "the page ends in the middle of a line")
-
-
 def too_large() -> PollError:
     """The failure of a poll whose page is over the limit."""
     return PollError("too_large", f"the page is larger than {MAX_BODY_BYTES // 2**20} MiB")
@@ -197,15 +196,15 @@ def too_large() -> PollError:
 
 def _not_connected(error: OSError) -> NotConnectedError:
     reason = _REASONS.get(error.errno, "other")
-    # Without a number it is several addresses that failed in different ways, or a path too long.
-    text = os.strerror(error.errno) if error.errno else "no address of the target can be used"
+    # No number: several addresses failed in different ways, or the path is too long.
+    text = os.strerror(error.errno) if error.errno else "no address of the target works"
     return NotConnectedError(reason, f"not connected: {text}", error.errno)
 
 
 def _broken_off(error: aiohttp.ClientConnectionError) -> PollError:
-    # On a unix socket: its queue is full, and the system let us go on as if it were not.
+    # On a unix socket whose queue is full, connecting seems to succeed.
     if isinstance(error, OSError) and error.errno == errno.ENOTCONN:
-        return PollError("timeout", "the process does not take connections any more")
+        return PollError("timeout", "the process no longer accepts connections")
     return BrokenOffError("protocol", "the connection was closed before the end")
 
 
@@ -215,4 +214,6 @@ def _not_http(error: aiohttp.ClientResponseError) -> PollError:
         if isinstance(cause, LineTooLong):
             return PollError("too_large", "a header of the answer is too long")
         cause = cause.__cause__
-    return PollError("protocol", "the answer is not valid HTTP, or has too many headers")
+    return PollError(
+        "protocol", "the answer is not valid HTTP, or has too many headers or interim answers"
+    )

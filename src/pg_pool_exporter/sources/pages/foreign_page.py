@@ -1,4 +1,4 @@
-"""Where the series of other libraries' pages go: the tables of `formats`, walked backwards."""
+"""Where the series of foreign formats go: the tables of `formats`, read backwards."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ from pg_pool_exporter.formats import (
 )
 from pg_pool_exporter.model import PoolInfo
 from pg_pool_exporter.sources.pages.native_page import NATIVE, PREFIX
-from pg_pool_exporter.sources.pages.origin import Origin
 from pg_pool_exporter.sources.pages.pool_names import safe_pool_name
 from pg_pool_exporter.sources.pages.table import (
     WHOLE,
-    DraftKey,
-    Place,
-    Slot,
+    AliasRank,
+    FieldTarget,
+    FormatPool,
     Table,
+    Targets,
     wanted_lines,
 )
+from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from pg_pool_exporter.sources.pages.text_syntax import any_number
 
 
-class _Use(NamedTuple):
+class _Alias(NamedTuple):
     """A series' name as one of the aliases of a value."""
 
     value: Value
@@ -45,11 +46,11 @@ class _Use(NamedTuple):
 def table(formats: Iterable[Format]) -> Table:
     """The table of a page that may have any of these formats."""
     formats = tuple(formats)
-    places: dict[bytes, Callable[[Labels, Origin], tuple[Place, ...]]] = {}
+    targets: dict[bytes, Targets] = {}
     for form in formats:
-        for name, uses in _uses(form).items():
-            places[name.encode()] = _resolver(form, uses)
-    return Table(wanted_lines(_prefixes(places), types=False), {}, places, formats)
+        for name, aliases in _aliases(form).items():
+            targets[name.encode()] = _targets(form, aliases)
+    return Table(wanted_lines(_prefixes(targets), types=False), {}, targets, formats)
 
 
 @cache
@@ -57,65 +58,65 @@ def automatic() -> Table:
     """The table of a page that may have any known format, or our own."""
     foreign = table(FORMATS.values())
     return Table(
-        wanted_lines({PREFIX, *_prefixes(foreign.places)}, types=True),
+        wanted_lines({PREFIX, *_prefixes(foreign.targets)}, types=True),
         NATIVE.types,
-        {**foreign.places, **NATIVE.places},
+        {**foreign.targets, **NATIVE.targets},
         foreign.formats,
     )
 
 
-def _uses(form: Format) -> Mapping[str, list[_Use]]:
-    uses: dict[str, list[_Use]] = defaultdict(list)
+def _aliases(form: Format) -> Mapping[str, list[_Alias]]:
+    aliases: dict[str, list[_Alias]] = defaultdict(list)
     rank = 0
     for value in form.values:
         number = _number(value)
         for name in value.series:
-            uses[name].append(_Use(value, rank, number))
+            aliases[name].append(_Alias(value, rank, number))
             rank += 1
-    return uses
+    return aliases
 
 
-def _resolver(form: Format, uses: list[_Use]) -> Callable[[Labels, Origin], tuple[Place, ...]]:
-    def places(labels: Labels, origin: Origin) -> tuple[Place, ...]:
+def _targets(form: Format, series: list[_Alias]) -> Targets:
+    def targets(labels: Labels, defaults: TargetDefaults) -> tuple[FieldTarget, ...]:
         if any(condition.holds(labels) for condition in form.unless):
             return ()
         named = safe_pool_name("/".join(filter(None, (first_of(a, labels) for a in form.pool))))
         own = filter(None, (_shown(aliases, labels) for aliases in form.process))
-        process = ":".join((origin.process, *own))
-        key = DraftKey(form.name, origin.key("", named.name or DEFAULT_POOL, process))
-        info = _info(form, labels, named.info, origin)
+        process = ":".join((defaults.process, *own))
+        pool = FormatPool(form.name, defaults.key("", named.name or DEFAULT_POOL, process))
+        info = _info(form, labels, named.info, defaults)
         return tuple(
-            Place(
-                key,
+            FieldTarget(
+                pool,
                 value.field,
                 value.kind or WHOLE,
                 number,
-                Slot(value.part, rank, info),
+                AliasRank(value.part, rank, info),
             )
-            for value, rank, number in uses
+            for value, rank, number in series
             if all(condition.holds(labels) for condition in value.where)
         )
 
-    return places
+    return targets
 
 
-def _info(form: Format, labels: Labels, named: PoolInfo, origin: Origin) -> PoolInfo:
-    # A place that is told by a name has asked no session what it is called on the server.
-    named = replace(named, application=named.application or origin.application)
-    told = {field: _shown(aliases, labels) for field, aliases in form.info.items()}
-    told = {field: text for field, text in told.items() if text}
-    return replace(named, client=form.client, source=form.name, **told)
+def _info(form: Format, labels: Labels, named: PoolInfo, defaults: TargetDefaults) -> PoolInfo:
+    # Nothing here comes from a session, so the configured application_name fills the gap.
+    named = replace(named, application=named.application or defaults.application)
+    labelled = {field: _shown(aliases, labels) for field, aliases in form.info.items()}
+    labelled = {field: text for field, text in labelled.items() if text}
+    return replace(named, client=form.client, source=form.name, **labelled)
 
 
 def _shown(aliases: Aliases, labels: Labels) -> str:
-    """What may be shown of the first of these labels."""
+    """The first of these labels that is present, without what can be a password."""
     return safe_pool_name(first_of(aliases, labels)).name
 
 
 def _number(value: Value) -> Callable[[bytes], float | None]:
-    """Reads values of other libraries: one that can't be is not known, because some miscount.
+    """Reads values of other libraries. An impossible one is unknown: some libraries miscount.
 
-    A maximum that stands for none is infinite.
+    A maximum that means "unlimited" is infinite.
     """
     scale = value.scale
     is_max = value.field == "max"
@@ -130,7 +131,7 @@ def _number(value: Value) -> Callable[[bytes], float | None]:
 
 
 def _prefixes(names: Iterable[bytes]) -> tuple[bytes, ...]:
-    """As few as will do, because each line of a page is compared with all of them."""
+    """As few common starts as possible: each line of a page is compared with all of them."""
     by_word: dict[bytes, list[bytes]] = defaultdict(list)
     for name in names:
         by_word[name.split(b"_")[0]].append(name)

@@ -1,14 +1,16 @@
-"""The HTTP client of one target, which trusts neither the target nor the environment."""
+"""The HTTP client of one target. It trusts neither the target nor the environment."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.blocking.names import Resolver
@@ -16,6 +18,7 @@ from pg_pool_exporter.sources.pages.fetch import Body, BrokenOffError, Request, 
 
 _MAX_HEADER_BYTES = 8 * 1024
 _MAX_HEADERS = 128
+_MAX_INTERIM = 10
 Connected: TypeAlias = Callable[
     [aiohttp.ClientSession, SimpleNamespace, aiohttp.TraceConnectionCreateEndParams],
     Awaitable[None],
@@ -23,21 +26,55 @@ Connected: TypeAlias = Callable[
 _HEADERS = {"User-Agent": f"pg-pool-exporter/{__version__}"}
 
 
+class _Response(aiohttp.ClientResponse):
+    """A response after at most `_MAX_INTERIM` interim answers (status 1xx), which cost time each.
+
+    Raises `ClientResponseError` for more.
+    """
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        protocol = connection.protocol
+        assert protocol is not None
+        read = protocol.read
+        answers = 0
+
+        async def bounded() -> Any:
+            nonlocal answers
+            answers += 1
+            if answers > _MAX_INTERIM + 1:
+                raise HttpProcessingError(message="too many interim answers")
+            return await read()
+
+        # aiohttp reads all interim answers in one loop, without a bound of its own. In the 256 KiB
+        # that asyncio hands it at once are 10,000 of them, which it parses for 0.1 s.
+        transport: Any = connection.transport
+        at_once = getattr(transport, "max_size", None)
+        if at_once is not None:
+            transport.max_size = _MAX_HEADER_BYTES
+        protocol.read = bounded  # type: ignore[method-assign]
+        try:
+            return await super().start(connection)
+        finally:
+            del protocol.read
+            if at_once is not None:
+                transport.max_size = at_once
+
+
 class TcpConnector(aiohttp.TCPConnector):
-    """Keeps one connection to a host, and knows at which address that is."""
+    """Keeps one connection to a host, and knows the address at its other end."""
 
     def __init__(self) -> None:
-        # In their order: a former one may not be closed yet, and lead elsewhere.
+        # In order: a former one may still be open, and may lead elsewhere.
         self._opened: WeakKeyDictionary[socket.socket, None] = WeakKeyDictionary()
         super().__init__(limit=1, resolver=Resolver(), socket_factory=self._open)
 
     def peer(self) -> str | None:
-        """The IP address that it was connected to last; None while it is to none."""
+        """The IP address at the other end of the last connection; None without a connection."""
         for one in reversed([*self._opened]):
             try:
                 return str(one.getpeername()[0])
             except OSError:
-                continue  # it is closed, or another address answered first
+                continue  # closed, or another address answered first
         return None
 
     def _open(self, address: aiohttp.AddrInfoType) -> socket.socket:
@@ -47,24 +84,24 @@ class TcpConnector(aiohttp.TCPConnector):
 
 
 class HttpClient:
-    """Sends a target's requests, over connections that are kept."""
+    """Sends the requests of one target over connections that it keeps."""
 
     def __init__(self, connector: Callable[[], aiohttp.BaseConnector] = TcpConnector) -> None:
         self.peer: str | None = None
-        """The IP address of whom it was connected to last; None where that is no network's."""
+        """The IP address that answered last; None at a unix socket."""
         self._connector = connector
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch(self, request: Request) -> Body:
-        """The body of the answer (see `page_fetch.fetch`)."""
+        """The body of the answer, see `fetch.fetch`."""
         if self._session is None:
-            # Not earlier, because it belongs to the loop that runs.
+            # Not earlier: it belongs to the running loop.
             self._session = _session(self._connector(), self._note_peer)
         try:
             return await fetch(self._session, request)
         except BrokenOffError:
-            # A kept connection may have been closed meanwhile. aiohttp then asks anew by itself,
-            # but for what is posted, because it can't know that ours only reads.
+            # A kept connection may have been closed meanwhile. aiohttp repeats a GET by itself, but
+            # no POST, because it can't know that ours only reads.
             if request.posted is None:
                 raise
         return await fetch(self._session, request)
@@ -75,7 +112,8 @@ class HttpClient:
         _context: SimpleNamespace,
         _event: aiohttp.TraceConnectionCreateEndParams,
     ) -> None:
-        """Now, because the other side may close the connection as soon as it has answered."""
+        # Now: the server may close the connection as soon as it has answered.
+
         connector = session.connector
         self.peer = connector.peer() if isinstance(connector, TcpConnector) else None
 
@@ -87,9 +125,9 @@ class HttpClient:
 
 
 def _session(connector: aiohttp.BaseConnector, connected: Connected) -> aiohttp.ClientSession:
-    """A session without cookies, proxies, credentials from files, and deadlines of its own.
+    """A session without cookies, proxies, credentials from files, or deadlines of its own.
 
-    It calls `connected` when a connection has been made.
+    It calls `connected` for each new connection.
     """
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_end.append(connected)
@@ -104,4 +142,5 @@ def _session(connector: aiohttp.BaseConnector, connected: Connected) -> aiohttp.
         max_line_size=_MAX_HEADER_BYTES,
         max_field_size=_MAX_HEADER_BYTES,
         max_headers=_MAX_HEADERS,
+        response_class=_Response,
     )

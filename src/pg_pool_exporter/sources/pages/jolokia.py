@@ -1,7 +1,7 @@
 """HikariCP's MBeans, read over HTTP through Jolokia.
 
-They tell the present state and no counters, so times and time-outs can't be known. A pool has
-them when it was made with `registerMbeans=true`.
+They show the present state and no counters, so durations and timeouts are unknown. Pools created
+with `registerMbeans=true` have them.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.fetch import DOCUMENT, Request
 from pg_pool_exporter.sources.pages.http_client import HttpClient, TcpConnector
-from pg_pool_exporter.sources.pages.origin import UNKNOWN, Origin
 from pg_pool_exporter.sources.pages.pool_names import PoolName, safe_pool_name
 from pg_pool_exporter.sources.pages.request_options import request_options
+from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
 from pg_pool_exporter.sources.pages.text_syntax import cut
 
 MAX_MBEANS = 2000
@@ -41,8 +41,8 @@ _FIELDS = {
     "ActiveConnections": "active",
     "ThreadsAwaitingConnection": "waiting",
 }
-# One request for all pools. Of an MBean only those attributes are answered that it has. POST,
-# because in the path of a GET the names would need escapes of Jolokia's own.
+# One request for all pools. Jolokia leaves out attributes that an MBean does not have. POST: in the
+# path of a GET the names would need escapes of Jolokia's own.
 _REQUEST = json.dumps(
     {"type": "read", "mbean": "com.zaxxer.hikari:type=Pool*,*", "attribute": [*_FIELDS]}
 ).encode()
@@ -57,14 +57,13 @@ _MBEAN = re.compile(
 class JolokiaSource:
     """The pools of one JVM. `url` is that of its Jolokia agent.
 
-    `access` gives, at each poll, what it is asked with. At most `max_pools` pools have a name at
-    any time (see `NameLimiter`).
+    At most `max_pools` pools have a name at any time, see `NameLimiter`.
     """
 
     def __init__(
         self,
         url: str,
-        origin: Origin = UNKNOWN,
+        defaults: TargetDefaults = NO_DEFAULTS,
         *,
         connector: Callable[[], aiohttp.BaseConnector] = TcpConnector,
         http_client: HttpClientConfig = HttpClientConfig(),  # noqa: B008 - a frozen value
@@ -73,7 +72,7 @@ class JolokiaSource:
         parts = urlsplit(url)
         # The JVM agent answers 404 to the address without it; the others take both.
         self._url = parts._replace(path=f"{parts.path.rstrip('/')}/").geturl()
-        self._origin = origin
+        self._defaults = defaults
         self._client = HttpClient(connector)
         self._http_client = http_client
         self._named: NameLimiter[PoolId] = NameLimiter(max_pools)
@@ -89,14 +88,14 @@ class JolokiaSource:
         return Snapshot(pools=pools, address=self._client.peer, folded=len(samples) - len(pools))
 
     def _read(self, document: bytes) -> list[PoolSample]:
-        return hikari_pools(document, self._origin)
+        return hikari_pools(document, self._defaults)
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
         await self._client.close()
 
 
-def hikari_pools(document: bytes, origin: Origin) -> list[PoolSample]:
+def hikari_pools(document: bytes, defaults: TargetDefaults) -> list[PoolSample]:
     """The pools in an answer of Jolokia. Raises `PollError`."""
     by_pool: dict[PoolName, dict[str, Any]] = {}
     mbeans = _mbeans(document)
@@ -105,22 +104,22 @@ def hikari_pools(document: bytes, origin: Origin) -> list[PoolSample]:
     for mbean, attributes in mbeans.items():
         match = _MBEAN.fullmatch(mbean)
         if match is None or not isinstance(attributes, Mapping):
-            raise PollError("protocol", "the answer has an MBean that is not one of HikariCP's")
+            raise PollError("protocol", "the answer has an MBean that is not HikariCP's")
         fields = by_pool.setdefault(_pool_name(match["first"] or match["second"] or ""), {})
         for attribute, field in _FIELDS.items():
             value = _number(attributes.get(attribute), field)
             if value is not None:
-                # More than one only where different pools have names that can't all be shown.
+                # More than one only where the names of several pools can't be shown.
                 fields[field] = fields.get(field, 0.0) + value
     return [
-        origin.complete(
+        defaults.complete(
             PoolSample(
-                key=origin.key("", name, ""),
+                key=defaults.key("", name, ""),
                 info=replace(
                     info,
                     client="HikariCP",
                     source=JOLOKIA,
-                    application=info.application or origin.application,
+                    application=info.application or defaults.application,
                 ),
                 **fields,
             )
@@ -143,20 +142,19 @@ def _mbeans(document: bytes) -> Mapping[str, Any]:
         if status == 200:
             return {**answer["value"]}
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise PollError("protocol", "the answer is none of Jolokia's") from None
+        raise PollError("protocol", "the answer is not Jolokia's") from None
     if status == 404:
         raise PollError(
             "protocol",
-            "there are no MBeans of HikariCP: its pools need registerMbeans=true, and must have "
-            "been opened",
+            "no MBeans of HikariCP: its pools need registerMbeans=true, and must have been opened",
         )
     if status in (401, 403):
-        raise PollError("permission", f"Jolokia's policy does not let us read (status {status})")
-    raise PollError("protocol", "Jolokia answers with an error, not with the values")
+        raise PollError("permission", f"Jolokia's policy forbids reading (status {status})")
+    raise PollError("protocol", "Jolokia answers with an error")
 
 
 def _number(value: object, field: str) -> float | None:
-    # Not a bool, which is an int to Python. What is below 0 has not been set yet.
+    # A bool is an int to Python. A value below 0 is not set yet.
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return None
     if not 0 <= value < UNLIMITED or (field == "max" and value == 0):

@@ -1,4 +1,4 @@
-"""Where the series of our own page go: the tables of `series`, walked backwards."""
+"""Where the series of our own format go: the tables of `metrics.series`, read backwards."""
 
 from __future__ import annotations
 
@@ -14,47 +14,46 @@ from pg_pool_exporter.metrics.series import (
     POOL_SCALARS,
 )
 from pg_pool_exporter.model import PoolId, PoolInfo
-from pg_pool_exporter.sources.pages.origin import Origin
 from pg_pool_exporter.sources.pages.table import (
     COUNT,
     SUM,
     WHOLE,
-    DraftKey,
-    Member,
-    Place,
+    FieldPart,
+    FieldTarget,
+    FormatPool,
     Table,
+    Targets,
     wanted_lines,
 )
+from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from pg_pool_exporter.sources.pages.text_syntax import Malformed, number
 
 _KEY_LABELS = PoolId._fields
 
-# What a metric's own label values, those after the pool's, say.
-_Part = Callable[[tuple[str, ...]], tuple[str, Member]]
+# From the values of a metric's own labels, those after the pool's, to a field and its part.
+_Part = Callable[[tuple[str, ...]], tuple[str, FieldPart]]
 
 
-def _place(
-    labels_of_metric: tuple[str, ...], part: _Part
-) -> Callable[[Labels, Origin], tuple[Place, ...]]:
+def _targets(labels_of_metric: tuple[str, ...], part: _Part) -> Targets:
     own = labels_of_metric[len(_KEY_LABELS) :]
     known = frozenset(labels_of_metric)
 
-    def place(labels: Labels, origin: Origin) -> tuple[Place, ...]:
-        key = origin.key(*[labels.get(name, "") for name in _KEY_LABELS])
+    def targets(labels: Labels, defaults: TargetDefaults) -> tuple[FieldTarget, ...]:
+        key = defaults.key(*[labels.get(name, "") for name in _KEY_LABELS])
         if not all(key):
             raise Malformed("app, pool or process is missing")
         values = tuple([labels.get(name, "") for name in own])
         if not labels.keys() <= known:
             raise Malformed("a label that the metric does not have")
-        return (Place(DraftKey(NATIVE_NAME, key), *part(values), number),)
+        return (FieldTarget(FormatPool(NATIVE_NAME, key), *part(values), number),)
 
-    return place
+    return targets
 
 
 def _scalar(metric: Metric) -> _Part:
     fields = {scalar.more: scalar.field for scalar in POOL_SCALARS if scalar.metric is metric}
 
-    def part(values: tuple[str, ...]) -> tuple[str, Member]:
+    def part(values: tuple[str, ...]) -> tuple[str, FieldPart]:
         if values not in fields:
             raise Malformed(f"{metric.name} does not have this value of {metric.labels[-1]}")
         return fields[values], WHOLE
@@ -63,7 +62,7 @@ def _scalar(metric: Metric) -> _Part:
 
 
 def _mapping(field: str, metric: Metric) -> _Part:
-    def part(values: tuple[str, ...]) -> tuple[str, Member]:
+    def part(values: tuple[str, ...]) -> tuple[str, FieldPart]:
         if not values[0]:
             raise Malformed(f"{metric.labels[-1]} is missing")
         return field, values[0]
@@ -74,7 +73,7 @@ def _mapping(field: str, metric: Metric) -> _Part:
 def _bucket(field: str, metric: Metric) -> _Part:
     bounds = {*metric.bounds, inf}
 
-    def part(values: tuple[str, ...]) -> tuple[str, Member]:
+    def part(values: tuple[str, ...]) -> tuple[str, FieldPart]:
         try:
             bound = float(values[0])
         except ValueError:
@@ -86,12 +85,12 @@ def _bucket(field: str, metric: Metric) -> _Part:
     return part
 
 
-def _info(values: tuple[str, ...]) -> tuple[str, Member]:
+def _info(values: tuple[str, ...]) -> tuple[str, FieldPart]:
     return "info", PoolInfo(**dict(zip(POOL_INFO_FIELDS, values, strict=True)))
 
 
-def _constant(field: str, member: Member) -> _Part:
-    return lambda _values: (field, member)
+def _constant(field: str, part: FieldPart) -> _Part:
+    return lambda _values: (field, part)
 
 
 def _native_parts() -> dict[str, tuple[tuple[str, ...], _Part]]:
@@ -123,7 +122,7 @@ PREFIX = b"pg_pool_"
 NATIVE = Table(
     wanted=wanted_lines([PREFIX], types=True),
     types=_native_types(),
-    places={
-        name.encode(): _place(labels, part) for name, (labels, part) in _native_parts().items()
+    targets={
+        name.encode(): _targets(labels, part) for name, (labels, part) in _native_parts().items()
     },
 )

@@ -15,6 +15,8 @@ class SocketFile(NamedTuple):
     inode: int
     made: int
     """Time of its creation in nanoseconds: file systems give the numbers of inodes out again."""
+    user: int
+    """The user id of its owner."""
 
     @classmethod
     def at(cls, path: Path) -> SocketFile | None:
@@ -25,7 +27,7 @@ class SocketFile(NamedTuple):
             return None
         if not stat.S_ISSOCK(found.st_mode):
             return None
-        return cls(path, found.st_dev, found.st_ino, found.st_mtime_ns)
+        return cls(path, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_uid)
 
     def in_place(self) -> bool:
         """Whether this very socket is still at its path."""

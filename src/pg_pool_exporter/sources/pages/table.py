@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from pg_pool_exporter.formats import Format, Labels
 from pg_pool_exporter.model import PoolId, PoolInfo
-from pg_pool_exporter.sources.pages.origin import Origin
+from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 
-Member = str | float | PoolInfo
+FieldPart = str | float | PoolInfo
 """Which part of a field a value is.
 
-Of a mapping the key; of a histogram a bucket's upper bound in seconds, `SUM` or `COUNT`; of the
+Of a mapping its key; of a histogram a bucket's upper bound in seconds, `SUM` or `COUNT`; of the
 info the info itself; of a field with one value `WHOLE`.
 """
 WHOLE = ""
@@ -22,35 +22,37 @@ SUM = "sum"
 COUNT = "count"
 
 
-class DraftKey(NamedTuple):
+class FormatPool(NamedTuple):
     """A pool as one format of its page shows it."""
 
     format: str
     pool: PoolId
 
 
-class Slot(NamedTuple):
-    """Where a value of a foreign page stands among those that fill the same field."""
+class AliasRank(NamedTuple):
+    """How a series of a foreign format ranks among those that fill the same part of a field."""
 
-    part: int
-    """Values of the same part replace one another, those of others are added."""
+    group: int
+    """Within a group the series replace one another; groups are added up."""
     rank: int
-    """The lowest wins; equal ones are added."""
+    """The lowest wins; equal ones are added up."""
     info: PoolInfo
-    """What the series' labels tell of the pool."""
+    """What the series' labels say of the pool."""
 
 
-class Place(NamedTuple):
+class FieldTarget(NamedTuple):
     """Where the value of a series goes: a field of one pool's `PoolSample`."""
 
-    draft: DraftKey
+    pool: FormatPool
     field: str
-    member: Member
+    part: FieldPart
     number: Callable[[bytes], float | None]
-    """Reads the value; None for "not known". Raises `Malformed`."""
-    slot: Slot | None = None
-    """None on our own page, where each value stands once."""
+    """Reads the value; None for an unknown one. Raises `Malformed`."""
+    alias: AliasRank | None = None
+    """None in our own format, where each value appears once."""
 
+
+Targets = Callable[[Labels, TargetDefaults], tuple[FieldTarget, ...]]
 
 TYPE = b"# TYPE "
 
@@ -60,21 +62,21 @@ class Table:
     """Which series of a page are wanted, and where their values go."""
 
     wanted: re.Pattern[bytes]
-    """Finds the lines that are looked at, each with the line feed before it; see `wanted_lines`."""
+    """Finds the lines to look at, each with the line feed before it; see `wanted_lines`."""
     types: Mapping[bytes, bytes]
     """The type of each family whose TYPE line must be right."""
-    places: Mapping[bytes, Callable[[Labels, Origin], tuple[Place, ...]]]
-    """By name; none for a series that is not wanted because of its labels. Raises `Malformed` for
-    labels that do not fit the name."""
+    targets: Mapping[bytes, Targets]
+    """By name of the series; no target when its labels say that it is not about a pool. Raises
+    `Malformed` for labels that do not fit the name."""
     formats: tuple[Format, ...] = ()
     """The foreign ones among them. A page with none of these, and not our own, is an error."""
 
 
 def wanted_lines(prefixes: Iterable[bytes], *, types: bool) -> re.Pattern[bytes]:
-    """Finds the lines that begin with one of these, and the TYPE lines of such names.
+    """Finds the lines that begin with one of these, and with `types` the TYPE lines of such names.
 
-    Most lines of most pages are somebody else's. One pass that begins at each line feed is the
-    fastest way past them: three times faster than to split the page.
+    Most lines of most pages are about something else. One pass from line feed to line feed is three
+    times faster than splitting the page.
     """
     starts = b"|".join(re.escape(prefix) for prefix in sorted(prefixes))
     type_line = b"(?:%b)?" % TYPE if types else b""

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import errno
+import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import partial
-from typing import NoReturn
+from weakref import WeakValueDictionary
 
 import aiohttp
 
 from pg_pool_exporter.blocking.threads import PARSING
 from pg_pool_exporter.config import HttpClientConfig
 from pg_pool_exporter.model import Snapshot
-from pg_pool_exporter.sockets import PAGE_PATH
-from pg_pool_exporter.sources.base import PollError, TargetGoneError
+from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.fetch import (
     MAX_BODY_BYTES,
-    NotConnectedError,
+    Body,
     Request,
     too_large,
 )
 from pg_pool_exporter.sources.pages.http_client import HttpClient, TcpConnector
 from pg_pool_exporter.sources.pages.native_page import NATIVE
-from pg_pool_exporter.sources.pages.origin import UNKNOWN, Origin
 from pg_pool_exporter.sources.pages.request_options import request_options
-from pg_pool_exporter.sources.pages.socket_file import SocketFile
 from pg_pool_exporter.sources.pages.table import Table
+from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
 from pg_pool_exporter.sources.pages.text_reader import PageReader
 
 MAX_GZIP_MEMBERS = 100
@@ -35,28 +33,35 @@ MAX_GZIP_MEMBERS = 100
 
 _GZIP = 16 + zlib.MAX_WBITS
 
+# One lane reads all pages that take long. Each owner has one job in it at most, so many large pages
+# of one owner cannot starve those of another.
+_turns: WeakValueDictionary[Hashable, asyncio.Lock] = WeakValueDictionary()
+
 
 class ExpositionTextSource:
-    """A page at an http or https URL, read by `table`; `origin` tells what it may leave out.
+    """A page at an http or https URL, read by `table`; `defaults` fill what it leaves out.
 
-    `http_client`: headers, credentials and TLS, read again at each poll.
+    `http_client`: headers, credentials and TLS, read again at each poll. `owner`: whose page it is;
+    pages that take long to read are read one at a time for each owner.
     """
 
     def __init__(
         self,
         url: str,
         table: Table = NATIVE,
-        origin: Origin = UNKNOWN,
+        defaults: TargetDefaults = NO_DEFAULTS,
         *,
         connector: Callable[[], aiohttp.BaseConnector] = TcpConnector,
         encoding: str = "gzip",
         http_client: HttpClientConfig = HttpClientConfig(),  # noqa: B008 - a frozen value
+        owner: Hashable = None,
     ) -> None:
         self._url = url
         self._client = HttpClient(connector)
         self._encoding = encoding
         self._http_client = http_client
-        self._reader = PageReader(table, origin)
+        self._reader = PageReader(table, defaults)
+        self._turn = _turns.setdefault(owner, asyncio.Lock())
 
     async def poll(self) -> Snapshot:
         """Read the page."""
@@ -67,60 +72,30 @@ class ExpositionTextSource:
         options = await request_options(self._http_client)
         request = Request(self._url, options, encoding=self._encoding)
         body = await self._client.fetch(request)
-        if body.gzipped:
-            return await PARSING.run(partial(self._unzip_and_read, body.content))
-        lines = self._reader.quick_lines(body.content)
-        if lines is None:
-            return await PARSING.run(partial(self._reader.read, body.content))
-        return self._reader.read(body.content, lines)
+        if not body.gzipped and (lines := self._reader.quick_lines(body.content)) is not None:
+            _check_end(body, body.content)
+            return self._reader.read(body.content, lines, length_known=body.length_known)
+        async with self._turn:
+            return await PARSING.run(partial(self._read_slowly, body))
 
-    def _unzip_and_read(self, content: bytes) -> Snapshot:
-        return self._reader.read(_unzipped(content))
+    def _read_slowly(self, body: Body) -> Snapshot:
+        page = _unzipped(body.content) if body.gzipped else body.content
+        _check_end(body, page)
+        # A compressed page that was cut is not valid gzip.
+        return self._reader.read(page, length_known=body.length_known or body.gzipped)
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
         await self._client.close()
 
 
-class SocketSource:
-    """The page of a process on this host, at its unix socket."""
-
-    def __init__(self, socket: SocketFile) -> None:
-        self._socket = socket
-        # A new connection each time, so that a process never keeps a thread waiting for us;
-        # and no compression, which would cost the application more than it saves.
-        self._page = ExpositionTextSource(
-            f"http://localhost{PAGE_PATH}",
-            connector=lambda: aiohttp.UnixConnector(str(socket.path), force_close=True),
-            encoding="identity",
-        )
-
-    async def poll(self) -> Snapshot:
-        """Read the page. The socket of a process that has ended is removed."""
-        if not self._socket.in_place():
-            raise TargetGoneError
-        try:
-            return await self._page.poll()
-        except NotConnectedError as error:
-            if error.errno in (errno.ECONNREFUSED, errno.ENOENT):
-                self._remove()
-            raise
-
-    def _remove(self) -> NoReturn:
-        """Remove the socket that nobody listens at."""
-        # A successor may have put its own there in the meantime.
-        if self._socket.in_place():
-            try:
-                self._socket.path.unlink(missing_ok=True)
-            except OSError as error:
-                raise PollError(
-                    "refused", f"nobody listens, and its socket can't be removed: {error.strerror}"
-                ) from None
-        raise TargetGoneError
-
-    async def close(self) -> None:
-        """Close the connection, if there is one."""
-        await self._page.close()
+def _check_end(body: Body, page: bytes) -> None:
+    """Raise `PollError` for a page that has visibly lost its end."""
+    if body.openmetrics:
+        if not page.rstrip().endswith(b"# EOF"):
+            raise PollError("protocol", "the page is cut: OpenMetrics without `# EOF` at its end")
+    elif page and not body.length_known and not body.gzipped and not page.endswith(b"\n"):
+        raise PollError("protocol", "the page is cut: it ends in the middle of a line")
 
 
 def _unzipped(content: bytes) -> bytes:

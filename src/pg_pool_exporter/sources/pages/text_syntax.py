@@ -22,7 +22,7 @@ _LABEL = r'[ \t]*+([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*+=[ \t]*+"((?:[^"\\]++|\\[\\"n]
 _EACH_LABEL = re.compile(_LABEL)
 _BRACES = re.compile(rf"\{{(?:{_LABEL},)*+(?:{_LABEL})?[ \t]*+\}}".encode())
 _VALUE = re.compile(
-    rb"[ \t]++([^ \t\r]++)"
+    rb"[ \t]++([-+.0-9a-zA-Z]++)"
     rb"(?:[ \t]++[-+.0-9eE]++)?"  # timestamp
     rb"[ \t\r]*+(?:#.*+)?",  # exemplar
     re.DOTALL,
@@ -92,12 +92,9 @@ def cut(text: str) -> str:
 def any_number(text: bytes) -> float:
     """A value of a series, whatever number it is."""
     try:
-        value = float(text)
+        return float(text)
     except ValueError:
         raise Malformed("the value is not a number") from None
-    if b"_" in text:
-        raise Malformed("the value is not a number")
-    return value
 
 
 def number(text: bytes) -> float | None:

@@ -1,4 +1,4 @@
-"""What the configuration tells of an application's pools, where their pages don't."""
+"""What the configuration says of an application's pools, for what their pages leave out."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Where a page comes from. An empty text is an unknown."""
+class TargetDefaults:
+    """What is known of a page before it is read. An empty text is unknown."""
 
     app: str = ""
+    """The configured name of the application. It wins: a page can call itself anything."""
     process: str = ""
-    """The address of the target."""
+    """The name of the target."""
     server: str = ""
-    """The server that the pools point at."""
+    """The server that the pools connect to."""
     application: str = ""
-    """Its application_name there, as the server shows it."""
+    """Their application_name there, as the server shows it."""
     max_connections: int | None = None
-    """Most connections of each pool."""
+    """The maximum of each pool."""
 
     def key(self, app: str, pool: str, process: str) -> PoolId:
-        """The identity of a pool, whose page may leave out what is known here."""
-        return PoolId(app or self.app, pool, process or self.process)
+        """The identity of a pool whose page has these labels, some of them empty."""
+        return PoolId(self.app or app, pool, process or self.process)
 
     def complete(self, sample: PoolSample) -> PoolSample:
-        """`sample` with what its page did not tell."""
+        """`sample` with what its page left out."""
         if sample.max is None and self.max_connections is not None:
             sample = replace(sample, max=self.max_connections)
         known = sample.info or PoolInfo()
@@ -37,5 +38,5 @@ class Origin:
         return sample if info == known else replace(sample, info=info)
 
 
-UNKNOWN = Origin()
-"""Of a page that tells everything itself."""
+NO_DEFAULTS = TargetDefaults()
+"""For a page that leaves nothing out."""

@@ -1,0 +1,128 @@
+"""Builds the sample of one pool from the values on a page."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Set
+from itertools import pairwise
+from math import inf, isfinite
+from typing import Any
+
+from pg_pool_exporter.metrics.catalogue import OTHER, POOL_TIMEOUT_KINDS, POOL_TIMEOUTS
+from pg_pool_exporter.metrics.limiter import NameLimiter
+from pg_pool_exporter.metrics.series import POOL_HISTOGRAMS, POOL_MAPPINGS
+from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
+from pg_pool_exporter.sources.pages.table import COUNT, SUM, WHOLE, FieldPart, FieldTarget
+from pg_pool_exporter.sources.pages.text_syntax import Malformed
+
+# The only kinds with a name of their own: so no counter moves between its name and `other`.
+_KINDS = frozenset(POOL_TIMEOUT_KINDS)
+
+SiteLimiters = Mapping[str, NameLimiter[str]]
+
+
+class PoolSampleBuilder:
+    """Collects the values of one pool.
+
+    In our own format each value appears once. In a foreign one the series of the best alias are
+    added up (see `AliasRank`), and `info` is what their labels say.
+    """
+
+    __slots__ = ("_info", "_values", "at")
+
+    def __init__(self, at: int, info: PoolInfo | None) -> None:
+        self.at = at
+        """Where the pool begins on its page."""
+        self._info = info
+        # By field, part and group: the rank of the best alias so far, and its value.
+        self._values: dict[tuple[str, FieldPart, int], tuple[int, float]] = {}
+
+    def put(self, target: FieldTarget, value: float) -> None:
+        """Add a value of the page. Raises `Malformed` when it appears twice."""
+        if target.alias is None:
+            key = target.field, target.part, 0
+            if key in self._values:
+                raise Malformed("the same series twice")
+            self._values[key] = 0, value
+            return
+        key = target.field, target.part, target.alias.group
+        rank, before = self._values.get(key, (target.alias.rank, 0.0))
+        if rank == target.alias.rank:
+            self._values[key] = rank, before + value
+        elif rank > target.alias.rank:
+            self._values[key] = target.alias.rank, value
+
+    @property
+    def has_values(self) -> bool:
+        """Whether anything but the info is known."""
+        return any(field != "info" for field, _, _ in self._values)
+
+    def sample(self, key: PoolId, sites: SiteLimiters, now: float) -> tuple[PoolSample, int]:
+        """The pool, and how many label values were folded into `other`.
+
+        Raises `Malformed` when a histogram is incomplete or there is more than one info.
+        """
+        parts = self._parts()
+        info, folded = self._info, 0
+        if infos := parts.pop("info", None):
+            if len(infos) > 1:
+                raise Malformed("the pool that begins here has more than one info")
+            info = next(part for part in infos if isinstance(part, PoolInfo))
+        fields: dict[str, Any] = {}
+        for field, metric in POOL_MAPPINGS:
+            if values := parts.pop(field, None):
+                by_label = {str(label): value for label, value in values.items()}
+                own = {label: value for label, value in by_label.items() if label != OTHER}
+                named = _KINDS if metric is POOL_TIMEOUTS else sites[field].choose(own, now)
+                fields[field] = _with_other(by_label, named)
+                folded += len(own.keys() - named)
+        for field, metric in POOL_HISTOGRAMS:
+            if values := parts.pop(field, None):
+                fields[field] = _histogram(metric.bounds, values)
+                if fields[field] is None:
+                    raise Malformed(
+                        f"the pool that begins here has a {metric.name} whose buckets, sum and "
+                        "count are incomplete or disagree"
+                    )
+        fields.update({field: values[WHOLE] for field, values in parts.items()})
+        return PoolSample(key=key, info=info, **fields), folded
+
+    def _parts(self) -> dict[str, dict[FieldPart, float]]:
+        """The values by field and part. Infinite ones are unknown: a maximum that is none."""
+        summed: dict[tuple[str, FieldPart], float] = defaultdict(float)
+        for (field, part, _), (_, value) in self._values.items():
+            summed[field, part] += value
+        parts: dict[str, dict[FieldPart, float]] = {}
+        for (field, part), value in summed.items():
+            if isfinite(value):
+                parts.setdefault(field, {})[part] = value
+        return parts
+
+
+def site_limiters(limit: int) -> SiteLimiters:
+    """For one pool: which of its sites have a name of their own, by field."""
+    return {
+        field: NameLimiter(limit, counters=metric.type == "counter")
+        for field, metric in POOL_MAPPINGS
+        if metric is not POOL_TIMEOUTS
+    }
+
+
+def _with_other(values: Mapping[str, float], named: Set[str]) -> dict[str, float]:
+    """The values of `named`; the others are added up in `other`."""
+    kept = {label: value for label, value in values.items() if label in named}
+    if len(kept) < len(values):
+        kept[OTHER] = sum(value for label, value in values.items() if label not in named)
+    return kept
+
+
+def _histogram(bounds: tuple[float, ...], values: Mapping[FieldPart, float]) -> Histogram | None:
+    """The histogram; None when a bucket, the sum or the count is missing, or they disagree."""
+    expected: tuple[FieldPart, ...] = (*bounds, inf, COUNT, SUM)
+    if len(values) != len(expected):
+        return None
+    *cumulated, count, total = [values[part] for part in expected]
+    if count != cumulated[-1] or not all(value.is_integer() for value in cumulated):
+        return None
+    counts = tuple(int(after - before) for before, after in pairwise((0.0, *cumulated)))
+    return Histogram(counts, total) if min(counts) >= 0 else None

@@ -1,0 +1,110 @@
+"""Reads the pages of instrumented processes on this host, at their unix sockets."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Set
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import aiohttp
+
+from pg_pool_exporter.model import Snapshot
+from pg_pool_exporter.sockets import PAGE_PATH
+from pg_pool_exporter.sources.base import PollError, TargetGoneError
+from pg_pool_exporter.sources.pages.fetch import NotConnectedError
+from pg_pool_exporter.sources.pages.socket_file import SocketFile
+from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource
+
+
+@dataclass(slots=True)
+class _Owner:
+    user: int
+    sockets: set[SocketFile] = field(default_factory=set)
+
+
+class AppOwners:
+    """Which user an application's name belongs to: the one whose process had it first.
+
+    A name is free again when no process of that user has it any more.
+    """
+
+    def __init__(self) -> None:
+        self._owners: dict[str, _Owner] = {}
+
+    def claim(self, socket: SocketFile, apps: Set[str]) -> int | None:
+        """Note which applications the page of `socket` names now.
+
+        Returns the user to whom one of them belongs, if that is another one; then nothing changes.
+        """
+        for app in apps:
+            owner = self._owners.get(app)
+            if owner is not None and owner.user != socket.user:
+                return owner.user
+        self._keep(socket, apps)
+        for app in apps:
+            self._owners.setdefault(app, _Owner(socket.user)).sockets.add(socket)
+        return None
+
+    def release(self, socket: SocketFile) -> None:
+        """Forget the applications of a process that has ended."""
+        self._keep(socket, frozenset())
+
+    def _keep(self, socket: SocketFile, apps: Set[str]) -> None:
+        for app in [app for app in self._owners if app not in apps]:
+            owner = self._owners[app]
+            owner.sockets.discard(socket)
+            if not owner.sockets:
+                del self._owners[app]
+
+
+class SocketSource:
+    """The page of one process. `owners` are shared by all processes of the host."""
+
+    def __init__(self, socket: SocketFile, owners: AppOwners) -> None:
+        self._socket = socket
+        self._owners = owners
+        # A new connection each time, so that no thread of the process waits for us; uncompressed,
+        # because compression would cost the application more than it saves.
+        self._page = ExpositionTextSource(
+            f"http://localhost{PAGE_PATH}",
+            connector=lambda: aiohttp.UnixConnector(str(socket.path), force_close=True),
+            encoding="identity",
+            owner=socket.user,
+        )
+
+    async def poll(self) -> Snapshot:
+        """Read the page. The socket of a process that has ended is removed."""
+        if not self._socket.in_place():
+            raise TargetGoneError
+        try:
+            snapshot = await self._page.poll()
+        except NotConnectedError as error:
+            if error.errno in (errno.ECONNREFUSED, errno.ENOENT):
+                self._remove()
+            raise
+        other = self._owners.claim(self._socket, {pool.key.app for pool in snapshot.pools})
+        if other is not None:
+            raise PollError(
+                "permission",
+                f"user {self._socket.user} uses the name of an application of user {other}: set "
+                "PG_POOL_EXPORTER_APP to another name for one of them",
+            )
+        return snapshot
+
+    def _remove(self) -> NoReturn:
+        """Remove a socket without a listener."""
+        # A successor may have put its own there in the meantime.
+        if self._socket.in_place():
+            try:
+                self._socket.path.unlink(missing_ok=True)
+            except OSError as error:
+                raise PollError(
+                    "refused", f"no process listens, and its socket stays: {error.strerror}"
+                ) from None
+        raise TargetGoneError
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        self._owners.release(self._socket)
+        await self._page.close()
