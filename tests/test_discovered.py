@@ -68,13 +68,15 @@ def test_a_target_comes_and_goes_with_its_line_in_a_file_and_the_others_go_on(
             write(file, stays.url, leaves.url)
             async with exporting(configure(tmp_path, file_sd=["*.json"])) as scraper:
                 await scraper.until(lambda: found(scraper, stays.url, leaves.url))
-                assert 'pg_pool_max_connections{app="mail"' in (await scraper.get())[1]
+                assert (
+                    'pg_pool_max_connections{app="orders",pool="mail"' in (await scraper.get())[1]
+                )
                 polls = await scraper.value("pg_pool_exporter_polls_total", target(stays.url))
                 write(file, stays.url)
                 assert await scraper.until(lambda: found(scraper, stays.url)) < 2
                 _, text = await scraper.get()
                 assert target(leaves.url) not in text
-                assert 'app="mail"' not in text
+                assert 'pool="mail"' not in text
                 after = await scraper.value("pg_pool_exporter_polls_total", target(stays.url))
                 assert (after or 0) >= (polls or 0) > 0, "its poller is the same"
                 assert await scraper.value(TARGETS) == 1
@@ -84,7 +86,7 @@ def test_a_target_comes_and_goes_with_its_line_in_a_file_and_the_others_go_on(
     asyncio.run(main())
 
 
-other = answer(page_of(pool(app="mail")), "Content-Type: text/plain")
+other = answer(page_of(pool(app="of the page", name="mail")), "Content-Type: text/plain")
 
 
 def test_a_file_that_breaks_keeps_its_targets_and_is_shown(tmp_path: Path) -> None:

@@ -211,6 +211,19 @@ def test_known_sockets_come_first_under_the_limit_and_then_the_newest(
     assert names(directory) == ["a-0.sock", "z-0.sock"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's socket")
+def test_many_sockets_of_one_user_leave_room_for_another_s(
+    tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket_directory, "MAX_SOCKETS", 4)
+    directory = SocketDirectory(tmp_path)
+    for number in range(6):
+        os.chown(bind(f"many-{number}.sock"), 65534, -1)
+    assert len(names(directory)) == 4
+    bind("orders-0.sock")
+    assert "orders-0.sock" in names(directory)
+
+
 def test_a_socket_that_is_bound_and_does_not_listen_yet_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "orders-0.sock"
     directory = SocketDirectory(tmp_path)

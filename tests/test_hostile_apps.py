@@ -16,11 +16,13 @@ from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.foreign_page import automatic
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from pg_pool_exporter.sources.pages.text_reader import PageReader
+from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource
 from support import pages
 from support.actuator_page import actuator_page
 from support.busy import within
 from support.daemons import exporting
 from support.pages import MIB, Answer, Peer, Served, answer, head, raw, serving
+from support.polling import eventually
 
 TEXT = "Content-Type: text/plain;version=0.0.4;charset=utf-8"
 INTERVAL, TIMEOUT = 1.0, 0.8
@@ -209,3 +211,27 @@ def test_no_more_series_of_pools_are_parsed_than_can_be_in_time() -> None:
             reader.read(page)
         assert caught.value.reason == "too_large"
         assert thread_time() - started < 2
+
+
+def test_large_pages_of_one_owner_do_not_hold_up_those_of_another() -> None:
+    """All of them are too long to be read on the loop, so they are read one after the other."""
+    large = page_of(f'jdbc_connections_max{{name="{number}"}} 1' for number in range(19_000))
+    fair = page_of(f'jdbc_connections_max{{name="{number}"}} 1' for number in range(600))
+    done: list[str] = []
+
+    async def scenario() -> None:
+        async with serving(answer(large, TEXT)) as many, serving(answer(fair, TEXT)) as one:
+
+            async def poll(owner: str, url: str) -> None:
+                source = ExpositionTextSource(url, automatic(), owner=owner)
+                await source.poll()
+                done.append(owner)
+                await source.close()
+
+            greedy = [asyncio.create_task(poll("greedy", many.url)) for _ in range(8)]
+            await eventually(lambda: bool(done), seconds=30)
+            await poll("fair", one.url)
+            await asyncio.gather(*greedy)
+
+    asyncio.run(scenario())
+    assert done.index("fair") <= 3

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Collection
 from functools import partial
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,10 +126,19 @@ def _sockets(directory: Path, names: Collection[str]) -> list[SocketFile]:
 def _first(
     sockets: Collection[SocketFile], former: Collection[SocketFile]
 ) -> tuple[SocketFile, ...]:
-    """Those that are polled already, then the newest; sorted by name."""
+    """At most `MAX_SOCKETS`, of each user about as many; sorted by name.
+
+    Of one user those that are polled already come first, then the newest.
+    """
     known = {*former}
     order = sorted(sockets, key=lambda found: (found not in known, -found.made, found.path))
-    return (*sorted(order[:MAX_SOCKETS]),)
+    of_user: Counter[int] = Counter()
+    turns = []
+    for found in order:
+        of_user[found.user] += 1
+        turns.append((of_user[found.user], found))
+    turns.sort(key=itemgetter(0))
+    return (*sorted(found for _, found in turns[:MAX_SOCKETS]),)
 
 
 def _is_name(name: str) -> bool:
