@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _SWEEP_INTERVAL = 0.5
+_HALF_CLOSED_GRACE = 0.05
 _PAUSE_WITHOUT_DESCRIPTORS = 0.1
 # For running answers when the process ends, in seconds.
 _SHUTDOWN_TIMEOUT = 0.5
@@ -153,7 +154,8 @@ class Connection(web.RequestHandler):
         finally:
             self.answering = False
             self._idle = True
-            self._expect_within(_SWEEP_INTERVAL if self._half_closed else limits.idle)
+            self._expect_within(limits.idle)
+            self._close_soon_if_half_closed()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # aiohttp forgets its own when it closes it, with bytes in it that may never be read.
@@ -169,12 +171,21 @@ class Connection(web.RequestHandler):
     def eof_received(self) -> bool:  # type: ignore[override] # aiohttp's never keeps it open
         """Whether to keep the other direction open: a client may send no more, and still read."""
         self._half_closed = True
-        if not self.answering:
-            self._expect_within(_SWEEP_INTERVAL)
-        return not (self._idle and not self.answering) and self.ssl_context is None
+        self._close_soon_if_half_closed()
+        # asyncio can't keep one direction of TLS open.
+        return self.ssl_context is None
 
     def _expect_within(self, seconds: float) -> None:
         self.deadline = self._loop.time() + seconds
+
+    def _close_soon_if_half_closed(self) -> None:
+        # Not at once: a complete request may be there that is about to be answered.
+        if self._half_closed and not self.answering:
+            self._loop.call_later(_HALF_CLOSED_GRACE, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if self._tcp is not None and not self.answering:
+            self._tcp.close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.connections.forget(self)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import NamedTuple
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from pg_pool_exporter.blocking.names import getaddrinfo
 from pg_pool_exporter.web.basic_auth import BasicAuth, BusyError
@@ -138,6 +138,8 @@ class WebServer:
         return await _send(request, await self._answer(request))
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
+        if request.version not in (HttpVersion10, HttpVersion11):
+            return plain_answer("HTTP/1.1 only", HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
         refusal = await self._authenticate(request)
         if refusal is not None:
             return refusal
