@@ -25,6 +25,7 @@ from pg_pool_exporter.sources import queries
 from support.pgbouncer import PGBOUNCER, Bouncer
 from support.polling import poll, run, source_of
 from support.postgres import EMBEDDED_16, EMBEDDED_18, Cluster, system_bindirs, wait_until
+from support.sql import LOG_READER, run_script
 
 DATABASE = "planted"
 SCHEMAS = ("public", "exporter", "evil")
@@ -104,7 +105,7 @@ $do$
 def named() -> tuple[list[str], list[str]]:
     """All words and all operators of all our statements, whatever they stand for there."""
     words, signs = {"date_part", "float8", "int4", "bool"}, set()
-    for path in Path(queries.__file__).parent.glob("*.sql"):
+    for path in (*Path(queries.__file__).parent.glob("*.sql"), LOG_READER):
         text = re.sub(r"--.*|'[^']*'|%\(\w+\)s", " ", path.read_text())
         words |= set(re.findall(r"[a-z_][a-z0-9_]*", text))
         signs |= set(re.findall(r"[-+*/<>=~!@#%^&|?]+", text))
@@ -195,6 +196,45 @@ def test_ending_idle_sessions_uses_nothing_that_others_have_made(
             assert "No session has that application_name" in nothing.text
     finally:
         planted.run(f"ALTER DATABASE {DATABASE} RESET search_path")
+
+
+@pytest.mark.parametrize("path", ["public, pg_catalog", "evil, pg_catalog"])
+def test_installing_the_log_reader_uses_nothing_that_the_owner_of_the_database_has_made(
+    planted: Cluster, path: str
+) -> None:
+    planted.run(f"ALTER DATABASE {DATABASE} SET search_path = {path}")
+    try:
+        run_script(planted, "exporter", dbname=DATABASE)
+    finally:
+        planted.run(f"ALTER DATABASE {DATABASE} RESET search_path")
+    planted.run("DROP SCHEMA pool_exporter CASCADE", dbname=DATABASE)
+
+
+def test_the_log_reader_is_not_for_everybody(postgres: Cluster) -> None:
+    with pytest.raises(psycopg.errors.RaiseException, match="role=public"):
+        run_script(postgres, "public")
+
+
+def test_functions_that_read_the_log_are_not_called_unless_a_superuser_owns_them(
+    postgres: Cluster,
+) -> None:
+    postgres.run("CREATE ROLE mallory LOGIN")
+    postgres.run("CREATE DATABASE trap OWNER mallory")
+    try:
+        with postgres.connect(dbname="trap", user="mallory") as mallory:
+            mallory.execute("CREATE SCHEMA pool_exporter")
+            mallory.execute(
+                "CREATE FUNCTION pool_exporter.log_files("
+                "OUT name text, OUT size int8, OUT modified float8) RETURNS SETOF record LANGUAGE plpgsql AS "
+                "$$BEGIN RAISE EXCEPTION 'planted'; END$$"
+            )
+        with postgres.connect(dbname="trap") as session:
+            batch = queries.batch("log_owner", "log_files", version=postgres.version)
+            with pytest.raises(psycopg.errors.DivisionByZero):
+                session.execute(batch.statements.encode())
+    finally:
+        postgres.run("DROP DATABASE trap WITH (FORCE)")
+        postgres.run("DROP ROLE mallory")
 
 
 @pytest.mark.debian

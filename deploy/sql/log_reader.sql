@@ -1,26 +1,44 @@
 -- Lets one role read the server's own log over SQL, and nothing else. Run as a superuser, in the
 -- database that the exporter's dsn names:
 --
---   psql -v role=exporter -f log_reader.sql
+--   psql -X -v role=exporter -f log_reader.sql
 --
 -- It can be run again, also for another role. To remove it: DROP SCHEMA pool_exporter CASCADE;
 --
+-- The log holds what statements contain: read_log shows data and passwords that failed, slow or
+-- logged statements (log_statement, log_min_duration_statement) name. Give it to one trusted role.
+--
 -- The functions run with their owner's rights. What they can reach is bounded by what they do:
--- read_log takes the name of a file, without a path, and only one that log_files gives; those are
+-- read_log takes the name of a file, without a path, and only one that log_files lists; those are
 -- regular files in log_directory whose names are of the form of log_filename. (A symbolic link
 -- there with such a name would be followed: only the server's own account can make one.) The
 -- search_path is fixed, with pg_temp last, so nothing that the caller makes is ever called; and so is
 -- how backslashes are read.
 \set ON_ERROR_STOP on
 BEGIN;
+-- Before any name is resolved: the owner of the database sets its path, and could plant functions
+-- and operators that a superuser would execute here.
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SELECT pg_catalog.set_config('pool_exporter.role', :'role', true);
 
 CREATE SCHEMA IF NOT EXISTS pool_exporter;
--- Whoever owns the schema could put another log_files in the place of this one.
 DO $$
 BEGIN
-    IF NOT (SELECT role.rolsuper FROM pg_catalog.pg_namespace AS own
-            JOIN pg_catalog.pg_roles AS role ON role.oid = own.nspowner
-            WHERE own.nspname = 'pool_exporter') THEN
+    IF pg_catalog.current_setting('pool_exporter.role') = 'public' THEN
+        RAISE EXCEPTION 'role=public would show the log to everybody: name one role';
+    END IF;
+    -- Whoever owns the schema, or a function in it, could put another log_files in its place.
+    IF EXISTS (
+        SELECT FROM (SELECT own.nspowner AS role FROM pg_catalog.pg_namespace AS own
+                     WHERE own.nspname = 'pool_exporter'
+                     UNION ALL
+                     SELECT made.proowner FROM pg_catalog.pg_proc AS made
+                     JOIN pg_catalog.pg_namespace AS own ON own.oid = made.pronamespace
+                     WHERE own.nspname = 'pool_exporter') AS part
+        JOIN pg_catalog.pg_roles AS owner ON owner.oid = part.role
+        WHERE NOT owner.rolsuper)
+    THEN
         RAISE EXCEPTION 'the schema pool_exporter belongs to no superuser: drop it first';
     END IF;
 END
@@ -43,9 +61,9 @@ AS $$
                    '%[OE]?[a-zA-Z%]', '[A-Za-z0-9:+ _-]+', 'g')
                || CASE WHEN given ~ '\.log$' THEN '\.(log|csv|json)$' ELSE '(\.csv|\.json)?$' END
                AS pattern
-        FROM current_setting('log_filename') AS given)
+        FROM pg_catalog.current_setting('log_filename') AS given)
     SELECT file.name, file.size, extract(epoch FROM file.modification)::double precision
-    FROM pg_ls_logdir() AS file, form
+    FROM pg_catalog.pg_ls_logdir() AS file, form
     WHERE file.name ~ form.pattern AND position('/' IN file.name) = 0
 $$;
 
@@ -69,7 +87,7 @@ BEGIN
     ELSIF start >= size THEN
         RETURN '';
     END IF;
-    RETURN pg_read_binary_file(current_setting('log_directory') || '/' || file, start, most, true);
+    RETURN pg_catalog.pg_read_binary_file(pg_catalog.current_setting('log_directory') || '/' || file, start, most, true);
 END
 $$;
 

@@ -23,4 +23,6 @@ def run_script(cluster: Cluster, role: str, **params: str) -> None:
     """Run deploy/sql/log_reader.sql for the role."""
     text = LOG_READER.read_text()
     lines = [line for line in text.splitlines() if not line.startswith("\\set")]
-    cluster.run("\n".join(lines).replace(':"role"', f'"{role}"'), **params)
+    cluster.run(
+        "\n".join(lines).replace(':"role"', f'"{role}"').replace(":'role'", f"'{role}'"), **params
+    )

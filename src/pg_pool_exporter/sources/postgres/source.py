@@ -65,6 +65,7 @@ class PostgresSource:
                 self._log_context.put_settings(await self._log_settings.read())
         except (psycopg.Error, PasswordError) as error:
             raise self._connector.failure(error) from None
+        databases.sort(key=lambda row: row.datid)  # for less than what it costs the server
         names = {row.datid: row.database for row in databases}
         activity = read_activity(sessions, names, waits)
         self._held.forget_gone(activity.own)

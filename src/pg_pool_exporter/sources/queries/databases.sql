@@ -1,4 +1,3 @@
 SELECT datid, datname AS database, deadlocks
 FROM pg_stat_database
-WHERE datname IS NOT NULL
-ORDER BY datid;
+WHERE datname IS NOT NULL;
