@@ -225,7 +225,8 @@ def test_functions_that_read_the_log_are_not_called_unless_a_superuser_owns_them
             mallory.execute("CREATE SCHEMA pool_exporter")
             mallory.execute(
                 "CREATE FUNCTION pool_exporter.log_files("
-                "OUT name text, OUT size int8, OUT modified float8) RETURNS SETOF record LANGUAGE plpgsql AS "
+                "OUT name text, OUT size int8, OUT modified float8) "
+                "RETURNS SETOF record LANGUAGE plpgsql AS "
                 "$$BEGIN RAISE EXCEPTION 'planted'; END$$"
             )
         with postgres.connect(dbname="trap") as session:

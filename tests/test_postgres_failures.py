@@ -48,7 +48,7 @@ def test_a_server_that_is_down_at_the_start_is_refused_until_it_is_there(cluster
         error = await failure(source)
         assert error.reason == "refused"
         assert f"server main (127.0.0.1, port {cluster.port}, database postgres" in str(error)
-        assert "nothing listens there" in str(error)
+        assert "connection refused" in str(error)
         cluster.start()
         assert await outcome(source) == "up"
         await source.close()
@@ -176,16 +176,22 @@ def test_a_slot_lost_while_the_server_is_full_is_taken_back_when_one_is_free(
     run(main())
 
 
-@pytest.mark.parametrize("kind", ["ROLE exporter", "DATABASE limited"])
-def test_a_limit_of_the_role_or_the_database_counts_as_too_many_connections(
-    cluster: Cluster, kind: str
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [("ROLE exporter", "of the exporter's role"), ("DATABASE limited", "of the database")],
+)
+def test_a_limit_of_the_role_or_the_database_is_told_from_a_full_server(
+    cluster: Cluster, kind: str, named: str
 ) -> None:
     async def main() -> None:
         cluster.run("CREATE ROLE exporter LOGIN")
         cluster.run("CREATE DATABASE limited")
         cluster.run(f"ALTER {kind} CONNECTION LIMIT 0")
         source = source_of(cluster, dsn=cluster.dsn(user="exporter", dbname="limited"))
-        assert await outcome(source) == "too_many_connections"
+        error = await failure(source)
+        assert error.reason == "too_many_connections"
+        assert f"CONNECTION LIMIT {named}" in str(error)
+        assert "pg_use_reserved_connections" not in str(error)
         await source.close()
 
     run(main())
@@ -199,8 +205,8 @@ def test_a_limit_of_the_role_or_the_database_counts_as_too_many_connections(
         ({"user": "nobody-knows"}, "auth", "user nobody-knows"),
         ({"dbname": "nothing"}, "other", "the database does not exist"),
         ({"dbname": "shut", "user": "guest"}, "permission", "CONNECT on the database"),
-        ({"host": "nowhere.invalid"}, "refused", "the host name is not known"),
-        ({"host": "/nowhere"}, "refused", "no such socket"),
+        ({"host": "nowhere.invalid"}, "refused", "does not resolve"),
+        ({"host": "/nowhere"}, "refused", "no socket there"),
     ],
 )
 def test_each_wrong_setting_is_told_apart(

@@ -37,6 +37,11 @@ def source_of(
     return PostgresSource(server, clock=clock)
 
 
+def server_source(dsn: str, **config: Any) -> PostgresSource:
+    """A source for whatever is at `dsn`."""
+    return PostgresSource(ServerConfig(name="main", dsn=SecretStr(dsn), **config))
+
+
 async def snapshot_of(source: Source, deadline: float = DEADLINE) -> Snapshot:
     """One poll with a deadline, which must hold. Raises `PollError`."""
     loop = asyncio.get_running_loop()
@@ -96,7 +101,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         gc.collect()
 
     asyncio.run(watched())
-    assert not complaints
+    assert not complaints, complaints
 
 
 def sockets_to(cluster: Cluster) -> int:

@@ -6,7 +6,8 @@ import asyncio
 import fcntl
 import struct
 import termios
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
+from time import thread_time
 from typing import Any, Self, TypeVar
 
 import psycopg
@@ -21,6 +22,9 @@ from pg_pool_exporter.sources.queries import Batch
 
 MOST_BYTES = 16 * 1024 * 1024
 """Most bytes of one answer, and of everything that is sent while connecting."""
+MOST_SECONDS = 0.5
+"""Most CPU time of libpq for one answer: some of what can be sent costs it the square of its number
+(names of parameters)."""
 MOST_CELLS = 1_000_000
 """Most values of one answer: rows times columns."""
 MOST_RESULTS = 20
@@ -38,33 +42,25 @@ T = TypeVar("T")
 class BoundedConnection(AsyncConnection[Any]):
     """A connection that ends when the other side sends without end. Open it with `open`.
 
-    It executes simple queries only, and by `execute` only. How much has arrived is asked of the
-    kernel before libpq reads it, so what arrives in between can exceed a bound: by one buffer of
-    the socket at a time.
+    It executes simple queries, by `execute_batch` only. The kernel says how much has arrived before
+    libpq reads it; what arrives in between can exceed a bound, by one buffer of the socket a time.
     """
 
     def __init__(self, pgconn: PGconn) -> None:
         super().__init__(pgconn)
         pgconn.notify_handler = None  # the driver would keep notifications
-        self._received = 0
+        self._meter = _Meter()
         self._unasked = 0.0
 
     @classmethod
     async def open(cls, conninfo: str) -> Self:
         """Connect. Raises `psycopg.Error`."""
-        received = 0
-
-        def count(size: int) -> None:
-            nonlocal received
-            received += size
-            _check_size(received)
-
-        return cls(await _drive(generators.connect(conninfo), count))
+        return cls(await _drive(generators.connect(conninfo), _Meter()))
 
     @property
     def has_answered(self) -> bool:
-        """Whether a part of the answer to the latest batch has arrived."""
-        return self._received > 0
+        """Whether a part of the answer has arrived, to the batch that is being executed."""
+        return self._meter.received > 0
 
     async def execute_batch(self, batch: Batch) -> list[list[Any]]:
         """The rows of each statement that has any, in one round trip.
@@ -73,10 +69,9 @@ class BoundedConnection(AsyncConnection[Any]):
         here, even when nobody waits for it any more.
         """
         text = AsyncClientCursor(self).mogrify(batch.statements.encode(), batch.params)
-        self._received = 0
         try:
             self.pgconn.send_query(text.encode())
-            results = await _drive(_answer(self.pgconn), self._count, self.pgconn.socket)
+            results = await _drive(_answer(self.pgconn), self._meter, self.pgconn.socket)
             self._count_unasked(results)
             for result in results:
                 if result.status == ExecStatus.FATAL_ERROR:
@@ -86,17 +81,14 @@ class BoundedConnection(AsyncConnection[Any]):
             await self.close()
             raise
         finally:
-            self._received = 0
+            self._meter = _Meter()
             if self.broken:
                 await self.close()
 
-    def _count(self, size: int) -> None:
-        self._received += size
-        _check_size(self._received)
-
     def _count_unasked(self, results: Sequence[PGresult]) -> None:
-        asked = sum(map(_size, results)) + self._received * _FRAMING
-        self._unasked += max(0.0, self._received - asked)
+        received = self._meter.received
+        asked = sum(map(_size, results)) + received * _FRAMING
+        self._unasked += max(0.0, received - asked)
         if self._unasked > MOST_UNASKED_BYTES:
             raise AnswerError("it sends what was not asked for")
 
@@ -131,24 +123,41 @@ def _size(result: PGresult) -> int:
     )
 
 
-def _check_size(received: int) -> None:
-    if received > MOST_BYTES:
-        raise AnswerError(f"the answer is larger than {MOST_BYTES >> 20} MiB")
+class _Meter:
+    """What an answer costs: bytes, and CPU time of the driver."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._seconds = 0.0
+
+    def add_bytes(self, size: int) -> None:
+        """Count bytes that have arrived. Raises `AnswerError` when they are too many."""
+        self.received += size
+        if self.received > MOST_BYTES:
+            raise AnswerError(f"the answer is larger than {MOST_BYTES >> 20} MiB")
+
+    def add_seconds(self, seconds: float) -> None:
+        """Count CPU time. Raises `AnswerError` when it is too much."""
+        self._seconds += seconds
+        if self._seconds > MOST_SECONDS:
+            raise AnswerError(f"reading the answer takes more than {MOST_SECONDS:g} s of CPU time")
 
 
-async def _drive(gen: Generator[Any, Any, T], count: Callable[[int], None], fileno: int = -1) -> T:
+async def _drive(gen: Generator[Any, Any, T], meter: _Meter, fileno: int = -1) -> T:
     """Run a generator of the driver, which yields what it waits for; while connecting, on which
-    socket, too. `count` gets the number of bytes that have arrived, before they are read.
+    socket, too. Raises what the generator does, and `AnswerError` when the meter does.
     """
     ready: Ready | None = None
     try:
         while True:
+            started = thread_time()
             wanted = gen.send(ready)
+            meter.add_seconds(thread_time() - started)
             if isinstance(wanted, tuple):
                 fileno, wanted = wanted
             ready = await _ready(fileno, wanted)
             if ready & Ready.R:
-                count(_waiting(fileno))
+                meter.add_bytes(_waiting(fileno))
     except StopIteration as end:
         result: T = end.value
         return result

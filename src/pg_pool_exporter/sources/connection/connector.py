@@ -17,8 +17,8 @@ from pg_pool_exporter.sources.connection.errors import POSTGRES, Causes, explain
 
 APPLICATION_NAME = "pg_pool_exporter"
 
-# Given to libpq where the dsn does not say otherwise: a dead network is noticed within some 20 s,
-# also while connecting (Linux applies the user time-out to the handshake too).
+# Unless the dsn says otherwise. A dead network is noticed within some 20 s, also while connecting:
+# Linux applies the user timeout to the handshake too.
 _KEEPALIVE = {
     "keepalives_idle": 10,
     "keepalives_interval": 3,
@@ -30,10 +30,10 @@ _NO_CONNECT_TIMEOUT = 2**31 - 1
 
 
 class Connector:
-    """Connects to `what` (such as `server main`), which a section of the configuration describes.
+    """Connects to `what` (such as `server main`), one section of the configuration.
 
-    `defaults` are parameters for libpq that the dsn may leave out. Values of the types `as_text`,
-    by name or by oid, come as text, whatever is in them. `causes` are the errors that it has.
+    `defaults` are libpq's parameters where the dsn has none. Values of the types `as_text`, by name
+    or by oid, are loaded as text. `causes` are the errors that the other side has.
     """
 
     def __init__(
@@ -50,10 +50,11 @@ class Connector:
         self._params = {**(defaults or {}), **conninfo_to_dict(config.dsn.get_secret_value())}
         self._as_text = tuple(as_text)
         self._causes = causes
+        self._password = str(self._params.get("password", ""))
 
     @property
     def where(self) -> str:
-        """For people: what this is, and what libpq will connect to."""
+        """What this is and what libpq will connect to, for messages."""
         known: Params = {**libpq_defaults(), **self._params}
         host = known.get("host") or known.get("hostaddr") or known.get("service")
         user = known.get("user", "")
@@ -63,10 +64,10 @@ class Connector:
         )
 
     def failure(self, error: psycopg.Error | PasswordError) -> PollError:
-        """What to tell of an error that connecting, or a query, has raised."""
+        """The failure of a poll, for an error of connecting or of a query."""
         if isinstance(error, PasswordError):
             return PollError("auth", f"{self.where}: {error}")
-        return explain(error, self.where, self._causes)
+        return explain(error, self.where, self._causes, (self._password,))
 
     async def connect(self) -> BoundedConnection:
         """A new connection.
@@ -78,7 +79,7 @@ class Connector:
             **{
                 **_KEEPALIVE,
                 **await with_addresses(self._params),
-                **await self._password(),
+                **await self._read_password(),
                 "application_name": APPLICATION_NAME,
                 "client_encoding": "UTF8",
                 "connect_timeout": _NO_CONNECT_TIMEOUT,
@@ -89,13 +90,15 @@ class Connector:
             connection.adapters.register_loader(kind, _LenientText)
         return connection
 
-    async def _password(self) -> dict[str, str]:
+    async def _read_password(self) -> Params:
         """The password as a parameter; none leaves it to the dsn and libpq's own ways."""
         if self._config.password_file is not None:
-            return {"password": await read_file(self._config.password_file)}
-        if self._config.password_command is not None:
-            return {"password": await run_command(self._config.password_command)}
-        return {}
+            self._password = await read_file(self._config.password_file)
+        elif self._config.password_command is not None:
+            self._password = await run_command(self._config.password_command)
+        else:
+            return {}
+        return {"password": self._password}
 
 
 class _LenientText(TextLoader):

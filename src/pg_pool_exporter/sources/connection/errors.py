@@ -1,27 +1,30 @@
-"""Why a connection or a query failed, told apart from what libpq and the other side say."""
+"""Maps errors of the driver to reasons, by SQLSTATE or by the text of libpq and the server."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import psycopg
 
+from pg_pool_exporter.redaction import HIDDEN
 from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.connection.results import AnswerError
 
 
 class Cause(NamedTuple):
-    """A reason of `catalogue.POLL_FAILURE_REASONS`, and what to tell."""
+    """One of `catalogue.POLL_FAILURE_REASONS`, and what happened and what to do."""
 
     reason: str
     advice: str
 
 
 class Causes(NamedTuple):
-    """The errors that one kind of server has. The first pattern that is found counts.
+    """The errors that one kind of server has. The first pattern that matches counts.
 
-    While connecting there is no SQLSTATE, only text.
+    While connecting there is no SQLSTATE, only text. Patterns match within one line, and their work
+    is linear: `explain` passes them at most `_MOST_READ` characters.
     """
 
     refused_login: Cause
@@ -30,7 +33,7 @@ class Causes(NamedTuple):
 
 
 def patterns(*pairs: tuple[str, Cause]) -> tuple[tuple[re.Pattern[str], Cause], ...]:
-    """Regular expressions for texts of errors, and what each stands for."""
+    """Regular expressions for texts of errors, each with its cause."""
     return tuple((re.compile(pattern), cause) for pattern, cause in pairs)
 
 
@@ -40,17 +43,23 @@ _FULL = Cause(
     "no connection slot is left, trying again; from PostgreSQL 16 on, reserved_connections and "
     "GRANT pg_use_reserved_connections keep one free for the exporter",
 )
-_LIMIT = Cause(
+_ROLE_LIMIT = Cause(
     "too_many_connections",
-    "the CONNECTION LIMIT of the role or of the database is reached, trying again",
+    "the server has slots, but the CONNECTION LIMIT of the exporter's role is reached, trying "
+    "again: ALTER ROLE … CONNECTION LIMIT raises it",
 )
-NO_PASSWORD = Cause("auth", "the server asks for a password, and none is configured")
+_DATABASE_LIMIT = Cause(
+    "too_many_connections",
+    "the server has slots, but the CONNECTION LIMIT of the database is reached, trying again: name "
+    "another database in the dsn, or ALTER DATABASE … CONNECTION LIMIT raises it",
+)
+NO_PASSWORD = Cause("auth", "the server requires a password, and none is configured")
 _PERMISSION = Cause(
     "permission", "a right is missing: GRANT pg_monitor, and CONNECT on the database"
 )
 _NO_DATABASE = Cause("other", "the database does not exist or accepts no connections")
 _NOT_READY = Cause("refused", "the server is starting up, shutting down or recovering")
-_LOST = Cause("protocol", "the connection was lost, or what answers is not PostgreSQL")
+_LOST = Cause("protocol", "the connection was lost, or the other side is not PostgreSQL")
 
 _BY_SQLSTATE = {
     "28000": _AUTH,
@@ -59,8 +68,8 @@ _BY_SQLSTATE = {
     "42501": _PERMISSION,
     "53300": _FULL,
     "55000": _NO_DATABASE,
-    "55P03": Cause("timeout", "a lock on a system catalogue was not given in time"),
-    "57014": Cause("timeout", "the server did not finish the queries in time and cancelled them"),
+    "55P03": Cause("timeout", "a system catalogue is locked, and lock_timeout expired"),
+    "57014": Cause("timeout", "the server cancelled the queries: statement_timeout expired"),
     "57P01": Cause("refused", "an administrator ended the session, or the server is shutting down"),
     "57P02": _NOT_READY,
     "57P03": _NOT_READY,
@@ -68,63 +77,87 @@ _BY_SQLSTATE = {
     "57P05": Cause("other", "the server ended the session because it was idle"),
 }
 
-# While connecting, libpq gives no SQLSTATE, only text. libpq's own is English here, because Python
-# leaves LC_MESSAGES alone; the server's is translated when its lc_messages says so, and is then
-# told apart only as far as `PGconn.needs_password` goes. Several addresses give several texts in
-# one: the most telling come first.
+# While connecting, libpq has no SQLSTATE, only text. libpq's own is English here, because Python
+# leaves LC_MESSAGES alone. The server's is translated when its lc_messages is: then only
+# `PGconn.needs_password` is known. Several addresses make several texts in one: the patterns that
+# say most come first.
 _BY_TEXT = patterns(
-    (r"too many connections for (role|database)", _LIMIT),
+    (r"too many connections for role", _ROLE_LIMIT),
+    (r"too many connections for database", _DATABASE_LIMIT),
     ((r"too many clients already|remaining connection slots are reserved"
       r"|no more connections allowed"), _FULL),
     (r"no password supplied", NO_PASSWORD),
     ((r"authentication failed|no pg_hba\.conf entry|pg_hba\.conf rejects"
-      r"|role .* does not exist|role .* is not permitted to log in"
-      r"|server requested .* authentication|SCRAM|no such user"), _AUTH),
+      r'|role "[^"\n]{0,300}" (does not exist|is not permitted to log in)'
+      r"|server requested [\w -]{1,40} authentication|SCRAM|no such user"), _AUTH),
     (r"permission denied for database", _PERMISSION),
-    (r"database .* (does not exist|is not currently accepting connections)|no such database",
-     _NO_DATABASE),
+    ((r'database "[^"\n]{0,300}" (does not exist|is not currently accepting connections)'
+      r"|no such database"), _NO_DATABASE),
     (r"the database system is", _NOT_READY),
 )  # fmt: skip
 NETWORK = patterns(
     (r"failed to resolve host|could not translate host name",
-     Cause("refused", "the host name is not known, or its name server does not answer")),
+     Cause("refused", "the host name does not resolve, or its name server does not answer")),
     (r"Connection refused",
-     Cause("refused", "nothing listens there: is the server up, are host and port right?")),
-    (r"on socket .* failed: (No such file|Permission denied)",
-     Cause("refused", "no such socket, or no right to use it: is the server up on this host?")),
+     Cause("refused", "connection refused: is the server up, are host and port right?")),
+    (r'on socket "[^"\n]{0,300}" failed: (No such file|Permission denied)',
+     Cause("refused", "no socket there, or no right to use it: is the server up on this host?")),
     (r"No route to host|Network is unreachable|Host is down",
-     Cause("refused", "the network has no way to the host")),
+     Cause("refused", "no network route to the host")),
     (r"[Tt]imed out|timeout expired", Cause("timeout", "the host does not answer")),
     ((r"closed the connection|invalid response|expected authentication request"
       r"|Connection reset|EOF detected|lost synchronization|protocol"), _LOST),
 )  # fmt: skip
 """On the way to any of them."""
 POSTGRES = Causes(_AUTH, _BY_SQLSTATE, (*_BY_TEXT, *NETWORK))
+# Limits of the server, its databases and its roles share one SQLSTATE; so do all of a bouncer's.
+_TOLD_APART_BY_TEXT = {"53300", "08P01"}
+_MOST_READ = 4096
 _MOST_TEXT = 200
 
 
-def explain(error: psycopg.Error, where: str, causes: Causes = POSTGRES) -> PollError:
+def explain(
+    error: psycopg.Error, where: str, causes: Causes = POSTGRES, secrets: Iterable[str] = ()
+) -> PollError:
     """The failure for the log: what happened at `where`, and what to do.
 
-    What is not known is shown as it came: its first line, cut, and without the password, which a
-    server that asked for it could send back.
+    An unknown text is shown as it came, by `shown`: the other side can send back the password.
     """
+    if isinstance(error, AnswerError):
+        return PollError("protocol", f"{where}: not an answer to what was asked: {error}")
     cause = _cause(error, causes)
     if cause is None:
-        text = (str(error).splitlines() or [type(error).__name__])[0]
+        text = str(error) or type(error).__name__
         if error.pgconn is not None and error.pgconn.password:
-            text = text.replace(error.pgconn.password.decode(errors="replace"), "***")
-        cause = Cause("other", "".join(filter(str.isprintable, text))[:_MOST_TEXT])
+            secrets = (*secrets, error.pgconn.password.decode(errors="replace"))
+        cause = Cause("other", shown(text, secrets))
     return PollError(cause.reason, f"{where}: {cause.advice}")
 
 
+def shown(text: str, secrets: Iterable[str] = ()) -> str:
+    """The first line of a text from outside: printable, without the secrets, and cut."""
+    line = _printable(text[:_MOST_READ].splitlines()[0] if text.strip() else "")
+    for secret in sorted(map(_printable, secrets), key=len, reverse=True):
+        if not secret:
+            continue
+        if len(text) > _MOST_READ:
+            line = line[: -len(secret)]  # the cut could have left a part of it at the end
+        line = line.replace(secret, HIDDEN)
+    return line[:_MOST_TEXT]
+
+
+def _printable(text: str) -> str:
+    return "".join(filter(str.isprintable, text))
+
+
 def _cause(error: psycopg.Error, causes: Causes) -> Cause | None:
-    if error.sqlstate is not None:
-        return causes.by_sqlstate.get(error.sqlstate)
-    text = str(error)
+    text = str(error)[:_MOST_READ]
+    by_sqlstate = causes.by_sqlstate.get(error.sqlstate or "")
+    if error.sqlstate is not None and error.sqlstate not in _TOLD_APART_BY_TEXT:
+        return by_sqlstate
     for pattern, cause in causes.by_text:
         if pattern.search(text):
             return cause
     if error.pgconn is not None and error.pgconn.needs_password:
         return causes.refused_login
-    return None
+    return by_sqlstate

@@ -68,7 +68,10 @@ async def _rows(connection: AsyncConnection[Any], result: PGresult, kind: type[A
     for start in range(0, result.ntuples, _CHUNK):
         if start:
             await asyncio.sleep(0)
-        rows += transformer.load_rows(start, min(start + _CHUNK, result.ntuples), make)
+        try:
+            rows += transformer.load_rows(start, min(start + _CHUNK, result.ntuples), make)
+        except (ValueError, LookupError, ArithmeticError, psycopg.DataError):
+            raise AnswerError("a value is not of its type") from None
     return rows
 
 

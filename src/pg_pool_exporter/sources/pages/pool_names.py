@@ -21,7 +21,7 @@ HIDDEN = "a connection string"
 # A value is quoted, with its quotes doubled inside, or goes to the next separator and has no quotes
 # in it. A quote that is never closed goes to the end: what seems to follow it is part of the value.
 _PAIR = re.compile(
-    r"""\s*+([A-Za-z][A-Za-z _]*?)\s*+=\s*+"""
+    r"""\s*+([A-Za-z][A-Za-z_]*+(?:[ ]++[A-Za-z_]++)*+)\s*+=\s*+"""
     r"""("(?:[^"]|"")*+(?:"|$)|'(?:[^']|'')*+(?:'|$)|[^;"']*+)\s*+(?:;|$)"""
 )
 # libpq separates by spaces, and a backslash makes the next character plain.

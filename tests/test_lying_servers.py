@@ -1,0 +1,238 @@
+"""A server or a bouncer that lies costs its own poll, and no memory, time or secret of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from time import process_time
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from pg_pool_exporter.config import BouncerConfig
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.connection.errors import explain, shown
+from pg_pool_exporter.sources.pgbouncer.errors import BOUNCER
+from pg_pool_exporter.sources.pgbouncer.source import BouncerSource
+from pg_pool_exporter.sources.postgres.source import PostgresSource
+from support.fake_server import (
+    DONE,
+    LOGIN,
+    READY,
+    columns,
+    endlessly,
+    lying_server,
+    message,
+    notice,
+    parameter,
+    row,
+)
+from support.polling import outcome, run, server_source, snapshot_of
+
+MIB = 1024
+"""Of the resident memory's unit, which is KiB."""
+MOST_GROWTH = 200 * MIB
+TEXT = columns(("setting", 25))
+SETUP = (
+    TEXT + DONE
+    + columns(("pid", 23), ("started", 25)) + row(b"4711", b"1.5") + DONE
+    + columns(("value", 25)) + row(b"on") + DONE + READY
+)  # fmt: skip
+
+FLOODS: dict[str, bytes] = {
+    "rows": row(b"x" * 1000),
+    "rows without a value": row(),
+    "results": DONE,
+    "empty queries": message(b"I"),
+    "notices": notice(b"x" * 1000),
+    "notifications": message(b"A", b"\0\0\0\1channel\0payload\0"),
+    "parameters": b"".join(parameter(f"name_{number}", "x" * 50) for number in range(500)),
+    "columns": columns(*[("x" * 50, 25)] * 500),
+}
+
+
+def source_at(kind: str, port: int) -> PostgresSource | BouncerSource:
+    dsn = f"host=127.0.0.1 port={port} user=u password=correct-horse sslmode=disable dbname=d"
+    if kind == "server":
+        return server_source(dsn)
+    return BouncerSource(BouncerConfig(name="edge", dsn=SecretStr(dsn)))
+
+
+async def failed(source: PostgresSource | BouncerSource, deadline: float = 10.0) -> PollError:
+    with pytest.raises(PollError) as caught:
+        await snapshot_of(source, deadline)
+    return caught.value
+
+
+def resident() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+@pytest.mark.parametrize("kind", ["server", "bouncer"])
+@pytest.mark.parametrize("flood", FLOODS)
+def test_an_answer_without_end_ends_at_its_bound(kind: str, flood: str) -> None:
+    async def main() -> None:
+        head = TEXT if flood.startswith("rows") else b""
+
+        async def answer(writer: asyncio.StreamWriter) -> None:
+            writer.write(head)
+            await endlessly(writer, FLOODS[flood])
+
+        async with lying_server([answer]) as port:
+            source = source_at(kind, port)
+            before = resident()
+            error = await failed(source)
+            assert error.reason == "protocol"
+            assert resident() - before < MOST_GROWTH
+            await source.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("flood", ["notices", "parameters"])
+def test_a_login_without_end_ends_at_its_bound(flood: str) -> None:
+    async def main() -> None:
+        async def once(writer: asyncio.StreamWriter) -> None:
+            writer.write(LOGIN[:9])
+            await endlessly(writer, FLOODS[flood])
+
+        async with lying_server([b""], once) as port:
+            source = source_at("server", port)
+            before = resident()
+            assert (await failed(source)).reason == "protocol"
+            assert resident() - before < MOST_GROWTH
+            await source.close()
+
+    run(main())
+
+
+def test_one_value_without_end_ends_at_its_bound() -> None:
+    async def main() -> None:
+        async def answer(writer: asyncio.StreamWriter) -> None:
+            writer.write(TEXT + b"D\x7f\xff\xff\xff\0\1\x7f\xff\xff\x00")
+            await endlessly(writer, b"x")
+
+        async with lying_server([answer]) as port:
+            source = source_at("server", port)
+            before = resident()
+            assert (await failed(source)).reason in ("protocol", "other")
+            assert resident() - before < MOST_GROWTH
+            await source.close()
+
+    run(main())
+
+
+def test_parameters_that_come_with_each_answer_are_bounded_over_the_life_of_a_connection() -> None:
+    async def main() -> None:
+        connections = 0
+
+        async def login(writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            connections += 1
+            writer.write(LOGIN)
+
+        flood = b"".join(parameter(f"name_{name}", "x" * 50_000) for name in range(100))
+        answer = columns(("database", 25)) + DONE + flood + READY
+        async with lying_server([answer], login) as port:
+            source = source_at("bouncer", port)
+            for _ in range(3):
+                await outcome(source)
+            assert connections > 1, "one connection for all of them would have grown without end"
+            await source.close()
+
+    run(main())
+
+
+def test_a_query_whose_answer_has_begun_is_not_kept() -> None:
+    async def main() -> None:
+        connections = 0
+
+        async def begin(writer: asyncio.StreamWriter) -> None:
+            writer.write(TEXT)
+            await writer.drain()
+            await asyncio.sleep(60)
+
+        async def login(writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            connections += 1
+            writer.write(LOGIN)
+
+        async with lying_server([SETUP, begin], login) as port:
+            source = source_at("server", port)
+            for polls in range(1, 5):
+                assert (await failed(source, 0.3)).reason == "timeout"
+                assert connections == polls
+            await source.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(DONE + READY, id="fewer results"),
+        pytest.param((TEXT + row(b"x") + DONE) * 5 + READY, id="more results"),
+        pytest.param(SETUP.replace(b"started\0", b"another\0"), id="other columns"),
+        pytest.param(SETUP.replace(row(b"4711", b"1.5"), row(None, b"1.5")), id="NULL"),
+        pytest.param(
+            SETUP.replace(columns(("pid", 23), ("started", 25)),
+                          columns(("pid", 25), ("started", 25))),
+            id="a text for a number",
+        ),
+        pytest.param(SETUP.replace(b"4711", b"x711"), id="a number that is none"),
+        pytest.param(message(b"G", b"\0\0\0") + READY, id="a copy"),
+        pytest.param(b"?" * 100, id="no protocol"),
+    ],
+)  # fmt: skip
+def test_an_answer_of_another_shape_is_a_failure_of_the_protocol(answer: bytes) -> None:
+    async def main() -> None:
+        async with lying_server([answer]) as port:
+            source = source_at("server", port)
+            assert (await failed(source)).reason in ("protocol", "other")
+            await source.close()
+
+    run(main())
+
+
+def test_an_error_of_a_megabyte_is_cut_and_costs_little() -> None:
+    async def main() -> None:
+        text = b'role "' * 170_000
+        async with lying_server([notice(text, b"E") + READY]) as port:
+            source = source_at("server", port)
+            error = await failed(source)
+            assert len(str(error)) < 500
+            await source.close()
+
+    run(main())
+
+
+HOSTILE = ["role ", "database ", 'role "', "on socket ", "server requested ", "too many ", "a" * 9]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_a_text_of_any_length_is_matched_in_proportion(piece: str) -> None:
+    started = process_time()
+    for causes in (BOUNCER,):
+        explain(psycopg.OperationalError(piece * 200_000), "here", causes)
+    explain(psycopg.OperationalError(piece * 200_000), "here")
+    assert process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no correct-horse",
+        "no corr\x1bect-\0horse",
+        "no " + "x" * 190 + "correct-horse",
+        "correct-horse" * 400 + "correct-",
+        "no correct-corr\bect-horsehorse",
+    ],
+)
+def test_a_password_is_not_shown_however_it_is_sent_back(text: str) -> None:
+    for secret in ("correct-horse", "correct\x7f-horse"):
+        told = shown(text, (secret,))
+        assert "correct-horse" not in told
+        assert "correct-" not in told.replace("correct-***horse", "")
+        assert told.isprintable()
+        assert len(told) <= 200
