@@ -20,9 +20,8 @@ from hypothesis import settings
 from psycopg_pool import ConnectionPool
 
 from pg_pool_exporter.client import instrument
-from pg_pool_exporter.client.libraries import listeners
 from pg_pool_exporter.client.process import Process
-from pg_pool_exporter.client.serving import server
+from pg_pool_exporter.client.serving import listeners, server
 from pg_pool_exporter.sockets import ENVIRONMENT
 from support.client import own_process, page_of
 from support.polling import SECRET
@@ -156,7 +155,6 @@ def shop(
     monkeypatch.setattr(listeners, "LOOK_SECONDS", 0.2)
     monkeypatch.setattr(server, "_READER_SECONDS", 0.2)
     monkeypatch.setattr(server.Server, "timeout", 0.05)
-    monkeypatch.setattr(server._Handler, "timeout", 0.3)
     instrument(pool, app="shop", name="main")
     wait_until(lambda: page_of(tmp_path / "shop-0.sock"), "the page is served")
     return client_process

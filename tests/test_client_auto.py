@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter import autoinstrument
 from pg_pool_exporter.client import instrument_all
 from pg_pool_exporter.sockets import ENVIRONMENT
 from support.client import APPS
@@ -47,9 +46,18 @@ def test_each_pool_is_measured_here_and_in_what_the_program_starts(
     postgres: Cluster, tmp_path: Path
 ) -> None:
     answer = told(run([*_AUTO, *program(postgres)], tmp_path))
-    assert answer["before"] == [], "no library is imported for it, and not the client"
+    assert answer["before"] == [], "neither a library nor the client is imported for it"
     assert answer["measured"] == {pool: ["shop", 1] for pool in _POOLS}
     assert answer["child"]["measured"] == answer["measured"]
+
+
+def test_as_python_starts_next_to_nothing_is_imported(tmp_path: Path) -> None:
+    """gevent must patch the standard library before anything has imported it."""
+    script = "import json, sys; print(json.dumps(sorted(sys.modules)))"
+    plain = told(run([sys.executable, "-c", script], tmp_path))
+    ours = told(run([*_AUTO, sys.executable, "-c", script], tmp_path))
+    more = {name.partition(".")[0] for name in {*ours} - {*plain}}
+    assert not more & {"asyncio", "http", "logging", "socket", "ssl", "subprocess", "threading"}
 
 
 def test_the_environment_alone_does_it_and_can_switch_it_off(
@@ -110,7 +118,6 @@ import sys
 from pg_pool_exporter.client import instrument_all
 {imports}
 instrument_all(app="first", leak_after="5s")
-instrument_all(app="second")
 import psycopg_pool, sqlalchemy, inspect
 from pg_pool_exporter.client.process import PROCESS
 pool = psycopg_pool.ConnectionPool(open=False, name="main")
@@ -119,7 +126,9 @@ class Own(psycopg_pool.ConnectionPool):
     def __init__(self):
         super().__init__(open=False, name="own")
 own = Own()
-print([(one.app, one.name, one.adapter.tracker.leak_after) for one in PROCESS.registry._pools])
+instrument_all(app="second")
+later = psycopg_pool.ConnectionPool(open=False, name="later")
+print([(one.key.app, one.key.pool, one.leak_after) for one in PROCESS.samples()])
 print("timeout" in inspect.signature(psycopg_pool.ConnectionPool).parameters,
       "class ConnectionPool" in inspect.getsource(psycopg_pool.pool))
 """
@@ -135,7 +144,8 @@ def test_called_in_the_code_before_or_after_the_libraries_are_imported(
     assert done.stderr == ""
     first, second = done.stdout.splitlines()
     names = ("main", "sqlalchemy", "own")
-    assert first == str([("first", name, 5.0) for name in names])
+    of_first = [("first", name, 5.0) for name in names]
+    assert first == str([*of_first, ("second", "later", 60.0)]), "the last call holds from then on"
     assert second == "True True"
 
 
@@ -161,4 +171,4 @@ def test_an_import_hook_of_the_old_kind_is_passed_over(tmp_path: Path) -> None:
 def test_it_does_not_matter_to_this_process() -> None:
     """`instrument_all` changes classes for good: here nothing has called it."""
     assert callable(instrument_all)
-    assert not any(isinstance(one, autoinstrument._Finder) for one in sys.meta_path)
+    assert not any("pg_pool_exporter" in type(one).__module__ for one in sys.meta_path)

@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 import pg_pool_exporter
 from pg_pool_exporter.client import instrument, long_lived, uninstrument
 from pg_pool_exporter.client.process import Process
-from support.client import own_process
+from support.client import own_process, page_of
 from support.postgres import Cluster, wait_until
 
 Pool = ConnectionPool[Any]
@@ -23,6 +23,10 @@ Pool = ConnectionPool[Any]
 
 def names(process: Process) -> list[tuple[str, str]]:
     return [(sample.key.app, sample.key.pool) for sample in process.samples()]
+
+
+def thresholds(process: Process) -> list[float | None]:
+    return [sample.leak_after for sample in process.samples()]
 
 
 def test_it_gives_the_pool_back_and_the_pool_keeps_its_type(
@@ -34,15 +38,56 @@ def test_it_gives_the_pool_back_and_the_pool_keeps_its_type(
     assert repr(pool) == before
 
 
-def test_doing_it_twice_changes_nothing(client_process: Process, pool: Pool) -> None:
+def test_doing_it_twice_measures_once(client_process: Process, pool: Pool) -> None:
     instrument(pool, app="shop", name="main")
     kind = type(pool)
-    instrument(pool, app="other", name="other")
+    instrument(pool)
     with pool.connection():
         pass
     assert type(pool) is kind
     assert names(client_process) == [("shop", "main")]
     assert client_process.samples()[0].acquired == 1
+
+
+def test_doing_it_again_changes_what_is_given_and_keeps_the_rest(
+    client_process: Process, pool: Pool
+) -> None:
+    """As after `instrument_all()`, which gives a pool the script's name."""
+    instrument(pool)
+    instrument(pool, app="shop", name="main", server="eu-1", leak_after="90s")
+    instrument(pool, leak_after=30)
+    with pool.connection():
+        pass
+    (sample,) = client_process.samples()
+    assert (sample.key.app, sample.key.pool, sample.leak_after) == ("shop", "main", 30.0)
+    assert sample.info is not None
+    assert (sample.info.server, sample.acquired) == ("eu-1", 1)
+    instrument(pool, leak_after="soon")
+    assert thresholds(client_process) == [30.0], "a wrong one changes nothing"
+
+
+def test_a_changed_name_is_made_unique_like_any_other(
+    client_process: Process, postgres: Cluster
+) -> None:
+    pools = [ConnectionPool(postgres.dsn(), min_size=1, open=False) for _ in range(2)]
+    instrument(pools[0], app="shop", name="main")
+    instrument(pools[1], app="shop")
+    instrument(pools[1], name="main")
+    instrument(pools[0], name="main")
+    assert names(client_process) == [("shop", "main"), ("shop", "main-2")]
+
+
+def test_the_socket_carries_the_name_that_the_application_gets_later(
+    tmp_path: Path, pool: Pool
+) -> None:
+    """Processes of one application share its numbers, whichever script they run."""
+    with own_process(tmp_path) as process:
+        instrument(pool, app="script")
+        wait_until(lambda: page_of(tmp_path / "script-0.sock"), "the page is served")
+        instrument(pool, app="shop")
+        wait_until(lambda: page_of(tmp_path / "shop-0.sock"), "the page is served")
+        assert [path.name for path in tmp_path.glob("*.sock")] == ["shop-0.sock"]
+        assert process.samples()[0].key.process.endswith(":0")
 
 
 def test_names_come_from_the_arguments_else_the_environment_else_the_script(
@@ -79,8 +124,7 @@ def test_the_threshold_and_the_server_come_from_the_arguments_or_the_environment
     instrument(pools[0])
     instrument(pools[1], leak_after="2m", server="us-1")
     instrument(pools[2], leak_after=1.5)
-    told = [(one.adapter.tracker.leak_after) for one in client_process.registry._pools]
-    assert told == [90.0, 120.0, 1.5]
+    assert thresholds(client_process) == [90.0, 120.0, 1.5]
     servers = [sample.info.server for sample in client_process.samples() if sample.info]
     assert servers == ["eu-1", "us-1", "eu-1"]
 
@@ -103,9 +147,9 @@ def test_a_wrong_threshold_is_logged_and_costs_only_the_threshold(
     client_process: Process, pool: Pool, wrong: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     instrument(pool, app="shop", leak_after=wrong)
-    assert [one.adapter.tracker.leak_after for one in client_process.registry._pools] == [60.0]
+    assert thresholds(client_process) == [60.0]
     (record,) = caplog.records
-    assert record.getMessage().startswith("leak_after is taken as 60 s: ")
+    assert record.getMessage().startswith("leak_after is ignored: ")
 
 
 def test_a_threshold_set_to_nothing_is_none(
@@ -116,7 +160,7 @@ def test_a_threshold_set_to_nothing_is_none(
 ) -> None:
     monkeypatch.setenv("PG_POOL_EXPORTER_LEAK_AFTER", "")
     instrument(pool, app="shop")
-    assert [one.adapter.tracker.leak_after for one in client_process.registry._pools] == [60.0]
+    assert thresholds(client_process) == [60.0]
     assert caplog.text == ""
 
 

@@ -53,7 +53,7 @@ def test_pools_that_come_and_go_leave_nothing_behind(
         instrument(ConnectionPool(postgres.dsn(), min_size=1, open=False), app="shop", name="main")
     gc.collect()
     assert client_process.samples() == []
-    assert client_process.registry._pools == []
+    assert client_process.registry.apps() == []
 
 
 def test_a_pool_that_is_waited_for_while_it_is_instrumented_serves_everybody(

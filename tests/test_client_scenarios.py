@@ -19,7 +19,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from sqlalchemy.pool import Pool as SqlalchemyPool
 from sqlalchemy.pool import QueuePool
 
-from pg_pool_exporter.client.measuring import original
+from pg_pool_exporter.client.libraries.measuring import original
 from pg_pool_exporter.metrics import catalogue
 from pg_pool_exporter.metrics.series import of_pool
 from pg_pool_exporter.model import PoolSample

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
@@ -28,7 +31,8 @@ pg_pool_max_connections{app="shop",pool="main",process="h:%s"} 5
 class Sibling:
     """Something that answers on a socket, in a thread, until the block is left."""
 
-    def __init__(self, path: Path, answer: bytes | None) -> None:
+    def __init__(self, path: Path, answer: bytes | None, pause: float | None = None) -> None:
+        self._pause = pause
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.bind(str(path))
         self._listening.listen(8)
@@ -55,7 +59,12 @@ class Sibling:
             if self._answer is not None:
                 with suppress(OSError):  # it has heard enough
                     reader.recv(1000)
-                    reader.sendall(self._answer)
+                    if self._pause is None:
+                        reader.sendall(self._answer)
+                    else:
+                        for byte in self._answer:
+                            reader.sendall(bytes([byte]))
+                            time.sleep(self._pause)
                     reader.shutdown(socket.SHUT_WR)
 
 
@@ -95,6 +104,20 @@ def test_a_port_shows_every_process_of_the_application(shop: Process, tmp_path: 
             b"HTTP/1.0 200 OK\r\nContent-Length: 999\r\n\r\n" + (_SIBLING % 7).encode(),
             id="ends in the middle",
         ),
+        pytest.param(answer((_SIBLING % 7).replace(" 5", " e-e")), id="no number"),
+        pytest.param(answer((_SIBLING % 7).replace(" 5", " NaN")), id="not a number"),
+        pytest.param(answer((_SIBLING % 7).replace("shop", "other")), id="another application"),
+        pytest.param(answer((_SIBLING % 7).replace("}", ',x="1"}')), id="another label"),
+        pytest.param(answer((_SIBLING % 7).replace("pool=", "app=")), id="a label twice"),
+        pytest.param(
+            answer(_SIBLING.replace('"h:%s"', f'"{socket.gethostname()}:0"')), id="our own series"
+        ),
+        pytest.param(
+            answer('# TYPE pg_pool_acquire_seconds histogram\n'
+                   'pg_pool_acquire_seconds{app="shop",pool="main",process="h:7"} 1\n'
+                   '# TYPE pg_server_up gauge\npg_server_up{server="main"} 1\n'),
+            id="series that pools don't have",
+        ),
     ],
 )  # fmt: skip
 def test_a_sibling_that_answers_wrongly_is_left_out(
@@ -108,8 +131,9 @@ def test_a_sibling_that_answers_wrongly_is_left_out(
         page = shop.shared_page()
         assert time.monotonic() - begin < within(1.5)
     own = f"{socket.gethostname()}:0"
-    assert set(labels(page, "pg_pool_max_connections", "process")) >= {"h:2", own}
+    assert labels(page, "pg_pool_max_connections", "process") == sorted(["h:2", own])
     assert labels(page, "pg_pool_info", "process") == [own]
+    assert "h:7" not in page
     assert "other_metric" not in page
 
 
@@ -122,6 +146,53 @@ def test_many_siblings_that_hang_hold_up_a_scrape_for_two_seconds_at_most(
         begin = time.monotonic()
         assert values(shop.shared_page(), "pg_pool_max_connections") == [2]
         assert time.monotonic() - begin < within(3)
+
+
+def test_a_sibling_that_drips_holds_up_a_scrape_for_half_a_second(
+    shop: Process, tmp_path: Path
+) -> None:
+    """One deadline for the exchange, not for each byte of it."""
+    with Sibling(tmp_path / "shop-1.sock", answer(_SIBLING % 1), pause=0.1):
+        begin = time.monotonic()
+        page = shop.shared_page()
+        assert time.monotonic() - begin < 1.5
+    assert "h:1" not in page
+
+
+def test_numbers_of_siblings_are_written_as_our_own(shop: Process, tmp_path: Path) -> None:
+    """`1e999` is a number here and an error in Prometheus."""
+    text = (_SIBLING % 1).replace(" 5", " 1e999")
+    with Sibling(tmp_path / "shop-1.sock", answer(text)):
+        page = shop.shared_page()
+    assert values(page, "pg_pool_max_connections", process="h:1") == [float("inf")]
+    assert "1e999" not in page
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("owner", [0, 65534])
+def test_a_process_of_another_user_is_no_sibling(shop: Process, tmp_path: Path, owner: int) -> None:
+    """By the user who listens, whoever the file belongs to."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    path = tmp_path / "shop-1.sock"
+    script = (
+        "import os, socket, sys, time\nlistening = socket.socket(socket.AF_UNIX)\n"
+        "listening.bind(sys.argv[1])\nos.chown(sys.argv[1], int(sys.argv[2]), -1)\n"
+        "os.setuid(65534)\nlistening.listen()\nprint('ready', flush=True)\n"
+        "reader, _ = listening.accept()\nreader.recv(1000)\n"
+        "reader.sendall(sys.stdin.buffer.read())\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, path, str(owner)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdin is not None
+        process.stdout.readline()
+        process.stdin.write(answer(_SIBLING % 1))
+        process.stdin.close()
+        assert "h:1" not in shop.shared_page()
+        process.kill()
 
 
 def test_a_port_is_taken_over_when_its_holder_lets_go(shop: Process) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import pg_pool_exporter
 from pg_pool_exporter.client.serving.slots import Slot
 
 # The lock belongs to a process, so a second holder must be another process.
@@ -37,6 +39,20 @@ class Holder:
     def kill(self) -> None:
         self._process.kill()
         self._process.communicate()
+
+
+def run_as_nobody(script: str) -> str:
+    """What a script prints that another user runs."""
+    source = Path(pg_pool_exporter.__file__).parent.parent
+    become = "import os, sys\nos.setgroups([])\nos.setgid(65534)\nos.setuid(65534)\n"
+    # Imported before: another user may not be able to read our files.
+    first = f"import sys\nsys.path.insert(0, {str(source)!r})\n"
+    first += "import pg_pool_exporter.client.serving.slots\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{first}{become}{script}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout
 
 
 def test_processes_take_the_lowest_free_number_and_a_killed_ones_successor_takes_its_number(
@@ -98,14 +114,11 @@ def test_a_process_whose_lock_file_was_removed_makes_room_for_the_one_that_came_
         slot.release()
 
 
-def test_the_next_holder_may_be_another_users_process_whatever_the_umask(tmp_path: Path) -> None:
-    before = os.umask(0o077)
-    try:
-        slot = Slot(tmp_path, "orders")
-        slot.take()
-    finally:
-        os.umask(before)
-    assert (tmp_path / "orders-0.lock").stat().st_mode & 0o777 == 0o660
+def test_a_lock_is_for_its_user_alone(tmp_path: Path) -> None:
+    """Another member of the directory's group could keep it locked."""
+    slot = Slot(tmp_path, "orders")
+    slot.take()
+    assert (tmp_path / "orders-0.lock").stat().st_mode & 0o077 == 0
     slot.release()
 
 
@@ -127,11 +140,63 @@ def test_a_directory_that_is_a_symbolic_link_is_refused(tmp_path: Path) -> None:
     assert list((tmp_path / "real").iterdir()) == []
 
 
-def test_a_lock_file_that_is_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "orders-0.lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match=r"symbolic|levels"):
-        Slot(tmp_path, "orders").take()
+@pytest.mark.parametrize("name", ["orders-0.lock", "orders-0.sock"])
+@pytest.mark.parametrize("kind", ["directory", "link", "fifo", "another user's"])
+def test_what_stands_in_the_way_of_a_number_costs_only_the_number(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    path = tmp_path / name
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif os.getuid() == 0:
+        path.touch()
+        os.chown(path, 65534, 65534)
+    else:
+        pytest.skip("only root can give a file away")
+    slot = Slot(tmp_path, "orders")
+    assert slot.take() == tmp_path / "orders-1.sock"
     assert not (tmp_path / "elsewhere").exists()
+    slot.release()
+
+
+def test_what_comes_to_stand_in_the_way_of_the_socket_costs_only_the_number(tmp_path: Path) -> None:
+    slot = Slot(tmp_path, "orders")
+    slot.take().mkdir()
+    assert slot.take() == tmp_path / "orders-1.sock"
+    slot.release()
+
+
+def test_a_dead_socket_of_this_user_is_removed_and_no_other(tmp_path: Path) -> None:
+    """In a sticky directory the daemon can't."""
+    with socket.socket(socket.AF_UNIX) as dead, socket.socket(socket.AF_UNIX) as live:
+        dead.bind(str(tmp_path / "orders-7.sock"))
+        live.bind(str(tmp_path / "orders-8.sock"))
+        live.listen(1)
+        dead.close()
+        (tmp_path / "orders-9.sock").touch()
+        slot = Slot(tmp_path, "orders")
+        slot.take()
+        slot.remove_dead()
+        slot.release()
+    left = sorted(path.name for path in tmp_path.glob("*.sock"))
+    assert left == ["orders-8.sock", "orders-9.sock"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_a_directory_that_cannot_be_written_is_named_with_the_user(tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    done = run_as_nobody(
+        f"from pg_pool_exporter.client.serving.slots import Slot\n"
+        f"from pathlib import Path\n"
+        f"try:\n    Slot(Path({str(tmp_path)!r}), 'orders').take()\n"
+        f"except PermissionError as error:\n    print(error)\n"
+    )
+    assert "can't be written by user 65534" in done
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")

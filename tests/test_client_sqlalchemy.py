@@ -78,10 +78,11 @@ def test_an_engine_its_pool_and_its_variants_are_the_same(
 _WITHOUT_GREENLET = """
 import sys
 sys.modules["greenlet"] = None
+from pg_pool_exporter.client.options import PoolOptions
 from pg_pool_exporter.client.registry import Registry
 from sqlalchemy import create_engine
 registry, engine = Registry(), create_engine("postgresql+psycopg://")
-registry.add(engine, app="shop", name="main", server="", leak_after=60)
+registry.add(engine, PoolOptions(app="shop", name="main", leak_after=60))
 print(registry.samples("host:0")[0].key.pool)
 """
 

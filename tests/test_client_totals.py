@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
+from collections import deque
 from itertools import pairwise
+from math import inf
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pg_pool_exporter.client.totals import MOST_SITES, Event, Totals
+from pg_pool_exporter.client.totals import MAX_SITES, Checkout, Event, Totals
 from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, OTHER
 
 
@@ -84,10 +88,24 @@ def test_saturation_is_the_time_with_every_connection_checked_out(
     assert totals.saturated_seconds(now) == pytest.approx(expected)
 
 
-def test_a_leaked_slot_counts_as_active_for_ever_and_stays_saturated() -> None:
+class _Connection:
+    pass
+
+
+def dropped(since: float, file: str) -> Checkout:
+    """The checkout of a connection that is gone, made by the function `forget` of a file."""
+    checkout = Checkout(_Connection())
+    names: dict[str, Any] = {}
+    exec(compile("def forget(): ...", file, "exec"), names)
+    checkout.since, checkout.site, checkout.ended = since, (names["forget"].__code__, 0), None
+    return checkout
+
+
+def test_a_leaked_slot_counts_as_active_forever_and_stays_saturated() -> None:
     totals = Totals()
-    totals.add([checkout(2.0)], limit=1)
-    totals.leak(1, 2.0, "shop.py:1 forget")
+    leaked = dropped(2.0, "shop.py")
+    totals.add([checkout(2.0, which=id(leaked))], limit=1)
+    totals.drop(deque([leaked]), 1, limit=1, now=3.0)
     assert totals.active_seconds([], now=12.0) == pytest.approx(10.0)
     assert totals.active_seconds([], now=20.0) == pytest.approx(18.0)
     assert totals.saturated_seconds(20.0) == pytest.approx(18.0)
@@ -96,22 +114,24 @@ def test_a_leaked_slot_counts_as_active_for_ever_and_stays_saturated() -> None:
 
 def test_a_dropped_connection_that_cost_no_slot_is_no_longer_active() -> None:
     totals = Totals()
-    totals.add([checkout(2.0)], limit=float("inf"))
-    totals.drop(1, 3.0)
+    gone = dropped(2.0, "shop.py")
+    totals.add([checkout(2.0, which=id(gone))], limit=inf)
+    totals.drop(deque([gone]), 1, limit=inf, now=5.0)
     assert totals.leaked == 0
     assert totals.active_seconds([], now=12.0) == pytest.approx(3.0)
 
 
 def test_lines_of_code_beyond_the_cap_are_counted_as_other() -> None:
     totals = Totals()
-    for number in range(MOST_SITES + 5):
-        totals.leak(number, 0.0, f"shop.py:{number} forget")
-    totals.leak(99, 0.0, "shop.py:0 forget")
-    assert totals.leaked == MOST_SITES + 6
+    files = [*(f"shop{number}.py" for number in range(MAX_SITES + 5)), "shop0.py"]
+    leaked: deque[weakref.ref[object]] = deque(dropped(0.0, file) for file in files)
+    totals.drop(leaked, len(leaked), limit=100, now=1.0)
+    assert not leaked
+    assert totals.leaked == MAX_SITES + 6
     assert totals.leaked_slots.total() == totals.leaked
     assert totals.leaked_slots[OTHER] == 5
-    assert totals.leaked_slots["shop.py:0 forget"] == 2
-    assert len(totals.leaked_slots) == MOST_SITES + 1
+    assert totals.leaked_slots["shop0.py:1 forget"] == 2
+    assert len(totals.leaked_slots) == MAX_SITES + 1
 
 
 def test_a_stretch_of_saturation_is_counted_once_also_when_a_thread_tells_of_it_late() -> None:

@@ -10,7 +10,7 @@ from time import monotonic
 
 import pytest
 
-from pg_pool_exporter.client.libraries.listeners import SocketListener
+from pg_pool_exporter.client.serving.listeners import SocketListener
 from pg_pool_exporter.client.serving.slots import Slot
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError, TargetGoneError

@@ -13,7 +13,8 @@ import subprocess
 import sys
 from typing import Any
 
-BEFORE = sorted({"psycopg_pool", "sqlalchemy", "pg_pool_exporter.client"} & set(sys.modules))
+_LATER = {"psycopg_pool", "pg_pool_exporter.client.process", "sqlalchemy"}
+BEFORE = sorted(_LATER & set(sys.modules))
 
 # ruff: noqa: E402 - what is there before the libraries are imported
 

@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pg_pool_exporter import client
+from pg_pool_exporter.client import api
+from pg_pool_exporter.client.options import PoolOptions
 from pg_pool_exporter.client.process import Process
 from pg_pool_exporter.client.registry import Registry
-from pg_pool_exporter.client.serving import applications as expose
+from pg_pool_exporter.client.serving import applications, collector
 from pg_pool_exporter.model import PoolSample
 from pg_pool_exporter.sockets import ENVIRONMENT
 
@@ -34,7 +35,7 @@ class Watched:
 
     def __init__(self, pool: Any, *, leak_after: float = 60.0) -> None:
         self.registry = Registry()
-        self.registry.add(pool, app="shop", name="main", server="", leak_after=leak_after)
+        self.registry.add(pool, PoolOptions(app="shop", name="main", leak_after=leak_after))
 
     def sample(self) -> PoolSample:
         """One reading of the pool."""
@@ -130,7 +131,7 @@ def own_process(directory: Path) -> Iterator[Process]:
     process = Process()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ENVIRONMENT, str(directory))
-        for module in (client, expose):
+        for module in (api, applications, collector):
             patch.setattr(module, "PROCESS", process)
         try:
             yield process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import gc
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,8 @@ from itertools import pairwise
 from types import CodeType, FrameType
 from typing import Any
 
-CRITICAL = {"read", "_reading", "_tidy", "_add_up", "_add_up_if_free", "_count_dropped", "add",
-            "settle", "leak", "_turn", "named", "acquired", "returning", "note"}  # fmt: skip
+CRITICAL = {"read", "_reading", "_tidy", "_add_up", "_add_up_if_free", "drop", "add", "settle",
+            "_name", "_named", "choose", "_turn", "acquired", "returning", "note"}  # fmt: skip
 """The functions of a tracker, and what they call while its lock is held."""
 
 
@@ -63,7 +64,7 @@ class Interruptions:
 
     def attempt(self, call: Callable[..., object], *arguments: object) -> None:
         """Call it; it ends by itself, or by `TimeLimitError`."""
-        before = sys.gettrace()
+        before, handler = sys.gettrace(), signal.signal(signal.SIGUSR2, _time_is_up)
         sys.settrace(self._trace)
         try:
             call(*arguments)
@@ -71,6 +72,7 @@ class Interruptions:
             return
         finally:
             sys.settrace(before)
+            signal.signal(signal.SIGUSR2, handler)
 
     def _trace(self, frame: FrameType, event: str, argument: Any) -> Any:
         if frame.f_code.co_name not in self._of:
@@ -80,8 +82,12 @@ class Interruptions:
         handled = frame.f_lasti in _where_signals_are_handled(frame.f_code)
         if event == "opcode" and handled and self.where.count(place) < 3:
             self.where.append(place)
-            raise TimeLimitError
+            signal.raise_signal(signal.SIGUSR2)
         return self._trace
+
+
+def _time_is_up(number: int, frame: FrameType | None) -> None:
+    raise TimeLimitError
 
 
 @lru_cache

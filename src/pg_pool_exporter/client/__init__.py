@@ -5,21 +5,20 @@
     instrument(pool, app="orders")
 
 The standard library only. Nothing here raises into the application, blocks it, or keeps a
-connection or a pool alive.
+connection or a pool alive. Names are imported when they are first used: a program that is
+instrumented as it starts must not import the client before its own first import (gevent's patches
+come before `ssl`).
 """
 
 from __future__ import annotations
 
-import inspect
-import logging
-from types import FunctionType
-from typing import TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from pg_pool_exporter.autoinstrument import instrument_made
-from pg_pool_exporter.client.process import PROCESS
-from pg_pool_exporter.client.registry import log
-from pg_pool_exporter.client.serving.applications import Collector, asgi_app, serve, wsgi_app
-from pg_pool_exporter.client.tracker import declare_long_lived
+if TYPE_CHECKING:
+    from pg_pool_exporter.client.api import instrument, instrument_all, long_lived, uninstrument
+    from pg_pool_exporter.client.serving.applications import asgi_app, serve, wsgi_app
+    from pg_pool_exporter.client.serving.collector import Collector
 
 __all__ = [
     "Collector",
@@ -32,72 +31,23 @@ __all__ = [
     "wsgi_app",
 ]
 
-_T = TypeVar("_T")
+_MODULES = {
+    "Collector": "serving.collector",
+    "asgi_app": "serving.applications",
+    "instrument": "api",
+    "instrument_all": "api",
+    "long_lived": "api",
+    "serve": "serving.applications",
+    "uninstrument": "api",
+    "wsgi_app": "serving.applications",
+}
 
 
-def instrument(
-    pool: _T,
-    *,
-    app: str | None = None,
-    name: str | None = None,
-    server: str | None = None,
-    leak_after: float | str | None = None,
-) -> _T:
-    """Measure a pool from now on, and show this process to the daemon. Returns the pool.
-
-    It takes pools of psycopg_pool, asyncpg, psycopg2 and SQLAlchemy, and SQLAlchemy's engines.
-    `app` is the application's name (default: `$PG_POOL_EXPORTER_APP`, else the script's name),
-    `name` the pool's (default: the library's own name for it, which for `pool-N` depends on the
-    order of creation), `server` the server's name in the daemon's configuration, where host and
-    port don't tell it. A checkout that lasts longer than `leak_after` is overdue: seconds or a
-    text such as "90s" (default: `$PG_POOL_EXPORTER_LEAK_AFTER`, else 60 s).
-
-    Calling it again for the same pool changes nothing. What goes wrong is logged, to the logger
-    `pg_pool_exporter.client`, and the pool is left as it was.
-    """
-    PROCESS.instrument(pool, app=app, name=name, server=server, leak_after=leak_after)
-    return pool
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
-def instrument_all(
-    *, app: str | None = None, server: str | None = None, leak_after: float | str | None = None
-) -> None:
-    """Measure each pool that is made from now on, also of libraries that are imported later.
-
-    For applications whose pools are built deep inside a framework. Call it first of all; the
-    arguments are those of `instrument`, for all pools. A pool by itself of SQLAlchemy, without an
-    engine, is left out, and so is an engine for another database.
-    """
-
-    instrument_made(
-        lambda made: PROCESS.instrument(
-            made, app=app, server=server, leak_after=leak_after, refused=logging.DEBUG
-        )
-    )
-
-
-def uninstrument(pool: _T) -> _T:
-    """Stop measuring a pool and make it what it was. Returns the pool."""
-    try:
-        PROCESS.registry.remove(pool)
-    except Exception as error:  # noqa: BLE001 - nothing may reach the application
-        log.error("pool is left as it is: %s", error, exc_info=not isinstance(error, TypeError))
-    return pool
-
-
-def long_lived(what: _T) -> _T:
-    """Declare that a checkout lasts long on purpose, so that it is never overdue. Returns `what`.
-
-    Give it a connection that is checked out (one that listens for notifications, or holds a
-    leader's lock), or use it as the decorator of the function that checks connections out.
-    """
-    try:
-        # A context manager's function, for example, is found in what its decorator made of it.
-        function = inspect.unwrap(what) if callable(what) else what
-        if isinstance(function, FunctionType):
-            declare_long_lived(function.__code__)
-        elif not PROCESS.registry.exempt(what):
-            log.warning("long_lived: not a function, nor a connection that is checked out")
-    except Exception:  # noqa: BLE001 - nothing may reach the application
-        log.exception("nothing is declared long-lived")
-    return what
+def __dir__() -> list[str]:
+    return __all__

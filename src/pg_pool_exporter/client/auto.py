@@ -2,8 +2,8 @@
 
     PG_POOL_EXPORTER_APP=orders python -m pg_pool_exporter.client.auto gunicorn shop:app
 
-Python runs a module named `sitecustomize` as it starts, from wherever its path leads to one. The
-command gets a path that leads to ours, and so do all the processes that it starts.
+Python runs a module named `sitecustomize` as it starts, the first on its path. The command gets a
+path that leads to ours, and so do all the processes that it starts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ command it prints the environment that does so, for example for a service's file
 
 
 def environment(current: Mapping[str, str]) -> dict[str, str]:
-    """What has to be set in the environment of a Python program."""
+    """The variables that instrument a Python program, made of its environment."""
     ours = str(Path(__file__).parent.with_name("startup"))
     path = current.get(_PATH)
     # An empty entry is the working directory; an empty path has none.
@@ -33,7 +33,7 @@ def environment(current: Mapping[str, str]) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Become the command; an exit status where that isn't possible."""
+    """Become the command. Returns an exit status where that isn't possible."""
     wanted = environment(os.environ)
     if not arguments:
         sys.stdout.writelines(f"{name}={value}\n" for name, value in wanted.items())
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.write(_USAGE)
         return 0 if arguments[0] in ("-h", "--help") else 2
     try:
-        os.execvpe(arguments[0], list(arguments), {**os.environ, **wanted})  # noqa: S606 - it is asked to
+        os.execvpe(arguments[0], list(arguments), {**os.environ, **wanted})  # noqa: S606 - its purpose
     except OSError as error:
         sys.stderr.write(
             f"{arguments[0]}: {error.strerror}; give the whole command, such as: python app.py\n"

@@ -1,6 +1,6 @@
-"""This process as an instrumented one: its pools, its slot, its socket, and what a fork does to it.
+"""This process as an instrumented one: its pools, its slot, its socket, and its forks.
 
-Everything that is process-wide stands here, and nowhere else.
+All process-wide state stands here, and nowhere else.
 """
 
 from __future__ import annotations
@@ -8,13 +8,15 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import socket
 import threading
 from contextlib import suppress
 from pathlib import Path
 
-from pg_pool_exporter import durations
-from pg_pool_exporter.client.libraries.listeners import Listener, PortListener, SocketListener
-from pg_pool_exporter.client.registry import Registry, default_app, host, log
+from pg_pool_exporter.client.faults import log
+from pg_pool_exporter.client.options import default_app, pool_options
+from pg_pool_exporter.client.registry import Registry
+from pg_pool_exporter.client.serving.listeners import Listener, PortListener, SocketListener
 from pg_pool_exporter.client.serving.siblings import sibling_pages
 from pg_pool_exporter.client.serving.slots import Slot
 from pg_pool_exporter.metrics.series import of_pools
@@ -22,11 +24,9 @@ from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import PoolSample
 from pg_pool_exporter.sockets import default_directory
 
-_LEAK_AFTER_SECONDS = 60.0
-
 
 class Process:
-    """The instrumented pools of this process and where their page is served."""
+    """The instrumented pools of this process, and where its metrics are served."""
 
     def __init__(self) -> None:
         self.registry = Registry()
@@ -36,9 +36,10 @@ class Process:
     def _start(self) -> None:
         # Re-entrant: a signal handler may interrupt us and instrument a pool.
         self._lock = threading.RLock()
-        self._exposed = False
+        self._app: str | None = None  # that of the slot, from the first pool on
         self._slot: Slot | None = None
-        self._listeners: list[Listener] = []
+        self._socket: SocketListener | None = None
+        self._port_listeners: list[Listener] = []
 
     def instrument(
         self,
@@ -52,16 +53,10 @@ class Process:
     ) -> None:
         """Measure a pool, see `client.instrument`. Raises nothing.
 
-        What can't be measured is told to the log at the level `refused`.
+        A pool that can't be measured is logged at the level `refused`.
         """
         try:
-            self.registry.add(
-                pool,
-                app=app or default_app(),
-                name=name or "",
-                server=server or os.environ.get("PG_POOL_EXPORTER_SERVER", ""),
-                leak_after=_leak_after(leak_after),
-            )
+            self.registry.add(pool, pool_options(app, name, server, leak_after))
             self.expose()
         except TypeError as error:
             log.log(refused, "pool is not instrumented: %s", error)
@@ -69,24 +64,26 @@ class Process:
             log.exception("pool is not instrumented")
 
     def expose(self) -> None:
-        """Serve on the socket of a slot and on the ports, once; what fails is logged and left."""
+        """Serve on the socket of a slot and on the ports, once. Logs what fails.
+
+        Where the application has got another name since, its slot and socket are taken anew.
+        """
         with self._lock:
-            if self._exposed:
+            apps = self.registry.apps()
+            if self._app is not None and (self._app in apps or not apps):
                 return
-            self._exposed = True
+            first = self._app is None
+            self._app = apps[0] if apps else default_app()
             try:
-                self._slot = Slot(default_directory(), self.registry.app() or default_app())
-                # Now, so that the first page has the name already; the listener tells what fails.
-                with suppress(OSError):
-                    self._slot.take()
-                self._serve(SocketListener(self.own_page, self._slot))
-                for where in self._ports:
-                    self._serve(PortListener(self.shared_page, *where))
+                self._take_slot(Slot(default_directory(), self._app))
+                if first:
+                    for where in self._ports:
+                        self._serve_port(*where)
             except Exception:  # noqa: BLE001 - in a child it runs inside the first checkout
-                log.exception("the page of this process can't be served")
+                log.exception("the metrics of this process can't be served")
 
     def serve_port(self, address: str, port: int) -> None:
-        """Serve the page of all processes of the application on a port.
+        """Serve the metrics of all processes of the application on a port.
 
         From the first instrumented pool on: before, nobody knows which application this is, and a
         pre-forking server's parent without a pool would keep the port from its workers.
@@ -95,33 +92,34 @@ class Process:
             if (address, port) in self._ports:
                 return
             self._ports.append((address, port))
-            if self._exposed:
-                self._serve(PortListener(self.shared_page, address, port))
+            if self._app is not None:
+                self._serve_port(address, port)
 
     def samples(self) -> list[PoolSample]:
         """One reading of each pool of this process."""
         return self.registry.samples(self._name())
 
     def own_page(self) -> str:
-        """The page of this process alone."""
+        """The metrics page of this process alone."""
         return page([blocks(of_pools(self.samples()))])
 
     def shared_page(self) -> str:
-        """The page of this process and its siblings, see `siblings`."""
+        """The metrics page of this process and its siblings, see `siblings`."""
         own = blocks(of_pools(self.samples()))
         slot = self._slot
         siblings: list[Path] = []
         if slot is not None:
             with suppress(OSError):
                 siblings = slot.sibling_sockets()
-        return page([own, *sibling_pages(siblings)])
+        return page([own, *sibling_pages(siblings, apps=self.registry.apps(), own=own)])
 
     def close(self) -> None:
-        """Stop serving and give the slot back."""
+        """Stop serving and release the slot."""
         with self._lock:
-            for listener in self._listeners:
+            for listener in self._listeners():
                 listener.close()
-            self._listeners.clear()
+            self._port_listeners.clear()
+            self._socket = None
             if self._slot is not None:
                 self._slot.release()
                 self._slot = None
@@ -132,7 +130,7 @@ class Process:
         The child shows itself with its first checkout. One that never uses a pool, and most
         children don't, stays unseen.
         """
-        listeners, slot = self._listeners, self._slot
+        listeners, slot = self._listeners(), self._slot
         self._start()
         for listener in listeners:
             listener.abandon()
@@ -140,28 +138,35 @@ class Process:
             slot.release()
         self.registry.forked(self.expose)
 
-    def _serve(self, listener: Listener) -> None:
-        self._listeners.append(listener)
+    def _take_slot(self, slot: Slot) -> None:
+        # Now, so that the first page has the name already; the listener logs what fails.
+        with suppress(OSError):
+            slot.take()
+        before, self._slot = (self._socket, self._slot), slot
+        self._socket = SocketListener(self.own_page, slot)
+        self._socket.start()
+        for former in before:
+            if isinstance(former, Listener):
+                former.close()
+            elif former is not None:
+                former.release()
+
+    def _serve_port(self, address: str, port: int) -> None:
+        listener = PortListener(self.shared_page, address, port)
+        self._port_listeners.append(listener)
         listener.start()
+
+    def _listeners(self) -> list[Listener]:
+        return [*([] if self._socket is None else [self._socket]), *self._port_listeners]
 
     def _name(self) -> str:
         number = None if self._slot is None else self._slot.number
-        return f"{host()}:{f'pid-{os.getpid()}' if number is None else number}"
+        return f"{_host()}:{f'pid-{os.getpid()}' if number is None else number}"
 
 
-def _leak_after(given: float | str | None) -> float:
-    if given is None:
-        given = os.environ.get("PG_POOL_EXPORTER_LEAK_AFTER") or _LEAK_AFTER_SECONDS
-    try:
-        seconds = durations.seconds(given) if isinstance(given, str) else float(given)
-        if seconds > 0:
-            return seconds
-        problem = "it must be more than 0"
-    except (TypeError, ValueError) as error:
-        problem = str(error)
-    # A slip in a threshold must not cost all that is measured.
-    log.warning("leak_after is taken as %g s: %s", _LEAK_AFTER_SECONDS, problem)
-    return _LEAK_AFTER_SECONDS
+def _host() -> str:
+    """The host's name, as other parts of its monitoring know it."""
+    return socket.gethostname() or "localhost"
 
 
 PROCESS = Process()

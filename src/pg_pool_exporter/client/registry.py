@@ -1,24 +1,24 @@
-"""The pools of this process that are instrumented, and the process's own name."""
+"""The instrumented pools of this process."""
 
 from __future__ import annotations
 
 import importlib
-import logging
-import os
-import socket
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from pg_pool_exporter.client.faults import log
 from pg_pool_exporter.client.libraries.adapter import PoolAdapter
+from pg_pool_exporter.client.options import (
+    PoolOptions,
+    default_app,
+    default_leak_after,
+    default_server,
+)
 from pg_pool_exporter.model import PoolId, PoolSample
 
-log = logging.getLogger("pg_pool_exporter.client")
-
-# Which module knows the pools of which library. Imported only for a pool of it.
+# Module and class by library. A module is imported for a pool of its library only.
 ADAPTERS = {
     "asyncpg": ("pg_pool_exporter.client.libraries.asyncpg", "AsyncpgAdapter"),
     "psycopg2": ("pg_pool_exporter.client.libraries.psycopg2", "Psycopg2Adapter"),
@@ -34,34 +34,36 @@ class _Instrumented:
     wanted: str
     name: str
     """The wanted one, made unique; empty where a fork has made the name free for others."""
-    told: bool = False
-    """Whether the log has been told that it can't be read."""
+    unreadable: bool = False
+    """It could not be read, which is logged once."""
 
 
 class Registry:
-    """Instrumented pools of one process; `process` gives the process's name at each reading."""
+    """Instrumented pools of one process."""
 
     def __init__(self) -> None:
         # Re-entrant: a signal handler may instrument a pool, too.
         self._lock = threading.RLock()
         self._pools: list[_Instrumented] = []
 
-    def add(self, pool: Any, *, app: str, name: str, server: str, leak_after: float) -> None:
-        """Instrument a pool, or that of an engine. Doing it again changes nothing.
+    def add(self, pool: Any, options: PoolOptions) -> None:
+        """Instrument a pool, or that of an engine; of one that is here change what is given.
 
-        Raises `TypeError` for a pool that isn't known or can't be measured, and for a name that is
-        no text.
+        Raises `TypeError` for a pool that isn't known or can't be measured.
         """
-        for given in (app, name, server):
-            if not isinstance(given, str):
-                raise TypeError(f"a name is a text, not {given!r}")
         adapter_class, pool = _known(pool)
         with self._lock:
             self._forget_dead()
-            if self._find(pool) is not None:
+            found = self._find(pool)
+            if found is not None:
+                self._change(found, options)
                 return
-            adapter = adapter_class(pool, leak_after=leak_after, server=server)
-            wanted = name or adapter.default_name
+            adapter = adapter_class(
+                pool,
+                leak_after=options.leak_after or default_leak_after(),
+                server=options.server or default_server(),
+            )
+            app, wanted = options.app or default_app(), options.name or adapter.default_name
             unique = self._unique_name(app, wanted)
             adapter.install(pool)
             self._pools.append(_Instrumented(adapter, app, wanted, unique))
@@ -69,7 +71,7 @@ class Registry:
     def remove(self, pool: Any) -> None:
         """Stop measuring a pool; one that isn't instrumented is left alone.
 
-        Raises `TypeError` for what is no known pool.
+        Raises `TypeError` for an argument that is no known pool.
         """
         _, pool = _known(pool)
         with self._lock:
@@ -79,7 +81,7 @@ class Registry:
                 found.adapter.uninstall(pool)
 
     def samples(self, process: str) -> list[PoolSample]:
-        """One reading of each pool that is in use."""
+        """One reading of each pool that is in use; `process` is the process's name."""
         with self._lock:
             self._forget_dead()
             in_use = [(one, pool) for one in self._pools if (pool := _in_use(one)) is not None]
@@ -89,19 +91,19 @@ class Registry:
         for one, pool in in_use:
             try:
                 samples.append(one.adapter.sample(pool, PoolId(one.app, one.name, process)))
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged
                 # One pool that can't be read must not hide the others.
-                if not one.told:
+                if not one.unreadable:
                     log.exception("pool %r can't be read", one.name)
-                one.told = True
+                one.unreadable = True
                 continue
-            one.told = False
+            one.unreadable = False
         return samples
 
-    def app(self) -> str | None:
-        """The application that the first pool belongs to."""
+    def apps(self) -> list[str]:
+        """The applications of the pools, the first pool's first."""
         with self._lock:
-            return self._pools[0].app if self._pools else None
+            return [one.app for one in self._pools]
 
     def exempt(self, connection: object) -> bool:
         """Declare an open checkout long-lived; False when no pool here knows it."""
@@ -116,6 +118,14 @@ class Registry:
             one.name = ""
             if pool is not None:
                 one.adapter.forked(pool, wake)
+
+    def _change(self, one: _Instrumented, options: PoolOptions) -> None:
+        one.adapter.configure(leak_after=options.leak_after, server=options.server)
+        app, wanted = options.app or one.app, options.name or one.wanted
+        if (app, wanted) != (one.app, one.wanted):
+            one.name = ""  # so that it doesn't stand in its own way
+            one.name = self._unique_name(app, wanted)
+            one.app, one.wanted = app, wanted
 
     def _find(self, pool: Any) -> _Instrumented | None:
         return next((one for one in self._pools if one.adapter.measures(pool)), None)
@@ -136,7 +146,7 @@ def _in_use(one: _Instrumented) -> Any:
 
 
 def _known(given: Any) -> tuple[type[PoolAdapter], Any]:
-    """The adapter of what was given, and the pool that is meant by it."""
+    """The adapter class for an argument, and the pool that is meant by it."""
     for base in type(given).__mro__:
         library = base.__module__.partition(".")[0]
         if library in ADAPTERS:
@@ -150,18 +160,3 @@ def _known(given: Any) -> tuple[type[PoolAdapter], Any]:
         f"{type(given).__module__}.{type(given).__qualname__} is no pool that can be instrumented; "
         f"the known libraries are: {known}"
     )
-
-
-def default_app() -> str:
-    """The application's name when nobody gives one: its script's."""
-    name = os.environ.get("PG_POOL_EXPORTER_APP")
-    if name:
-        return name
-    script = Path(sys.argv[0] if sys.argv else "")
-    # `python -m package` runs package/__main__.py.
-    return (script.parent.name if script.stem == "__main__" else script.stem) or "python"
-
-
-def host() -> str:
-    """The host's name, as other parts of its monitoring know it."""
-    return socket.gethostname() or "localhost"

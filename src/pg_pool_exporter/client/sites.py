@@ -1,7 +1,7 @@
-"""Which line of application code is asking for a connection.
+"""The line of application code that checks a connection out.
 
 Walking the stack is on the hot path, so it only picks a code object and an offset in it; the line
-number and the text are worked out when somebody looks.
+number and the text are worked out by the reader.
 """
 
 from __future__ import annotations
@@ -13,26 +13,27 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
 
+from pg_pool_exporter.client.faults import absorb
+
 # How near a file is to the application's own code. A site is the innermost frame of the highest
-# rank on the stack, so an application that is itself installed as a package is still named.
+# rank on the stack, so an application that is installed as a package is still named.
 _APPLICATION: Final = 2
 _LIBRARY: Final = 1
 _PLUMBING: Final = 0
 
-_CLIENT = str(Path(__file__).parent)
+_CLIENT = f"{Path(__file__).parent}/"
 _PLUMBING_PACKAGES = (
     "asyncpg", "django", "flask_sqlalchemy", "gevent", "psycopg", "psycopg2", "psycopg_pool",
     "sqlalchemy",
 )  # fmt: skip
-# A deeper stack than this between the pool and the application's code isn't looked through.
-_MOST_FRAMES = 80
-_MOST_FILES = 10_000
+# Frames between the pool and the application's code that are looked through.
+_MAX_FRAMES = 80
+_MAX_FILES = 10_000
 # Of a longer description the end is kept: it has the file's name, the line and the function.
-_MOST_CHARACTERS = 200
+_MAX_CHARACTERS = 200
 
-
-# A place in code: a code object and the offset of an instruction in it. A plain tuple, as a named
-# one takes longer to make than the stack takes to walk.
+# A code object and the offset of an instruction in it. A plain tuple: a named one takes longer to
+# make than the stack takes to walk.
 Site = tuple[CodeType, int]
 
 _ranks: dict[str, int] = {}
@@ -40,33 +41,37 @@ _NOWHERE: Site = ((lambda: None).__code__, 0)
 
 
 def calling_site() -> Site:
-    """The innermost frame of application code that leads to the caller's caller."""
-    frame = sys._getframe(2)
-    library: Site | None = None
-    greenlet: Any = None
-    ranks = _ranks
-    for _ in range(_MOST_FRAMES):
-        code = frame.f_code
-        try:
-            rank = ranks[code.co_filename]
-        except KeyError:
-            rank = _remember_rank(code.co_filename)
-        if rank:
-            site = code, frame.f_lasti
-            if rank == _APPLICATION:
-                return site
-            library = library or site
-        outer = frame.f_back
-        if outer is None:
-            greenlet, outer = _outside(greenlet)
+    """The innermost frame of application code that leads to the caller's caller. Never raises."""
+    try:
+        frame = sys._getframe(2)
+        library: Site | None = None
+        greenlet: Any = None
+        ranks = _ranks
+        for _ in range(_MAX_FRAMES):
+            code = frame.f_code
+            try:
+                rank = ranks[code.co_filename]
+            except KeyError:
+                rank = _remember_rank(code.co_filename)
+            if rank:
+                site = code, frame.f_lasti
+                if rank == _APPLICATION:
+                    return site
+                library = library or site
+            outer = frame.f_back
             if outer is None:
-                break
-        frame = outer
+                greenlet, outer = _outside(greenlet)
+                if outer is None:
+                    break
+            frame = outer
+    except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+        absorb(error, "looking for the line that checks a connection out")
+        return _NOWHERE
     return library or _NOWHERE
 
 
 def _outside(greenlet: Any) -> tuple[Any, FrameType | None]:
-    """The greenlet that the innermost one (or `greenlet`) returns to, and where it waits for that.
+    """The parent of the innermost greenlet (or of `greenlet`), and the frame in which it waits.
 
     SQLAlchemy's asynchronous connections are made in a greenlet: a stack of its own.
     """
@@ -80,7 +85,7 @@ def _outside(greenlet: Any) -> tuple[Any, FrameType | None]:
 def _remember_rank(filename: str) -> int:
     rank = _rank(filename)
     # Generated code may have a new file name each time.
-    if len(_ranks) < _MOST_FILES:
+    if len(_ranks) < _MAX_FILES:
         _ranks[filename] = rank
     return rank
 
@@ -125,11 +130,15 @@ def _script_directories() -> tuple[str, ...]:
 
 
 def describe(site: Site) -> str:
-    """`file:line function` of a site, the file relative to where Python found it."""
+    """`file:line function` of a site, the file relative to where Python found it. Never raises."""
     if site is _NOWHERE:
         return "unknown"
-    # Code objects are equal whatever file they are from.
-    return _describe(site[0].co_filename, *site)
+    try:
+        # Code objects are equal whatever file they are from.
+        return _describe(site[0].co_filename, *site)
+    except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+        absorb(error, "naming a line of code")
+        return "unknown"
 
 
 @lru_cache(maxsize=512)
@@ -139,12 +148,13 @@ def _describe(filename: str, code: CodeType, offset: int) -> str:
         if start <= offset < end and number is not None:
             line = number
             break
-    return f"{_relative(filename)}:{line} {code.co_qualname}"[-_MOST_CHARACTERS:]
+    return f"{_relative(filename)}:{line} {code.co_qualname}"[-_MAX_CHARACTERS:]
 
 
 def _relative(filename: str) -> str:
     path = Path(filename)
-    roots = [Path(root) for root in (*sys.path, _working_directory()) if root]
+    # Programs put bytes and other things on Python's path, which the import system ignores.
+    roots = [root for root in (*sys.path, _working_directory()) if isinstance(root, str) and root]
     relative = [path.relative_to(root) for root in roots if path.is_relative_to(root)]
     # The longest root leaves the shortest name: the one that the application imports it by.
     return str(min(relative, key=lambda name: len(name.parts), default=path))
@@ -153,5 +163,5 @@ def _relative(filename: str) -> str:
 def _working_directory() -> str:
     try:
         return str(Path.cwd())
-    except FileNotFoundError:  # it has been deleted
+    except OSError:  # it has been deleted
         return ""

@@ -1,44 +1,66 @@
-"""Adding up a pool's events. No clock and no lock: whoever owns a `Totals` guards it."""
+"""Sums of a pool's events. No clock and no lock: the owner of a `Totals` guards it.
+
+A signal handler may raise after any call of ours. So each event is counted by statements without a
+call between them, and removed from its queue by the last of them: all of it is counted, or none,
+and then the next reading counts it.
+"""
 
 from __future__ import annotations
 
+import weakref
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
+from math import isfinite
 
+from pg_pool_exporter.client.sites import Site, describe
 from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, OTHER
+from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import Histogram
 
-# Lines of code that may have a name of their own; the rest is counted as `other`.
-MOST_SITES = 30
+# Lines of code that get a name of their own; the others are counted as `other`.
+MAX_SITES = 30
 
-
-# When; whether it is a return; the seconds that were waited for it, or that it was held; and which
-# checkout, as a number that no two of those that are open share. So of two at the same time the
-# checkout comes first. A plain tuple: a named one takes longer to make than the rest of recording.
+# Time; whether it is a return; seconds waited, or held; key of the checkout, unique among the open
+# ones. Sorted, a checkout comes before a return at the same time. A plain tuple: a named one takes
+# longer to make than all the rest of recording.
 Event = tuple[float, bool, float, int]
+
+
+class Checkout(weakref.ref[object]):
+    """Weak reference to a connection that is checked out, with the facts of its checkout.
+
+    It lives until the return, or until the connection is collected and its callback has run.
+    """
+
+    __slots__ = ("ended", "long_lived", "since", "site")
+
+    since: float
+    site: Site
+    ended: float | None
+    long_lived: bool
 
 
 class Observations:
     """A histogram that is being filled."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
     def add(self, seconds: float) -> None:
         """Count one observation; a bound belongs to the bucket below it."""
-        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self.counts[bisect_left(self.bounds, seconds)] += 1
         self.total += seconds
 
     def histogram(self) -> Histogram:
-        """What has been observed so far."""
-        return Histogram(tuple(self._counts), self.total)
+        """The observations so far."""
+        return Histogram(tuple(self.counts), self.total)
 
 
 class Totals:
-    """What has been added up of one pool."""
+    """Sums of one pool."""
 
     def __init__(self) -> None:
         self.acquire = Observations(ACQUIRE_BOUNDS)
@@ -46,82 +68,112 @@ class Totals:
         self.noted: Counter[str] = Counter()
         self.leaked = 0
         self.leaked_slots: Counter[str] = Counter()
-        self._leaked_since = 0.0  # sum of the times at which the leaked ones were checked out
-        self._dropped = 0.0  # sum of the seconds for which the dropped ones were checked out
-        self._out: set[int] = set()  # the checkouts that are neither returned nor dropped
+        self._leaked_sites = NameLimiter[str](MAX_SITES, counters=True)
+        self._leaked_since = 0.0  # sum of the checkout times of leaked connections
+        self._dropped_seconds = 0.0  # held by connections that were dropped at no cost
+        self._out: set[int] = set()  # keys of open checkouts
         self._saturated = 0.0
         self._saturated_since: float | None = None
         self._saturated_until = 0.0
-        self._most_active_seconds = 0.0
-        self._most_saturated_seconds = 0.0
+        self._max_active_seconds = 0.0
+        self._max_saturated_seconds = 0.0
 
     def add(self, events: list[Event], limit: float) -> None:
-        """Add events of a pool that can have `limit` active connections.
+        """Add events of a pool that can have `limit` active connections; empties the list.
 
-        Takes each from the list as it is added: an exception that a signal handler raises here
-        loses one event at most. Threads append theirs a moment after they took the time, so they
-        are put in order first. One that comes too late for that is counted, but ends and begins
-        no saturated time before what was counted already.
+        Threads append an event a moment after they took its time, so events are sorted first. One
+        that comes too late for that is counted, but changes no saturated time counted before.
         """
         events.sort(reverse=True)
         out, acquire, hold = self._out, self.acquire, self.hold
         room = limit - self.leaked
         saturated = self._saturated_since is not None
         while events:
-            time, returned, seconds, checkout = events.pop()
+            time, returned, seconds, checkout = events[-1]
             if returned:
-                hold.add(seconds)
+                observed = hold
                 out.discard(checkout)
             else:
-                acquire.add(seconds)
+                observed = acquire
                 out.add(checkout)
             if (len(out) >= room) is not saturated:
                 self._turn(time)
                 saturated = not saturated
+            # The last call. `Observations.add` would be one more.
+            bucket = bisect_left(observed.bounds, seconds)
+            observed.counts[bucket] += 1
+            observed.total += seconds
+            del events[-1]
+
+    def note(self, notes: deque[str], count: int) -> None:
+        """Count the first `count` notes and remove them."""
+        for _ in range(count):
+            self.noted[notes[0]] += 1
+            del notes[0]
+
+    def drop(
+        self, dropped: deque[weakref.ref[object]], count: int, limit: float, now: float
+    ) -> None:
+        """Count the first `count` connections that were dropped, and remove them.
+
+        In a pool with a limit each is a leak: its slot stays active forever. `now` ends the
+        others' checkouts.
+        """
+        for _ in range(count):
+            checkout = dropped[0]
+            assert isinstance(checkout, Checkout)
+            if checkout.ended is None:
+                self._out.discard(id(checkout))
+                if isfinite(limit):
+                    name = self._name(describe(checkout.site), now)
+                    slots = self.leaked_slots[name] + 1
+                    checkout.ended = now
+                    self.leaked += 1
+                    self._leaked_since += checkout.since
+                    self.leaked_slots[name] = slots
+                else:
+                    checkout.ended = now
+                    self._dropped_seconds += now - checkout.since
+            del dropped[0]
+
+    def _name(self, site: str, now: float) -> str:
+        """The name under which leaks of a site are counted: its own, or `other`."""
+        if site in self.leaked_slots:
+            return site
+        sizes = {**self.leaked_slots, site: 1}
+        sizes.pop(OTHER, None)
+        return site if site in self._leaked_sites.choose(sizes, now) else OTHER
 
     def settle(self, out: set[int], limit: float, now: float) -> None:
-        """Say which checkouts are open `now`: an event may have been lost."""
+        """Set which checkouts are open `now`."""
         self._out = out
         saturated = self._saturated_since is not None
         if (len(out) + self.leaked >= limit) is not saturated:
             self._turn(now)
 
-    def leak(self, checkout: int, since: float, site: str) -> None:
-        """A connection that was checked out at `since` is gone; its slot stays active for ever."""
-        self._out.discard(checkout)
-        self.leaked += 1
-        self._leaked_since += since
-        known = site in self.leaked_slots or len(self.leaked_slots) < MOST_SITES
-        self.leaked_slots[site if known else OTHER] += 1
-
-    def drop(self, checkout: int, seconds: float) -> None:
-        """A connection that was checked out for so long is gone, and has cost no slot."""
-        self._out.discard(checkout)
-        self._dropped += seconds
-
     def active_seconds(self, open_since: Iterable[float], now: float) -> float:
-        """Integral of active connections until `now`, given when the open ones were checked out.
+        """Integral of active connections until `now`; `open_since` are the open checkouts' times.
 
         Ended checkouts add what they were held, open and leaked ones their age. It never falls: a
         return that is being recorded at this moment is in neither sum until the next reading.
         """
         running = sum(now - since for since in open_since)
         lost = self.leaked * now - self._leaked_since
-        total = self.hold.total + self._dropped + running + lost
-        self._most_active_seconds = max(self._most_active_seconds, total)
-        return self._most_active_seconds
+        total = self.hold.total + self._dropped_seconds + running + lost
+        self._max_active_seconds = max(self._max_active_seconds, total)
+        return self._max_active_seconds
 
     def saturated_seconds(self, now: float) -> float:
-        """Time until `now` during which every connection was checked out; never falls."""
+        """Seconds until `now` during which every connection was checked out; never falls."""
         running = 0.0
         if self._saturated_since is not None:
             running = max(0.0, now - self._saturated_since)
-        self._most_saturated_seconds = max(self._most_saturated_seconds, self._saturated + running)
-        return self._most_saturated_seconds
+        self._max_saturated_seconds = max(self._max_saturated_seconds, self._saturated + running)
+        return self._max_saturated_seconds
 
     def _turn(self, time: float) -> None:
         """The last free connection is taken, or the first is free again."""
-        # Comparisons, as `max` costs more than all the rest, and a full pool turns at each event.
+        # Comparisons: `max` costs more than all the rest, and a full pool turns at each event.
         since, until = self._saturated_since, self._saturated_until
         if since is None:
             self._saturated_since = max(until, time)

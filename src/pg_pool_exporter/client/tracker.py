@@ -1,38 +1,39 @@
-"""Checkouts and returns of one pool: recorded without a lock, added up by whoever looks.
+"""Checkouts and returns of one pool: recorded without a lock, added up by the reader.
 
 The hot path runs in the application's threads, in signal handlers and, where a connection is
 dropped, inside the garbage collector at any point of our own code. So it takes no lock: it appends
-to deques (one atomic step each) and changes a dictionary of open checkouts. `Tracker.read` and now
-and then a checkout add the events up, under a lock that the hot path leaves alone while it is held.
+to deques (one atomic step each) and changes a dictionary of open checkouts. `Tracker.read`, and one
+checkout in some, add the events up, under a lock that the hot path never waits for.
 
-A signal handler may raise after any call of ours (Celery's time limit, Ctrl-C). So whatever is
-added up is taken from its queue one at a time, and each reading puts right what was lost. And the
-lock is taken by `with` alone: between its `acquire` and a `try` such an exception would leave it
-held for ever.
+A signal handler may raise after any call of ours (Celery's time limit, Ctrl-C). So a checkout and a
+return are recorded by statements without a call between them, and the lock is taken by `with`
+alone: between its `acquire` and a `try` such an exception would leave it held forever.
 """
 
 from __future__ import annotations
 
 import threading
 import weakref
+from _weakref import _remove_dead_weakref  # type: ignore[attr-defined]  # not in the stubs
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import repeat, starmap
-from math import isfinite
 from time import monotonic, sleep
 from types import CodeType
 
-from pg_pool_exporter.client.overdue import OverdueSites
+from pg_pool_exporter.client.faults import absorb
 from pg_pool_exporter.client.sites import Site, describe
-from pg_pool_exporter.client.totals import Event, Totals
+from pg_pool_exporter.client.totals import MAX_SITES, Checkout, Event, Totals
+from pg_pool_exporter.metrics.catalogue import OTHER
+from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import Histogram
 
-# Events are added up in batches: small enough that the checkout which does it is late by some 50
-# microseconds only, large enough that the batch's fixed cost doesn't count.
+# Events are added up in batches: small enough to delay the checkout that does it by some 50
+# microseconds only, large enough that the fixed cost of a batch doesn't count.
 _BATCH = 128
-# Only a reader that interrupts an adding-up in its own thread (from a signal handler) waits this
-# long, and then does without the latest events.
+# Longest wait of a reader that interrupts an adding-up in its own thread (a signal handler). Then
+# it answers without the latest events.
 _PATIENCE_SECONDS = 1.0
 _LOOK_SECONDS = 0.001
 
@@ -43,20 +44,6 @@ _long_lived_code: dict[int, CodeType] = {}
 def declare_long_lived(code: CodeType) -> None:
     """Checkouts made by this code are never overdue."""
     _long_lived_code[id(code)] = code
-
-
-class Checkout(weakref.ref[object]):
-    """A weak reference to a borrowed connection, with what is known of the borrowing.
-
-    It lives until the return, or until the connection is collected: then its callback tells.
-    """
-
-    __slots__ = ("ended", "long_lived", "since", "site")
-
-    since: float
-    site: Site
-    ended: bool
-    long_lived: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +67,8 @@ class Tracker:
     """Checkouts of one pool. Keeps neither the pool nor its connections alive.
 
     `limit` is the pool's maximum (infinity when it has none) and kept current by the adapter;
-    `leak_after` is the age in seconds at which a checkout is overdue; `clock` gives seconds.
+    `leak_after` is the age in seconds at which a checkout is overdue; `clock` returns seconds.
+    What the library's methods call (`acquired`, `returning`, `note`) never raises a fault of ours.
     """
 
     def __init__(
@@ -101,7 +89,7 @@ class Tracker:
         self._on_drop = self._dropped.append
         self._notes: deque[str] = deque()
         self._totals = Totals()
-        self._overdue = OverdueSites()
+        self._overdue_sites = NameLimiter[str](MAX_SITES)
 
     @property
     def inherited(self) -> bool:
@@ -117,42 +105,61 @@ class Tracker:
         self._wake = wake
 
     def acquired(self, connection: object, asked: float, site: Site) -> None:
-        """A connection was handed out to a request that was made at `asked`."""
-        now = self.clock()
-        checkout = Checkout(connection, self._on_drop)
-        checkout.since = now
-        checkout.site = site
-        checkout.ended = checkout.long_lived = False
-        # This may replace the checkout of a dropped connection that had the same address: that one
-        # is in `_dropped`.
-        self._open[id(connection)] = checkout
-        self._events.append((now, False, now - asked, id(checkout)))
-        if len(self._events) >= _BATCH:
-            self._add_up_if_free()
-        if self._wake is not None:
-            wake, self._wake = self._wake, None
-            wake()
+        """Record that a request made at `asked` got this connection."""
+        try:
+            now = self.clock()
+            checkout = Checkout(connection, self._on_drop)
+            checkout.since = now
+            checkout.site = site
+            checkout.ended = None
+            checkout.long_lived = False
+            event = (now, False, now - asked, id(checkout))
+            address, append = id(connection), self._events.append
+            # No call between the two. The first may replace the checkout of a dropped connection
+            # that had the same address: that one is in `_dropped`.
+            self._open[address] = checkout
+            append(event)
+            if len(self._events) >= _BATCH:
+                self._add_up_if_free()
+            if self._wake is not None:
+                wake, self._wake = self._wake, None
+                wake()
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(error, "recording a checkout")
 
-    def returning(self, connection: object) -> float | None:
-        """A connection is about to be given back; gives the time, None when it isn't out here."""
-        address = id(connection)
-        checkout = self._open.get(address)
-        # A dropped connection's checkout stays behind under an address that may be this one's.
-        if checkout is None or checkout() is not connection:
+    def returning(self, connection: object) -> Checkout | None:
+        """Record that a connection is about to be returned.
+
+        Returns its checkout, ended; None when it isn't checked out here.
+        """
+        try:
+            address = id(connection)
+            checkout = self._open.get(address)
+            # A dropped connection's checkout stays under an address that may be this one's.
+            if checkout is None or checkout() is not connection or checkout.ended is not None:
+                return None
+            now = self.clock()
+            event = (now, True, now - checkout.since, id(checkout))
+            append = self._events.append
+            # No call between the two. In this order a reader may miss the checkout for a moment,
+            # but never has it twice.
+            checkout.ended = now
+            append(event)
+            self._open.pop(address, None)
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(error, "recording a return")
             return None
-        now = self.clock()
-        # In this order a reader may miss the checkout for a moment, but never has it twice.
-        checkout.ended = True
-        self._events.append((now, True, now - checkout.since, id(checkout)))
-        self._open.pop(address, None)
-        return now
+        return checkout
 
     def note(self, what: str) -> None:
-        """Count something rare (a time-out, a new session)."""
-        self._notes.append(what)
-        # Where every request fails, nothing else may ever add them up.
-        if len(self._notes) >= _BATCH:
-            self._add_up_if_free()
+        """Count something rare (a timeout, a new session)."""
+        try:
+            self._notes.append(what)
+            # Where every request fails, nothing else may ever add them up.
+            if len(self._notes) >= _BATCH:
+                self._add_up_if_free()
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(error, "counting a timeout, a failure or a session")
 
     def has(self, connection: object) -> bool:
         """Whether the connection is checked out here."""
@@ -168,16 +175,18 @@ class Tracker:
 
     def _find(self, connection: object) -> Checkout | None:
         checkout = self._open.get(id(connection))
-        return checkout if checkout is not None and checkout() is connection else None
+        if checkout is None or checkout() is not connection or checkout.ended is not None:
+            return None
+        return checkout
 
     def read(self) -> Reading:
-        """Add everything up and tell how the pool stands.
+        """Add everything up and return the pool's figures.
 
-        A connection that is dropped without being returned has cost its slot, except in a pool
+        A connection that was dropped without being returned has cost its slot, except in a pool
         without a limit.
         """
         if not self._is_free_soon():
-            return self._reading([one for one in self._open.copy().values() if not one.ended])
+            return self._reading([one for one in self._open.copy().values() if one.ended is None])
         with self._lock:
             self._add_up()
             checkouts = self._tidy()
@@ -206,9 +215,17 @@ class Tracker:
             noted=Counter(totals.noted),
             leaked=totals.leaked,
             leaked_slots=Counter(totals.leaked_slots),
-            overdue=self._overdue.named(overdue, now),
+            overdue=self._named(overdue, now),
             long_lived=sum(map(_is_long_lived, checkouts)),
         )
+
+    def _named(self, sites: Counter[str], now: float) -> Mapping[str, int]:
+        """Overdue checkouts by site; those of sites beyond the cap are counted as `other`."""
+        names = self._overdue_sites.choose(sites, now)
+        named = {site: count for site, count in sites.items() if site in names}
+        if len(named) < len(sites):
+            named[OTHER] = sites.total() - sum(named.values())
+        return named
 
     def _is_overdue(self, checkout: Checkout, now: float) -> bool:
         return now - checkout.since >= self.leak_after and not _is_long_lived(checkout)
@@ -220,38 +237,25 @@ class Tracker:
                 self._add_up()
 
     def _add_up(self) -> None:
-        # Only what is there now: other threads go on appending. Of what has been dropped by now,
-        # the checkouts are among the events, so it is counted after them.
+        # Only what is there now: other threads go on appending. The checkouts of what has been
+        # dropped by now are among the events, so it is counted after them.
         dropped = len(self._dropped)
         # Moved in one step, which no signal interrupts.
         self._batch.extend(starmap(self._events.popleft, repeat((), len(self._events))))
         self._totals.add(self._batch, self.limit)
-        for _ in range(len(self._notes)):
-            self._totals.noted[self._notes.popleft()] += 1
-        for _ in range(dropped):
-            self._count_dropped(self._dropped.popleft())
-
-    def _count_dropped(self, dropped: weakref.ref[object]) -> None:
-        assert isinstance(dropped, Checkout)
-        if dropped.ended:
-            return
-        dropped.ended = True
-        if isfinite(self.limit):
-            self._totals.leak(id(dropped), dropped.since, describe(dropped.site))
-        else:
-            self._totals.drop(id(dropped), self.clock() - dropped.since)
+        self._totals.note(self._notes, len(self._notes))
+        self._totals.drop(self._dropped, dropped, self.limit, self.clock())
 
     def _tidy(self) -> list[Checkout]:
-        """The open checkouts; what has ended otherwise than by a return is taken from them."""
+        """The open checkouts. Removes those of dropped connections from the dictionary."""
         # A copy is made in one step: the collector can't run the application's code in between.
         checkouts = self._open.copy()
         for address, checkout in checkouts.items():
-            if checkout.ended:
-                gone = self._open.pop(address, None)
-                if gone is not None and not gone.ended:
-                    # Another thread has just borrowed a connection at the same address.
-                    self._open[address] = gone
-        return [one for one in checkouts.values() if not one.ended]
+            if checkout.ended is not None:
+                # Compares and removes in one step: by now another connection can be checked out at
+                # this address.
+                _remove_dead_weakref(self._open, address)
+        return [one for one in checkouts.values() if one.ended is None]
 
 
 def _is_long_lived(checkout: Checkout) -> bool:

@@ -1,6 +1,6 @@
-"""Run by Python as it starts, in what `python -m pg_pool_exporter.client.auto` has started.
+"""Run by Python as it starts, in a program that `python -m pg_pool_exporter.client.auto` started.
 
-It imports next to nothing: gevent, for example, must come before `ssl`, which the client needs.
+It imports next to nothing: gevent, for example, must come before much of the standard library.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _OFF = {"", "0", "false", "no", "off"}
 
 def _instrument_all() -> None:
     try:
-        from pg_pool_exporter.autoinstrument import instrument_made
+        from pg_pool_exporter.client.autoinstrument import instrument_made
     except ImportError:  # another Python, started by the application, which has no client
         return
     instrument_made(_instrument)

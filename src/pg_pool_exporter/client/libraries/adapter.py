@@ -1,8 +1,11 @@
-"""What the adapters of all libraries share: what they count, and the sample that is made of it."""
+"""What the adapters of all libraries share: their counts, and the sample made of them.
+
+Methods that the measuring classes call, inside the library's own operations, never raise a fault of
+ours: see `faults.absorb`.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +13,10 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, ClassVar, Final
 
-from pg_pool_exporter.client.sessions import is_connect_timeout, leads_to
+from pg_pool_exporter.client.faults import absorb
+from pg_pool_exporter.client.libraries.drivers import is_connect_timeout, leads_to
 from pg_pool_exporter.client.tracker import Tracker
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
-
-log = logging.getLogger("pg_pool_exporter.client")
 
 # What the tracker counts for us, besides checkouts.
 TIMEOUT: Final = "timeout"
@@ -27,14 +29,14 @@ _CONNECT_TIMEOUT: Final = "connect timeout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """What the library knows of a pool at one reading; None where it can't tell."""
+class PoolGauges:
+    """The library's own state of a pool at one reading; None where it doesn't know."""
 
     idle: Sequence[float | None]
-    """Since when each idle connection has been so; None for one that was so before us."""
+    """Since when each idle connection is idle; None for one that was idle before we came."""
     min: int | None = None
     waiting: Sequence[float] | None = None
-    """Since when each of the waiting requests has waited."""
+    """Since when each waiting request waits."""
     queued: int | None = None
 
 
@@ -44,9 +46,9 @@ class PoolAdapter:
     library: ClassVar[str]
     version: ClassVar[str]
     loses_slots: ClassVar[bool] = True
-    """Whether a connection that is dropped is collected, so that the lost slot can be seen."""
+    """Whether a dropped connection is collected, so that its lost slot can be seen."""
     error_timeouts: tuple[str, ...] = ()
-    """The kinds of time-outs that are told from the errors of statements."""
+    """The kinds of timeouts recognised by the errors of statements."""
 
     def __init__(self, pool: Any, *, leak_after: float, server: str) -> None:
         self.tracker = Tracker(limit=self.limit(pool), leak_after=leak_after)
@@ -57,12 +59,12 @@ class PoolAdapter:
             source="instrumented",
             server=server,
         )
-        self._told = False  # the log, that a session can't be looked at
+        self._unreadable = False  # a session could not be looked at, which is logged once
         self.follow(pool)
 
     @classmethod
     def find(cls, given: Any) -> Any:
-        """The pool that is meant by what an application has given; None when there is none.
+        """The pool that is meant by an application's argument; None when there is none.
 
         Raises `TypeError` for a pool that can't be measured.
         """
@@ -85,15 +87,22 @@ class PoolAdapter:
         raise NotImplementedError
 
     def uninstall(self, pool: Any) -> None:
-        """Make the pool what it was, unless somebody else has exchanged its class since."""
+        """Restore the pool, unless somebody else has exchanged its class since."""
         raise NotImplementedError
+
+    def configure(self, *, leak_after: float | None, server: str | None) -> None:
+        """Change what is given, from now on."""
+        if leak_after is not None:
+            self.tracker.leak_after = leak_after
+        if server is not None:
+            self._info = replace(self._info, server=server)
 
     def forked(self, pool: Any, wake: Callable[[], None]) -> None:
         """Start anew in a child process, see `Tracker.forked`."""
         self.tracker.forked(wake)
 
     def limit(self, pool: Any) -> float:
-        """The most connections that the pool may have; infinity without a limit."""
+        """The maximum number of connections; infinity without one."""
         raise NotImplementedError
 
     def name_of(self, pool: Any) -> str:
@@ -104,38 +113,44 @@ class PoolAdapter:
         """Whether the pool is closed for good."""
         return False
 
-    def standing(self, pool: Any) -> Standing:
-        """What the library knows of the pool."""
+    def gauges(self, pool: Any) -> PoolGauges:
+        """The library's own state of the pool."""
         raise NotImplementedError
 
     def lost(self, pool: Any, noted: Mapping[str, int]) -> int | None:
-        """Sessions found dead, given what was noted; None when the library can't tell."""
+        """Sessions found dead, from the notes; None when the library doesn't report them."""
         return noted[LOST]
 
-    def borrowed(self, connection: Any) -> object:
-        """What the tracker knows an application's connection by."""
+    def tracked(self, connection: Any) -> object:
+        """The object by which the tracker knows an application's connection."""
         return connection
 
     def exempt(self, connection: Any) -> bool:
         """Never call this checkout overdue; False when the connection is not checked out here."""
-        return self.tracker.exempt(self.borrowed(connection))
+        return self.tracker.exempt(self.tracked(connection))
 
     def refused(self, error: BaseException) -> None:
-        """A request ended without a connection."""
-        self.tracker.note(self.refusal(error))
+        """Record that a request ended without a connection."""
+        try:
+            self.tracker.note(self.refusal(error))
+        except Exception as fault:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(fault, "counting a request without a connection")
 
     def refusal(self, error: BaseException) -> str:
-        """What such an error is: `TIMEOUT`, `REJECTED` or else `FAILED`."""
+        """The kind of such an error: `TIMEOUT`, `REJECTED` or else `FAILED`."""
         raise NotImplementedError
 
     def connected(self, connection: Any) -> None:
-        """The pool has a new session, which nobody else uses yet."""
+        """Record a new session of the pool, which nobody else uses yet."""
         self.tracker.note(_CONNECTED)
         self.get_to_know(connection)
 
     def connect_failed(self, error: Exception) -> None:
-        """The pool could not make a session."""
-        self.tracker.note(_CONNECT_TIMEOUT if is_connect_timeout(error) else _CONNECT_ERROR)
+        """Record that the pool could not make a session."""
+        try:
+            self.tracker.note(_CONNECT_TIMEOUT if is_connect_timeout(error) else _CONNECT_ERROR)
+        except Exception as fault:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(fault, "counting a failure to connect")
 
     def in_use(self, pool: Any) -> bool:
         """Whether the pool isn't closed, nor inherited over a fork and not used since."""
@@ -143,43 +158,42 @@ class PoolAdapter:
 
     @property
     def is_known(self) -> bool:
-        """Whether a session has told where it leads, or never will."""
-        return self._told or bool(self._info.port)
+        """Whether a session has shown where it leads, or never will."""
+        return self._unreadable or bool(self._info.port)
 
     def look_at(self, connection: Any) -> None:
         """Learn from a session where it leads. Raises what goes wrong."""
         self._info = replace(self._info, **leads_to(connection))
 
     def get_to_know(self, connection: Any) -> None:
-        """Look at a session for the first time. Raises nothing: in the midst of connecting the
-        pool would take it for a failure to connect, and try again for ever.
+        """Look at a session for the first time.
+
+        Raises no fault of ours: the pool would take it for a failure to connect, and try again
+        forever.
         """
         try:
             self.look_at(connection)
-        except Exception:
-            # First, as several threads may be connecting, and writing the log lets another run.
-            told, self._told = self._told, True
-            if not told:
-                log.warning("a session of pool %r can't be looked at", self.default_name,
-                            exc_info=True)  # fmt: skip
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            self._unreadable = True
+            absorb(error, f"looking at a session of pool {self.default_name!r}")
 
     def sample(self, pool: Any, key: PoolId) -> PoolSample:
-        """How the pool stands."""
+        """One reading of the pool."""
         self.tracker.limit = self.limit(pool)
         limited = isfinite(self.tracker.limit)
-        standing = self.standing(pool)
-        idle_since = [since for since in standing.idle if since is not None]
-        waiting = standing.waiting
+        gauges = self.gauges(pool)
+        idle_since = [since for since in gauges.idle if since is not None]
+        waiting = gauges.waiting
         reading = self.tracker.read()
         noted = reading.noted
         now = self.tracker.clock()
         failed = noted[TIMEOUT] + noted[REJECTED] + noted[FAILED]
         return PoolSample(
             key=key,
-            idle=len(standing.idle),
+            idle=len(gauges.idle),
             active=reading.active,
             max=self.tracker.limit if limited else None,
-            min=standing.min,
+            min=gauges.min,
             waiting=None if waiting is None else len(waiting),
             oldest_idle=now - min(idle_since) if idle_since else None,
             oldest_active=reading.oldest_active,
@@ -187,7 +201,7 @@ class PoolAdapter:
             active_seconds=reading.active_seconds,
             saturated_seconds=reading.saturated_seconds if limited else None,
             requests=reading.acquire.count + failed,
-            queued=standing.queued,
+            queued=gauges.queued,
             rejected=noted[REJECTED],
             acquire_wait=reading.acquire.total,
             acquired=reading.acquire.count,

@@ -1,7 +1,7 @@
 """psycopg_pool: `ConnectionPool`, `AsyncConnectionPool` and both null pools.
 
-The pool's own counters of times are not used: they truncate each to whole milliseconds. What is
-read from private attributes is the same in psycopg_pool 3.2 and 3.3; the tests run on both.
+The pool's own counters of times are not used: they truncate each to whole milliseconds. Private
+attributes that are read are the same in psycopg_pool 3.2 and 3.3; the tests run on both.
 
 Imported only for a pool of this library, so the library is there.
 """
@@ -9,29 +9,30 @@ Imported only for a pool of this library, so the library is there.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from math import inf
 from typing import Any, Final
 
 import psycopg
 import psycopg_pool
 
+from pg_pool_exporter.client.faults import absorb
 from pg_pool_exporter.client.libraries.adapter import (
     FAILED,
     REJECTED,
     TIMEOUT,
     PoolAdapter,
-    Standing,
+    PoolGauges,
 )
-from pg_pool_exporter.client.libraries.psycopg_classes import measuring
-from pg_pool_exporter.client.libraries.psycopg_queue import TimedQueue
-from pg_pool_exporter.client.measuring import attach, make_plain
-from pg_pool_exporter.client.waiting import copy
+from pg_pool_exporter.client.libraries.measuring import attach, measuring_subclass, restore_class
+from pg_pool_exporter.client.libraries.waiting import copy
+from pg_pool_exporter.client.sites import Site, calling_site
 
 _Pool = psycopg_pool.ConnectionPool[Any] | psycopg_pool.AsyncConnectionPool[Any]
 
-# A null pool makes a session under its lock, and a server that hangs lets that take its time.
+# A null pool makes a session under its lock, for as long as a hung server takes.
 _PATIENCE_SECONDS: Final = 1.0
 
 _IDLE_SINCE: Final = "_pg_pool_exporter_idle_since"
@@ -57,31 +58,31 @@ class PsycopgAdapter(PoolAdapter):
         """Make the pool measure from now on. Raises `TimeoutError` when it is locked for long."""
         own: Any = pool
         # First, as an application's own class can refuse to have a subclass.
-        cls = measuring(own.__class__)
+        cls = _measuring(own.__class__)
         with _locked(pool):
             # All that can fail comes before anything is exchanged.
             for connection in own._pool:
                 self._idle_from_now(connection)
                 self.look_at(connection)
             self._lost_before = _lost(pool.get_stats())
-            waiting = TimedQueue(own._waiting, self.tracker.clock)
+            waiting = _TimedQueue(own._waiting, self.tracker.clock)
             attach(pool, self)
             own.__class__ = cls
             own._waiting = waiting
 
     def uninstall(self, pool: _Pool) -> None:
-        """Make the pool what it was, unless somebody else has exchanged its class since."""
+        """Restore the pool, unless somebody else has exchanged its class since."""
         own: Any = pool
         with _locked(pool):
-            make_plain(pool)
-            if isinstance(own._waiting, TimedQueue):
+            restore_class(pool)
+            if isinstance(own._waiting, _TimedQueue):
                 own._waiting = deque(own._waiting)
 
     def forked(self, pool: _Pool, wake: Callable[[], None]) -> None:
         """Start anew in a child process."""
         super().forked(pool, wake)
         own: Any = pool
-        if isinstance(own._waiting, TimedQueue):
+        if isinstance(own._waiting, _TimedQueue):
             own._waiting.forget()
         self._lost, self._lost_popped, self._lost_before = 0, 0, _lost(pool.get_stats())
 
@@ -99,22 +100,36 @@ class PsycopgAdapter(PoolAdapter):
         return bool(own._closed and own._opened)
 
     def refusal(self, error: BaseException) -> str:
-        """What an error is that `getconn` raises."""
+        """The kind of an error of `getconn`."""
         if isinstance(error, psycopg_pool.TooManyRequests):
             return REJECTED
         return TIMEOUT if isinstance(error, psycopg_pool.PoolTimeout) else FAILED
 
-    def popped(self, stats: Mapping[str, int]) -> None:
-        """The application has reset the pool's own counters, which had these values."""
-        self._lost_popped += _lost(stats)
+    def return_failed(self, pool: _Pool, connection: Any) -> None:
+        """Record that a return was cut short, by a signal handler that raised.
 
-    def standing(self, pool: _Pool) -> Standing:
-        """What the pool tells of itself."""
+        Where the pool has not taken the connection, it is still checked out.
+        """
+        try:
+            if connection._pool is pool and not self.tracker.has(connection):
+                self.tracker.acquired(connection, self.tracker.clock(), calling_site())
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(error, "recording a return that was cut short")
+
+    def popped(self, stats: Mapping[str, int]) -> None:
+        """Record that the application has reset the pool's own counters, which had these values."""
+        try:
+            self._lost_popped += _lost(stats)
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(error, "reading the counters of a pool")
+
+    def gauges(self, pool: _Pool) -> PoolGauges:
+        """The pool's own state."""
         own: Any = pool
         idle = copy(own._pool)
         self._look_at_late_ones(idle)
-        queue = own._waiting if isinstance(own._waiting, TimedQueue) else None
-        return Standing(
+        queue = own._waiting if isinstance(own._waiting, _TimedQueue) else None
+        return PoolGauges(
             idle=[getattr(connection, _IDLE_SINCE, None) for connection in idle],
             min=pool.min_size,
             waiting=None if queue is None else queue.live(),
@@ -145,13 +160,57 @@ class PsycopgAdapter(PoolAdapter):
         setattr(connection, _IDLE_SINCE, self.tracker.clock())
 
     def _look_at_late_ones(self, idle: list[Any]) -> None:
-        """Sessions that were being made while the pool was instrumented have passed us by.
+        """Look at sessions that were being made while the pool was instrumented.
 
-        The application may be using them by now: what is asked of them doesn't touch the protocol.
+        The application may be using them by now: nothing here touches the protocol.
         """
         for connection in idle:
             if not hasattr(connection, _IDLE_SINCE) or not self.is_known:
                 self.get_to_know(connection)
+
+
+class _TimedQueue(deque[Any]):
+    """Takes the place of the pool's own queue of waiting requests; knows when each joined.
+
+    The pool touches it under its own lock, and only when no connection is free. `clock` returns
+    seconds.
+    """
+
+    def __init__(self, waiting: Iterable[Any], clock: Callable[[], float]) -> None:
+        super().__init__(waiting)
+        self._clock = clock
+        # By identity: a request has slots and takes no attribute.
+        self._since = {id(request): clock() for request in self}
+        self.queued = 0
+        """Requests that have joined since the pool was instrumented."""
+
+    def append(self, request: Any) -> None:
+        self._since[id(request)] = self._clock()
+        self.queued += 1
+        super().append(request)
+
+    def popleft(self) -> Any:
+        request = super().popleft()
+        self._since.pop(id(request), None)
+        return request
+
+    def clear(self) -> None:
+        super().clear()
+        self._since.clear()
+
+    def forget(self) -> None:
+        """Start anew in a forked child: requests of the parent never end here."""
+        self._since.clear()
+        self.queued = 0
+
+    def live(self) -> list[float]:
+        """When each request that still waits joined. One that has given up stays for a while."""
+        known = ((request, self._since.get(id(request))) for request in copy(self))
+        return [
+            since
+            for request, since in known
+            if since is not None and request.conn is None and request.error is None
+        ]
 
 
 @contextmanager
@@ -175,3 +234,103 @@ def _locked(pool: _Pool) -> Iterator[None]:
 
 def _lost(stats: Mapping[str, int]) -> int:
     return stats.get("connections_lost", 0) + stats.get("returns_bad", 0)
+
+
+@lru_cache(maxsize=64)
+def _measuring(cls: Any) -> Any:
+    """The measuring subclass of a pool's class.
+
+    It covers `connection()`, Django's `getconn`/`putconn` and `conn.close()` with `close_returns`,
+    which all call these methods. Raises `TypeError` for an application's own class whose methods
+    take other arguments.
+    """
+    is_async = issubclass(cls, psycopg_pool.AsyncConnectionPool)
+    methods = _async_methods(cls) if is_async else _sync_methods(cls)
+    original_pop_stats = cls.pop_stats
+
+    def pop_stats(self: Any) -> Mapping[str, int]:
+        popped: Mapping[str, int] = original_pop_stats(self)
+        self._pg_pool_exporter_adapter.popped(popped)
+        return popped
+
+    return measuring_subclass(cls, {**methods, "pop_stats": pop_stats})
+
+
+def _sync_methods(cls: Any) -> dict[str, Any]:
+    original_getconn, original_putconn, original_connect = cls.getconn, cls.putconn, cls._connect
+
+    def getconn(self: Any, timeout: float | None = None) -> Any:
+        tracker = self._pg_pool_exporter_tracker
+        site = calling_site()
+        asked = tracker.clock()
+        try:
+            connection = original_getconn(self, timeout)
+        except BaseException as error:
+            self._pg_pool_exporter_adapter.refused(error)
+            raise
+        tracker.acquired(connection, asked, site)
+        return connection
+
+    def putconn(self: Any, conn: Any) -> None:
+        try:
+            # Before, not after: once it is back another thread may have it.
+            checkout = self._pg_pool_exporter_tracker.returning(conn)
+            if checkout is not None:
+                conn._pg_pool_exporter_idle_since = checkout.ended
+            original_putconn(self, conn)
+        except BaseException:
+            self._pg_pool_exporter_adapter.return_failed(self, conn)
+            raise
+
+    def _connect(self: Any, timeout: float | None = None) -> Any:
+        try:
+            connection = original_connect(self, timeout)
+        except Exception as error:
+            self._pg_pool_exporter_adapter.connect_failed(error)
+            raise
+        self._pg_pool_exporter_adapter.connected(connection)
+        return connection
+
+    return {"getconn": getconn, "putconn": putconn, "_connect": _connect}
+
+
+def _async_methods(cls: Any) -> dict[str, Any]:
+    original_getconn, original_putconn, original_connect = cls.getconn, cls.putconn, cls._connect
+
+    # Not a coroutine function itself: it sees the line that asks also where the coroutine is then
+    # run by a task of its own, as `asyncio.wait_for` and `gather` do.
+    def getconn(self: Any, timeout: float | None = None) -> Coroutine[Any, Any, Any]:
+        return getconn_at(self, calling_site(), timeout)
+
+    async def getconn_at(self: Any, site: Site, timeout: float | None) -> Any:  # noqa: ASYNC109 - psycopg_pool's
+        tracker = self._pg_pool_exporter_tracker
+        asked = tracker.clock()
+        try:
+            connection = await original_getconn(self, timeout)
+        except BaseException as error:
+            self._pg_pool_exporter_adapter.refused(error)
+            raise
+        # No await between the pool's return and this: a cancellation can't come in between.
+        tracker.acquired(connection, asked, site)
+        return connection
+
+    async def putconn(self: Any, conn: Any) -> None:
+        try:
+            checkout = self._pg_pool_exporter_tracker.returning(conn)
+            if checkout is not None:
+                conn._pg_pool_exporter_idle_since = checkout.ended
+            await original_putconn(self, conn)
+        except BaseException:
+            self._pg_pool_exporter_adapter.return_failed(self, conn)
+            raise
+
+    async def _connect(self: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - psycopg_pool's
+        try:
+            connection = await original_connect(self, timeout)
+        except Exception as error:
+            self._pg_pool_exporter_adapter.connect_failed(error)
+            raise
+        self._pg_pool_exporter_adapter.connected(connection)
+        return connection
+
+    return {"getconn": getconn, "putconn": putconn, "_connect": _connect}

@@ -1,23 +1,30 @@
 """psycopg2: `SimpleConnectionPool` and `ThreadedConnectionPool`.
 
-There is no queue: an exhausted pool refuses at once. What is lent stays in a dictionary of the
-pool: a connection that the application drops is kept for ever, becomes overdue, and is never found
-to be lost.
+There is no queue: an exhausted pool refuses at once. The pool keeps connections that are out in a
+dictionary: one that the application drops is kept forever, becomes overdue, and never counts as
+leaked.
 
 Imported only for a pool of this library, so the library is there.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import psycopg2
 from psycopg2 import pool as pools
 
-from pg_pool_exporter.client.libraries.adapter import FAILED, LOST, REJECTED, PoolAdapter, Standing
-from pg_pool_exporter.client.libraries.psycopg2_classes import measuring
-from pg_pool_exporter.client.measuring import attach, make_plain
-from pg_pool_exporter.client.waiting import copy
+from pg_pool_exporter.client.libraries.adapter import (
+    FAILED,
+    LOST,
+    REJECTED,
+    PoolAdapter,
+    PoolGauges,
+)
+from pg_pool_exporter.client.libraries.measuring import attach, measuring_subclass, restore_class
+from pg_pool_exporter.client.libraries.waiting import copy
+from pg_pool_exporter.client.sites import calling_site
 
 
 class Psycopg2Adapter(PoolAdapter):
@@ -40,7 +47,7 @@ class Psycopg2Adapter(PoolAdapter):
     def install(self, pool: Any) -> None:
         """Make the pool measure from now on."""
         # First, as an application's own class can refuse to have a subclass.
-        cls = measuring(pool.__class__)
+        cls = _measuring(pool.__class__)
         now = self.tracker.clock()
         for connection in copy(pool._pool):
             self._idle_since[id(connection)] = now
@@ -49,8 +56,8 @@ class Psycopg2Adapter(PoolAdapter):
         pool.__class__ = cls
 
     def uninstall(self, pool: Any) -> None:
-        """Make the pool what it was, unless somebody else has exchanged its class since."""
-        make_plain(pool)
+        """Restore the pool, unless somebody else has exchanged its class since."""
+        restore_class(pool)
 
     def limit(self, pool: Any) -> float:
         """The maximum, which every pool has."""
@@ -62,23 +69,69 @@ class Psycopg2Adapter(PoolAdapter):
         return bool(pool.closed)
 
     def refusal(self, error: BaseException) -> str:
-        """What an error is that `getconn` raises: only its text tells an exhausted pool's."""
+        """The kind of an error of `getconn`: an exhausted pool is recognised by its text alone."""
         exhausted = isinstance(error, pools.PoolError) and "exhausted" in str(error)
         return REJECTED if exhausted else FAILED
 
     def returned(self, connection: Any, *, dead: bool) -> None:
-        """A connection was given back; `dead` when the pool found that it has lost its session."""
-        now = self.tracker.returning(connection)
-        if now is not None:
-            self._idle_since[id(connection)] = now
+        """Record a return; `dead` when the pool found that the connection has lost its session."""
+        checkout = self.tracker.returning(connection)
+        if checkout is not None and checkout.ended is not None:
+            self._idle_since[id(connection)] = checkout.ended
         if dead:
             self.tracker.note(LOST)
 
-    def standing(self, pool: Any) -> Standing:
-        """What the pool tells of itself."""
+    def gauges(self, pool: Any) -> PoolGauges:
+        """The pool's own state."""
         idle = [id(connection) for connection in copy(pool._pool)]
         since = self._idle_since
-        # Those that were closed meanwhile are forgotten.
+        # Connections closed since are forgotten.
         for gone in since.keys() - {*idle, *pool._rused.copy()}:
             since.pop(gone, None)
-        return Standing(idle=[since.get(one) for one in idle], min=pool.minconn)
+        return PoolGauges(idle=[since.get(one) for one in idle], min=pool.minconn)
+
+
+@lru_cache(maxsize=64)
+def _measuring(cls: Any) -> Any:
+    """The measuring subclass of a pool's class.
+
+    Raises `TypeError` for an application's own class whose methods take other arguments.
+    """
+    original_getconn, original_connect = cls.getconn, cls._connect
+    # A `ThreadedConnectionPool` returns under its lock, which the public method takes.
+    putconn_name = "putconn" if issubclass(cls, pools.SimpleConnectionPool) else "_putconn"
+    original_putconn = getattr(cls, putconn_name)
+
+    def getconn(self: Any, key: Any = None) -> Any:
+        tracker = self._pg_pool_exporter_tracker
+        site = calling_site()
+        asked = tracker.clock()
+        try:
+            connection = original_getconn(self, key)
+        except BaseException as error:
+            self._pg_pool_exporter_adapter.refused(error)
+            raise
+        # A request with the key of a connection that is out gets the same one once more.
+        if key is None or not tracker.has(connection):
+            tracker.acquired(connection, asked, site)
+        return connection
+
+    # Recorded afterwards: nobody else has the connection yet, and a return that fails, as by a
+    # failed rollback, is none.
+    def putconn(self: Any, conn: Any, key: Any = None, close: bool = False) -> None:
+        keeps = not close and len(self._pool) < self.minconn
+        original_putconn(self, conn, key, close)
+        dead = keeps and bool(conn.closed)
+        self._pg_pool_exporter_adapter.returned(conn, dead=dead)
+
+    def _connect(self: Any, key: Any = None) -> Any:
+        try:
+            connection = original_connect(self, key)
+        except Exception as error:
+            self._pg_pool_exporter_adapter.connect_failed(error)
+            raise
+        self._pg_pool_exporter_adapter.connected(connection)
+        return connection
+
+    methods = {"getconn": getconn, putconn_name: putconn, "_connect": _connect}
+    return measuring_subclass(cls, methods)

@@ -1,9 +1,9 @@
 """SQLAlchemy: the pools of engines and asynchronous engines, whichever driver they use.
 
-What is read from private attributes is the same in SQLAlchemy 2.0 and 2.1; the tests run on both.
+Private attributes that are read are the same in SQLAlchemy 2.0 and 2.1; the tests run on both.
 
-SQLAlchemy gives back a connection that the application drops, as soon as it is collected: no slot
-is lost. An asynchronous one can't be used again, as nothing may be awaited there, and so costs its
+SQLAlchemy returns a connection that the application drops, as soon as it is collected: no slot is
+lost. An asynchronous one can't be used again, as nothing may be awaited there, and costs its
 session.
 
 Imported only for a pool of this library, so the library is there.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from math import inf
 from typing import Any
 
@@ -20,16 +21,18 @@ import sqlalchemy
 from sqlalchemy import event, exc
 from sqlalchemy import pool as pools
 from sqlalchemy.engine import Dialect
+from sqlalchemy.util import queue as queues
 
-from pg_pool_exporter.client.libraries.adapter import FAILED, LOST, TIMEOUT, PoolAdapter, Standing
-from pg_pool_exporter.client.libraries.sqlalchemy_classes import measure_queue, measuring
-from pg_pool_exporter.client.measuring import attach, make_plain
-from pg_pool_exporter.client.sqlstates import KINDS_BY_DRIVER, timeout_kind
-from pg_pool_exporter.client.waiting import Waiting, copy
+from pg_pool_exporter.client.faults import absorb
+from pg_pool_exporter.client.libraries.adapter import FAILED, LOST, TIMEOUT, PoolAdapter, PoolGauges
+from pg_pool_exporter.client.libraries.drivers import KINDS_BY_DRIVER, timeout_kind
+from pg_pool_exporter.client.libraries.measuring import attach, measuring_subclass, restore_class
+from pg_pool_exporter.client.libraries.waiting import Waiting, copy
+from pg_pool_exporter.client.sites import calling_site
 
 
 class SqlalchemyAdapter(PoolAdapter):
-    """The pool of one engine, and those that follow it when the engine is disposed of."""
+    """The pool of one engine, and its successors when the engine is disposed of."""
 
     library = "sqlalchemy"
     version = sqlalchemy.__version__
@@ -51,8 +54,8 @@ class SqlalchemyAdapter(PoolAdapter):
     def find(cls, given: Any) -> pools.Pool | None:
         """The pool of an engine, or the pool itself.
 
-        Raises `TypeError` for one that lends the same connection to several at a time, and for one
-        of another database.
+        Raises `TypeError` for one whose connection is used by several callers at a time, and for
+        one of another database.
         """
         # An asynchronous engine has one. Not by its class, whose module takes greenlet to import.
         given = getattr(given, "sync_engine", given)
@@ -61,8 +64,8 @@ class SqlalchemyAdapter(PoolAdapter):
             return None
         if not isinstance(pool, pools.QueuePool | pools.NullPool):
             raise TypeError(
-                f"a {type(pool).__name__} of SQLAlchemy is no pool whose connections are borrowed "
-                "and given back: QueuePool, AsyncAdaptedQueuePool and NullPool can be instrumented"
+                f"a {type(pool).__name__} of SQLAlchemy has no connections to check out and "
+                "return: QueuePool, AsyncAdaptedQueuePool and NullPool can be instrumented"
             )
         database = getattr(pool._dialect, "name", "postgresql")
         if database != "postgresql":
@@ -73,7 +76,7 @@ class SqlalchemyAdapter(PoolAdapter):
         """Make the pool measure from now on."""
         own: Any = pool
         # First, as an application's own class can refuse to have a subclass.
-        cls = measuring(own.__class__)
+        cls = _measuring(own.__class__)
         now = self.tracker.clock()
         for record in _idle(pool):
             record._pg_pool_exporter_idle_since = now
@@ -86,18 +89,22 @@ class SqlalchemyAdapter(PoolAdapter):
             event.listen(dialect, "handle_error", self._failed)
 
     def uninstall(self, pool: pools.Pool) -> None:
-        """Make the pool what it was, unless somebody else has exchanged its class since."""
-        make_plain(pool)
+        """Restore the pool, unless somebody else has exchanged its class since."""
+        restore_class(pool)
         if isinstance(pool, pools.QueuePool):
-            make_plain(pool._pool)
+            restore_class(pool._pool)
         dialect = self._dialect()
         if dialect is not None:
             event.remove(dialect, "handle_error", self._failed)
 
     def succeeded(self, pool: pools.Pool) -> None:
-        """The engine is disposed of, and this is its pool from now on."""
-        self._measure_queue(pool)
-        self.follow(pool)
+        """Measure the pool that the engine has from now on, as it was disposed of."""
+        try:
+            attach(pool, self)
+            self._measure_queue(pool)
+            self.follow(pool)
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(error, "measuring the pool of an engine that was disposed of")
 
     def forked(self, pool: pools.Pool, wake: Callable[[], None]) -> None:
         """Start anew in a child process."""
@@ -115,26 +122,26 @@ class SqlalchemyAdapter(PoolAdapter):
         return pool._orig_logging_name or self.library
 
     def refusal(self, error: BaseException) -> str:
-        """What an error is that `connect` raises."""
+        """The kind of an error of `connect`."""
         return TIMEOUT if isinstance(error, exc.TimeoutError) else FAILED
 
     def connected(self, connection: Any) -> None:
-        """The pool has a new session, behind what SQLAlchemy makes of the driver's connection."""
+        """Record a new session, behind what SQLAlchemy makes of the driver's connection."""
         super().connected(getattr(connection, "driver_connection", connection))
 
-    def standing(self, pool: pools.Pool) -> Standing:
-        """What the pool tells of itself."""
-        return Standing(
+    def gauges(self, pool: pools.Pool) -> PoolGauges:
+        """The pool's own state."""
+        return PoolGauges(
             idle=[getattr(record, "_pg_pool_exporter_idle_since", None) for record in _idle(pool)],
             waiting=self._waiting.since(),
             queued=self._waiting.queued,
         )
 
     def lost(self, pool: pools.Pool, noted: Mapping[str, int]) -> int | None:
-        """Sessions found dead; not known of a pool without an engine."""
+        """Sessions found dead; unknown for a pool without an engine."""
         return noted[LOST] if self._has_engine else None
 
-    def borrowed(self, connection: Any) -> object:
+    def tracked(self, connection: Any) -> object:
         """The pool's record behind a connection of an engine."""
         connection = getattr(connection, "sync_connection", connection)
         if isinstance(connection, sqlalchemy.Connection):
@@ -143,19 +150,24 @@ class SqlalchemyAdapter(PoolAdapter):
 
     def _measure_queue(self, pool: pools.Pool) -> None:
         if isinstance(pool, pools.QueuePool):
-            measure_queue(pool._pool, self._waiting)
+            queue: Any = pool._pool
+            queue._pg_pool_exporter_waiting = self._waiting
+            queue.__class__ = _measuring_queue(queue.__class__)
 
     def _failed(self, context: Any) -> None:
-        """A statement, a ping before a checkout, or an attempt to connect has failed."""
-        if context.is_disconnect and (context.connection is not None or context.is_pre_ping):
-            self.tracker.note(LOST)
-        kind = timeout_kind(context.original_exception)
-        if kind is not None:
-            self.tracker.note(kind)
+        """Record a failed statement, ping before a checkout, or attempt to connect."""
+        try:
+            if context.is_disconnect and (context.connection is not None or context.is_pre_ping):
+                self.tracker.note(LOST)
+            kind = timeout_kind(context.original_exception)
+            if kind is not None:
+                self.tracker.note(kind)
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(error, "looking at the error of a statement")
 
 
 def _idle(pool: pools.Pool) -> Sequence[Any]:
-    """The records of the idle connections; one that has lost its session has none."""
+    """The records of idle connections, without those that have lost their session."""
     if not isinstance(pool, pools.QueuePool):
         return ()
     queue: Any = pool._pool
@@ -166,3 +178,96 @@ def _idle(pool: pools.Pool) -> Sequence[Any]:
     else:
         records = queue.queue
     return [record for record in copy(records) if record.dbapi_connection is not None]
+
+
+@lru_cache(maxsize=64)
+def _measuring(cls: Any) -> Any:
+    """The measuring subclass of a pool's class.
+
+    A pool makes its successor, at `engine.dispose()`, from its own class, so that measures, too.
+    The pool's record of a connection is tracked: SQLAlchemy returns it also when the application
+    drops the connection. Raises `TypeError` for an application's own class whose methods take
+    other arguments.
+    """
+    original_connect, original_return = cls.connect, cls._do_return_conn
+    original_recreate = cls.recreate
+
+    def connect(self: Any) -> Any:
+        tracker = self._pg_pool_exporter_tracker
+        site = calling_site()
+        asked = tracker.clock()
+        try:
+            connection = original_connect(self)
+        except BaseException as error:
+            self._pg_pool_exporter_adapter.refused(error)
+            raise
+        record = connection._connection_record
+        if record is not None:  # no listener of the application has taken it out of the pool
+            tracker.acquired(record, asked, site)
+        return connection
+
+    def _do_return_conn(self: Any, record: Any) -> None:
+        # Before, not after: once it is back another thread may have it.
+        checkout = self._pg_pool_exporter_tracker.returning(record)
+        if checkout is not None:
+            record._pg_pool_exporter_idle_since = checkout.ended
+        original_return(self, record)
+
+    def recreate(self: Any) -> Any:
+        pool = original_recreate(self)
+        self._pg_pool_exporter_adapter.succeeded(pool)
+        return pool
+
+    # Not a method: the pool puts the function that connects on itself, and may put another.
+    connecting = property(_connecting, _connect_by)
+    methods = {
+        "connect": connect,
+        "_do_return_conn": _do_return_conn,
+        "recreate": recreate,
+        "_invoke_creator": connecting,
+    }
+    return measuring_subclass(cls, methods)
+
+
+def _connecting(pool: Any) -> Callable[[Any], Any]:
+    """The function that the pool calls to make a session."""
+    return partial(_connect, pool._pg_pool_exporter_adapter, vars(pool)["_invoke_creator"])
+
+
+def _connect_by(pool: Any, create: Callable[[Any], Any]) -> None:
+    vars(pool)["_invoke_creator"] = create
+
+
+def _connect(adapter: SqlalchemyAdapter, create: Callable[[Any], Any], record: Any) -> Any:
+    try:
+        connection = create(record)
+    except Exception as error:
+        adapter.connect_failed(error)
+        raise
+    adapter.connected(connection)
+    return connection
+
+
+@lru_cache(maxsize=16)
+def _measuring_queue(cls: Any) -> Any:
+    """The measuring subclass of the class of a pool's queue: it records who waits in it."""
+    original_get = cls.get
+
+    def get(self: Any, block: bool = True, timeout: float | None = None) -> Any:
+        if not block:
+            return original_get(self, block, timeout)
+        # Taken again by the original, which lets go of it altogether while it waits.
+        with self.mutex:
+            if self.queue:
+                return original_get(self, block, timeout)
+            with self._pg_pool_exporter_waiting.request():
+                return original_get(self, block, timeout)
+
+    def get_in_loop(self: Any, block: bool = True, timeout: float | None = None) -> Any:
+        if not block or not self.empty():
+            return original_get(self, block, timeout)
+        with self._pg_pool_exporter_waiting.request():
+            return original_get(self, block, timeout)
+
+    is_async = issubclass(cls, queues.AsyncAdaptedQueue)
+    return measuring_subclass(cls, {"get": get_in_loop if is_async else get})

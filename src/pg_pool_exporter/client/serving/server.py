@@ -1,13 +1,11 @@
-"""A small HTTP server for one page, on a socket that already listens.
+"""A small HTTP server for the metrics, on a socket that already listens.
 
-The standard library's is enough: a page is read once every few seconds, and it must add nothing to
-the application.
+Not the standard library's `http.server`: it reads megabytes of headers, and imports `ssl`, which
+gevent must patch first.
 """
 
 from __future__ import annotations
 
-import http.server
-import logging
 import os
 import socket
 import socketserver
@@ -17,50 +15,65 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
+from pg_pool_exporter.client.faults import log
 from pg_pool_exporter.metrics.text_format import TEXT_CONTENT_TYPE
 from pg_pool_exporter.sockets import PAGE_PATH
 
-log = logging.getLogger("pg_pool_exporter.client")
-
-# A reader that is slower than this is let go.
+# One deadline for a whole exchange: a byte now and then prolongs nothing.
 _READER_SECONDS = 5.0
-# How often its listener may look whether readers still find it.
+# How often the listener checks that readers still find it, and ends slow ones.
 LOOK_SECONDS = 2.0
 _REST_SECONDS = 0.1
-_MOST_READERS = 8
+_MAX_READERS = 8
+_MAX_HEAD_BYTES = 1 << 14
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    timeout = _READER_SECONDS
+class _Handler(socketserver.StreamRequestHandler):
+    timeout = 60.0  # of a single step; `end_slow_readers` ends the exchange
     server: Server
 
-    def do_GET(self) -> None:
-        self._answer(with_body=True)
-
-    def do_HEAD(self) -> None:
-        self._answer(with_body=False)
-
-    def _answer(self, *, with_body: bool) -> None:
-        if self.path.partition("?")[0] != PAGE_PATH:
-            self.send_error(404, explain=f"The page is {PAGE_PATH}.")
+    def handle(self) -> None:
+        """Answer one request."""
+        request = self._request()
+        if request is None:
+            self._answer("400 Bad Request")
             return
-        body = self.server.body()
-        if body is None:
-            self.send_error(500)
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", TEXT_CONTENT_TYPE)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if with_body:
-            self.wfile.write(body)
+        method, target = request
+        if method not in ("GET", "HEAD"):
+            self._answer("405 Method Not Allowed", "Allow: GET, HEAD\r\n")
+        elif target.partition("?")[0] != PAGE_PATH:
+            self._answer("404 Not Found", body=f"The metrics are at {PAGE_PATH}.\n", method=method)
+        elif (page := self.server.page()) is None:
+            self._answer("500 Internal Server Error", method=method)
+        else:
+            self._answer("200 OK", body=page, method=method, content_type=TEXT_CONTENT_TYPE)
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's signature
-        """Nothing: the application's standard error is not ours."""
+    def _request(self) -> tuple[str, str] | None:
+        """Method and target; None for what is no request. Its headers are read and ignored."""
+        first = line = self.rfile.readline(_MAX_HEAD_BYTES)
+        room = _MAX_HEAD_BYTES - len(line)
+        while line.strip():
+            line = self.rfile.readline(room)
+            room -= len(line)
+        words = first.decode("latin-1").split()
+        if room <= 0 or len(words) != 3 or not words[2].startswith("HTTP/1."):
+            return None
+        return words[0], words[1]
+
+    def _answer(
+        self, status: str, headers: str = "", *, body: str = "", method: str = "GET",
+        content_type: str = "text/plain; charset=utf-8",
+    ) -> None:  # fmt: skip
+        content = body.encode()
+        head = (
+            f"HTTP/1.0 {status}\r\nContent-Type: {content_type}\r\n"
+            f"Content-Length: {len(content)}\r\nCache-Control: no-store\r\n{headers}\r\n"
+        )
+        self.wfile.write(head.encode() + (content if method != "HEAD" else b""))
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """Answers with the page until `closed` is set, each reader in a thread of its own.
+    """Answers with the metrics until `closed` is set, each reader in a thread of its own.
 
     `handle_request` waits `LOOK_SECONDS` for a reader at most. Closes the socket at the end.
     """
@@ -75,25 +88,25 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         # Not TCPServer's: it makes a socket of its own.
         socketserver.BaseServer.__init__(self, listening.getsockname(), _Handler)
         self.socket = listening
-        self._page = page
+        self._make_page = page
         self._closed = closed
-        self._told = False  # the log, that the page can't be made
+        self._failed = False  # the page could not be made, which is logged once
         self._readers: dict[socket.socket, float] = {}
 
-    def body(self) -> bytes | None:
-        """The page; None when it can't be made, which is logged once."""
+    def page(self) -> str | None:
+        """The metrics page; None when it can't be made, which is logged once."""
         try:
-            body = self._page().encode()
-        except Exception:
-            if not self._told:
-                log.exception("the page of this process can't be made")
-            self._told = True
+            page = self._make_page()
+        except Exception:  # noqa: BLE001 - logged
+            if not self._failed:
+                log.exception("metrics of this process can't be made")
+            self._failed = True
             return None
-        self._told = False
-        return body
+        self._failed = False
+        return page
 
     def abandon_readers(self) -> None:
-        """In a forked child: close what was accepted, without an end for those who read it."""
+        """In a forked child: close accepted sockets, without ending their readers' exchange."""
         for reader in self._readers:
             # A plain `close` waits for the files that were made of it, which nobody closes here.
             with suppress(OSError):  # it is closed already
@@ -101,18 +114,18 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         if self._closed.is_set():
-            # What woke us is no reader, and gevent would wait for one.
+            # `close` woke us, not a reader, and gevent would wait for one.
             raise OSError("closed")
         try:
             return super().get_request()
         except OSError:
-            # Out of descriptors, it would be tried again at once and for ever.
+            # Out of descriptors, it would be tried again at once and forever.
             self._closed.wait(_REST_SECONDS)
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if len(self._readers) >= _MOST_READERS:
-            self._let_slow_ones_go()
+        if len(self._readers) >= _MAX_READERS:
+            self.end_slow_readers()
             self.shutdown_request(request)
             return
         self._readers[request] = monotonic()
@@ -129,9 +142,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             del self._readers[request]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        log.debug("a reader of the page went away")
+        log.debug("a reader of the metrics went away")
 
-    def _let_slow_ones_go(self) -> None:
+    def end_slow_readers(self) -> None:
+        """Shut down exchanges that have lasted for longer than a reader may take."""
         for reader, since in list(self._readers.items()):
             if monotonic() - since > _READER_SECONDS:
                 with suppress(OSError):  # it has gone by itself

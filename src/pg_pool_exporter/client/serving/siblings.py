@@ -1,84 +1,138 @@
-"""One page for all processes of an application on a host.
+"""Metrics of the application's other processes on this host.
 
 A scrape through a pre-forking server's port reaches any one of its processes. So that it doesn't
-show one at random, that one answers for all of them: it reads its siblings' pages in the socket
-directory.
+show one at random, that one answers for all: it reads its siblings in the socket directory.
+
+A sibling is trusted with nothing. It must be a process of the same user, everything that is read is
+bounded in bytes and time, and a line is passed on only if it is a sample of this application.
 """
 
 from __future__ import annotations
 
-import http.client
+import os
 import re
 import socket
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from time import monotonic
+from typing import NamedTuple
 
-from pg_pool_exporter.metrics.catalogue import BY_NAME, Metric
-from pg_pool_exporter.sockets import PAGE_PATH
+from pg_pool_exporter.metrics.catalogue import METRICS, Metric
+from pg_pool_exporter.metrics.text_format import Blocks, escape, number
+from pg_pool_exporter.sockets import PAGE_PATH, peer_user
 
 # One that hangs must not hide those after it, and all together must not hold up the scrape.
 _SECONDS = 0.5
 _SECONDS_FOR_ALL = 2.0
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
+_MAX_BYTES_FOR_ALL = 16 << 20
 
-_LABEL = r'[a-z_]+="(?:[^"\\\n]|\\.)*"'
-_SAMPLE = re.compile(rf"([a-z_]+)(?:\{{{_LABEL}(?:,{_LABEL})*\}})? [-+0-9.eInf]+", re.ASCII)
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+_REQUEST = f"GET {PAGE_PATH} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
+_LABEL = r'([a-z_]+)="((?:[^"\\\n]|\\["\\n])*)"'
+_LABELS = re.compile(_LABEL, re.ASCII)
+_SAMPLE = re.compile(
+    rf"(?P<series>(?P<name>[a-z_]+)(?:\{{(?P<labels>{_LABEL}(?:,{_LABEL})*+)\}})?) "
+    r"(?P<value>[+-]?Inf|[+-]?[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?)",
+    re.ASCII,
+)
 
 
-def sibling_pages(sockets: Iterable[Path]) -> list[dict[Metric, str]]:
-    """The pages of the application's other processes; one that doesn't answer is left out."""
+def sibling_pages(sockets: Iterable[Path], *, apps: Iterable[str], own: Blocks) -> list[Blocks]:
+    """The lines of the application's other processes, without any that is in `own` already.
+
+    One that doesn't answer is left out, and so is a line that isn't a sample of one of `apps`.
+    """
+    labels = frozenset(escape(app) for app in apps)
+    seen = {sample.series for text in own.values() for sample in _samples(text)}
     pages = []
-    deadline = monotonic() + _SECONDS_FOR_ALL
+    deadline, room = monotonic() + _SECONDS_FOR_ALL, _MAX_BYTES_FOR_ALL
     for path in sockets:
-        if monotonic() > deadline:
-            break
-        with suppress(OSError, http.client.HTTPException):
-            pages.append(_by_metric(_read(path)))
+        until = min(deadline, monotonic() + _SECONDS)
+        with suppress(OSError, ValueError):
+            text = _read(path, until, min(room, _MAX_BYTES))
+            room -= len(text)
+            pages.append(_by_metric(text, labels, seen))
     return pages
 
 
-def _read(path: Path) -> str:
-    if not stat.S_ISSOCK(path.lstat().st_mode):
-        raise OSError("not a socket")
-    deadline = monotonic() + _SECONDS
-    connection = _UnixConnection(path)
-    try:
-        connection.request("GET", PAGE_PATH)
-        response = connection.getresponse()
-        if response.status != 200:
-            raise OSError("no page")
-        body = bytearray()
-        while chunk := response.read1(1 << 16):
-            body += chunk
-            if len(body) > _MOST_BYTES or monotonic() > deadline:
-                raise OSError("no end")
-        return body.decode("utf-8", "replace")
-    finally:
-        connection.close()
+def _read(path: Path, deadline: float, max_bytes: int) -> str:
+    """The page at a socket. Raises `OSError` or `ValueError` for anything but a whole one."""
+    found = path.lstat()
+    if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid():
+        raise PermissionError("not a socket of this user")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        _wait_until(connection, deadline)
+        connection.connect(str(path))
+        if peer_user(connection) not in (os.geteuid(), None):
+            raise PermissionError("a process of another user")
+        connection.sendall(_REQUEST)
+        answer = bytearray()
+        while True:
+            # One deadline for the exchange: a byte now and then prolongs nothing.
+            _wait_until(connection, deadline)
+            chunk = connection.recv(1 << 16)
+            if not chunk:
+                break
+            answer += chunk
+            if len(answer) > max_bytes:
+                raise ValueError("too large")
+    head, end, body = bytes(answer).partition(b"\r\n\r\n")
+    status, *headers = head.decode("ascii").lower().split("\r\n")
+    lengths = [line.partition(":")[2].strip() for line in headers if "content-length:" in line]
+    if not end or status.split()[1:2] != ["200"] or lengths != [str(len(body))]:
+        raise ValueError("not a whole page")
+    return body.decode("utf-8", "replace")
 
 
-def _by_metric(page: str) -> dict[Metric, str]:
-    """The lines of each metric that we know, without its header."""
-    blocks: dict[Metric, list[str]] = {}
-    metric: Metric | None = None
+def _wait_until(connection: socket.socket, deadline: float) -> None:
+    left = deadline - monotonic()
+    if left <= 0:
+        raise TimeoutError
+    connection.settimeout(left)
+
+
+def _by_metric(page: str, apps: frozenset[str], seen: set[str]) -> Mapping[Metric, str]:
+    """The lines of each metric of pools, without its header; adds their series to `seen`."""
+    lines: dict[Metric, list[str]] = {}
+    for sample in _samples(page):
+        if sample.app in apps and sample.series not in seen:
+            seen.add(sample.series)
+            lines.setdefault(sample.metric, []).append(f"{sample.series} {sample.value}\n")
+    return {metric: "".join(texts) for metric, texts in lines.items()}
+
+
+class _Sample(NamedTuple):
+    metric: Metric
+    series: str
+    app: str
+    value: str
+
+
+def _samples(page: str) -> Iterator[_Sample]:
+    """The samples of pools, with their labels as our own pages have them."""
     for line in page.split("\n"):
-        if line.startswith("# TYPE "):
-            metric = BY_NAME.get(line.split(" ")[2])
-        sample = _SAMPLE.fullmatch(line)
-        if metric is not None and sample is not None and sample[1].startswith(metric.name):
-            blocks.setdefault(metric, []).append(f"{line}\n")
-    return {metric: "".join(lines) for metric, lines in blocks.items()}
+        found = _SAMPLE.fullmatch(line)
+        if found is None or found["name"] not in _series_names():
+            continue
+        metric, names = _series_names()[found["name"]]
+        pairs = _LABELS.findall(found["labels"] or "")
+        labels = dict(pairs)
+        if [name for name, _ in pairs] == [name for name in names if name in labels]:
+            value = number(float(found["value"]))
+            yield _Sample(metric, found["series"], labels.get("app", ""), value)
+
+
+@lru_cache(maxsize=1)
+def _series_names() -> Mapping[str, tuple[Metric, tuple[str, ...]]]:
+    """Metric and label names of each series of pools."""
+    names = {}
+    for metric in METRICS:
+        if metric.section == "pool" and metric.type == "histogram":
+            names[f"{metric.name}_bucket"] = metric, (*metric.labels, "le")
+            names[f"{metric.name}_sum"] = names[f"{metric.name}_count"] = metric, metric.labels
+        elif metric.section == "pool":
+            names[metric.name] = metric, metric.labels
+    return names

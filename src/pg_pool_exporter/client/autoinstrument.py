@@ -1,7 +1,7 @@
 """Instruments pools as they are made, of libraries that are imported now or at any time later.
 
-Their classes are extended when their module is imported. No library is imported for it, nor is the
-client: in an application that is started with it, both come with the first pool.
+Their classes are extended when their module is imported. No library is imported for it, nor the
+rest of the client: in a program that is instrumented as it starts, both come with the first pool.
 """
 
 from __future__ import annotations
@@ -20,62 +20,69 @@ _Instrument = Callable[[Any], object]
 def instrument_made(instrument: _Instrument) -> None:
     """Call `instrument`, which must not raise, with each pool that is made from now on.
 
-    Doing it again changes nothing.
+    Calling it again replaces `instrument`.
     """
-    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        return
-    sys.meta_path.insert(0, _Finder(instrument))
+    for finder in sys.meta_path:
+        if isinstance(finder, _Finder):
+            finder.instrument = instrument
+            return
+    finder = _Finder(instrument)
+    sys.meta_path.insert(0, finder)
     for name in _MAKERS:
         module = sys.modules.get(name)
         if module is not None:
-            _extend(module, instrument)
+            finder.extend(module)
 
 
 class _Finder(MetaPathFinder):
     """Finds nothing itself: has the makers' modules extended when they have been loaded."""
 
     def __init__(self, instrument: _Instrument) -> None:
-        self._instrument = instrument
+        self.instrument = instrument
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname not in _MAKERS:
             return None
-        # Python passes over those that don't have the method.
+        # Python passes over finders that don't have the method.
         others = (finder for finder in sys.meta_path if finder is not self)
         methods = filter(None, (getattr(finder, "find_spec", None) for finder in others))
         found = (find_spec(fullname, path, target) for find_spec in methods)
         spec = next(filter(None, found), None)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self._instrument)
+            spec.loader = _Loader(spec.loader, self.extend)
         return spec
+
+    def extend(self, module: ModuleType) -> None:
+        """Extend what makes pools in a module, where this version of it has that."""
+        name, extend = _MAKERS[module.__name__]
+        cls = getattr(module, name, None)
+        if cls is not None:
+            extend(cls, self._made)
+
+    def _made(self, pool: Any) -> None:
+        # The function of this moment: it can be replaced.
+        self.instrument(pool)
 
 
 class _Loader(Loader):
     """Loads a module as its own loader does, and then extends it."""
 
-    def __init__(self, own: Loader, instrument: _Instrument) -> None:
+    def __init__(self, own: Loader, extend: Callable[[ModuleType], None]) -> None:
         self._own = own
-        self._instrument = instrument
+        self._extend = extend
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self._own.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        # Its own again, for whoever asks it for the source.
+        # Its own again, for code that asks it for the source.
         module.__loader__ = self._own
         if module.__spec__ is not None:
             module.__spec__.loader = self._own
         self._own.exec_module(module)
-        _extend(module, self._instrument)
-
-
-def _extend(module: ModuleType, instrument: _Instrument) -> None:
-    name, extend = _MAKERS[module.__name__]
-    cls = getattr(module, name, None)
-    if cls is not None:
-        extend(cls, instrument)
+        self._extend(module)
 
 
 def _extend_constructor(cls: Any, instrument: _Instrument) -> None:
@@ -90,16 +97,16 @@ def _extend_constructor(cls: Any, instrument: _Instrument) -> None:
 
 
 def _extend_engine(cls: Any, instrument: _Instrument) -> None:
-    """SQLAlchemy asks the code of the constructors what arguments they take.
+    """SQLAlchemy inspects the arguments of the constructors' code.
 
-    So not that, but what happens in it: the engine gets its pool. Before, the pool didn't know
-    which database it is for.
+    So not the constructor, but a step of it: the engine gets its pool. Before that, the pool
+    doesn't know which database it is for.
     """
     cls.pool = _PoolOfEngine(instrument)
 
 
 class _PoolOfEngine:
-    """An attribute that tells when it is set. It is read from the instance as ever."""
+    """An attribute that reports when it is set. It is read from the instance as before."""
 
     def __init__(self, instrument: _Instrument) -> None:
         self._instrument = instrument
@@ -109,7 +116,7 @@ class _PoolOfEngine:
         self._instrument(pool)
 
 
-# What makes pools, by the module that defines it, and how it is extended.
+# Classes that make pools, by the module that defines them, and how each is extended.
 _MAKERS: dict[str, tuple[str, Callable[[Any, _Instrument], None]]] = {
     "asyncpg.pool": ("Pool", _extend_constructor),
     "psycopg2.pool": ("AbstractConnectionPool", _extend_constructor),

@@ -1,30 +1,29 @@
-"""Where the page of a process is served: on its unix socket, and on request on a port.
+"""Where the metrics of a process are served: on its unix socket, and on request on a port.
 
-Each place has a thread of its own, which gets it back when it is lost.
+Each has a thread of its own, which binds it again when it is lost.
 """
 
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import socket
+import stat
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from pg_pool_exporter.client.faults import log
 from pg_pool_exporter.client.serving.server import LOOK_SECONDS, Server
 from pg_pool_exporter.client.serving.slots import Slot
-
-log = logging.getLogger("pg_pool_exporter.client")
 
 # How long the end of the process may wait for the removal of its socket.
 _CLOSE_SECONDS = 1.0
 
 
 class Listener:
-    """A place to serve at, and a thread that serves there until `close`."""
+    """A listening socket and a thread that serves there until `close`."""
 
     def __init__(self, page: Callable[[], str], name: str) -> None:
         self._page = page
@@ -67,17 +66,17 @@ class Listener:
         """Remove what `listen` has put into the file system."""
 
     def _run(self) -> None:
-        told = ""
+        logged = ""
         while not self._closed.is_set():
             try:
                 if self._serve():
-                    told = ""
+                    logged = ""
                     continue
             except Exception as error:  # noqa: BLE001 - the thread must go on
-                # It can get well: a directory is made later, or made again.
-                if told != str(error):
-                    told = str(error)
-                    log.warning("the page of this process can't be served: %s", error)
+                # It can recover: a directory is made later, or made again.
+                if logged != str(error):
+                    logged = str(error)
+                    log.warning("metrics of this process can't be served: %s", error)
             self._closed.wait(LOOK_SECONDS)
         with suppress(OSError):  # its directory may be gone or somebody else's
             self.leave()
@@ -89,10 +88,11 @@ class Listener:
             return False
         self._server = Server(self._listening, self._page, self._closed)
         try:
-            # A closed socket ends the loop with an error that has nothing to tell.
+            # A closed socket ends the loop with an error that means nothing.
             with suppress(OSError, ValueError):
                 while not self._closed.is_set() and self.in_place():
                     self._server.handle_request()
+                    self._server.end_slow_readers()
         finally:
             self._server.server_close()
             self._listening = None
@@ -111,19 +111,21 @@ class SocketListener(Listener):
     def listen(self) -> socket.socket:
         """Bind under a passing name, and move it: readers find it whole, with its final mode."""
         path = self._slot.take()
-        passing = path.with_suffix(f".{os.getpid()}")
+        # Nobody else can know the name and put something there first.
+        passing = path.with_name(f".{os.urandom(8).hex()}")
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            passing.unlink(missing_ok=True)
             listening.bind(str(passing))
-            passing.chmod(0o660)
+            _open_to_group(passing)
             listening.listen(Server.request_queue_size)
             self._bound = passing.lstat()
             passing.rename(path)
         except OSError:
             listening.close()
+            passing.unlink(missing_ok=True)
             raise
         self._path = path
+        self._slot.remove_dead()
         return listening
 
     def in_place(self) -> bool:
@@ -170,8 +172,26 @@ class PortListener(Listener):
         # Among the processes of a pre-forking server this is as it should be.
         if not self._waiting:
             log.info(
-                "port %d is taken, by another process of the application or by somebody else; "
-                "it is served from here when it is free",
+                "port %d is taken, by another process of the application or by another program; "
+                "this process serves it as soon as it is free",
                 self._address[1],
             )
         self._waiting = True
+
+
+def _open_to_group(path: Path) -> None:
+    """Let the group connect to a socket of ours; never changes the mode of anything else.
+
+    A member of the group may have put a link in its place since it was bound.
+    """
+    if not hasattr(os, "O_PATH"):  # not Linux
+        path.chmod(0o660, follow_symlinks=False)
+        return
+    descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.geteuid():
+            raise PermissionError(f"{path} is not the socket that was bound there")
+        os.chmod(f"/proc/self/fd/{descriptor}", 0o660)  # noqa: PTH101 - the descriptor, not the path
+    finally:
+        os.close(descriptor)

@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 class _Request:
-    """One request, as long as the call lasts that waits."""
+    """One request, for as long as its call waits."""
 
     __slots__ = ("__weakref__", "since")
 
@@ -21,10 +21,10 @@ class _Request:
 
 
 class Waiting:
-    """Those that wait in the queue of one pool; `clock` gives seconds.
+    """Requests in the queue of one pool; `clock` returns seconds.
 
-    Whoever calls keeps others from doing so at the same time: it runs under the queue's own lock,
-    or in the one thread of its loop.
+    The caller excludes other callers: it runs under the queue's own lock, or in the one thread of
+    its loop.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -36,7 +36,7 @@ class Waiting:
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """A request waits as long as the block lasts."""
+        """A request that waits for as long as the block lasts."""
         request = _Request(self._clock())
         self._requests[id(request)] = weakref.ref(request)
         self.queued += 1
@@ -46,19 +46,19 @@ class Waiting:
             self._requests.pop(id(request), None)
 
     def since(self) -> list[float]:
-        """When those began to wait that still do."""
+        """When each request that waits now began to."""
         # A copy is made in one step, whatever other threads do.
         requests = [reference() for reference in self._requests.copy().values()]
         return [request.since for request in requests if request is not None]
 
     def forget(self) -> None:
-        """Start anew; those that wait now never end, as a fork has left them behind."""
+        """Start anew in a forked child: requests of the parent never end here."""
         self._requests.clear()
         self.queued = 0
 
 
 def copy(queue: deque[_T] | list[_T]) -> list[_T]:
-    """A copy of a queue that other threads may change meanwhile."""
+    """A copy of a queue that other threads may change at the same time."""
     while True:
         try:
             return list(queue)

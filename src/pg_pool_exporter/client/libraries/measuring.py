@@ -1,4 +1,4 @@
-"""Subclasses that measure, to be exchanged for the classes of a library's objects.
+"""Subclasses that measure, exchanged for the classes of a library's objects.
 
 A method put on the instance would make a reference cycle and keep a pool alive; an exchanged class
 doesn't.
@@ -17,7 +17,7 @@ _ORIGINAL = "_pg_pool_exporter_original"
 
 
 def measuring_subclass(cls: Any, methods: Mapping[str, Any]) -> Any:
-    """A subclass of `cls` under the same name, with `methods` in the place of its own.
+    """A subclass of `cls` under the same name, with `methods` in place of its own.
 
     Raises `TypeError` for an application's own class whose methods take other arguments.
     """
@@ -35,17 +35,17 @@ def original(cls: Any) -> Any:
     return cls.__dict__.get(_ORIGINAL)
 
 
-def make_plain(measured: Any) -> None:
-    """Give an object its own class back, unless somebody else has exchanged it since."""
+def restore_class(measured: Any) -> None:
+    """Restore an object's own class, unless somebody else has exchanged it since."""
     before = original(type(measured))
     if before is not None:
         measured.__class__ = before
 
 
 def attach(pool: Any, adapter: PoolAdapter) -> None:
-    """Tell the methods of the measuring class what to report to.
+    """Set what the methods of the measuring class report to.
 
-    It is never taken off again: a call that is under way would miss it.
+    It stays for good: a call that is under way would miss it.
     """
     pool._pg_pool_exporter_adapter = adapter
     pool._pg_pool_exporter_tracker = adapter.tracker  # one step less on the hot path
