@@ -40,11 +40,8 @@ def test_a_pool_that_lends_nothing_is_refused_with_a_clear_answer_and_works_as_b
     engine = create_engine(url("postgresql+psycopg", postgres.dsn()), poolclass=kind)
     assert instrument(engine, app="shop") is engine
     (record,) = caplog.records
-    assert record.getMessage() == (
-        f"pool is not instrumented: a {kind.__name__} of SQLAlchemy is no pool whose connections "
-        "are borrowed and given back: QueuePool, AsyncAdaptedQueuePool and NullPool can be "
-        "instrumented"
-    )
+    for fact in (kind.__name__, "QueuePool", "AsyncAdaptedQueuePool", "NullPool"):
+        assert fact in record.getMessage()
     assert type(engine.pool) is kind
     with engine.connect() as connection:
         assert connection.scalar(text("select 1")) == 1
