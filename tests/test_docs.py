@@ -96,8 +96,16 @@ _GUIDE = pytest.mark.parametrize("guide", GUIDES, ids=lambda one: str(one.relati
 
 @_GUIDE
 def test_links_lead_to_files(guide: Path) -> None:
-    links = re.findall(r"\]\(([^)\s#]+)", guide.read_text())
-    assert [one for one in links if "://" not in one and not (guide.parent / one).exists()] == []
+    for path, heading in re.findall(r"\]\(([^)\s#:]*)(?:#([^)\s]+))?\)", guide.read_text()):
+        file = guide.parent / path if path else guide
+        assert file.exists(), path
+        assert not heading or heading in _anchors(file.read_text()), f"{path}#{heading}"
+
+
+def _anchors(text: str) -> set[str]:
+    """The anchors that GitHub makes of the headings."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
 
 
 @_GUIDE

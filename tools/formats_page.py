@@ -1,4 +1,4 @@
-"""The documentation of the formats, from the formats themselves: `docs/apps/formats.md`."""
+"""Writes docs/apps/formats.md, the documentation of the formats, from their tables."""
 
 from __future__ import annotations
 
@@ -9,45 +9,45 @@ from pg_pool_exporter.formats import FORMATS, Aliases, Condition, Format, Value
 _INTRODUCTION = """\
 # Applications in other languages
 
-An application that serves Prometheus text about its pools needs no client of ours. List its pages
-under `apps`, and its figures appear under [our names](../metrics.md), like those of any other:
+An application that already exposes its pools' metrics needs no client of ours. List its metrics
+endpoints under `apps`; its figures appear under [our names](../metrics.md), as those of any other:
 
     apps:
       - name: orders
         targets: [http://orders:8080/actuator/prometheus]
 
-Recipes to paste, with what each library shows and how to find a leak: [Node](node.md),
+Recipes, with the metrics of each library and how to find a leak: [Node](node.md),
 [Java](java.md), [Go](go.md), [.NET](dotnet.md).
 
-With `format: auto`, the default, a page may have any of the formats below; they are recognised by
-the names of their series. A format that is named is the only one that is looked for. A page with
-series of none of them fails the poll, and the log says what was looked for.
+With `format: auto`, the default, a page may have any of the formats below, recognised by the names
+of their series. With `format: NAME` only that one is looked for. A page without any of them
+fails the poll; the log lists the formats.
 
-- `app` is the application's name in the configuration, `process` the address of the page, `pool`
-  the pool's own name, or `default` where the page tells none.
-- What a page doesn't tell is absent, not 0: most know no ages, and none names lines of code. A
-  maximum that stands for "unlimited" (0, or Java's 2147483647) is none; `max_connections` of the
-  configuration is taken in its place.
-- Of summaries and histograms the sum and the count are taken: their bounds are not ours.
-- A pool that is named by a connection string is called `user@host:port/database`, because the
-  string can hold a password.
-- A value below 0 is not known: some libraries miscount.
-- Of several names for one value the first that is on the page counts. Series of the same name and
-  pool that differ in other labels are added up.
-- Our own format, `native`, may leave out the labels `app` and `process`. A page that has it has
-  been instrumented on purpose, so nothing else on it is read.
-- `jolokia` is no page: it reads HikariCP's MBeans through a Jolokia agent (`targets:
-  [http://orders:8778/jolokia/]`) and has to be named. The pools need `registerMbeans=true`. There
-  are the connections, the bounds and the waiting requests; MBeans have no counters.
+- `app` is the application's name in the configuration, `process` the address of the endpoint,
+  `pool` the pool's own name, or `default` without one.
+- A value that is not on the page is missing, not 0. Most pages have no ages, and none has lines of
+  code. A maximum that means "unlimited" (0, or Java's 2147483647) counts as missing;
+  `max_connections` in the configuration replaces it.
+- Summaries and histograms are read as sum and count: their bounds are not ours.
+- A pool named by a connection string is shown as `user@host:port/database`, because the string can
+  hold a password.
+- A value below 0 counts as missing: some libraries miscount.
+- Of several names for one value, the first one on the page counts. Series of the same name and pool
+  that differ in other labels are added up.
+- Our own format, `native`, may lack the labels `app` and `process`. On a page that has it, nothing
+  else is read.
+- `jolokia` is not a page: it reads HikariCP's MBeans through a Jolokia agent (`targets:
+  [http://orders:8778/jolokia/]`), only if it is named. The pools need `registerMbeans=true`. MBeans
+  have connections, limits and waiting requests, but no counters.
 
-| format | what shows its pools so |
+| format | libraries |
 |---|---|
 """
 
 _YOUR_OWN = """\
 ## Your own
 
-For pages with other names, describe them in the configuration and name that as the app's format:
+Describe other names in the configuration, and set that as the application's format:
 
     formats:
       - name: c3p0
@@ -63,7 +63,7 @@ For pages with other names, describe them in the configuration and name that as 
           acquired: c3p0_checkout_milliseconds_count
 
 All keys are explained in [config.example.yaml](../../config.example.yaml). The values have the
-names of the tables above, except for time-outs, which are `pool_timeouts` and `connect_timeouts`.
+names of the tables above, except timeouts: `pool_timeouts` and `connect_timeouts`.
 """
 
 

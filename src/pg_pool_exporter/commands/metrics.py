@@ -1,4 +1,4 @@
-"""The catalogue as Markdown: the text of docs/metrics.md, printed by `pg-pool-exporter metrics`."""
+"""`pg-pool-exporter metrics`: the catalogue as Markdown, the text of docs/metrics.md."""
 
 from __future__ import annotations
 
@@ -15,48 +15,47 @@ Printed by `pg-pool-exporter metrics` from the catalogue in the code.
 
 How to read them:
 
-- **Use is active / max**, `pg_pool_connections{state="active"} / pg_pool_max_connections`. It is
-  never total / max: an idle pool at its maximum is healthy.
-- **Absent is not 0.** A series that is missing means that this source cannot tell. A pool without
-  a limit has no `pg_pool_max_connections`, so no use can be computed for it. A counter exists from
-  0 on, with each value of its labels that the source can tell. Only of what is
-  found or not (a site, sessions in a state, something that has an age) does a missing series mean
-  that there is none.
-- **Units are base units**: seconds, and seconds since the epoch for a timestamp. An age says
+- **Utilisation is active / max**: `pg_pool_connections{state="active"} / pg_pool_max_connections`.
+  Never total / max: a pool at its maximum with idle connections is healthy.
+- **A missing series means unknown, never 0.** A pool without a limit has no
+  `pg_pool_max_connections`, and no utilisation. Counters start at 0, with each label value that the
+  source can measure. Exception: series by `site` or `state`, and ages, exist only when there is
+  something to count.
+- **Units are base units**: seconds, and seconds since the epoch for a timestamp. An age ends in
   `_seconds`, and its help says "age".
-- **`other` stands for what was folded.** The biggest groups of sessions, and the sites with the
-  most connections, have series of their own, the rest is added up (for ages: the oldest) under
-  `other`. Pools beyond the cap cannot be added up and are left out. A name keeps its series until
-  it has been absent or too small for 10 minutes. `pg_pool_exporter_series_folded` tells how many
-  names are folded or left out now.
-- **Old values go away.** Without a successful poll for 3 intervals a target's series are no longer
-  shown; those about its health stay.
-- **Both formats** are served, Prometheus text and OpenMetrics 1.0, chosen by `Accept`.
+- **`other` is the sum of the rest.** The largest groups of sessions, and the sites with the most
+  connections, have series of their own. The rest is added up under `other` (for ages: the oldest).
+  Pools beyond the limit cannot be added up and are left out. A name keeps its series until it has
+  been absent or too small for 10 minutes. `pg_pool_exporter_series_folded` counts the names that
+  are added up or left out now.
+- **Old values expire.** Without a successful poll for 3 intervals, a target's series disappear,
+  except those about its health.
+- **Formats** are Prometheus text and OpenMetrics 1.0, chosen by `Accept`.
 """
 _TITLES: dict[c.Section, str] = {
-    "pool": "Pools: what an application sees",
-    "server": "Servers: what PostgreSQL sees",
-    "bouncer": "PgBouncer: its own family",
-    "joined": "Both sides together: what neither sees alone",
+    "pool": "Pools: the application's side",
+    "server": "Servers: PostgreSQL's side",
+    "bouncer": "PgBouncer",
+    "joined": "Both sides together",
     "exporter": "The exporter itself",
 }
 _LABELS: dict[c.Section, str] = {
     "pool": """\
-`process` is `host:slot`. A successor takes over the slot, so a restarted worker goes on with the
-same series; a process that could not take a slot is `host:pid-PID`. `site` is the line of code that
-borrowed the connection: `file:line function`.""",
+`process` is `host:slot`. A restarted worker takes the slot of its predecessor and continues its
+series. A process without a slot is `host:pid-PID`. `site` is the line of code that checked the
+connection out: `file:line function`.""",
     "server": "`server` is the server's name in the configuration.",
     "bouncer": """\
 `bouncer` is the bouncer's name in the configuration. Its pools belong to a database and a user, not
-to an application: adding them to the applications' would count the same connection twice. A limit
-of 0 is unlimited and has no series.""",
+to an application: do not add them to the applications' pools, which count the same connections. A
+limit of 0 means unlimited and has no series.""",
     "joined": """\
-`server` is the server's name in the configuration, `app` the application. Absent, not 0, while an
-answer would not be sound, for example because a known process of the application can't be read.""",
+`server` is the server's name in the configuration, `app` the application. Missing while the figure
+cannot be proven, for example because a process of the application does not answer.""",
     "exporter": """\
 `target` and `kind` (`server`, `log`, `app`, `process` or `bouncer`) name what is polled;
-`mechanism` (`file_sd`, `http_sd` or `dns_sd`) and `place`, where targets of an `app` are looked up.
-Besides these there are the usual `process_*` metrics.""",
+`mechanism` (`file_sd`, `http_sd` or `dns_sd`) and `place` name the service discovery of an `app`.
+The usual `process_*` metrics are there, too.""",
 }
 # Labels whose values are all known, by the metric that has them.
 VALUES = {
@@ -74,10 +73,10 @@ VALUES = {
 
 
 _LIBRARIES = """\
-### What each Python library can tell
+### By Python library
 
-Of an instrumented pool, "—" is a series that is absent. What a time-out is told from, and how a
-dropped connection shows, is in [instrument.md](instrument.md).
+"—" marks a series that instrumented pools of this library do not have. How timeouts and dropped
+connections are recognised: [instrument.md](instrument.md).
 """
 _CELLS = {True: "yes", False: "—"}
 
@@ -96,7 +95,7 @@ def markdown() -> str:
 
 
 def _libraries() -> str:
-    """The pool metrics that some library can't tell, by library."""
+    """The pool metrics that some library lacks, by library."""
     rows = [
         (f"`{metric.name}`", [metric not in absent for absent in c.LIBRARY_ABSENT.values()])
         for metric in c.METRICS
@@ -105,13 +104,13 @@ def _libraries() -> str:
     rows += [
         (
             f'`{c.POOL_TIMEOUTS.name}{{kind="{kind}"}}`',
-            [kind in told for told in c.LIBRARY_TIMEOUTS.values()],
+            [kind in kinds for kinds in c.LIBRARY_TIMEOUTS.values()],
         )
         for kind in c.POOL_TIMEOUT_KINDS
     ]
     columns = "".join(f" {library} |" for library in c.LIBRARY_ABSENT)
     lines = "".join(
-        f"| {name} |{''.join(f' {_CELLS[told]} |' for told in tells)}\n" for name, tells in rows
+        f"| {name} |{''.join(f' {_CELLS[has]} |' for has in present)}\n" for name, present in rows
     )
     return f"{_LIBRARIES}\n| metric |{columns}\n|---|{'---|' * len(c.LIBRARY_ABSENT)}\n{lines}"
 
