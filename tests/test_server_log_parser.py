@@ -229,6 +229,98 @@ def test_a_prefix_in_a_statement_is_not_the_records(prefix: str, head: str, labe
         assert counted("stderr", line, prefix=prefix) == NOTHING
 
 
+NAMES = ("PostgreSQL JDBC Driver", "web shop", "a@b", "[x] y", "x,db=y", "it's", 'say "hi"', "a:b")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("prefix", "line"),
+    [
+        ("%m [%p] %q%u@%d %a ", "{TIME} [12] app@shop {name} "),
+        ("%m [%p] %q[user=%u,db=%d,app=%a] ", "{TIME} [12] [user=app,db=shop,app={name}] "),
+        ("%m [%p] %q%d %a@%u ", "{TIME} [12] shop {name}@app "),
+        ("%d|%a|%h|", "shop|{name}|10.0.0.1|"),
+        ("%t:%r:%d:%a:[%p]: ", "2026-11-24 10:00:00 UTC:10.0.0.1(5):shop:{name}:[12]: "),
+    ],
+)
+def test_names_with_spaces_and_separators(prefix: str, line: str, name: str) -> None:
+    """A session that opens and closes is counted at both ends."""
+    head = line.format(TIME=TIME, name=name)
+    log = (
+        f"{head}LOG:  connection authorized: user=app database=shop application_name={name}\n"
+        f"{head}LOG:  disconnection: session time: 0:00:01.2 user=app database=shop host=x\n"
+        f"{head}FATAL:  terminating connection due to idle-in-transaction timeout\n"
+    ).encode()
+    found = counted("stderr", log, prefix=prefix)
+    assert found["session", "opened", "shop"] == 1
+    assert found["session", "closed", "shop"] == 1
+    assert found["timeout", "idle_in_transaction", "shop"] == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_database_whose_name_has_spaces_and_separators(name: str) -> None:
+    log = (
+        f"{TIME} [12] app@{name} LOG:  connection authorized: user=app database={name}\n"
+        f"{TIME} [12] app@{name} LOG:  disconnection: session time: 0:00:01.2 user=app\n"
+    ).encode()
+    assert counted("stderr", log, prefix="%m [%p] %q%u@%d ") == {
+        ("session", "opened", name): 1,
+        ("session", "closed", name): 1,
+    }
+
+
+@pytest.mark.parametrize("event", [
+    "x 25P03 FATAL:  terminating connection due to idle-in-transaction timeout",
+    "x 00000 LOG:  connection authorized: user=a database=b",
+])  # fmt: skip
+@pytest.mark.parametrize("tail", ["", "\n"])
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_line_end_in_a_name_forges_no_record(event: str, tail: str, cut: bool) -> None:
+    """Names of a client's first packet are in the prefix as they came, before any login."""
+    lines = (
+        f"{TIME} [4711] app@x\n",
+        f"{TIME} [1] a@{event}{tail} 28P01 FATAL:  password authentication failed\n",
+        f"{TIME} [4712] app@shop 57014 ERROR:  canceling statement due to statement timeout\n",
+    )
+    parser = parser_of("stderr")
+    for part in lines if cut else ["".join(lines)]:
+        parser.feed(part.encode())
+    assert seen(parser) == {("timeout", "statement", "shop"): 1}
+
+
+@formats
+@pytest.mark.parametrize("name", ["x\n{record}", "x\r\n{record}\n"])
+def test_quoted_formats_cannot_be_forged_at_all(form: Format, name: str) -> None:
+    """Of stderr this holds for all lines but those of the test above."""
+    if form == "stderr":
+        return
+    fake = record(form, "FATAL", TIMEOUTS[2][2], code="25P03").decode()
+    log = record(form, "FATAL", REFUSALS[6][1], code="28P01", user=name.format(record=fake),
+                 database=name.format(record=fake))  # fmt: skip
+    assert ("timeout", "idle_in_transaction", "shop") not in counted(form, log)
+
+
+@pytest.mark.parametrize("prefix", [
+    "%u@%d %a %h ", "%m [%p] %q%u@%d %a %h ", "%u %d %a %h %r %i %b %L ", "%h %q%u@%d ",
+    "%a%u%d%h", "%a %p %u %p %d %p ",
+])  # fmt: skip
+@pytest.mark.parametrize("part", ["@ 1", "@ ", " ", "1", "x@1 ", " 1 "])
+def test_the_time_for_hostile_lines_grows_with_their_length(prefix: str, part: str) -> None:
+    """Names that repeat the separators of the prefix, in lines that are no record."""
+    head = f"{TIME} [1] " if prefix.startswith("%m") else ""
+
+    def seconds(number: int) -> float:
+        text = part * (900 // len(part))
+        data = f"{head}{text}-ERROR:  canceling\n{head}{text}+FATAL:  x\n".encode() * number
+        parser = parser_of("stderr", prefix)
+        started = time.process_time()
+        parser.feed(data)
+        return time.process_time() - started
+
+    # 40 KB; the old pattern took seconds for each line.
+    assert seconds(20) < 0.5
+
+
 @formats
 def test_a_hostile_statement_costs_little(form: Format) -> None:
     """Nothing is looked for far from a line's start, so its time does not grow with its square."""

@@ -1,16 +1,14 @@
-"""The three formats of the log: where in a record's first line its parts stand.
+"""The three formats of the log: where the parts of a record stand in its first line.
 
-Where a record begins is told from one line alone, so a text that looks like a record inside another
-record's statement is not taken for one, and nothing needs to be known of the lines before:
+One line alone shows whether a record begins in it, so a text inside another record's statement that
+looks like a record is not counted:
 
-- `stderr`: PostgreSQL puts a tab before each further line of a record, so only its first line can
-  begin with the prefix.
-- `csvlog`: inside a quoted field each quote is doubled, so an odd number of quotes before text can
-  only begin a field; and `,SEVERITY,SQLSTATE,"` before the field's text begins no field but the
-  message, because the other fields without quotes are numbers and times. All of that and what
-  stands before it is in the first line of the record.
-- `jsonlog`: a record is one line; a key with its quotes can't be inside a text, where they are
-  escaped.
+- `stderr`: PostgreSQL begins each further line of a record with a tab, and writes the severity
+  before any text of a statement. Only user and database are written as the client sent them.
+- `csvlog`: quotes inside a quoted field are doubled, so an odd number of quotes before text begins
+  a field. `,SEVERITY,SQLSTATE,"` before that text begins the message and no other field, because
+  the other fields without quotes are numbers and times.
+- `jsonlog`: a record is one line; inside a text the quotes of a key are escaped.
 """
 
 from __future__ import annotations
@@ -24,51 +22,58 @@ from pg_pool_exporter.sources.server_log.prefix import Prefix
 
 Format = Literal["stderr", "csvlog", "jsonlog"]
 SUFFIXES: Mapping[Format, str] = {"csvlog": ".csv", "jsonlog": ".json"}
-"""By which a file's name tells its format, where PostgreSQL's collector has given it."""
+"""Of the files that PostgreSQL's collector writes; `stderr` has none of them."""
 
 
 class Layout(Protocol):
-    """One format. Patterns are as cheap as they can be: each is used for each event."""
+    """One format. Its patterns are used for each event, and take linear time."""
 
     before_error: bytes
-    """What stands right before the severity of a record."""
+    """What directly precedes the severity of a record."""
     before_message: bytes
-    """What stands right before the message of a record that is no error."""
+    """What directly precedes the message of a record that is no error."""
     most_before: int
-    """How many bytes of a line can stand before those at most."""
+    """Upper bound of the bytes of a line before those."""
+    label: bytes
+    """What ends a severity, if other texts may look like one; else b""."""
+    cut_line: re.Pattern[bytes] | None
+    """Matches a line that ends inside a name, so that the next one may be forged by a client."""
     error_origin: re.Pattern[bytes]
     session_origin: re.Pattern[bytes]
-    """Match at the start of a line that ends (`endpos`) at the severity of an error, or at the
-    message about a session, if a record begins with it; the groups `database` and `code` where
-    there are such."""
+    """Match the line up to the severity of an error, or up to the message about a session.
+
+    Groups: `database` and `code`, where the format has them. `endpos` is the end of that part."""
+    loose_error_origin: re.Pattern[bytes]
+    loose_session_origin: re.Pattern[bytes]
+    """The same for a line without a label before the severity: names may have spaces there."""
     body: re.Pattern[bytes]
-    """Matches a message, as it is written."""
+    """Matches a message as written."""
 
     def error(self, severity: bytes) -> bytes:
-        """A pattern of what stands in a record from its severity to its message.
+        """A pattern from the severity to the message, with one group: the code, if it is there.
 
-        It begins with the severity itself, for which a log is searched fastest. Its one group is
-        the code where it stands there.
+        It begins with the severity itself, the fastest text to search for.
         """
         ...
 
     def message(self, body: bytes) -> bytes:
-        """The first line of a message, from how it is written."""
+        """The first line of a message, unescaped."""
         ...
 
     def plain(self, raw: bytes) -> bytes:
-        """A name as it is, from how it is written in the log."""
+        """A name, unescaped."""
         ...
 
 
 class Stderr:
     """Plain text: `log_line_prefix`, the severity, the message.
 
-    `words` are what LOG is in the languages of the server.
+    `words` are the translations of LOG in the server's languages.
     """
 
     before_error = before_message = b""
     most_before = 1024
+    label = b":  "
     body = re.compile(rb"[^\n]*+")
     _POSITION = re.compile(rb" at character \d+$")
     # A severity, or another word that text of the record follows, in any language.
@@ -76,18 +81,24 @@ class Stderr:
 
     def __init__(self, prefix: Prefix, words: Iterable[bytes]) -> None:
         word = b"|".join(map(re.escape, words))
+        log = rb"(?:" + word + rb"):  (?:[0-9A-Z]{5}: )?"
+        start = rb"(?!\t)" + prefix.pattern
         self.error_origin = self._origin(prefix, b"")
-        self.session_origin = self._origin(prefix, rb"(?:" + word + rb"):  (?:[0-9A-Z]{5}: )?")
+        self.session_origin = self._origin(prefix, log)
+        self.loose_error_origin = re.compile(start + rb"\Z")
+        self.loose_session_origin = re.compile(start + log + rb"\Z")
+        self.cut_line: re.Pattern[bytes] | None = (
+            re.compile(rb"(?!\t)" + prefix.before_names + rb"(?![^\n]*?:  )")
+            if prefix.before_names is not None
+            else None
+        )
 
     def _origin(self, prefix: Prefix, severity: bytes) -> re.Pattern[bytes]:
-        """The first prefix in the line, up to the severity.
+        """The first prefix that a label follows, up to the severity.
 
-        Names can hold anything, so a prefix could be found to reach into a statement. Atomic: once
-        a label follows what can be the prefix, it is that one.
+        Atomic: a later one is in a text of the record.
         """
-        wanted = severity + rb"\Z"
-        first = prefix.pattern + rb"(?:" + wanted + rb"|(?=" + self._LABEL + rb"))"
-        # A tab begins the further lines of a record.
+        first = prefix.pattern + rb"(?:" + severity + rb"\Z|(?=" + self._LABEL + rb"))"
         return re.compile(rb"(?!\t)(?>" + first + rb")\Z")
 
     def error(self, severity: bytes) -> bytes:
@@ -109,8 +120,10 @@ class Csv:
     before_error = b","
     before_message = b',00000,"'
     most_before = 4096
+    label = b""
+    cut_line: re.Pattern[bytes] | None = None
     # log_time, user_name, database_name
-    error_origin = session_origin = re.compile(
+    error_origin = session_origin = loose_error_origin = loose_session_origin = re.compile(
         rb'[^",\n]*+,(?:"(?:[^"\n]++|"")*+")?,(?:"(?P<database>(?:[^"\n]++|"")*+)")?,'
     )
     body = re.compile(rb'(?:[^"\n]++|"")*+')
@@ -135,7 +148,9 @@ class Json:
     before_error = b'"error_severity":"'
     before_message = b'"message":"'
     most_before = 4096
-    error_origin = session_origin = re.compile(
+    label = b""
+    cut_line: re.Pattern[bytes] | None = None
+    error_origin = session_origin = loose_error_origin = loose_session_origin = re.compile(
         rb'\{"timestamp":"[^"\n]*+",(?:"user":"' + _TEXT + rb'",)?'
         rb'(?:"dbname":"(?P<database>' + _TEXT + rb')",)?'
     )  # fmt: skip
@@ -153,7 +168,7 @@ class Json:
         """See `Layout`."""
         if b"\\" not in raw:
             return raw
-        # Latin-1 carries bytes of any encoding through; escapes stand for ASCII only.
+        # Latin-1 preserves bytes of any encoding; escapes are ASCII only.
         try:
             text: str = json.loads('"' + raw.decode("latin-1") + '"', strict=False)
         except ValueError:

@@ -22,6 +22,8 @@ MAX_LINE = 64 * 1024
 """Only the beginning of a longer line is parsed; everything of interest stands there."""
 # Bytes of a message: those of interest are short, apart from the names in them.
 _MOST_MESSAGE = 2048
+# Severities of one line that are tried; names in a prefix may look like one.
+_MOST_TRIES = 4
 # Messages whose meaning is cached; each name in a message makes it a new one.
 _MOST_CACHED = 2000
 
@@ -66,6 +68,7 @@ class LogParser:
         self._cached: dict[tuple[bool, bytes | None, bytes], Event | None] = {}
         self._rest = b""
         self._skipping = False
+        self._last_line = b""
         self._tally = Tally()
 
     @property
@@ -83,7 +86,7 @@ class LogParser:
 
         With `skipping` it begins inside a line that has been parsed.
         """
-        self._rest = b""
+        self._rest = self._last_line = b""
         self._skipping = skipping
 
     def feed(self, piece: bytes) -> None:
@@ -128,12 +131,30 @@ class LogParser:
             self._count_errors(data, end, errors)
         for sessions in self._ascii_sessions if ascii_only else self._sessions:
             self._count_sessions(data, end, sessions)
+        start = data.rfind(b"\n", 0, end - 1) + 1
+        self._last_line = data[start : min(end, start + self._layout.most_before)]
+
+    def _may_be_forged(self, data: bytes, start: int) -> bool:
+        """Whether the line before the one at `start` ends inside a name of the prefix.
+
+        A client chooses the names, line ends included, and can write lines of its own that way.
+        """
+        cut_line = self._layout.cut_line
+        if cut_line is None:
+            return False
+        if not start:
+            return bool(self._last_line and cut_line.match(self._last_line))
+        before = data.rfind(b"\n", 0, start - 1) + 1
+        return bool(cut_line.match(data, before, start))
 
     def _count_errors(self, data: bytes, end: int, errors: _Errors) -> None:
-        rfind = data.rfind
+        find, rfind = data.find, data.rfind
         before, body = self._layout.before_error, self._layout.body.match
         origin, most_before = self._layout.error_origin, self._layout.most_before
         match, groups = origin.match, origin.groupindex
+        loose, label = self._layout.loose_error_origin.match, self._layout.label
+        forgeable = self._layout.cut_line is not None
+        failed, tries = -1, 0
         database, code_group = groups.get("database", 0), groups.get("code", 0)
         pattern, _, fatal = errors
         cached = self._cached
@@ -147,8 +168,23 @@ class LogParser:
                 continue
             if at - start > most_before or (before and not data.endswith(before, start, at)):
                 continue
+            if start == failed and tries >= _MOST_TRIES:
+                continue
             head = match(data, start, at)
             if head is None:
+                tries = tries + 1 if start == failed else 1
+                failed = start
+                if not label or find(label, start, at) >= 0:
+                    continue
+                head = loose(data, start, at)
+                if head is None:
+                    continue
+            # Inlined, because nearly always the line before has a label, so it is whole.
+            if (
+                forgeable
+                and (not start or find(label, rfind(b"\n", 0, start - 1) + 1, start) < 0)
+                and self._may_be_forged(data, start)
+            ):
                 continue
             message = found.end()
             code = found[1] or (head[code_group] if code_group else None)
@@ -178,6 +214,8 @@ class LogParser:
         match, database = origin.match, origin.groupindex.get("database", 0)
         event, text, starts = sessions
         most_before = self._layout.most_before
+        loose, label = self._layout.loose_session_origin.match, self._layout.label
+        forgeable = self._layout.cut_line is not None
         seen: list[bytes | None] = []
         at = find(text, 0, end)
         while at >= 0:
@@ -189,7 +227,16 @@ class LogParser:
                 ):
                     continue
                 head = match(data, start, message)
+                if head is None and label and find(label, start, message) >= message - 10:
+                    # The only label is that of the severity, with a code of seven bytes or not.
+                    head = loose(data, start, message)
                 if head is None or (shift and not data.startswith(whole, message)):
+                    continue
+                if (
+                    forgeable
+                    and (not start or find(label, rfind(b"\n", 0, start - 1) + 1, start) < 0)
+                    and self._may_be_forged(data, start)
+                ):
                     continue
                 seen.append(head[database] if database else self._named_in(event, data, message))
                 break
