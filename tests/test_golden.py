@@ -112,6 +112,7 @@ LOG = LogCounts(
     refused={"too_many_connections": 1, "other": 0},
     read=4096,
     lag=0,
+    state_saved=True,
 )
 BOUNCER = BouncerSample(
     version="1.18.0",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -154,6 +155,53 @@ def test_a_file_that_is_removed_is_read_to_its_end(follower: Follower, log: Path
     assert timeouts(follower.poll()) == 2
 
 
+def test_a_rotated_file_does_not_stand_for_the_log(follower: Follower, log: Path) -> None:
+    """The log was removed and the server not told: only what was rotated before is there."""
+    by_name(log)
+    assert timeouts(follower.poll()) == 0
+    log.unlink()
+    error = follower.failure()
+    assert error.reason == "other"
+    assert str(log) in str(error)
+    assert "rotated" in str(error)
+    log.write_bytes(event(number=1))
+    assert timeouts(follower.poll()) == 1
+
+
+def test_each_configured_path_must_match(log: Path) -> None:
+    follower = Follower(log.parent, NAME, "moved.log")
+    error = follower.failure()
+    assert "moved.log" in str(error)
+    assert NAME not in str(error)
+    append(log, event(number=1))
+    (log.parent / "moved.log").touch()
+    assert timeouts(follower.poll()) == 1
+    follower.stop()
+
+
+def test_a_named_pipe_in_place_of_the_log_is_not_opened(log: Path) -> None:
+    follower = Follower(log.parent, NAME)
+    follower.poll()
+    log.unlink()
+    os.mkfifo(log)
+    assert NAME in str(follower.failure())
+    follower.stop()
+
+
+def test_without_descriptors_the_reason_is_reported_and_little_is_logged(
+    log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    follower = Follower(log.parent, "*.log")
+    follower.poll()
+    append(log, event())
+    with no_descriptors():
+        errors = [str(follower.failure()) for _ in range(50)]
+    assert {error.rpartition(": ")[2] for error in errors} == {"Too many open files"}
+    assert len(capsys.readouterr().out.splitlines()) <= 2
+    assert timeouts(follower.poll()) == 1
+    follower.stop()
+
+
 def test_a_file_that_is_away_and_back_is_known_again(follower: Follower, log: Path) -> None:
     append(log, event(number=1))
     assert timeouts(follower.poll()) == 1
@@ -289,7 +337,17 @@ def test_a_state_that_cannot_be_written_is_logged_once(
     for number in range(3):
         assert timeouts(follower.poll()) == number
         append(log, event(number=number))
+        assert follower.poll().state_saved is False
     assert capsys.readouterr().out.count("state not saved") == 1
+    (tmp_path / "file").unlink()
+    append(log, event())
+    assert follower.poll().state_saved is True
+    follower.stop()
+
+
+def test_without_a_state_directory_nothing_is_said_of_saving(log: Path) -> None:
+    follower = Follower(log.parent, NAME)
+    assert follower.poll().state_saved is None
     follower.stop()
 
 
@@ -311,6 +369,22 @@ def test_what_cannot_be_read_is_reported(what: str) -> None:
         forbidden.chmod(0o755)
         assert timeouts(follower.poll()) == 1
         follower.stop()
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """Only the three descriptors of an event loop are left."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = [os.dup(0) for _ in range(64)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(held) + 1, before[1]))
+    for _ in range(3):
+        os.close(held.pop())
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for one in held:
+            os.close(one)
 
 
 @contextmanager

@@ -122,7 +122,7 @@ class ServerSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogCounts:
-    """What has been counted in a server's log since the exporter began to read it."""
+    """Counts of events in a server's log since the exporter first read it."""
 
     timeouts: Mapping[str, Mapping[str, float]]
     """By database, then by one of `catalogue.SERVER_TIMEOUT_KINDS`."""
@@ -135,4 +135,6 @@ class LogCounts:
     read: float
     """Bytes read so far."""
     lag: float
-    """Bytes that are there and not read yet."""
+    """Bytes not read yet."""
+    state_saved: bool | None = None
+    """Whether positions and counts were saved for a restart; None without a state directory."""

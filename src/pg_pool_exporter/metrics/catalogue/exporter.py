@@ -63,3 +63,9 @@ LOG_BYTES = _exporter("counter", "log_bytes_total", "Bytes read of the server's 
 LOG_LAG = _exporter(
     "gauge", "log_lag_bytes", "Bytes of the server's log that are not read yet.", *_TARGET
 )
+LOG_STATE_SAVED = _exporter(
+    "gauge", "log_state_saved",
+    "1 when the position in the server's log and its counts were saved for a restart, else 0; "
+    "absent without a state directory.",
+    *_TARGET,
+)  # fmt: skip

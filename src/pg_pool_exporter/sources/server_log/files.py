@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from glob import iglob
-from itertools import islice
+from itertools import chain, islice
 from stat import S_ISREG
 from typing import NamedTuple
 
@@ -40,10 +40,7 @@ class LogFiles:
         patterns: Sequence[str],
         wall: Callable[[], float],
     ) -> None:
-        self._patterns = tuple(
-            form for pattern in patterns for form in (pattern, f"{pattern}[.-]*")
-        )
-        self._shown = ", ".join(patterns)
+        self._patterns = tuple(patterns)
         self._wall = wall
         self._open: dict[str, int] = {}
         self._paths: dict[str, str] = {}
@@ -56,7 +53,7 @@ class LogFiles:
         `form` is the name of the format read, `has_format` selects files by their paths. A problem
         with one file does not keep others from being read.
         """
-        found = self._find(has_format)
+        found, unmatched = self._find(has_format)
         self._paths = {one.key: one.path for one in found}
         newest = {one.key for one in found[:_KEPT_OPEN]}
         problem: PollError | None = None
@@ -79,8 +76,8 @@ class LogFiles:
         entries += [self._entry(key) for key in self._open.keys() - present]
         positions.observe(entries)
         self._close_idle(newest, positions)
-        if not found and problem is None:
-            problem = self._nothing(form)
+        if problem is None and (unmatched or not found):
+            problem = _missing(unmatched or self._patterns, form, rotated=bool(found))
         return problem
 
     def read(self, position: Position, at: int, most: int) -> bytes:
@@ -96,21 +93,22 @@ class LogFiles:
         while self._open:
             os.close(self._open.popitem()[1])
 
-    def _find(self, has_format: Callable[[str], bool]) -> list[_Found]:
-        """The newest matching files of the format, each once, the newest first."""
+    def _find(self, has_format: Callable[[str], bool]) -> tuple[list[_Found], list[str]]:
+        """The newest files of the format, the newest first, and patterns that match no file.
+
+        Rotated files do not count as a match: the server no longer writes to them.
+        """
         found: dict[str, _Found] = {}
+        unmatched: list[str] = []
         for pattern in self._patterns:
-            for path in islice(iglob(pattern), _MOST_MATCHES):  # noqa: PTH207 - absolute
-                if path.endswith(_COMPRESSED) or not has_format(path):
-                    continue
-                try:
-                    status = os.stat(path)  # noqa: PTH116 - thousands of paths a second
-                except OSError:
-                    continue  # removed meanwhile
-                if S_ISREG(status.st_mode):
+            current = list(_regular_files(pattern))
+            if not current:
+                unmatched.append(pattern)
+            for path, status in chain(current, _regular_files(f"{pattern}[.-]*")):
+                if not path.endswith(_COMPRESSED) and has_format(path):
                     key = _key(status)
                     found[key] = _Found(path, key, status.st_size, status.st_mtime)
-        return sorted(found.values(), key=lambda one: -one.modified)[:MOST_FILES]
+        return sorted(found.values(), key=lambda one: -one.modified)[:MOST_FILES], unmatched
 
     def _opened(self, key: str) -> int | None:
         """The file's descriptor; None if it was removed or replaced.
@@ -152,20 +150,40 @@ class LogFiles:
             ):
                 self._close(position.key)
 
-    def _nothing(self, form: str) -> PollError:
-        for pattern in self._patterns:
-            directory = os.path.dirname(pattern)  # noqa: PTH120 - a pattern, no path
-            try:
-                os.scandir(directory).close()
-            except PermissionError as error:
-                return _unreadable(directory, error)
-            except OSError:
-                continue
+
+def _regular_files(pattern: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Paths that match, never those of named pipes or devices, which could block or never end."""
+    for path in islice(iglob(pattern), _MOST_MATCHES):  # noqa: PTH207 - absolute
+        try:
+            status = os.stat(path)  # noqa: PTH116 - thousands of paths a second
+        except OSError:
+            continue  # removed meanwhile
+        if S_ISREG(status.st_mode):
+            yield path, status
+
+
+def _missing(patterns: Sequence[str], form: str, *, rotated: bool) -> PollError:
+    """Why there are no files: the reason of a directory that cannot be read, or none match."""
+    for pattern in patterns:
+        directory = os.path.dirname(pattern)  # noqa: PTH120 - a pattern, no path
+        try:
+            os.scandir(directory).close()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            return _unreadable(directory, error)
+    shown = ", ".join(patterns)
+    if rotated:
         return PollError(
             "other",
-            f"no {form} file matches {self._shown}: check the path, the server's logging, and the "
-            "format in the configuration",
+            f"no file matches {shown}, only rotated or other files are there: the server's log "
+            "was removed, or it logs elsewhere now",
         )
+    return PollError(
+        "other",
+        f"no {form} file matches {shown}: check the path, the server's logging, and the format in "
+        "the configuration",
+    )
 
 
 def _key(status: os.stat_result) -> str:
@@ -173,9 +191,10 @@ def _key(status: os.stat_result) -> str:
 
 
 def _unreadable(path: str, error: OSError) -> PollError:
-    reason = "permission" if isinstance(error, PermissionError) else "other"
-    return PollError(
-        reason,
-        f"{path} cannot be read: {error.strerror}; give the exporter's user read access, for "
-        "example through the file's group",
-    )
+    if isinstance(error, PermissionError):
+        return PollError(
+            "permission",
+            f"{path} cannot be read: {error.strerror}; give the exporter's user read access, for "
+            "example through the file's group",
+        )
+    return PollError("other", f"{path} cannot be read: {error.strerror}")

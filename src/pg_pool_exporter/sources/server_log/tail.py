@@ -87,9 +87,11 @@ class LogTail:
 
     def counts(self, settings: LogSettings | None) -> LogCounts:
         """The counts to show."""
-        return self._totals.counts(
+        counts = self._totals.counts(
             settings, by_database=self._form.has_database, lag=self.positions.lag
         )
+        saved = None if self._file is None else self._save_error is None
+        return replace(counts, state_saved=saved)
 
     def warn_of_gaps(self, settings: LogSettings | None) -> None:
         """Log what the server's settings keep uncounted, once, and again after a change."""
