@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import tomllib
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -116,6 +117,15 @@ def test_paths_of_the_repository_exist(guide: Path) -> None:
     )
     named = re.findall(rf"[` ]((?:{folders})/[\w./-]*\w)", guide.read_text())
     assert [one for one in named if not (ROOT / one).exists()] == []
+
+
+def test_the_rooms_are_described_in_their_order() -> None:
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    layers = tools["importlinter"]["contracts"][0]["layers"]
+    rooms = [sorted(layer.split(" | ")) for layer in reversed(layers)]
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("| room |")[2].partition("\n\n")[0]
+    cells = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+    assert [re.findall(r"`(\w+)`", cell) for cell in cells] == rooms
 
 
 @_GUIDE
