@@ -26,7 +26,7 @@ ANALYSES = ("correlation", "history", "records", *VERDICTS, "checklist", "exposi
 _MIN_PERIOD = 0.2
 _IDLE_PERIOD = 1.0
 # A pause is at least this many times as long as the analysis before it.
-_PAUSES = 10.0
+_PAUSES = 25.0
 
 
 # Compared by identity: it is large.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.blocking import files
 from pg_pool_exporter.blocking.threads import Lane, LaneFullError
+from pg_pool_exporter.commands.latency import responsive
 from pg_pool_exporter.config import Config, ConfigError, Problem, warnings
 from pg_pool_exporter.discovery import Discovery, ProviderStatus, state_directory
 from pg_pool_exporter.exposition.pages import Exposition
@@ -110,12 +109,11 @@ class Daemon:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         for ending in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(ending, self.stop)
-        # What has been imported stays for good: each collection that looked at it again would keep
-        # scrapes waiting for some hundredths of a second.
-        gc.freeze()
-        # Logs are counted in threads; each time that the loop has to wait for one of them it is to
-        # be a tenth of Python's 5 ms.
-        sys.setswitchinterval(0.0005)
+        with responsive():
+            await self._run(loop)
+        log.info("stopped")
+
+    async def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             self._analyzer.start()
             self._discovery.providers.start()
@@ -141,8 +139,6 @@ class Daemon:
             self._state_lock.release()
             for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
-            gc.unfreeze()
-        log.info("stopped")
 
     def stop(self) -> None:
         """Have `run` end."""
