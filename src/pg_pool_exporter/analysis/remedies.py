@@ -6,25 +6,27 @@ from pg_pool_exporter.analysis.finding import Cause
 
 _LEAK = {
     "psycopg_pool": (
-        "Borrow with `with pool.connection() as conn:`, which gives back on every path; where "
+        "Check out with `with pool.connection() as conn:`, which returns on every path; where "
         "getconn() must be used, call putconn() in a `finally`."
     ),
     "sqlalchemy": (
         "Use `with Session(engine) as session:` or `with engine.connect() as conn:`; a session "
         "that lives as long as the program holds its connection."
     ),
-    "asyncpg": ("Borrow with `async with pool.acquire() as conn:`, and give acquire() a timeout."),
+    "asyncpg": (
+        "Check out with `async with pool.acquire() as conn:`, and give acquire() a timeout."
+    ),
     "psycopg2": "Call putconn() in a `finally`; the pool has no queue and fails at once when full.",
     "hikaricp": (
         "Close each Connection with try-with-resources; leakDetectionThreshold=60000 logs the "
-        "stack that borrowed it."
+        "stack of the checkout."
     ),
     "node-postgres": (
         "Prefer pool.query(); after pool.connect() call client.release() in a `finally`."
     ),
     "sequelize": (
         "Commit or roll back each unmanaged transaction; `sequelize.transaction(async (t) => …)` "
-        "does so by itself."
+        "does both automatically."
     ),
     "npgsql": "Dispose each NpgsqlConnection with `await using`.",
     "pgx": (
@@ -35,7 +37,9 @@ _LEAK = {
         "Call rows.Close() by `defer` right after Query(), and Commit() or Rollback() on every "
         "path; SetMaxOpenConns bounds the damage."
     ),
-    "activerecord": ("Borrow with `connection_pool.with_connection { … }` in threads of your own."),
+    "activerecord": (
+        "Check out with `connection_pool.with_connection { … }` in threads of your own."
+    ),
 }
 _SIZE = {
     "psycopg_pool": "raise max_size",
@@ -51,13 +55,13 @@ _SIZE = {
     "activerecord": "raise pool in database.yml",
 }
 OF_BOUNCERS = (
-    "PgBouncer: see what the pool's connections do, with SHOW SERVERS and on the server. Are they "
-    "short and changing, raise default_pool_size, or pool_size of the database, where the server "
-    "has room; do they do nothing, clients keep them: in session mode until they disconnect, in "
-    "transaction mode until they commit."
+    "PgBouncer: see what the pool's connections do, with SHOW SERVERS and on the server. If their "
+    "work is short and changes, raise default_pool_size, or pool_size of the database, where the "
+    "server has room. If they do nothing, clients keep them: in session mode until they "
+    "disconnect, in transaction mode until they commit."
 )
-"""Where clients of a bouncer wait."""
-# Other names by which libraries are known.
+"""For a bouncer whose clients wait."""
+# Other names of libraries.
 _ALIASES = {
     "pg": "node-postgres",
     "node_postgres": "node-postgres",
@@ -70,15 +74,15 @@ _ALIASES = {
 
 
 def remedy(cause: Cause, client: str = "") -> str:
-    """One or two sentences. `client` is the library's name as the pool tells it."""
+    """What to do, in sentences. `client` is the library's name as the pool reports it."""
     library = client.lower()
     library = _ALIASES.get(library, library)
     match cause:
         case Cause.LEAK:
-            how = _LEAK.get(library, "Give the connection back on every path, also after an error.")
+            how = _LEAK.get(library, "Return the connection on every path, also after an error.")
             return (
-                f"{how} Only returning it, or restarting the process, gives the slot back: ending "
-                "the session on the server does not."
+                f"{how} Only returning the connection, or restarting the process, frees its slot: "
+                "ending the session on the server does not."
             )
         case Cause.POOL_TOO_SMALL:
             how = _SIZE.get(library, "raise the pool's maximum")
@@ -88,14 +92,14 @@ def remedy(cause: Cause, client: str = "") -> str:
             )
         case Cause.LONG_CHECKOUTS:
             return (
-                "Find what holds connections for so long: slow statements (pg_stat_statements), or "
+                "Find why checkouts last so long: slow statements (pg_stat_statements), or "
                 "work between checkout and return that needs no connection, such as calls to other "
                 "services. A larger pool would only move the queue to the server."
             )
         case Cause.IDLE_IN_TRANSACTION:
             return (
                 "Commit or roll back on every path, and set idle_in_transaction_session_timeout "
-                "for the role: it ends such a session before others suffer. The present ones: "
+                "for the role: it ends such sessions. The present ones: "
                 "`SELECT pid, application_name, client_addr, now() - state_change AS silent_for "
                 "FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' ORDER BY 4 DESC`; "
                 "`SELECT pg_terminate_backend(PID)` ends one and rolls its work back (see "
@@ -103,22 +107,22 @@ def remedy(cause: Cause, client: str = "") -> str:
             )
         case Cause.LOCK_PILE_UP:
             return (
-                "Find who is in the way: `SELECT pid, application_name, state, "
+                "Find the blocking session: `SELECT pid, application_name, state, "
                 "pg_blocking_pids(pid) AS waits_for, query FROM pg_stat_activity WHERE pid IN "
                 "(SELECT unnest(pg_blocking_pids(pid)) FROM pg_stat_activity)`. The one that "
-                "waits for nobody is the head: `SELECT pg_terminate_backend(PID)` ends it, and "
+                "waits for none is the head: `SELECT pg_terminate_backend(PID)` ends it, and "
                 "all others go on (see docs/runbooks/locks.md). Take locks in the same order "
                 "everywhere, and set lock_timeout before ALTER TABLE and the like."
             )
         case Cause.SERVER_OVERSUBSCRIBED:
             return (
                 "Make the pools smaller, run fewer processes, or put a PgBouncer in between: "
-                "together the pools may ask for more sessions than the server has."
+                "together the pools may open more connections than the server accepts."
             )
         case Cause.SERVER_FULL:
             return (
                 "See which application has the sessions (pg_stat_activity by application_name and "
-                "state); give idle ones back by a smaller minimum or idle timeout of their pool."
+                "state); close idle ones by a smaller minimum or idle timeout of their pool."
             )
         case Cause.POSTGRESQL_UNREACHABLE:
             return (
@@ -126,4 +130,4 @@ def remedy(cause: Cause, client: str = "") -> str:
                 "role connect?"
             )
         case Cause.TARGET_UNREACHABLE:
-            return "Is it running, and does it still serve its page to the exporter's host?"
+            return "Is it running, and does it serve its metrics page to the exporter's host?"

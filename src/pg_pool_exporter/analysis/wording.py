@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 MOST_NAMED = 5
-"""Of each kind of evidence, so many are named."""
+"""Names in one piece of evidence."""
 
 
 def number(count: float, one: str, many: str) -> str:
@@ -14,7 +14,7 @@ def number(count: float, one: str, many: str) -> str:
 
 
 def spell(seconds: float) -> str:
-    """A duration as a person says it: `12 ms`, `4.5 s`, `3 min`, `2.5 h`, `3 days`."""
+    """A duration for people: `12 ms`, `4.5 s`, `3 min`, `2.5 h`, `3 days`."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
@@ -29,7 +29,7 @@ def spell(seconds: float) -> str:
 
 
 def biggest(counts: Mapping[str, float]) -> str:
-    """The biggest, with their numbers: `orders (5), billing (2)`. Those without a name have no
+    """The largest counts by name: `orders (5), billing (2)`. An empty name is a missing
     application_name."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(
@@ -42,7 +42,7 @@ def biggest(counts: Mapping[str, float]) -> str:
 def figure(name: str, value: float) -> tuple[str, str]:
     """A finding's figure for people: what it is, and how much.
 
-    `oldest_seconds` 130 is `("oldest", "2 min")`, `use_ratio` 0.8 `("use", "80%")`.
+    `oldest_seconds` 130 is `("oldest", "2 min")`, `utilisation_ratio` 0.8 `("utilisation", "80%")`.
     """
     words = name.replace("_", " ")
     if name.startswith("seconds_"):

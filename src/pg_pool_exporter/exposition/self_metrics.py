@@ -1,4 +1,4 @@
-"""The exporter's series about itself, besides its targets' health."""
+"""The exporter's series about itself, beside its targets' health."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pg_pool_exporter.metrics import catalogue as c
 from pg_pool_exporter.metrics.series import Series
 from pg_pool_exporter.metrics.text_format import Blocks, blocks, header
 
-# Reading /proc costs more than all the rest of a scrape's work.
+# Reading /proc costs more than the rest of a scrape. Seconds.
 PROCESS_REFRESH = 1.0
 
 
@@ -30,7 +30,7 @@ class ReloadStatus:
 
 
 def series(reload: ReloadStatus, discovered: Iterable[ProviderStatus] = ()) -> Iterator[Series]:
-    """Series about this program, its configuration, and how it looks up targets."""
+    """Series about this program, its configuration, and its service discovery."""
     yield Series(c.BUILD_INFO, (__version__, platform.python_version()), 1)
     yield Series(c.RELOAD_SUCCESSFUL, (), int(reload.successful))
     yield Series(c.RELOAD_TIMESTAMP, (), reload.last_success)
@@ -41,7 +41,7 @@ def series(reload: ReloadStatus, discovered: Iterable[ProviderStatus] = ()) -> I
 
 
 class ProcessMetrics:
-    """`process_*`, read again when the last reading is `PROCESS_REFRESH` old.
+    """`process_*`, refreshed every `PROCESS_REFRESH`.
 
     `clock` is monotonic, in seconds.
     """
@@ -53,7 +53,7 @@ class ProcessMetrics:
         self.expires = clock()
 
     def refresh(self) -> None:
-        """Read again, if it is time to."""
+        """Read again, when the last reading is too old."""
         now = self._clock()
         if now >= self.expires:
             self.expires = now + PROCESS_REFRESH
@@ -64,7 +64,7 @@ class ProcessMetrics:
             )
 
     def page(self, *, openmetrics: bool) -> str:
-        """The last reading as text, without the mark that ends an OpenMetrics page."""
+        """The last reading as text, without OpenMetrics' `# EOF`."""
         return "".join(
             header(metric, openmetrics=openmetrics) + lines
             for metric, lines in self._blocks.items()

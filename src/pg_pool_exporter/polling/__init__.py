@@ -1,1 +1,1 @@
-"""Polls targets on schedule, and keeps the latest state of each."""
+"""Polls targets on schedule, and keeps the latest state of each in the store."""

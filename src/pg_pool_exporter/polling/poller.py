@@ -1,4 +1,4 @@
-"""Polls one target on a fixed schedule, and writes down how it went."""
+"""Polls one target on a fixed schedule, and stores the outcome."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Failure(NamedTuple):
 
 
 class Poller:
-    """The polls of one target, read by `source`: one at a time, each with a deadline.
+    """Polls one target by its `source`: one poll at a time, each with a deadline.
 
     Schedule and deadline follow the clock of the running loop; `wall` gives the time since the
     epoch, in seconds.
@@ -49,7 +49,7 @@ class Poller:
         self._store = store
         self._wall = wall
         self._state = TargetState(key=target.id, interval=target.interval, is_local=target.is_local)
-        self._told: str | None = None
+        self._logged: str | None = None
         self._log = log.bind(target=target.id.label, kind=target.id.kind)
         store.put(self._state)
 
@@ -70,7 +70,7 @@ class Poller:
             await self.close()
 
     async def poll(self) -> bool:
-        """Poll once and store the outcome. False when the target does not exist any more."""
+        """Poll once and store the outcome. False when the target no longer exists."""
         started = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._target.timeout):
@@ -86,18 +86,18 @@ class Poller:
         except PollError as error:
             failure = Failure(error.reason, str(error))
         except asyncio.CancelledError as error:
-            # One that nobody asked of this task escaped from something that the source waited for.
+            # Nobody cancelled this task: it escaped from something that the source awaited.
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             failure = unforeseen(error)
-        except Exception as error:  # noqa: BLE001 - whatever a source gives, the polls go on
+        except Exception as error:  # noqa: BLE001 - whatever a source raises, the polls go on
             failure = unforeseen(error)
         await self._failed(failure, started)
         return True
 
     async def close(self) -> None:
-        """Let go of what the source holds."""
+        """Close the source."""
         await self._source.close()
 
     async def _succeeded(self, snapshot: Snapshot, started: float) -> None:
@@ -115,8 +115,8 @@ class Poller:
             started,
             now,
         )
-        if self._told != "up":
-            self._told = "up"
+        if self._logged != "up":
+            self._logged = "up"
             self._log.info("target up")
 
     async def _failed(self, failure: Failure, started: float) -> None:
@@ -136,8 +136,8 @@ class Poller:
             self._state.begun,
             self._state.taken,
         )
-        if self._told != reason:
-            self._told = reason
+        if self._logged != reason:
+            self._logged = reason
             details = {"stack": failure.stack} if failure.stack else {}
             self._log.warning("target down", reason=reason, error=failure.error, **details)
 
@@ -150,22 +150,21 @@ class Poller:
 
 
 def next_poll(name: str, interval: float, started: float, now: float) -> float:
-    """When the target `name` is polled next, after a poll that began at `started`.
+    """The time of the next poll of the target `name`, after one that began at `started`.
 
-    Each target has its own place in the interval, by a hash of its name, so that the targets are
-    not all polled together. Places that pass during a poll are left out. All times are in seconds
-    on one clock.
+    Each target has its own offset in the interval, by a hash of its name, so that targets are not
+    polled all at once. Times that pass during a poll are skipped. All are seconds on one clock.
     """
-    place = crc32(name.encode("utf-8", "surrogateescape")) / 2**32 * interval
-    # A little after the start: rounding must not find the place once more at which it began.
+    offset = crc32(name.encode("utf-8", "surrogateescape")) / 2**32 * interval
+    # A little after the start: rounding must not find the time at which the poll began again.
     earliest = max(now, started + interval / 100)
-    return earliest + (place - earliest) % interval
+    return earliest + (offset - earliest) % interval
 
 
 def unforeseen(error: BaseException) -> Failure:
-    """What may be told of an error that nobody foresaw: its kind and its place.
+    """What may be shown of an unexpected error: its type and its stack.
 
-    Its message, and those of the errors that led to it, may quote what was read, or a password.
+    Its message, and those of its causes, may quote what was read, or a password.
     """
     stack = "".join(traceback.format_tb(error.__traceback__))
     return Failure("other", type(error).__name__, stack)

@@ -1,4 +1,4 @@
-"""A running poller for each target that there is."""
+"""One running poller for each target."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pg_pool_exporter.polling.store import Store
 
 log = structlog.get_logger(__name__)
 
-# Sources let go at once; one that does not must not hold up the others, or the end. Seconds.
+# Sources close at once; one that does not must not delay the others, or the end. Seconds.
 _STOP_TIMEOUT = 1.0
 
 
@@ -25,7 +25,7 @@ class _Running(NamedTuple):
 
 
 class Pollers:
-    """Starts and stops pollers so that they are those of the targets."""
+    """Starts and stops pollers as targets come and go."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -33,11 +33,11 @@ class Pollers:
         self._changing = asyncio.Lock()
 
     async def follow(self, targets: Iterable[Target]) -> None:
-        """Have exactly `targets` polled. Those that are polled already go on undisturbed.
+        """Poll exactly `targets`; those that are polled already go on undisturbed.
 
-        A target that is gone from the store, because nobody was there, is not tried again as long
-        as it is listed: only another one in its place is. Any other poller that has ended is
-        started again.
+        A target that is gone from the store, because nothing answered there, is not tried again
+        while it is listed: only another target in its place is. Any other poller that has ended is
+        restarted.
         """
         wanted = {target.id: target for target in targets}
         async with self._changing:
@@ -51,11 +51,11 @@ class Pollers:
             for key, target in wanted.items():
                 if key not in self._running:
                     self._start(key, target)
-                    # A thousand first polls in one go would keep a scrape waiting.
+                    # A thousand first polls at once would delay a scrape.
                     await asyncio.sleep(0)
 
     async def close(self) -> None:
-        """Stop all."""
+        """Stop all pollers."""
         async with self._changing:
             await self._stop(list(self._running))
 
@@ -68,7 +68,7 @@ class Pollers:
         self._running[key] = _Running(target, task)
 
     async def _stop(self, keys: Collection[TargetId]) -> None:
-        # The former poller ends before another one of the same name begins: a target never has
+        # The former poller ends before another one of the same target begins: a target never has
         # two connections of ours.
         leaving = {key: self._running.pop(key) for key in keys}
         for running in leaving.values():
@@ -78,14 +78,18 @@ class Pollers:
                 [running.task for running in leaving.values()], timeout=_STOP_TIMEOUT
             )
         for key, running in leaving.items():
-            self._tell(key, running.task)
+            self._log(key, running.task)
             self._store.remove(key)
 
-    def _tell(self, key: TargetId, task: asyncio.Task[None]) -> None:
+    def _log(self, key: TargetId, task: asyncio.Task[None]) -> None:
         if not task.done():
             log.error("poller does not stop", target=key.label, kind=key.kind)
         elif not task.cancelled() and (error := task.exception()) is not None:
-            told = unforeseen(error)
+            failure = unforeseen(error)
             log.error(
-                "poller failed", target=key.label, kind=key.kind, error=told.error, stack=told.stack
+                "poller failed",
+                target=key.label,
+                kind=key.kind,
+                error=failure.error,
+                stack=failure.stack,
             )

@@ -1,1 +1,1 @@
-"""Joins what the targets tell: pure, from values to values; what must be remembered is bounded."""
+"""Which pools lead to which server, and the readings of both sides, in bounded memory."""

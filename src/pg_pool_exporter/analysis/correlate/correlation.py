@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from itertools import chain
 
+from pg_pool_exporter.analysis.correlate.addresses import ServerAddress
 from pg_pool_exporter.analysis.correlate.app_readings import AppReadings, ServerPoll
-from pg_pool_exporter.analysis.correlate.places import Place
 from pg_pool_exporter.analysis.correlate.pools import KnownPool, KnownPools
 from pg_pool_exporter.analysis.correlate.sessions import AppSessions, ServerSessions, SharedNames
 from pg_pool_exporter.config import AppConfig
@@ -48,7 +48,7 @@ class Correlation:
 
     def configure(self, apps: Iterable[AppConfig]) -> None:
         """Go on with these applications configured."""
-        self.pools.configure(apps, self.pools.places)
+        self.pools.configure(apps, self.pools.addresses)
 
     def evidence(self, now: float) -> dict[AppOnServer, LeakEvidence]:
         """Of each application whose processes were all read, on each server known at `now`."""
@@ -87,18 +87,18 @@ class Correlation:
     def _follow_server(self, name: str, state: TargetState | None) -> None:
         server = self._servers.get(name)
         if state is None:
-            self._find_servers(name, None)
+            self._relink(name, None)
             self._servers.pop(name, None)
         elif state.snapshot is None or state.snapshot.server is None:
             self._servers.pop(name, None)
         elif server is None or state.taken > server.taken:
-            self._find_servers(name, Place.of(name, state.snapshot.server))
+            self._relink(name, ServerAddress.of(name, state.snapshot.server))
             self._correlate(name, self._remember(name, state, state.snapshot.server), state)
 
-    def _find_servers(self, name: str, place: Place | None) -> None:
-        """The server `name` is at `place` now: pools may lead to it."""
-        if self.pools.places.get(name) != place:
-            self.pools.configure(self.pools.apps, self.pools.places.replaced(name, place))
+    def _relink(self, name: str, address: ServerAddress | None) -> None:
+        """The server `name` is at `address` now, or gone: pools may lead to it."""
+        if self.pools.addresses.get(name) != address:
+            self.pools.configure(self.pools.apps, self.pools.addresses.replaced(name, address))
 
     def _remember(self, name: str, state: TargetState, sample: ServerSample) -> _Server:
         clock = sample.clock if sample.clock is not None else state.taken

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pg_pool_exporter.analysis.correlate.places import Places, SessionsOf, server_of, sessions_of
+from pg_pool_exporter.analysis.correlate.addresses import (
+    ServerAddresses,
+    SessionFilter,
+    server_of,
+    sessions_of,
+)
 from pg_pool_exporter.analysis.evidence.bounds import PoolReading, pool_reading
 from pg_pool_exporter.analysis.evidence.readings import Readings
 from pg_pool_exporter.config import DEFAULT_LEAK_AFTER, AppConfig
@@ -23,7 +28,7 @@ class KnownPool:
     leak_after: float
     server: str | None = None
     """The server that it leads to directly, where known."""
-    sessions: SessionsOf | None = None
+    sessions: SessionFilter | None = None
     """Which sessions of that server may be its own."""
     readings: Readings[PoolReading] = field(default_factory=Readings)
 
@@ -36,25 +41,25 @@ class KnownPools:
 
     def __init__(self, apps: Iterable[AppConfig]) -> None:
         self._apps = {app.name: app for app in apps}
-        self._places = Places()
+        self._addresses = ServerAddresses()
         self._pools: Pools = {}
         self._by_target: dict[TargetId, set[PoolId]] = {}
         self._by_app: dict[str, set[PoolId]] = {}
         self._longest: dict[str, float] = {}  # leak threshold by application, of any of its pools
         self._by_server: dict[str, dict[str, Pools]] = {}
 
-    def configure(self, apps: Iterable[AppConfig], places: Places) -> None:
+    def configure(self, apps: Iterable[AppConfig], addresses: ServerAddresses) -> None:
         """Go on with these applications and servers."""
         self._apps = {app.name: app for app in apps}
-        self._places = places
+        self._addresses = addresses
         self._by_server = {}
         for pool in self._pools.values():
             self._link(pool)
 
     @property
-    def places(self) -> Places:
+    def addresses(self) -> ServerAddresses:
         """The servers that pools may lead to."""
-        return self._places
+        return self._addresses
 
     @property
     def apps(self) -> Iterable[AppConfig]:
@@ -136,11 +141,11 @@ class KnownPools:
     def _link(self, pool: KnownPool) -> None:
         self._unlink(pool)
         app = self._apps.get(pool.sample.key.app)
-        place = server_of(pool.sample, app, self._places, here=pool.state.is_local)
-        if place is not None:
-            pool.server = place.name
-            pool.sessions = sessions_of(pool.sample, app, place)
-            apps = self._by_server.setdefault(place.name, {})
+        server = server_of(pool.sample, app, self._addresses, here=pool.state.is_local)
+        if server is not None:
+            pool.server = server.name
+            pool.sessions = sessions_of(pool.sample, app, server)
+            apps = self._by_server.setdefault(server.name, {})
             apps.setdefault(pool.sample.key.app, {})[pool.sample.key] = pool
 
     def _unlink(self, pool: KnownPool) -> None:

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from operator import neg
 
-from pg_pool_exporter.analysis.correlate.places import SessionsOf
+from pg_pool_exporter.analysis.correlate.addresses import SessionFilter
 from pg_pool_exporter.analysis.correlate.pools import KnownPool, Pools
 from pg_pool_exporter.model import ClientKey, SessionGroup
 
@@ -21,22 +21,22 @@ class AppSessions:
 
     @property
     def hidden(self) -> bool:
-        """Whether what some of them do can't be seen."""
+        """Whether the state of some of them is hidden from the exporter."""
         return any(group.hidden for group in self._groups)
 
     @property
     def sessions(self) -> int:
-        """How many there are."""
+        """Number of them, hidden ones included."""
         return sum(group.sessions for group in self._groups)
 
     @property
     def busy(self) -> int:
-        """How many are not idle; those in a transaction are busy."""
+        """Those that are not idle; sessions in a transaction are busy."""
         return self.sessions - self.count("idle")
 
     def count(self, *states: str, longer_than: float = 0.0) -> int:
-        """How many have been in one of the states for so many seconds, or longer."""
-        # A negative age, after the server's clock was set back, is one of 0.
+        """Those that have been in one of the states for at least so many seconds."""
+        # An age that is negative, after the server's clock was set back, counts as 0.
         return sum(
             bisect_right(group.ages.get(state, ()), -longer_than, key=neg)
             for group in self._groups
@@ -44,14 +44,14 @@ class AppSessions:
         )
 
     def oldest(self, *states: str) -> float | None:
-        """The longest time that one has been in one of the states."""
+        """The longest time that a session has been in one of the states, in seconds."""
         ages = (group.ages[state][0] for group in self._groups for state in states
                 if group.ages.get(state))  # fmt: skip
         return max(ages, default=None)
 
 
 class ServerSessions:
-    """All sessions of a server, to be looked up by application name."""
+    """All sessions of a server, indexed by application name."""
 
     def __init__(self, sessions: Mapping[ClientKey, SessionGroup]) -> None:
         self._by_application: dict[str, list[tuple[ClientKey, SessionGroup]]] = {}
@@ -63,43 +63,43 @@ class ServerSessions:
         return AppSessions(group for _, group in self._groups(pools))
 
     def by_address(self, pools: Iterable[KnownPool]) -> dict[str, AppSessions]:
-        """The same, by where they come from."""
+        """The same by client address."""
         groups: dict[str, list[SessionGroup]] = {}
         for address, group in self._groups(pools):
             groups.setdefault(address, []).append(group)
         return {address: AppSessions(each) for address, each in groups.items()}
 
     def _groups(self, pools: Iterable[KnownPool]) -> Iterator[tuple[str, SessionGroup]]:
-        known_as = {pool.sessions for pool in pools if pool.sessions is not None}
-        for name in {one.application for one in known_as}:
+        filters = {pool.sessions for pool in pools if pool.sessions is not None}
+        for name in {one.application for one in filters}:
             for key, group in self._by_application.get(name, ()):
-                if any(one.match(key.sessions) for one in known_as):
+                if any(one.match(key.sessions) for one in filters):
                     yield key.address, group
 
 
 class SharedNames:
-    """How many sessions the pools of several applications may have under the same name.
+    """The sessions that the pools of several applications may have under the same name.
 
     `apps` are all pools that lead to one server, by application.
     """
 
     def __init__(self, apps: Mapping[str, Pools]) -> None:
-        # By application name, then by all that is known of the sessions, then by application.
-        self._most: dict[str, dict[SessionsOf, dict[str, float]]] = {}
+        # By application_name, then by filter, then by application.
+        self._max: dict[str, dict[SessionFilter, dict[str, float]]] = {}
         for app, pools in apps.items():
             for pool in pools.values():
                 reading = pool.readings.last()
                 if reading is not None and pool.sessions is not None:
                     name = pool.sessions.application
-                    by_app = self._most.setdefault(name, {}).setdefault(pool.sessions, {})
+                    by_app = self._max.setdefault(name, {}).setdefault(pool.sessions, {})
                     by_app[app] = by_app.get(app, 0.0) + reading.connections_max
 
     def of_others(self, app: str, pools: Iterable[KnownPool]) -> float:
-        """The most sessions of other applications that could be taken for those of `pools`."""
-        known_as = {pool.sessions for pool in pools if pool.sessions is not None}
+        """Upper bound of other applications' sessions that look like those of `pools`."""
+        filters = {pool.sessions for pool in pools if pool.sessions is not None}
         return sum(
             sum(by_app.values()) - by_app.get(app, 0.0)
-            for name in self._most.keys() & {one.application for one in known_as}
-            for other, by_app in self._most[name].items()
-            if any(one.overlaps(other) for one in known_as)
+            for name in self._max.keys() & {one.application for one in filters}
+            for other, by_app in self._max[name].items()
+            if any(one.overlaps(other) for one in filters)
         )

@@ -79,7 +79,7 @@ def _wrapped(text: str, mark: str, width: int) -> list[str]:
 
 def _sum(report: Report) -> str:
     counts = {level: sum(one.level is level for one in report.checks) for level in Verdict}
-    told = [
+    parts = [
         number(counts[level], one, many)
         for level, one, many in (
             (Verdict.PROBLEM, "problem", "problems"),
@@ -89,4 +89,4 @@ def _sum(report: Report) -> str:
     ]
     unknown = counts[Verdict.UNKNOWN]
     tail = f" ({unknown} of {len(report.checks)} points unknown)" if unknown else ""
-    return f"{', '.join(told) or 'Nothing is wrong'}{tail}"
+    return f"{', '.join(parts) or 'Nothing is wrong'}{tail}"

@@ -8,14 +8,14 @@ from math import isfinite
 from pg_pool_exporter.analysis.history import MINUTES
 from pg_pool_exporter.web.page.markup import Html, element, join
 
-# What waits is drawn behind what there is, on the last fifth.
+# The last fifth of the width is for what waits.
 _ROOM, _QUEUE = 80.0, 18.0
 _WIDTH = 100.0
 _HEIGHT = 20.0
 
 
 def bar(parts: Iterable[tuple[str, float]], most: float, label: str, waiting: float = 0.0) -> Html:
-    """Parts of `most`, by class, one behind the other; behind all of them those that wait.
+    """A bar: parts of `most` by class, one after the other, and behind them those that wait.
 
     The queue's room is full when as many wait as there may be. `label` says the same in words.
     """
@@ -32,7 +32,7 @@ def bar(parts: Iterable[tuple[str, float]], most: float, label: str, waiting: fl
 
 
 def sparkline(values: Sequence[float], most: float | None) -> Html | None:
-    """The last hour by the minute against the maximum; None where there is too little to draw."""
+    """The last hour by the minute, and the maximum; None without two minutes to draw."""
     values = [value if isfinite(value) else 0.0 for value in values]
     if len(values) < 2:
         return None
@@ -59,7 +59,7 @@ def _part(kind: str, start: float, width: float) -> Html:
 
 
 def _share(part: float, whole: float) -> float:
-    """Between 0 and 1, whatever the figures are."""
+    """Between 0 and 1 for any figures."""
     if not isfinite(part) or not isfinite(whole) or part <= 0 or whole <= 0:
         return 0.0
     return min(1.0, part / whole)

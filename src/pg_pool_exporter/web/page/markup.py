@@ -19,9 +19,9 @@ class Html(str):
 
 
 def element(tag: str, *children: str | None, **attributes: str | float | None) -> Html:
-    """An element. Children that are no `Html` are escaped; None is left out, also as an attribute.
+    """An element. Children that are not `Html` are escaped; None is left out, as an attribute too.
 
-    In the names of attributes `_` stands for `-`; one at the end keeps a word of Python's apart.
+    In attribute names `_` stands for `-`; one at the end avoids Python's keywords.
     """
     inner = "".join(as_html(child) for child in children if child is not None)
     given = "".join(
@@ -33,24 +33,24 @@ def element(tag: str, *children: str | None, **attributes: str | float | None) -
 
 
 def name(text: str) -> Html:
-    """A name from outside: its direction of writing does not reach what stands around it."""
+    """A name from outside, isolated from the text around it: it may be written right to left."""
     return element("bdi", _cut(text, _MOST_NAME))
 
 
 def join(parts: Iterable[str]) -> Html:
-    """Parts one after the other."""
+    """The parts, concatenated."""
     return Html("".join(map(as_html, parts)))
 
 
 def sentence(text: str) -> Html:
-    """A sentence; what stands in it between backticks is code."""
+    """A sentence; backticks mark code."""
     parts = text.split("`")
     return join(element("code", part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def as_html(text: str) -> str:
-    """Text as markup, cut where it is too long. A character that turns the direction of writing,
-    or has no glyph, is replaced: in a sentence it would reach beyond the name that it is in.
+    """Text as markup, cut at a maximum. Characters that change the direction of writing, or are
+    not printable, are replaced: their effect would reach beyond their name.
     """
     if isinstance(text, Html):
         return text

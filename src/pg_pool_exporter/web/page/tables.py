@@ -1,4 +1,4 @@
-"""Tables that stay tables for a screen reader, also where a phone shows each row as a block."""
+"""Tables that stay tables for a screen reader, even where a phone shows each row as a block."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pg_pool_exporter.web.page.markup import Html, element, join
 
 
 def table(caption: str, columns: Sequence[str], rows: Iterable[Html], kind: str = "") -> Html:
-    """A table with its head. Roles are told because a style sheet that changes how a row is laid
-    out takes them away.
+    """A table with its head. Roles are explicit: a style sheet that changes a row's layout removes
+    the implicit ones.
     """
     head = join(element("th", name, scope="col", role="columnheader") for name in columns)
     return element(
@@ -23,7 +23,7 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Html], kind: str 
 
 
 def row(columns: Sequence[str], first: Html, *cells: str | None, kind: str = "") -> Html:
-    """A row; `first` is its head. A cell without content says so by a dash."""
+    """A row; `first` is its head. An empty cell shows a dash."""
     named = zip(columns[1:], cells, strict=True)
     return element(
         "tr",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pg_pool_exporter.analysis.correlate.places import (
-    Place,
-    Places,
+from pg_pool_exporter.analysis.correlate.addresses import (
+    ServerAddress,
+    ServerAddresses,
     normalised,
     server_of,
     sessions_of,
@@ -15,10 +15,10 @@ from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample, SessionKey
 
 HERE, ELSEWHERE = True, False
-PLACES = (
-    Place("far", "db.example", "192.0.2.5", "5432", "16.4"),
-    Place("here", "localhost", "127.0.0.1", "5433", "15.1"),
-    Place("local", "/run/postgresql", "", "5434", "16.4"),
+SERVERS = (
+    ServerAddress("far", "db.example", "192.0.2.5", "5432", "16.4"),
+    ServerAddress("here", "localhost", "127.0.0.1", "5433", "15.1"),
+    ServerAddress("local", "/run/postgresql", "", "5434", "16.4"),
 )
 
 
@@ -52,7 +52,7 @@ def test_a_pool_leads_to_the_server_at_its_host_and_port(
     host: str, port: str, here: bool, server: str | None
 ) -> None:
     """`localhost` is another machine's where the pool is on another machine."""
-    place = server_of(pool(host=host, port=port), None, Places(PLACES), here=here)
+    place = server_of(pool(host=host, port=port), None, ServerAddresses(SERVERS), here=here)
     assert (place and place.name) == server
 
 
@@ -73,20 +73,22 @@ def test_what_a_pool_says_counts_before_the_configuration(
 ) -> None:
     app = AppConfig(name="orders", server=configured) if configured else None
     place = server_of(
-        pool(server=said, port=port, host="vip.example"), app, Places(PLACES), here=False
+        pool(server=said, port=port, host="vip.example"), app, ServerAddresses(SERVERS), here=False
     )
     assert (place and place.name) == server
 
 
 def test_of_two_servers_at_one_address_a_pool_leads_to_the_first_by_name() -> None:
-    twins = [PLACES[0]._replace(name=name) for name in ("c", "a", "b")]
-    assert Places(twins).at("db.example", "5432", here=False) == twins[1]
-    assert Places(twins).replaced("a", None).at("192.0.2.5", "5432", here=False) == twins[2]
+    twins = [SERVERS[0]._replace(name=name) for name in ("c", "a", "b")]
+    assert ServerAddresses(twins).at("db.example", "5432", here=False) == twins[1]
+    assert (
+        ServerAddresses(twins).replaced("a", None).at("192.0.2.5", "5432", here=False) == twins[2]
+    )
 
 
 def test_a_pool_that_tells_nothing_leads_nowhere() -> None:
     bare = PoolSample(key=PoolId("orders", "main", "web:0"))
-    assert server_of(bare, None, Places(PLACES), here=False) is None
+    assert server_of(bare, None, ServerAddresses(SERVERS), here=False) is None
 
 
 @pytest.mark.parametrize(
@@ -103,15 +105,15 @@ def test_a_pool_that_tells_nothing_leads_nowhere() -> None:
 def test_the_name_of_its_sessions(
     info: dict[str, str], app: AppConfig | None, application: str
 ) -> None:
-    assert sessions_of(pool(**info), app, PLACES[0]).application == application
+    assert sessions_of(pool(**info), app, SERVERS[0]).application == application
 
 
 def test_sessions_are_told_apart_by_database_and_user_where_the_pool_tells_them() -> None:
-    some = sessions_of(pool(database="shop", port="5432", application="api"), None, PLACES[0])
+    some = sessions_of(pool(database="shop", port="5432", application="api"), None, SERVERS[0])
     assert some.match(SessionKey("shop", "anybody", "api"))
     assert not some.match(SessionKey("other", "anybody", "api"))
     assert not some.match(SessionKey("shop", "anybody", "else"))
-    other = sessions_of(pool(user="me", port="5432", application="api"), None, PLACES[0])
+    other = sessions_of(pool(user="me", port="5432", application="api"), None, SERVERS[0])
     assert some.overlaps(other)
     assert not some.overlaps(other._replace(database="other"))
 
