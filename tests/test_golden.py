@@ -72,6 +72,7 @@ SERVER = ServerSample(
     host="db.example",
     port="5432",
     used=10,
+    last_login=20.5,
     groups={
         SessionKey("shop", "orders", "orders"): SessionGroup(
             ages={

@@ -15,8 +15,8 @@ def row(**values: Any) -> ActivityRow:
     default: dict[str, Any] = {
         "own": False, "hidden": False, "client": True, "datid": 5, "user": "role",
         "application": "app", "address": "192.0.2.7", "state": "idle", "pids": [100],
-        "oldest_backend": None, "oldest_transaction": None, "waiting": 0, "blockers": None,
-        "ages": [0.0], "clock": 1000.0,
+        "oldest_backend": None, "youngest_backend": None, "oldest_transaction": None,
+        "waiting": 0, "blockers": None, "ages": [0.0], "clock": 1000.0,
     }  # fmt: skip
     return ActivityRow(**{**default, **values})
 

@@ -124,6 +124,46 @@ def fill(cluster: Cluster, stack: ExitStack) -> None:
         return
 
 
+def test_a_session_that_was_ended_and_replaced_is_logged_once(cluster: Cluster) -> None:
+    async def main() -> None:
+        source = source_of(cluster)
+        with capture_logs() as logs:
+            for _ in range(2):
+                assert await outcome(source) == "up"
+            assert not logs
+            cluster.run(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE application_name = 'pg_pool_exporter'"
+            )
+            for _ in range(2):
+                assert await outcome(source) == "up"
+        assert [(one["log_level"], one["server"]) for one in logs] == [("warning", "main")]
+        await source.close()
+
+    run(main())
+
+
+def test_without_pg_monitor_the_sample_says_that_sessions_are_hidden(cluster: Cluster) -> None:
+    async def main() -> None:
+        cluster.run("CREATE ROLE exporter LOGIN")
+        cluster.run("GRANT pg_monitor TO exporter")
+        now = 0.0
+        source = source_of(cluster, dsn=cluster.dsn(user="exporter"), clock=lambda: now)
+        with cluster.connect(application_name="orders"):
+            server = await poll(source)
+            assert server.settings.sees_all
+            assert not any(group.hidden for group in server.groups.values())
+            cluster.run("REVOKE pg_monitor FROM exporter")
+            now = 1000.0
+            server = await poll(source)
+            assert not server.settings.sees_all
+            hidden = sum(sum(group.hidden.values()) for group in server.groups.values())
+            assert hidden == server.used - 1 >= 1, "all but our own"
+        await source.close()
+
+    run(main())
+
+
 def test_a_full_server_is_told_by_name_and_polled_as_soon_as_it_has_a_slot(small: Cluster) -> None:
     async def main() -> None:
         source = source_of(small, dsn=small.dsn(user="exporter"))

@@ -105,6 +105,8 @@ def of_server(name: str, sample: ServerSample) -> Iterator[Series]:
     yield Series(c.SERVER_MAX, (name,), settings.max_connections)
     yield Series(c.SERVER_RESERVED, (name,), settings.reserved_connections)
     yield Series(c.SERVER_USED, (name,), sample.used)
+    if sample.last_login is not None:
+        yield Series(c.SERVER_LAST_LOGIN, (name,), sample.last_login)
     yield from _of_groups(name, sample)
     for database, limit in settings.database_limits.items():
         yield Series(c.SERVER_DATABASE_LIMIT, (name, database), limit)

@@ -78,7 +78,7 @@ class DatabaseCounters:
 
 
 class TimeoutOverride(NamedTuple):
-    """A time-out set by ALTER DATABASE or ALTER ROLE; `all` where one of them is open."""
+    """A timeout set by ALTER DATABASE or ALTER ROLE; `all` where one of them is open."""
 
     setting: str
     database: str
@@ -96,8 +96,10 @@ class ServerSettings:
     database_limits: Mapping[str, int] = field(default_factory=dict)
     role_limits: Mapping[str, int] = field(default_factory=dict)
     timeouts: Mapping[str, float] = field(default_factory=dict)
-    """Server-wide time-outs in seconds, by setting; only those that are known for sure."""
+    """Server-wide timeouts in seconds, by setting; only those that are known for sure."""
     overrides: Mapping[TimeoutOverride, float] = field(default_factory=dict)
+    sees_all: bool = True
+    """Whether the exporter's role may see what sessions of other roles do (pg_monitor)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,9 @@ class ServerSample:
     """All client sessions but the exporter's own, none folded."""
     clock: float | None = None
     """The server's own clock during the poll: seconds since the epoch."""
+    last_login: float | None = None
+    """Age of the youngest session, in seconds, the exporter's own included: upper bound of the time
+    since the last login. A server whose postmaster hangs serves its sessions, but accepts none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,11 @@ SERVER_OLDEST_STATE = _server(
 SERVER_OLDEST_BACKEND = _server(
     "gauge", "oldest_backend_seconds", "Age of the oldest session.", *_SESSION
 )
+SERVER_LAST_LOGIN = _server(
+    "gauge", "last_login_seconds",
+    "Age of the youngest session, the exporter's own included. It only grows while applications "
+    "keep their sessions, or the server accepts no login.",
+)  # fmt: skip
 SERVER_OLDEST_TRANSACTION = _server(
     "gauge", "oldest_transaction_seconds", "Age of the oldest open transaction.", *_SESSION
 )

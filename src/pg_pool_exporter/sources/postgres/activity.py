@@ -20,6 +20,8 @@ class Activity(NamedTuple):
     own: Set[int]
     clock: float | None
     """Seconds since the epoch; None without any row."""
+    last_login: float | None
+    """Age of the youngest client session, the exporter's own included, in seconds."""
 
 
 def read_activity(
@@ -45,6 +47,10 @@ def read_activity(
         sessions={key: merge(each) for key, each in groups.items()},
         own={pid for row in clients if row.own for pid in row.pids},
         clock=rows[0].clock if rows else None,
+        last_login=min(
+            (_age(row.youngest_backend) for row in clients if row.youngest_backend is not None),
+            default=None,
+        ),
     )
 
 

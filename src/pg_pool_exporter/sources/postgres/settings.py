@@ -59,6 +59,7 @@ def server_settings(
             role_limits={row.user: row.sessions for row in limits.roles[:most]},
             timeouts={name: values[name] for name in sorted(known) if name in values},
             overrides=readable,
+            sees_all=server.sees_all,
         ),
         sum(max(0, len(rows) - most) for rows in limits) + len(times) - len(readable),
     )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 
 import psycopg
+import structlog
 
 from pg_pool_exporter.blocking.secrets import PasswordError
 from pg_pool_exporter.config import ServerConfig
@@ -18,9 +19,11 @@ from pg_pool_exporter.sources.postgres.activity import read_activity
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
 from pg_pool_exporter.sources.postgres.settings_reader import SettingsReader
 from pg_pool_exporter.sources.queries import Batch, batch
-from pg_pool_exporter.sources.queries.rows import ActivityRow, DatabaseRow
+from pg_pool_exporter.sources.queries.rows import ActivityRow, DatabaseRow, Session
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.settings import LogSettingsReader
+
+log = structlog.get_logger(__name__)
 
 MOST_DATABASES = 1000
 """Most databases whose counters are shown."""
@@ -50,12 +53,14 @@ class PostgresSource:
         self._log_settings = LogSettingsReader(self._held, clock) if reads_files else None
         self._groups = SessionGroups(config.max_groups, protected)
         self._databases = NameLimiter[str](MOST_DATABASES)
+        self._session: Session | None = None
+        self._log = log.bind(server=config.name)
 
     async def poll(self) -> Snapshot:
-        """One round trip; one more when somebody waits, one for its log if that is read, and a few
-        when the settings are due.
+        """Poll in one round trip.
 
-        Raises `PollError`; cancelling takes effect at once.
+        One more when a session waits for a lock, one for the log's settings, and a few every
+        `SETTINGS_SECONDS`. Raises `PollError`; cancelling takes effect at once.
         """
         try:
             ready, (sessions, databases) = await self._held.fetch(self._batch)
@@ -65,6 +70,7 @@ class PostgresSource:
                 self._log_context.put_settings(await self._log_settings.read())
         except (psycopg.Error, PasswordError) as error:
             raise self._connector.failure(error) from None
+        self._note_session(ready.session)
         databases.sort(key=lambda row: row.datid)  # for less than what it costs the server
         names = {row.datid: row.database for row in databases}
         activity = read_activity(sessions, names, waits)
@@ -85,12 +91,22 @@ class PostgresSource:
                 address=ready.connection.info.hostaddr,
                 sessions=activity.sessions,
                 clock=activity.clock,
+                last_login=activity.last_login,
             ),
             folded=folded + len(databases) - len(counters) + self._settings.left_out,
         )
 
+    def _note_session(self, session: Session) -> None:
+        """Log once that another session has taken the place of the former one."""
+        if self._session not in (None, session):
+            self._log.warning(
+                "own session replaced: the former one was ended, hung, or lost its network",
+                pid=session.pid,
+            )
+        self._session = session
+
     async def close(self) -> None:
-        """Let go of the connection at once."""
+        """Close the connection at once."""
         await self._held.close()
 
     def _batch(self, ready: ReadyConnection) -> Batch:

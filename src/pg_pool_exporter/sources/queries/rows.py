@@ -27,6 +27,7 @@ class ActivityRow:
     ages: list[float | None]
     clock: float
     oldest_backend: float | None
+    youngest_backend: float | None
     oldest_transaction: float | None
     waiting: int
     blockers: str | None

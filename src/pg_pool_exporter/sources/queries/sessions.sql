@@ -1,12 +1,12 @@
--- Sessions by database, role, application and state, in one pass over the activity. The names of
--- the databases, and which sessions block others, are worked out from this by the exporter: done
--- here, that costs the server as much again.
+-- Sessions by database, role, application, client address and state, in one pass over the activity.
+-- The exporter adds the names of the databases, and finds the sessions that block others: here, that
+-- would cost the server as much again.
 --
 -- own: this session, and those that the exporter has abandoned. hidden: without the right to see a
--- session its type is NULL; then a database and a role tell a client. Others are of interest when
--- they wait. pg_blocking_pids() locks the lock table: only waiting sessions are asked. ages: how long
--- each has been in its state, in seconds; clock: ours, which jumps when somebody sets it. address:
--- where the client is, empty for a unix socket.
+-- session its type is NULL; then it is a client if it has a database and a role. Other processes
+-- count when they wait. pg_blocking_pids() locks the lock table: it is called for waiting sessions
+-- only. ages: how long each has been in its state, in seconds. clock: the server's, which jumps when
+-- somebody sets it. address: of the client, empty for a unix socket.
 SELECT coalesce(pid = pg_backend_pid()
                     OR (pid = ANY (%(abandoned_pids)s::int[])
                         AND extract(epoch FROM backend_start)::text
@@ -24,6 +24,7 @@ SELECT coalesce(pid = pg_backend_pid()
        array_agg(date_part('epoch', clock_timestamp() - state_change)) AS ages,
        date_part('epoch', clock_timestamp()) AS clock,
        date_part('epoch', clock_timestamp() - min(backend_start)) AS oldest_backend,
+       date_part('epoch', clock_timestamp() - max(backend_start)) AS youngest_backend,
        date_part('epoch', clock_timestamp() - min(xact_start)) AS oldest_transaction,
        count(*) FILTER (WHERE wait_event_type = 'Lock') AS waiting,
        string_agg(array_to_string(pg_blocking_pids(pid), ','), ',')
