@@ -284,6 +284,27 @@ def test_hostile_files_are_refused(tmp_path: Path, content: bytes, said: list[st
     assert time.monotonic() - started < within(3)
 
 
+MANY = {
+    "unknown servers": "servers:\n"
+    + "".join(f"- {{name: server-{n}, dsn: host=h}}\n" for n in range(5_000))
+    + "apps:\n"
+    + "".join(f"- {{name: a{n}, server: srv-{n}}}\n" for n in range(8_000)),
+    "unknown formats": "apps:\n"
+    + "".join(f"- {{name: a{n}, format: f{n}}}\n" for n in range(16_000)),
+    "unknown keys": "apps: [{" + ",".join(f"intervall{n}: 1" for n in range(45_000)) + "}]",
+    "repeated keys": "apps: [{" + ",".join("name: 1" for n in range(45_000)) + "}]",
+}
+
+
+@pytest.mark.parametrize("text", MANY.values(), ids=MANY)
+def test_of_thousands_of_mistakes_the_first_are_told_soon(tmp_path: Path, text: str) -> None:
+    started = time.monotonic()
+    found = mistakes(write(tmp_path, text))
+    assert time.monotonic() - started < 10
+    assert len(found) == 101
+    assert "more mistakes" in found[-1]
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert mistakes(tmp_path / "config.yaml") == ["cannot be read: No such file or directory"]
     assert "not regular" in mistakes(tmp_path)[0]

@@ -28,6 +28,10 @@ class FileError(Exception):
     """A file can't be used. The message is a predicate about it, without its path."""
 
 
+class MissingFileError(FileError):
+    """There is no such file."""
+
+
 def read(path: str | Path, most_bytes: int, *, secret: bool = False) -> bytes:
     """`content` with a deadline."""
     return _within(partial(content, path, most_bytes, secret=secret), ("read", str(path)))
@@ -123,4 +127,5 @@ def _followed(path: str | Path) -> Path:
 
 
 def _unreadable(error: OSError | ValueError) -> FileError:
-    return FileError(f"cannot be read: {getattr(error, 'strerror', None) or 'not a valid path'}")
+    kind = MissingFileError if isinstance(error, FileNotFoundError) else FileError
+    return kind(f"cannot be read: {getattr(error, 'strerror', None) or 'not a valid path'}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 Location = tuple[str | int, ...]
 """Keys and list positions from the top of the file: `("servers", 1, "interval")`."""
 
+MAX_PROBLEMS = 100
+"""Mistakes that are listed; each costs time to explain."""
 _SHOWN = 40
 # Follow from a mistake that is told already: a default that needs another field's value, a key
 # that is no text.
@@ -47,8 +50,12 @@ class ConfigError(Exception):
 
     def __init__(self, origin: Path | str, problems: Iterable[Problem]) -> None:
         self.origin = origin
-        self.problems = tuple(sorted(problems, key=lambda problem: problem.line or 0))
-        super().__init__("\n".join(self._line(problem) for problem in self.problems))
+        found = sorted(problems, key=lambda problem: problem.line or 0)
+        self.problems = tuple(found[:MAX_PROBLEMS])
+        lines = [self._line(problem) for problem in self.problems]
+        if len(found) > MAX_PROBLEMS:
+            lines.append(f"{origin}: and more mistakes")
+        super().__init__("\n".join(lines))
 
     def _line(self, problem: Problem) -> str:
         place = str(self.origin) if problem.line is None else f"{self.origin}:{problem.line}"
@@ -96,10 +103,12 @@ def found(value: object) -> str:
 
 def of_validation(model: type[BaseModel], error: ValidationError) -> list[Problem]:
     """The problems that pydantic found in the values for `model`."""
+    details = (
+        detail for detail in error.errors(include_url=False) if detail["type"] not in _CONSEQUENCES
+    )
     return [
         Problem(_without_mark(detail["loc"]), _message(model, detail))
-        for detail in error.errors(include_url=False)
-        if detail["type"] not in _CONSEQUENCES
+        for detail in islice(details, MAX_PROBLEMS + 1)
     ]
 
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import SecretStr, ValidationError
 
 from pg_pool_exporter.config.document import Document, read
-from pg_pool_exporter.config.errors import ConfigError, Location, Problem, dotted, of_validation
+from pg_pool_exporter.config.errors import (
+    MAX_PROBLEMS,
+    ConfigError,
+    Location,
+    Problem,
+    dotted,
+    of_validation,
+)
 from pg_pool_exporter.config.formats import KNOWN_FORMATS
 from pg_pool_exporter.config.models import Config, ServerConfig
 from pg_pool_exporter.config.section import Section
 
 SectionT = TypeVar("SectionT", bound=Section)
 
+_MAX_COMPARED = 500
+"""Names among which the nearest one is looked for."""
 DSN_SERVER = "main"
 """Name of the server of `from_dsn`: it outlives a change of address."""
 
@@ -25,7 +35,8 @@ DSN_SERVER = "main"
 def load(path: Path) -> Config:
     """The configuration in the file at `path`. Raises `ConfigError` with all its mistakes."""
     document = read(path)
-    others = (*_repeated(document), *_unknown_servers(document), *_unknown_formats(document))
+    checks = (_repeated(document), _unknown_servers(document), _unknown_formats(document))
+    others = [problem for check in checks for problem in islice(check, MAX_PROBLEMS + 1)]
     return validate(Config, document, others)
 
 
@@ -77,8 +88,8 @@ def _unknown_formats(document: Document) -> Iterator[Problem]:
             yield Problem(location, f"must be one of {', '.join(known)}{_hint(name, known)}")
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, known, n=1)
+def _hint(name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, known, n=1) if len(known) <= _MAX_COMPARED else []
     return f"; did you mean {near[0]}?" if near else ""
 
 

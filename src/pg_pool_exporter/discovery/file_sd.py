@@ -7,7 +7,7 @@ import os
 from itertools import islice
 from typing import ClassVar, NamedTuple
 
-from pg_pool_exporter.blocking.files import FileError, Stamp, content, stamp
+from pg_pool_exporter.blocking.files import FileError, MissingFileError, Stamp, content, stamp
 from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.discovery.address_list import (
     MAX_BYTES,
@@ -78,9 +78,9 @@ def _read(path: str, former: _File | None) -> _File | None:
         return former
     try:
         return _File(now, Listing(tuple(_parse(path))))
+    except MissingFileError:
+        return None
     except FileError as error:
-        if not os.path.lexists(path):
-            return None
         # Not for what is in it: so it is tried again although it has not changed.
         now, problem = (), str(error)
     except ListError as error:

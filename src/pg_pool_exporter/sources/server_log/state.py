@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pg_pool_exporter.blocking.files import FileError, MissingFileError, content
 from pg_pool_exporter.sources.server_log.positions import Position
 
 _VERSION = 1
+# Not through a link, nor into a pipe, that somebody has put in its place.
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MOST_BYTES = 8 * 1024 * 1024
 
 
@@ -32,7 +35,7 @@ def default_state_directory() -> str:
 
 
 class StateError(Exception):
-    """The file is there and can't be used, or can't be written; the message says why."""
+    """The file is there and can't be used, or cannot be written; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +63,13 @@ class StateFile:
     def load(self) -> LogState | None:
         """What was saved last; None when nothing was. Raises `StateError`."""
         try:
-            with self.path.open("rb") as file:
-                content = file.read(_MOST_BYTES + 1)
-        except FileNotFoundError:
+            saved = content(self.path, _MOST_BYTES, secret=True)
+        except MissingFileError:
             return None
-        except OSError as error:
-            raise StateError(f"{self.path} can't be read: {error.strerror}") from None
+        except FileError as error:
+            raise StateError(f"{self.path} {error}") from None
         try:
-            if len(content) > _MOST_BYTES:
-                raise ValueError
-            return _state(json.loads(content))
+            return _state(json.loads(saved))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise StateError(f"{self.path} is damaged, or of another version") from None
 
@@ -86,7 +86,9 @@ class StateFile:
         new = self.path.with_suffix(".new")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(
+                new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+            )
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump(values, file)
                 file.flush()
@@ -94,7 +96,7 @@ class StateFile:
             new.replace(self.path)
             _sync(self.path.parent)
         except OSError as error:
-            raise StateError(f"{self.path} can't be written: {error.strerror}") from None
+            raise StateError(f"{self.path} cannot be written: {error.strerror}") from None
 
 
 def _sync(directory: Path) -> None:
