@@ -26,7 +26,7 @@ How to read them:
 - **`other` is the sum of the rest.** The largest groups of sessions, and the sites with the most
   connections, have series of their own. The rest is added up under `other` (for ages: the oldest).
   Pools beyond the limit cannot be added up and are left out. A name keeps its series until it has
-  been absent or too small for 10 minutes. `pg_pool_exporter_series_folded` counts the names that
+  been too small for 10 minutes; one that is gone makes room at once. `pg_pool_exporter_series_folded` counts the names that
   are added up or left out now.
 - **Old values expire.** Without a successful poll for 3 intervals, a target's series disappear,
   except those about its health.
@@ -41,8 +41,10 @@ _TITLES: dict[c.Section, str] = {
 }
 _LABELS: dict[c.Section, str] = {
     "pool": """\
-`process` is `host:slot`. A restarted worker takes the slot of its predecessor and continues its
-series. A process without a slot is `host:pid-PID`. `site` is the line of code that checked the
+`process` of an instrumented process is `host:slot`. A restarted worker takes the slot of its
+predecessor and continues its series. A process without a slot is `host:pid-PID`. Of a page it is
+the address: `host:port` or `unix:/path/of/socket`, then the path unless it is `/metrics`, then `~`
+and a digest of the query if there is one. It depends on the page alone. `site` is the line of code that checked the
 connection out: `file:line function`.""",
     "server": "`server` is the server's name in the configuration.",
     "bouncer": """\
@@ -53,11 +55,12 @@ limit of 0 means unlimited and has no series.""",
 `server` is the server's name in the configuration, `app` the application. Missing while the figure
 cannot be proven, for example because a process of the application does not answer.""",
     "exporter": """\
-`target` and `kind` (`server`, `log`, `app`, `process` or `bouncer`) name what is polled;
+`target` and `kind` (`server`, `log`, `app`, `process` or `bouncer`) name what is polled: a server,
+log or bouncer by its configured name, a process by its socket, a page as `APP@ADDRESS`.
 `mechanism` (`file_sd`, `http_sd` or `dns_sd`) and `place` name the service discovery of an `app`.
 The usual `process_*` metrics are there, too.""",
 }
-# Labels whose values are all known, by the metric that has them.
+# All values of a label, by its metric.
 VALUES = {
     c.POOL_CONNECTIONS: ("idle", "active"),
     c.POOL_TIMEOUTS: (*c.POOL_TIMEOUT_KINDS, c.OTHER),

@@ -260,5 +260,5 @@ def _series(state: TargetState) -> Iterator[Series]:
         of_server(name, snapshot.server) if snapshot.server is not None else (),
         of_log(name, snapshot.log) if snapshot.log is not None else (),
         of_bouncer(name, snapshot.bouncer) if snapshot.bouncer is not None else (),
-        of_pools(state.pools),
+        of_pools(state.pools, pid=False),
     )

@@ -1,12 +1,13 @@
-"""Which series each value of the model is written as.
+"""The series of each value of the model.
 
-One table a sample: writing walks it forwards, reading walks it backwards. The standard library
-only, because the client imports it.
+The tables serve writing, and the reader of our own pages in the other direction. The standard
+library only, because the client imports it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from pg_pool_exporter.metrics import catalogue as c
@@ -32,7 +33,7 @@ class Series(NamedTuple):
 
 
 class Scalar(NamedTuple):
-    """A field of `PoolSample` that is one series, with the label values it adds to the pool's."""
+    """A field of `PoolSample` that is one series, with its label values beyond the pool's."""
 
     field: str
     metric: c.Metric
@@ -64,7 +65,7 @@ POOL_SCALARS = (
     Scalar("leak_after", c.POOL_LEAK_THRESHOLD),
     Scalar("long_lived", c.POOL_LONG_LIVED),
 )
-# Fields that are a mapping from the value of the metric's last label.
+# Fields that map the value of the metric's last label to a number.
 POOL_MAPPINGS = (
     ("timeouts", c.POOL_TIMEOUTS),
     ("leaked_slots", c.POOL_LEAKED_SLOTS),
@@ -75,8 +76,11 @@ POOL_HISTOGRAMS = (("acquire", c.POOL_ACQUIRE), ("hold", c.POOL_HOLD))
 POOL_INFO_FIELDS = c.POOL_INFO.labels[3:]
 
 
-def of_pool(sample: PoolSample) -> Iterator[Series]:
-    """Series of one pool."""
+def of_pool(sample: PoolSample, *, pid: bool = True) -> Iterator[Series]:
+    """Series of one pool; without `pid` the label of that name is empty.
+
+    It has another value after each restart, which would be a new series each time.
+    """
     key = tuple(sample.key)
     for name, metric, more in POOL_SCALARS:
         value = getattr(sample, name)
@@ -90,7 +94,8 @@ def of_pool(sample: PoolSample) -> Iterator[Series]:
         if histogram is not None:
             yield Series(metric, key, histogram)
     if sample.info is not None:
-        yield Series(c.POOL_INFO, key + _info_labels(sample.info), 1)
+        info = sample.info if pid else replace(sample.info, pid="")
+        yield Series(c.POOL_INFO, key + _info_labels(info), 1)
 
 
 def _info_labels(info: PoolInfo) -> tuple[str, ...]:
@@ -244,7 +249,7 @@ def of_health(target: str, kind: str, health: Health, folded: int) -> Iterator[S
         yield Series(_UP[kind], (target,), int(health.up))
 
 
-def of_pools(samples: Iterable[PoolSample]) -> Iterator[Series]:
-    """Series of several pools."""
+def of_pools(samples: Iterable[PoolSample], *, pid: bool = True) -> Iterator[Series]:
+    """Series of several pools, see `of_pool`."""
     for sample in samples:
-        yield from of_pool(sample)
+        yield from of_pool(sample, pid=pid)

@@ -1,7 +1,7 @@
-"""Series to the Prometheus text format and OpenMetrics 1.0.
+"""Writes series as Prometheus text or OpenMetrics 1.0.
 
-The two differ only in their headers and their end, so the lines of a series are made once and
-serve both. The standard library only, because the client imports it.
+Both differ only in headers and end, so the lines of a series serve both. The standard library
+only, because the client imports it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Blocks = Mapping[Metric, str]
 
 
 def blocks(series: Iterable[Series]) -> dict[Metric, str]:
-    """The lines of `series`, gathered by metric."""
+    """The lines of `series` by metric."""
     lines: dict[Metric, list[str]] = {}
     for metric, labels, value in series:
         lines.setdefault(metric, []).append(
@@ -35,7 +35,7 @@ def blocks(series: Iterable[Series]) -> dict[Metric, str]:
 
 
 def page(parts: Iterable[Blocks], *, openmetrics: bool = False) -> str:
-    """One page from blocks of several origins, its metrics in the catalogue's order."""
+    """One page of several blocks, its metrics in the order of the catalogue."""
     gathered: dict[Metric, list[str]] = {}
     for part in parts:
         for metric, text in part.items():
@@ -44,7 +44,7 @@ def page(parts: Iterable[Blocks], *, openmetrics: bool = False) -> str:
 
 
 def assembled(lines: Mapping[Metric, Iterable[str]], *, openmetrics: bool) -> list[str]:
-    """The pieces of one page from the lines of each metric, in the catalogue's order."""
+    """The pieces of one page from the lines of each metric, in the order of the catalogue."""
     out: list[str] = []
     for metric in METRICS:
         if metric in lines:
@@ -57,7 +57,7 @@ def assembled(lines: Mapping[Metric, Iterable[str]], *, openmetrics: bool) -> li
 
 @lru_cache(maxsize=1024)
 def header(metric: Metric, *, openmetrics: bool = False) -> str:
-    """The HELP and TYPE lines. OpenMetrics names a counter's family without its `_total`."""
+    """The HELP and TYPE lines. In OpenMetrics a counter's family has no `_total`."""
     name = metric.name
     text = metric.help.replace("\\", r"\\").replace("\n", r"\n")
     if openmetrics:
@@ -68,7 +68,7 @@ def header(metric: Metric, *, openmetrics: bool = False) -> str:
 
 
 def number(value: float) -> str:
-    """A value as both formats spell it: whole numbers without a fraction."""
+    """A value as both formats write it: whole numbers without a fraction."""
     if isinf(value):
         return "+Inf" if value > 0 else "-Inf"
     whole = int(value)
@@ -76,7 +76,7 @@ def number(value: float) -> str:
 
 
 def bound(value: float) -> str:
-    """An upper bound as OpenMetrics spells it (`1.0`); text format takes any spelling."""
+    """An upper bound as OpenMetrics writes it (`1.0`)."""
     return repr(float(value))
 
 
@@ -103,14 +103,13 @@ def _braces(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     return f"{{{pairs}}}" if pairs else ""
 
 
-# Series that follow one another share most of their labels, those of a pool all but the last. So
-# the few last label sets and what they begin with are enough, however many pools there are.
+# Successive series share most labels, those of a pool all but the last: a small cache is enough.
 @lru_cache(maxsize=256)
 def _pairs(names: tuple[str, ...], values: tuple[str, ...]) -> str:
     if not (names or values):
         return ""
     front, name, value = _pairs(names[:-1], values[:-1]), names[-1], values[-1]
-    # An empty value is the same as no label: leaving it out keeps unknowns off the page.
+    # An empty value is the same as no label.
     if not value:
         return front
     pair = f'{name}="{escape(value)}"'

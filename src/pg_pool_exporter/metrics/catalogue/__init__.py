@@ -11,7 +11,7 @@ from pg_pool_exporter.metrics.catalogue.metric import Metric as Metric
 from pg_pool_exporter.metrics.catalogue.metric import MetricType as MetricType
 from pg_pool_exporter.metrics.catalogue.metric import Section as Section
 
-# In the order of the page: a metric gets its place when its module is imported.
+# In the order of the page: importing a module adds its metrics.
 from pg_pool_exporter.metrics.catalogue.pools import *  # isort: skip
 from pg_pool_exporter.metrics.catalogue.servers import *  # isort: skip
 from pg_pool_exporter.metrics.catalogue.bouncers import *  # isort: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pg_pool_exporter.metrics.catalogue.metric import family
 
-# Known values of the label, whose counters exist from 0 from the first moment.
+# Values of the label, whose counters exist from 0 from the first moment.
 POLL_FAILURE_REASONS = (
     "timeout", "refused", "auth", "protocol", "too_large", "too_many_connections", "permission",
     "other",
@@ -13,13 +13,19 @@ POLL_FAILURE_REASONS = (
 _exporter = family("exporter", "pg_pool_exporter")
 
 _TARGET = ("target", "kind")
-BUILD_INFO = _exporter("gauge", "build_info", "1; the exporter's version.", "version", "python")
+BUILD_INFO = _exporter(
+    "gauge",
+    "build_info",
+    "1; labels give the versions of the exporter and of Python.",
+    "version",
+    "python",
+)
 TARGET_UP = _exporter(
-    "gauge", "target_up", "1 when the last poll of the target succeeded, else 0.", *_TARGET
+    "gauge", "target_up", "1 if the last poll of the target succeeded, else 0.", *_TARGET
 )
 POLLS = _exporter("counter", "polls_total", "Polls of the target.", *_TARGET)
 POLL_FAILURES = _exporter(
-    "counter", "poll_failures_total", "Polls of the target that failed.", *_TARGET, "reason"
+    "counter", "poll_failures_total", "Failed polls of the target, by reason.", *_TARGET, "reason"
 )
 POLL_DURATION = _exporter(
     "gauge", "poll_duration_seconds", "Duration of the last poll of the target.", *_TARGET
@@ -31,8 +37,8 @@ LAST_SUCCESS = _exporter(
 )  # fmt: skip
 SERIES_FOLDED = _exporter(
     "gauge", "series_folded",
-    "Groups of the target (sessions' groups, pools, sites) that are folded into other, or left "
-    "out because they are over a cap.",
+    "Session groups, pools and sites of the target that are over a cap: folded into other, or left "
+    "out.",
     *_TARGET,
 )  # fmt: skip
 ANALYSIS_FAILURES = _exporter(
@@ -43,25 +49,24 @@ ANALYSIS_FAILURES = _exporter(
 RELOAD_SUCCESSFUL = _exporter(
     "gauge",
     "config_last_reload_successful",
-    "1 when the last (re)load of the configuration worked.",
+    "1 if the last (re)load of the configuration succeeded, else 0.",
 )
 RELOAD_TIMESTAMP = _exporter(
     "gauge", "config_last_reload_success_timestamp_seconds",
-    "Time of the last (re)load of the configuration that worked, since the epoch.",
+    "Time of the last successful (re)load of the configuration, since the epoch.",
 )  # fmt: skip
 _PLACE = ("app", "mechanism", "place")
 DISCOVERY_UP = _exporter(
     "gauge", "discovery_up",
-    "1 when the last look-up of targets worked, else 0: then the former ones, or some of them, "
-    "are polled.",
+    "1 if the last service discovery of this place succeeded, else 0: known targets stay.",
     *_PLACE,
 )  # fmt: skip
 DISCOVERY_TARGETS = _exporter(
-    "gauge", "discovery_targets", "Targets that are known by looking them up.", *_PLACE
+    "gauge", "discovery_targets", "Targets known by service discovery of this place.", *_PLACE
 )
 LOG_BYTES = _exporter("counter", "log_bytes_total", "Bytes read of the server's log.", *_TARGET)
 LOG_LAG = _exporter(
-    "gauge", "log_lag_bytes", "Bytes of the server's log that are not read yet.", *_TARGET
+    "gauge", "log_lag_bytes", "Bytes of the server's log that are not yet read.", *_TARGET
 )
 LOG_STATE_SAVED = _exporter(
     "gauge", "log_state_saved",

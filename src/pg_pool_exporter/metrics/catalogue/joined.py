@@ -11,15 +11,15 @@ _joined = family("joined", "pg_pool", "server", "app")
 
 UNRETURNED = _joined(
     "gauge", "unreturned_connections",
-    "Lower bound of the connections that were checked out at every reading during the leak "
-    "threshold while the server saw them do nothing.",
+    "Lower bound of connections that were checked out, with idle sessions, at every reading during "
+    "the leak threshold.",
 )  # fmt: skip
 UNRETURNED_SUSPECTS = _joined(
     "gauge", "unreturned_connections_suspected",
-    "An early hint: so many connections may be held and idle; no proof.",
+    "Connections that may be checked out with idle sessions: an early hint, no proof.",
 )  # fmt: skip
 MISSING_SESSIONS = _joined(
     "gauge", "missing_sessions",
-    "Connections that pools count and the server does not have, at every reading during the leak "
+    "Connections of pools without a session on the server, at every reading during the leak "
     "threshold.",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which pool metrics an instrumented Python library can't tell: those have no series there."""
+"""Pool metrics without series for an instrumented Python library, because it does not show them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pg_pool_exporter.metrics.catalogue import pools as p
 from pg_pool_exporter.metrics.catalogue.metric import Metric
 
-# The kinds of time-outs that each of them tells.
+# The kinds of timeouts that each of them reports.
 _ALWAYS = ("pool", "connect")
 _OF_STATEMENTS = (*_ALWAYS, "statement", "lock")
 
 _NO_QUEUE = {p.POOL_WAITING, p.POOL_OLDEST_WAITING, p.POOL_QUEUED}
-# The pool itself keeps what the application has dropped: it becomes overdue.
+# The pool keeps a reference to a dropped connection: it becomes overdue instead.
 _KEEPS_THE_DROPPED = {p.POOL_LEAKED, p.POOL_LEAKED_SLOTS}
 _NO_LIMIT = {p.POOL_MAX, p.POOL_SATURATED_SECONDS}
 _NO_LEAKS = {p.POOL_LEAKED_SLOTS}

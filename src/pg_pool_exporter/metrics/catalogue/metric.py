@@ -9,7 +9,7 @@ from typing import Literal
 MetricType = Literal["gauge", "counter", "histogram"]
 Section = Literal["pool", "server", "bouncer", "joined", "exporter"]
 
-# The label value that stands for all groups beyond a cap.
+# The label value for all names over a cap.
 OTHER = "other"
 
 
@@ -35,7 +35,7 @@ Define = Callable[..., Metric]
 
 
 def family(section: Section, prefix: str, *labels: str) -> Define:
-    """A function that defines the metrics of a section, which share a prefix and first labels."""
+    """A function that defines metrics of one section, with a common prefix and first labels."""
 
     def define(
         kind: MetricType, name: str, text: str, *more: str, bounds: tuple[float, ...] = ()

@@ -8,7 +8,7 @@ BACKEND_STATES = (
     "active", "idle", "idle_in_transaction", "idle_in_transaction_aborted",
     "fastpath_function_call", "disabled", "starting", "unknown",
 )  # fmt: skip
-# Known values of the labels whose counters exist from 0 from the first moment.
+# Values of the labels whose counters exist from 0 from the first moment.
 SESSION_END_REASONS = ("abandoned", "fatal", "killed")
 SERVER_TIMEOUT_KINDS = (
     "statement", "lock", "idle_in_transaction", "idle_session", "transaction", "authentication",
@@ -19,23 +19,24 @@ REFUSAL_REASONS = (
 
 _server = family("server", "pg_server", "server")
 
-# What sessions are grouped by.
+# Labels of a group of sessions.
 _SESSION = ("database", "user", "application")
 SERVER_UP = _server(
-    "gauge", "up", "1 when the last poll of the server answered within its deadline, else 0."
+    "gauge", "up", "1 if the last poll of the server succeeded within its deadline, else 0."
 )
 SERVER_INFO = _server(
-    "gauge", "info", "1 for each server; its version, its role and its address.",
+    "gauge", "info",
+    "1 for each server; labels give its version, whether it is in recovery, and its address.",
     "version", "in_recovery", "host", "port",
 )  # fmt: skip
 SERVER_CONNECTIONS = _server(
     "gauge", "connections",
-    "Client sessions by state, the exporter's own left out; unknown: it has no right to see it.",
+    "Client sessions by state, without the exporter's own; unknown: the exporter may not see it.",
     *_SESSION, "state",
 )  # fmt: skip
 SERVER_OLDEST_STATE = _server(
     "gauge", "oldest_state_seconds",
-    "Age of the state that a session has been in for longest.",
+    "Longest time that a session has been in this state (age).",
     *_SESSION, "state",
 )  # fmt: skip
 SERVER_OLDEST_BACKEND = _server(
@@ -51,27 +52,26 @@ SERVER_OLDEST_TRANSACTION = _server(
 )
 SERVER_WAITING = _server(
     "gauge", "waiting_connections",
-    "Sessions that wait for a heavyweight lock; absent without the right to see it.",
+    "Sessions waiting for a heavyweight lock; absent without the right to see it.",
     *_SESSION,
 )  # fmt: skip
 SERVER_OLDEST_WAITING = _server(
     "gauge", "oldest_waiting_seconds",
-    "Age of the longest wait for a heavyweight lock; absent before PostgreSQL 14, which does not "
-    "tell.",
+    "Age of the longest wait for a heavyweight lock; absent before PostgreSQL 14.",
     *_SESSION,
 )  # fmt: skip
 SERVER_BLOCKING = _server(
     "gauge", "blocking_connections",
-    "Sessions that hold up another one's lock; absent without the right to see all sessions.",
+    "Sessions that block another session's lock; absent without the right to see all sessions.",
     *_SESSION,
 )  # fmt: skip
 SERVER_MAX = _server("gauge", "max_connections", "The setting max_connections.")
 SERVER_RESERVED = _server(
     "gauge", "reserved_connections",
-    "Slots that an ordinary role cannot have: superuser_reserved_connections, and from "
-    "PostgreSQL 16 reserved_connections.",
+    "Slots that ordinary roles cannot use: superuser_reserved_connections, and from PostgreSQL 16 "
+    "reserved_connections.",
 )  # fmt: skip
-SERVER_USED = _server("gauge", "used_connections", "Slots taken, the exporter's own included.")
+SERVER_USED = _server("gauge", "used_connections", "Slots in use, the exporter's own included.")
 SERVER_DATABASE_LIMIT = _server(
     "gauge", "database_connection_limit", "CONNECTION LIMIT of a database, where set.", "database"
 )
@@ -80,14 +80,14 @@ SERVER_ROLE_LIMIT = _server(
 )
 SERVER_POOL_DEMAND = _server(
     "gauge", "pools_max_connections",
-    "Sum of the maxima of all pools that are known to point at the server.",
+    "Sum of the maximum sizes of all pools known to connect to the server.",
 )  # fmt: skip
 SERVER_TIMEOUT_SETTING = _server(
-    "gauge", "timeout_setting_seconds", "Server-wide time-out; 0 is off.", "setting"
+    "gauge", "timeout_setting_seconds", "Server-wide timeout; 0 is off.", "setting"
 )
 SERVER_TIMEOUT_OVERRIDE = _server(
     "gauge", "timeout_override_seconds",
-    "Time-out set for a database or a role; all where one of them is open; 0 is off.",
+    "Timeout set for a database, a role or both; all: for any; 0 is off.",
     "setting", "database", "user",
 )  # fmt: skip
 SERVER_DEADLOCKS = _server(
@@ -100,7 +100,7 @@ SERVER_SESSIONS = _server(
 )  # fmt: skip
 SERVER_SESSIONS_ENDED = _server(
     "counter", "sessions_ended_total",
-    "Sessions that ended abnormally: abandoned by the client, by a fatal error, or killed by an "
+    "Sessions that ended abnormally: abandoned by the client, after a fatal error, or killed by an "
     "operator (PostgreSQL 14 and later).",
     "database", "reason",
 )  # fmt: skip
@@ -108,7 +108,7 @@ SERVER_SESSIONS_ENDED = _server(
 # From the server's own log.
 SERVER_TIMEOUTS = _server(
     "counter", "timeouts_total",
-    "Time-outs by kind, from the server's log.",
+    "Timeouts by kind, from the server's log.",
     "database", "kind",
 )  # fmt: skip
 SERVER_OPENED = _server(
@@ -123,6 +123,6 @@ SERVER_CLOSED = _server(
 )  # fmt: skip
 SERVER_REFUSED = _server(
     "counter", "connections_refused_total",
-    "Attempts to connect that the server refused, from its log.",
+    "Connection attempts that the server refused, from its log.",
     "reason",
 )  # fmt: skip
