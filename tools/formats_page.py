@@ -23,8 +23,11 @@ With `format: auto`, the default, a page may have any of the formats below, reco
 of their series. With `format: NAME` only that one is looked for. A page without any of them
 fails the poll; the log lists the formats.
 
-- `app` is the application's name in the configuration, `process` the address of the endpoint,
-  `pool` the pool's own name, or `default` without one.
+- `app` is the application's name in the configuration, whatever the page says, and `pool` the
+  pool's own name, or `default` without one.
+- `process` is the address of the endpoint: `host:port` or `unix:/path/of/socket`, then the path
+  unless it is `/metrics`, then `~` and a digest of the query if there is one. It does not change
+  when other endpoints are added or removed.
 - A value that is not on the page is missing, not 0. Most pages have no ages, and none has lines of
   code. A maximum that means "unlimited" (0, or Java's 2147483647) counts as missing;
   `max_connections` in the configuration replaces it.
@@ -39,6 +42,9 @@ fails the poll; the log lists the formats.
 - `jolokia` is not a page: it reads HikariCP's MBeans through a Jolokia agent (`targets:
   [http://orders:8778/jolokia/]`), only if it is named. The pools need `registerMbeans=true`. MBeans
   have connections, limits and waiting requests, but no counters.
+- A page fails as a whole when a line about a pool is wrong, when all values are NaN, when it is
+  empty and had pools before, and when it is cut: OpenMetrics without `# EOF`, or fewer series than
+  before in an answer without a length.
 
 | format | libraries |
 |---|---|

@@ -26,8 +26,8 @@ How to read them:
 - **`other` is the sum of the rest.** The largest groups of sessions, and the sites with the most
   connections, have series of their own. The rest is added up under `other` (for ages: the oldest).
   Pools beyond the limit cannot be added up and are left out. A name keeps its series until it has
-  been too small for 10 minutes; one that is gone makes room at once. `pg_pool_exporter_series_folded` counts the names that
-  are added up or left out now.
+  been too small for 10 minutes; one that is gone makes room at once.
+  `pg_pool_exporter_series_folded` counts the names that are added up or left out now.
 - **Old values expire.** Without a successful poll for 3 intervals, a target's series disappear,
   except those about its health.
 - **Formats** are Prometheus text and OpenMetrics 1.0, chosen by `Accept`.
@@ -44,8 +44,8 @@ _LABELS: dict[c.Section, str] = {
 `process` of an instrumented process is `host:slot`. A restarted worker takes the slot of its
 predecessor and continues its series. A process without a slot is `host:pid-PID`. Of a page it is
 the address: `host:port` or `unix:/path/of/socket`, then the path unless it is `/metrics`, then `~`
-and a digest of the query if there is one. It depends on the page alone. `site` is the line of code that checked the
-connection out: `file:line function`.""",
+and a digest of the query if there is one. It depends on the page alone. `site` is the
+line of code that checked the connection out: `file:line function`.""",
     "server": "`server` is the server's name in the configuration.",
     "bouncer": """\
 `bouncer` is the bouncer's name in the configuration. Its pools belong to a database and a user, not
