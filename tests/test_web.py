@@ -72,16 +72,16 @@ def test_metrics_are_text_by_default_and_openmetrics_on_request() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "", "gzip;q=0"])
-def test_head_tells_the_length_that_get_sends(encoding: str) -> None:
+def test_head_has_the_length_that_get_sends(encoding: str) -> None:
     async def test(served: Served, session: aiohttp.ClientSession) -> None:
         served.store.put(state("process", "a", snapshot("orders/main/web:0")))
         headers = {"Accept-Encoding": encoding}
         async with session.get("/metrics", headers=headers) as got:
             body = await got.read()
-        async with session.head("/metrics", headers=headers) as told:
-            assert await told.read() == b""
-        assert told.status == got.status == 200
-        assert int(told.headers["Content-Length"]) == int(got.headers["Content-Length"])
+        async with session.head("/metrics", headers=headers) as head:
+            assert await head.read() == b""
+        assert head.status == got.status == 200
+        assert int(head.headers["Content-Length"]) == int(got.headers["Content-Length"])
         assert len(body) == int(got.headers["Content-Length"])
         assert got.headers.get("Content-Encoding") == ("gzip" if encoding == "gzip" else None)
         page = gzip.decompress(body) if encoding == "gzip" else body

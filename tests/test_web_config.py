@@ -237,7 +237,7 @@ def test_a_renewed_certificate_and_another_client_authority_hold_without_a_resta
         ("pipe", "not regular"),
     ],
 )
-def test_a_file_that_is_wrong_later_changes_nothing_and_is_told_once(
+def test_a_file_that_is_wrong_later_changes_nothing_and_is_logged_once(
     certificate: Path, text: str | None, problem: str
 ) -> None:
     path = write(certificate, USERS)
@@ -274,7 +274,7 @@ def test_a_certificate_that_comes_after_the_file_that_names_it_is_used(
     assert [line["log_level"] for line in lines] == ["error", "error", "info"]
 
 
-def test_a_file_that_goes_and_comes_back_is_told_each_time(certificate: Path) -> None:
+def test_a_file_that_goes_and_comes_back_is_logged_each_time(certificate: Path) -> None:
     path = write(certificate, USERS)
     file = WebConfigFile(path)
     with structlog.testing.capture_logs() as lines:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,9 +14,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 import structlog
+import trustme
 from structlog.typing import EventDict
 
 from pg_pool_exporter.web import handlers
+from pg_pool_exporter.web.config import WebConfigFile
 from pg_pool_exporter.web.connections import Limits
 from support.busy import within
 from support.serving import Served, client, serving
@@ -410,3 +413,43 @@ def test_other_web_pages_can_not_have_the_configuration_loaded(
         assert len(reloads) == (status == 200)
 
     with_client(test, reload=reload)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\x00", GET])
+def test_a_tls_handshake_has_a_time_and_a_place_like_a_request(
+    sent: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    file = tmp_path / "web.yml"
+    file.write_text("tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n")
+    file.chmod(0o600)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+
+    async def main() -> None:
+        limits = Limits(connections=16, request=1.0)
+        async with serving(config=WebConfigFile(file), limits=limits) as served:
+            slow = [await connect(served, sent) for _ in range(60)]
+            with closing(slow):
+                async with (
+                    asyncio.timeout(5),
+                    aiohttp.ClientSession() as session,
+                    session.get(
+                        f"https://127.0.0.1:{served.port}/-/healthy", ssl=trusting
+                    ) as answer,
+                ):
+                    assert answer.status == 200
+                await received(slow[-1], 3)
+            # In the middle of a handshake when the server stops.
+            stays = await connect(served)
+        stays.close()
+
+    with structlog.testing.capture_logs() as logged:
+        asyncio.run(main())
+    assert caplog.text == ""
+    assert {line["event"] for line in logged} <= {
+        "connections closed: more clients than the limit allows"
+    }

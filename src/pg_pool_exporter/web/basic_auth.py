@@ -14,7 +14,7 @@ import bcrypt
 from pg_pool_exporter.blocking.threads import Lane
 
 # A check takes one core for some 50 ms. One runs at a time, so guesses take no more than that core;
-# a client behind too many of them is better off with a retry.
+# a client behind too many of them should retry.
 _MAX_WAITING = 16
 _MAX_WAITING_OF_CLIENT = 2
 _REMEMBERED = 100
@@ -23,13 +23,13 @@ _NOBODY = "." * 53
 
 
 class BusyError(Exception):
-    """More passwords are waiting to be checked than can be in a reasonable time."""
+    """Too many passwords wait for their check."""
 
 
 class BasicAuth:
-    """Checks `Authorization` headers, and remembers those that were right.
+    """Checks `Authorization` headers and remembers the right ones.
 
-    Wrong ones are not remembered: guesses must not push out the right ones.
+    Not the wrong ones: guesses must not push out the right ones.
     """
 
     def __init__(self) -> None:
@@ -41,9 +41,8 @@ class BasicAuth:
     async def allows(self, header: str | None, users: Mapping[str, str], client: str) -> bool:
         """Whether the header's value names one of `users` (bcrypt hashes) with its password.
 
-        Every wrong answer costs the same, whoever the user is. Raises `BusyError` while too many
-        passwords wait for their check, over all or from this client's address. Cancelling frees
-        the place.
+        A wrong password takes the same time for every user, known or not. Raises `BusyError` while
+        too many passwords wait, over all or from this client's address. Cancelling frees the place.
         """
         credentials = _credentials(header or "")
         if credentials is None:
@@ -56,7 +55,7 @@ class BasicAuth:
         if right and hashed is not None:
             if len(self._right) >= _REMEMBERED:
                 self._right.clear()
-            # With the hash: after a change of the password the former one is not right any more.
+            # The digest includes the hash: after a change of the password the old one is wrong.
             self._right.add(self._digest(user, password, hashed))
         return right
 
@@ -95,7 +94,7 @@ def _cost(hashed: str) -> int:
 
 
 def _matches(password: str, hashed: str | None, cost: int) -> bool:
-    """Whether the password is that of the hash. When not, it took the time of a hash of `cost`."""
+    """Whether the password fits the hash. If not, the check took the time of a hash of `cost`."""
     encoded = password.encode()
     try:
         if hashed is not None and bcrypt.checkpw(encoded, hashed.encode()):

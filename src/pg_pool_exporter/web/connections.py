@@ -32,12 +32,12 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 _SWEEP_INTERVAL = 0.5
 _HALF_CLOSED_GRACE = 0.05
 _PAUSE_WITHOUT_DESCRIPTORS = 0.1
-# For running answers when the process ends, in seconds.
+# Seconds for running answers when the process ends.
 _SHUTDOWN_TIMEOUT = 0.5
-# For the rest of a request whose answer is sent already, in seconds.
+# Seconds for the rest of a request that is answered already.
 _LINGERING_TIMEOUT = 1.0
 _REPEAT_INTERVAL = 60.0
-# An answer is the present, and for the one who asked.
+# No answer is valid later, or for another web page.
 _HEADERS = {
     hdrs.CACHE_CONTROL: "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -46,7 +46,7 @@ _HEADERS = {
 
 
 def _default_connections() -> int:
-    """A quarter of the descriptors that the process may have: the rest is for polls."""
+    """A quarter of the descriptors that the process can open. The rest is for polls."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 512 if soft == resource.RLIM_INFINITY else max(8, min(512, soft // 4))
 
@@ -91,8 +91,8 @@ class ThrottledLog:
 
 class _Request(web.BaseRequest):
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
-        # aiohttp's own hook for a response's last headers. The only one that also sees the answers
-        # to malformed requests, and can keep names and versions of software out of all of them.
+        # aiohttp calls this right before it sends a response's headers. No public hook also sees
+        # the answers to malformed requests, and `Server` must go from all of them.
         response.headers.pop(hdrs.SERVER, None)
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
@@ -145,7 +145,7 @@ class Connection(web.RequestHandler):
             self.handshake.cancel()
 
     async def answer(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
-        """What `handler` answers and has sent, within the limit for an answer."""
+        """The response of `handler`, which has sent it, within the limit for an answer."""
         limits = self.connections.limits
         self.answering = True
         self._expect_within(limits.answer)
@@ -158,7 +158,7 @@ class Connection(web.RequestHandler):
             self._close_soon_if_half_closed()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # aiohttp forgets its own when it closes it, with bytes in it that may never be read.
+        # aiohttp drops its own reference on closing, also while unread bytes keep the socket open.
         self._tcp = transport
         super().connection_made(transport)
 
@@ -169,7 +169,7 @@ class Connection(web.RequestHandler):
         super().data_received(data)
 
     def eof_received(self) -> bool:  # type: ignore[override] # aiohttp's never keeps it open
-        """Whether to keep the other direction open: a client may send no more, and still read."""
+        """Keep the other direction open: a client that sends no more may still read."""
         self._half_closed = True
         self._close_soon_if_half_closed()
         # asyncio can't keep one direction of TLS open.
@@ -179,7 +179,7 @@ class Connection(web.RequestHandler):
         self.deadline = self._loop.time() + seconds
 
     def _close_soon_if_half_closed(self) -> None:
-        # Not at once: a complete request may be there that is about to be answered.
+        # Not at once: a complete request may be waiting for its answer.
         if self._half_closed and not self.answering:
             self._loop.call_later(_HALF_CLOSED_GRACE, self._close_if_idle)
 
@@ -198,9 +198,9 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to a malformed request, or to one that our own fault leaves without one.
+        """The answer to a malformed request, or after a fault of ours.
 
-        aiohttp's own quotes what the client sent.
+        Replaces aiohttp's answer, which quotes what the client sent.
         """
         self.log_exception(exc_info=exc)
         if request.writer.output_size > 0:
@@ -210,7 +210,7 @@ class Connection(web.RequestHandler):
         return response
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Log a fault of ours. A client's own would let anybody fill the log."""
+        """Log a fault of ours. Logging the clients' faults would let anybody fill the log."""
         error = kw.get("exc_info")
         if not isinstance(error, HttpProcessingError | web.RequestPayloadError | None):
             fault = unforeseen(error)
@@ -273,7 +273,7 @@ class Connections:
                 try:
                     accepted, peer = await loop.sock_accept(listener)
                 except ConnectionError:
-                    continue  # the client has gone already
+                    continue  # the client closed it before we accepted it
                 except OSError as error:
                     self._starved.add(error=error.strerror)
                     self._make_room(max(self._by_client.values(), key=len, default={}))
@@ -284,7 +284,7 @@ class Connections:
                     self._open(accepted, client, tls)
                 else:
                     accepted.close()
-                # Under a flood the next one is there already, and nobody else would have a turn.
+                # Under a flood sock_accept never waits, and no other task would get a turn.
                 await asyncio.sleep(0)
 
     def _has_room(self, client: str) -> bool:
@@ -308,20 +308,15 @@ class Connections:
         connection = Connection(self._server, self, client)
         self._by_client.setdefault(client, {})[connection] = None
         self._count += 1
-        connection.handshake = self._spawn(self._shake_hands(connection, accepted, tls))
+        connection.handshake = self._spawn(_shake_hands(connection, accepted, tls))
 
-    async def _shake_hands(
-        self, connection: Connection, accepted: socket.socket, tls: ssl.SSLContext | None
-    ) -> None:
-        # A client that fails here, in TLS above all, has no answer and no line in the log.
-        try:
-            with suppress(OSError):
-                await asyncio.get_running_loop().connect_accepted_socket(
-                    lambda: connection, accepted, ssl=tls
-                )
-        finally:
+        def settle(_done: asyncio.Task[None]) -> None:
+            # Not in the task itself: one that is cancelled before its first step does nothing.
             if not connection.connected:
+                accepted.close()
                 self.forget(connection)
+
+        connection.handshake.add_done_callback(settle)
 
     async def _sweep(self) -> None:
         while True:
@@ -349,6 +344,16 @@ class Connections:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+async def _shake_hands(
+    connection: Connection, accepted: socket.socket, tls: ssl.SSLContext | None
+) -> None:
+    # A client that fails here, in TLS above all, gets no answer and no line in the log.
+    with suppress(OSError):
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: connection, accepted, ssl=tls
+        )
 
 
 def client_of(peer: tuple[Any, ...]) -> str:

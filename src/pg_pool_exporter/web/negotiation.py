@@ -1,4 +1,4 @@
-"""What a client accepts: `Accept` and `Accept-Encoding` (RFC 9110, section 12.5) to a choice."""
+"""Chooses format and encoding by `Accept` and `Accept-Encoding` (RFC 9110, section 12.5)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# Several times what any client sends. Quotes that never close make reading take the square of it.
+# Several times what any client sends. Parsing unclosed quotes takes quadratic time.
 _MAX_LENGTH = 1000
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -26,7 +26,7 @@ class _Element(NamedTuple):
 
 
 class _Offer(NamedTuple):
-    """A format that is served; a range that names another version does not mean it."""
+    """A format that is served. A range with another version does not match it."""
 
     media_type: str
     version: str
@@ -37,18 +37,18 @@ _OPENMETRICS = _Offer("application/openmetrics-text", "1.0.0")
 
 
 def prefers_openmetrics(accept: str) -> bool:
-    """Whether OpenMetrics 1.0.0 is wanted more than text 0.0.4.
+    """Whether a client prefers OpenMetrics 1.0.0 to text 0.0.4.
 
-    The most specific range that matches a format gives its weight. Between equal weights the more
-    specific one wins, then text. Text is also the answer when nothing matches: a client that
-    sends an odd header is better served than refused.
+    The weight of a format is that of the most specific range that matches it. Of equal weights the
+    more specific range wins, then text. Text is also the choice when nothing matches: serving a
+    client with an odd header is better than refusing it.
     """
     ranges = list(_elements(accept))
     return _rank(ranges, _OPENMETRICS) > _rank(ranges, _TEXT)
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether gzip is allowed, and wanted at least as much as no compression."""
+    """Whether gzip is allowed, with at least the weight of no compression."""
     weights = {element.value: element.weight for element in _elements(accept_encoding)}
     anything = weights.get("*", 0.0)
     gzip = weights.get("gzip", weights.get("x-gzip", anything))
@@ -56,7 +56,7 @@ def accepts_gzip(accept_encoding: str) -> bool:
 
 
 def _rank(ranges: list[_Element], offer: _Offer) -> tuple[float, int]:
-    """The weight of `offer` and how specific the range is that gives it; zeros: not wanted."""
+    """The weight of `offer` and the specificity of the range it comes from; zeros: refused."""
     matches = [
         (specificity, element.weight)
         for element in ranges
@@ -74,7 +74,7 @@ def _specificity(element: _Element, offer: _Offer) -> int:
         return 2
     if element.value != offer.media_type:
         return 0
-    # Other parameters (charset, escaping) don't change what these formats are.
+    # Other parameters (charset, escaping) do not change these formats.
     version = element.parameters.get("version")
     if version is None:
         return 3
@@ -82,7 +82,7 @@ def _specificity(element: _Element, offer: _Offer) -> int:
 
 
 def _elements(header: str) -> Iterator[_Element]:
-    """The members of a list header; what is malformed, or beyond a length, is passed over."""
+    """The members of a list header, without malformed ones and those beyond `_MAX_LENGTH`."""
     for member in _MEMBER.findall(header[:_MAX_LENGTH]):
         match = _ELEMENT.fullmatch(member)
         if match is None:

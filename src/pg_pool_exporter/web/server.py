@@ -23,9 +23,9 @@ from pg_pool_exporter.web.origin import is_foreign
 TEXT = "text/plain; charset=utf-8"
 
 _CHALLENGE = 'Basic realm="pg-pool-exporter", charset="UTF-8"'
-# For a client whose password cannot be checked now, in seconds.
+# Seconds until a client with an unchecked password should retry.
 _RETRY_AFTER = "1"
-# A slow client has at most one such piece in our memory, and others have their turn in between.
+# Bound of the memory that one slow client takes. Other clients get their turn in between.
 _PIECE = 256 * 1024
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>\d{1,5})", re.ASCII)
@@ -33,7 +33,7 @@ _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent for a request. `body` may be shared by all who get it."""
+    """What is sent for a request. All clients can share one `body`."""
 
     body: bytes
     content_type: str = TEXT
@@ -83,7 +83,7 @@ def _is_ipv6(text: str) -> bool:
 def plain_answer(
     message: str, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> Answer:
-    """A line of text. Never what a client sent: it may be shown by something that obeys it."""
+    """A line of text. Never repeat in it what a client sent."""
     return Answer(f"{message}\n".encode(), status=status, headers=headers or {})
 
 
@@ -236,5 +236,5 @@ async def _send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
         # request and reads nothing would have all the answers in our memory.
         await request.writer.drain()
     except ConnectionError:
-        pass  # the client has hung up: nobody's fault
+        pass  # the client closed the connection
     return response
