@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import bcrypt
 import pytest
 import trustme
 from aiohttp import web
-from yarl import URL
 
 from pg_pool_exporter.commands.command_line import parse
-from pg_pool_exporter.commands.doctor.asking import ask, parse_url
+from pg_pool_exporter.commands.doctor.asking import ask
 from pg_pool_exporter.commands.doctor.report import ReportError, read
 from pg_pool_exporter.commands.doctor.terminal import has_colours, written
 from pg_pool_exporter.commands.options import UsageError
@@ -113,10 +115,15 @@ def test_colours_are_for_terminals(
     assert ("\x1b[" in written(read(document("fine")), colours=colours, width=80)) is colours
 
 
+async def asked(url: str) -> str:
+    """The document of the daemon at `url`, which runs in this event loop."""
+    return await asyncio.to_thread(ask, urlsplit(url))
+
+
 def test_a_daemon_is_asked() -> None:
     async def main() -> None:
         async with serving() as served:
-            report = read(await ask(parse_url(f"http://127.0.0.1:{served.port}")))
+            report = read(await asked(f"http://127.0.0.1:{served.port}"))
         assert report.checks[0].check == "targets"
 
     asyncio.run(main())
@@ -130,14 +137,14 @@ def test_a_daemon_that_asks_for_a_password(tmp_path: Path) -> None:
     async def main() -> None:
         async with serving(config=WebConfigFile(path)) as served:
             at = f"127.0.0.1:{served.port}"
-            assert read(await ask(parse_url(f"http://reader:{SECRET}@{at}")))
+            assert read(await asked(f"http://reader:{SECRET}@{at}"))
             for user, reason in (
                 ("", "needs a user and a password: set PG_POOL_EXPORTER_URL to http://"),
                 (f"reader:{SECRET}-wrong@", "wrong user or password"),
             ):
                 url = f"http://{user}{at}"
                 with pytest.raises(ReportError, match=reason) as refused:
-                    await ask(parse_url(url))
+                    await asked(url)
                 assert SECRET not in str(refused.value)
 
     asyncio.run(main())
@@ -154,7 +161,7 @@ def test_a_daemon_with_tls_is_trusted_by_its_authority(tmp_path: Path) -> None:
         f"tls_server_config:\n  cert_file: {tmp_path}/cert.pem\n  key_file: {tmp_path}/key.pem\n"
     )
 
-    def asked(**environment: str) -> tuple[int, str]:
+    def run(**environment: str) -> tuple[int, str]:
         async def main() -> tuple[int, str]:
             async with serving(config=WebConfigFile(path)) as served:
                 done = await asyncio.to_thread(
@@ -164,10 +171,10 @@ def test_a_daemon_with_tls_is_trusted_by_its_authority(tmp_path: Path) -> None:
 
         return asyncio.run(main())
 
-    code, message = asked()
+    code, message = run()
     assert code == 4
     assert "SSL_CERT_FILE" in message
-    assert asked(SSL_CERT_FILE=str(tmp_path / "ca.pem")) == (1, "")
+    assert run(SSL_CERT_FILE=str(tmp_path / "ca.pem")) == (1, "")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +200,7 @@ def test_what_answers_otherwise_is_an_error(status: int, body: str, message: str
         await site.start()
         try:
             with pytest.raises(ReportError, match=message):
-                await ask(URL(f"http://127.0.0.1:{runner.addresses[0][1]}"))
+                await asked(f"http://127.0.0.1:{runner.addresses[0][1]}")
         finally:
             await runner.cleanup()
 
@@ -204,6 +211,17 @@ def test_nobody_answers() -> None:
     done = run_command("doctor", f"--url=http://127.0.0.1:{free_port()}")
     assert (done.returncode, done.stdout) == (4, "")
     assert "Connection refused; does the exporter run there?" in done.stderr
+
+
+def test_asking_imports_none_of_the_daemon_s_heavy_packages() -> None:
+    """They take longer to import than the daemon to answer."""
+    code = (
+        "import sys\nfrom pg_pool_exporter.__main__ import main\n"
+        f"main(['doctor', '--url=http://127.0.0.1:{free_port()}'])\n"
+        "print(*{'aiohttp', 'prometheus_client', 'psycopg', 'structlog', 'yaml'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
 
 
 @pytest.mark.parametrize("url", ["localhost:10432", "ftp://h:1", "http://h:x", "http://h/?a"])

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import SplitResult, urlsplit
 
 from pg_pool_exporter import durations
 from pg_pool_exporter.commands.demo import scenarios
@@ -18,8 +19,6 @@ from pg_pool_exporter.commands.options import LOG_FORMATS, LOG_LEVELS, PREFIX
 from pg_pool_exporter.web.paths import FINDINGS_PATH, PROBE_PATH
 
 if TYPE_CHECKING:
-    from yarl import URL
-
     from pg_pool_exporter.web.server import Address
 
 
@@ -116,10 +115,16 @@ def _telemetry_path(text: str) -> str:
     return text
 
 
-def _daemon_url(text: str) -> URL:
-    from pg_pool_exporter.commands.doctor.asking import parse_url
-
-    return parse_url(text)
+def _daemon_url(text: str) -> SplitResult:
+    """`http://HOST:PORT` or `https://HOST:PORT`, with `USER:PASSWORD@` if the daemon needs them."""
+    try:
+        url = urlsplit(text)
+        is_complete = bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_complete = False
+    if not is_complete or url.scheme not in ("http", "https") or url.query:
+        raise ValueError("must be the daemon's address, like http://localhost:10432")
+    return url
 
 
 def _pid(text: str) -> int:

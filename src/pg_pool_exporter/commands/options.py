@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
+from urllib.parse import SplitResult
 
 if TYPE_CHECKING:
-    from yarl import URL
-
     from pg_pool_exporter.web.server import Address
 
 PROGRAM = "pg-pool-exporter"
@@ -42,7 +41,7 @@ class Options:
     duration: float | None = None
     demo_scenario: str = "leak"
     probe: bool = False
-    url: URL | None = field(default=None, repr=False)
+    url: SplitResult | None = field(default=None, repr=False)
     json: bool = False
     server: str | None = None
     older_than: float | None = None

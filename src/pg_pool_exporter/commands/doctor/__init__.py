@@ -42,7 +42,7 @@ def _document(options: Options) -> str:
     if options.url is not None:
         from pg_pool_exporter.commands.doctor.asking import ask
 
-        return asyncio.run(ask(options.url))
+        return ask(options.url)
     from pg_pool_exporter.commands import logs
     from pg_pool_exporter.commands.configuration import configuration
     from pg_pool_exporter.commands.doctor.watching import DEFAULT_SECONDS, watch

@@ -1,74 +1,76 @@
-"""Asks a running daemon."""
+"""Asks a running daemon.
+
+With the standard library's HTTP client: importing aiohttp takes longer than the answer.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import os
+import ssl
+from base64 import b64encode
+from functools import partial
 from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import SplitResult, quote, unquote
 
-import aiohttp
-from yarl import URL
-
+from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.commands.doctor.report import ReportError
 from pg_pool_exporter.web.paths import FINDINGS_PATH
 
 _SECONDS = 10.0
 _MAX_BYTES = 16 * 1024 * 1024
+_LANE = Lane("ask-daemon")
 
 
-def parse_url(text: str) -> URL:
-    """The address of a daemon: `http://HOST:PORT`, with `USER:PASSWORD@` where it asks for them.
-
-    Raises `ValueError` for anything else, without repeating it.
-    """
+def ask(url: SplitResult) -> str:
+    """The document of the daemon at `url`, which has a host. Raises `ReportError`."""
+    where = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
     try:
-        url = URL(text)
-        port = url.port
-    except ValueError:
-        url, port = URL(), None
-    if url.scheme not in ("http", "https") or not url.host or not port or url.query_string:
-        raise ValueError("must be the daemon's address, like http://localhost:10432")
-    return url
-
-
-async def ask(url: URL) -> str:
-    """The daemon's document. Raises `ReportError`."""
-    where = f"{url.scheme}://{url.host}:{url.port}"
-    asked = url.joinpath(*FINDINGS_PATH.strip("/").split("/"))
-    try:
-        # A redirection could take the password elsewhere.
-        async with (
-            asyncio.timeout(_SECONDS),
-            aiohttp.ClientSession() as http,
-            http.get(asked, allow_redirects=False) as answer,
-        ):
-            if answer.status != HTTPStatus.OK:
-                raise ReportError(f"{where}: {_refusal(answer.status, url)}")
-            # Bounded after decompression, too.
-            body = b""
-            async for piece in answer.content.iter_chunked(2**16):
-                body += piece
-                if len(body) > _MAX_BYTES:
-                    raise ReportError(
-                        f"{where}: the answer is longer than {_MAX_BYTES // 2**20} MiB"
-                    )
-            return body.decode()
+        # The timeouts of sockets bound each read, the lane bounds all of them.
+        return _LANE.wait(partial(_fetch, url, where), seconds=_SECONDS)
     except TimeoutError:
         raise ReportError(f"{where}: no answer within {_SECONDS:g} s") from None
-    except aiohttp.ClientConnectorCertificateError:
+    except ssl.SSLCertVerificationError:
         raise ReportError(
             f"{where}: its certificate is not trusted; set SSL_CERT_FILE to a file with the "
             "certificate of its authority"
         ) from None
-    except aiohttp.ClientOSError as error:
+    except ssl.SSLError:
+        raise ReportError(
+            f"{where}: TLS handshake failed: does the exporter serve HTTPS there?"
+        ) from None
+    except (HTTPException, UnicodeDecodeError):
+        raise ReportError(f"{where}: the answer is not from a pg-pool-exporter") from None
+    except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "no connection"
         raise ReportError(f"{where}: {reason}; does the exporter run there?") from None
-    except (aiohttp.ClientError, UnicodeDecodeError):
-        raise ReportError(f"{where}: the answer is not from a pg-pool-exporter") from None
 
 
-def _refusal(status: int, url: URL) -> str:
-    if status == HTTPStatus.UNAUTHORIZED and url.user is not None:
+def _fetch(url: SplitResult, where: str) -> str:
+    assert url.hostname is not None
+    kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
+    http = kind(url.hostname, url.port, timeout=_SECONDS)
+    headers = {}
+    if url.username is not None:
+        credentials = f"{unquote(url.username)}:{unquote(url.password or '')}"
+        headers["Authorization"] = f"Basic {b64encode(credentials.encode()).decode()}"
+    try:
+        path = quote(url.path.rstrip("/"), safe="/%")
+        http.request("GET", path + FINDINGS_PATH, headers=headers)
+        # No redirection is followed: it could take the password elsewhere.
+        answer = http.getresponse()
+        if answer.status != HTTPStatus.OK:
+            raise ReportError(f"{where}: {_refusal(answer.status, url)}")
+        body = answer.read(_MAX_BYTES + 1)
+    finally:
+        http.close()
+    if len(body) > _MAX_BYTES:
+        raise ReportError(f"{where}: the answer is longer than {_MAX_BYTES // 2**20} MiB")
+    return body.decode()
+
+
+def _refusal(status: int, url: SplitResult) -> str:
+    if status == HTTPStatus.UNAUTHORIZED and url.username is not None:
         return "wrong user or password"
     if status == HTTPStatus.UNAUTHORIZED:
         return (
