@@ -19,10 +19,10 @@ from pg_pool_exporter.blocking.files import FileError
 from pg_pool_exporter.config import HttpClientConfig, HttpSdConfig
 from pg_pool_exporter.discovery import dns_sd, file_sd
 from pg_pool_exporter.discovery.address_list import MAX_BYTES, Address, ListError
-from pg_pool_exporter.discovery.dns_sd import DnsPlace
-from pg_pool_exporter.discovery.file_sd import FilePlace
-from pg_pool_exporter.discovery.http_sd import HttpPlace
-from pg_pool_exporter.discovery.places import Place
+from pg_pool_exporter.discovery.discoverer import Discoverer
+from pg_pool_exporter.discovery.dns_sd import DnsDiscoverer
+from pg_pool_exporter.discovery.file_sd import FileDiscoverer
+from pg_pool_exporter.discovery.http_sd import HttpDiscoverer
 from support import pages
 from support.busy import within
 from support.dns_server import NameServer, name_server
@@ -47,9 +47,9 @@ def write(path: Path, *addresses: str) -> None:
     new.rename(path)
 
 
-def listed(place: Place) -> tuple[list[str], str | None]:
+def listed(place: Discoverer) -> tuple[list[str], str | None]:
     """What a place lists now, and what is wrong with it."""
-    listing = asyncio.run(place.look_up())
+    listing = asyncio.run(place.discover())
     return [address.text for address in listing.addresses], listing.problem
 
 
@@ -58,9 +58,9 @@ def test_files_of_a_pattern_are_read_in_the_order_of_their_names(tmp_path: Path)
     write(tmp_path / "a.json", "a:1", "a:2")
     (tmp_path / "c.yml").write_text("- targets: [c:1]\n")
     (tmp_path / "d.txt").write_text("- targets: [d:1]\n")
-    assert listed(FilePlace(f"{tmp_path}/*.json")) == (["a:1", "a:2", "b:1"], None)
-    assert listed(FilePlace(f"{tmp_path}/c.yml")) == (["c:1"], None)
-    assert listed(FilePlace(f"{tmp_path}/nothing.json")) == ([], None)
+    assert listed(FileDiscoverer(f"{tmp_path}/*.json")) == (["a:1", "a:2", "b:1"], None)
+    assert listed(FileDiscoverer(f"{tmp_path}/c.yml")) == (["c:1"], None)
+    assert listed(FileDiscoverer(f"{tmp_path}/nothing.json")) == ([], None)
 
 
 def test_a_file_is_read_again_only_when_it_has_changed(
@@ -68,7 +68,7 @@ def test_a_file_is_read_again_only_when_it_has_changed(
 ) -> None:
     path = tmp_path / "a.json"
     write(path, "a:1")
-    place = FilePlace(str(path))
+    place = FileDiscoverer(str(path))
     assert listed(place) == (["a:1"], None)
     with monkeypatch.context() as patch:
         patch.setattr(file_sd, "_parse", lambda _: pytest.fail("it was read"))
@@ -89,7 +89,7 @@ def test_a_link_that_leads_elsewhere_is_another_file(tmp_path: Path) -> None:
         write(tmp_path / name / "a.json", f"{name}:1")
     link = tmp_path / "current"
     link.symlink_to("one")
-    place = FilePlace(f"{link}/*.json")
+    place = FileDiscoverer(f"{link}/*.json")
     assert listed(place) == (["one:1"], None)
     link.unlink()
     link.symlink_to("two")
@@ -129,7 +129,7 @@ def test_a_file_that_breaks_keeps_its_addresses_and_the_others_go_on(
     broken, good = tmp_path / "a.json", tmp_path / "b.json"
     write(broken, "a:1")
     write(good, "b:1")
-    place = FilePlace(f"{tmp_path}/*.json")
+    place = FileDiscoverer(f"{tmp_path}/*.json")
     assert listed(place) == (["a:1", "b:1"], None)
     spoil(broken)
     write(good, "b:2")
@@ -149,7 +149,7 @@ def test_the_number_of_files_is_bounded_and_told(
     monkeypatch.setattr(file_sd, "MAX_FILES", 2)
     for name in "abc":
         write(tmp_path / f"{name}.json", f"{name}:1")
-    addresses, problem = listed(FilePlace(f"{tmp_path}/*.json"))
+    addresses, problem = listed(FileDiscoverer(f"{tmp_path}/*.json"))
     assert len(addresses) == 2
     assert problem == "stands for more than 2 files"
 
@@ -161,7 +161,7 @@ def test_a_file_that_may_be_read_again_is_read_although_it_has_not_changed(
         raise FileError("cannot be read: Permission denied")
 
     write(tmp_path / "a.json", "a:1")
-    place = FilePlace(f"{tmp_path}/a.json")
+    place = FileDiscoverer(f"{tmp_path}/a.json")
     with monkeypatch.context() as patch:
         patch.setattr(file_sd, "_parse", deny)
         assert listed(place) == ([], f"{tmp_path}/a.json cannot be read: Permission denied")
@@ -172,7 +172,7 @@ def test_a_file_system_that_hangs_has_one_thread_at_most_and_is_read_when_it_goe
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "a.json", "a:1")
-    place = FilePlace(f"{tmp_path}/a.json")
+    place = FileDiscoverer(f"{tmp_path}/a.json")
     goes_on, reads = threading.Event(), 0
     parse = file_sd._parse
 
@@ -186,9 +186,9 @@ def test_a_file_system_that_hangs_has_one_thread_at_most_and_is_read_when_it_goe
         for _ in range(3):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.05):
-                    await place.look_up()
+                    await place.discover()
         goes_on.set()
-        assert [address.text for address in (await place.look_up()).addresses] == ["a:1"]
+        assert [address.text for address in (await place.discover()).addresses] == ["a:1"]
 
     monkeypatch.setattr(file_sd, "_parse", hang)
     asyncio.run(main())
@@ -198,16 +198,16 @@ def test_a_file_system_that_hangs_has_one_thread_at_most_and_is_read_when_it_goe
 JSON = "Content-Type: application/json; charset=utf-8"
 
 
-def http_place(url: str, **keys: object) -> HttpPlace:
+def http_place(url: str, **keys: object) -> HttpDiscoverer:
     """The list at a URL, with these keys of its configuration beside it."""
     config = HttpSdConfig.model_validate({"url": url, **keys}, context={"directory": Path("/")})
-    return HttpPlace(config)
+    return HttpDiscoverer(config)
 
 
 async def served(send: Answer) -> list[str]:
     """The addresses that a server lists. Raises `ListError`."""
     async with pages.serving(send) as server, asyncio.timeout(5):
-        listing = await http_place(server.url).look_up()
+        listing = await http_place(server.url).discover()
     assert listing.problem is None
     return [address.text for address in listing.addresses]
 
@@ -220,8 +220,8 @@ def test_a_list_is_had_over_http() -> None:
     ("send", "message"),
     [
         (answer(b"[]", JSON, status="503 Service Unavailable"), "the answer has status 503"),
-        (answer(b"[]", JSON, "Location: /elsewhere", status="302 Found"), "could not be had: "),
-        (answer(b"<html>", "Content-Type: text/html"), "the content type is none of application"),
+        (answer(b"[]", JSON, "Location: /elsewhere", status="302 Found"), "not read: "),
+        (answer(b"<html>", "Content-Type: text/html"), "the content type is not one of"),
         (answer(b"hunter2", JSON), "is not valid JSON (line 1)"),
         (
             answer(gzip_bomb(), JSON, "Content-Encoding: gzip"),
@@ -278,7 +278,7 @@ def test_a_list_is_asked_for_as_prometheus_does_and_the_configuration_says(
     async def main() -> None:
         server = Asked()
         async with pages.serving(server) as served:
-            await http_place(served.url, **keys).look_up()
+            await http_place(served.url, **keys).discover()
         [lines] = server.heads
         assert sent in lines
         assert "Accept: application/json" in lines
@@ -296,12 +296,12 @@ def test_a_token_that_changes_is_used_at_the_next_look_up_and_one_that_is_gone_i
         server = Asked()
         async with pages.serving(server) as served:
             place = http_place(served.url, bearer_token_file=str(secret))
-            await place.look_up()
+            await place.discover()
             secret.write_text("hunter2")
-            await place.look_up()
+            await place.discover()
             secret.unlink()
             with pytest.raises(ListError, match="No such file"):
-                await place.look_up()
+                await place.discover()
         first, second = server.heads
         assert "Authorization: Bearer outdated" in first
         assert "Authorization: Bearer hunter2" in second
@@ -326,10 +326,10 @@ def test_a_list_over_https_is_had_with_the_certificates_of_the_configuration(
 
     async def main() -> None:
         async with pages.serving(answer(b'[{"targets": ["a:1"]}]', JSON), tls=tls) as server:
-            listing = await http_place(server.url, tls_config=trusted | shown).look_up()
+            listing = await http_place(server.url, tls_config=trusted | shown).discover()
             assert [address.text for address in listing.addresses] == ["a:1"]
-            with pytest.raises(ListError, match="no TLS connection: is its certificate valid"):
-                await http_place(server.url).look_up()
+            with pytest.raises(ListError, match="certificate is not valid"):
+                await http_place(server.url).discover()
 
     asyncio.run(main())
 
@@ -363,13 +363,13 @@ def test_a_redirect_on_the_same_host_is_followed_and_none_to_another(tmp_path: P
 
     async def main() -> None:
         async with pages.serving(moved) as server:
-            await http_place(server.url).look_up()
+            await http_place(server.url).discover()
         other = Asked()
         async with pages.serving(other) as elsewhere:
             away = answer(b"", f"Location: {elsewhere.url}", status="302 Found")
             async with pages.serving(away) as server:
                 with pytest.raises(ListError, match="not followed"):
-                    await http_place(server.url, bearer_token_file=str(secret)).look_up()
+                    await http_place(server.url, bearer_token_file=str(secret)).discover()
         assert other.heads == []
 
     asyncio.run(main())
@@ -381,7 +381,7 @@ def test_a_slow_answer_can_be_given_up_at_once() -> None:
             began = time.monotonic()
             with pytest.raises((TimeoutError, ListError)):
                 async with asyncio.timeout(0.2):
-                    await http_place(server.url).look_up()
+                    await http_place(server.url).discover()
             return time.monotonic() - began
 
     assert asyncio.run(main()) < within(1)
@@ -422,19 +422,19 @@ def with_dns(
 @pytest.mark.parametrize(
     ("place", "addresses"),
     [
-        (DnsPlace("_pools._tcp.example.org", "SRV", None),
+        (DnsDiscoverer("_pools._tcp.example.org", "SRV", None),
          ["web-1.example.org:8081", "web-2.example.org:8080"]),
-        (DnsPlace("web.example.org", "A", 9187), ["10.0.0.1:9187", "10.0.0.2:9187"]),
-        (DnsPlace("web.example.org.", "AAAA", 9187), ["[2001:db8::1]:9187"]),
-        (DnsPlace("web.example.org", "SRV", None), []),
-        (DnsPlace("gone.example.org", "A", 9187), []),
+        (DnsDiscoverer("web.example.org", "A", 9187), ["10.0.0.1:9187", "10.0.0.2:9187"]),
+        (DnsDiscoverer("web.example.org.", "AAAA", 9187), ["[2001:db8::1]:9187"]),
+        (DnsDiscoverer("web.example.org", "SRV", None), []),
+        (DnsDiscoverer("gone.example.org", "A", 9187), []),
     ],
 )  # fmt: skip
 def test_records_of_a_name_are_addresses(
-    monkeypatch: pytest.MonkeyPatch, place: DnsPlace, addresses: list[str]
+    monkeypatch: pytest.MonkeyPatch, place: DnsDiscoverer, addresses: list[str]
 ) -> None:
     async def main(server: NameServer) -> None:
-        listing = await place.look_up()
+        listing = await place.discover()
         assert [address.text for address in listing.addresses] == addresses
         assert server.asked
 
@@ -455,11 +455,13 @@ def test_a_name_server_that_fails_is_not_a_name_without_addresses(
     async def main(server: NameServer) -> None:
         server.rcode, server.silent = rcode, silent
         with pytest.raises(ListError, match=message):
-            await DnsPlace("web.example.org", "A", 9187).look_up()
+            await DnsDiscoverer("web.example.org", "A", 9187).discover()
 
     with_dns(monkeypatch, main)
 
 
 def test_names_of_places_in_dns_tell_them_apart() -> None:
-    assert DnsPlace("_pools._tcp.example.org", "SRV", None).name == "SRV _pools._tcp.example.org"
-    assert DnsPlace("web.example.org", "AAAA", 9187).name == "AAAA web.example.org:9187"
+    assert (
+        DnsDiscoverer("_pools._tcp.example.org", "SRV", None).name == "SRV _pools._tcp.example.org"
+    )
+    assert DnsDiscoverer("web.example.org", "AAAA", 9187).name == "AAAA web.example.org:9187"

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
-from pg_pool_exporter.discovery import ProviderStatus
+from pg_pool_exporter.discovery import DiscoveryStatus
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, METRICS
@@ -159,7 +159,7 @@ def exposition() -> Exposition:
     analyzer.analysis = ANALYSIS
     exposition = Exposition(store, analyzer, ReloadStatus(True, 999.0), clock=lambda: 0.0)
     exposition.discovered = (
-        ProviderStatus(
+        DiscoveryStatus(
             app="orders", mechanism="file_sd", place="/etc/pools/*.json", up=True, targets=2
         ),
     )

@@ -19,7 +19,7 @@ from pg_pool_exporter.blocking import files
 from pg_pool_exporter.blocking.threads import Lane, LaneFullError
 from pg_pool_exporter.commands.latency import responsive
 from pg_pool_exporter.config import Config, ConfigError, Problem, warnings
-from pg_pool_exporter.discovery import Discovery, ProviderStatus, state_directory
+from pg_pool_exporter.discovery import Discovery, DiscoveryStatus, state_directory
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.model import TargetId
@@ -116,7 +116,7 @@ class Daemon:
     async def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             self._analyzer.start()
-            self._discovery.providers.start()
+            self._discovery.tasks.start()
             await self._discovery.look()
             self._unpolled = {target.id for target in self._discovery.targets()}
             await self.server.start()
@@ -133,7 +133,7 @@ class Daemon:
             for task in (*self._reloads, *filter(None, [self._watching])):
                 task.cancel()
             await asyncio.gather(
-                self.server.close(), self._pollers.close(), self._discovery.providers.close()
+                self.server.close(), self._pollers.close(), self._discovery.tasks.close()
             )
             self._analyzer.stop()
             self._state_lock.release()
@@ -190,9 +190,9 @@ class Daemon:
         if loaded.lock is not self._state_lock:
             self._state_lock.release()
             self._state_lock = loaded.lock
-        self._discovery.providers.stop()
+        self._discovery.tasks.stop()
         self._discovery = discovery
-        self._discovery.providers.start()
+        self._discovery.tasks.start()
         await self._discovery.look()
         self._analyzer.configure(loaded.config.apps)
         self._exposition.reload = ReloadStatus(True, time.time())
@@ -213,7 +213,7 @@ class Daemon:
             targets = self._discovery.targets()
             await self._pollers.follow(targets)
             self._unpolled.intersection_update(target.id for target in targets)
-            self._exposition.discovered = self._discovery.providers.statuses
+            self._exposition.discovered = self._discovery.tasks.statuses
             try:
                 async with asyncio.timeout(DISCOVERY_INTERVAL):
                     await self._wake.wait()
@@ -227,7 +227,7 @@ class Outcome(NamedTuple):
     page: str
     """Text format."""
     successful: bool
-    """Whether every list of targets could be had, and every target answered."""
+    """Whether service discovery succeeded, and every target answered."""
 
 
 class _Loaded(NamedTuple):
@@ -279,7 +279,7 @@ async def poll_once(config: Config) -> Outcome:
     exposition = Exposition(store, analyzer, ReloadStatus(True, time.time()))
     discovery = await _poll_into(store, config)
     analyzer.update()
-    exposition.discovered = discovery.providers.statuses
+    exposition.discovered = discovery.tasks.statuses
     page = exposition.plain(openmetrics=False).decode()
     return Outcome(page, _all_up(store, discovery))
 
@@ -288,21 +288,21 @@ class Probe(NamedTuple):
     """How polling everything once went."""
 
     states: Sequence[TargetState]
-    places: Sequence[ProviderStatus]
-    """Where targets were looked up."""
+    places: Sequence[DiscoveryStatus]
+    """How service discovery went."""
     successful: bool
-    """Whether every target answered, and every place could be looked up."""
+    """Whether service discovery succeeded, and every target answered."""
 
 
 async def probe(config: Config) -> Probe:
     """Look up targets, and poll each of them once. What fails, or is missing, is in the log."""
     store = Store()
     discovery = await _poll_into(store, config)
-    return Probe(store.states(), discovery.providers.statuses, _all_up(store, discovery))
+    return Probe(store.states(), discovery.tasks.statuses, _all_up(store, discovery))
 
 
 def _all_up(store: Store, discovery: Discovery) -> bool:
-    return all(one.up for one in discovery.providers.statuses) and all(
+    return all(one.up for one in discovery.tasks.statuses) and all(
         state.health.up for state in store.states()
     )
 
@@ -310,7 +310,7 @@ def _all_up(store: Store, discovery: Discovery) -> bool:
 async def _poll_into(store: Store, config: Config) -> Discovery:
     # What a daemon keeps of the servers' logs is not ours to move on.
     discovery = Discovery(config.model_copy(update={"state_dir": ""}))
-    await asyncio.gather(discovery.providers.refresh(), discovery.look())
+    await asyncio.gather(discovery.tasks.refresh(), discovery.look())
     pollers = [(target, Poller(target, target.source(), store)) for target in discovery.targets()]
     try:
         # Servers last: their pools' demand is added up when they are read. Their logs with them:

@@ -1,6 +1,6 @@
 """Which targets there are: configured, found in lists and in DNS, and sockets in a directory."""
 
-from pg_pool_exporter.discovery.provider import ProviderStatus
 from pg_pool_exporter.discovery.targets import Discovery, Target, app_targets, state_directory
+from pg_pool_exporter.discovery.task import DiscoveryStatus
 
-__all__ = ["Discovery", "ProviderStatus", "Target", "app_targets", "state_directory"]
+__all__ = ["Discovery", "DiscoveryStatus", "Target", "app_targets", "state_directory"]

@@ -12,10 +12,10 @@ import dns.rdtypes.IN.SRV
 import dns.resolver
 
 from pg_pool_exporter.discovery.address_list import Address, ListError
-from pg_pool_exporter.discovery.places import Listing
+from pg_pool_exporter.discovery.discoverer import Listing
 
 
-class DnsPlace:
+class DnsDiscoverer:
     """The records of one type that a name has. `port` is for those that bring none."""
 
     mechanism: ClassVar[str] = "dns_sd"
@@ -26,21 +26,21 @@ class DnsPlace:
         self._kind = kind
         self._port = port
 
-    def take_over(self, former: DnsPlace) -> None:
+    def take_over(self, former: DnsDiscoverer) -> None:
         """Nothing: no list is known here."""
 
-    async def look_up(self) -> Listing:
+    async def discover(self) -> Listing:
         """Ask the name servers of the system. A name that does not exist lists nothing."""
         try:
             answer = await resolver().resolve(self._asked, self._kind, search=True)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return Listing()
         except dns.resolver.NoNameservers:
-            raise ListError("could not be looked up: the name servers refuse or fail") from None
+            raise ListError("not resolved: the name servers refuse or fail") from None
         except dns.resolver.LifetimeTimeout:
-            raise ListError("could not be looked up: no name server answers") from None
+            raise ListError("not resolved: no name server answers") from None
         except (dns.exception.DNSException, OSError) as error:
-            raise ListError(f"could not be looked up: {type(error).__name__}") from None
+            raise ListError(f"not resolved: {type(error).__name__}") from None
         found = {text for record in answer if (text := self._address(record)) is not None}
         return Listing(tuple(Address(text, at=text) for text in sorted(found)))
 

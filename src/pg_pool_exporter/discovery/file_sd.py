@@ -16,7 +16,7 @@ from pg_pool_exporter.discovery.address_list import (
     from_json,
     from_yaml,
 )
-from pg_pool_exporter.discovery.places import Listing
+from pg_pool_exporter.discovery.discoverer import Listing
 
 WATCH_SECONDS = 1.0
 MAX_FILES = 1000
@@ -33,7 +33,7 @@ class _File(NamedTuple):
     listing: Listing
 
 
-class FilePlace:
+class FileDiscoverer:
     """The files that a pattern stands for.
 
     Each is read again when it has changed. One that can't be read, or is wrong, keeps the
@@ -46,11 +46,11 @@ class FilePlace:
         self.key = self.name = pattern
         self._files: dict[str, _File] = {}
 
-    def take_over(self, former: FilePlace) -> None:
+    def take_over(self, former: FileDiscoverer) -> None:
         """Know the files as `former` does."""
         self._files = former._files
 
-    async def look_up(self) -> Listing:
+    async def discover(self) -> Listing:
         """All files' addresses, in the order of the files' names."""
         # The key: later look-ups wait for one that hangs, after a reload too.
         self._files, more = await _LISTS.run(self._read_all, key=self.key)

@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 from pg_pool_exporter.blocking.threads import PARSING
 from pg_pool_exporter.config.discovery import REFRESH_HEADER, HttpSdConfig
 from pg_pool_exporter.discovery.address_list import MAX_BYTES, ListError, from_json
-from pg_pool_exporter.discovery.places import Listing
+from pg_pool_exporter.discovery.discoverer import Listing
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.fetch import DOCUMENT, Request
 from pg_pool_exporter.sources.pages.http_client import HttpClient
 from pg_pool_exporter.sources.pages.request_options import request_options
 
 
-class HttpPlace:
+class HttpDiscoverer:
     """The list at a URL, asked for as its configuration says."""
 
     mechanism: ClassVar[str] = "http_sd"
@@ -29,10 +29,10 @@ class HttpPlace:
         # Without the query, which can hold a token.
         self.name = f"{parts.scheme}://{parts.netloc}{parts.path}"
 
-    def take_over(self, former: HttpPlace) -> None:
+    def take_over(self, former: HttpDiscoverer) -> None:
         """Nothing: no list is known here."""
 
-    async def look_up(self) -> Listing:
+    async def discover(self) -> Listing:
         """Get the list, over a connection of its own."""
         client = HttpClient()
         try:
@@ -41,7 +41,7 @@ class HttpPlace:
             options = options._replace(headers=headers)
             body = await client.fetch(Request(self.key, options, accepted=DOCUMENT))
         except PollError as error:
-            raise ListError(f"could not be had: {error}") from None
+            raise ListError(f"not read: {error}") from None
         finally:
             await client.close()
         if body.gzipped:

@@ -1,4 +1,4 @@
-"""Which targets there are now: configured, looked up, and the sockets in the directory."""
+"""The targets: configured, found by service discovery, and the sockets in the directory."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from pg_pool_exporter.config import AppConfig, Config, ProcessesConfig, ServerConfig
 from pg_pool_exporter.config.page_address import page_address
-from pg_pool_exporter.discovery.providers import Providers
 from pg_pool_exporter.discovery.socket_directory import SocketDirectory
+from pg_pool_exporter.discovery.tasks import DiscoveryTasks
 from pg_pool_exporter.formats import Format
 from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.sockets import SUFFIX, default_directory
@@ -68,10 +68,10 @@ class Discovery:
             *_bouncers(config),
         )
         self._config = config
-        known = former.providers if former is not None else None
-        self.providers: Providers = Providers(config.apps, known, changed)
-        """Where addresses of applications are looked up; who runs the discovery starts them."""
-        self._found = self.providers.urls
+        known = former.tasks if former is not None else None
+        self.tasks: DiscoveryTasks = DiscoveryTasks(config.apps, known, changed)
+        """The tasks of service discovery; the caller starts them."""
+        self._found = self.tasks.urls
         self._pages = (*_pages(self._config, self._found),)
         directory = default_directory() if config.socket_dir is None else config.socket_dir
         self._processes = config.processes
@@ -93,7 +93,7 @@ class Discovery:
         A process whose socket was made anew is another target than before, although it has the
         same name.
         """
-        if (found := self.providers.urls) != self._found:
+        if (found := self.tasks.urls) != self._found:
             self._found = found
             self._pages = (*_pages(self._config, found),)
         sockets = self._directory.sockets if self._directory is not None else ()

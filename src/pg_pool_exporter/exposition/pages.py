@@ -15,7 +15,7 @@ import structlog
 from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
 from pg_pool_exporter.blocking.shared import SharedResult
 from pg_pool_exporter.blocking.threads import Lane
-from pg_pool_exporter.discovery import ProviderStatus
+from pg_pool_exporter.discovery import DiscoveryStatus
 from pg_pool_exporter.exposition import self_metrics
 from pg_pool_exporter.exposition.self_metrics import ProcessMetrics, ReloadStatus
 from pg_pool_exporter.metrics.series import (
@@ -63,7 +63,7 @@ class Exposition:
     ) -> None:
         self.reload = reload
         """How the last load of the configuration went; set by the code that loads it."""
-        self.discovered: tuple[ProviderStatus, ...] = ()
+        self.discovered: tuple[DiscoveryStatus, ...] = ()
         """How service discovery goes; set by the code that runs it."""
         self._store = store
         self._analyzer = analyzer

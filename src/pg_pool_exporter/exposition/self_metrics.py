@@ -11,7 +11,7 @@ from functools import cache
 from prometheus_client.process_collector import ProcessCollector
 
 from pg_pool_exporter import __version__
-from pg_pool_exporter.discovery import ProviderStatus
+from pg_pool_exporter.discovery import DiscoveryStatus
 from pg_pool_exporter.metrics import catalogue as c
 from pg_pool_exporter.metrics.series import Series
 from pg_pool_exporter.metrics.text_format import Blocks, blocks, header
@@ -29,7 +29,7 @@ class ReloadStatus:
     """Seconds since the epoch."""
 
 
-def series(reload: ReloadStatus, discovered: Iterable[ProviderStatus] = ()) -> Iterator[Series]:
+def series(reload: ReloadStatus, discovered: Iterable[DiscoveryStatus] = ()) -> Iterator[Series]:
     """Series about this program, its configuration, and its service discovery."""
     yield Series(c.BUILD_INFO, (__version__, platform.python_version()), 1)
     yield Series(c.RELOAD_SUCCESSFUL, (), int(reload.successful))

@@ -30,14 +30,14 @@ async def watch(config: Config, seconds: float) -> str:
     pollers = Pollers(store)
     end = time.monotonic() + seconds
     try:
-        await discovery.providers.refresh()
+        await discovery.tasks.refresh()
         while (left := end - time.monotonic()) > 0:
             await discovery.look()
             await pollers.follow(discovery.targets())
             await asyncio.sleep(min(left, _LOOK_SECONDS))
         return findings_json(analyzer.update(), time.time())
     finally:
-        await asyncio.gather(pollers.close(), discovery.providers.close())
+        await asyncio.gather(pollers.close(), discovery.tasks.close())
 
 
 def _hurried(config: Config, seconds: float) -> Config:

@@ -9,10 +9,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.discovery import provider
+from pg_pool_exporter.discovery import task
 from pg_pool_exporter.discovery.address_list import Address, ListError
-from pg_pool_exporter.discovery.places import Listing
-from pg_pool_exporter.discovery.provider import Provider
+from pg_pool_exporter.discovery.discoverer import Listing
+from pg_pool_exporter.discovery.task import DiscoveryTask
 from support import virtual_time
 
 APP = AppConfig(name="orders", metrics_path="/m")
@@ -31,7 +31,7 @@ class Scripted:
     def take_over(self, former: Scripted) -> None:
         pytest.fail("it is no place of a former configuration")
 
-    async def look_up(self) -> Listing:
+    async def discover(self) -> Listing:
         entry = self._script[min(self.looked, len(self._script) - 1)]
         self.looked += 1
         if isinstance(entry, Exception):
@@ -48,9 +48,11 @@ def listing(*texts: str, problem: str | None = None) -> Listing:
     return Listing(tuple(addresses), problem)
 
 
-def refreshed(*script: Listing | Exception | float) -> tuple[Provider, list[dict[str, object]]]:
-    """A provider after as many look-ups as its place has entries, and what the log says."""
-    made = Provider(APP, Scripted(*script), 60.0)
+def refreshed(
+    *script: Listing | Exception | float,
+) -> tuple[DiscoveryTask, list[dict[str, object]]]:
+    """A task after one discovery for each entry of the script, and its log."""
+    made = DiscoveryTask(APP, Scripted(*script), 60.0)
 
     async def main() -> None:
         for _ in script:
@@ -72,8 +74,8 @@ def test_addresses_become_pages_each_once() -> None:
     ("failure", "message"),
     [
         (ListError("is not valid JSON (line 1)"), "is not valid JSON (line 1)"),
-        (RuntimeError("password=hunter2"), "could not be read: RuntimeError"),
-        (3600.0, "could not be had within 10 s"),
+        (RuntimeError("password=hunter2"), "not read: RuntimeError"),
+        (3600.0, "not read within 10 s"),
     ],
 )
 def test_when_a_look_up_fails_the_former_list_stays_and_the_log_says_so_once(
@@ -93,8 +95,8 @@ def test_a_place_that_is_well_again_is_told_and_an_empty_list_is_one() -> None:
     assert (made.status.up, made.urls) == (True, ())
     assert [entry["event"] for entry in logs] == [
         "targets found",
-        "list of targets",
-        "list of targets is well again",
+        "target list failed",
+        "target list recovered",
         "targets found",
     ]
 
@@ -110,7 +112,7 @@ def test_addresses_that_are_none_are_left_out_and_counted() -> None:
 
 
 def test_addresses_beyond_the_limit_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provider, "MAX_ADDRESSES", 2)
+    monkeypatch.setattr(task, "MAX_ADDRESSES", 2)
     made, logs = refreshed(listing("a:1", "b:2", "c:3"))
     assert len(made.urls) == 2
     assert logs[0]["error"] == (
@@ -131,7 +133,7 @@ def test_it_looks_again_on_schedule_and_sooner_after_a_failure() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        made = Provider(APP, place, 60.0, changed=lambda: changes.append(loop.time() - began))
+        made = DiscoveryTask(APP, place, 60.0, changed=lambda: changes.append(loop.time() - began))
         task = asyncio.create_task(made.run())
         await asyncio.sleep(100)
         task.cancel()

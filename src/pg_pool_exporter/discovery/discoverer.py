@@ -1,0 +1,40 @@
+"""What all mechanisms of service discovery have in common."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from pg_pool_exporter.discovery.address_list import Address
+
+
+class Listing(NamedTuple):
+    """The addresses of one list. Where a part of it is wrong, that part's former addresses stay."""
+
+    addresses: tuple[Address, ...] = ()
+    problem: str | None = None
+    """What is wrong with the list, as a predicate."""
+
+
+NOTHING = Listing()
+
+
+class Discoverer(Protocol):
+    """Reads one list of addresses. Calls of `discover` never overlap."""
+
+    mechanism: ClassVar[str]
+    """As in the configuration: `file_sd`, `http_sd` or `dns_sd`."""
+    key: str
+    """Identifies the list among those of its mechanism."""
+    name: str
+    """The same for labels and logs, without a secret."""
+
+    def take_over(self, former: Any) -> None:
+        """Take over the state of `former`, which has the same mechanism and key and has stopped."""
+        ...
+
+    async def discover(self) -> Listing:
+        """The current list. Raises `ListError` when it can't be read.
+
+        Cancelling takes effect at once.
+        """
+        ...
