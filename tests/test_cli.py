@@ -41,7 +41,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def refused(*arguments: str, **environment: str) -> str:
-    """What a command says that ends with exit code 2, without printing anything."""
+    """The message of a command that ends with exit code 2 and prints nothing."""
     done = run(*arguments, **environment)
     assert (done.returncode, done.stdout) == (2, ""), done
     assert "Traceback" not in done.stderr
@@ -99,110 +99,58 @@ def test_the_options_do_not_show_the_connection_string() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environment", "said"),
+    ("arguments", "environment", "facts"),
     [
-        (["--cofig.file=x"], {}, "unknown flag --cofig.file; did you mean --config.file?"),
-        (["-config.file=x"], {}, "unknown flag with one dash; did you mean --config.file?"),
-        ([f"-W{SECRET}"], {}, "unknown flag with one dash"),
-        (["--config=x"], {}, "unknown flag --config; did you mean --config.file?"),
-        (["--dsn", SECRET], {}, "unknown flag --dsn"),
-        ([f"--password={SECRET}"], {}, "unknown flag --password"),
-        (
-            [SECRET],
-            {},
-            (
-                "unknown command (commands: run, once, check-config, doctor, terminate-idle, demo, "
-                "metrics)"
-            ),
-        ),
-        (
-            ["check-confg"],
-            {},
-            (
-                "unknown command; did you mean check-config? "
-                "(commands: run, once, check-config, doctor, terminate-idle, demo, metrics)"
-            ),
-        ),
-        (
-            ["run", SECRET],
-            {},
-            "more than one command (a file is named by its flag: --config.file=FILE)",
-        ),
-        (
-            [f"--log.level={SECRET}"],
-            {},
-            "argument --log.level: must be one of debug, info, warning, error",
-        ),
-        (["--log.level"], {}, "argument --log.level: expected one argument"),
-        (
-            [f"--web.enable-lifecycle={SECRET}"],
-            {},
-            "argument --web.enable-lifecycle: ignored explicit argument (it takes none)",
-        ),
-        (
-            ["--web.listen-address=9090"],
-            {},
-            "argument --web.listen-address: must be HOST:PORT, :PORT or [IPV6]:PORT",
-        ),
-        (
-            ["--web.telemetry-path=/-/ready"],
-            {},
-            (
-                "argument --web.telemetry-path: must be a path that is not used otherwise, "
-                "like /metrics"
-            ),
-        ),
-        (
-            ["--web.telemetry-path=/api/v1/findings"],
-            {},
-            (
-                "argument --web.telemetry-path: must be a path that is not used otherwise, "
-                "like /metrics"
-            ),
-        ),
-        (
-            ["demo", "--for=30"],
-            {},
-            "argument --for: a duration is a number and one of ms, s, m, h, d, such as 5s or 500ms",
-        ),
-        (["--for=30s"], {}, "--for is no flag of run"),
-        (["metrics", "--config.file=x"], {}, "--config.file is no flag of metrics"),
-        (["once", "--web.config.file=x"], {}, "--web.config.file is no flag of once"),
+        (["--cofig.file=x"], {}, ["unknown flag --cofig.file", "--config.file?"]),
+        (["-config.file=x"], {}, ["unknown flag", "--config.file?"]),
+        ([f"-W{SECRET}"], {}, ["unknown flag"]),
+        (["--config=x"], {}, ["unknown flag --config;", "--config.file?"]),
+        (["--dsn", SECRET], {}, ["unknown flag --dsn"]),
+        ([f"--password={SECRET}"], {}, ["unknown flag --password"]),
+        ([SECRET], {}, ["unknown command", *COMMANDS]),
+        (["check-confg"], {}, ["unknown command", "check-config?"]),
+        (["run", SECRET], {}, ["more than one command", "--config.file=FILE"]),
+        ([f"--log.level={SECRET}"], {}, ["--log.level", "debug, info, warning, error"]),
+        (["--log.level"], {}, ["--log.level", "expected one argument"]),
+        ([f"--web.enable-lifecycle={SECRET}"], {}, ["--web.enable-lifecycle", "takes none"]),
+        (["--web.listen-address=9090"], {}, ["--web.listen-address", "HOST:PORT", "[IPV6]:PORT"]),
+        (["--web.telemetry-path=/-/ready"], {}, ["--web.telemetry-path", "like /metrics"]),
+        (["--web.telemetry-path=/api/v1/findings"], {}, ["--web.telemetry-path", "like /metrics"]),
+        (["demo", "--for=30"], {}, ["--for", "ms, s, m, h, d"]),
+        (["--for=30s"], {}, ["--for", "run"]),
+        (["--for", "30s", "once"], {}, ["--for", "once"]),
+        (["metrics", "--config.file=x"], {}, ["--config.file", "metrics"]),
+        (["once", "--web.config.file=x"], {}, ["--web.config.file", "once"]),
         (
             [],
-            {"LOG_LEVEL": "loud", "WEB_ENABLE_LIFECYCLE": "yes"},
-            (
-                "PG_POOL_EXPORTER_WEB_ENABLE_LIFECYCLE: must be one of true, false\n"
-                "PG_POOL_EXPORTER_LOG_LEVEL: must be one of debug, info, warning, error"
-            ),
+            {"LOG_LEVEL": SECRET, "WEB_ENABLE_LIFECYCLE": SECRET},
+            [
+                "PG_POOL_EXPORTER_WEB_ENABLE_LIFECYCLE: must be one of true, false",
+                "PG_POOL_EXPORTER_LOG_LEVEL: must be one of debug, info, warning, error",
+            ],
         ),
         (
             [],
             {"WEB_LISTEN_ADDRESS": ":1,,:2"},
-            "PG_POOL_EXPORTER_WEB_LISTEN_ADDRESS: must be HOST:PORT, :PORT or [IPV6]:PORT",
+            ["PG_POOL_EXPORTER_WEB_LISTEN_ADDRESS", "HOST:PORT"],
         ),
-        (
-            ["--config.file=x"],
-            {"DSN": SECRET},
-            (
-                "PG_POOL_EXPORTER_DSN and --config.file are both set: leave one of them out, or "
-                "put the server into the file"
-            ),
-        ),
+        (["--config.file=x"], {"DSN": SECRET}, ["PG_POOL_EXPORTER_DSN", "--config.file"]),
     ],
 )
-def test_wrong_flags_and_variables_are_told(
-    arguments: list[str], environment: Mapping[str, str], said: str
+def test_a_wrong_flag_or_variable_is_named_with_what_is_allowed(
+    arguments: list[str], environment: Mapping[str, str], facts: list[str]
 ) -> None:
-    """With the nearest known one, and never with the value: it can be a password."""
+    """With the nearest known name, and never with the value: it can be a password."""
     variables = {f"PG_POOL_EXPORTER_{name}": value for name, value in environment.items()}
     with pytest.raises(UsageError) as caught:
         parse(arguments, variables)
-    assert str(caught.value) == said
+    message = str(caught.value)
+    assert [fact for fact in facts if fact not in message] == []
+    assert SECRET not in message
 
 
-def test_a_misspelt_variable_is_told() -> None:
-    """Neither the client's variables are, nor those that Kubernetes makes for a service."""
+def test_a_misspelt_variable_is_named() -> None:
+    """Not the client's variables, nor those that Kubernetes sets for a service."""
     names = [
         "CONFIGFILE", "LOG_LEVEL", "DSN", "SOCKET_DIR", "APP", "LEAK_AFTER", "SERVER",
         "SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_10432_TCP",
@@ -359,19 +307,17 @@ class TestCheckConfig:
     def test_tells_all_mistakes_of_a_file(self, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
         path.write_text(f"servers:\n- name: main\n  dsn: {SECRET}\n  intervall: 5s\n")
-        assert refused("check-config", f"--config.file={path}") == (
-            f"{path}:3: servers[0].dsn: must be a connection string, like "
-            "postgresql://user@host:5432/database\n"
-            f"{path}:4: servers[0].intervall: is an unknown key; did you mean interval? (known "
-            "keys: name, interval, timeout, dsn, password_file, password_command, max_groups, "
-            "log)\n"
-        )
+        first, second = refused("check-config", f"--config.file={path}").splitlines()
+        assert first.startswith(f"{path}:3: servers[0].dsn: ")
+        assert "postgresql://" in first
+        assert second.startswith(f"{path}:4: servers[0].intervall: ")
+        assert "did you mean interval?" in second
 
     def test_tells_mistakes_of_the_web_configuration(self, tmp_path: Path) -> None:
         path = tmp_path / "web.yaml"
         path.write_text("tls_server_config: {cert_fil: x}\n")
-        said = refused("check-config", f"--web.config.file={path}")
-        assert f"{path}:1: tls_server_config.cert_fil: is an unknown key; did you mean" in said
+        message = refused("check-config", f"--web.config.file={path}")
+        assert f"{path}:1: tls_server_config.cert_fil: is an unknown key; did you mean" in message
 
     def test_probe_says_what_each_place_lists(self, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
@@ -388,8 +334,8 @@ class TestCheckConfig:
         assert "wrong.json is wrong: must be a list" in done.stderr
 
     def test_tells_that_there_is_no_file(self) -> None:
-        said = refused("check-config", "--config.file=/nonexistent/config.yaml")
-        assert said == "/nonexistent/config.yaml: cannot be read: No such file or directory\n"
+        message = refused("check-config", "--config.file=/nonexistent/config.yaml")
+        assert message == "/nonexistent/config.yaml: cannot be read: No such file or directory\n"
 
 
 class TestOnce:
@@ -428,7 +374,7 @@ class TestRun:
     """`run`"""
 
     def test_serves_until_it_is_told_to_end(self, postgres: Cluster, tmp_path: Path) -> None:
-        """Where and how is said by flags; everything else by the file."""
+        """Addresses, paths and log come from flags, the rest from the file."""
         config, log = tmp_path / "config.yaml", tmp_path / "log"
         config.write_text(f"servers: [{{name: main, dsn: '{postgres.dsn()}', interval: 200ms}}]")
         port = free_port()
@@ -467,8 +413,8 @@ class TestRun:
     def test_does_not_start_with_a_wrong_configuration(self, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
         path.write_text("server: []")
-        said = refused(f"--config.file={path}", f"--web.listen-address={LOCAL}")
-        assert said.endswith(
+        message = refused(f"--config.file={path}", f"--web.listen-address={LOCAL}")
+        assert message.endswith(
             f"{path}:1: server: is an unknown key; did you mean servers? "
             f"(known keys: {', '.join(Config.model_fields)})\n"
         )

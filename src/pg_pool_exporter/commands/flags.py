@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Command(NamedTuple):
-    """What the help says of a command."""
+    """The help text of a command."""
 
     summary: str
     details: str = ""

@@ -1,4 +1,4 @@
-"""What the command line and the environment say, for all commands."""
+"""The options of all commands, from the command line and the environment."""
 
 from __future__ import annotations
 
