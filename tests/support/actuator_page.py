@@ -14,7 +14,7 @@ _METHODS = ("GET", "POST", "PUT", "DELETE")
 
 
 def actuator_page(active: int = 7) -> bytes:
-    """The page of a pool with so many active connections."""
+    """The page of a pool with that many active connections."""
     pool = _POOL.read_text().replace(
         'hikaricp_connections_active{pool="HikariPool-1"} 7.0',
         f'hikaricp_connections_active{{pool="HikariPool-1"}} {active}.0',

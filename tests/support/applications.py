@@ -27,7 +27,7 @@ _SETTLE_SECONDS = 5.0
 class Application:
     """A running application with a pool of `SIZE` on a server; a context manager.
 
-    `truth` is what must be seen after everything that it was told to do.
+    `truth` is what its metrics must show after all commands so far.
     """
 
     def __init__(
@@ -71,12 +71,12 @@ class Application:
         self._process.__exit__(kind, error, tb)
 
     def take(self, times: int = 1) -> None:
-        """Borrow connections that the pool has or may open, and keep them."""
+        """Check out connections that the pool has or may open, and keep them."""
         for _ in range(times):
             self._borrow("take")
 
     def forget(self) -> None:
-        """Borrow a connection and drop it without returning it."""
+        """Check out a connection and drop it without returning it."""
         self._borrow("forget")
 
     def query(self) -> None:
@@ -85,7 +85,7 @@ class Application:
         self._came_back()
 
     def give(self, times: int = 1) -> None:
-        """Return connections, the first that was borrowed first."""
+        """Return connections, the oldest checkout first."""
         for _ in range(times):
             assert self._process.tell("give") == "done"
             self._came_back()
@@ -169,7 +169,7 @@ class Application:
         return expected
 
     def _told(self, sample: PoolSample) -> dict[str, Any]:
-        """What a sample tells, but for its names and for what has tests of its own."""
+        """The values of a sample, without names and what has tests of its own."""
         others = {"key", "info", *self.library.times, *self.library.apart}
         values = {name: getattr(sample, name) for name in sample.__slots__ if name not in others}
         return {name: value for name, value in values.items() if value not in (None, {})}

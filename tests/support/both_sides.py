@@ -1,4 +1,4 @@
-"""One server and the pools of applications, told reading by reading: for joining and findings."""
+"""One server and the pools of applications, reading by reading: for correlation and findings."""
 
 from __future__ import annotations
 

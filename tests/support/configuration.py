@@ -21,7 +21,7 @@ def write(directory: Path, text: str) -> Path:
 
 
 def mistakes(path: Path) -> list[str]:
-    """What is said about the file, without its name."""
+    """The message about the file, without its name."""
     with pytest.raises(ConfigError) as caught:
         load(path)
     assert SECRET not in str(caught.value)

@@ -27,7 +27,7 @@ def rows(header: str, *lines: str) -> Rows:
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """What a console shows, and what it says."""
+    """What a console shows, and what is read of it."""
 
     id: str
     version: str
@@ -282,7 +282,7 @@ CONSOLES = [
         databases={"shop": BouncerDatabase(transactions=15, queries=36, wait=1.5)},
     ),
     Recorded(
-        # A row for each server of a pool. It does not tell of its clients, but of those that wait.
+        # A row for each server of a pool. It has no clients, only those that wait.
         id="pgdog-0.1",
         version="PgDog v0.1.15",
         answers=Answers(

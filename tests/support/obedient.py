@@ -15,10 +15,10 @@ _END_SECONDS = 10
 
 
 class ObedientProcess:
-    """Runs `command` in `directory`; what it says of errors goes to `log`. A context manager.
+    """Runs `command` in `directory`; its standard error goes to `log`. A context manager.
 
-    It says `ready` once it has begun, and ends with its input. Lines that are no answers are passed
-    over: libraries print what they like.
+    It prints `ready` once it has begun, and ends with its input. Other lines that libraries print
+    are ignored.
     """
 
     def __init__(

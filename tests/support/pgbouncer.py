@@ -125,7 +125,7 @@ class Bouncer:
         return self._log.read_text(errors="replace")
 
     def dsn(self, dbname: str = "pgbouncer", user: str = "stats", **params: str) -> str:
-        """A connection string: of the console unless told otherwise."""
+        """A connection string: of the console by default."""
         known = {"host": "127.0.0.1", "port": str(self.port), "password": PASSWORD, **params}
         return make_conninfo("", dbname=dbname, user=user, **known)
 

@@ -32,7 +32,7 @@ def source_of(
     clock: Callable[[], float] = time.monotonic,
     **config: Any,
 ) -> PostgresSource:
-    """A source for `cluster`, by its superuser unless `dsn` says otherwise."""
+    """A source for `cluster`, as its superuser unless `dsn` names another."""
     server = ServerConfig(name="main", dsn=SecretStr(dsn or cluster.dsn()), **config)
     return PostgresSource(server, clock=clock)
 

@@ -51,7 +51,7 @@ class Session:
 
 @dataclass(slots=True, eq=False)
 class Checkout:
-    """A connection that is out: for how many more steps (None: for ever), and what it does."""
+    """A connection that is out: for how many more steps (None: forever), and what it does."""
 
     session: Session | None
     left: int | None
@@ -62,7 +62,7 @@ class Checkout:
 
 @dataclass(slots=True)
 class PoolModel:
-    """A pool of one process. `lifo`: the connection returned last is borrowed first."""
+    """A pool of one process. `lifo`: the connection returned last is checked out first."""
 
     size: int
     lifo: bool
@@ -112,7 +112,7 @@ class Model:
     disturbed: bool = False
     """Whether polls take long, the server's clock is set meanwhile, and pages leave out values."""
     forgets: float = 0.1
-    """How often a checkout is for ever, of those that last."""
+    """Share of leaks among the long checkouts."""
     now: float = 100.0
     server: list[Session] = field(default_factory=list)
     foreign: list[Session] = field(default_factory=list)
@@ -126,7 +126,7 @@ class Model:
     correlation: Correlation = field(default_factory=Correlation)
     changes: SimpleQueue[Change] = field(init=False)
     rush: float = field(init=False)
-    """Chance that somebody borrows, in each step."""
+    """Chance of a checkout in each step."""
 
     def __post_init__(self) -> None:
         self.rush = self.random.choice((0.02, 0.1, 0.4))

@@ -1,6 +1,6 @@
 """Every pool library in one form, as an application uses it, and where they differ, as data.
 
-Each kind borrows, gives back and asks in the library's own way. Synchronous ones do so without
+Each kind checks out, returns and queries in the library's own way. Synchronous ones do so without
 awaiting anything, except where they may block: there in a thread.
 """
 
@@ -197,7 +197,7 @@ class AsyncpgPool(Pool):
 
 @contextmanager
 def patience(pool: Any) -> Iterator[None]:
-    """SQLAlchemy's time-out is the pool's, not the request's."""
+    """SQLAlchemy's timeout is the pool's, not the request's."""
     before, pool._timeout = pool._timeout, 20
     try:
         yield
@@ -217,16 +217,16 @@ class Kind:
     """Whether a connection that has come back stays idle in the pool."""
     dropped: str = "returned"
     """What becomes of a connection that is forgotten: the pool has lost its slot for good
-    (`leaked`), keeps it for ever (`overdue`), or takes it back when it is collected (`returned`).
+    (`leaked`), keeps it forever (`overdue`), or takes it back when it is collected (`returned`).
     """
     when_full: str = "timeout"
     """A request that finds no free connection ends in a `timeout`, or is `rejected` at once."""
     lost: int | None = 1
-    """What is told of one session that has died; None where the library doesn't tell."""
+    """What is counted for a session that has died; None where the library does not report it."""
     survives_close: bool = False
     """Whether it can be used again after it was closed, as an engine can."""
     library: str = "psycopg_pool"
-    """Its name in the documentation's table of what each library can tell."""
+    """Its name in the documentation's table of libraries."""
 
     def __repr__(self) -> str:
         return self.name

@@ -63,7 +63,7 @@ class Cluster(ThrowAwayPostgres):
         return self._process.pid
 
     def dsn(self, **params: str | int) -> str:
-        """A connection string over TCP, for database and user `postgres` unless told otherwise."""
+        """A connection string over TCP, for database and user `postgres` by default."""
         defaults: dict[str, str | int] = {
             "host": self.host,
             "port": self.port,

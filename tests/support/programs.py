@@ -91,7 +91,7 @@ def exporter(*arguments: str) -> list[str]:
 
 
 class Prometheus:
-    """A real Prometheus that scrapes `targets` (HOST:PORT) each second, unless told otherwise.
+    """A real Prometheus that scrapes `targets` (HOST:PORT) each second by default.
 
     `rules` are files; `lookback` is how many seconds an old sample counts as the present.
     """
