@@ -451,6 +451,62 @@ def test_made_up_databases_of_refused_clients_take_no_places(follower: Follower,
     assert counts.opened["new"] == 1
 
 
+def plain(message: str, severity: str = "LOG") -> str:
+    return f"{TIME} [4711] app@shop 00000 {severity}:  {message}\n"
+
+
+WRAPPED: dict[str, Callable[[str], str]] = {
+    "a cluster operator's JSON": lambda line: json.dumps({"level": "info", "msg": line}) + "\n",
+    "docker": lambda line: json.dumps({"log": line, "stream": "stderr"}) + "\n",
+    "compose": lambda line: f"db-1  | {line}",
+    "syslog": lambda line: f"Nov 28 22:30:00 db1 postgres[100]: [3-1] {line.partition('] ')[2]}",
+    "a mistake in the prefix": lambda line: line.replace(" 00000 ", " "),
+}
+
+
+@pytest.mark.parametrize("wrapping", WRAPPED)
+def test_a_log_that_is_not_understood_fails_and_is_not_counted_as_0(
+    log: Path, wrapping: str
+) -> None:
+    follower = Follower(log.parent, NAME)
+    follower.poll()
+    line = plain("connection authorized: user=secret_user database=shop")
+    append(log, *(WRAPPED[wrapping](line).encode() for _ in range(4)))
+    error = follower.failure()
+    assert error.reason == "protocol"
+    assert "secret" not in str(error)
+    assert "4711" not in str(error)
+    assert "line_prefix" in str(error)
+    append(log, event())
+    counts = follower.poll()
+    assert timeouts(counts) == 1
+    assert counts.unparsed == 4
+    follower.stop()
+
+
+def test_single_lines_of_other_programs_are_counted_and_fail_nothing(
+    follower: Follower, log: Path
+) -> None:
+    append(log, event(), b"cp: cannot stat 'x'\n", b"\tindented\n", event(), b"rsync: done\n")
+    counts = follower.poll()
+    assert (timeouts(counts), counts.unparsed) == (2, 2)
+    append(log, b"rsync: done\n" * 2000)
+    assert follower.failure().reason == "protocol"
+    append(log, event())
+    assert follower.poll().unparsed == 2002
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_long_statements_are_understood(tmp_path: Path, form: Format) -> None:
+    follower = Follower(tmp_path, NAME, form=form)
+    follower.failure()
+    long = record(form, "LOG", "slow", statement="SELECT\n 'x'\n" * 20_000)
+    append(tmp_path / NAME, long * 3, event(form))
+    counts = follower.poll()
+    assert (timeouts(counts), counts.unparsed) == (1, 0)
+    follower.stop()
+
+
 OPERATIONS = ("write", "half", "poll", "restart", "rename", "copytruncate", "new name", "junk")
 
 

@@ -159,6 +159,8 @@ def of_log(name: str, counts: LogCounts) -> Iterator[Series]:
         yield Series(c.SERVER_REFUSED, (name, reason), count)
     yield Series(c.LOG_BYTES, (name, "log"), counts.read)
     yield Series(c.LOG_LAG, (name, "log"), counts.lag)
+    if counts.unparsed is not None:
+        yield Series(c.LOG_UNPARSED, (name, "log"), counts.unparsed)
     if counts.state_saved is not None:
         yield Series(c.LOG_STATE_SAVED, (name, "log"), float(counts.state_saved))
 

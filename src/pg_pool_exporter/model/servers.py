@@ -141,5 +141,7 @@ class LogCounts:
     """Bytes read so far."""
     lag: float
     """Bytes not read yet."""
+    unparsed: float | None = None
+    """Lines that belong to no record, of those checked."""
     state_saved: bool | None = None
     """Whether positions and counts were saved for a restart; None without a state directory."""

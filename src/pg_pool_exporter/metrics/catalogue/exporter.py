@@ -68,6 +68,11 @@ LOG_BYTES = _exporter("counter", "log_bytes_total", "Bytes read of the server's 
 LOG_LAG = _exporter(
     "gauge", "log_lag_bytes", "Bytes of the server's log that are not yet read.", *_TARGET
 )
+LOG_UNPARSED = _exporter(
+    "counter", "log_unparsed_lines_total",
+    "Lines of the server's log that belong to no record; of long pieces only a sample is checked.",
+    *_TARGET,
+)  # fmt: skip
 LOG_STATE_SAVED = _exporter(
     "gauge", "log_state_saved",
     "1 when the position in the server's log and its counts were saved for a restart, else 0; "

@@ -92,6 +92,7 @@ class FileLogSource:
             tail.commit(settings)
         if problem is not None:
             raise problem
+        tail.check()
         return tail
 
     def _follow(self, tail: LogTail, position: Position, end: float) -> None:

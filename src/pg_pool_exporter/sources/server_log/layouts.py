@@ -48,6 +48,10 @@ class Layout(Protocol):
     """The same for a line without a label before the severity: names may have spaces there."""
     body: re.Pattern[bytes]
     """Matches a message as written."""
+    record: re.Pattern[bytes]
+    """Matches the beginning of a record at the start of a line."""
+    further: bytes | None
+    """Begins each further line of a record; None: those may be any text."""
 
     def error(self, severity: bytes) -> bytes:
         """A pattern from the severity to the message, with one group: the code, if it is there.
@@ -74,6 +78,7 @@ class Stderr:
     before_error = before_message = b""
     most_before = 1024
     label = b":  "
+    further: bytes | None = b"\t"
     body = re.compile(rb"[^\n]*+")
     _POSITION = re.compile(rb" at character \d+$")
     # A severity, or another word that text of the record follows, in any language.
@@ -83,6 +88,7 @@ class Stderr:
         word = b"|".join(map(re.escape, words))
         log = rb"(?:" + word + rb"):  (?:[0-9A-Z]{5}: )?"
         start = rb"(?!\t)" + prefix.pattern
+        self.record = re.compile(rb"(?!\t)" + prefix.pattern + self._LABEL)
         self.error_origin = self._origin(prefix, b"")
         self.session_origin = self._origin(prefix, log)
         self.loose_error_origin = re.compile(start + rb"\Z")
@@ -127,6 +133,9 @@ class Csv:
         rb'[^",\n]*+,(?:"(?:[^"\n]++|"")*+")?,(?:"(?P<database>(?:[^"\n]++|"")*+)")?,'
     )
     body = re.compile(rb'(?:[^"\n]++|"")*+')
+    # log_time, user_name, database_name, process_id
+    record = re.compile(rb'\d{4}-[^",\n]*+,(?:"(?:[^"\n]++|"")*+")?,(?:"(?:[^"\n]++|"")*+")?,\d*,')
+    further: bytes | None = None
 
     def error(self, severity: bytes) -> bytes:
         """See `Layout`."""
@@ -155,6 +164,9 @@ class Json:
         rb'(?:"dbname":"(?P<database>' + _TEXT + rb')",)?'
     )  # fmt: skip
     body = re.compile(_TEXT)
+    record = re.compile(rb'\{"timestamp":"')
+    # A record is one line.
+    further: bytes | None = b""
 
     def error(self, severity: bytes) -> bytes:
         """See `Layout`."""

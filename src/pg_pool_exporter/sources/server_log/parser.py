@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from pg_pool_exporter.sources.server_log.coverage import Coverage
 from pg_pool_exporter.sources.server_log.events import (
     AMBIGUOUS,
     CLOSED,
@@ -70,6 +71,8 @@ class LogParser:
         self._skipping = False
         self._last_line = b""
         self._tally = Tally()
+        self.coverage = Coverage(layout.record, layout.further)
+        """Which lines are understood."""
 
     @property
     def pending(self) -> int:
@@ -126,6 +129,7 @@ class LogParser:
 
     def _scan(self, data: bytes, end: int) -> None:
         """Count the events of the whole lines `data[:end]`."""
+        self.coverage.check(data, end)
         ascii_only = data.isascii()
         for errors in self._ascii_errors if ascii_only else self._errors:
             self._count_errors(data, end, errors)

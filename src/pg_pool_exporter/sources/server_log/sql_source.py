@@ -83,6 +83,7 @@ class SqlLogSource:
         except (psycopg.Error, PasswordError) as error:
             raise self._connector.failure(error) from None
         await self._lane.run(lambda: tail.commit(settings))
+        tail.check()
         tail.warn_of_gaps(settings)
         return Snapshot(log=tail.counts(settings))
 

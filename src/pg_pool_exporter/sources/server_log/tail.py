@@ -9,6 +9,7 @@ from dataclasses import replace
 import structlog
 
 from pg_pool_exporter.model import LogCounts
+from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.server_log.log_format import Gap, LogFormat, gaps
 from pg_pool_exporter.sources.server_log.messages import messages
 from pg_pool_exporter.sources.server_log.parser import LogParser
@@ -41,6 +42,7 @@ class LogTail:
         self._form = form
         self._clock = clock
         self._parser = _parser(form)
+        self._unparsed = 0
         self._saved: LogState | None = None
         self._save_error: str | None = None
         self._gaps: set[Gap] = set()
@@ -57,6 +59,7 @@ class LogTail:
             # The server may log in both formats: what is in these files has been counted.
             self.positions = _positions(None, form)
         self._form = form
+        self._unparsed += self._parser.coverage.unparsed
         self._parser = _parser(form)
 
     def begin(self, position: Position) -> int:
@@ -91,7 +94,23 @@ class LogTail:
             settings, by_database=self._form.has_database, lag=self.positions.lag
         )
         saved = None if self._file is None else self._save_error is None
-        return replace(counts, state_saved=saved)
+        unparsed = self._unparsed + self._parser.coverage.unparsed
+        return replace(counts, unparsed=unparsed, state_saved=saved)
+
+    def check(self) -> None:
+        """Raise `PollError` if the last lines belong to no record: counts would be too low."""
+        shape = self._parser.coverage.foreign_shape
+        if shape is None:
+            return
+        form: str = self._form.name
+        if form == "stderr":
+            form += f" with log_line_prefix {self._form.line_prefix!r}"
+        raise PollError(
+            "protocol",
+            f"the last lines are no records of {form}; their shape (a: letters, 9: digits) is "
+            f"{shape!r}: correct format and line_prefix, or read the log as PostgreSQL writes it, "
+            "without the wrapping of a log shipper",
+        )
 
     def warn_of_gaps(self, settings: LogSettings | None) -> None:
         """Log what the server's settings keep uncounted, once, and again after a change."""
