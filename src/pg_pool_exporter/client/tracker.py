@@ -114,12 +114,12 @@ class Tracker:
             checkout.ended = None
             checkout.long_lived = False
             event = (now, False, now - asked, id(checkout))
-            address, append = id(connection), self._events.append
+            events = self._events
             # No call between the two. The first may replace the checkout of a dropped connection
             # that had the same address: that one is in `_dropped`.
-            self._open[address] = checkout
-            append(event)
-            if len(self._events) >= _BATCH:
+            self._open[id(connection)] = checkout
+            events.append(event)
+            if len(events) >= _BATCH:
                 self._add_up_if_free()
             if self._wake is not None:
                 wake, self._wake = self._wake, None
@@ -140,11 +140,10 @@ class Tracker:
                 return None
             now = self.clock()
             event = (now, True, now - checkout.since, id(checkout))
-            append = self._events.append
             # No call between the two. In this order a reader may miss the checkout for a moment,
             # but never has it twice.
             checkout.ended = now
-            append(event)
+            self._events.append(event)
             self._open.pop(address, None)
         except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
             absorb(error, "recording a return")
