@@ -161,7 +161,7 @@ def test_a_server_that_does_not_answer_gives_connect_time_outs() -> None:
             watched = Watched(pool)
             swallow(PoolTimeout, lambda: pool.wait(2.6))
             # `wait` has closed the pool, whose counters are then not shown any more.
-            notes = watched.registry._pools[0].adapter.tracker.read().noted
+            notes = watched.tracker.read().noted
         assert (notes["connect timeout"], notes["connect error"]) == (1, 0)
 
 

@@ -190,10 +190,8 @@ def _leader(pool: Pool) -> Iterator[Any]:
 def test_what_is_declared_long_lived_is_never_overdue_but_still_a_leak_when_dropped(
     pool: Pool,
 ) -> None:
-    watched = Watched(pool, leak_after=30)
-    tracker = watched.registry._pools[0].adapter.tracker
-    now = tracker.clock()
-    tracker.clock = lambda: now
+    now = 1000.0
+    watched = Watched(pool, leak_after=30, clock=lambda: now)
     listening = _listen(pool)
     with _leader(pool):
         now += 1e6

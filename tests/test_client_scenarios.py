@@ -400,7 +400,7 @@ def test_a_pool_that_goes_away_while_it_is_instrumented_is_gone(
         del pool
         gc.collect()
         assert watched.registry.samples("host:0") == []
-        assert watched.registry._pools == []
+        assert watched.registry.apps() == []
 
     asyncio.run(main())
 

@@ -147,10 +147,8 @@ def test_an_asynchronous_pool_tells_the_same(postgres: Cluster) -> None:
 
 
 def test_the_oldest_idle_connection_is_the_one_that_was_returned_first(pool: Pool) -> None:
-    watched = Watched(pool)
-    clock = watched.registry._pools[0].adapter.tracker
-    now = float(round(time.monotonic()))
-    clock.clock = lambda: now
+    now = 1000.0
+    watched = Watched(pool, clock=lambda: now)
     connections = [pool.getconn() for _ in range(4)]
     for connection in connections:
         now += 10

@@ -9,19 +9,22 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pg_pool_exporter.client import api
+from pg_pool_exporter.client.libraries import adapter
 from pg_pool_exporter.client.options import PoolOptions
 from pg_pool_exporter.client.process import Process
 from pg_pool_exporter.client.registry import Registry
 from pg_pool_exporter.client.serving import applications, collector
+from pg_pool_exporter.client.tracker import Tracker
 from pg_pool_exporter.model import PoolSample
 from pg_pool_exporter.sockets import ENVIRONMENT
 
@@ -33,8 +36,21 @@ Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 class Watched:
     """A pool that is instrumented and read here, without a page or a socket."""
 
-    def __init__(self, pool: Any, *, leak_after: float = 60.0) -> None:
+    tracker: Tracker
+
+    def __init__(
+        self, pool: Any, *, leak_after: float = 60.0, clock: Callable[[], float] = monotonic
+    ) -> None:
+        def make(**options: Any) -> Tracker:
+            self.tracker = Tracker(**options, clock=clock)
+            return self.tracker
+
         self.registry = Registry()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(adapter, "Tracker", make)
+            self._add(pool, leak_after)
+
+    def _add(self, pool: Any, leak_after: float) -> None:
         self.registry.add(pool, PoolOptions(app="shop", name="main", leak_after=leak_after))
 
     def sample(self) -> PoolSample:
