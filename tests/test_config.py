@@ -410,7 +410,8 @@ def test_names_are_short_printable_texts(tmp_path: Path, name: str, said: str | 
 def test_an_application_name_that_postgresql_would_cut_is_told(tmp_path: Path) -> None:
     assert mistakes(write(tmp_path, f"apps: [{{name: {'ö' * 40}}}]")) == [
         (
-            "1: apps[0].application_name: must have at most 63 bytes, PostgreSQL cuts it there; "
+            "1: apps[0].application_name: must have at most 63 bytes: "
+            "PostgreSQL truncates it there; "
             f"found '{'ö' * 40}'"
         )
     ]
@@ -460,7 +461,7 @@ ENCODED = (
         ),
         (
             "host=h application_name=x connect_timeout=3",
-            "must not set application_name, connect_timeout: the exporter does so itself",
+            "must not set application_name, connect_timeout: the exporter sets it itself",
         ),
         (f"host=h password={'x' * 5000}", "must have at most 4096 characters, and no NUL"),
         (f"host=h\0 password={SECRET}", "must have at most 4096 characters, and no NUL"),

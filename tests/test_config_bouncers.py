@@ -35,7 +35,10 @@ def test_mistakes_about_bouncers_are_told(tmp_path: Path) -> None:
     told = mistakes(path)
     assert SECRET not in str(told)
     assert told == [
-        "3: pgbouncers[0].password_file: must be a file that exists",
+        (
+            "3: pgbouncers[0].password_file: names a file that cannot be read: "
+            "No such file or directory"
+        ),
         "4: pgbouncers[1].name: must be unique; pgbouncers[0].name is the same",
         "4: pgbouncers[1].dsn: must have a port from 1 to 65535",
         "4: pgbouncers[1].max_pools: must be at least 1; found 0",

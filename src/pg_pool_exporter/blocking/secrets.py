@@ -82,7 +82,7 @@ async def run_command(command: Sequence[str], seconds: float = COMMAND_SECONDS) 
         raise PasswordError("password_command: too many other commands hang") from None
     finally:
         if running.done() and not running.cancelled():
-            running.exception()  # nobody else may ask for it
+            running.exception()  # it may have no other reader
 
 
 def _output(command: Sequence[str], seconds: float, given_up: Event) -> str:

@@ -101,7 +101,7 @@ class Daemon:
     async def run(self) -> None:
         """Poll and serve until `stop`, or SIGTERM or SIGINT; SIGHUP reloads.
 
-        Raises `ListenError` when an address cannot be had.
+        Raises `ListenError` when an address is not available.
         """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._start_reload)
@@ -141,7 +141,7 @@ class Daemon:
                 loop.remove_signal_handler(number)
 
     def stop(self) -> None:
-        """Have `run` end."""
+        """End `run`."""
         self._stopping.set()
         self._wake.set()
 
@@ -222,7 +222,7 @@ class Daemon:
 
 
 class Outcome(NamedTuple):
-    """What polling everything once gave."""
+    """The result of polling all targets once."""
 
     page: str
     """Text format."""
@@ -272,7 +272,7 @@ def _warn(loaded: _Loaded) -> None:
 async def poll_once(config: Config) -> Outcome:
     """Look up targets, and poll each of them once, pools and then servers.
 
-    Failures are told in the log.
+    Failures are in the log.
     """
     store = Store()
     analyzer = Analyzer(store, config.apps)
@@ -285,7 +285,7 @@ async def poll_once(config: Config) -> Outcome:
 
 
 class Probe(NamedTuple):
-    """How polling everything once went."""
+    """The states after polling all targets once."""
 
     states: Sequence[TargetState]
     places: Sequence[DiscoveryStatus]
@@ -295,7 +295,7 @@ class Probe(NamedTuple):
 
 
 async def probe(config: Config) -> Probe:
-    """Look up targets, and poll each of them once. What fails, or is missing, is in the log."""
+    """Discover targets and poll each of them once. Failures are in the log."""
     store = Store()
     discovery = await _poll_into(store, config)
     return Probe(store.states(), discovery.tasks.statuses, _all_up(store, discovery))
@@ -308,13 +308,13 @@ def _all_up(store: Store, discovery: Discovery) -> bool:
 
 
 async def _poll_into(store: Store, config: Config) -> Discovery:
-    # What a daemon keeps of the servers' logs is not ours to move on.
+    # The positions in servers' logs belong to the daemon.
     discovery = Discovery(config.model_copy(update={"state_dir": ""}))
     await asyncio.gather(discovery.tasks.refresh(), discovery.look())
     pollers = [(target, Poller(target, target.source(), store)) for target in discovery.targets()]
     try:
-        # Servers last: their pools' demand is added up when they are read. Their logs with them:
-        # a server says how it logs.
+        # Servers last, because their poll adds up the demand of pools. Logs with them, because the
+        # server reports their format.
         for servers in (False, True):
             await asyncio.gather(
                 *(

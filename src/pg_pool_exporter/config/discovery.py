@@ -1,4 +1,4 @@
-"""Where the addresses of an application's processes are looked up, in Prometheus' terms."""
+"""Service discovery of an application's processes, in Prometheus' terms."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from pg_pool_exporter.config.places import (
 from pg_pool_exporter.config.section import Section
 
 REFRESH_HEADER = "X-Prometheus-Refresh-Interval-Seconds"
-"""Tells the server of a list how often it is asked for."""
+"""Header with the seconds between two requests for a list."""
 
-_UNIQUE = "must not name a place twice"
+_UNIQUE = "must not repeat an entry"
 
 
 class _HttpPlace(Section):
@@ -30,7 +30,7 @@ class _HttpPlace(Section):
 
 
 class HttpSdConfig(HttpClientConfig, _HttpPlace):
-    """A list that is served over HTTP (`http_sd:`)."""
+    """A list on an HTTP server (`http_sd:`)."""
 
     @model_validator(mode="after")
     def _keeps_credentials_encrypted(self) -> Self:
@@ -50,11 +50,11 @@ class HttpSdConfig(HttpClientConfig, _HttpPlace):
 
 
 class DnsSdConfig(Section):
-    """Names that are looked up in DNS (`dns_sd:`)."""
+    """Names in DNS (`dns_sd:`)."""
 
     names: Annotated[tuple[HostName, ...], Strict(False)]
     port: int | None = Field(default=None, ge=1, le=65535)
-    """Of all the addresses; SRV records bring their own."""
+    """Port of all addresses; SRV records have their own."""
     type: Literal["SRV", "A", "AAAA"] = Field(default="SRV", validate_default=True)
     refresh_interval: RefreshInterval = 30.0
     """Seconds."""
@@ -71,21 +71,21 @@ class DnsSdConfig(Section):
     def _fits_the_port(cls, value: str, info: ValidationInfo) -> str:
         port = info.data.get("port", ...)
         if value == "SRV" and isinstance(port, int):
-            raise ValueError("must be A or AAAA with a port: SRV records bring their own")
+            raise ValueError("must be A or AAAA with a port: SRV records have their own")
         if value != "SRV" and port is None:
-            raise ValueError("must have a port beside it: only SRV records bring their own")
+            raise ValueError("must have a port: only SRV records have their own")
         return value
 
 
 class DiscoveryConfig(Section):
-    """How addresses of an application are found, and what its pages' URLs are made of."""
+    """Lists of an application's addresses, and the rest of its endpoints' URLs."""
 
     file_sd: Annotated[tuple[ListFiles, ...], Strict(False)] = ()
     http_sd: Annotated[tuple[HttpSdConfig, ...], Strict(False)] = ()
     dns_sd: Annotated[tuple[DnsSdConfig, ...], Strict(False)] = ()
     scheme: Literal["http", "https"] = "http"
     metrics_path: MetricsPath | None = None
-    """None is that of the pages' format."""
+    """None is the path of the format."""
 
     @field_validator("file_sd")
     @classmethod

@@ -1,4 +1,4 @@
-"""Connection strings of PostgreSQL: what the exporter accepts in them.
+"""Connection strings of PostgreSQL: what the exporter accepts.
 
 No message repeats a connection string or a part of it: it can hold a password, and in a mistyped
 one any part can be a piece of the password.
@@ -26,11 +26,11 @@ _FORM = "a connection string, like postgresql://user@host:5432/database"
 def check_dsn(dsn: str) -> None:
     """Check a connection string: a URI, or `key=value` pairs, as libpq reads them.
 
-    Raises `ValueError` that says what must be different, without repeating anything of it.
+    Raises `ValueError`, whose message repeats nothing of it.
     """
     if not dsn.strip():
         raise ValueError(f"must be {_FORM}; it is empty")
-    # libpq would take what stands before a NUL for the whole.
+    # libpq ends the string at a NUL.
     if len(dsn) > _MAX_LENGTH or "\0" in dsn:
         raise ValueError(f"must have at most {_MAX_LENGTH} characters, and no NUL")
     _check_at_signs(dsn)
@@ -44,11 +44,11 @@ def check_dsn(dsn: str) -> None:
     _check_port(parameters.get("port"))
     own = [name for name in _RESERVED if name in parameters]
     if own:
-        raise ValueError(f"must not set {', '.join(own)}: the exporter does so itself")
+        raise ValueError(f"must not set {', '.join(own)}: the exporter sets it itself")
 
 
 def has_password(dsn: str) -> bool:
-    """Whether a valid `dsn` brings a password itself."""
+    """Whether a valid `dsn` holds a password."""
     return bool(conninfo_to_dict(dsn).get("password"))
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, told to the person who wrote it.
+"""Mistakes in a configuration, explained to its author.
 
 A message is a predicate about the value at a path: `must be …`, `is required`. It never repeats
 what stands in a field that is left out of its section's repr: those can hold a password.
@@ -28,14 +28,14 @@ Location = tuple[str | int, ...]
 MAX_PROBLEMS = 100
 """Mistakes that are listed; each costs time to explain."""
 _SHOWN = 40
-# Follow from a mistake that is told already: a default that needs another field's value, a key
-# that is no text.
+# Follow from a mistake that is listed already: a default that needs another field's value, a key
+# of the wrong type.
 _CONSEQUENCES = ("default_factory_not_called", "invalid_key")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake. `location` is empty for the whole file; `line` counts from 1."""
+    """One mistake. An empty `location` means the whole file; `line` counts from 1."""
 
     location: Location
     message: str
@@ -65,7 +65,7 @@ class ConfigError(Exception):
 
 
 def dotted(location: Location) -> str:
-    """A location as a person writes it: `servers[1].interval`."""
+    """The location as text: `servers[1].interval`."""
     path = ""
     for step in location:
         if isinstance(step, int):
@@ -76,13 +76,13 @@ def dotted(location: Location) -> str:
 
 
 def _key(key: str) -> str:
-    # A line with a forgotten colon or quote can make a key of what was meant as a value.
+    # A forgotten colon or quote can turn a value, such as a password, into a key.
     plain = len(key) <= _SHOWN and key.replace("_", "").replace("-", "").isalnum()
     return key if plain and key.isascii() else "(a key that is not a plain word)"
 
 
 def found(value: object) -> str:
-    """What stands in the file, in a few words of YAML."""
+    """A short description of the value in the file."""
     match value:
         case None:
             return "nothing"
@@ -91,7 +91,7 @@ def found(value: object) -> str:
         case int() | float():
             return str(value)[:_SHOWN]
         case str():
-            # A password that is in the wrong place stays one.
+            # A password in the wrong place is still a secret.
             text = redact(value)
             return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
         case list():
@@ -113,7 +113,7 @@ def of_validation(model: type[BaseModel], error: ValidationError) -> list[Proble
 
 
 def _without_mark(location: Location) -> Location:
-    # What is wrong is the key itself, and pydantic marks that by a step of its own.
+    # pydantic adds a step where the key itself is wrong.
     return location[:-1] if location[-1:] == ("[key]",) else location
 
 

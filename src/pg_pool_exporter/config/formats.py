@@ -97,7 +97,7 @@ class FormatConfig(Section):
     ] = ()
     """Labels that together name a pool."""
     process: _LabelName | None = None
-    """A label that tells apart several processes on one page."""
+    """The label that distinguishes processes on one page."""
     values: dict[
         Annotated[str, AfterValidator(_value_name)],
         Annotated[ValueConfig, BeforeValidator(_with_series)],

@@ -41,7 +41,7 @@ from pg_pool_exporter.formats import AUTO
 _DEFAULT_INTERVAL = 5.0
 _DEFAULT_TIMEOUT = 3.0
 DEFAULT_LEAK_AFTER = 60.0
-"""The leak threshold of an application that tells none, in seconds."""
+"""Leak threshold without a configured one, in seconds."""
 
 
 def _check_secret_dsn(value: SecretStr) -> SecretStr:
@@ -60,18 +60,18 @@ class _Scheduled(Section):
 
 
 class ProcessesConfig(_Scheduled):
-    """How processes that have a socket are polled (`processes:`)."""
+    """Polling of processes with a socket (`processes:`)."""
 
 
 class LogConfig(_Scheduled):
-    """Where a server's log is and how it is written (`servers[].log`)."""
+    """Location and format of a server's log (`servers[].log`)."""
 
     files: Annotated[tuple[LogPattern, ...], Strict(False)] = ()
     """Patterns of paths on this host; none when the log is read over SQL."""
     sql: bool = Field(default=False, validate_default=True)
     format: Literal["auto", "stderr", "csvlog", "jsonlog"] = "auto"
     line_prefix: str | None = Field(default=None, max_length=1000)
-    """The server's log_line_prefix; None is what the server says."""
+    """The server's log_line_prefix; None asks the server."""
 
     @field_validator("sql")
     @classmethod
@@ -94,7 +94,7 @@ class LogConfig(_Scheduled):
 
 
 class ConnectionConfig(Section):
-    """What the exporter connects to as a client of PostgreSQL, and who it is there."""
+    """A connection as a client of PostgreSQL."""
 
     dsn: Annotated[SecretStr, AfterValidator(_check_secret_dsn)] = Field(repr=False)
     password_file: SecretFile | None = Field(default=None, repr=False)
@@ -116,7 +116,7 @@ class ServerConfig(ConnectionConfig, _Scheduled, _Named):
     """A PostgreSQL server (`servers:`)."""
 
     max_groups: int = Field(default=100, ge=1, le=10_000)
-    """Most named groups of sessions; the rest is folded into `other`."""
+    """Most groups of sessions with names; the rest is added up as `other`."""
     log: LogConfig | None = None
 
 
@@ -124,14 +124,14 @@ class BouncerConfig(ConnectionConfig, _Scheduled, _Named):
     """A PgBouncer, or one of its relatives, by its admin console (`pgbouncers:`)."""
 
     max_pools: int = Field(default=100, ge=1, le=10_000)
-    """Most named pools; the rest is folded into `other`."""
+    """Most pools with names; the rest is added up as `other`."""
 
 
 class AppConfig(DiscoveryConfig, HttpClientConfig, _Scheduled, _Named):
-    """An application (`apps:`): how servers know it, and where its pages are."""
+    """An application (`apps:`): its name on the servers, and its metrics endpoints."""
 
     server: Name | None = None
-    """Name of the server that its pools point at, where their pages don't tell."""
+    """Server that its pools connect to, where their metrics page has no host and port."""
 
     application_name: ApplicationName = Field(
         default_factory=lambda data: data["name"], validate_default=True
@@ -139,12 +139,11 @@ class AppConfig(DiscoveryConfig, HttpClientConfig, _Scheduled, _Named):
     leak_after: Duration = DEFAULT_LEAK_AFTER
     """Age in seconds at which one of its checkouts is overdue."""
     long_lived: int = Field(default=0, ge=0, le=100_000)
-    """Connections of each of its pools that are checked out for ever on purpose."""
+    """Connections of each of its pools that are checked out forever on purpose."""
     max_connections: int | None = Field(default=None, ge=1, le=100_000)
-    """Most connections of each of its pools, where their pages don't tell."""
+    """Upper limit of each of its pools, where their metrics page has none."""
     format: Name = AUTO
-    """Of its pages: which library's names they have. One of those that are known, or of `formats`;
-    `load` checks it."""
+    """Names of the series: a known format or one of `formats`. `load` checks it."""
     targets: Annotated[tuple[PageUrl, ...], Strict(False)] = Field(default=(), repr=False)
     """Where its metrics endpoints are."""
 
@@ -168,6 +167,6 @@ class Config(Section):
     apps: Annotated[tuple[AppConfig, ...], Strict(False)] = ()
     pgbouncers: Annotated[tuple[BouncerConfig, ...], Strict(False)] = ()
     formats: Annotated[tuple[FormatConfig, ...], Strict(False)] = ()
-    """Of pages whose names are not known."""
+    """Formats of metrics pages that are not built in."""
     state_dir: Directory | None = None
-    """Directory of what is kept over a restart; None is the default one, "" is none."""
+    """Directory for what survives a restart; None is the default one, "" is none."""

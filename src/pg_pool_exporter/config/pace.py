@@ -1,4 +1,4 @@
-"""Whether polls follow each other fast enough to prove a leak."""
+"""Whether polls are frequent enough to prove a leak."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pg_pool_exporter.config.models import DEFAULT_LEAK_AFTER, AppConfig, Config
 
 POLLS_IN_THRESHOLD = 4
-"""So many intervals must fit into a leak threshold, that three whole polls certainly do."""
+"""Intervals in a leak threshold that make sure of three whole polls."""
 
 
 def too_slow(config: Config) -> Iterator[str]:
-    """A sentence for whatever is polled too seldom for the leak threshold that it is compared with.
+    """A sentence for each target that is polled too rarely for its leak threshold.
 
-    Processes with a socket tell a threshold of their own: for them it is the default one.
+    Processes with a socket have thresholds of their own; here the default one stands for them.
     """
     for app in config.apps:
         if _has_pages(app):
@@ -40,9 +40,9 @@ def _sentence(what: str, interval: float, leak_after: float, named: str) -> Iter
     if interval > most:
         yield (
             f"{what}: an interval of {interval:g} s is too long for {named} of {leak_after:g} s; "
-            "it takes three polls of both sides in that time to prove that connections are not "
-            "returned, so pg_pool_unreturned_connections may never be there: poll at least each "
-            f"{most:g} s, or set a longer leak_after"
+            "a proof of leaked connections takes three polls of both sides in that time, so "
+            "pg_pool_unreturned_connections can be missing: set an interval of at most "
+            f"{most:g} s, or a longer leak_after"
         )
 
 

@@ -20,7 +20,7 @@ class PageAddress(NamedTuple):
     """The parts of an address. Only the query can hold a secret."""
 
     url: str
-    """What is asked for; of a page at a socket the host in it has no meaning."""
+    """URL of the request; for a socket its host has no meaning."""
     host: str
     """In lower case; IPv6 in brackets. Empty for a page at a socket."""
     port: int

@@ -1,4 +1,4 @@
-"""The kinds of single values that keys about places take, where addresses are looked up."""
+"""Types of single values of service discovery."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.config.values import AnyPath, Duration
 
 LIST_SUFFIXES = (".json", ".yml", ".yaml")
-"""Of files with lists of addresses, as Prometheus has them."""
+"""Suffixes of files with lists of addresses, as in Prometheus."""
 MIN_REFRESH = 1.0
 MAX_REFRESH = 86_400.0
 
@@ -27,7 +27,7 @@ def _refresh_interval(value: float) -> float:
 
 def _list_files(value: str) -> str:
     if not value.lower().endswith(LIST_SUFFIXES):
-        raise ValueError(f"must end in {', '.join(LIST_SUFFIXES)}: that is how it is read")
+        raise ValueError(f"must end in {', '.join(LIST_SUFFIXES)}: the suffix decides the format")
     return value
 
 
@@ -50,8 +50,8 @@ def _metrics_path(value: str) -> str:
 
 RefreshInterval = Annotated[Duration, AfterValidator(_refresh_interval)]
 ListFiles = Annotated[AnyPath, AfterValidator(_list_files)]
-"""Of files with lists of addresses; `*` and `?` stand for any characters of a name."""
+"""A pattern of files with lists of addresses, with `*` and `?`."""
 ListUrl = Annotated[str, AfterValidator(_list_url)]
-"""Of a list of addresses."""
+"""URL of a list of addresses."""
 HostName = Annotated[str, AfterValidator(_host_name)]
 MetricsPath = Annotated[str, AfterValidator(_metrics_path)]

@@ -1,25 +1,25 @@
-"""From where on something is wrong: the same numbers as in deploy/prometheus/settings.yml."""
+"""Thresholds of findings: the same numbers as in deploy/prometheus/settings.yml."""
 
 from __future__ import annotations
 
 from typing import Final
 
 POOL_USE: Final = 0.80
-"""Share of a pool's maximum."""
+"""Utilisation of a pool: share of its maximum."""
 POOL_WAITING: Final = 1.0
-"""Requests that wait at once, on average over the last minutes."""
+"""Waiting requests of a pool, mean over the last minutes."""
 SLOW_HOLD: Final = 1.0
-"""Mean seconds of a checkout from which on its holder is slow."""
+"""Mean duration of a checkout, in seconds."""
 LONG_STATEMENT: Final = 30.0
-"""Age of a statement that explains why its connection is out for so long, in seconds."""
+"""Age of a statement that explains a long checkout, in seconds."""
 BOUNCER_WAIT: Final = 1.0
-"""Seconds that the first client of a bouncer's pool has waited for a connection."""
+"""Waiting time of the first client of a bouncer's pool, in seconds."""
 SERVER_USE: Final = 0.80
 SERVER_FULL: Final = 0.95
-"""Share of the slots that an ordinary role can have."""
+"""Share of the slots for ordinary roles."""
 IDLE_IN_TRANSACTION: Final = 120.0
-"""Age of a transaction in which nothing happens, in seconds."""
+"""Age of a session that is idle in transaction, in seconds."""
 LOCK_WAIT: Final = 30.0
-"""Seconds."""
+"""Waiting time for a lock, in seconds."""
 LOCK_PILE_UP: Final = 5
-"""Sessions that wait for a lock at once."""
+"""Sessions that wait for a lock at the same time."""

@@ -1,4 +1,4 @@
-"""The kinds of single values that configuration keys take."""
+"""Types of single values in the configuration."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _name(value: str) -> str:
 
 def _application_name(value: str) -> str:
     if len(value.encode()) > MAX_NAME:
-        raise ValueError(f"must have at most {MAX_NAME} bytes, PostgreSQL cuts it there")
+        raise ValueError(f"must have at most {MAX_NAME} bytes: PostgreSQL truncates it there")
     return value
 
 
@@ -125,7 +125,7 @@ ReadableFile = Annotated[str, AfterValidator(_path), AfterValidator(_readable)]
 SecretFile = Annotated[str, AfterValidator(_path), AfterValidator(_secret)]
 """Not a symbolic link of another user, see `files.content`."""
 LogPattern = Annotated[str, AfterValidator(_pattern)]
-"""Of paths, with `*`, `?` and `[…]`; files that match need not be there yet."""
+"""A pattern of paths with `*`, `?` and `[…]`; matching files need not exist yet."""
 Command = Annotated[tuple[str, ...], Strict(False), AfterValidator(_command)]
 PageUrl = Annotated[str, AfterValidator(_page_url)]
-"""Of a page (`page_address`); without a path it is `/metrics`, or `/jolokia` in that format."""
+"""A metrics endpoint (`page_address`); the default path is `/metrics`, or `/jolokia`."""

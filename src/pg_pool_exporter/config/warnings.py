@@ -14,7 +14,7 @@ from pg_pool_exporter.config.models import Config, ConnectionConfig
 from pg_pool_exporter.config.pace import too_slow
 from pg_pool_exporter.model import is_local
 
-# These send nothing that reveals the password to whoever answers.
+# These reveal no password to an impostor.
 _SAFE_METHODS = frozenset({"gss", "none", "oauth", "scram-sha-256", "sspi"})
 _UNSAFE_METHODS = frozenset({"password", "md5"})
 

@@ -17,8 +17,8 @@ _UNQUOTED = "/%:@!$&'()*+,;="
 def url_of(address: Address, app: AppConfig) -> str:
     """The URL of the page at `address`.
 
-    `__scheme__`, `__metrics_path__` and `__param_NAME` win over what `app` says; all other
-    labels have no meaning here. Raises `ValueError` with a predicate about the address.
+    `__scheme__`, `__metrics_path__` and `__param_NAME` win over the settings of `app`; all other
+    labels are ignored. Raises `ValueError` with a predicate about the address.
     """
     labels = address.labels
     scheme = labels.get("__scheme__") or app.scheme

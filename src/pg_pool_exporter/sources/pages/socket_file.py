@@ -1,4 +1,4 @@
-"""The file of a unix socket, told apart from another one that takes its place."""
+"""The file of a unix socket, distinguished from another one in its place."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class SocketFile(NamedTuple):
     device: int
     inode: int
     made: int
-    """Time of its creation in nanoseconds: file systems give the numbers of inodes out again."""
+    """Creation time in nanoseconds, because inode numbers are reused."""
     user: int
     """The user id of its owner."""
 
     @classmethod
     def at(cls, path: Path) -> SocketFile | None:
-        """The socket at `path`; None when there is none. Raises `OSError` when it can't be told."""
+        """The socket at `path`; None when there is none. Raises `OSError`."""
         try:
             found = path.lstat()
         except FileNotFoundError:

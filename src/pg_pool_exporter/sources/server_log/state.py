@@ -1,6 +1,6 @@
-"""What is kept of a log over a restart: positions and counts, in a small file.
+"""State of a log that survives a restart: positions and counts, in a small file.
 
-No text of the log is in it, only names of databases.
+It holds no text of the log, only names of databases.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pg_pool_exporter.blocking.files import FileError, MissingFileError, content
 from pg_pool_exporter.sources.server_log.positions import Position
 
 _VERSION = 1
-# Not through a link, nor into a pipe, that somebody has put in its place.
+# Neither through a link nor into a pipe in its place.
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MOST_BYTES = 8 * 1024 * 1024
 
@@ -35,7 +35,7 @@ def default_state_directory() -> str:
 
 
 class StateError(Exception):
-    """The file is there and can't be used, or cannot be written; the message says why."""
+    """The file cannot be used or written; the message has the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class StateFile:
         self.path = directory / f"log-{quote(name, safe='')}.json"
 
     def load(self) -> LogState | None:
-        """What was saved last; None when nothing was. Raises `StateError`."""
+        """The state that was saved last, if any. Raises `StateError`."""
         try:
             saved = content(self.path, _MOST_BYTES, secret=True)
         except MissingFileError:

@@ -33,7 +33,7 @@ class StateLock:
             os.close(self._descriptor)
         self._descriptor = None
 
-    # A lock that nobody waits for any more, because the directory was hung, must not stay.
+    # A lock that comes after its reload has timed out must not stay.
     __del__ = release
 
 
