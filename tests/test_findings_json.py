@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from math import inf, nan
 from typing import Any
 
@@ -11,7 +12,7 @@ from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.web.findings_json import MAX_POOLS, findings_json
-from support.both_sides import BothSides
+from support.both_sides import INFO, BothSides
 from support.serving import client, serving
 
 HOSTILE = '"</script><b>\u2028ü'
@@ -31,7 +32,7 @@ def document(sides: BothSides) -> dict[str, Any]:
 
 def test_findings_pools_servers_and_targets_are_told() -> None:
     sides = BothSides()
-    sides.pool(1, 2, waiting=0, leaked_slots={"shop.py:1 f": 1})
+    sides.pool(1, 2, waiting=0, leaked_slots={"shop.py:1 f": 1}, info=replace(INFO, pid="4711"))
     sides.server({"idle": [5.0]})
     sides.unread(TargetId("app", "web:80", "billing"))
     found = document(sides)
@@ -75,7 +76,8 @@ def test_findings_pools_servers_and_targets_are_told() -> None:
         "pools": [
             {
                 "app": "orders", "pool": "main", "server": "main", "client": "psycopg_pool",
-                "processes": 1, "active": 2, "idle": 1, "waiting": 0, "max": 10, "utilisation": 0.2,
+                "processes": 1, "pids": {"web:0": "4711"}, "active": 2, "idle": 1, "waiting": 0,
+                "max": 10, "utilisation": 0.2,
                 "seconds_to_saturation": None, "leaked_slots": 1, "overdue": 0, "unreturned": None,
                 "suspected": None, "missing_sessions": None, "active_by_minute": [],
             }

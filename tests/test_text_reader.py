@@ -151,7 +151,7 @@ MALFORMED = {
     "no value": (f"pg_pool_waiting_requests{{{OWN}}}", "no value"),
     "no space": (f"pg_pool_waiting_requests{{{OWN}}}1", "no value"),
     "name only": ("pg_pool_waiting_requests", "no value"),
-    "two values": (f"pg_pool_waiting_requests{{{OWN}}} 1 2 3", "something wrong behind"),
+    "two values": (f"pg_pool_waiting_requests{{{OWN}}} 1 2 3", "wrong text after"),
     "text": (f"pg_pool_waiting_requests{{{OWN}}} many", "not a number"),
     "number of Python": (f"pg_pool_waiting_requests{{{OWN}}} 1_0", "no value"),
     "negative": (f"pg_pool_waiting_requests{{{OWN}}} -1", "negative"),

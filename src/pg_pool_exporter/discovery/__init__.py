@@ -1,4 +1,4 @@
-"""Which targets there are: configured, found in lists and in DNS, and sockets in a directory."""
+"""Finds the targets: configured, listed in files, over HTTP or in DNS, and sockets."""
 
 from pg_pool_exporter.discovery.targets import Discovery, Target, app_targets, state_directory
 from pg_pool_exporter.discovery.task import DiscoveryStatus

@@ -1,4 +1,4 @@
-"""Prometheus' format of lists of targets, from the text to addresses.
+"""Reads addresses from lists of targets in Prometheus' format.
 
 `[{"targets": ["HOST:PORT", …], "labels": {"name": "value", …}}, …]`, in JSON or YAML; see
 https://prometheus.io/docs/prometheus/latest/http_sd/. Lists come from outside: everything is
@@ -22,7 +22,7 @@ MAX_BYTES = 1024 * 1024
 
 
 class ListError(Exception):
-    """No usable list. The message is a predicate about the list."""
+    """The list is unusable. The message is a predicate about the list."""
 
 
 @dataclass(frozen=True, slots=True)

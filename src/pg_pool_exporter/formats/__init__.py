@@ -1,4 +1,4 @@
-"""How other libraries show their pools: formats as data, for the reader, the rules and the docs.
+"""Formats of other libraries' pools as data, for the reader, the rules and the docs.
 
 Our own format is not here: `series` has it.
 """
@@ -43,22 +43,22 @@ __all__ = [
 ]
 
 NATIVE_NAME = "native"
-"""The name of our own format. A page that has it has been instrumented on purpose: its other
-formats, which would show the same pools once more, are not read beside it."""
+"""The name of our own format. On a page in it no other format is read: that would show the same
+pools again."""
 
 AUTO = "auto"
-"""Whatever known format a page has."""
+"""Any known format."""
 
 JOLOKIA = "jolokia"
-"""HikariCP's MBeans, which are no page (`sources/jolokia.py`)."""
+"""HikariCP's MBeans, see `sources/pages/jolokia.py`."""
 
 JOLOKIA_PATH = "/jolokia"
 
 DEFAULT_POOL = "default"
-"""The name of a pool whose page does not name it."""
+"""The name of a pool without a name on its page."""
 
 UNLIMITED = 2**31 - 1
-"""A maximum of 0, or from this on (Java's `Integer.MAX_VALUE`), stands for none."""
+"""A maximum of 0, or of at least this (Java's `Integer.MAX_VALUE`), means unlimited."""
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {

@@ -1,4 +1,4 @@
-"""The shape of a format: which series of a foreign page hold which value of a pool."""
+"""Describes a format: which series of a foreign page contain which value of a pool."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ Labels = Mapping[str, str]
 """Label values by name. An empty value is the same as no label."""
 
 Aliases = tuple[str, ...]
-"""Names for the same thing in different versions; the first that is there counts."""
+"""Names for the same thing in different versions; the first one present counts."""
 
 
 class Condition(NamedTuple):
-    """A label, under one of its names, has a value; or, `negated`, has it not."""
+    """A label, under one of its names, has a value; `negated`: does not have it."""
 
     labels: Aliases
     value: str
     negated: bool = False
 
     def holds(self, labels: Labels) -> bool:
-        """Whether it is so for a series with these labels."""
+        """Whether a series with these labels fulfils it."""
         return (first_of(self.labels, labels) == self.value) is not self.negated
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One value of a pool: where it goes, and which series have it."""
+    """One value of a pool: its field, and the series that contain it."""
 
     field: str
     """The field of `PoolSample`."""
@@ -41,13 +41,13 @@ class Value:
     of the same name are added up."""
     where: tuple[Condition, ...] = ()
     scale: float = 1.0
-    """What the series is multiplied by to be in our unit: seconds, or a number of things."""
+    """Factor from the unit of the series to ours: seconds, or a count."""
     kind: str = ""
     """For a field that is a mapping (`timeouts`, `leaked_slots`): the key."""
     part: int = 0
-    """Of one field, values with other parts are added up."""
+    """Values of different parts of one field are added up."""
     note: str = ""
-    """What is approximate in it, or looks odd on the page; a sentence for the documentation."""
+    """What is approximate or unusual: a sentence for the documentation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,34 +58,34 @@ class Format:
     """
 
     name: str
-    """As in the configuration, and in `pg_pool_info{source}`."""
+    """The name in the configuration, and in `pg_pool_info{source}`."""
     title: str
-    """For people: the library, and by what it is shown."""
+    """The library and its collector, for people."""
     client: str = ""
     """The pool library, for `pg_pool_info{client}`."""
     pool: tuple[Aliases, ...] = ()
-    """Labels that together name a pool. Without any of them it is `DEFAULT_POOL`."""
+    """Labels that together name a pool; without any of them it is `DEFAULT_POOL`."""
     process: tuple[Aliases, ...] = ()
-    """Labels that together tell apart several processes on one page."""
+    """Labels that together distinguish several processes on one page."""
     info: Mapping[str, Aliases] = field(default_factory=lambda: MappingProxyType({}))
-    """Labels by the field of `PoolInfo` that they fill."""
+    """Labels by field of `PoolInfo`."""
     values: tuple[Value, ...]
-    """Of several for the same field, kind and part the first that a page has counts."""
+    """Of several for one field, kind and part, the first one on the page counts."""
     unless: tuple[Condition, ...] = ()
-    """What says, each by itself, that a series of such a name is of something else."""
+    """Conditions, each of which excludes a series: it is about something else."""
     yields_to: tuple[str, ...] = ()
-    """Formats that show the same pools, and more of them: this is left out beside any of them."""
+    """Formats that show more of the same pools: beside one of them, this one is left out."""
     facts: str = ""
-    """Where its names were read or tried."""
+    """The source of its names."""
 
     def names(self) -> Iterator[str]:
-        """All names of series, some of them several times."""
+        """All names of series, with repetitions."""
         for value in self.values:
             yield from value.series
 
 
 def first_of(aliases: Aliases, labels: Labels) -> str:
-    """The value of the first of these labels that has one, else an empty text."""
+    """The value of the first of these labels with a value; else empty."""
     for name in aliases:
         if value := labels.get(name):
             return value
@@ -101,5 +101,5 @@ def value(
     part: int = 0,
     note: str = "",
 ) -> Value:
-    """A `Value`, spelt so that a table of them reads like one."""
+    """A `Value`, written as a row of a table."""
     return Value(field, series, where, scale, kind, part, note)

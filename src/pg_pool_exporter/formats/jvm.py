@@ -1,4 +1,4 @@
-"""HikariCP, and what Spring Boot shows of any pool."""
+"""HikariCP, and Spring Boot's metrics of any pool."""
 
 from __future__ import annotations
 

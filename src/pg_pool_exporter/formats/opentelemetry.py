@@ -16,11 +16,11 @@ _MAX = ("db_client_connection_max", "db_client_connection_max_connections")
 _MAX_OLD = ("db_client_connections_max", "db_client_connections_max_connections")
 _MAX_NET = ("npgsql_db_client_connections_max", "npgsql_db_client_connection_max")
 _INFO = {"host": ("server_address",), "port": ("server_port",), "database": ("db_namespace",)}
-# A collector's page tells the processes apart.
+# Labels of the processes on a collector's page.
 _PROCESS = (("service_instance_id", "instance"),)
 _BOTH_HIKARI = ("micrometer", "hikaricp")
-# Node's instrumentation looks at the queue when a connection moves, and so never sees one that
-# stands still, nor a request that has given up (tried with 0.76).
+# Node's instrumentation reads the queue when a connection moves: it misses a queue that stands
+# still, and requests that gave up (tried with 0.76).
 _SEES_THE_QUEUE = (Condition(("otel_scope_name",), "@opentelemetry/instrumentation-pg", True),)
 
 # The conventions are for all databases, and an application can have pools of several.
@@ -41,9 +41,9 @@ _OTHER_DATABASES = (
     ),
 )  # fmt: skip
 
-_PLAIN_COUNTER = ".NET's exporter can be told to leave out `_total`."
+_PLAIN_COUNTER = ".NET's exporter can be configured to leave out `_total`."
 _NPGSQL = "Npgsql"
-# Others don't count time-outs: theirs are not 0, but unknown.
+# Others don't count timeouts: theirs are unknown, not 0.
 _COUNT_TIMEOUTS = (_NPGSQL, "io.opentelemetry.hikaricp-3.0")
 
 

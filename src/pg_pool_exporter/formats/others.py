@@ -5,10 +5,10 @@ from __future__ import annotations
 from pg_pool_exporter.formats.format import NANOSECONDS, Format, value
 
 _CANCELED = (
-    "Acquires that ended with their context: time-outs, and those that the application gave up."
+    "Acquires that ended with their context: timeouts, and those that the application cancelled."
 )
 _QUEUED = "Those that waited and got a connection, its opening included."
-# What users of the collectors call the label that tells pools apart.
+# Names that users of the collectors give the label of a pool.
 _DATABASE = ("db_name", "db", "database", "pool", "name")
 
 NODE_POSTGRES = Format(

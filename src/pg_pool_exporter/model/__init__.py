@@ -1,6 +1,6 @@
-"""What a poll yields: frozen values without behaviour, passed from source to exposition.
+"""The results of polls: frozen values without behaviour, passed from source to exposition.
 
-`None` means "this source cannot tell": no series is written for it. Ages and durations are float
+`None` means unknown: no series is written for it. Ages and durations are float
 seconds. The standard library only, because the client imports it.
 """
 

@@ -16,12 +16,12 @@ class BouncerPoolKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BouncerPool:
-    """One pool of a bouncer at one poll. A limit of None is unlimited, or not told."""
+    """One pool of a bouncer at one poll. A limit of None is unlimited or unknown."""
 
     connections: Mapping[str, float] = field(default_factory=dict)
-    """To the server, by one of `catalogue.BOUNCER_SERVER_STATES`; only those that it tells."""
+    """Server connections by `catalogue.BOUNCER_SERVER_STATES`; unknown states are missing."""
     clients: Mapping[str, float] = field(default_factory=dict)
-    """By one of `catalogue.BOUNCER_CLIENT_STATES`; only those that it tells."""
+    """By `catalogue.BOUNCER_CLIENT_STATES`; unknown states are missing."""
     oldest_waiting: float | None = None
     oldest_idle: float | None = None
     size: float | None = None
@@ -36,7 +36,7 @@ class BouncerDatabase:
     transactions: float | None = None
     queries: float | None = None
     wait: float | None = None
-    """Seconds that clients have waited for a connection, in all."""
+    """Total seconds that clients have waited for a connection."""
     connections: float | None = None
     max_connections: float | None = None
 

@@ -1,4 +1,4 @@
-"""Pools: what an application sees."""
+"""Pools: the application's side."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Histogram:
 
 
 INSTRUMENTED = "instrumented"
-"""The `source` of a pool that our client reads."""
+"""The `source` of a pool that our client measures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolInfo:
-    """Where a pool comes from and where it leads. An empty string is an unknown."""
+    """The library of a pool, and the server that it connects to. An empty string is unknown."""
 
     client: str = ""
     client_version: str = ""
@@ -46,8 +46,8 @@ class PoolInfo:
 
     @property
     def asked_a_session(self) -> bool:
-        """Whether one of the pool's sessions was asked where it leads, as our client does: then an
-        empty name of the application is its name."""
+        """Whether the values come from a session of the pool, as our client reads them: then an
+        empty application is a fact, not unknown."""
         return self.source == INSTRUMENTED and bool(self.port)
 
 
@@ -80,7 +80,7 @@ class PoolSample:
     leak_after: float | None = None
     """Age in seconds at which a checkout is overdue."""
     long_lived: float | None = None
-    """How many of the active ones are declared long-lived."""
+    """Active connections that are declared long-lived."""
     timeouts: Mapping[str, float] = field(default_factory=dict)
     """By kind."""
     leaked_slots: Mapping[str, float] = field(default_factory=dict)

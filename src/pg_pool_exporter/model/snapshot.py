@@ -1,4 +1,4 @@
-"""What a poll yields, and how the polls went."""
+"""The result of a poll, and the health of a target."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pg_pool_exporter.model.servers import LogCounts, ServerSample
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What one successful poll of one target yields. Replaced by the next one, never changed."""
+    """The result of one successful poll of one target. Replaced by the next one, never changed."""
 
     pools: tuple[PoolSample, ...] = ()
     server: ServerSample | None = None
     log: LogCounts | None = None
     bouncer: BouncerSample | None = None
     address: str | None = None
-    """The IP address at which an application's page was read; None where it is not known."""
+    """The IP address that served an application's page; None where unknown."""
     folded: int = 0
     """Groups folded into `other`, or left out, because they were over a cap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How the polls of a target went."""
+    """The polls of a target so far."""
 
     up: bool = False
     polls: int = 0
@@ -35,7 +35,7 @@ class Health:
     reason: str | None = None
     """Why the last poll failed; None when it succeeded."""
     error: str | None = None
-    """The same in a sentence, which holds no secret."""
+    """The same in a sentence, without secrets."""
     duration: float | None = None
     """Of the last poll, in seconds."""
     last_success: float | None = None

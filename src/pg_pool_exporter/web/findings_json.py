@@ -101,6 +101,11 @@ def _pool(pool: PoolView) -> dict[str, Any]:
         "server": pool.subject.server or None,
         "client": pool.client,
         "processes": len(pool.processes),
+        "pids": {
+            each.sample.key.process: each.sample.info.pid
+            for each in pool.processes
+            if each.sample.info is not None and each.sample.info.pid
+        },
         "active": _number(pool.active),
         "idle": _number(pool.idle),
         "waiting": _number(pool.waiting),

@@ -1,8 +1,8 @@
-"""Names of pools that are connection strings: what may be shown of them.
+"""Removes passwords from names of pools.
 
-Npgsql names a pool by its connection string when nobody else names it, and OpenTelemetry's
-instrumentations by a URL. Either can hold a password, so nothing is shown but the parts that are
-known to be harmless.
+Npgsql names a pool by its connection string unless it has another name, OpenTelemetry's
+instrumentations by a URL. Both can contain a password, so only parts known to be harmless are
+shown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pg_pool_exporter.model import PoolInfo
 from pg_pool_exporter.sources.pages.text_syntax import MAX_LABEL_CHARACTERS
 
 HIDDEN = "a connection string"
-"""The name of a pool that is named by a connection string without any harmless part."""
+"""The name of a pool whose connection string has no harmless part."""
 
 # A value is quoted, with its quotes doubled inside, or goes to the next separator and has no quotes
 # in it. A quote that is never closed goes to the end: what seems to follow it is part of the value.
@@ -50,7 +50,7 @@ _FIELDS = {
 
 
 class PoolName(NamedTuple):
-    """How a pool is called, and what its name says of where it leads."""
+    """The name of a pool, and what it says about the server."""
 
     name: str
     info: PoolInfo
@@ -107,7 +107,7 @@ def _pairs(text: str) -> dict[str, str]:
     while at < len(text):
         pair = pattern.match(text, at)
         if pair is None or pair.end() == at:
-            # What follows can't be told from a password.
+            # The rest may be a password.
             return {}
         at = pair.end()
         if at == len(text) >= MAX_LABEL_CHARACTERS:

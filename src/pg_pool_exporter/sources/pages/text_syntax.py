@@ -1,6 +1,6 @@
-"""The syntax of one line of the Prometheus text format (OpenMetrics included).
+"""Parses one line of Prometheus text or OpenMetrics.
 
-The lines come from outside: whatever they hold, the outcome is a value or `Malformed`.
+Lines come from outside: whatever they contain, the result is a value or `Malformed`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pg_pool_exporter.formats import Labels
 
-# 10 kB names with every byte escaped still fit; no single line can hold up the process.
+# Names of 10 kB with every byte escaped fit, and one line cannot take long.
 MAX_LINE_BYTES = 64 * 1024
 MAX_LABEL_CHARACTERS = 200
 
@@ -32,11 +32,11 @@ _UNESCAPED = {"\\": "\\", '"': '"', "n": "\n"}
 
 
 class Malformed(Exception):  # noqa: N818 - a verdict on the page, always turned into a PollError
-    """What is wrong with a line. The message never holds text of the page."""
+    """What is wrong with a line. The message never contains text of the page."""
 
 
 class SeriesLine(NamedTuple):
-    """A line that gives a series its value: `key` is all that comes before the value."""
+    """A series and its value; `key` is everything before the value."""
 
     key: bytes
     labels: Labels
@@ -44,7 +44,7 @@ class SeriesLine(NamedTuple):
 
 
 def metric_name(line: bytes) -> bytes:
-    """The name that the line begins with, empty when it begins with none."""
+    """The name at the start of the line; empty without one."""
     match = _NAME.match(line)
     return match[0] if match else b""
 
@@ -56,7 +56,7 @@ def series_line(line: bytes, name: bytes) -> SeriesLine:
     labels, end = _labels(line, len(name)) if line.startswith(b"{", len(name)) else ({}, len(name))
     match = _VALUE.fullmatch(line, end)
     if match is None:
-        raise Malformed("no value after the series, or something wrong behind it")
+        raise Malformed("no value after the series, or wrong text after the value")
     return SeriesLine(line[:end], labels, match[1])
 
 
@@ -81,16 +81,16 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 
 def cut(text: str) -> str:
-    """`text`, if it is no longer than a label's value may be; else its beginning and a digest."""
+    """`text`, shortened to `MAX_LABEL_CHARACTERS`: its beginning and a digest."""
     if len(text) <= MAX_LABEL_CHARACTERS:
         return text
-    # The digest keeps two long values with the same beginning apart.
+    # The digest distinguishes long values with the same beginning.
     digest = blake2b(text.encode(), digest_size=6).hexdigest()
     return f"{text[: MAX_LABEL_CHARACTERS - len(digest) - 1]}~{digest}"
 
 
 def any_number(text: bytes) -> float:
-    """A value of a series, whatever number it is."""
+    """The value of a series: any number."""
     try:
         return float(text)
     except ValueError:
@@ -98,7 +98,7 @@ def any_number(text: bytes) -> float:
 
 
 def number(text: bytes) -> float | None:
-    """A value of a pool: finite and never negative. None for NaN, which says "not known"."""
+    """The value of a pool: finite and not negative. None for NaN, which means unknown."""
     value = any_number(text)
     if 0 <= value < inf:
         return value
