@@ -11,6 +11,7 @@ from pg_pool_exporter.sources.postgres.session_groups import merge
 from pg_pool_exporter.sources.queries.rows import ActivityRow
 
 _STATES = frozenset(BACKEND_STATES)
+_SPELLING = str.maketrans(" ", "_", "()")
 
 
 class Activity(NamedTuple):
@@ -55,7 +56,7 @@ def read_activity(
 
 
 def _group(row: ActivityRow, waits: Mapping[int, float], blockers: Set[str] | None) -> SessionGroup:
-    state = row.state if row.state in _STATES else "unknown"
+    state = _state(row.state)
     hidden = row.hidden or state == "disabled"
     waited = [waits[pid] for pid in row.pids if pid in waits]
     return SessionGroup(
@@ -68,6 +69,14 @@ def _group(row: ActivityRow, waits: Mapping[int, float], blockers: Set[str] | No
         oldest_waiting=_known_age(max(waited, default=None)),
         blocking=None if blockers is None else sum(str(pid) in blockers for pid in row.pids),
     )
+
+
+def _state(reported: str | None) -> str:
+    """The state as `catalogue.BACKEND_STATES` spells it: `idle in transaction (aborted)` has
+    underscores, and no brackets.
+    """
+    state = (reported or "unknown").translate(_SPELLING)
+    return state if state in _STATES else "unknown"
 
 
 def _known_age(seconds: float | None) -> float | None:

@@ -22,7 +22,7 @@ class ActivityRow:
     user: str
     application: str
     address: str
-    state: str
+    state: str | None
     pids: list[int]
     ages: list[float | None]
     clock: float

@@ -19,7 +19,7 @@ SELECT coalesce(pid = pg_backend_pid()
        coalesce(pg_get_userbyid(usesysid), 'unknown') AS "user",
        coalesce(application_name, '') AS application,
        coalesce(host(client_addr), '') AS address,
-       coalesce(replace(translate(state, '()', ''), ' ', '_'), 'unknown') AS state,
+       state,
        array_agg(pid) AS pids,
        array_agg(date_part('epoch', clock_timestamp() - state_change)) AS ages,
        date_part('epoch', clock_timestamp()) AS clock,
