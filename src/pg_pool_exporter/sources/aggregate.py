@@ -1,4 +1,4 @@
-"""Values of several things as that of all of them together, some of them unknown."""
+"""Aggregates of values, some of which are unknown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Number = TypeVar("Number", int, float)
 
 
 def oldest(ages: Iterable[float | None]) -> float | None:
-    """The largest of those that are known."""
+    """The largest known age; None when all are unknown."""
     return max((age for age in ages if age is not None), default=None)
 
 

@@ -11,7 +11,7 @@ class PollError(Exception):
     """A poll that failed for a known reason.
 
     `reason` is one of `catalogue.POLL_FAILURE_REASONS` and becomes a label. The message is for the
-    log: it says what was found and what to do, and never holds a secret, a query or a page's text.
+    log: what happened and what to do, without a secret, a query or a text from outside.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -20,7 +20,7 @@ class PollError(Exception):
 
 
 class TargetGoneError(Exception):
-    """The target does not exist any more (nobody listens on a process's socket): forget it."""
+    """The target has gone for good: no process listens on its socket. It is to be forgotten."""
 
 
 class Source(Protocol):
@@ -29,12 +29,12 @@ class Source(Protocol):
     async def poll(self) -> Snapshot:
         """Read the target once.
 
-        Raises `PollError` for a failure with a known reason and `TargetGoneError` when it is to be
-        forgotten. Cancelling (the poller does so at the deadline) takes effect at once, whatever
-        the target does.
+        Raises `PollError` for a failure with a known reason, `TargetGoneError` when the target is
+        to be forgotten. The poller cancels at the deadline: that takes effect at once, whatever the
+        target does.
         """
         ...
 
     async def close(self) -> None:
-        """Let go of everything that the source holds, without waiting for the target."""
+        """Close all connections and files, without waiting for the target."""
         ...

@@ -1,7 +1,6 @@
-"""`pg-pool-exporter terminate-idle`: emergency help, when somebody asks for it, never by itself.
+"""`pg-pool-exporter terminate-idle`: ends idle sessions, by hand and never by itself.
 
-`sessions` says which sessions are meant and why others are left alone, `server` asks and tells
-PostgreSQL, `report` is what a person reads.
+`sessions` chooses them, `server` lists and ends them, `report` is the text for a person.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _PATIENCE = 5.0
 
 
 class Outcome(NamedTuple):
-    """What is to be printed, and whether nothing stood in the way."""
+    """The text to print, and whether everything succeeded."""
 
     text: str
     successful: bool
@@ -51,10 +50,9 @@ def main(options: Options) -> int:
 async def run(
     config: ServerConfig, choice: Choice, *, end: bool, patience: float = _PATIENCE
 ) -> Outcome:
-    """Show the sessions that `choice` means on a server, and with `end` end them.
+    """List the sessions of `choice` on a server, and with `end` end them.
 
-    `patience` is how long it waits for them to be gone, in seconds. Raises `TerminateError` when
-    the server can't be asked.
+    Waits at most `patience` seconds for them to be gone. Raises `TerminateError`.
     """
     ended: Ended | None = None
     async with connected(config) as server:
@@ -68,7 +66,7 @@ async def run(
         if end and meant:
             ended = await server.end(meant, patience)
     text = written(config.name, choice, spared, statement, ended)
-    # Whoever asks for one session wants that one; of an application's, some go on with their work.
+    # A single session was meant to end; of an application's, some may go on with their work.
     denied = any(one.hidden or not one.may_end for one in spared)
     missed = choice.pid is not None and not (ended.signalled if ended else meant)
     remain = ended is not None and bool(ended.remaining)

@@ -1,4 +1,4 @@
-"""What a person reads before and after."""
+"""The text before and after sessions are ended."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pg_pool_exporter.redaction import printable, printable_lines
 from pg_pool_exporter.sources.queries.rows import ListedSession
 
 _NO_CURE = (
-    "This ends sessions. It does not give a leaked slot back to its pool: only returning the\n"
-    "connection, or restarting the process, does.\n"
+    "This ends sessions. It does not return a leaked connection to its pool: only the application\n"
+    "does, or a restart of its process.\n"
 )
 
 
@@ -22,14 +22,12 @@ def written(
     statement: str,
     ended: Ended | None,
 ) -> str:
-    """The text. `sessions` come with the reason why one is left alone; `ended` is None as long as
-    nothing has been done.
-    """
+    """The text. `sessions` have the reason why each is left alone; `ended` is None before."""
     return "\n".join(_lines(server, choice, sessions, statement, ended))
 
 
 def nothing_idle(server: str, choice: Choice, applications: Mapping[str, int]) -> str:
-    """The text where a choice means no session; `applications` have so many, whatever they do."""
+    """The text when a choice has no session; `applications`: sessions of each, in any state."""
     older = spell(choice.older_than)
     text = f"Server {server}: no session of {_subject(choice)} is idle for {older} or longer.\n"
     if choice.application is None:
@@ -89,7 +87,7 @@ def _fate(session: ListedSession, reason: str | None, ended: Ended | None) -> st
     if ended is None:
         return "would be ended"
     if session.pid in ended.remaining:
-        return "told to end, but still there: its process does not answer, look at it on its host"
+        return "signalled, but still there: its process hangs, check it on its host"
     if session.pid in ended.signalled:
         return "ended"
-    return "left alone, it has gone or done something meanwhile"
+    return "left alone, it ended or became active meanwhile"

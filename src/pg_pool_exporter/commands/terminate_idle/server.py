@@ -1,4 +1,4 @@
-"""A connection of its own to the server: lists sessions, and ends those that are meant."""
+"""Lists and ends sessions, over a connection of its own."""
 
 from __future__ import annotations
 
@@ -19,31 +19,32 @@ from pg_pool_exporter.sources.connection.connector import Connector
 from pg_pool_exporter.sources.queries import as_script, batch, statement
 from pg_pool_exporter.sources.queries.rows import ListedSession
 
-# For everything together: a server in trouble may be slow, and somebody waits.
+# Timeout of everything together: a server in trouble may be slow.
 _SECONDS = 15.0
-# An idle session ends within milliseconds; how often it is looked for, in seconds.
+# Interval of the checks whether a session is gone: an idle one ends within milliseconds.
 _LOOK_SECONDS = 0.05
-# For the one transaction only: a bouncer in front hands the session on to others after it.
+# For one transaction only: behind a bouncer others use the session after it.
 _BOUNDED = "SET LOCAL statement_timeout = '10s';"
 
 
 class TerminateError(Exception):
-    """The server can't be asked, or refuses; the message says why, and holds no secret."""
+    """The server is not reachable, or refuses; the message says why, without a secret."""
 
 
 class Server:
-    """A server that is connected to."""
+    """A server, over one connection."""
 
     def __init__(self, connection: BoundedConnection) -> None:
         self._connection = connection
 
     async def sessions(self, choice: Choice) -> list[ListedSession]:
-        """The sessions that a choice may mean, the longest idle first."""
+        """Sessions that may belong to a choice, the longest idle first."""
         return await self._rows("idle_sessions", **choice._asdict())
 
     async def applications(self, choice: Choice) -> dict[str, int]:
-        """How many sessions clients have by application_name, the choice's first: to tell a
-        mistyped name from an application that works.
+        """Numbers of client sessions by application_name, the choice's first.
+
+        They tell a mistyped name from an application whose sessions are not idle.
         """
         rows = await self._rows("applications", **choice._asdict())
         return {row.application: row.sessions for row in rows}
@@ -55,8 +56,9 @@ class Server:
         return as_script(cursor.mogrify(text.encode(), _listed(sessions)))
 
     async def end(self, sessions: Collection[ListedSession], patience: float) -> Ended:
-        """End those that are still idle as they were, and look for so many seconds at most whether
-        they are gone.
+        """End sessions that are still idle as listed, and wait until they are gone.
+
+        Waits at most `patience` seconds.
         """
         rows = await self._rows("terminate_idle", **_listed(sessions))
         signalled = frozenset(row.pid for row in rows if row.ended)
@@ -85,7 +87,7 @@ class Server:
 
 @asynccontextmanager
 async def connected(config: ServerConfig) -> AsyncIterator[Server]:
-    """A server, connected to for the block. Raises `TerminateError` for whatever goes wrong."""
+    """Connect to a server for the block. Raises `TerminateError` for all errors."""
     connector = Connector(f"server {config.name}", config, as_text=("text", "name", "varchar"))
     try:
         async with asyncio.timeout(_SECONDS):
@@ -98,9 +100,9 @@ async def connected(config: ServerConfig) -> AsyncIterator[Server]:
         raise TerminateError(f"server {config.name}: no answer within {_SECONDS:g} s") from None
     except psycopg.errors.InsufficientPrivilege:
         raise TerminateError(
-            f"server {config.name}: a right is missing, and not all sessions have been told to "
-            "end: GRANT pg_signal_backend to the role that asks (a superuser's session only a "
-            "superuser can end)"
+            f"server {config.name}: permission denied, not all sessions were signalled: GRANT "
+            "pg_signal_backend to the exporter's role (only a superuser can end a superuser's "
+            "session)"
         ) from None
     except (psycopg.Error, PasswordError) as error:
         raise TerminateError(str(connector.failure(error))) from None

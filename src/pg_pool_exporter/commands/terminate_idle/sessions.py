@@ -1,4 +1,4 @@
-"""Which sessions are meant. Pure."""
+"""Chooses the sessions to end. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pg_pool_exporter.sources.queries.rows import ListedSession
 
 
 class Choice(NamedTuple):
-    """Sessions that are idle for longer than so many seconds: an application's, or a single one."""
+    """Sessions idle for longer than `older_than` seconds: an application's, or a single one."""
 
     older_than: float
     application: str | None = None
@@ -17,27 +17,27 @@ class Choice(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """What has become of the sessions that were meant, by process id."""
+    """The result for the sessions to end, by process id."""
 
     signalled: frozenset[int]
-    """Told to end."""
+    """Sessions that PostgreSQL signalled."""
     remaining: frozenset[int]
-    """Of these the ones that were still there in the end."""
+    """Those of them that did not end in time."""
 
 
 def reason_to_spare(session: ListedSession, choice: Choice) -> str | None:
-    """Why a session is left alone; None when it is meant."""
+    """Why a session is left alone; None when it is to end."""
     if session.hidden:
-        return "what it does can't be seen: GRANT pg_monitor to the role that asks"
+        return "its activity is hidden: GRANT pg_monitor to the exporter's role"
     if session.backend_type != "client backend":
-        return f"it is no client's but a {session.backend_type}"
+        return f"it is no client backend but a {session.backend_type}"
     if session.state != "idle":
         return f"it is {session.state or 'in no known state'}"
     if session.idle_seconds is None or session.idle_seconds < choice.older_than:
-        return f"it is idle for {spell(max(0.0, session.idle_seconds or 0.0))} only"
+        return f"it has been idle for {spell(max(0.0, session.idle_seconds or 0.0))} only"
     if not session.may_end:
         return (
             f"no right to end a session of role {session.user}: GRANT pg_signal_backend to the "
-            "role that asks (a superuser's only a superuser can end)"
+            "exporter's role (only a superuser can end a superuser's session)"
         )
     return None

@@ -1,7 +1,6 @@
-"""Looks up the hosts of a connection string, so that neither the driver nor libpq does.
+"""Resolves the hosts of a connection string, so that neither the driver nor libpq does.
 
-The driver would do it in the threads of the event loop, which hung look-ups of a few servers take
-from everybody.
+The driver would use the event loop's threads: a few name servers that hang would take them all.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ Params = dict[str, Any]
 
 
 def libpq_defaults() -> dict[str, str]:
-    """What libpq takes for a parameter that is not given, from its environment too."""
+    """libpq's value for each parameter that is not set; environment variables included."""
     return {
         option.keyword.decode(): option.val.decode()
         for option in Conninfo.get_defaults()
@@ -26,9 +25,9 @@ def libpq_defaults() -> dict[str, str]:
 
 
 async def with_addresses(params: Params) -> Params:
-    """The parameters with a `hostaddr` for each address of each host, in their order.
+    """Add a `hostaddr` for each address of each host, in their order.
 
-    A host that has no address is left out. Raises `psycopg.OperationalError` when none has one.
+    A host without an address is left out. Raises `psycopg.OperationalError` when none has one.
     """
     known = {**libpq_defaults(), **params}
     if not known.get("host") or known.get("hostaddr"):
@@ -36,7 +35,7 @@ async def with_addresses(params: Params) -> Params:
     hosts = known["host"].split(",")
     ports = known["port"].split(",")
     if len(ports) not in (1, len(hosts)):
-        return params  # libpq says what is wrong
+        return params  # an error that libpq reports
     found = [
         (number, address) for number, host in enumerate(hosts) for address in await _addresses(host)
     ]
@@ -52,7 +51,7 @@ async def with_addresses(params: Params) -> Params:
 
 
 async def _addresses(host: str) -> list[str]:
-    """The addresses of a host; an empty one for a directory of unix sockets."""
+    """Addresses of a host; one that is empty for a directory of unix sockets."""
     if not host or host.startswith(("/", "@")):
         return [""]
     try:

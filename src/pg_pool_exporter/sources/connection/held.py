@@ -19,9 +19,9 @@ from pg_pool_exporter.sources.queries.rows import Session
 Results = list[list[Any]]
 
 KEEP_SECONDS = 600.0
-"""How long the next connection that hangs is kept, after one was let go."""
+"""How long the next connection that hangs is kept, after one was abandoned."""
 CLOSE_SECONDS = 1.0
-"""How long `HeldConnection.close` waits for what it has ended."""
+"""How long `HeldConnection.close` waits for tasks to end."""
 _MOST_ABANDONED = 8
 
 
@@ -51,22 +51,21 @@ class _Abandoned:
 class HeldConnection:
     """Executes batches over one connection at most, and never waits for the driver.
 
-    `connect` opens a connection, `prepare` makes it ready. `fetch` may be cancelled at any time
-    and returns at once. What hangs then, an attempt to connect or a query, is either let go or
-    kept:
+    `connect` opens a connection, `prepare` makes it ready. `fetch` may be cancelled at any time and
+    returns at once. An attempt to connect or a query that hangs then is either abandoned or kept:
 
-    - Let go: its socket is shut, and the next `fetch` opens another connection. So a backend that
-      hangs blinds us for one poll only. Its session may stay on the server until it runs again.
-    - Kept: later calls wait on. An attempt is taken over when it completes; after the late answer
-      of a query, which is discarded, its connection is used again. A query whose answer has begun
-      is never kept: it could send without end.
+    - Abandoned: its socket is shut, and the next `fetch` opens another connection. A backend that
+      hangs costs one poll. Its session may stay on the server until it runs again.
+    - Kept: later calls wait for it. An attempt is used when it completes; the late answer of a
+      query is discarded, and its connection is used again. A query whose answer has begun is never
+      kept: the other side could send without end.
 
-    It is kept while one that was abandoned earlier may still be on the server: until it has been
-    seen to be gone (`forget_gone`), or for `KEEP_SECONDS`. So a server that hangs as a whole has
-    two sessions of ours, and one more for each ten minutes that it goes on hanging: an hour makes
-    eight at most. There is no more than one socket at any time.
+    One is kept while an earlier one that was abandoned may still be on the server: until
+    `forget_gone` finds it gone, or for `KEEP_SECONDS`. So normally there is one session; two while
+    a backend hangs; on a server that hangs as a whole one more every ten minutes, at most eight.
+    There is never more than one socket.
 
-    `clock` gives seconds and never goes back.
+    `clock` is monotonic, in seconds.
     """
 
     def __init__(
@@ -94,7 +93,7 @@ class HeldConnection:
     def abandoned(self) -> list[Session]:
         """Sessions of ours that may still be on the server, besides the one in use.
 
-        Those of attempts that were let go are not among them: nobody knows their process ids.
+        Without those of abandoned attempts, whose process ids are unknown.
         """
         return [one.session for one in self._abandoned if one.session is not None]
 
@@ -127,7 +126,7 @@ class HeldConnection:
         return ready, await self._query(ready, compose)
 
     async def close(self) -> None:
-        """Let go of everything, within `CLOSE_SECONDS`."""
+        """Close the connection and end all tasks, within `CLOSE_SECONDS`."""
         for task in (self._attempt, self._answer):
             if task is not None:
                 self._end(task)
@@ -138,7 +137,7 @@ class HeldConnection:
         self._forget()
 
     async def _open(self) -> ReadyConnection:
-        """A connection that is ready, by the attempt that is under way or a new one."""
+        """Wait for the attempt under way, or a new one."""
         if self._attempt is None:
             self._forget()
             self._attempt = asyncio.create_task(self._make_ready())
@@ -167,16 +166,16 @@ class HeldConnection:
         return answer.result()
 
     async def _wait(self, task: asyncio.Task[Any]) -> None:
-        """Wait until the task is done. Cancelling lets it go, or leaves it for a later fetch."""
+        """Wait for the task. When cancelled, abandon it, or keep it for a later fetch."""
         try:
             await asyncio.wait({task})
         except asyncio.CancelledError:
-            if not task.done() and (self._may_let_go() or self._has_begun(task)):
+            if not task.done() and (self._may_abandon() or self._has_begun(task)):
                 self._end(task)
                 self._abandon()
             raise
 
-    def _may_let_go(self) -> bool:
+    def _may_abandon(self) -> bool:
         now = self._clock()
         return all(now - one.at >= KEEP_SECONDS for one in self._abandoned)
 
@@ -195,7 +194,7 @@ class HeldConnection:
         self._connection = self._ready = self._attempt = self._answer = None
 
     def _end(self, task: asyncio.Task[Any]) -> None:
-        """Have the task end soon, without the driver's own way, which would ask the server."""
+        """End the task soon, without the driver's own way to cancel, which asks the server."""
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         task.add_done_callback(_retrieve)
@@ -206,7 +205,7 @@ class HeldConnection:
 
 
 def _shut(connection: BoundedConnection) -> None:
-    """End the connection under the driver, which then finds it lost and closes it by itself."""
+    """Shut the socket under the driver, which then finds the connection lost and closes it."""
     if connection.closed:
         return
     # No descriptor of our own: there may be none left, and this must not fail.
@@ -220,6 +219,6 @@ def _shut(connection: BoundedConnection) -> None:
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Look at the outcome that nobody waits for any more, or asyncio complains about it."""
+    """Retrieve an outcome that nobody waits for, or asyncio logs it."""
     if not task.cancelled():
         task.exception()

@@ -1,9 +1,8 @@
-"""PgBouncer and its relatives: in what their admin consoles differ, as data.
+"""Differences between the admin consoles of PgBouncer and its relatives, as data.
 
 Taken from their sources: `src/admin.c` of PgBouncer 1.12 to 1.25, `sources/console.c` of Odyssey,
 `src/admin.rs` and `src/stats/pool.rs` of PgCat, `pgdog/src/admin` of PgDog. Columns that differ by
-version need nothing here: rows are read by the names of their columns, and what is missing is not
-told.
+version need nothing here: rows are read by column names, and a missing column is unknown.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from dataclasses import dataclass, replace
 class Dialect:
     """How one product's console is read."""
 
-    not_told: Set[str] = frozenset()
-    """Columns that are there and always 0, or mean something else than in PgBouncer."""
+    unreliable: Set[str] = frozenset()
+    """Columns that are always 0, or mean something else than in PgBouncer."""
     idle_as_waiting: bool = False
     """Whether `cl_waiting` counts idle clients, where there is no column `cl_idle` for them."""
     names_databases: bool = True
@@ -34,30 +33,30 @@ _PGBOUNCER = Dialect()
 # connection, whether they want one or not (`count_pending`), but in versions with `cl_idle`.
 _ODYSSEY = Dialect(
     idle_as_waiting=True,
-    not_told={
+    unreliable={
         "sv_used", "sv_tested", "sv_login", "maxwait", "maxwait_us", "total_wait_time",
         "reserve_pool", "max_connections", "current_connections",
     },
 )  # fmt: skip
 # Free clients are idle ones there; those that wait are in neither list. Its databases are single
 # servers of a pool.
-_PGCAT = Dialect(names_databases=False, clients=None, not_told={"sv_used", "cl_cancel_req"})
+_PGCAT = Dialect(names_databases=False, clients=None, unreliable={"sv_used", "cl_cancel_req"})
 _BY_NAME = {
     "PgBouncer": _PGBOUNCER,
     "Odyssey": _ODYSSEY,
     "PgCat": _PGCAT,
     "PgDog": Dialect(clients=None, wait_unit=1e-3),
 }
-# Older ones give number, commit (if it was built from one) and kind of build, without a name.
+# Older versions consist of number, commit (if built from one) and kind of build, without a name.
 _ODYSSEY_VERSION = re.compile(r"\d[\w.]*-\w*-\w+")
-# The longest wait that there ever was of a client that is connected, not of those that wait now.
+# Their maxwait is the longest wait ever of a connected client, not of those that wait now.
 _ALL_TIME_WAIT = re.compile(r"PgCat (0|1\.[01])\.")
 
 
 def dialect(version: str) -> Dialect:
-    """The dialect of the console that gave `version` as SHOW VERSION. PgBouncer's if unknown."""
+    """The dialect of the console whose SHOW VERSION is `version`; PgBouncer's if unknown."""
     if _ODYSSEY_VERSION.match(version):
         return _ODYSSEY
     if _ALL_TIME_WAIT.match(version):
-        return replace(_PGCAT, not_told=_PGCAT.not_told | {"maxwait", "maxwait_us"})
+        return replace(_PGCAT, unreliable=_PGCAT.unreliable | {"maxwait", "maxwait_us"})
     return _BY_NAME.get(version.partition(" ")[0], _PGBOUNCER)

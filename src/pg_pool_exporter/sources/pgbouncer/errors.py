@@ -1,4 +1,4 @@
-"""What a bouncer says when its admin console can't be had, and what to do."""
+"""Errors of a bouncer's admin console, with their reasons and remedies."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pg_pool_exporter.sources.connection.errors import (
 _AUTH = Cause("auth", "the bouncer refused the login: check user, password and its auth_file")
 _NO_CONSOLE = Cause(
     "protocol",
-    "what answers is no admin console: the dsn must name the console's database, which is called "
+    "the other side is no admin console: the dsn must name the console's database, which is called "
     "pgbouncer in PgBouncer",
 )
 
 BOUNCER = Causes(
     refused_login=_AUTH,
-    # A real database, to which the bouncer has passed our question on.
+    # A database of a server: the bouncer passed the statement on.
     by_sqlstate={"42601": _NO_CONSOLE, "42704": _NO_CONSOLE},
     by_text=(
         *patterns(
             (r"no more connections allowed|too many (connections|clients)",
-             Cause("too_many_connections", "the bouncer takes no more clients, trying again")),
+             Cause("too_many_connections", "the bouncer accepts no more clients, trying again")),
             (r"no password supplied", NO_PASSWORD),
             (r"FATAL: +not allowed",
              Cause("permission", "the user may not use the admin console: add it to stats_users")),

@@ -1,4 +1,4 @@
-"""Which of a bouncer's pools and databases have a name of their own, over time."""
+"""Bounds the number of names of a bouncer's pools and databases, over time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_DATABASES = 1000
 
 
 class Folded(NamedTuple):
-    """What is shown, and how many pools are folded and databases left out."""
+    """What is shown, and the number of pools folded and databases left out."""
 
     pools: Mapping[BouncerPoolKey, BouncerPool]
     databases: Mapping[str, BouncerDatabase]

@@ -42,7 +42,7 @@ _MOST_VERSION = 100
 # Read in some milliseconds.
 _MOST_ROWS_INLINE = 1000
 _PARSING = Lane("parse-console")
-# Each product has types of its own choice for one and the same number. 0 stands for unknown ones.
+# Products choose different types for the same number. 0 stands for unknown ones.
 _TYPES = (
     0, "text", "name", "varchar", "bool", "int2", "int4", "int8", "numeric", "float4",
     "float8",
@@ -51,7 +51,7 @@ _TYPES = (
 
 @dataclass(slots=True)
 class _Settings:
-    """What changes seldom, as it was read last over one connection."""
+    """What rarely changes, as read last over one connection."""
 
     ready: ReadyConnection
     read_at: float
@@ -60,7 +60,7 @@ class _Settings:
     max_clients: float | None = None
     users: Rows | None = None
     unknown: set[str] = field(default_factory=set)
-    """What this console does not know how to show."""
+    """SHOW commands that this console does not know."""
 
 
 class BouncerSource:
@@ -80,7 +80,7 @@ class BouncerSource:
         self._settings: _Settings | None = None
 
     async def poll(self) -> Snapshot:
-        """A round trip for each kind of thing that it shows: the console takes one at a time.
+        """One round trip for each SHOW command: the console takes one at a time.
 
         Raises `PollError`; cancelling takes effect at once.
         """
@@ -99,7 +99,7 @@ class BouncerSource:
             lists = await self._try("LISTS", settings)
         except (psycopg.Error, PasswordError) as error:
             raise self._connector.failure(error) from None
-        # It is one process: since it answers, it has let go of what we left to it, too.
+        # It is one process: since it answers, it has closed abandoned connections, too.
         self._held.forget_gone(())
         shown = self._folding.fold(*await _read(answers, settings.dialect), self._clock())
         return Snapshot(
@@ -114,7 +114,7 @@ class BouncerSource:
         )
 
     async def close(self) -> None:
-        """Let go of the connection at once."""
+        """Close the connection at once."""
         await self._held.close()
 
     async def _read_settings(self, ready: ReadyConnection) -> _Settings:
@@ -140,7 +140,7 @@ class BouncerSource:
         return ready, rows
 
     async def _try(self, what: str, settings: _Settings) -> Rows | None:
-        """The rows; None when this console does not know what is asked for."""
+        """The rows; None when this console does not know the command."""
         if what in settings.unknown:
             return None
         try:
@@ -154,11 +154,11 @@ class BouncerSource:
         return rows
 
 
-async def _read(answers: Answers, told: Dialect) -> tuple[Pools, Databases]:
+async def _read(answers: Answers, dialect: Dialect) -> tuple[Pools, Databases]:
     """The pools and the databases; of many rows in a thread, so that no scrape waits."""
 
     def read() -> tuple[Pools, Databases]:
-        return tables.pools(answers, told), tables.databases(answers, told)
+        return tables.pools(answers, dialect), tables.databases(answers, dialect)
 
     if answers.rows <= _MOST_ROWS_INLINE:
         return read()

@@ -1,4 +1,4 @@
-"""Rows of an admin console to pools and databases. Every value comes as text, or not at all."""
+"""Rows of an admin console to pools and databases. Each value is a text, or NULL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row: TypeAlias = Mapping[str, str | None]
 Rows: TypeAlias = list[Row]
 
 # The columns of SHOW POOLS that are added up to a state. A connection that is idle for long is
-# "used" there: it is checked before it is given to a client again.
+# "used" there: it is checked before a client gets it again.
 _SERVER_STATES = {
     "idle": ("sv_idle", "sv_used"),
     "active": ("sv_active",),
@@ -41,10 +41,10 @@ _ZONE = len("2026-11-24 10:06:40")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What the console shows. None is what it does not know how to show."""
+    """What the console shows; None: it does not know that SHOW command."""
 
     console: str
-    """Its own database: what is there is not of interest."""
+    """Its own database, which is left out."""
     pools: Rows
     databases: Rows | None = None
     stats: Rows | None = None
@@ -54,7 +54,7 @@ class Answers:
 
     @property
     def rows(self) -> int:
-        """How many there are in all."""
+        """Number of rows of all kinds."""
         kinds = (
             self.pools, self.databases, self.stats, self.servers, self.active_sockets, self.users,
         )  # fmt: skip
@@ -104,7 +104,7 @@ def databases(answers: Answers, dialect: Dialect) -> dict[str, BouncerDatabase]:
 def together(some: Iterable[BouncerPool]) -> BouncerPool:
     """Several pools as one: counts and limits add, ages take the maximum.
 
-    A limit is unknown, or there is none, where it is so of one of them.
+    A limit is None (unknown or unlimited) when it is for one of them.
     """
     some = list(some)
     return BouncerPool(
@@ -119,7 +119,7 @@ def together(some: Iterable[BouncerPool]) -> BouncerPool:
 
 
 def number(row: Row, column: str) -> float | None:
-    """A number that is not negative; None where there is none."""
+    """A number that is not negative; None when there is none."""
     text = row.get(column)
     return float(text) if text is not None and _NUMBER.fullmatch(text) else None
 
@@ -130,10 +130,10 @@ def value(rows: Rows | None, key: str, name: str | None, column: str) -> float |
 
 
 class _Sizes:
-    """What SHOW DATABASES says of databases, and SHOW USERS of users."""
+    """Limits of databases (SHOW DATABASES) and of users (SHOW USERS)."""
 
     def __init__(self, answers: Answers, dialect: Dialect) -> None:
-        self._not_told = dialect.not_told
+        self._unreliable = dialect.unreliable
         self._rows: dict[str, Rows] = {}
         for row in (answers.databases or ()) if dialect.names_databases else ():
             self._rows.setdefault(row.get("name") or "", []).append(row)
@@ -150,7 +150,7 @@ class _Sizes:
             number(row, column)
             for row in self._rows.get(database, ())
             for column in columns
-            if column in row and column not in self._not_told
+            if column in row and column not in self._unreliable
         }
         return found.pop() if len(found) == 1 else None
 
@@ -161,10 +161,10 @@ class _Sizes:
 
 
 class _Counters:
-    """What SHOW STATS says of databases; several rows of one (its users, its servers) add up."""
+    """Counters of databases (SHOW STATS); rows of one database (its users, its servers) add up."""
 
     def __init__(self, stats: Rows, dialect: Dialect) -> None:
-        self._columns = {column for row in stats for column in row} - dialect.not_told
+        self._columns = {column for row in stats for column in row} - dialect.unreliable
         self._rows: dict[str, Rows] = {}
         for row in stats:
             self._rows.setdefault(row.get("database") or "", []).append(row)
@@ -175,7 +175,7 @@ class _Counters:
         return self._rows.keys() - {""}
 
     def of(self, database: str, column: str) -> float | None:
-        """A counter. A database that was never used has no row, and has counted nothing."""
+        """A counter. A database that was never used has no row: 0."""
         if column not in self._columns:
             return None
         return sum(number(row, column) or 0.0 for row in self._rows.get(database, ()))
@@ -207,16 +207,16 @@ def _pool(row: Row, dialect: Dialect) -> BouncerPool:
 
 def _count(row: Row, columns: Iterable[str], dialect: Dialect) -> float | None:
     """The sum of the columns that there are; None when there is none of them."""
-    counts = [number(row, column) for column in columns if column not in dialect.not_told]
+    counts = [number(row, column) for column in columns if column not in dialect.unreliable]
     return total(known) if (known := [count for count in counts if count is not None]) else None
 
 
 def _oldest_idle(answers: Answers) -> dict[tuple[str | None, str | None], float]:
-    """How long the longest-idle connection of each pool has been so, in whole seconds.
+    """Age of the longest-idle connection of each pool, in whole seconds.
 
-    Times are local to a host whose zone we don't know. The newest one on the sockets that are
-    active now is that of our own question: so it is now there. Times in two zones can't be told
-    apart by their abbreviations (when summer time ends with connections idle): not told then.
+    Times are local to a host whose zone is unknown. The newest request of an active socket is our
+    own: that is the present there. When summer time ends, times of idle connections have another
+    abbreviation of the zone than the present: their age is unknown.
     """
     times = [time for row in answers.active_sockets or () if (time := row.get("request_time"))]
     now = max(times, default="")
@@ -224,14 +224,14 @@ def _oldest_idle(answers: Answers) -> dict[tuple[str | None, str | None], float]
     for row in answers.servers or ():
         if row.get("state") in _IDLE_STATES:
             key, time = (row.get("database"), row.get("user")), row.get("request_time") or ""
-            # Whatever is no time of this zone comes before all that are.
+            # A time of another zone counts as the oldest.
             time = time if time[_ZONE:] == now[_ZONE:] else ""
             since[key] = min(since.get(key, time), time)
     return {key: age for key, time in since.items() if (age := _age(time, now)) is not None}
 
 
 def _age(then: str, now: str) -> float | None:
-    """Seconds between two local times; None when one of them is none."""
+    """Seconds between two local times; None when one of them is not a time."""
     try:
         between = _local_time(now) - _local_time(then)
     except ValueError:
