@@ -44,7 +44,7 @@ class Server:
     async def applications(self, choice: Choice) -> dict[str, int]:
         """Numbers of client sessions by application_name, the choice's first.
 
-        They tell a mistyped name from an application whose sessions are not idle.
+        They distinguish a mistyped name from an application whose sessions are not idle.
         """
         rows = await self._rows("applications", **choice._asdict())
         return {row.application: row.sessions for row in rows}
@@ -62,9 +62,9 @@ class Server:
         """
         rows = await self._rows("terminate_idle", **_listed(sessions))
         signalled = frozenset(row.pid for row in rows if row.ended)
-        told = [one for one in sessions if one.pid in signalled]
+        ending = [one for one in sessions if one.pid in signalled]
         last_look = time.monotonic() + patience
-        while remaining := await self._remaining(told):
+        while remaining := await self._remaining(ending):
             if time.monotonic() >= last_look:
                 break
             await asyncio.sleep(_LOOK_SECONDS)

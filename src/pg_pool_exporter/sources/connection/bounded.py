@@ -101,7 +101,7 @@ def _answer(pgconn: PGconn) -> PQGen[list[PGresult]]:
         try:
             result = yield from generators.fetch(pgconn)
         except psycopg.DatabaseError:
-            # The server has told why before it closed the connection.
+            # An error that names the reason came before the server closed the connection.
             if any(one.status == ExecStatus.FATAL_ERROR for one in results):
                 return results
             raise

@@ -1,4 +1,4 @@
-"""What changes seldom on a server: rows of its settings and limits to `ServerSettings`."""
+"""Rows of a server's settings and limits to `ServerSettings`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from pg_pool_exporter.sources.queries.rows import (
     SettingRow,
 )
 
-# PostgreSQL's units of time; a time-out without a unit is in milliseconds.
+# PostgreSQL's units of time; a timeout without a unit is in milliseconds.
 _UNITS = {"us": 1e-6, "": 1e-3, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _TIME = re.compile(
     r"\s*\+?(0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(us|ms|s|min|h|d|)\s*",
     re.ASCII,
 )
-# The longest that a time-out can be written: more digits are no time, and cost time to read.
+# Longest text of a timeout: more digits are no time, and cost CPU time to parse.
 _MOST_TEXT = 100
 
 
 class Limits(NamedTuple):
-    """Rows of what a role may be forbidden to read; none then."""
+    """Rows that a role may have no right to read: then there are none."""
 
     databases: list[DatabaseLimitRow]
     roles: list[RoleLimitRow]
@@ -36,10 +36,10 @@ class Limits(NamedTuple):
 def server_settings(
     server: ServerRow, settings: list[SettingRow], known: Collection[str], limits: Limits, most: int
 ) -> tuple[ServerSettings, int]:
-    """The settings, and how many entries were left out.
+    """The settings, and the number of entries that were left out.
 
-    Left out is what is over `most` of a kind, and an override that is no time. `known` names the
-    time-outs whose value in our session is the server's own.
+    Entries over `most` of a kind are left out, and overrides that are no time. `known` names the
+    timeouts whose value in our session is the server's own.
     """
     values = {row.setting: row.value for row in settings}
     times = {
@@ -66,7 +66,7 @@ def server_settings(
 
 
 def seconds(text: str) -> float | None:
-    """A time-out as written in ALTER ROLE or ALTER DATABASE, in seconds; None if it is no time.
+    """A timeout as written in ALTER ROLE or ALTER DATABASE, in seconds; None if it is no time.
 
     Read as `parse_int` in PostgreSQL's guc.c does: hexadecimal, octal and fractions too, rounded to
     milliseconds.

@@ -1,4 +1,4 @@
-"""Reads a server's settings and limits every few minutes, and says which of them it may not."""
+"""Reads a server's settings and limits every few minutes, and logs which ones are forbidden."""
 
 from __future__ import annotations
 
@@ -30,10 +30,7 @@ _CATALOGUES = {
 
 
 class SettingsReader:
-    """The settings of the server called `name`, as they were read last.
-
-    `clock` gives seconds and never goes back.
-    """
+    """The latest settings of the server `name`. `clock` is monotonic, in seconds."""
 
     def __init__(self, name: str, held: HeldConnection, clock: Callable[[], float]) -> None:
         self._held = held
@@ -45,13 +42,13 @@ class SettingsReader:
         self._sees_all = True
         self._denied: set[str] = set()
         self.left_out = 0
-        """How many entries are over `MOST_ENTRIES`, or can't be read."""
+        """Entries over `MOST_ENTRIES`, or without a readable value, in the last reading."""
 
     async def settings(self, ready: ReadyConnection) -> ServerSettings:
-        """The settings, read again when they are older than `SETTINGS_SECONDS` or of another ready.
+        """The settings, read again after `SETTINGS_SECONDS`, and in another session.
 
         Raises what `HeldConnection.fetch` does. Limits that the role has no right to read are
-        absent, and the log says so once.
+        absent, and logged once.
         """
         if (
             self._settings is None
@@ -73,7 +70,7 @@ class SettingsReader:
         return settings
 
     async def _limits(self, name: str, role: str) -> list[Any]:
-        """Each in a transaction of its own, so that a missing right costs no more than itself."""
+        """One catalogue, in a transaction of its own: a missing right affects nothing else."""
         catalogue = _CATALOGUES[name]
         try:
             _, (rows,) = await self._held.fetch(_batch(name))
@@ -81,7 +78,7 @@ class SettingsReader:
             if catalogue not in self._denied:
                 self._denied.add(catalogue)
                 self._log.warning(
-                    "the role has no right to read a catalogue: what it says is absent",
+                    "no right to read a catalogue, its series are absent",
                     catalogue=catalogue,
                     role=role,
                     remedy=f"GRANT SELECT ON {catalogue} TO {Identifier(role).as_string()}",
@@ -91,10 +88,10 @@ class SettingsReader:
         return rows
 
     def _check_rights(self, server: ServerRow) -> None:
-        """Say once, and again after it has changed, that sessions cannot be seen."""
+        """Log once for each change that sessions of other roles are hidden."""
         if self._sees_all and not server.sees_all:
             self._log.warning(
-                "the role has no right to see other roles' sessions: their states are unknown",
+                "no right to see other roles' sessions, their states are unknown",
                 role=server.role,
                 remedy=f"GRANT pg_monitor TO {Identifier(server.role).as_string()}",
             )

@@ -1,4 +1,4 @@
--- Time-outs by ALTER DATABASE and ALTER ROLE, as their author wrote them.
+-- Timeouts by ALTER DATABASE and ALTER ROLE, as their author wrote them.
 SELECT split_part(entry, '=', 1) AS setting,
        coalesce(datname, 'all') AS database,
        CASE WHEN setrole = 0 THEN 'all' ELSE pg_get_userbyid(setrole) END AS "user",

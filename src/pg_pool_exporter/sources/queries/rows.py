@@ -200,7 +200,7 @@ class ApplicationRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedRow:
-    """A session that was told to end."""
+    """A session that was signalled to end, if it still was as listed."""
 
     pid: int
     ended: bool
