@@ -452,7 +452,9 @@ def test_polling_once_gives_the_page_and_whether_all_answered(tmp_path: Path) ->
             for urls in ([page.url], [page.url, hung.url], []):
                 config: Config = load(write(tmp_path, *urls))
                 outcomes.append(await poll_once(config))
-        assert 'pg_pool_max_connections{app="orders",pool="main",process="web:0"} 5' in (
+        # The application's configured name wins over the page's own.
+        app = name(page.url).partition("@")[0]
+        assert f'pg_pool_max_connections{{app="{app}",pool="main",process="web:0"}} 5' in (
             outcomes[1].page
         )
         return [outcome.successful for outcome in outcomes]
