@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +32,15 @@ def system_bindirs() -> list[Path]:
     return sorted(found, key=lambda path: int(path.parent.name))
 
 
-_STORE = tempfile.TemporaryDirectory(prefix="pgpe-templates-")
 _TEMPLATES: dict[Path, Path] = {}
+
+
+@lru_cache
+def _store() -> Path:
+    """The directory of the templates. Not made by programs that only import this module."""
+    path = Path(tempfile.mkdtemp(prefix="pgpe-templates-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 class Cluster(ThrowAwayPostgres):
@@ -135,7 +145,7 @@ class Cluster(ThrowAwayPostgres):
         template = _TEMPLATES.get(self._installation)
         if template is None:
             super()._create_data()
-            template = _TEMPLATES[self._installation] = Path(_STORE.name) / str(len(_TEMPLATES))
+            template = _TEMPLATES[self._installation] = _store() / str(len(_TEMPLATES))
             source, target = self._data, template
         else:
             source, target = template, self._data
