@@ -14,6 +14,7 @@ from pg_pool_exporter.analysis.checklist import pools as pool_checks
 from pg_pool_exporter.analysis.correlate.correlation import Correlation
 from pg_pool_exporter.analysis.finding import Cause, Verdict
 from pg_pool_exporter.analysis.history import History
+from pg_pool_exporter.analysis.pool_view import process_view
 from pg_pool_exporter.analysis.verdicts import judge
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.exposition import pages
@@ -37,6 +38,7 @@ def fails(*_args: Any, **_more: Any) -> NoReturn:
 # What fails, and what that counts as.
 FAULTS = [
     pytest.param(Correlation, "follow", "correlation", id="correlation"),
+    pytest.param(Correlation, "pools_max", "records", id="evidence"),
     pytest.param(History, "follow", "history", id="history"),
     pytest.param(analyzer, "fleet_view", "records", id="records"),
     pytest.param(fleet_view, "pool_view", "records", id="record of a pool"),
@@ -143,3 +145,30 @@ def test_in_its_thread_it_takes_in_what_is_stored_and_ends() -> None:
             sides.analyzer.stop()
 
     asyncio.run(main())
+
+
+def test_a_record_that_fails_is_the_only_one_that_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sides = BothSides()
+    sides.pool(1, 2, leaked_slots={SITE: 1})
+    sides.pool(1, 2, app="odd", process="web:1")
+
+    def odd(sample: Any, history: Any) -> Any:
+        return fails() if sample.key.app == "odd" else process_view(sample, history)
+
+    monkeypatch.setattr(fleet_view, "process_view", odd)
+    found = sides.analysis
+    assert [pool.app for pool in found.fleet.pools] == ["orders"]
+    assert [one.cause for one in found.findings] == [Cause.LEAK]
+    assert found.failed
+
+
+def test_what_failed_while_states_were_taken_in_is_no_longer_fine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sides = BothSides()
+    monkeypatch.setattr(History, "follow", fails)
+    sides.server({"idle": [1.0]})
+    assert sides.analysis.failed
+    assert not sides.analysis.failed

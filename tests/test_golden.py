@@ -19,6 +19,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
+from pg_pool_exporter.analysis.app_view import AppView
+from pg_pool_exporter.analysis.fleet_view import FleetView
+from pg_pool_exporter.analysis.server_view import server_view
 from pg_pool_exporter.discovery import DiscoveryStatus
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
@@ -133,9 +136,12 @@ BOUNCER = BouncerSample(
     max_clients=100,
     clients=3,
 )  # fmt: skip
-ANALYSIS = Analysis(
-    evidence={AppOnServer("main", "orders"): LeakEvidence(1, {}, 2, 0)}, pools_max={"main": 120}
-)
+APP = AppView(
+    key=AppOnServer("main", "orders"), evidence=LeakEvidence(1, {}, 2, 0), leak_after=60,
+    recent_polls=(), lost_sessions=0, lost_sessions_now=0, checked_out=7, disturbed=False,
+    waited_for_lock=False, pools=1,
+)  # fmt: skip
+ANALYSIS = Analysis(fleet=FleetView(apps=(APP,), servers=(server_view("main", SERVER, 120, {}),)))
 
 
 @pytest.fixture

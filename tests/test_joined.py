@@ -298,13 +298,13 @@ def test_a_pool_behind_something_else_is_not_joined() -> None:
     sides = BothSides()
     through = PoolInfo(host="127.0.0.1", port="6432", server="main", application="orders")
     watch(sides, lambda: sides.pool(1, 1, info=through))
-    assert (sides.evidence("unreturned"), sides.analysis.pools_max) == ({}, {})
+    assert (sides.evidence("unreturned"), sides.analysis.fleet.pools_max) == ({}, {})
 
 
 def test_a_server_that_is_gone_takes_along_what_was_joined_of_it() -> None:
     sides = watch(BothSides())
     sides.store.remove(TargetId("server", "main"))
-    assert (sides.evidence("unreturned"), sides.analysis.pools_max) == ({}, {})
+    assert (sides.evidence("unreturned"), sides.analysis.fleet.pools_max) == ({}, {})
 
 
 def test_a_server_that_does_not_answer_keeps_it_for_as_long_as_its_snapshot() -> None:
@@ -323,18 +323,18 @@ def test_demand_is_the_sum_of_the_maxima_of_pools_that_are_there_now() -> None:
     sides.pool(1, 1, process="web:2", max=None)
     sides.pool(1, 1, process="web:0", target=TargetId("app", "web:9187", "orders"))
     sides.server(HELD)
-    assert sides.analysis.pools_max == {"main": 30}
+    assert sides.analysis.fleet.pools_max == {"main": 30}
     sides.now += 16
     sides.pool(1, 1)
     sides.server(HELD)
-    assert sides.analysis.pools_max == {"main": 10}
+    assert sides.analysis.fleet.pools_max == {"main": 10}
 
 
 def test_without_a_known_maximum_there_is_no_demand() -> None:
     sides = BothSides()
     sides.pool(1, 1, max=None)
     sides.server(HELD)
-    assert sides.analysis.pools_max == {}
+    assert sides.analysis.fleet.pools_max == {}
 
 
 def test_what_is_remembered_of_a_process_goes_with_it() -> None:
@@ -343,7 +343,7 @@ def test_what_is_remembered_of_a_process_goes_with_it() -> None:
     fleet = sides.analysis.fleet
     assert (fleet.pools, fleet.apps) == ((), ())
     sides.server(HELD)
-    assert sides.analysis.evidence == {}
+    assert sides.analysis.fleet.evidence == {}
 
 
 def test_a_pool_that_another_target_gives_too_is_taken_from_the_first_until_that_is_silent() -> (
@@ -364,11 +364,11 @@ def test_where_a_configuration_says_it_a_pool_leads_there_from_then_on() -> None
     nowhere = PoolInfo(application="orders")
     sides.pool(1, 1, info=nowhere)
     sides.server(HELD)
-    assert sides.analysis.pools_max == {}
+    assert sides.analysis.fleet.pools_max == {}
     sides.analyzer.configure([AppConfig(name="orders", server="main")])
     sides.now += 1
     sides.server(HELD)
-    assert sides.analysis.pools_max == {"main": 10}
+    assert sides.analysis.fleet.pools_max == {"main": 10}
 
 
 def test_a_pool_of_which_the_server_knows_no_session_proves_nothing() -> None:

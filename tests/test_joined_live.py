@@ -81,7 +81,7 @@ def watch(
 
 
 def evidence(analyzer: Analyzer) -> LeakEvidence:
-    return analyzer.update().evidence.get(KEY, LeakEvidence())
+    return analyzer.update().fleet.evidence.get(KEY, LeakEvidence())
 
 
 @pytest.fixture

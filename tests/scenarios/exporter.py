@@ -141,7 +141,7 @@ class Exporter:
         now, analysis = self._world.now, self._analyzer.update()
         parts: list[Iterable[Series]] = [
             self_metrics.series(ReloadStatus(True, 0.0)),
-            of_evidence(analysis.evidence, analysis.pools_max),
+            of_evidence(analysis.fleet.evidence, analysis.fleet.pools_max),
         ]
         for state in self.store.states():
             key, snapshot = state.key, state.fresh(now)

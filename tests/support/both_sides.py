@@ -59,7 +59,7 @@ class BothSides:
 
     def evidence(self, field: str) -> dict[AppOnServer, Any]:
         """A field of the evidence, where it is known, by application and server."""
-        found = self.analysis.evidence.items()
+        found = self.analysis.fleet.evidence.items()
         values = {key: getattr(one, field) for key, one in found}
         return {key: value for key, value in values.items() if value not in (None, {})}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from queue import Empty
@@ -17,7 +17,6 @@ from pg_pool_exporter.analysis.fleet_view import FleetView, fleet_view
 from pg_pool_exporter.analysis.history import History
 from pg_pool_exporter.analysis.verdicts.judge import VERDICTS, Judged, judge
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.model import AppOnServer, LeakEvidence
 from pg_pool_exporter.polling.store import Change, Store
 
 ANALYSES = ("correlation", "history", "records", *VERDICTS, "checklist", "exposition")
@@ -38,9 +37,6 @@ class Analysis:
     findings: tuple[Finding, ...] = ()
     """The worst first."""
     checks: tuple[Check, ...] = ()
-    evidence: Mapping[AppOnServer, LeakEvidence] = field(default_factory=dict)
-    pools_max: Mapping[str, float] = field(default_factory=dict)
-    """By server, the most connections that its pools may have together."""
     failed: bool = False
     """Whether a part of it failed: then what is missing here is unknown, not fine."""
 
@@ -64,6 +60,8 @@ class Analyzer:
         self._apps: Iterable[AppConfig] | None = None
         self._correlation = Correlation(apps)
         self._history = History()
+        self._failures = 0
+        """Of all analyses, at the end of the last one."""
         self._is_running = False
         self.analysis = self.update()
 
@@ -104,32 +102,27 @@ class Analyzer:
                 until = with_changes
 
     def _follow(self, change: Change) -> None:
-        apps, self._apps = self._apps, None
-        if apps is not None:
-            self._correlation.configure(apps)
         with self.faults.contained("correlation"):
+            apps, self._apps = self._apps, None
+            if apps is not None:
+                self._correlation.configure(apps)
             self._correlation.follow(change)
         with self.faults.contained("history"):
             self._history.follow(change)
 
     def _analysed(self) -> Analysis:
         now = self._clock()
-        before = sum(self.faults.counts.values())
         judged = Judged(FleetView(), ())
         with self.faults.contained("records"):
-            fleet = fleet_view(self._correlation, self._history, now)
+            fleet = fleet_view(self._correlation, self._history, now, self.faults)
             judged = judge(fleet, self.faults)
         checks = checklist(judged, self.faults)
-        if sum(self.faults.counts.values()) > before:
+        counts = self.faults.counts
+        before, self._failures = self._failures, sum(counts.values()) - counts["exposition"]
+        failed = self._failures > before
+        if failed:
             checks = tuple(map(_no_longer_fine, checks))
-        return Analysis(
-            fleet=judged.fleet,
-            findings=judged.findings,
-            checks=checks,
-            evidence=self._correlation.evidence(now),
-            pools_max=self._correlation.pools_max(now),
-            failed=sum(self.faults.counts.values()) > before,
-        )
+        return Analysis(fleet=judged.fleet, findings=judged.findings, checks=checks, failed=failed)
 
 
 def _no_longer_fine(check: Check) -> Check:

@@ -10,6 +10,7 @@ from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
 from pg_pool_exporter.analysis.correlate.app_readings import longest_threshold
 from pg_pool_exporter.analysis.correlate.correlation import Correlation
 from pg_pool_exporter.analysis.correlate.pools import KnownPool
+from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.history import History
 from pg_pool_exporter.analysis.pool_view import PoolView, pool_view, process_view
 from pg_pool_exporter.analysis.server_view import ServerView, server_view
@@ -40,22 +41,31 @@ class FleetView:
     bouncer_pools: tuple[BouncerPoolView, ...] = ()
     """Of all bouncers, the worst first."""
 
+    @property
+    def evidence(self) -> Mapping[AppOnServer, LeakEvidence]:
+        """Of each application on each server."""
+        return {app.key: app.evidence for app in self.apps}
 
-def fleet_view(correlation: Correlation, history: History, now: float) -> FleetView:
-    """The records at `now` (monotonic)."""
+    @property
+    def pools_max(self) -> Mapping[str, float]:
+        """By server, the most connections that all pools that lead there may have."""
+        return {one.name: one.pools_max for one in self.servers if one.pools_max is not None}
+
+
+def fleet_view(correlation: Correlation, history: History, now: float, faults: Faults) -> FleetView:
+    """The records at `now` (monotonic). A fault in one costs that record."""
     states = correlation.states.values()
     evidence = correlation.evidence(now)
-    apps = {
-        key: app_view(
-            key, pools.values(), evidence.get(key, LeakEvidence()), correlation, history, now
-        )
-        for key, pools in correlation.pools.by_app_on_server()
-    }
+    apps = {}
+    for key, pools in correlation.pools.by_app_on_server().items():
+        with faults.contained("records"):
+            its = evidence.get(key, LeakEvidence())
+            apps[key] = app_view(key, pools, its, correlation, history, now)
     return FleetView(
         targets=tuple(map(_target, states, (state.fresh(now) is not None for state in states))),
-        servers=tuple(_servers(states, correlation.pools_max(now), history, now)),
+        servers=tuple(_servers(states, correlation.pools_max(now), history, now, faults)),
         apps=tuple(apps.values()),
-        pools=tuple(_pools(correlation.pools.all(), apps, history, now)),
+        pools=tuple(_pools(correlation.pools.all(), apps, history, now, faults)),
         bouncer_pools=tuple(
             sorted(_bouncer_pools(states, now), key=lambda one: one.badness, reverse=True)
         ),
@@ -68,13 +78,19 @@ def _target(state: TargetState, is_fresh: bool) -> TargetView:
 
 
 def _servers(
-    states: Iterable[TargetState], pools_max: Mapping[str, float], history: History, now: float
+    states: Iterable[TargetState],
+    pools_max: Mapping[str, float],
+    history: History,
+    now: float,
+    faults: Faults,
 ) -> Iterator[ServerView]:
     for state in states:
-        snapshot = state.fresh(now)
+        snapshot, name = state.fresh(now), state.key.name
         if snapshot is not None and snapshot.server is not None:
-            name = state.key.name
-            yield server_view(name, snapshot.server, pools_max.get(name), history.deadlocks(name))
+            with faults.contained("records"):
+                yield server_view(
+                    name, snapshot.server, pools_max.get(name), history.deadlocks(name)
+                )
 
 
 def _bouncer_pools(states: Iterable[TargetState], now: float) -> Iterator[BouncerPoolView]:
@@ -90,6 +106,7 @@ def _pools(
     apps: Mapping[AppOnServer, AppView],
     history: History,
     now: float,
+    faults: Faults,
 ) -> Iterator[PoolView]:
     by_name: dict[tuple[str, str], list[KnownPool]] = {}
     for one in pools:
@@ -97,14 +114,15 @@ def _pools(
             by_name.setdefault((one.sample.key.app, one.sample.key.pool), []).append(one)
     for (app, _), those in sorted(by_name.items()):
         for server, processes in _by_server(those).items():
-            yield pool_view(
-                tuple(
-                    process_view(one.sample, history.of(one.state.key, one.sample.key))
-                    for one in processes
-                ),
-                None if server is None else apps.get(AppOnServer(server, app)),
-                longest_threshold(processes),
-            )
+            with faults.contained("records"):
+                yield pool_view(
+                    tuple(
+                        process_view(one.sample, history.of(one.state.key, one.sample.key))
+                        for one in processes
+                    ),
+                    None if server is None else apps.get(AppOnServer(server, app)),
+                    longest_threshold(processes),
+                )
 
 
 def _by_server(pools: Iterable[KnownPool]) -> Mapping[str | None, list[KnownPool]]:

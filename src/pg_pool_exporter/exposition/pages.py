@@ -119,7 +119,7 @@ class Exposition:
         lines = list(self._lines(states, now))
         parts = [
             blocks(self_metrics.series(self.reload, self.discovered)),
-            blocks(of_evidence(of.analysis.evidence, of.analysis.pools_max)),
+            blocks(of_evidence(of.analysis.fleet.evidence, of.analysis.fleet.pools_max)),
             blocks(of_analyses(self._analyzer.faults.counts)),
             *lines,
         ]

@@ -60,7 +60,8 @@ class Correlation:
 
     def _known(self, now: float) -> Iterator[tuple[str, _Server]]:
         for name, server in self._servers.items():
-            if self.states[TargetId("server", name)].fresh(now) is not None:
+            state = self.states.get(TargetId("server", name))
+            if state is not None and state.fresh(now) is not None:
                 yield name, server
 
     def recent_polls(self, app: str, server: str, now: float) -> tuple[AppSessions, ...]:
@@ -130,14 +131,16 @@ class Correlation:
             (one.key.kind, one.key.app) for one in self.states.values() if one.snapshot is None
         }
         evidence = {}
-        for app, pools in apps.items():
+        for app, its in apps.items():
             readings = server.apps[app]
-            readings.add(poll, pools.values())
+            readings.add(poll, its.values())
             if self._all_are_read(app, unread, state.taken):
-                others = shared.of_others(app, pools.values())
-                evidence[AppOnServer(name, app)] = readings.evidence(poll, pools.values(), others)
+                others = shared.of_others(app, its.values())
+                evidence[AppOnServer(name, app)] = readings.evidence(poll, its.values(), others)
         server.evidence = evidence
-        server.pools_max = _pools_max(chain(*map(dict.values, apps.values())), state.taken)
+        server.pools_max = _pools_max(
+            chain(*(pools.values() for pools in apps.values())), state.taken
+        )
 
     def _all_are_read(self, app: str, unread: Set[tuple[Kind, str]], now: float) -> bool:
         """Whether each known process of the application has been read recently.

@@ -46,13 +46,11 @@ class KnownPools:
         self._by_target: dict[TargetId, set[PoolId]] = {}
         self._by_app: dict[str, set[PoolId]] = {}
         self._longest: dict[str, float] = {}  # leak threshold by application, of any of its pools
-        self._by_server: dict[str, dict[str, Pools]] = {}
 
     def configure(self, apps: Iterable[AppConfig], addresses: ServerAddresses) -> None:
         """Go on with these applications and servers."""
         self._apps = {app.name: app for app in apps}
         self._addresses = addresses
-        self._by_server = {}
         for pool in self._pools.values():
             self._link(pool)
 
@@ -68,13 +66,19 @@ class KnownPools:
 
     def on(self, server: str) -> Mapping[str, Pools]:
         """The pools that lead to a server, by application."""
-        return self._by_server.get(server, {})
+        apps: dict[str, Pools] = {}
+        for key, pool in self._pools.items():
+            if pool.server == server:
+                apps.setdefault(key.app, {})[key] = pool
+        return apps
 
-    def by_app_on_server(self) -> Iterator[tuple[AppOnServer, Pools]]:
-        """The same of all servers."""
-        for server, apps in self._by_server.items():
-            for app, pools in apps.items():
-                yield AppOnServer(server, app), pools
+    def by_app_on_server(self) -> Mapping[AppOnServer, list[KnownPool]]:
+        """The pools that lead to any server."""
+        apps: dict[AppOnServer, list[KnownPool]] = {}
+        for key, pool in self._pools.items():
+            if pool.server is not None:
+                apps.setdefault(AppOnServer(pool.server, key.app), []).append(pool)
+        return apps
 
     def all(self) -> Iterator[KnownPool]:
         """All pools."""
@@ -132,31 +136,16 @@ class KnownPools:
     def _forget(self, key: PoolId) -> None:
         pool = self._pools.pop(key)
         self._by_target[pool.state.key].discard(key)
-        self._unlink(pool)
         of_app = self._by_app[key.app]
         of_app.discard(key)
         if not of_app:
             del self._by_app[key.app], self._longest[key.app]
 
     def _link(self, pool: KnownPool) -> None:
-        self._unlink(pool)
         app = self._apps.get(pool.sample.key.app)
         server = server_of(pool.sample, app, self._addresses, here=pool.state.is_local)
-        if server is not None:
-            pool.server = server.name
-            pool.sessions = sessions_of(pool.sample, app, server)
-            apps = self._by_server.setdefault(server.name, {})
-            apps.setdefault(pool.sample.key.app, {})[pool.sample.key] = pool
-
-    def _unlink(self, pool: KnownPool) -> None:
-        key = pool.sample.key
-        if pool.server in self._by_server:
-            apps = self._by_server[pool.server]
-            if key.app in apps:
-                apps[key.app].pop(key, None)
-                if not apps[key.app]:
-                    del apps[key.app]
-        pool.server = pool.sessions = None
+        pool.server = server.name if server is not None else None
+        pool.sessions = sessions_of(pool.sample, app, server) if server is not None else None
 
     def _long_lived(self, sample: PoolSample) -> float:
         if sample.long_lived is not None:
