@@ -32,7 +32,7 @@ sides and makes the findings, from a poll each 5 seconds; promtool runs the rule
 
 *client*: the application is instrumented. *foreign*: its pool is known only by another library's
 page (as HikariCP's by Micrometer: no lines of code, no ages) and by its sessions on the server.
-FIFO and LIFO tell which connection such a pool lends first.
+FIFO and LIFO: which connection such a pool hands out first.
 
 *verdict*: `right` when the alerts and the findings name the true causes and no other, and when in a
 healthy workload no alert fires at all (those of severity `info` apart).
@@ -54,14 +54,15 @@ both sides (`pg_pool_unreturned_connections`), and its bound comes only when it 
   half of it is gone.
 - Where each process has an address of its own (a host, a pod) from which its sessions come and at
   which its page is read, it is judged by itself. Else each process adds what it may have in its
-  pool: two FIFO pools of a fixed size on one host, of which one leaks, can't be told from two that
+  pool: two FIFO pools of a fixed size on one host, of which one leaks, cannot be distinguished
+  from two that
   do not. Then only the symptoms are alerted (the pool is full, requests wait) and no cause is
   named. Instrument such an application.
 - A leak so fast that it fills the pool within the leak threshold and a few polls is proven only
   then.
 
-What such pages tell besides does not prove it sooner, so it is left out on purpose. Counts and sums
-of checkouts are recorded when they end, so they tell of one that lasts only by its absence: by the
+What else such pages show does not prove it sooner, so it is left out on purpose. Counts and sums
+of checkouts are recorded when they end, so they show one that lasts only by its absence: by the
 difference from how many were out all the time, which is known at the readings alone. A job that
 borrows whenever the page is read, such as a check of the database on the same page, looks exactly
 like a leak. Nor does the order in which a library lends prove that a silent connection is out: a

@@ -3,7 +3,7 @@
     python -m bench.poll_cost [--polls 40]
 
 The floor is a bare count of pg_stat_activity; the peer is one scrape of Debian's
-prometheus-postgres-exporter. Each has a role of its own, by which the statements are told apart,
+prometheus-postgres-exporter. Each has a role of its own, by which the statements are distinguished,
 and they take turns; of each statement its fastest execution counts, so that it matters little what
 else the machine does. Needs Debian's PostgreSQL (for pg_stat_statements). Prints a Markdown table.
 """
@@ -123,7 +123,7 @@ async def measure(
             trips = link.round_trips
         for turn in turns:
             await turn()
-        turns.rotate()  # whoever comes after another finds warm caches
+        turns.rotate()  # the second one finds warm caches
     trips = link.round_trips - trips
     times = {role: float(time) / polls for role, time in cluster.run(TIME)}
     await every.close()

@@ -140,7 +140,7 @@ def test_one_screen_tells_the_story(name: str) -> None:
     expected: dict[str, set[str]] = {
         "fleet": {"Pools, the worst first", "Firing alerts"},
         "pool": {
-            "What is wrong", "Since when", "Not returned, by the line that borrowed",
+            "What is wrong", "Since when", "Not returned, by line of checkout",
             "The same application, seen by the server", "What to do",
         },
         "server": {"Who has them, the oldest state first", "Who waits for a lock, who holds it"},

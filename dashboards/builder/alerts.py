@@ -12,7 +12,7 @@ def firing(
 ) -> Panel:  # fmt: skip
     """The firing ones of `alerts` (matchers), the critical first, the latest of them first.
 
-    `about` is the title of the column that tells the server, bouncer or target.
+    `about` is the title of the column with the server, bouncer or target.
     """
     return rows(
         title,

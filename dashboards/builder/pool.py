@@ -36,7 +36,7 @@ _INTEGRAL = "2m"
 _QUANTILES = (0.5, 0.95, 0.99)
 
 _WHAT_TO_DO = """\
-**LEAK**: a line of code borrows and doesn't give back. Open the line in the table above; restart \
+**LEAK**: a line of code checks out and never returns. Open the line in the table above; restart \
 that process to have its slots back. More connections only delay it.
 
 **Held up in the server**: a transaction was left open, a lock is waited for, or a statement is \
@@ -114,7 +114,7 @@ def _story() -> Iterator[Panel]:
         colours={"active": BLUE, "idle": GREY, "waiting": ORANGE},
     )  # fmt: skip
     yield rows(
-        "Not returned, by the line that borrowed",
+        "Not returned, by line of checkout",
         "Leaked: the connection was dropped, its slot is lost until the process ends. Overdue: it "
         "is still out, and may come back.",
         {"A": f"sum by (app, site) ({q.LEAKED})", "B": f"sum by (app, site) ({q.OVERDUE})"},
@@ -179,7 +179,7 @@ def _durations() -> Iterator[Panel]:
     ):  # fmt: skip
         yield lines(
             f"{word}: percentiles and mean",
-            f"{meaning} The mean is there for libraries that tell no more.",
+            f"{meaning} The mean is for libraries that report nothing else.",
             "s",
             *(
                 Query(

@@ -16,7 +16,7 @@ _ZOMBIE_SECONDS = 60
 _LOCK_SECONDS = 30
 _STATEMENT_SECONDS = 30
 _FLOOR = 0.5
-"""A pool that is used less is not said to be filling."""
+"""Below this utilisation a pool is not shown as filling."""
 _WINDOW = "30m"
 
 ACTIVE = select(c.POOL_CONNECTIONS, state="active")
@@ -51,7 +51,7 @@ def seconds_to_saturation() -> str:
 
 LEAKED = select(c.POOL_LEAKED_SLOTS)
 OVERDUE = select(c.POOL_OVERDUE)
-# Both may be of one line: without a label that tells them apart, `or` would leave one out.
+# Both may be of one line: without a label that distinguishes them, `or` would leave one out.
 NOT_RETURNED = f'({LEAKED} > 0 or label_replace({OVERDUE} > 0, "how", "overdue", "", ""))'
 UNRETURNED = select(c.UNRETURNED)
 WAITING = select(c.POOL_WAITING)
@@ -79,7 +79,7 @@ _WITH_LONG = f"({_POOL_INFO} and on (application) {_LONG})"
 VERDICT = " or ".join(
     (
         f"0 * count by ({POOL}) ({LEAKED} > 0) + 4",
-        # Before what is overdue: whoever waits for a lock is overdue, too.
+        # Before what is overdue: a checkout that waits for a lock is overdue, too.
         f"0 * max by ({POOL}) ({_POOL_INFO} and on (application) {_STUCK}) + 3",
         f"0 * count by ({POOL}) ({OVERDUE} > 0 and on ({POOL}) {_WITH_LONG}) + 3",
         f"0 * count by ({POOL}) ({OVERDUE} > 0) + 4",
@@ -92,7 +92,7 @@ VERDICT = " or ".join(
 """One number a pool: what is wrong with it, the worst first."""
 VERDICTS = mapped(
     {
-        4: ("LEAK: not given back", RED),
+        4: ("LEAK: not returned", RED),
         3: ("Held up in the server", ORANGE),
         2: ("LOAD: all in use, some wait", ORANGE),
         1: ("Use above 80 %", YELLOW),

@@ -35,7 +35,7 @@ def dashboard() -> builders.Dashboard:
     made = page(
         "server", "Server",
         "A PostgreSQL server: connections by application and state against its limits, "
-        "transactions left open, locks, demand against supply, time-outs.",
+        "transactions left open, locks, demand against supply, timeouts.",
         shown=("server",),
     )  # fmt: skip
     return fill(
@@ -153,7 +153,7 @@ def _ages() -> Iterator[Panel]:
     )  # fmt: skip
     yield lines(
         "Oldest idle session, by application",
-        "Longer than any pool keeps one idle: nobody uses it, or it was borrowed and forgotten.",
+        "Longer than any pool keeps one idle: unused, or checked out and never returned.",
         "s",
         Query(
             f"max by (server, application) ({select(c.SERVER_OLDEST_STATE, state='idle')})",

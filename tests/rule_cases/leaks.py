@@ -33,7 +33,8 @@ CASES = {
             by_site("leaked_slots", "_x5 1x20"),
             6,
             [POOL | SITE],
-            """orders/report.py:42 build in orders borrows connections of pool main and loses them.
+            """orders/report.py:42 build in orders checks out connections of pool main and loses
+            them.
             Slots lost now: 1. First read that line: each way out of it, also by an exception, must
             return the connection. Only a restart of the process gives lost slots back.""",
         ),
@@ -188,7 +189,8 @@ CASES = {
             7,
             [JOINED],
             """orders holds connections to main that did nothing during the whole leak threshold; at
-            least: 3. Both sides prove it. First look which code borrows without returning: a site
+            least: 3. Both sides prove it. First look which code checks out without returning: a
+            site
             in pg_pool_leaked_slots or pg_pool_overdue_connections names it, else the last query of
             the oldest idle sessions does.""",
         ),

@@ -20,7 +20,8 @@ CASES = {
             15,
             [at_process()],
             """Requests for a connection of pool main of orders (process web:0) that wait on
-            average: 4. Its connections come back quickly and are lent again at once. First look
+            average: 4. Its connections come back quickly and are checked out again at once.
+            First look
             whether the server has slots left; then give the pool more, or start fewer requests at
             once.""",
         ),

@@ -129,8 +129,8 @@ CASES = {
             15,
             [POOL],
             """The slowest hundredth of requests for a connection of pool main of orders waits
-            1.75s or longer (the mean, where a source tells no more). First look whether the pool is
-            full, or whether opening sessions is slow.""",
+            1.75s or longer (the mean, where a source reports no more). First look whether the
+            pool is full, or whether opening sessions is slow.""",
         ),
         Case("just below", "nine of a thousand", acquire(991, 9), 15),
         Case(
