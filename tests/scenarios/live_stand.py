@@ -190,6 +190,8 @@ class Stand:
                 [sys.executable, "-m", "apps.scaled_exporter", f"{self._factor:g}",
                  f"--config.file={config}", f"--web.listen-address={address}"],
                 log=self.directory / "exporter.log",
+                # The variable has precedence over the configuration.
+                environment={"PG_POOL_EXPORTER_SOCKET_DIR": str(self._sockets)},
                 directory=_TESTS,
             )
         )  # fmt: skip
