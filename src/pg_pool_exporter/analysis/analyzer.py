@@ -45,7 +45,7 @@ class Analyzer:
     """Keeps `analysis` up to date with the targets in `store`.
 
     `apps` are the configured applications; `clock` is the one that the states' times are on.
-    Either a thread updates it (`start`, `stop`), or whoever calls `update`.
+    Either its thread updates it (`start`, `stop`), or each call of `update`.
     """
 
     def __init__(

@@ -195,7 +195,7 @@ def _leak(
 ) -> PoolLeak:
     proven = 0.0
     if app is not None and app.evidence.unreturned:
-        # The sessions of an application's pools on one server can't be told apart: the others may
+        # An application's pools on one server share their sessions: the others may
         # hold as many of the silent ones as they have checked out.
         of_others = app.checked_out - (active - dropped)
         proven = max(0.0, app.evidence.unreturned - of_others)

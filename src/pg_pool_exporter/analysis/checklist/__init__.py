@@ -38,6 +38,6 @@ def checklist(judged: Judged, faults: Faults) -> tuple[Check, ...]:
     def made(point: Callable[[Judged], Check]) -> Check:
         with faults.contained("checklist"):
             return point(judged)
-        return check.unknown(point.__name__, "could not be checked: the log says why")
+        return check.unknown(point.__name__, "check failed: see the log")
 
     return tuple(map(made, _CHECKS))

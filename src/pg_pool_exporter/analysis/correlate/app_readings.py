@@ -135,7 +135,7 @@ class AppReadings:
 
 
 def longest_threshold(pools: Iterable[KnownPool]) -> float:
-    """The leak threshold for several pools whose sessions can't be told apart."""
+    """The leak threshold of several pools that share their sessions."""
     return max((pool.leak_after for pool in pools), default=DEFAULT_LEAK_AFTER)
 
 

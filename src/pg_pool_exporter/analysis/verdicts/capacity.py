@@ -1,7 +1,7 @@
 """Requests wait: is the pool too small, or are its checkouts too long?
 
 A leak looks alike from the pool alone: all connections are checked out and requests wait. What
-tells the three apart is what the checked-out connections do:
+distinguishes the three is what the checked-out connections do:
 
 - A leaked one does nothing, forever.
 - In a pool that is too small they come back soon: nearly all of the pool is turned over by short

@@ -88,7 +88,7 @@ def _without_findings(analysis: Analysis) -> tuple[str, str]:
     """How good it is (a class), and in words: only what has been read is known."""
     targets = analysis.fleet.targets
     if analysis.failed:
-        return "warning", "An analysis failed: the log says why"
+        return "warning", "An analysis failed: see the log"
     if not targets:
         return "fine", "Nothing to look at yet"
     if all(not one.health.polls for one in targets):
