@@ -1,4 +1,4 @@
-"""`pg-pool-exporter doctor`: where it asks, what a person reads, what a script is told."""
+"""`pg-pool-exporter doctor`: where it asks, what a person reads, the exit code."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def document(*verdicts: str, **changed: Any) -> str:
         (["warning", "problem", "unknown"], 3),
     ],
 )
-def test_a_script_is_told_the_worst(verdicts: list[str], code: int) -> None:
+def test_the_exit_code_is_that_of_the_worst_point(verdicts: list[str], code: int) -> None:
     assert read(document(*verdicts)).exit_code == code
 
 
@@ -211,6 +211,14 @@ def test_nobody_answers() -> None:
     done = run_command("doctor", f"--url=http://127.0.0.1:{free_port()}")
     assert (done.returncode, done.stdout) == (4, "")
     assert "Connection refused; does the exporter run there?" in done.stderr
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_a_host_name_that_cannot_exist_is_an_error(host: str) -> None:
+    done = run_command("doctor", f"--url=http://{host}:1")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert f"http://{host}:1: not a valid host name" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_asking_imports_none_of_the_daemon_s_heavy_packages() -> None:

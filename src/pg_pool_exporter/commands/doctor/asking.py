@@ -41,6 +41,8 @@ def ask(url: SplitResult) -> str:
         ) from None
     except (HTTPException, UnicodeDecodeError):
         raise ReportError(f"{where}: the answer is not from a pg-pool-exporter") from None
+    except UnicodeError:
+        raise ReportError(f"{where}: not a valid host name") from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "no connection"
         raise ReportError(f"{where}: {reason}; does the exporter run there?") from None
