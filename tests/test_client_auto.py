@@ -37,7 +37,7 @@ def program(postgres: Cluster) -> list[str]:
     return [sys.executable, "-W", "error", str(APPS / "makes_every_pool.py"), *arguments]
 
 
-def told(done: subprocess.CompletedProcess[str]) -> Any:
+def answer_of(done: subprocess.CompletedProcess[str]) -> Any:
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
 
@@ -45,7 +45,7 @@ def told(done: subprocess.CompletedProcess[str]) -> Any:
 def test_each_pool_is_measured_here_and_in_what_the_program_starts(
     postgres: Cluster, tmp_path: Path
 ) -> None:
-    answer = told(run([*_AUTO, *program(postgres)], tmp_path))
+    answer = answer_of(run([*_AUTO, *program(postgres)], tmp_path))
     assert answer["before"] == [], "neither a library nor the client is imported for it"
     assert answer["measured"] == {pool: ["shop", 1] for pool in _POOLS}
     assert answer["child"]["measured"] == answer["measured"]
@@ -54,8 +54,8 @@ def test_each_pool_is_measured_here_and_in_what_the_program_starts(
 def test_as_python_starts_next_to_nothing_is_imported(tmp_path: Path) -> None:
     """gevent must patch the standard library before anything has imported it."""
     script = "import json, sys; print(json.dumps(sorted(sys.modules)))"
-    plain = told(run([sys.executable, "-c", script], tmp_path))
-    ours = told(run([*_AUTO, sys.executable, "-c", script], tmp_path))
+    plain = answer_of(run([sys.executable, "-c", script], tmp_path))
+    ours = answer_of(run([*_AUTO, sys.executable, "-c", script], tmp_path))
     more = {name.partition(".")[0] for name in {*ours} - {*plain}}
     assert not more & {"asyncio", "http", "logging", "socket", "ssl", "subprocess", "threading"}
 
@@ -66,10 +66,39 @@ def test_the_environment_alone_does_it_and_can_switch_it_off(
     printed = run(_AUTO, tmp_path).stdout.splitlines()
     environment = dict(line.split("=", 1) for line in printed)
     assert set(environment) == {"PG_POOL_EXPORTER_INSTRUMENT_ALL", "PYTHONPATH"}
-    assert set(told(run(program(postgres), tmp_path, **environment))["measured"]) == set(_POOLS)
+    answer = answer_of(run(program(postgres), tmp_path, **environment))
+    assert set(answer["measured"]) == set(_POOLS)
     for off in ("0", "off", ""):
         environment["PG_POOL_EXPORTER_INSTRUMENT_ALL"] = off
-        assert told(run(program(postgres), tmp_path, **environment))["measured"] is None
+        assert answer_of(run(program(postgres), tmp_path, **environment))["measured"] is None
+
+
+def test_a_client_that_cannot_be_imported_any_more_costs_the_application_nothing(
+    postgres: Cluster, tmp_path: Path
+) -> None:
+    """As after an upgrade of the package under a running program."""
+    script = (
+        "import sys, psycopg2.pool\n"
+        "sys.modules['pg_pool_exporter.client.process'] = None\n"
+        f"pool = psycopg2.pool.SimpleConnectionPool(1, 1, {postgres.dsn()!r})\n"
+        "pool.putconn(pool.getconn())\n"
+        "print('served')\n"
+    )
+    done = run([*_AUTO, sys.executable, "-c", script], tmp_path)
+    assert (done.returncode, done.stdout) == (0, "served\n")
+    assert "pool is not instrumented" in done.stderr
+
+
+def test_a_class_that_cannot_be_extended_is_imported_all_the_same(tmp_path: Path) -> None:
+    """As a class of an extension module."""
+    directory = tmp_path / "psycopg2"
+    directory.mkdir()
+    (directory / "__init__.py").touch()
+    (directory / "pool.py").write_text("AbstractConnectionPool = int\n")
+    script = "import psycopg2.pool; print(psycopg2.pool.AbstractConnectionPool(7))"
+    done = run([*_AUTO, sys.executable, "-c", script], tmp_path, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stdout) == (0, "7\n")
+    assert "AbstractConnectionPool is not extended" in done.stderr
 
 
 def test_the_sitecustomize_that_was_there_is_run_too(tmp_path: Path) -> None:
@@ -105,7 +134,7 @@ def test_a_python_that_does_not_have_the_client_runs_as_ever(tmp_path: Path) -> 
         (["--app", "shop"], 2, "usage: python -m pg_pool_exporter.client.auto COMMAND"),
     ],
 )
-def test_a_command_that_cannot_be_run_is_told(
+def test_a_command_that_cannot_be_run_is_reported(
     tmp_path: Path, arguments: list[str], status: int, said: str
 ) -> None:
     done = run([*_AUTO, *arguments], tmp_path)

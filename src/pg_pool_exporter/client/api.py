@@ -50,7 +50,6 @@ def instrument_all(
     pools made from then on. A pool of SQLAlchemy without an engine is left out, and so is an engine
     for another database.
     """
-
     instrument_made(
         lambda made: PROCESS.instrument(
             made, app=app, server=server, leak_after=leak_after, refused=logging.DEBUG

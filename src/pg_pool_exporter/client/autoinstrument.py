@@ -55,11 +55,19 @@ class _Finder(MetaPathFinder):
         return spec
 
     def extend(self, module: ModuleType) -> None:
-        """Extend what makes pools in a module, where this version of it has that."""
+        """Extend the class in a module that makes pools, where this version has it. Never raises.
+
+        It runs inside the application's import of the module.
+        """
         name, extend = _MAKERS[module.__name__]
         cls = getattr(module, name, None)
-        if cls is not None:
-            extend(cls, self._made)
+        try:
+            if cls is not None:
+                extend(cls, self._made)
+        except Exception:  # nothing may reach the application
+            import logging  # not before it is needed: see `startup`
+
+            logging.getLogger("pg_pool_exporter.client").exception("%s is not extended", name)
 
     def _made(self, pool: Any) -> None:
         # The function of this moment: it can be replaced.

@@ -25,8 +25,11 @@ def _instrument_all() -> None:
 def _instrument(pool: Any) -> None:
     import logging
 
-    from pg_pool_exporter.client.process import PROCESS
-
+    try:
+        from pg_pool_exporter.client.process import PROCESS
+    except Exception:  # an upgrade may have replaced or removed the package by now
+        logging.getLogger("pg_pool_exporter.client").exception("pool is not instrumented")
+        return
     PROCESS.instrument(pool, refused=logging.DEBUG)
 
 
