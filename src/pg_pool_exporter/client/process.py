@@ -142,14 +142,13 @@ class Process:
         # Now, so that the first page has the name already; the listener logs what fails.
         with suppress(OSError):
             slot.take()
-        before, self._slot = (self._socket, self._slot), slot
-        self._socket = SocketListener(self.own_page, slot)
+        former_slot, self._slot = self._slot, slot
+        former_socket, self._socket = self._socket, SocketListener(self.own_page, slot)
         self._socket.start()
-        for former in before:
-            if isinstance(former, Listener):
-                former.close()
-            elif former is not None:
-                former.release()
+        if former_socket is not None:
+            former_socket.close()
+        if former_slot is not None:
+            former_slot.release()
 
     def _serve_port(self, address: str, port: int) -> None:
         listener = PortListener(self.shared_page, address, port)

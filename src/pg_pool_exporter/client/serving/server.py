@@ -146,7 +146,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def end_slow_readers(self) -> None:
         """Shut down exchanges that have lasted for longer than a reader may take."""
-        for reader, since in list(self._readers.items()):
+        for reader, since in self._readers.copy().items():
             if monotonic() - since > _READER_SECONDS:
                 with suppress(OSError):  # it has gone by itself
                     reader.shutdown(socket.SHUT_RDWR)
