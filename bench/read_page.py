@@ -14,7 +14,7 @@ from timeit import repeat
 from prometheus_client.parser import text_string_to_metric_families
 
 from pg_pool_exporter.metrics import catalogue as c
-from pg_pool_exporter.metrics.series import POOL_SCALARS, of_pools
+from pg_pool_exporter.metrics.series import POOL, of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.pages.foreign_page import automatic
@@ -37,7 +37,7 @@ def example(number: int) -> PoolSample:
         acquire=Histogram(tuple(range(len(c.ACQUIRE_BOUNDS) + 1)), 12.375),
         hold=Histogram(tuple(range(len(c.HOLD_BOUNDS) + 1)), 98.0625),
         info=PoolInfo(client="psycopg_pool", pid="4711", host="db.example", port="5432"),
-        **{scalar.field: at + number / 8 for at, scalar in enumerate(POOL_SCALARS)},
+        **{scalar.field: at + number / 8 for at, scalar in enumerate(POOL.scalars)},
     )
 
 

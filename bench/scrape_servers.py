@@ -25,7 +25,7 @@ from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.metrics import catalogue as c
-from pg_pool_exporter.metrics.series import POOL_SCALARS, of_pools
+from pg_pool_exporter.metrics.series import POOL, of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample, Snapshot, TargetId
 from pg_pool_exporter.polling.poller import Poller
@@ -40,7 +40,7 @@ _ADDRESS = Address("127.0.0.1", 0)
 def sample(number: int) -> PoolSample:
     """One pool with a value for everything that a pool can have."""
     noise = random.Random(number)
-    scalars = {scalar.field: round(noise.uniform(0, 1e5), 3) for scalar in POOL_SCALARS}
+    scalars = {scalar.field: round(noise.uniform(0, 1e5), 3) for scalar in POOL.scalars}
     return PoolSample(
         key=PoolId(f"app-{number % 20}", "main", f"web-{number}.example:{number % 8}"),
         timeouts={kind: noise.randrange(100) for kind in c.POOL_TIMEOUT_KINDS},

@@ -21,7 +21,7 @@ from sqlalchemy.pool import QueuePool
 
 from pg_pool_exporter.client.libraries.measuring import original
 from pg_pool_exporter.metrics import catalogue
-from pg_pool_exporter.metrics.series import of_pool
+from pg_pool_exporter.metrics.series import of_pools
 from pg_pool_exporter.model import PoolSample
 from support import pools
 from support.client import Watched, run_app
@@ -523,7 +523,7 @@ def test_what_a_library_cannot_tell_is_absent_and_all_else_is_there(
         if waiter is not None:
             await case.pool.give_back(await waiter)
         after = case.sample()
-        told = {series.metric for sample in (during, after) for series in of_pool(sample)}
+        told = {series.metric for series in of_pools((during, after))}
         told |= {catalogue.POOL_LEAKED_SLOTS} if kind.dropped == "leaked" else set()
         if kind.name.startswith("psycopg_pool-null"):
             told.add(catalogue.POOL_OLDEST_IDLE)  # nothing is ever idle

@@ -54,6 +54,11 @@ def test_every_metric_is_documented_once() -> None:
         assert text.count(f"\n| `{metric.name}` | {metric.type} |") == 1, metric.name
 
 
+@pytest.mark.parametrize("metric", catalogue.METRICS, ids=lambda metric: metric.name)
+def test_a_metric_names_fields_of_its_record(metric: catalogue.Metric) -> None:
+    assert set(metric.fields) <= set(dir(metric.record))
+
+
 def test_known_values_and_bounds_are_documented() -> None:
     text = markdown()
     assert "`reason`: `timeout`, `refused`, `auth`," in text

@@ -411,7 +411,7 @@ def test_a_single_one_that_has_waited_for_long_is_a_warning() -> None:
 
 def test_deadlocks_of_the_last_quarter_of_an_hour_are_told() -> None:
     patient = Patient()
-    deadlocks = 7.0
+    deadlocks = 7
 
     def poll(passed: float) -> None:
         count = deadlocks + (passed >= 60)

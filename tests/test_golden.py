@@ -93,9 +93,7 @@ SERVER = ServerSample(
         SessionKey("shop", "hidden", ""): SessionGroup(hidden={"unknown": 1}),
     },
     databases={
-        "shop": DatabaseCounters(
-            deadlocks=1, sessions=100, ended={"abandoned": 1, "fatal": 2, "killed": 3}
-        ),
+        "shop": DatabaseCounters(deadlocks=1, sessions=100, abandoned=1, fatal=2, killed=3),
         "old": DatabaseCounters(deadlocks=0),
     },
     settings=ServerSettings(

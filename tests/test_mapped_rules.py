@@ -59,7 +59,7 @@ def scraped(page: bytes, labels_of_target: Mapping[str, str] = TARGET) -> list[d
 def recorded_by_rules(sample: PoolSample) -> list[object]:
     """What the daemon would expose of the pool, with the labels that stay on a recorded series."""
     found: list[object] = []
-    for metric, values, value in series.of_pool(sample):
+    for metric, values, value in series.of_pools([sample]):
         if metric is not POOL_INFO:
             labels = dict(zip(metric.labels, values, strict=True))
             found.append({"labels": metric.name + selector({**labels, **TARGET}), "value": value})

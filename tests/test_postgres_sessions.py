@@ -131,12 +131,12 @@ def test_a_database_counts_its_deadlocks_and_sessions_and_how_these_ended(
 ) -> None:
     before = polled(any_postgres).databases["postgres"]
     assert before.deadlocks == 0
-    assert before.ended.keys() == {"abandoned", "fatal", "killed"}
+    assert None not in (before.abandoned, before.fatal, before.killed)
     with any_postgres.connect() as victim:
         pid = victim.info.backend_pid
         any_postgres.run(f"SELECT pg_terminate_backend({pid}, 5000)")
     after = polled(any_postgres).databases["postgres"]
-    assert after.ended["killed"] == before.ended["killed"] + 1
+    assert after.killed == (before.killed or 0) + 1
     assert before.sessions is not None
     assert after.sessions is not None
     assert after.sessions > before.sessions

@@ -9,8 +9,13 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
-from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, POOL_TIMEOUT_KINDS
-from pg_pool_exporter.metrics.series import POOL_INFO_FIELDS, POOL_SCALARS, of_pools
+from pg_pool_exporter.metrics.catalogue import (
+    ACQUIRE_BOUNDS,
+    HOLD_BOUNDS,
+    POOL_INFO,
+    POOL_TIMEOUT_KINDS,
+)
+from pg_pool_exporter.metrics.series import POOL, of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.base import PollError
@@ -28,7 +33,7 @@ def _histograms(bounds: tuple[float, ...]) -> st.SearchStrategy[Histogram | None
     return st.none() | st.builds(Histogram, counts, _value)
 
 
-_infos = st.builds(PoolInfo, **{name: st.just("") | _text for name in POOL_INFO_FIELDS})
+_infos = st.builds(PoolInfo, **{name: st.just("") | _text for name in POOL_INFO.own})
 _samples = st.builds(
     PoolSample,
     key=st.builds(PoolId, _text, _text, _text),
@@ -37,9 +42,8 @@ _samples = st.builds(
     overdue=st.dictionaries(_text, _value, max_size=3),
     acquire=_histograms(ACQUIRE_BOUNDS),
     hold=_histograms(HOLD_BOUNDS),
-    info=st.none()
-    | st.builds(PoolInfo, **{name: st.just("") | _text for name in POOL_INFO_FIELDS}),
-    **{scalar.field: st.none() | _value for scalar in POOL_SCALARS},
+    info=st.none() | st.builds(PoolInfo, **{name: st.just("") | _text for name in POOL_INFO.own}),
+    **{scalar.field: st.none() | _value for scalar in POOL.scalars},
 )
 _pools = st.lists(_samples, max_size=3, unique_by=lambda sample: sample.key)
 

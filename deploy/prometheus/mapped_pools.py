@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import indent
 
 from pg_pool_exporter.formats import DEFAULT_POOL, FORMATS, UNLIMITED, Condition, Format, Value
-from pg_pool_exporter.metrics import series
+from pg_pool_exporter.metrics.series import POOL
 from pg_pool_exporter.sources.pages.pool_names import HIDDEN
 
 DIRECTORY = Path(__file__).parent / "mapped"
@@ -62,10 +62,10 @@ def _rule(form: Format, field: str, kind: str, values: Sequence[Value]) -> str:
 
 def _written(field: str, kind: str) -> tuple[str, dict[str, str]]:
     """The metric that a field of `PoolSample` is written as, and its labels beside the pool's."""
-    for scalar in series.POOL_SCALARS:
+    for scalar in POOL.scalars:
         if scalar.field == field:
-            return scalar.metric.name, dict(zip(scalar.metric.labels[3:], scalar.more, strict=True))
-    metric = dict(series.POOL_MAPPINGS)[field]
+            return scalar.metric.name, dict(zip(scalar.metric.own, scalar.more, strict=True))
+    metric = dict(POOL.mappings)[field]
     return metric.name, {metric.labels[-1]: kind}
 
 

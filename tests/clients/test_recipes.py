@@ -11,7 +11,7 @@ import pytest
 
 from pg_pool_exporter.config import load
 from pg_pool_exporter.metrics.catalogue import METRICS, POOL_CONNECTIONS
-from pg_pool_exporter.metrics.series import POOL_MAPPINGS, POOL_SCALARS
+from pg_pool_exporter.metrics.series import POOL
 from pg_pool_exporter.sources.pages.foreign_page import automatic
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from pg_pool_exporter.sources.pages.text_reader import PageReader
@@ -25,8 +25,8 @@ RECORDED = sorted((CLIENTS / "dotnet").glob("*.txt"))
 TESTED = {"js": "js", "java": "java", "go": "go", "xml": "xml", "properties": "properties"}
 ELSEWHERE = {"csharp", "console", "yaml", "text"}
 
-FIELDS = {metric.name: field for field, metric, _ in POOL_SCALARS}
-FIELDS |= {metric.name: field for field, metric in POOL_MAPPINGS}
+FIELDS = {metric.name: field for field, metric, _ in POOL.scalars}
+FIELDS |= {metric.name: field for field, metric in POOL.mappings}
 FIELDS[POOL_CONNECTIONS.name] = "active"
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import promql_parser as pq
 
-from pg_pool_exporter.commands.metrics import VALUES
 from pg_pool_exporter.metrics.catalogue import METRICS
 from support.rule_files import RECORDS
 
@@ -46,7 +45,7 @@ class Known:
 def _catalogue() -> Iterator[tuple[str, Known]]:
     for metric in METRICS:
         labels = TARGET | frozenset(metric.labels)
-        values = {metric.labels[-1]: VALUES[metric]} if metric in VALUES else {}
+        values = {metric.labels[-1]: metric.values} if metric.values else {}
         if metric.section == "exporter" and "kind" in metric.labels:
             values["kind"] = TARGET_KINDS
         if metric.type == "histogram":

@@ -60,21 +60,6 @@ log or bouncer by its configured name, a process by its socket, a page as `APP@A
 `mechanism` (`file_sd`, `http_sd` or `dns_sd`) and `place` name the service discovery of an `app`.
 The usual `process_*` metrics are there, too.""",
 }
-# All values of a label, by its metric.
-VALUES = {
-    c.POOL_CONNECTIONS: ("idle", "active"),
-    c.POOL_TIMEOUTS: (*c.POOL_TIMEOUT_KINDS, c.OTHER),
-    c.SERVER_CONNECTIONS: c.BACKEND_STATES,
-    c.SERVER_OLDEST_STATE: c.BACKEND_STATES,
-    c.SERVER_SESSIONS_ENDED: c.SESSION_END_REASONS,
-    c.SERVER_TIMEOUTS: c.SERVER_TIMEOUT_KINDS,
-    c.SERVER_REFUSED: c.REFUSAL_REASONS,
-    c.BOUNCER_CONNECTIONS: c.BOUNCER_SERVER_STATES,
-    c.BOUNCER_CLIENTS: c.BOUNCER_CLIENT_STATES,
-    c.POLL_FAILURES: c.POLL_FAILURE_REASONS,
-}
-
-
 _LIBRARIES = """\
 ### By Python library
 
@@ -133,7 +118,7 @@ def _row(metric: c.Metric) -> str:
 
 
 def _details(metric: c.Metric) -> Iterator[str]:
-    if metric in VALUES:
-        yield f"`{metric.labels[-1]}`: {', '.join(f'`{value}`' for value in VALUES[metric])}."
+    if metric.values:
+        yield f"`{metric.labels[-1]}`: {', '.join(f'`{value}`' for value in metric.values)}."
     if metric.bounds:
         yield f"Bounds in seconds: {', '.join(f'{bound:g}' for bound in metric.bounds)}."

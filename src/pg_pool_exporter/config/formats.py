@@ -21,7 +21,7 @@ from pg_pool_exporter.formats import (
     Format,
     Value,
 )
-from pg_pool_exporter.metrics.series import POOL_SCALARS
+from pg_pool_exporter.metrics.series import POOL
 
 KNOWN_FORMATS = (AUTO, NATIVE_NAME, *FORMATS, JOLOKIA)
 """What an app's `format` can be without a section of its own."""
@@ -30,11 +30,11 @@ MAX_ALIASES = 20
 
 _SCALES = {"s": 1.0, "ms": MILLISECONDS, "us": MICROSECONDS, "ns": NANOSECONDS}
 # By the key under `values`: the field of the sample, and its own key where it is a mapping.
-_VALUES = {scalar.field: (scalar.field, "") for scalar in POOL_SCALARS} | {
+_VALUES = {scalar.field: (scalar.field, "") for scalar in POOL.scalars} | {
     "pool_timeouts": ("timeouts", "pool"),
     "connect_timeouts": ("timeouts", "connect"),
 }
-_TIMES = frozenset(scalar.field for scalar in POOL_SCALARS if "_seconds" in scalar.metric.name)
+_TIMES = frozenset(scalar.field for scalar in POOL.scalars if "_seconds" in scalar.metric.name)
 
 
 def _value_name(value: str) -> str:

@@ -69,12 +69,13 @@ class SessionGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseCounters:
-    """A row of pg_stat_database; the session counters are None before PostgreSQL 14."""
+    """The counters of a database; those of sessions are None before PostgreSQL 14."""
 
-    deadlocks: float
-    sessions: float | None = None
-    ended: Mapping[str, float] = field(default_factory=dict)
-    """Sessions ended abnormally, by reason."""
+    deadlocks: int
+    sessions: int | None = None
+    abandoned: int | None = None
+    fatal: int | None = None
+    killed: int | None = None
 
 
 class TimeoutOverride(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pg_pool_exporter.metrics.catalogue.metric import family
+from pg_pool_exporter.model import Health, LogCounts
 
 # Values of the label, whose counters exist from 0 from the first moment.
 POLL_FAILURE_REASONS = (
@@ -11,35 +12,35 @@ POLL_FAILURE_REASONS = (
 )  # fmt: skip
 
 _exporter = family("exporter", "pg_pool_exporter")
+_target = family("exporter", "pg_pool_exporter", "target", "kind", record=Health)
+_log = family("exporter", "pg_pool_exporter", "target", "kind", record=LogCounts)
 
-_TARGET = ("target", "kind")
 BUILD_INFO = _exporter(
-    "gauge",
-    "build_info",
+    "gauge", "build_info",
     "1; labels give the versions of the exporter and of Python.",
-    "version",
-    "python",
+    "version", "python",
+)  # fmt: skip
+TARGET_UP = _target(
+    "gauge", "target_up", "1 if the last poll of the target succeeded, else 0.", field="up"
 )
-TARGET_UP = _exporter(
-    "gauge", "target_up", "1 if the last poll of the target succeeded, else 0.", *_TARGET
+POLLS = _target("counter", "polls_total", "Polls of the target.", field="polls")
+POLL_FAILURES = _target(
+    "counter", "poll_failures_total",
+    "Failed polls of the target, by reason.",
+    "reason", values=POLL_FAILURE_REASONS,
+)  # fmt: skip
+POLL_DURATION = _target(
+    "gauge", "poll_duration_seconds", "Duration of the last poll of the target.", field="duration"
 )
-POLLS = _exporter("counter", "polls_total", "Polls of the target.", *_TARGET)
-POLL_FAILURES = _exporter(
-    "counter", "poll_failures_total", "Failed polls of the target, by reason.", *_TARGET, "reason"
-)
-POLL_DURATION = _exporter(
-    "gauge", "poll_duration_seconds", "Duration of the last poll of the target.", *_TARGET
-)
-LAST_SUCCESS = _exporter(
+LAST_SUCCESS = _target(
     "gauge", "last_success_timestamp_seconds",
     "Time of the last successful poll of the target, since the epoch; absent before the first.",
-    *_TARGET,
+    field="last_success",
 )  # fmt: skip
-SERIES_FOLDED = _exporter(
+SERIES_FOLDED = _target(
     "gauge", "series_folded",
     "Session groups, pools and sites of the target that are over a cap: folded into other, or left "
     "out.",
-    *_TARGET,
 )  # fmt: skip
 ANALYSIS_FAILURES = _exporter(
     "counter", "analysis_failures_total",
@@ -47,10 +48,9 @@ ANALYSIS_FAILURES = _exporter(
     "analysis",
 )  # fmt: skip
 RELOAD_SUCCESSFUL = _exporter(
-    "gauge",
-    "config_last_reload_successful",
+    "gauge", "config_last_reload_successful",
     "1 if the last (re)load of the configuration succeeded, else 0.",
-)
+)  # fmt: skip
 RELOAD_TIMESTAMP = _exporter(
     "gauge", "config_last_reload_success_timestamp_seconds",
     "Time of the last successful (re)load of the configuration, since the epoch.",
@@ -64,18 +64,18 @@ DISCOVERY_UP = _exporter(
 DISCOVERY_TARGETS = _exporter(
     "gauge", "discovery_targets", "Targets known by service discovery of this place.", *_PLACE
 )
-LOG_BYTES = _exporter("counter", "log_bytes_total", "Bytes read of the server's log.", *_TARGET)
-LOG_LAG = _exporter(
-    "gauge", "log_lag_bytes", "Bytes of the server's log that are not yet read.", *_TARGET
+LOG_BYTES = _log("counter", "log_bytes_total", "Bytes read of the server's log.", field="read")
+LOG_LAG = _log(
+    "gauge", "log_lag_bytes", "Bytes of the server's log that are not yet read.", field="lag"
 )
-LOG_UNPARSED = _exporter(
+LOG_UNPARSED = _log(
     "counter", "log_unparsed_lines_total",
     "Lines of the server's log that belong to no record; of long pieces only a sample is checked.",
-    *_TARGET,
+    field="unparsed",
 )  # fmt: skip
-LOG_STATE_SAVED = _exporter(
+LOG_STATE_SAVED = _log(
     "gauge", "log_state_saved",
     "1 when the position in the server's log and its counts were saved for a restart, else 0; "
     "absent without a state directory.",
-    *_TARGET,
+    field="state_saved",
 )  # fmt: skip

@@ -6,20 +6,24 @@ Absent, not 0, while any known process of the application could not be read.
 from __future__ import annotations
 
 from pg_pool_exporter.metrics.catalogue.metric import family
+from pg_pool_exporter.model import LeakEvidence
 
-_joined = family("joined", "pg_pool", "server", "app")
+_joined = family("joined", "pg_pool", "server", "app", record=LeakEvidence)
 
 UNRETURNED = _joined(
     "gauge", "unreturned_connections",
     "Lower bound of connections that were checked out, with idle sessions, at every reading during "
     "the leak threshold.",
+    field="unreturned",
 )  # fmt: skip
 UNRETURNED_SUSPECTS = _joined(
     "gauge", "unreturned_connections_suspected",
     "Connections that may be checked out with idle sessions: an early hint, no proof.",
+    field="suspected",
 )  # fmt: skip
 MISSING_SESSIONS = _joined(
     "gauge", "missing_sessions",
     "Connections of pools without a session on the server, at every reading during the leak "
     "threshold.",
+    field="missing",
 )  # fmt: skip

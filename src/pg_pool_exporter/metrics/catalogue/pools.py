@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pg_pool_exporter.metrics.catalogue.metric import family
+from pg_pool_exporter.metrics.catalogue.metric import OTHER, family
+from pg_pool_exporter.model import PoolSample
 
 # Bounds of the histograms, in seconds. They are part of the contract: changing one breaks every
 # recording rule and every stored series.
@@ -19,84 +20,115 @@ POOL_TIMEOUT_KINDS = (
     "pool", "connect", "statement", "lock", "idle_in_transaction", "idle_session", "transaction",
 )  # fmt: skip
 
-_pool = family("pool", "pg_pool", "app", "pool", "process")
+_pool = family("pool", "pg_pool", "app", "pool", "process", record=PoolSample)
 
 POOL_CONNECTIONS = _pool(
     "gauge", "connections",
     "Connections of the pool by state: idle, or active (checked out by the application, slots lost "
     "to leaks included).",
-    "state",
+    "state", field=("idle", "active"),
 )  # fmt: skip
-POOL_MAX = _pool("gauge", "max_connections", "Maximum size of the pool; absent when unlimited.")
-POOL_MIN = _pool("gauge", "min_connections", "Minimum size that the pool tries to keep.")
+POOL_MAX = _pool(
+    "gauge", "max_connections", "Maximum size of the pool; absent when unlimited.", field="max"
+)
+POOL_MIN = _pool(
+    "gauge", "min_connections", "Minimum size that the pool tries to keep.", field="min"
+)
 POOL_WAITING = _pool(
     "gauge", "waiting_requests",
     "Requests waiting for a connection now; requests that gave up are not counted.",
+    field="waiting",
 )  # fmt: skip
 POOL_OLDEST_IDLE = _pool(
-    "gauge", "oldest_idle_seconds", "Age of the longest idle period of a connection in the pool."
+    "gauge", "oldest_idle_seconds",
+    "Age of the longest idle period of a connection in the pool.",
+    field="oldest_idle",
+)  # fmt: skip
+POOL_OLDEST_ACTIVE = _pool(
+    "gauge", "oldest_active_seconds", "Age of the oldest checkout.", field="oldest_active"
 )
-POOL_OLDEST_ACTIVE = _pool("gauge", "oldest_active_seconds", "Age of the oldest checkout.")
-POOL_OLDEST_WAITING = _pool("gauge", "oldest_waiting_seconds", "Age of the oldest waiting request.")
+POOL_OLDEST_WAITING = _pool(
+    "gauge", "oldest_waiting_seconds", "Age of the oldest waiting request.", field="oldest_waiting"
+)
 POOL_ACTIVE_SECONDS = _pool(
     "counter", "active_connection_seconds_total",
     "Active connections integrated over time; the rate is the mean number of active connections.",
+    field="active_seconds",
 )  # fmt: skip
 POOL_SATURATED_SECONDS = _pool(
-    "counter", "saturated_seconds_total", "Time during which all connections were checked out."
+    "counter", "saturated_seconds_total",
+    "Time during which all connections were checked out.",
+    field="saturated_seconds",
+)  # fmt: skip
+POOL_REQUESTS = _pool("counter", "requests_total", "Requests for a connection.", field="requests")
+POOL_QUEUED = _pool(
+    "counter", "queued_requests_total", "Requests that had to wait.", field="queued"
 )
-POOL_REQUESTS = _pool("counter", "requests_total", "Requests for a connection.")
-POOL_QUEUED = _pool("counter", "queued_requests_total", "Requests that had to wait.")
 POOL_REJECTED = _pool(
-    "counter", "rejected_requests_total", "Requests rejected because the queue was full."
-)
+    "counter", "rejected_requests_total",
+    "Requests rejected because the queue was full.",
+    field="rejected",
+)  # fmt: skip
 POOL_TIMEOUTS = _pool(
     "counter", "timeouts_total",
     "Timeouts in the application: waiting for the pool, connecting to the server, and others that "
     "its library reports.",
-    "kind",
+    "kind", field="timeouts", values=(*POOL_TIMEOUT_KINDS, OTHER),
 )  # fmt: skip
 POOL_ACQUIRE = _pool(
     "histogram", "acquire_seconds",
     "Time from a request to its connection; failed requests are not included.",
-    bounds=ACQUIRE_BOUNDS,
+    field="acquire", bounds=ACQUIRE_BOUNDS,
 )  # fmt: skip
-POOL_HOLD = _pool("histogram", "hold_seconds", "Time from checkout to return.", bounds=HOLD_BOUNDS)
+POOL_HOLD = _pool(
+    "histogram", "hold_seconds", "Time from checkout to return.", field="hold", bounds=HOLD_BOUNDS
+)
 POOL_ACQUIRE_WAIT = _pool(
-    "counter", "acquire_wait_seconds_total", "Total time spent waiting for connections."
-)
-POOL_ACQUIRED = _pool("counter", "acquired_total", "Connections checked out.")
+    "counter", "acquire_wait_seconds_total",
+    "Total time spent waiting for connections.",
+    field="acquire_wait",
+)  # fmt: skip
+POOL_ACQUIRED = _pool("counter", "acquired_total", "Connections checked out.", field="acquired")
 POOL_HELD = _pool(
-    "counter", "held_seconds_total", "Total time for which returned connections were checked out."
-)
-POOL_RETURNED = _pool("counter", "returned_total", "Connections returned.")
+    "counter", "held_seconds_total",
+    "Total time for which returned connections were checked out.",
+    field="held",
+)  # fmt: skip
+POOL_RETURNED = _pool("counter", "returned_total", "Connections returned.", field="returned")
 POOL_CONNECTS = _pool(
-    "counter", "connects_total", "Sessions that the pool has opened since it was instrumented."
+    "counter", "connects_total",
+    "Sessions that the pool has opened since it was instrumented.",
+    field="connects",
+)  # fmt: skip
+POOL_CONNECT_ERRORS = _pool(
+    "counter", "connect_errors_total", "Failed attempts to open a session.", field="connect_errors"
 )
-POOL_CONNECT_ERRORS = _pool("counter", "connect_errors_total", "Failed attempts to open a session.")
-POOL_LOST = _pool("counter", "lost_connections_total", "Sessions that the pool found dead.")
+POOL_LOST = _pool(
+    "counter", "lost_connections_total", "Sessions that the pool found dead.", field="lost"
+)
 POOL_LEAKED = _pool(
     "counter", "leaked_connections_total",
     "Connections dropped without being returned; each has lost its slot forever.",
+    field="leaked",
 )  # fmt: skip
 POOL_LEAKED_SLOTS = _pool(
-    "gauge",
-    "leaked_slots",
+    "gauge", "leaked_slots",
     "Slots lost now, by the line of code that checked out the connection.",
-    "site",
-)
+    "site", field="leaked_slots",
+)  # fmt: skip
 POOL_OVERDUE = _pool(
     "gauge", "overdue_connections",
     "Connections checked out for longer than the leak threshold, by the line of code that "
     "checked them out.",
-    "site",
+    "site", field="overdue",
 )  # fmt: skip
 POOL_LEAK_THRESHOLD = _pool(
-    "gauge", "leak_threshold_seconds", "Age at which a checkout is overdue."
+    "gauge", "leak_threshold_seconds", "Age at which a checkout is overdue.", field="leak_after"
 )
 POOL_LONG_LIVED = _pool(
     "gauge", "long_lived_connections",
     "Active connections that the application declares long-lived; they are never overdue.",
+    field="long_lived",
 )  # fmt: skip
 POOL_INFO = _pool(
     "gauge", "info",

@@ -7,12 +7,7 @@ from math import inf
 
 from pg_pool_exporter.formats import NATIVE_NAME, Labels
 from pg_pool_exporter.metrics.catalogue import METRICS, POOL_INFO, Metric
-from pg_pool_exporter.metrics.series import (
-    POOL_HISTOGRAMS,
-    POOL_INFO_FIELDS,
-    POOL_MAPPINGS,
-    POOL_SCALARS,
-)
+from pg_pool_exporter.metrics.series import POOL
 from pg_pool_exporter.model import PoolId, PoolInfo
 from pg_pool_exporter.sources.pages.table import (
     COUNT,
@@ -51,7 +46,7 @@ def _targets(labels_of_metric: tuple[str, ...], part: _Part) -> Targets:
 
 
 def _scalar(metric: Metric) -> _Part:
-    fields = {scalar.more: scalar.field for scalar in POOL_SCALARS if scalar.metric is metric}
+    fields = {scalar.more: scalar.field for scalar in POOL.scalars if scalar.metric is metric}
 
     def part(values: tuple[str, ...]) -> tuple[str, FieldPart]:
         if values not in fields:
@@ -86,7 +81,7 @@ def _bucket(field: str, metric: Metric) -> _Part:
 
 
 def _info(values: tuple[str, ...]) -> tuple[str, FieldPart]:
-    return "info", PoolInfo(**dict(zip(POOL_INFO_FIELDS, values, strict=True)))
+    return "info", PoolInfo(**dict(zip(POOL_INFO.own, values, strict=True)))
 
 
 def _constant(field: str, part: FieldPart) -> _Part:
@@ -96,11 +91,11 @@ def _constant(field: str, part: FieldPart) -> _Part:
 def _native_parts() -> dict[str, tuple[tuple[str, ...], _Part]]:
     parts: dict[str, tuple[tuple[str, ...], _Part]] = {
         scalar.metric.name: (scalar.metric.labels, _scalar(scalar.metric))
-        for scalar in POOL_SCALARS
+        for scalar in POOL.scalars
     }
-    for field, metric in POOL_MAPPINGS:
+    for field, metric in POOL.mappings:
         parts[metric.name] = metric.labels, _mapping(field, metric)
-    for field, metric in POOL_HISTOGRAMS:
+    for field, metric in POOL.histograms:
         parts[f"{metric.name}_bucket"] = (*metric.labels, "le"), _bucket(field, metric)
         parts[f"{metric.name}_sum"] = metric.labels, _constant(field, SUM)
         parts[f"{metric.name}_count"] = metric.labels, _constant(field, COUNT)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pg_pool_exporter.metrics.catalogue import OTHER, POOL_TIMEOUT_KINDS, POOL_TIMEOUTS
 from pg_pool_exporter.metrics.limiter import NameLimiter
-from pg_pool_exporter.metrics.series import POOL_HISTOGRAMS, POOL_MAPPINGS
+from pg_pool_exporter.metrics.series import POOL
 from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.pages.table import COUNT, SUM, WHOLE, FieldPart, FieldTarget
 from pg_pool_exporter.sources.pages.text_syntax import Malformed
@@ -69,14 +69,14 @@ class PoolSampleBuilder:
                 raise Malformed("the pool that begins here has more than one info")
             info = next(part for part in infos if isinstance(part, PoolInfo))
         fields: dict[str, Any] = {}
-        for field, metric in POOL_MAPPINGS:
+        for field, metric in POOL.mappings:
             if values := parts.pop(field, None):
                 by_label = {str(label): value for label, value in values.items()}
                 own = {label: value for label, value in by_label.items() if label != OTHER}
                 named = _KINDS if metric is POOL_TIMEOUTS else sites[field].choose(own, now)
                 fields[field] = _with_other(by_label, named)
                 folded += len(own.keys() - named)
-        for field, metric in POOL_HISTOGRAMS:
+        for field, metric in POOL.histograms:
             if values := parts.pop(field, None):
                 fields[field] = _histogram(metric.bounds, values)
                 if fields[field] is None:
@@ -103,7 +103,7 @@ def site_limiters(limit: int) -> SiteLimiters:
     """For one pool: which of its sites have a name of their own, by field."""
     return {
         field: NameLimiter(limit, counters=metric.type == "counter")
-        for field, metric in POOL_MAPPINGS
+        for field, metric in POOL.mappings
         if metric is not POOL_TIMEOUTS
     }
 

@@ -10,16 +10,15 @@ import structlog
 
 from pg_pool_exporter.blocking.secrets import PasswordError
 from pg_pool_exporter.config import ServerConfig
-from pg_pool_exporter.metrics.catalogue import SESSION_END_REASONS
 from pg_pool_exporter.metrics.limiter import NameLimiter
-from pg_pool_exporter.model import DatabaseCounters, ServerSample, Snapshot
+from pg_pool_exporter.model import ServerSample, Snapshot
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
 from pg_pool_exporter.sources.connection.server import ServerConnector
 from pg_pool_exporter.sources.postgres.activity import read_activity
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
 from pg_pool_exporter.sources.postgres.settings_reader import SettingsReader
 from pg_pool_exporter.sources.queries import Batch, batch
-from pg_pool_exporter.sources.queries.rows import ActivityRow, DatabaseRow, Session
+from pg_pool_exporter.sources.queries.rows import ActivityRow, Session
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.settings import LogSettingsReader
 
@@ -79,7 +78,7 @@ class PostgresSource:
         now = self._clock()
         groups, folded = self._groups.fold(activity.sessions, now)
         shown = self._databases.choose({row.database: 0.0 for row in databases}, now)
-        counters = {row.database: _counters(row) for row in databases if row.database in shown}
+        counters = {row.database: row for row in databases if row.database in shown}
         return Snapshot(
             server=ServerSample(
                 host=ready.connection.info.host,
@@ -127,12 +126,3 @@ class PostgresSource:
             return {}
         _, (waits,) = await self._held.fetch(lambda ready: batch("waits", version=ready.version))
         return {row.pid: row.waited for row in waits if row.waited is not None}
-
-
-def _counters(row: DatabaseRow) -> DatabaseCounters:
-    ended = {reason: getattr(row, reason) for reason in SESSION_END_REASONS}
-    return DatabaseCounters(
-        deadlocks=row.deadlocks,
-        sessions=row.sessions,
-        ended={reason: count for reason, count in ended.items() if count is not None},
-    )

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pg_pool_exporter.model import DatabaseCounters
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActivityRow:
@@ -35,16 +37,11 @@ class ActivityRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseRow:
-    """The counters of one database; those of sessions from PostgreSQL 14 on."""
+class DatabaseRow(DatabaseCounters):
+    """The counters of one database."""
 
     datid: int
     database: str
-    deadlocks: int
-    sessions: int | None = None
-    abandoned: int | None = None
-    fatal: int | None = None
-    killed: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
