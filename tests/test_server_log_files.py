@@ -345,6 +345,21 @@ def test_a_state_that_cannot_be_written_is_logged_once(
     follower.stop()
 
 
+@pytest.mark.parametrize("plant", [os.mkfifo, lambda path: path.symlink_to(path.parent / "other")])
+def test_state_is_written_into_no_pipe_and_through_no_link(
+    log: Path, tmp_path: Path, plant: Callable[[Path], None]
+) -> None:
+    follower = Follower(log.parent, NAME, state=tmp_path / "state")
+    follower.poll()
+    (state,) = (tmp_path / "state").iterdir()
+    plant(state.with_suffix(".new"))
+    append(log, event())
+    counts = follower.poll()
+    assert (timeouts(counts), counts.state_saved) == (1, False)
+    assert not (tmp_path / "state" / "other").exists()
+    follower.stop()
+
+
 def test_without_a_state_directory_nothing_is_said_of_saving(log: Path) -> None:
     follower = Follower(log.parent, NAME)
     assert follower.poll().state_saved is None

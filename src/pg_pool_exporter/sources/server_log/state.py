@@ -17,7 +17,7 @@ from pg_pool_exporter.blocking.files import FileError, MissingFileError, content
 from pg_pool_exporter.sources.server_log.positions import Position
 
 _VERSION = 1
-# Neither through a link nor into a pipe in its place.
+# Neither through a symbolic link nor into a named pipe in its place, which would block.
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MOST_BYTES = 8 * 1024 * 1024
 
@@ -86,13 +86,10 @@ class StateFile:
         new = self.path.with_suffix(".new")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(
-                new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-            )
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            with os.fdopen(os.open(new, _NEW_FILE, 0o600), "w", encoding="utf-8") as file:
                 json.dump(values, file)
                 file.flush()
-                os.fsync(descriptor)
+                os.fsync(file.fileno())
             new.replace(self.path)
             _sync(self.path.parent)
         except OSError as error:
