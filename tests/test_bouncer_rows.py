@@ -142,6 +142,15 @@ def test_pools_together_add_up_and_the_oldest_age_counts() -> None:
     )
 
 
+def test_a_counter_that_is_no_number_is_unknown_not_0() -> None:
+    shown = Answers(
+        console="pgbouncer",
+        pools=[],
+        stats=rows("database | total_xact_count | total_query_count", "a | 1 | 2", "a | x | 3"),
+    )
+    assert databases(shown, dialect("PgBouncer 1.18.0")) == {"a": BouncerDatabase(queries=5)}
+
+
 def test_a_database_without_statistics_has_counted_nothing_yet() -> None:
     shown = Answers(
         console="pgbouncer",

@@ -14,7 +14,7 @@ def oldest(ages: Iterable[float | None]) -> float | None:
 
 
 def total(counts: Iterable[Number | None]) -> Number | None:
-    """Their sum; unknown when one of them is. Raises `ValueError` when there are none."""
+    """Their sum: unknown when one of them is, 0 when there are none."""
     known = []
     for count in counts:
         if count is None:

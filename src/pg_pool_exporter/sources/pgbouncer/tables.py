@@ -175,10 +175,10 @@ class _Counters:
         return self._rows.keys() - {""}
 
     def of(self, database: str, column: str) -> float | None:
-        """A counter. A database that was never used has no row: 0."""
+        """A counter; None when unknown in one of the rows. A database never used has no row: 0."""
         if column not in self._columns:
             return None
-        return sum(number(row, column) or 0.0 for row in self._rows.get(database, ()))
+        return total(number(row, column) for row in self._rows.get(database, ()))
 
 
 def _key(row: Row) -> BouncerPoolKey | None:
