@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from pg_pool_exporter.blocking import files, secrets
 from pg_pool_exporter.blocking.files import FileError
 from pg_pool_exporter.blocking.secrets import PasswordError, read_file, run_command
 from support.busy import within
+from support.polling import eventually
 
 DEADLINE = 0.2
 
@@ -57,6 +59,24 @@ def test_the_size_is_bounded(tmp_path: Path) -> None:
     assert len(files.read(path, 2048)) == 2048
     with pytest.raises(FileError, match="larger than 1 KiB"):
         files.read(path, 1024)
+
+
+def test_reads_of_one_file_at_the_same_time_keep_their_own_bounds(
+    tmp_path: Path, hung: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "SECONDS", 10.0)
+    path = tmp_path / "hung" / "file"
+    path.parent.mkdir()
+    path.write_bytes(b"x" * 2048)
+    with ThreadPoolExecutor() as threads:
+        reads = [threads.submit(files.read, path, most) for most in (2048, 1024)]
+        end = time.monotonic() + 5
+        while len(files.hung()) < len(reads) and time.monotonic() < end:
+            time.sleep(0.01)
+        hung.set()
+        assert len(reads[0].result()) == 2048
+        with pytest.raises(FileError, match="larger than 1 KiB"):
+            reads[1].result()
 
 
 def test_a_file_that_hangs_is_given_up_and_others_are_read(
@@ -150,6 +170,34 @@ def test_a_password_command_signals_no_group_after_its_process_was_reaped(
         except PasswordError:
             continue
     assert signalled == []
+
+
+def test_a_password_command_that_was_cancelled_before_its_turn_never_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[str] = []
+    goes_on = threading.Event()
+
+    def hanging(command: tuple[str, ...], **_options: object) -> None:
+        started.append(command[0])
+        goes_on.wait(10)
+        raise FileNotFoundError(2, "No such file or directory")
+
+    async def main() -> None:
+        hung = [asyncio.create_task(run_command(("hung",))) for _ in range(32)]
+        await eventually(lambda: len(started) == len(hung))
+        late = asyncio.create_task(run_command(("late",)))
+        await asyncio.sleep(0.01)
+        late.cancel()
+        await asyncio.wait({late})
+        goes_on.set()
+        await asyncio.gather(*hung, return_exceptions=True)
+        with pytest.raises(PasswordError):
+            await run_command(("next",))
+
+    monkeypatch.setattr(secrets, "Popen", hanging)
+    asyncio.run(main())
+    assert started == ["hung"] * 32 + ["next"]
 
 
 def test_the_process_ends_while_a_password_command_cannot_be_started() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -34,12 +34,14 @@ class MissingFileError(FileError):
 
 def read(path: str | Path, most_bytes: int, *, secret: bool = False) -> bytes:
     """`content` with a deadline."""
-    return _within(partial(content, path, most_bytes, secret=secret), ("read", str(path)))
+    work = partial(content, path, most_bytes, secret=secret)
+    # The whole of it: a read with other bounds must not share the result.
+    return _within(work, ("read", str(path), most_bytes, secret))
 
 
 def check(path: str | Path, *, secret: bool = False) -> None:
     """Raise `FileError` where the file can't be opened to be read."""
-    _within(lambda: os.close(_opened(path, secret)), ("check", str(path)))
+    _within(lambda: os.close(_opened(path, secret)), ("check", str(path), secret))
 
 
 def world_readable(path: str | Path) -> bool:
@@ -52,7 +54,7 @@ def world_readable(path: str | Path) -> bool:
 
 def hung() -> tuple[str, ...]:
     """Paths of the files that are being read at the moment, longest first."""
-    return tuple(key[1] for key in _LANE.under_way if isinstance(key, tuple))
+    return tuple(str(key[1]) for key in _LANE.under_way if isinstance(key, tuple))
 
 
 def content(path: str | Path, most_bytes: int, *, secret: bool = False) -> bytes:
@@ -87,7 +89,7 @@ def stamp(path: str | Path) -> Stamp:
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
-def _within(work: Callable[[], T], key: tuple[str, str]) -> T:
+def _within(work: Callable[[], T], key: tuple[Hashable, ...]) -> T:
     try:
         return _LANE.wait(work, key=key, seconds=SECONDS)
     except TimeoutError:

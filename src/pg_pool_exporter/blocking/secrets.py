@@ -77,6 +77,7 @@ async def run_command(command: Sequence[str], seconds: float = COMMAND_SECONDS) 
     except asyncio.CancelledError:
         given_up.set()
         await asyncio.wait({running}, timeout=_GRACE)
+        running.cancel()  # one that still waits for a thread must never start the command
         raise
     except LaneFullError:
         raise PasswordError("password_command: too many other commands hang") from None
