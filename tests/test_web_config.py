@@ -274,6 +274,23 @@ def test_a_certificate_that_comes_after_the_file_that_names_it_is_used(
     assert [line["log_level"] for line in lines] == ["error", "error", "info"]
 
 
+def test_a_file_that_hangs_does_not_hold_up_the_start_for_long(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a network file system that is away."""
+    path = write(certificate, USERS)
+    reachable = threading.Event()
+    monkeypatch.setattr(web_config, "stamp", lambda path: reachable.wait(30) and ())
+    monkeypatch.setattr(web_config, "REFRESH_SECONDS", 0.2)
+    started = time.monotonic()
+    try:
+        with pytest.raises(ConfigError, match="timed out reading"):
+            WebConfigFile(path)
+    finally:
+        reachable.set()
+    assert time.monotonic() - started < within(5)
+
+
 def test_a_file_that_goes_and_comes_back_is_logged_each_time(certificate: Path) -> None:
     path = write(certificate, USERS)
     file = WebConfigFile(path)

@@ -151,7 +151,7 @@ def load(path: Path) -> Loaded:
 
 
 class WebConfigFile:
-    """The file as it is now. Raises `ConfigError` when it is wrong at the start.
+    """The file as it is now. Raises `ConfigError` when it is wrong, or hangs, at the start.
 
     A file that is wrong later, or hangs, changes nothing: the last good one stays, and the log
     says so.
@@ -159,7 +159,12 @@ class WebConfigFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._loaded, self._stamps = _load_with_stamps(path)
+        try:
+            self._loaded, self._stamps = _LANE.wait(
+                partial(_load_with_stamps, path), seconds=REFRESH_SECONDS
+            )
+        except TimeoutError:
+            raise ConfigError(path, [Problem((), _timed_out(path))]) from None
         self._logged: str | None = None
 
     def current(self) -> Loaded:
@@ -185,8 +190,7 @@ class WebConfigFile:
         except ConfigError as error:
             self._refuse(str(error))
         except (TimeoutError, LaneFullError):
-            where = ", ".join(files.hung()) or self._path
-            self._refuse(f"{self._path}: timed out reading {where}")
+            self._refuse(f"{self._path}: {_timed_out(self._path)}")
         except Exception as error:  # noqa: BLE001 - whatever is in a file, the server goes on
             self._refuse(f"{self._path}: {type(error).__name__}")
 
@@ -203,6 +207,10 @@ class WebConfigFile:
         if error != self._logged:
             self._logged = error
             log.error("web configuration not loaded, former one stays", error=error)
+
+
+def _timed_out(path: Path) -> str:
+    return f"timed out reading {', '.join(files.hung()) or path}"
 
 
 def _changed(path: Path, former: _Stamps, *, retry: bool) -> tuple[Loaded, _Stamps] | None:
