@@ -45,7 +45,7 @@ class _Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname not in _MAKERS:
             return None
-        # Python passes over finders that don't have the method.
+        # Python skips finders without the method.
         others = (finder for finder in sys.meta_path if finder is not self)
         methods = filter(None, (getattr(finder, "find_spec", None) for finder in others))
         found = (find_spec(fullname, path, target) for find_spec in methods)

@@ -125,10 +125,10 @@ class Process:
                 self._slot = None
 
     def forked(self) -> None:
-        """In a child: nothing of the parent's is ours, and nobody else runs our locks.
+        """Start anew in a forked child: sockets, slot and locks are the parent's.
 
-        The child shows itself with its first checkout. One that never uses a pool, and most
-        children don't, stays unseen.
+        The child serves its metrics from its first checkout on. Most children never use a pool,
+        and serve none.
         """
         listeners, slot = self._listeners(), self._slot
         self._start()

@@ -47,7 +47,7 @@ class Registry:
         self._pools: list[_Instrumented] = []
 
     def add(self, pool: Any, options: PoolOptions) -> None:
-        """Instrument a pool, or that of an engine; of one that is here change what is given.
+        """Instrument a pool, or that of an engine; if it is already, change the given options.
 
         Raises `TypeError` for a pool that isn't known or can't be measured.
         """
@@ -140,7 +140,7 @@ class Registry:
 
 
 def _in_use(one: _Instrumented) -> Any:
-    """The pool, where it is there to be shown; else None."""
+    """The pool, if it is alive and in use; else None."""
     pool = one.adapter.pool()
     return pool if pool is not None and one.adapter.in_use(pool) else None
 

@@ -26,7 +26,7 @@ _PLUMBING_PACKAGES = (
     "asyncpg", "django", "flask_sqlalchemy", "gevent", "psycopg", "psycopg2", "psycopg_pool",
     "sqlalchemy",
 )  # fmt: skip
-# Frames between the pool and the application's code that are looked through.
+# Most frames to search between the pool and the application's code.
 _MAX_FRAMES = 80
 _MAX_FILES = 10_000
 # Of a longer description the end is kept: it has the file's name, the line and the function.

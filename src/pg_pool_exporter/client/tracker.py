@@ -3,7 +3,7 @@
 The hot path runs in the application's threads, in signal handlers and, where a connection is
 dropped, inside the garbage collector at any point of our own code. So it takes no lock: it appends
 to deques (one atomic step each) and changes a dictionary of open checkouts. `Tracker.read`, and one
-checkout in some, add the events up, under a lock that the hot path never waits for.
+checkout in each batch, add the events up, under a lock that the hot path never waits for.
 
 A signal handler may raise after any call of ours (Celery's time limit, Ctrl-C). So a checkout and a
 return are recorded by statements without a call between them, and the lock is taken by `with`

@@ -38,9 +38,9 @@ def _probe(options: Options, config: Config) -> int:
     """Poll all targets once and print the results. The log on standard error has the causes."""
     logs.configure(options.log_level, options.log_format)
     polled = asyncio.run(probe(config))
-    for place in polled.places:
-        condition = f"{'ok' if place.up else 'failed'}, {count(place.targets, 'target')}"
-        write(f"{place.mechanism} {place.place} of {place.app}: {condition}\n")
+    for one in polled.discovered:
+        condition = f"{'ok' if one.up else 'failed'}, {count(one.targets, 'target')}"
+        write(f"{one.mechanism} {one.place} of {one.app}: {condition}\n")
     for state in polled.states:
         health = state.health
         condition = "ok" if health.up else f"failed ({health.reason}): {health.error}"

@@ -105,7 +105,7 @@ class Daemon:
         """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._start_reload)
-        # The command holds it back from its first moment on: one that came is delivered now.
+        # The command has blocked it since its start: a signal that arrived is delivered now.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
         for ending in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(ending, self.stop)
@@ -181,8 +181,8 @@ class Daemon:
             except (TimeoutError, LaneFullError):
                 return self._refuse(error=_timed_out().message)
             except Exception as error:  # noqa: BLE001 - whatever is in a file, the polls go on
-                told = unforeseen(error)
-                return self._refuse(error=told.error, stack=told.stack)
+                fault = unforeseen(error)
+                return self._refuse(error=fault.error, stack=fault.stack)
             await self._use(loaded, discovery)
         return True
 
@@ -288,7 +288,7 @@ class Probe(NamedTuple):
     """The states after polling all targets once."""
 
     states: Sequence[TargetState]
-    places: Sequence[DiscoveryStatus]
+    discovered: Sequence[DiscoveryStatus]
     """How service discovery went."""
     successful: bool
     """Whether service discovery succeeded, and every target answered."""

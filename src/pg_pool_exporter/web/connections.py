@@ -230,7 +230,7 @@ class Connections:
         self.limits = limits
         self.extra_headers = extra_headers
         self.faults = ThrottledLog(log.error, "request failed")
-        self._crowded = ThrottledLog(
+        self._over_limit = ThrottledLog(
             log.warning, "connections closed: more clients than the limit allows"
         )
         self._starved = ThrottledLog(log.error, "cannot accept connections")
@@ -290,16 +290,17 @@ class Connections:
     def _has_room(self, client: str) -> bool:
         own = self._by_client.get(client, {})
         if len(own) >= max(1, self.limits.connections // 2):
-            crowd = own
+            candidates = own
         elif self._count >= self.limits.connections:
-            crowd = max(self._by_client.values(), key=len)
+            candidates = max(self._by_client.values(), key=len)
         else:
             return True
-        self._crowded.add(client=client)
-        return self._make_room(crowd)
+        self._over_limit.add(client=client)
+        return self._make_room(candidates)
 
-    def _make_room(self, crowd: Mapping[Connection, None]) -> bool:
-        oldest = next((one for one in crowd if not one.answering), None)
+    def _make_room(self, candidates: Mapping[Connection, None]) -> bool:
+        """End the oldest candidate that is not being answered; False without one."""
+        oldest = next((one for one in candidates if not one.answering), None)
         if oldest is not None:
             oldest.end()
         return oldest is not None
@@ -328,7 +329,7 @@ class Connections:
             self._flush_logs()
 
     def _flush_logs(self, *, at_once: bool = False) -> None:
-        for events in (self.faults, self._crowded, self._starved):
+        for events in (self.faults, self._over_limit, self._starved):
             events.flush(at_once=at_once)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:

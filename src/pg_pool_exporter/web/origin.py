@@ -1,4 +1,4 @@
-"""Who may have something changed: no web page of somebody else that a browser happens to show."""
+"""Protection of what changes something against other web pages in a user's browser."""
 
 from __future__ import annotations
 

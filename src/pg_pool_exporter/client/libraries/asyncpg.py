@@ -2,9 +2,9 @@
 
 Private attributes that are read are the same in asyncpg 0.30 and 0.32; the tests run on both.
 
-asyncpg's pool has slots and takes neither attributes nor weak references. But it has a list of
-holders of connections, which a subclass of `list` can replace: what the pool reports to stands
-there, and dies with it. A holder sees each end of a checkout, also that of a session that has died.
+asyncpg's pool has slots and takes neither attributes nor weak references. But its list of holders
+(`PoolConnectionHolder`) can be replaced by a subclass of `list`, which has the adapter and lives as
+long as the pool. A holder sees each end of a checkout, also that of a session that has died.
 
 The pool keeps a connection that the application drops, forever: it becomes overdue, and never
 counts as leaked.
@@ -34,7 +34,7 @@ _COUNTED = "_pg_pool_exporter_counted"
 
 
 class AsyncpgAdapter(PoolAdapter):
-    """One pool of asyncpg. `pool` returns, and is read by, the list of its holders."""
+    """One pool of asyncpg, represented by its list of holders in `pool` and in readings."""
 
     library = "asyncpg"
     version = asyncpg.__version__
@@ -147,7 +147,7 @@ class AsyncpgAdapter(PoolAdapter):
             kind = "statement" if isinstance(error, TimeoutError) else timeout_kind(error)
             if kind is not None and not hasattr(error, _COUNTED):
                 self.tracker.note(kind)
-                # It may pass by once more.
+                # The same error can pass through both methods.
                 setattr(error, _COUNTED, True)
         except Exception as fault:  # noqa: BLE001 - measuring never costs the application anything
             absorb(fault, "looking at the error of a statement")

@@ -204,7 +204,7 @@ class _TimedQueue(deque[Any]):
         self.queued = 0
 
     def live(self) -> list[float]:
-        """When each request that still waits joined. One that has given up stays for a while."""
+        """When each waiting request joined. One that timed out stays in the queue for a while."""
         known = ((request, self._since.get(id(request))) for request in copy(self))
         return [
             since

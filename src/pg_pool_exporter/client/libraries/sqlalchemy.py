@@ -97,8 +97,8 @@ class SqlalchemyAdapter(PoolAdapter):
         if dialect is not None:
             event.remove(dialect, "handle_error", self._failed)
 
-    def succeeded(self, pool: pools.Pool) -> None:
-        """Measure the pool that the engine has from now on, as it was disposed of."""
+    def recreated(self, pool: pools.Pool) -> None:
+        """Measure the successor of the pool, made when its engine was disposed of."""
         try:
             attach(pool, self)
             self._measure_queue(pool)
@@ -184,8 +184,8 @@ def _idle(pool: pools.Pool) -> Sequence[Any]:
 def _measuring(cls: Any) -> Any:
     """The measuring subclass of a pool's class.
 
-    A pool makes its successor, at `engine.dispose()`, from its own class, so that measures, too.
-    The pool's record of a connection is tracked: SQLAlchemy returns it also when the application
+    At `engine.dispose()` a pool makes its successor from its own class, so it measures, too. The
+    pool's record of a connection is tracked: SQLAlchemy returns it also when the application
     drops the connection. Raises `TypeError` for an application's own class whose methods take
     other arguments.
     """
@@ -215,7 +215,7 @@ def _measuring(cls: Any) -> Any:
 
     def recreate(self: Any) -> Any:
         pool = original_recreate(self)
-        self._pg_pool_exporter_adapter.succeeded(pool)
+        self._pg_pool_exporter_adapter.recreated(pool)
         return pool
 
     # Not a method: the pool puts the function that connects on itself, and may put another.
@@ -256,7 +256,7 @@ def _measuring_queue(cls: Any) -> Any:
     def get(self: Any, block: bool = True, timeout: float | None = None) -> Any:
         if not block:
             return original_get(self, block, timeout)
-        # Taken again by the original, which lets go of it altogether while it waits.
+        # Re-entrant: the original takes it too, and releases it completely while it waits.
         with self.mutex:
             if self.queue:
                 return original_get(self, block, timeout)

@@ -109,20 +109,20 @@ class SocketListener(Listener):
         self._bound: os.stat_result | None = None
 
     def listen(self) -> socket.socket:
-        """Bind under a passing name, and move it: readers find it whole, with its final mode."""
+        """Bind under a temporary name, then rename: readers find it whole, with its final mode."""
         path = self._slot.take()
         # Nobody else can know the name and put something there first.
-        passing = path.with_name(f".{os.urandom(8).hex()}")
+        temporary = path.with_name(f".{os.urandom(8).hex()}")
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            listening.bind(str(passing))
-            _open_to_group(passing)
+            listening.bind(str(temporary))
+            _open_to_group(temporary)
             listening.listen(Server.request_queue_size)
-            self._bound = passing.lstat()
-            passing.rename(path)
+            self._bound = temporary.lstat()
+            temporary.rename(path)
         except OSError:
             listening.close()
-            passing.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         self._path = path
         self._slot.remove_dead()

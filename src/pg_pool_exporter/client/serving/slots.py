@@ -5,7 +5,7 @@ the kernel takes the lock back when it ends, however it ends. So its successor g
 and continues the same series.
 
 A number belongs to the user who took it first: in a sticky directory nobody else may replace its
-socket. Whatever else stands in the way of a number, the next one is taken.
+socket. If anything else occupies a number, the next one is taken.
 """
 
 from __future__ import annotations

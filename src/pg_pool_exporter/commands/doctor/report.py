@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pg_pool_exporter.analysis.finding import Verdict
 
 EXIT_CODES = {Verdict.FINE: 0, Verdict.WARNING: 1, Verdict.PROBLEM: 3}
-"""By the worst known point."""
 NO_ANSWER = 4
 
 
@@ -44,17 +43,12 @@ class Report(_Read):
     checks: tuple[Point, ...]
 
     @property
-    def worst(self) -> Verdict:
-        """Of all points; unknown ones do not count."""
-        return max((point.level for point in self.checks), default=Verdict.FINE)
-
-    @property
     def exit_code(self) -> int:
-        """Of the command."""
-        return EXIT_CODES[max(Verdict.FINE, self.worst)]
+        """Of the command: by the worst point; unknown ones do not count."""
+        return EXIT_CODES[max((Verdict.FINE, *(point.level for point in self.checks)))]
 
 
-def read(text: str | bytes) -> Report:
+def read(text: str) -> Report:
     """The report in a document. Raises `ReportError` for any other text."""
     try:
         return Report.model_validate_json(text)
