@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import psycopg
 import pytest
 
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
 from pg_pool_exporter.sources.postgres.source import PostgresSource
+from pg_pool_exporter.sources.queries import Batch
+from pg_pool_exporter.sources.queries.rows import (
+    LogFileRow,
+    LogPieceRow,
+    LogSettingsRow,
+    Session,
+)
 from pg_pool_exporter.sources.server_log import log_source
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from support import provoking
+from support.busy import within
 from support.postgres import Cluster
 from support.sql import install, run_script
 
@@ -312,3 +323,37 @@ def test_a_log_on_another_machine_survives_a_restart_of_both(
         await source.close()
 
     asyncio.run(main())
+
+
+def test_of_many_files_the_newest_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server can list as many as an answer holds, and each costs a round trip."""
+    looked_at: list[int] = []
+    settings = LogSettingsRow(
+        prefix="%m ", destination="stderr", collector=True, connections="on",
+        disconnections=True, least="warning", role="exporter", messages="C",
+    )  # fmt: skip
+    listed = [LogFileRow(name=f"{at}.log", size=1, modified=float(at)) for at in range(20_000)]
+
+    async def fetch(_held: HeldConnection, compose: Callable[[Any], Batch]) -> tuple[Any, Any]:
+        ready = SimpleNamespace(version=16, session=Session(1, "1"))
+        asked = compose(cast(ReadyConnection, ready))
+        if "read_log" in asked.statements:
+            looked_at.append(int(asked.params["name"].removesuffix(".log")))
+            return ready, ([], [LogPieceRow(piece=b"x")])
+        if "log_files" in asked.statements:
+            return ready, ([], listed)
+        return ready, ([settings], []) if "log_line_prefix" in asked.statements else ([],)
+
+    async def main() -> None:
+        config = ServerConfig.model_validate(
+            {"name": "main", "dsn": "host=h", "log": {"sql": True, "interval": "10s"}}
+        )
+        source = log_source(config, "", ServerLogContext())
+        await source.poll()
+        await source.close()
+
+    monkeypatch.setattr(HeldConnection, "fetch", fetch)
+    started = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - started < within(2)
+    assert sorted(looked_at) == list(range(19_000, 20_000))

@@ -10,10 +10,14 @@ from stat import S_ISREG
 from typing import NamedTuple
 
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.server_log.positions import START_BYTES, Entry, Position, Positions
+from pg_pool_exporter.sources.server_log.positions import (
+    MOST_FILES,
+    START_BYTES,
+    Entry,
+    Position,
+    Positions,
+)
 
-MOST_FILES = 1000
-"""The newest files are looked at, others are ignored."""
 _MOST_MATCHES = 20_000
 # The newest files stay open: their last lines can be read after a rename or removal.
 _KEPT_OPEN = 4

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 START_BYTES = 512
 """Bytes of a file's beginning that identify it."""
+MOST_FILES = 1000
+"""Files of one log that are looked at, the newest; others are ignored."""
 MOST_KNOWN = 2000
 """Files whose position is remembered; the least recently modified are forgotten first."""
 _COPY_BYTES = 64

@@ -18,7 +18,7 @@ from pg_pool_exporter.sources.queries import batch
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.layouts import SUFFIXES
 from pg_pool_exporter.sources.server_log.log_format import LogFormat, choose_format
-from pg_pool_exporter.sources.server_log.positions import START_BYTES, Entry, Position
+from pg_pool_exporter.sources.server_log.positions import MOST_FILES, START_BYTES, Entry, Position
 from pg_pool_exporter.sources.server_log.settings import LogSettings, LogSettingsReader
 from pg_pool_exporter.sources.server_log.state import StateFile
 from pg_pool_exporter.sources.server_log.tail import LogTail
@@ -107,22 +107,16 @@ class SqlLogSource:
         return self._tail
 
     async def _scan(self, tail: LogTail, form: LogFormat) -> None:
-        """List the files, and read the beginnings of those that changed."""
+        """List the newest files, and read the beginnings of those that changed."""
         ready, (_, files) = await self._held.fetch(
             lambda ready: batch("log_owner", "log_files", version=ready.version)
         )
         self._context.put_session(ready.session)
         wanted = [one for one in files if _has_form(one.name, form)]
-        changed = [
-            one
-            for one in wanted
-            if not tail.positions.is_unchanged(one.name, one.size, one.modified)
-        ]
-        entries = [
-            Entry(one.name, one.size, one.modified, None) for one in wanted if one not in changed
-        ]
-        for one in changed:
-            start = await self._read(one.name, 0, START_BYTES)
+        entries: list[Entry] = []
+        for one in sorted(wanted, key=lambda file: -file.modified)[:MOST_FILES]:
+            unchanged = tail.positions.is_unchanged(one.name, one.size, one.modified)
+            start = None if unchanged else await self._read(one.name, 0, START_BYTES)
             entries.append(Entry(one.name, one.size, one.modified, start))
         tail.positions.observe(entries)
         if not wanted:
