@@ -16,6 +16,7 @@ import pytest
 import trustme
 
 from pg_pool_exporter.blocking.files import FileError
+from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.config import HttpClientConfig, HttpSdConfig
 from pg_pool_exporter.discovery import dns_sd, file_sd
 from pg_pool_exporter.discovery.address_list import MAX_BYTES, Address, ListError
@@ -417,6 +418,26 @@ def with_dns(
             await main(server)
 
     asyncio.run(run())
+
+
+def test_a_resolver_configuration_that_hangs_does_not_hold_up_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    goes_on = threading.Event()
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await DnsDiscoverer("web.example.org", "A", 9187).discover()
+
+    monkeypatch.setattr(dns_sd, "_CONFIGURATION", Lane("test"))  # others must not wait for it
+    monkeypatch.setattr(dns_sd, "resolver", lambda: goes_on.wait(10))
+    started = time.monotonic()
+    try:
+        asyncio.run(main())
+        assert time.monotonic() - started < within(2)
+    finally:
+        goes_on.set()
 
 
 @pytest.mark.parametrize(

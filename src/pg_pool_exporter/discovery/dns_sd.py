@@ -1,4 +1,4 @@
-"""Addresses in DNS: those of a name, or of the hosts and ports that its SRV records give."""
+"""Addresses in DNS: those of a name, or the hosts and ports of its SRV records."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import dns.rdtypes.IN.AAAA
 import dns.rdtypes.IN.SRV
 import dns.resolver
 
+from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.discovery.address_list import Address, ListError
 from pg_pool_exporter.discovery.discoverer import Listing
 
+_CONFIGURATION = Lane("resolver-configuration")
+
 
 class DnsDiscoverer:
-    """The records of one type that a name has. `port` is for those that bring none."""
+    """The records of one type that a name has. `port` is for records without one."""
 
     mechanism: ClassVar[str] = "dns_sd"
 
@@ -27,12 +30,13 @@ class DnsDiscoverer:
         self._port = port
 
     def take_over(self, former: DnsDiscoverer) -> None:
-        """Nothing: no list is known here."""
+        """Do nothing: each discovery asks anew."""
 
     async def discover(self) -> Listing:
         """Ask the name servers of the system. A name that does not exist lists nothing."""
         try:
-            answer = await resolver().resolve(self._asked, self._kind, search=True)
+            system = await _CONFIGURATION.run(resolver, key="resolver")
+            answer = await system.resolve(self._asked, self._kind, search=True)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return Listing()
         except dns.resolver.NoNameservers:
@@ -58,5 +62,5 @@ class DnsDiscoverer:
 
 
 def resolver() -> dns.asyncresolver.Resolver:
-    """One that asks the name servers that are in /etc/resolv.conf now."""
+    """A resolver for the name servers in /etc/resolv.conf now. Blocking: it reads the file."""
     return dns.asyncresolver.Resolver()

@@ -30,7 +30,7 @@ class HttpDiscoverer:
         self.name = f"{parts.scheme}://{parts.netloc}{parts.path}"
 
     def take_over(self, former: HttpDiscoverer) -> None:
-        """Nothing: no list is known here."""
+        """Do nothing: each discovery asks anew."""
 
     async def discover(self) -> Listing:
         """Get the list, over a connection of its own."""
