@@ -8,9 +8,7 @@ from time import process_time
 
 import psycopg
 import pytest
-from pydantic import SecretStr
 
-from pg_pool_exporter.config import BouncerConfig
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection.errors import explain, shown
 from pg_pool_exporter.sources.pgbouncer.errors import BOUNCER
@@ -28,7 +26,8 @@ from support.fake_server import (
     parameter,
     row,
 )
-from support.polling import outcome, run, server_source, snapshot_of
+from support.polling import outcome, run, snapshot_of, source_at
+from support.server_answers import poll_answers
 
 MIB = 1024
 """Of the resident memory's unit, which is KiB."""
@@ -50,13 +49,6 @@ FLOODS: dict[str, bytes] = {
     "parameters": b"".join(parameter(f"name_{number}", "x" * 50) for number in range(500)),
     "columns": columns(*[("x" * 50, 25)] * 500),
 }
-
-
-def source_at(kind: str, port: int) -> PostgresSource | BouncerSource:
-    dsn = f"host=127.0.0.1 port={port} user=u password=correct-horse sslmode=disable dbname=d"
-    if kind == "server":
-        return server_source(dsn)
-    return BouncerSource(BouncerConfig(name="edge", dsn=SecretStr(dsn)))
 
 
 async def failed(source: PostgresSource | BouncerSource, deadline: float = 10.0) -> PollError:
@@ -181,6 +173,8 @@ def test_a_query_whose_answer_has_begun_is_not_kept() -> None:
             id="a text for a number",
         ),
         pytest.param(SETUP.replace(b"4711", b"x711"), id="a number that is none"),
+        pytest.param(SETUP.replace(b"\xff" * 6 + b"\0\0", b"\xff" * 6 + b"\0\1"), id="binary"),
+        pytest.param(SETUP.replace(b"\xff" * 6 + b"\0\0", b"\xff" * 6 + b"\0\2"), id="no format"),
         pytest.param(message(b"G", b"\0\0\0") + READY, id="a copy"),
         pytest.param(b"?" * 100, id="no protocol"),
     ],
@@ -190,6 +184,55 @@ def test_an_answer_of_another_shape_is_a_failure_of_the_protocol(answer: bytes) 
         async with lying_server([answer]) as port:
             source = source_at("server", port)
             assert (await failed(source)).reason in ("protocol", "other")
+            await source.close()
+
+    run(main())
+
+
+def test_an_answer_of_the_right_shape_is_read() -> None:
+    async def main() -> None:
+        async with lying_server(poll_answers()) as port:
+            source = source_at("server", port)
+            assert (await snapshot_of(source)).server is not None
+            await source.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+@pytest.mark.parametrize("kind", ["Session", "ServerRow"])
+def test_another_number_of_rows_than_one_is_a_failure_of_the_protocol(kind: str, rows: int) -> None:
+    async def main() -> None:
+        async with lying_server(poll_answers(rows={kind: rows})) as port:
+            source = source_at("server", port)
+            assert (await failed(source)).reason == "protocol"
+            await source.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("clock", b"NaN"),
+        ("oldest_backend", b"Infinity"),
+        ("oldest_backend", b"-Infinity"),
+        ("ages", b"{NaN}"),
+        ("value", b"NaN"),
+        ("deadlocks", b"-1"),
+        ("deadlocks", b"9" * 400),
+        ("pids", b"{-1}"),
+        ("pids", b"{99999999999999999999}"),
+        ("setting", b"no such setting"),
+    ],
+)
+def test_a_value_that_no_server_has_is_a_failure_of_the_protocol(column: str, value: bytes) -> None:
+    """A number without an end, below 0, or not a number cannot be written as a metric."""
+
+    async def main() -> None:
+        async with lying_server(poll_answers({column: value})) as port:
+            source = source_at("server", port)
+            assert (await failed(source)).reason == "protocol"
             await source.close()
 
     run(main())

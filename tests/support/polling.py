@@ -11,9 +11,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from pg_pool_exporter.config import ServerConfig
+from pg_pool_exporter.config import BouncerConfig, ServerConfig
 from pg_pool_exporter.model import ServerSample, Snapshot
 from pg_pool_exporter.sources.base import PollError, Source
+from pg_pool_exporter.sources.pgbouncer.source import BouncerSource
 from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.postgres import Cluster
 
@@ -40,6 +41,14 @@ def source_of(
 def server_source(dsn: str, **config: Any) -> PostgresSource:
     """A source for whatever is at `dsn`."""
     return PostgresSource(ServerConfig(name="main", dsn=SecretStr(dsn), **config))
+
+
+def source_at(kind: str, port: int) -> PostgresSource | BouncerSource:
+    """A source for a `server` or a `bouncer` on this port of the loopback."""
+    dsn = f"host=127.0.0.1 port={port} user=u password={SECRET} sslmode=disable dbname=d"
+    if kind == "server":
+        return server_source(dsn)
+    return BouncerSource(BouncerConfig(name="edge", dsn=SecretStr(dsn)))
 
 
 async def snapshot_of(source: Source, deadline: float = DEADLINE) -> Snapshot:

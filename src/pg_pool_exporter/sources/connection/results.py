@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, get_args, get_type_hints
+from math import isfinite
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.adapt import Transformer
-from psycopg.pq import ExecStatus
+from psycopg.pq import ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
 from pg_pool_exporter.sources.queries.rows import ROWS
+
+T = TypeVar("T")
 
 # The server's types that the driver makes such values of: by their oids, which are fixed.
 _OIDS: dict[Any, frozenset[int]] = {
@@ -24,6 +27,13 @@ _OIDS: dict[Any, frozenset[int]] = {
     float: frozenset({700, 701}),
     list[int]: frozenset({1007}),
     list[float | None]: frozenset({1022}),
+}
+# What a number of a statement of ours can be: other ones cannot be written as metrics.
+_POSSIBLE: Mapping[Any, Callable[[Any], bool]] = {
+    int: lambda value: 0 <= value < 1 << 63,
+    float: isfinite,
+    list[int]: lambda values: all(0 <= value < 1 << 63 for value in values),
+    list[float | None]: lambda values: all(value is None or isfinite(value) for value in values),
 }
 # Rows that are made before the loop has its next turn.
 _CHUNK = 200
@@ -46,20 +56,29 @@ async def load(
     return [await _rows(connection, *pair) for pair in zip(tables, kinds, strict=True)]
 
 
+def only(rows: Sequence[T]) -> T:
+    """The row of a result that has exactly one. Raises `AnswerError`."""
+    if len(rows) != 1:
+        raise AnswerError(f"{len(rows)} rows instead of one")
+    return rows[0]
+
+
 async def _rows(connection: AsyncConnection[Any], result: PGresult, kind: type[Any]) -> list[Any]:
     names = [
         (result.fname(column) or b"").decode("utf-8", "replace") for column in range(result.nfields)
     ]
-    required: frozenset[str] = frozenset()
-    if kind is not dict:
-        required = _check(
-            kind, dict(zip(names, map(result.ftype, range(result.nfields)), strict=True))
-        )
+    if any(result.fformat(column) != Format.TEXT for column in range(result.nfields)):
+        raise AnswerError(
+            "values are not text"
+        )  # binary ones are read without a look at their size
+    checked = None if kind is dict else _COLUMNS[kind]
+    if checked is not None:
+        checked.check(dict(zip(names, map(result.ftype, range(result.nfields)), strict=True)))
 
     def make(values: Sequence[Any]) -> Any:
         row = dict(zip(names, values, strict=True))
-        if not all(row[name] is not None for name in required):
-            raise AnswerError(f"a value of {kind.__name__} is missing")
+        if checked is not None:
+            checked.check_values(row)
         return kind(**row)
 
     transformer = Transformer(connection)
@@ -75,30 +94,38 @@ async def _rows(connection: AsyncConnection[Any], result: PGresult, kind: type[A
     return rows
 
 
-def _check(kind: type[Any], columns: dict[str, int]) -> frozenset[str]:
-    """The columns that are never NULL. Raises `AnswerError` unless all are those of the type."""
-    wanted = _COLUMNS[kind]
-    missing = wanted.oids.keys() - wanted.optional - columns.keys()
-    strange = {name for name, oid in columns.items() if oid not in wanted.oids.get(name, ())}
-    if missing or strange:
-        raise AnswerError(f"the columns are not those of {kind.__name__}")
-    return wanted.required
-
-
 class _Columns:
     """The columns that a dataclass wants."""
 
     def __init__(self, kind: type[Any]) -> None:
         hints = get_type_hints(kind)
         nullable = {name for name, hint in hints.items() if type(None) in get_args(hint)}
-        self.oids = {
-            name: _OIDS[get_args(hint)[0] if name in nullable else hint]
-            for name, hint in hints.items()
+        types = {
+            name: get_args(hint)[0] if name in nullable else hint for name, hint in hints.items()
         }
-        """The types that each can have."""
-        self.optional = {one.name for one in fields(kind) if one.default is None}
-        self.required = frozenset(hints.keys() - nullable)
-        """Those that are never NULL."""
+        self._name = kind.__name__
+        self._oids = {name: _OIDS[hint] for name, hint in types.items()}
+        self._optional = {one.name for one in fields(kind) if one.default is None}
+        self._required = frozenset(hints.keys() - nullable)
+        self._possible = [
+            (name, _POSSIBLE[hint]) for name, hint in types.items() if hint in _POSSIBLE
+        ]
+
+    def check(self, columns: Mapping[str, int]) -> None:
+        """Raise `AnswerError` unless the columns, with the oids of their types, are these."""
+        missing = self._oids.keys() - self._optional - columns.keys()
+        strange = {name for name, oid in columns.items() if oid not in self._oids.get(name, ())}
+        if missing or strange:
+            raise AnswerError(f"the columns are not those of {self._name}")
+
+    def check_values(self, row: Mapping[str, Any]) -> None:
+        """Raise `AnswerError` for a NULL or a number that no server has there."""
+        if not all(row[name] is not None for name in self._required):
+            raise AnswerError(f"a value of {self._name} is missing")
+        for name, is_possible in self._possible:
+            value = row.get(name)
+            if value is not None and not is_possible(value):
+                raise AnswerError(f"{name} of {self._name} is a number that it cannot be")
 
 
 _COLUMNS = {kind: _Columns(kind) for kinds in ROWS.values() for kind in kinds}

@@ -7,6 +7,7 @@ from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.connector import Connector
 from pg_pool_exporter.sources.connection.held import ReadyConnection
+from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.queries import batch
 
 _CONSOLE = (
@@ -39,4 +40,4 @@ class ServerConnector(Connector):
                 lock_timeout=f"{self._timeout * 400:.0f}ms",
             )
         )
-        return ReadyConnection(connection, sessions[0], {row.setting for row in own_settings})
+        return ReadyConnection(connection, only(sessions), {row.setting for row in own_settings})

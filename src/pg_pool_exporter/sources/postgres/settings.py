@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from pg_pool_exporter.model import ServerSettings, TimeoutOverride
+from pg_pool_exporter.sources.connection.results import AnswerError
 from pg_pool_exporter.sources.queries.rows import (
     DatabaseLimitRow,
     OverrideRow,
@@ -21,6 +22,8 @@ _TIME = re.compile(
     r"\s*\+?(0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(us|ms|s|min|h|d|)\s*",
     re.ASCII,
 )
+# Settings that every version has, and every role may read.
+_ALWAYS = {"max_connections", "superuser_reserved_connections"}
 # Longest text of a timeout: more digits are no time, and cost CPU time to parse.
 _MOST_TEXT = 100
 
@@ -39,9 +42,12 @@ def server_settings(
     """The settings, and the number of entries that were left out.
 
     Entries over `most` of a kind are left out, and overrides that are no time. `known` names the
-    timeouts whose value in our session is the server's own.
+    timeouts whose value in our session is the server's own. Raises `AnswerError` without a
+    setting that every server has.
     """
     values = {row.setting: row.value for row in settings}
+    if not values.keys() >= _ALWAYS:
+        raise AnswerError("a setting that every server has is missing")
     times = {
         TimeoutOverride(row.setting, row.database, row.user): seconds(row.value)
         for row in limits.overrides[:most]

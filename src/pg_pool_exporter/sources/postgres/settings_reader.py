@@ -11,6 +11,7 @@ from psycopg.sql import Identifier
 
 from pg_pool_exporter.model import ServerSettings
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
+from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.postgres.settings import Limits, server_settings
 from pg_pool_exporter.sources.queries import Batch, batch
 from pg_pool_exporter.sources.queries.rows import ServerRow, Session
@@ -59,7 +60,8 @@ class SettingsReader:
         return self._settings
 
     async def _read(self) -> ServerSettings:
-        ready, ((server,), values) = await self._held.fetch(_batch("server", "settings"))
+        ready, (servers, values) = await self._held.fetch(_batch("server", "settings"))
+        server = only(servers)
         limits = Limits(*[await self._limits(name, server.role) for name in _CATALOGUES])
         settings, self.left_out = server_settings(
             server, values, ready.own_settings, limits, MOST_ENTRIES

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import psycopg
 
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
+from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.queries import Batch, batch
 from pg_pool_exporter.sources.queries.rows import LogSettingsRow
 from pg_pool_exporter.sources.server_log.layouts import Format
@@ -56,12 +57,12 @@ class LogSettingsReader:
 
     async def read(self) -> LogSettings:
         """The settings. Raises what `HeldConnection.fetch` does."""
-        _, ((row,), databases) = await self._held.fetch(_batch("log_settings"))
+        _, (rows, databases) = await self._held.fetch(_batch("log_settings"))
         if self._read_at is None or self._clock() - self._read_at >= _OVERRIDES_SECONDS:
             self._overrides = await self._read_overrides()
             self._read_at = self._clock()
         names = tuple(one.database for one in databases)
-        return settings_of(row, self._overrides, names)
+        return settings_of(only(rows), self._overrides, names)
 
     async def _read_overrides(self) -> tuple[str, ...]:
         """Values of lc_messages for roles and databases; none without the right to see them."""

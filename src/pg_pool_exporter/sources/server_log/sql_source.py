@@ -13,6 +13,7 @@ from pg_pool_exporter.config import LogConfig, ServerConfig
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection.held import HeldConnection
+from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.connection.server import ServerConnector
 from pg_pool_exporter.sources.queries import batch
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
@@ -137,12 +138,12 @@ class SqlLogSource:
 
     async def _read(self, name: str, at: int, most: int) -> bytes:
         """At most `most` bytes of a file; none at its end, or if it is gone."""
-        _, (_, (row,)) = await self._held.fetch(
+        _, (_, rows) = await self._held.fetch(
             lambda ready: batch(
                 "log_owner", "log_piece", version=ready.version, name=name, at=at, most=most
             )
         )
-        return row.piece or b""
+        return only(rows).piece or b""
 
 
 def _has_form(name: str, form: LogFormat) -> bool:
