@@ -8,13 +8,13 @@ import pytest
 
 from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.analysis.remedies import remedy
-from pg_pool_exporter.client.registry import ADAPTERS
+from pg_pool_exporter.client.libraries import LIBRARIES as INSTRUMENTED
 from pg_pool_exporter.formats import FORMATS
 from support.rule_files import ALERTS, ROOT, causes
 
 CAUSES = {cause.value for cause in Cause}
 # As pools tell it: the instrumented libraries, then those whose pages are read.
-LIBRARIES = {*ADAPTERS, *(form.client for form in FORMATS.values() if form.client)}
+LIBRARIES = {*INSTRUMENTED, *(form.client for form in FORMATS.values() if form.client)}
 
 
 def test_the_alerts_have_these_causes_and_no_others() -> None:

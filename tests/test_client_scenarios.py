@@ -19,6 +19,8 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from sqlalchemy.pool import Pool as SqlalchemyPool
 from sqlalchemy.pool import QueuePool
 
+from pg_pool_exporter.client import libraries
+from pg_pool_exporter.client.libraries.drivers import timeouts
 from pg_pool_exporter.client.libraries.measuring import original
 from pg_pool_exporter.metrics import catalogue
 from pg_pool_exporter.metrics.series import of_pools
@@ -528,8 +530,10 @@ def test_what_a_library_cannot_tell_is_absent_and_all_else_is_there(
         if kind.name.startswith("psycopg_pool-null"):
             told.add(catalogue.POOL_OLDEST_IDLE)  # nothing is ever idle
         pool_metrics = {metric for metric in catalogue.METRICS if metric.section == "pool"}
-        assert pool_metrics - told == catalogue.LIBRARY_ABSENT[kind.library]
-        assert set(after.timeouts) == set(catalogue.LIBRARY_TIMEOUTS[kind.library])
+        measured = libraries.KINDS[kind.library]
+        absent = {field for metric in pool_metrics - told for field in metric.fields}
+        assert absent == measured.unknown
+        assert set(after.timeouts) == set(timeouts(measured.driver))
 
     run(kind, postgres, scenario)
 

@@ -14,7 +14,10 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from pg_pool_exporter.client.libraries import LIBRARIES
+
 _Instrument = Callable[[Any], object]
+_MAKERS = {module: maker for one in LIBRARIES.values() for module, maker in one.makers.items()}
 
 
 def instrument_made(instrument: _Instrument) -> None:
@@ -59,11 +62,15 @@ class _Finder(MetaPathFinder):
 
         It runs inside the application's import of the module.
         """
-        name, extend = _MAKERS[module.__name__]
+        name, _, attribute = _MAKERS[module.__name__].partition(".")
         cls = getattr(module, name, None)
         try:
-            if cls is not None:
-                extend(cls, self._made)
+            if cls is None:
+                return
+            if attribute:
+                setattr(cls, attribute, _PoolAttribute(attribute, self._made))
+            else:
+                _extend_constructor(cls, self._made)
         except Exception:  # nothing may reach the application
             import logging  # not before it is needed: see `startup`
 
@@ -104,31 +111,13 @@ def _extend_constructor(cls: Any, instrument: _Instrument) -> None:
     cls.__init__ = init
 
 
-def _extend_engine(cls: Any, instrument: _Instrument) -> None:
-    """SQLAlchemy inspects the arguments of the constructors' code.
-
-    So not the constructor, but a step of it: the engine gets its pool. Before that, the pool
-    doesn't know which database it is for.
-    """
-    cls.pool = _PoolOfEngine(instrument)
-
-
-class _PoolOfEngine:
+class _PoolAttribute:
     """An attribute that reports when it is set. It is read from the instance as before."""
 
-    def __init__(self, instrument: _Instrument) -> None:
+    def __init__(self, name: str, instrument: _Instrument) -> None:
+        self._name = name
         self._instrument = instrument
 
-    def __set__(self, engine: Any, pool: Any) -> None:
-        vars(engine)["pool"] = pool
+    def __set__(self, owner: Any, pool: Any) -> None:
+        vars(owner)[self._name] = pool
         self._instrument(pool)
-
-
-# Classes that make pools, by the module that defines them, and how each is extended.
-_MAKERS: dict[str, tuple[str, Callable[[Any, _Instrument], None]]] = {
-    "asyncpg.pool": ("Pool", _extend_constructor),
-    "psycopg2.pool": ("AbstractConnectionPool", _extend_constructor),
-    "psycopg_pool.pool": ("ConnectionPool", _extend_constructor),
-    "psycopg_pool.pool_async": ("AsyncConnectionPool", _extend_constructor),
-    "sqlalchemy.engine.base": ("Engine", _extend_engine),
-}

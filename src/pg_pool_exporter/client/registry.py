@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from pg_pool_exporter.client.faults import log
+from pg_pool_exporter.client.libraries import LIBRARIES
 from pg_pool_exporter.client.libraries.adapter import PoolAdapter
 from pg_pool_exporter.client.options import (
     PoolOptions,
@@ -17,14 +18,6 @@ from pg_pool_exporter.client.options import (
     default_server,
 )
 from pg_pool_exporter.model import PoolId, PoolSample
-
-# Module and class by library. A module is imported for a pool of its library only.
-ADAPTERS = {
-    "asyncpg": ("pg_pool_exporter.client.libraries.asyncpg", "AsyncpgAdapter"),
-    "psycopg2": ("pg_pool_exporter.client.libraries.psycopg2", "Psycopg2Adapter"),
-    "psycopg_pool": ("pg_pool_exporter.client.libraries.psycopg", "PsycopgAdapter"),
-    "sqlalchemy": ("pg_pool_exporter.client.libraries.sqlalchemy", "SqlalchemyAdapter"),
-}
 
 
 @dataclass(slots=True)
@@ -149,13 +142,15 @@ def _known(given: Any) -> tuple[type[PoolAdapter], Any]:
     """The adapter class for an argument, and the pool that is meant by it."""
     for base in type(given).__mro__:
         library = base.__module__.partition(".")[0]
-        if library in ADAPTERS:
-            module, name = ADAPTERS[library]
-            adapter: type[PoolAdapter] = getattr(importlib.import_module(module), name)
+        if library in LIBRARIES:
+            module, _, name = LIBRARIES[library].adapter.partition(".")
+            adapter: type[PoolAdapter] = getattr(
+                import_module(f"{__package__}.libraries.{module}"), name
+            )
             pool = adapter.find(given)
             if pool is not None:
                 return adapter, pool
-    known = ", ".join(sorted(ADAPTERS))
+    known = ", ".join(sorted(LIBRARIES))
     raise TypeError(
         f"{type(given).__module__}.{type(given).__qualname__} is no pool that can be instrumented; "
         f"the known libraries are: {known}"

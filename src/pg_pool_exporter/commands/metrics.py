@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pg_pool_exporter.client.libraries import KINDS
+from pg_pool_exporter.client.libraries.drivers import timeouts
 from pg_pool_exporter.commands.options import Options
 from pg_pool_exporter.commands.output import SUCCESS, write
 from pg_pool_exporter.metrics import catalogue as c
@@ -84,23 +86,25 @@ def markdown() -> str:
 
 def _libraries() -> str:
     """The pool metrics that some library lacks, by library."""
+    kinds = KINDS.values()
     rows = [
-        (f"`{metric.name}`", [metric not in absent for absent in c.LIBRARY_ABSENT.values()])
+        (f"`{metric.name}`", [kind.unknown.isdisjoint(metric.fields) for kind in kinds])
         for metric in c.METRICS
-        if any(metric in absent for absent in c.LIBRARY_ABSENT.values())
+        if metric.section == "pool"
     ]
+    rows = [(name, present) for name, present in rows if not all(present)]
     rows += [
         (
-            f'`{c.POOL_TIMEOUTS.name}{{kind="{kind}"}}`',
-            [kind in kinds for kinds in c.LIBRARY_TIMEOUTS.values()],
+            f'`{c.POOL_TIMEOUTS.name}{{kind="{timeout}"}}`',
+            [timeout in timeouts(kind.driver) for kind in kinds],
         )
-        for kind in c.POOL_TIMEOUT_KINDS
+        for timeout in c.POOL_TIMEOUT_KINDS
     ]
-    columns = "".join(f" {library} |" for library in c.LIBRARY_ABSENT)
+    columns = "".join(f" {library} |" for library in KINDS)
     lines = "".join(
         f"| {name} |{''.join(f' {_CELLS[has]} |' for has in present)}\n" for name, present in rows
     )
-    return f"{_LIBRARIES}\n| metric |{columns}\n|---|{'---|' * len(c.LIBRARY_ABSENT)}\n{lines}"
+    return f"{_LIBRARIES}\n| metric |{columns}\n|---|{'---|' * len(KINDS)}\n{lines}"
 
 
 def _section(section: c.Section) -> str:

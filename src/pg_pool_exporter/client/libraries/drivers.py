@@ -38,6 +38,11 @@ KINDS_BY_DRIVER = {
 """The server's timeouts that an application can see, by the name of its driver."""
 
 
+def timeouts(driver: str) -> tuple[str, ...]:
+    """All kinds of timeouts that are counted for pools of a driver; empty: without the server's."""
+    return ("pool", "connect", *KINDS_BY_DRIVER.get(driver, ()))
+
+
 def leads_to(connection: Any) -> Mapping[str, str]:
     """Fields of `PoolInfo` for a driver's connection; empty for an unknown driver's."""
     for base in type(connection).__mro__:

@@ -17,6 +17,5 @@ from pg_pool_exporter.metrics.catalogue.servers import *  # isort: skip
 from pg_pool_exporter.metrics.catalogue.bouncers import *  # isort: skip
 from pg_pool_exporter.metrics.catalogue.joined import *  # isort: skip
 from pg_pool_exporter.metrics.catalogue.exporter import *  # isort: skip
-from pg_pool_exporter.metrics.catalogue.libraries import *  # isort: skip
 
 BY_NAME = {metric.name: metric for metric in METRICS}
