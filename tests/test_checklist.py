@@ -45,6 +45,18 @@ def healthy(**settings: Any) -> BothSides:
     return sides
 
 
+def test_requests_that_no_pool_counts_are_unknown_not_fine() -> None:
+    """As those of Go's database/sql, which has no gauge of them."""
+    sides = BothSides()
+    sides.pool(8, 2)
+    point = checks(sides)["waiting_requests"]
+    assert point.verdict is Verdict.UNKNOWN
+    assert "0" not in point.figure
+    sides.pool(8, 2, app="billing", waiting=0)
+    point = checks(sides)["waiting_requests"]
+    assert (point.verdict, point.figure) == (Verdict.FINE, "0 wait now, unknown for 1 pool")
+
+
 def test_everything_is_fine() -> None:
     found = checks(healthy())
     timeouts = found.pop("timeouts")

@@ -117,6 +117,17 @@ def test_the_pools_of_bouncers_are_told() -> None:
     ]  # fmt: skip
 
 
+def test_what_no_process_reports_is_null_not_0() -> None:
+    sides = BothSides()
+    sides.pool(None, 2)
+    sides.pool(None, 3, process="web:1")
+    (pool,) = document(sides)["pools"]
+    assert (pool["active"], pool["idle"], pool["waiting"]) == (5, None, None)
+    sides.pool(4, 3, process="web:1", waiting=1)
+    (pool,) = document(sides)["pools"]
+    assert (pool["active"], pool["idle"], pool["waiting"]) == (5, 4, 1)
+
+
 def test_names_from_outside_are_escaped() -> None:
     sides = BothSides()
     sides.pool(1, 2, app=HOSTILE, name=HOSTILE, leaked_slots={HOSTILE: 1})

@@ -33,6 +33,15 @@ def test_each_minute_is_kept_with_its_mean_its_least_and_who_waited() -> None:
     assert [*made.active, *made.active_min, *made.waiting] == [2, 1, 1]
 
 
+def test_the_last_minutes_do_not_know_who_waited_where_nothing_counts_that() -> None:
+    made = PoolHistory()
+    for minute in range(4):
+        made.add(minute * 60.0, PoolSample(key=KEY, active=1))
+    recent = made.recent()
+    assert recent is not None
+    assert recent.waiting is None
+
+
 def test_an_hour_is_kept_and_no_more_than_that() -> None:
     made = trend(*map(float, range(1000)))
     assert len(made.active) == 60

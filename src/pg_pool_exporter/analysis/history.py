@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence, Set
-from math import inf
+from math import inf, isnan, nan
 from operator import add
 from typing import NamedTuple
 
@@ -85,7 +85,7 @@ class PoolHistory:
             number + 1,
             active + sample.active,
             min(least, sample.active) if number else sample.active,
-            waiting + (sample.waiting or 0.0),
+            waiting + (nan if sample.waiting is None else sample.waiting),
         )
 
     @property
@@ -102,7 +102,7 @@ class PoolHistory:
 
     @property
     def waiting(self) -> Sequence[float]:
-        """Mean of the requests waiting, likewise."""
+        """Mean of the requests waiting, likewise; NaN for a minute in which it was unknown."""
         return self._values[_WAITING::_VALUES]
 
     def recent(self) -> Recent | None:
@@ -115,14 +115,13 @@ class PoolHistory:
         held = _difference(first.held, last.held)
         returned = _difference(first.returned, last.returned)
         wait = _difference(first.acquire_wait, last.acquire_wait)
-        by_minute = self.waiting[-_RATE_MINUTES:]
-        waiting = max(
-            sum(by_minute) / len(by_minute) if by_minute else 0.0,
-            wait / seconds if wait is not None else 0.0,
-        )
+        by_minute = [one for one in self.waiting[-_RATE_MINUTES:] if not isnan(one)]
+        waiting = [sum(by_minute) / len(by_minute)] if by_minute else []
+        if wait is not None:
+            waiting.append(wait / seconds)
         return Recent(
             seconds=seconds,
-            waiting=waiting,
+            waiting=max(waiting, default=None),
             turnover=None if held is None else held / seconds,
             hold=held / returned if held is not None and returned else None,
             failed=last.failed - first.failed,

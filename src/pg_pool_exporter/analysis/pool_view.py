@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -75,10 +75,10 @@ class PoolView:
     leak_after: float
     client: str
     """The pool library, where known."""
-    active: float
-    """Sums over the processes; an unknown value counts as 0."""
-    idle: float
-    waiting: float
+    active: float | None
+    """Sums over the processes that report it; None where none does."""
+    idle: float | None
+    waiting: float | None
     max: float | None
     """Sum of the maxima; None when one of them is unknown, or there is none."""
     fullest: ProcessView
@@ -155,7 +155,7 @@ def pool_view(
     maxima = [one.max for one in samples]
     dropped = _by_site(one.leaked_slots for one in samples)
     overdue = _by_site(one.overdue for one in samples)
-    active = sum(one.active or 0.0 for one in samples)
+    active = _sum(one.active for one in samples)
     recents = [each.recent for each in processes if each.recent is not None]
     times = [t for each in processes if (t := each.seconds_to_saturation) is not None]
     saturated = (fullest.utilisation or 0.0) >= 1
@@ -168,19 +168,26 @@ def pool_view(
         leak_after=leak_after,
         client=next((one.info.client for one in samples if one.info), ""),
         active=active,
-        idle=sum(one.idle or 0.0 for one in samples),
-        waiting=sum(one.waiting or 0.0 for one in samples),
+        idle=_sum(one.idle for one in samples),
+        waiting=_sum(one.waiting for one in samples),
         max=None if None in maxima else sum(filter(None, maxima)),
         fullest=fullest,
         dropped_by_site=dropped,
         overdue_by_site=overdue,
         reports_leaks=all(one.leaked is not None for one in samples),
-        leak=_leak(app_on_server, leak_after, active, sum(dropped.values()), sum(overdue.values())),
+        leak=_leak(
+            app_on_server, leak_after, active or 0.0, sum(dropped.values()), sum(overdue.values())
+        ),
         active_by_minute=total(each.active_by_minute for each in processes),
         seconds_to_saturation=0.0 if saturated else min(times, default=None),
         failed=sum(one.failed for one in recents),
         watched=max((one.seconds for one in recents), default=0.0),
     )
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _by_site(counts: Iterator[Mapping[str, float]]) -> Mapping[str, float]:

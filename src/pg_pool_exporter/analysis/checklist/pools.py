@@ -37,9 +37,10 @@ def pool_utilisation(judged: Judged) -> Check:
 def _utilisation(share: float, pool: PoolView) -> str:
     left = pool.seconds_to_saturation
     soon = f"; full in {spell(left)} by the trend" if left else ""
+    waiting = "" if pool.waiting is None else f", {pool.waiting:g} requests wait"
     return (
-        f"{pool.name}: {share:.0%} of its fullest process's connections are checked out, "
-        f"{pool.waiting:g} requests wait{soon}"
+        f"{pool.name}: {share:.0%} of its fullest process's connections are checked out"
+        f"{waiting}{soon}"
     )
 
 

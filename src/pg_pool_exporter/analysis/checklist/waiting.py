@@ -43,9 +43,11 @@ def _of_pools(judged: Judged) -> Check:
     if not pools:
         return unknown("waiting_requests", "no pools")
     findings = findings_of(judged, Cause.POOL_TOO_SMALL, Cause.LONG_CHECKOUTS)
-    point = of_findings(
-        "waiting_requests", f"{sum(pool.waiting for pool in pools):g} wait now", findings
-    )
+    known = [pool.waiting for pool in pools if pool.waiting is not None]
+    figure = f"{sum(known):g} wait now" if known else "not reported by any pool"
+    if known and len(known) < len(pools):
+        figure += f", unknown for {number(len(pools) - len(known), 'pool', 'pools')}"
+    point = of_findings("waiting_requests", figure, findings)
     explained_already = {one.subject for one in findings}
     by_server: dict[str, list[Finding]] = {}
     for one in judged.findings:
@@ -58,11 +60,15 @@ def _of_pools(judged: Judged) -> Check:
     ]
     is_unexplained = not all(found for _, found in causes)
     levels = [one.severity for _, found in causes for one in found]
+    is_known = known or any(
+        one.recent is not None and one.recent.waiting is not None
+        for pool in pools
+        for one in pool.processes
+    )
+    verdict = max(point.verdict, *levels, Verdict.WARNING if is_unexplained else Verdict.FINE)
     return replace(
         point,
-        verdict=Verdict(
-            max(point.verdict, *levels, Verdict.WARNING if is_unexplained else Verdict.FINE)
-        ),
+        verdict=Verdict(verdict) if verdict or is_known else Verdict.UNKNOWN,
         evidence=(*point.evidence, *few(_in_words(pool, found) for pool, found in causes)),
         remedy=(*point.remedy, _WATCH) if is_unexplained else point.remedy,
     )
@@ -110,7 +116,11 @@ def _holds_up(finding: Finding, pool: PoolView, *, locked: bool) -> bool:
 
 
 def _in_words(pool: PoolView, causes: Iterable[Finding]) -> str:
-    wait = number(pool.waiting, "request waits", "requests wait")
+    wait = (
+        "requests wait"
+        if pool.waiting is None
+        else f"{number(pool.waiting, 'request waits', 'requests wait')} now"
+    )
     titles = dict.fromkeys(one.cause.title for one in causes)
     why = f"because of {', '.join(titles)} (see below)" if titles else "why is unknown yet"
-    return f"{pool.name}: {wait} now, {why}"
+    return f"{pool.name}: {wait}, {why}"

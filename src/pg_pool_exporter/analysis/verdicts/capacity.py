@@ -42,8 +42,11 @@ def capacity_of_pool(pool: PoolView) -> Iterator[Finding]:
     if app is not None and (app.disturbed or (slow and app.waited_for_lock)):
         return  # they waited for the server, or for the lock
     cause = Cause.LONG_CHECKOUTS if slow else Cause.POOL_TOO_SMALL
-    waiting = recent.waiting or 0.0
-    evidence = [f"In the last {spell(recent.seconds)}, {waiting:.1f} requests waited on average."]
+    evidence = []
+    if recent.waiting is not None:
+        evidence.append(
+            f"In the last {spell(recent.seconds)}, {recent.waiting:.1f} requests waited on average."
+        )
     if recent.hold is not None:
         evidence.append(f"A checkout lasted {spell(recent.hold)} on average.")
     if recent.failed:
@@ -61,7 +64,7 @@ def capacity_of_pool(pool: PoolView) -> Iterator[Finding]:
             else "Requests wait, although connections come back soon: there are too few."
         ),
         figures={
-            "waiting_requests": waiting,
+            **({"waiting_requests": recent.waiting} if recent.waiting is not None else {}),
             "failed_requests": recent.failed,
             "max_connections": most,
             **({"hold_seconds": recent.hold} if recent.hold is not None else {}),

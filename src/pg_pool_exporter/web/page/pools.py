@@ -43,7 +43,7 @@ def pools_section(pools: Iterable[PoolView]) -> Html | None:
 
 def _badness(pool: PoolView) -> tuple[float, ...]:
     share = pool.utilisation or 0.0
-    return pool.verdict.severity or 0, share if isfinite(share) else 0.0, pool.waiting
+    return pool.verdict.severity or 0, share if isfinite(share) else 0.0, pool.waiting or 0.0
 
 
 def _row(pool: PoolView) -> Html:
@@ -74,15 +74,18 @@ def _leaked(pool: PoolView) -> float:
 
 
 def _connections(pool: PoolView) -> Html:
-    active, idle, waiting, leaked = pool.active, pool.idle, pool.waiting, _leaked(pool)
     limit = "no maximum known" if pool.max is None else f"of {_number(pool.max)}"
-    words = f"{_number(active)} in use, {_number(idle)} idle, {limit}; {_number(waiting)} waiting"
+    words = (
+        f"{_number(pool.active)} in use, {_number(pool.idle)} idle, {limit}; "
+        f"{_number(pool.waiting)} waiting"
+    )
+    active, idle, leaked = pool.active or 0.0, pool.idle or 0.0, _leaked(pool)
     shown = min(leaked, active)
     parts = (("held", shown), ("active", active - shown), ("idle", idle))
     label = f"{words}; {_number(leaked)} not returned" if leaked else words
     return join(
         [
-            bar(parts, pool.max or active + idle, label, waiting),
+            bar(parts, pool.max or active + idle, label, pool.waiting or 0.0),
             element("small", words, aria_hidden="true"),
         ]
     )
@@ -147,5 +150,5 @@ def _time(seconds: float | None) -> str | None:
     return spell(seconds) if seconds < _DAY else "over a day"
 
 
-def _number(value: float) -> str:
-    return f"{value:g}" if isfinite(value) else "?"
+def _number(value: float | None) -> str:
+    return f"{value:g}" if value is not None and isfinite(value) else "?"
