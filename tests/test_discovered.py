@@ -155,7 +155,7 @@ def test_a_list_over_http_is_followed_and_outlives_its_server_and_a_reload(tmp_p
                 lists.content = None
 
                 async def shown() -> bool:
-                    return await scraper.value(UP, f'place="{server.url}"') == 0
+                    return await scraper.value(UP, f'list="{server.url}"') == 0
 
                 await scraper.until(shown)
                 configure(tmp_path, http_sd=[place | {"refresh_interval": "2s"}])

@@ -87,7 +87,7 @@ def test_when_a_look_up_fails_the_former_list_stays_and_the_log_says_so_once(
     assert [entry.get("error") for entry in logs] == [None, message]
     assert logs[1]["app"] == "orders"
     assert logs[1]["mechanism"] == "http_sd"
-    assert logs[1]["place"] == "https://sd/pools"
+    assert logs[1]["list"] == "https://sd/pools"
 
 
 def test_a_place_that_is_well_again_is_told_and_an_empty_list_is_one() -> None:

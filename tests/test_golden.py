@@ -165,7 +165,7 @@ def exposition() -> Exposition:
     exposition = Exposition(store, analyzer, ReloadStatus(True, 999.0), clock=lambda: 0.0)
     exposition.discovered = (
         DiscoveryStatus(
-            app="orders", mechanism="file_sd", place="/etc/pools/*.json", up=True, targets=2
+            app="orders", mechanism="file_sd", name="/etc/pools/*.json", up=True, targets=2
         ),
     )
     return exposition

@@ -135,7 +135,7 @@ def _servers() -> Panel:
             "B": f"max by (server) ({select(c.SERVER_UP)})",
             "C": f"max by (server) ({select(c.SERVER_USED)})",
             "D": f"max by (server) {q.USABLE}",
-            "E": f"max by (server) ({select(c.SERVER_POOL_DEMAND)})",
+            "E": f"max by (server) ({select(c.SERVER_POOLS_MAX)})",
             "F": f"max by (server) ({q.ZOMBIES})",
             "G": f"sum by (server) ({select(c.SERVER_WAITING)})",
         },

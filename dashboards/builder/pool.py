@@ -256,7 +256,7 @@ def _counts() -> Iterator[Panel]:
             Query(f"max by (app, server) ({select(metric)})", f"{word} {{{{app}}}} {{{{server}}}}")
             for word, metric in (
                 ("unreturned", c.UNRETURNED),
-                ("suspects", c.UNRETURNED_SUSPECTS),
+                ("suspects", c.UNRETURNED_SUSPECTED),
                 ("missing", c.MISSING_SESSIONS),
             )
         ),

@@ -61,7 +61,7 @@ def _now() -> Iterator[Panel]:
         "Pools' demand", "Sum of the maxima of all pools that point at it, of its usable slots.",
         "percentunit",
         Query(
-            f"max by (server) ({select(c.SERVER_POOL_DEMAND)}) / max by (server) {q.USABLE}",
+            f"max by (server) ({select(c.SERVER_POOLS_MAX)}) / max by (server) {q.USABLE}",
             "{{server}}",
         ),
         steps={1.0: RED}, none="unknown",
@@ -89,7 +89,7 @@ def _now() -> Iterator[Panel]:
 def _sessions() -> Iterator[Panel]:
     limits = (
         Query(f"sum {q.USABLE}", "usable by ordinary roles"),
-        Query(f"sum({select(c.SERVER_POOL_DEMAND)})", "demand of all pools"),
+        Query(f"sum({select(c.SERVER_POOLS_MAX)})", "demand of all pools"),
     )
     for key in ("application", "state"):
         yield lines(

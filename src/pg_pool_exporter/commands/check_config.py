@@ -40,7 +40,7 @@ def _probe(options: Options, config: Config) -> int:
     polled = asyncio.run(probe(config))
     for one in polled.discovered:
         condition = f"{'ok' if one.up else 'failed'}, {count(one.targets, 'target')}"
-        write(f"{one.mechanism} {one.place} of {one.app}: {condition}\n")
+        write(f"{one.mechanism} {one.name} of {one.app}: {condition}\n")
     for state in polled.states:
         health = state.health
         condition = "ok" if health.up else f"failed ({health.reason}): {health.error}"

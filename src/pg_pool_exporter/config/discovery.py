@@ -6,15 +6,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, ValidationInfo, field_validator, model_validator
 
-from pg_pool_exporter.config.http_client import HttpClientConfig
-from pg_pool_exporter.config.page_address import page_address
-from pg_pool_exporter.config.places import (
+from pg_pool_exporter.config.discovery_values import (
     HostName,
     ListFiles,
     ListUrl,
     MetricsPath,
     RefreshInterval,
 )
+from pg_pool_exporter.config.http_client import HttpClientConfig
+from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.config.section import Section
 
 REFRESH_HEADER = "X-Prometheus-Refresh-Interval-Seconds"
@@ -23,13 +23,13 @@ REFRESH_HEADER = "X-Prometheus-Refresh-Interval-Seconds"
 _UNIQUE = "must not repeat an entry"
 
 
-class _HttpPlace(Section):
+class _HttpList(Section):
     url: ListUrl = Field(repr=False)
     refresh_interval: RefreshInterval = 60.0
     """Seconds."""
 
 
-class HttpSdConfig(HttpClientConfig, _HttpPlace):
+class HttpSdConfig(HttpClientConfig, _HttpList):
     """A list on an HTTP server (`http_sd:`)."""
 
     @model_validator(mode="after")

@@ -30,7 +30,8 @@ class DiscoveryStatus:
 
     app: str
     mechanism: str
-    place: str
+    name: str
+    """Of the list (`Discoverer.name`)."""
     up: bool
     """Whether the whole list was read and is valid."""
     targets: int
@@ -58,7 +59,7 @@ class DiscoveryTask:
         self._changed = changed
         self._worked = False
         self._reported: str | None = None
-        self._log = log.bind(app=app.name, mechanism=discoverer.mechanism, place=discoverer.name)
+        self._log = log.bind(app=app.name, mechanism=discoverer.mechanism, list=discoverer.name)
         self._pages = _pages(known.addresses, app)
 
     @property
@@ -72,7 +73,7 @@ class DiscoveryTask:
         return DiscoveryStatus(
             app=self.app.name,
             mechanism=self.discoverer.mechanism,
-            place=self.discoverer.name,
+            name=self.discoverer.name,
             up=self._worked and self._reported is None,
             targets=len(self.urls),
         )

@@ -35,7 +35,7 @@ def series(reload: ReloadStatus, discovered: Iterable[DiscoveryStatus] = ()) -> 
     yield Series(c.RELOAD_SUCCESSFUL, (), int(reload.successful))
     yield Series(c.RELOAD_TIMESTAMP, (), reload.last_success)
     for status in discovered:
-        labels = (status.app, status.mechanism, status.place)
+        labels = (status.app, status.mechanism, status.name)
         yield Series(c.DISCOVERY_UP, labels, int(status.up))
         yield Series(c.DISCOVERY_TARGETS, labels, status.targets)
 

@@ -170,7 +170,7 @@ def of_evidence(
     for key, one in evidence.items():
         yield from _of(_EVIDENCE, one, tuple(key))
     for server, value in pools_max.items():
-        yield Series(c.SERVER_POOL_DEMAND, (server,), value)
+        yield Series(c.SERVER_POOLS_MAX, (server,), value)
 
 
 def of_analyses(failures: Mapping[str, int]) -> Iterator[Series]:

@@ -55,15 +55,13 @@ RELOAD_TIMESTAMP = _exporter(
     "gauge", "config_last_reload_success_timestamp_seconds",
     "Time of the last successful (re)load of the configuration, since the epoch.",
 )  # fmt: skip
-_PLACE = ("app", "mechanism", "place")
+_LIST = ("app", "mechanism", "list")
 DISCOVERY_UP = _exporter(
     "gauge", "discovery_up",
-    "1 if the last service discovery of this place succeeded, else 0: known targets stay.",
-    *_PLACE,
+    "1 if the last service discovery read the whole list, else 0: known targets stay.",
+    *_LIST,
 )  # fmt: skip
-DISCOVERY_TARGETS = _exporter(
-    "gauge", "discovery_targets", "Targets known by service discovery of this place.", *_PLACE
-)
+DISCOVERY_TARGETS = _exporter("gauge", "discovery_targets", "Targets known from the list.", *_LIST)
 LOG_BYTES = _log("counter", "log_bytes_total", "Bytes read of the server's log.", field="read")
 LOG_LAG = _log(
     "gauge", "log_lag_bytes", "Bytes of the server's log that are not yet read.", field="lag"

@@ -16,7 +16,7 @@ UNRETURNED = _joined(
     "the leak threshold.",
     field="unreturned",
 )  # fmt: skip
-UNRETURNED_SUSPECTS = _joined(
+UNRETURNED_SUSPECTED = _joined(
     "gauge", "unreturned_connections_suspected",
     "Connections that may be checked out with idle sessions: an early hint, no proof.",
     field="suspected",

@@ -103,7 +103,7 @@ SERVER_ROLE_LIMIT = _settings(
     "CONNECTION LIMIT of a role, where set.",
     "user", field="role_limits",
 )  # fmt: skip
-SERVER_POOL_DEMAND = _server(
+SERVER_POOLS_MAX = _server(
     "gauge", "pools_max_connections",
     "Sum of the maximum sizes of all pools known to connect to the server.",
 )  # fmt: skip
