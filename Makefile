@@ -6,8 +6,11 @@ ADDRESS ?= 127.0.0.1:10432
 SCENARIO ?= leak
 PYTEST = $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup
 WORKERS ?= auto
+MUTANTS ?= 1000000
+SEED ?= 1
+INPUTS ?=
 
-.PHONY: help demo test test-all clients lint docs rules dashboards clean
+.PHONY: help demo test test-all fuzz clients lint docs rules dashboards clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +19,7 @@ help:
 	@echo "            SCENARIO=trouble shows more that can go wrong)"
 	@echo "make test   the tests, in parallel; reports what is skipped because a program is missing"
 	@echo "make test-all  the slow ones too: live dashboards, alerts and workloads"
+	@echo "make fuzz   a million mutants of each kind of input (make fuzz MUTANTS=10000 INPUTS=jolokia)"
 	@echo "make clients  builds the applications in Node, Java and Go that tests start, with their tools"
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"
@@ -31,6 +35,9 @@ test: $(VENV)/.dev
 
 test-all: $(VENV)/.dev
 	$(PYTEST)
+
+fuzz: $(VENV)/.fuzz
+	PYTHONPATH=tests $(BIN)/python -m fuzz --mutants $(MUTANTS) --seed $(SEED) $(INPUTS)
 
 clients:
 	cd tests/clients/node && npm ci --silent --ignore-scripts

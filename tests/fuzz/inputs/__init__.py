@@ -1,0 +1,27 @@
+"""The kinds of input: a module of each name has its `HARNESS`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from fuzz.harness import Harness
+
+NAMES = (
+    "native_pages",
+    "foreign_pages",
+    "jolokia",
+    "siblings",
+    "server_log",
+    "bouncers",
+    "server_answers",
+    "configurations",
+    "target_lists",
+    "web_configurations",
+    "requests",
+)
+
+
+def load(name: str) -> Harness:
+    """The harness of this name. Imported late, so that coverage can be measured."""
+    harness: Harness = import_module(f"fuzz.inputs.{name}").HARNESS
+    return harness

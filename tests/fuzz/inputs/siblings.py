@@ -1,0 +1,87 @@
+"""What the client reads of its other processes, over a real socket."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+
+from fuzz.harness import Check, Harness
+from pg_pool_exporter.client.serving.siblings import sibling_pages
+from pg_pool_exporter.metrics.series import of_pools
+from pg_pool_exporter.metrics.text_format import Blocks, blocks
+from support.pages import page_of, pool
+
+_OWN = blocks(of_pools([pool()]))
+
+
+class _Sibling:
+    """Answers each connection with `answer`."""
+
+    def __init__(self, path: Path) -> None:
+        self.answer = b""
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(str(path))
+        self._listening.listen(8)
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                reader, _ = self._listening.accept()
+            except OSError:
+                return
+            # The other end hangs up when it has read enough.
+            with reader, suppress(OSError):
+                reader.recv(1000)
+                reader.sendall(self.answer)
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listening.close()
+
+
+@contextmanager
+def _start() -> Iterator[Check]:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "orders-7.sock")
+        sibling = _Sibling(path)
+
+        def check(data: bytes) -> list[Blocks]:
+            # A head that fits as a rule, or nearly every mutant would end there.
+            head, end, body = data.partition(b"\r\n\r\n")
+            length = b"Content-Length: %d" % len(body)
+            sibling.answer = head.replace(b"LENGTH", length) + end + body
+            return [_OWN, *sibling_pages([path], apps=["orders", 'q"\\'], own=_OWN)]
+
+        try:
+            yield check
+        finally:
+            sibling.close()
+
+
+HARNESS = Harness(
+    name="siblings",
+    seeds=[
+        b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nLENGTH\r\n\r\n" + body
+        for body in (
+            page_of(pool(process="web:1")),
+            page_of(pool(), pool(app='q"\\', process="web:2"), pool(app="other")),
+            b"",
+        )
+    ],
+    tokens=[
+        b"LENGTH\r\n", b"\r\n\r\n", b"content-length: 0\r\n", b"Transfer-Encoding: chunked\r\n",
+        b"pg_pool_waiting_requests", b'{app="orders",pool="main",process="web:1"} 1\n',
+        b'le="+Inf"',
+        b"pg_pool_acquire_seconds_bucket", b'",le="', b"e-e", b"+Inf",
+    ],
+    start=_start,
+    openmetrics=False,
+    share=0.5,
+)  # fmt: skip
