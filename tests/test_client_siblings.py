@@ -21,6 +21,7 @@ from support.busy import within
 from support.client import labels, own_process, page_of, values
 from support.postgres import wait_until
 from support.programs import free_port
+from support.users import let_others_enter
 
 _SIBLING = """# HELP pg_pool_max_connections x
 # TYPE pg_pool_max_connections gauge
@@ -172,8 +173,7 @@ def test_numbers_of_siblings_are_written_as_our_own(shop: Process, tmp_path: Pat
 @pytest.mark.parametrize("owner", [0, 65534])
 def test_a_process_of_another_user_is_no_sibling(shop: Process, tmp_path: Path, owner: int) -> None:
     """By the user who listens, whoever the file belongs to."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    let_others_enter(tmp_path)
     path = tmp_path / "shop-1.sock"
     script = (
         "import os, socket, sys, time\nlistening = socket.socket(socket.AF_UNIX)\n"

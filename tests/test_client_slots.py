@@ -12,6 +12,7 @@ import pytest
 
 import pg_pool_exporter
 from pg_pool_exporter.client.serving.slots import Slot
+from support.users import let_others_enter
 
 # The lock belongs to a process, so a second holder must be another process.
 _HOLDER = """
@@ -188,8 +189,7 @@ def test_a_dead_socket_of_this_user_is_removed_and_no_other(tmp_path: Path) -> N
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_a_directory_that_cannot_be_written_is_named_with_the_user(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    let_others_enter(tmp_path)
     done = run_as_nobody(
         f"from pg_pool_exporter.client.serving.slots import Slot\n"
         f"from pathlib import Path\n"
