@@ -171,4 +171,41 @@ def test_what_failed_while_states_were_taken_in_is_no_longer_fine(
     monkeypatch.setattr(History, "follow", fails)
     sides.server({"idle": [1.0]})
     assert sides.analysis.failed
+    assert sides.analysis.failed, "until its next poll is taken in"
+    monkeypatch.undo()
+    sides.server({"idle": [1.0]})
     assert not sides.analysis.failed
+
+
+def test_a_target_that_could_not_be_taken_in_is_forgotten_when_it_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sides = BothSides()
+    monkeypatch.setattr(History, "follow", fails)
+    sides.server({"idle": [1.0]})
+    assert sides.analysis.failed
+    monkeypatch.undo()
+    sides.store.remove(TargetId("server", "main"))
+    assert not sides.analysis.failed
+
+
+def test_applications_that_are_configured_while_a_change_is_taken_in_are_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The loop configures, a thread analyses: neither configuration may be lost."""
+    sides = BothSides()
+    used: list[object] = []
+    configure = Correlation.configure
+
+    def interrupted(correlation: Correlation, apps: Any) -> None:
+        if not used:
+            sides.analyzer.configure(("second",))  # type: ignore[arg-type]
+        used.append(apps)
+        configure(correlation, ())
+
+    monkeypatch.setattr(Correlation, "configure", interrupted)
+    sides.analyzer.configure(("first",))  # type: ignore[arg-type]
+    sides.pool(1, 2)
+    sides.pool(1, 2)
+    assert not sides.analysis.failed
+    assert used == [("first",), ("second",)]

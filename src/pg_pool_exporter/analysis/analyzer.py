@@ -17,6 +17,7 @@ from pg_pool_exporter.analysis.fleet_view import FleetView, fleet_view
 from pg_pool_exporter.analysis.history import History
 from pg_pool_exporter.analysis.verdicts.judge import VERDICTS, Judged, judge
 from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.store import Change, Store
 
 ANALYSES = ("correlation", "history", "records", *VERDICTS, "checklist", "exposition")
@@ -57,11 +58,12 @@ class Analyzer:
         self.faults = Faults(ANALYSES)
         self._changes = store.subscribe()
         self._clock = clock
-        self._apps: Iterable[AppConfig] | None = None
+        self._apps = self._configured = apps
         self._correlation = Correlation(apps)
         self._history = History()
-        self._failures = 0
-        """Of all analyses, at the end of the last one."""
+        self._failures = 0  # at the end of the last analysis
+        self._incomplete: set[TargetId] = set()
+        """Targets whose latest state could not be taken in."""
         self._is_running = False
         self.analysis = self.update()
 
@@ -102,13 +104,25 @@ class Analyzer:
                 until = with_changes
 
     def _follow(self, change: Change) -> None:
+        before = self._count_failures()
         with self.faults.contained("correlation"):
-            apps, self._apps = self._apps, None
-            if apps is not None:
+            # Read once: another thread may replace it at any moment.
+            apps = self._apps
+            if apps is not self._configured:
                 self._correlation.configure(apps)
+                self._configured = apps
             self._correlation.follow(change)
         with self.faults.contained("history"):
             self._history.follow(change)
+        if self._count_failures() > before and change.state is not None:
+            self._incomplete.add(change.key)
+        else:
+            self._incomplete.discard(change.key)
+
+    def _count_failures(self) -> int:
+        """Of everything that an analysis is made of."""
+        counts = self.faults.counts
+        return sum(counts.values()) - counts["exposition"]
 
     def _analysed(self) -> Analysis:
         now = self._clock()
@@ -117,9 +131,8 @@ class Analyzer:
             fleet = fleet_view(self._correlation, self._history, now, self.faults)
             judged = judge(fleet, self.faults)
         checks = checklist(judged, self.faults)
-        counts = self.faults.counts
-        before, self._failures = self._failures, sum(counts.values()) - counts["exposition"]
-        failed = self._failures > before
+        before, self._failures = self._failures, self._count_failures()
+        failed = self._failures > before or bool(self._incomplete)
         if failed:
             checks = tuple(map(_no_longer_fine, checks))
         return Analysis(fleet=judged.fleet, findings=judged.findings, checks=checks, failed=failed)
