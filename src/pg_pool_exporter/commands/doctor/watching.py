@@ -34,6 +34,7 @@ async def watch(config: Config, seconds: float) -> str:
         while (left := end - time.monotonic()) > 0:
             await discovery.look()
             await pollers.follow(discovery.targets())
+            analyzer.update()  # else all states of a long watch would wait for the end
             await asyncio.sleep(min(left, _LOOK_SECONDS))
         return findings_json(analyzer.update(), time.time())
     finally:
