@@ -35,7 +35,7 @@ class AppSessions:
         return self.sessions - self.count("idle")
 
     def count(self, *states: str, longer_than: float = 0.0) -> int:
-        """Those that have been in one of the states for at least so many seconds."""
+        """Those that have been in one of the states for at least `longer_than` seconds."""
         # An age that is negative, after the server's clock was set back, counts as 0.
         return sum(
             bisect_right(group.ages.get(state, ()), -longer_than, key=neg)
