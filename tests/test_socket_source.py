@@ -17,6 +17,7 @@ from pg_pool_exporter.sources.base import PollError, TargetGoneError
 from pg_pool_exporter.sources.pages.socket_file import SocketFile
 from pg_pool_exporter.sources.pages.socket_source import AppOwners, SocketSource
 from support import pages
+from support.busy import within
 from support.pages import serving
 
 
@@ -163,6 +164,16 @@ def test_the_name_of_an_application_belongs_to_the_user_who_had_it_first(tmp_pat
     assert owners.claim(theirs, {"mail"}) is None, "nobody has it any more"
     owners.release(mine)
     assert owners.claim(theirs, {"orders"}) is None
+
+
+def test_many_names_of_one_process_cost_the_others_nothing(tmp_path: Path) -> None:
+    sockets = [SocketFile(tmp_path / f"{at}.sock", 1, at, 1, 1) for at in range(1000)]
+    owners = AppOwners()
+    started = monotonic()
+    for _ in range(2):
+        for at, file in enumerate(sockets):
+            assert owners.claim(file, {f"{at}-{app}" for app in range(100)}) is None
+    assert monotonic() - started < within(2)
 
 
 def test_a_process_of_another_user_cannot_take_an_application_s_name(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class AppOwners:
 
     def __init__(self) -> None:
         self._owners: dict[str, _Owner] = {}
+        self._apps: dict[SocketFile, Set[str]] = {}
 
     def claim(self, socket: SocketFile, apps: Set[str]) -> int | None:
         """Note which applications the page of `socket` names now.
@@ -41,17 +42,15 @@ class AppOwners:
             owner = self._owners.get(app)
             if owner is not None and owner.user != socket.user:
                 return owner.user
-        self._keep(socket, apps)
+        self.release(socket)
         for app in apps:
             self._owners.setdefault(app, _Owner(socket.user)).sockets.add(socket)
+        self._apps[socket] = apps
         return None
 
     def release(self, socket: SocketFile) -> None:
         """Forget the applications of a process that has ended."""
-        self._keep(socket, frozenset())
-
-    def _keep(self, socket: SocketFile, apps: Set[str]) -> None:
-        for app in [app for app in self._owners if app not in apps]:
+        for app in self._apps.pop(socket, frozenset()):
             owner = self._owners[app]
             owner.sockets.discard(socket)
             if not owner.sockets:
