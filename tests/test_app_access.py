@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
+import weakref
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,13 +14,14 @@ from pathlib import Path
 import pytest
 import trustme
 
-from pg_pool_exporter.config import AppConfig, ConfigError, load
-from pg_pool_exporter.config.http_client import client_context
+from pg_pool_exporter.config import AppConfig, ConfigError, HttpClientConfig, load
+from pg_pool_exporter.config.http_client import TlsConfig, client_context
 from pg_pool_exporter.discovery import app_targets
 from pg_pool_exporter.discovery.address_list import Address
 from pg_pool_exporter.discovery.page_urls import url_of
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError, Source
+from pg_pool_exporter.sources.pages.request_options import request_options
 from support import pages
 from support.pages import Served, good_page, head, pool, serving
 
@@ -217,6 +220,29 @@ def test_files_of_no_use_are_looked_at_again_only_when_they_change(
             assert (await source.poll()).pools
 
     asyncio.run(scenario())
+
+
+def test_the_context_of_a_replaced_certificate_is_dropped(
+    tmp_path: Path, authority: Callable[[str], trustme.CA]
+) -> None:
+    """Each takes 0.9 MB, and some certificates live for an hour."""
+    ours = authority("ca.pem")
+    config = HttpClientConfig(tls_config=TlsConfig.model_validate(
+        {"ca_file": "ca.pem"}, context={"directory": tmp_path}
+    ))  # fmt: skip
+    made: list[weakref.ref[ssl.SSLContext]] = []
+
+    async def scenario() -> None:
+        for _ in range(5):
+            ours.cert_pem.write_to_path(str(tmp_path / "new"))
+            (tmp_path / "new").rename(tmp_path / "ca.pem")
+            tls = (await request_options(config)).tls
+            assert isinstance(tls, ssl.SSLContext)
+            made.append(weakref.ref(tls))
+
+    asyncio.run(scenario())
+    gc.collect()
+    assert [one() is not None for one in made] == [False] * 4 + [True]
 
 
 def test_a_client_certificate_is_shown(
