@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from threading import Thread
 
 import pytest
 
@@ -68,7 +69,7 @@ BOMB = b"- &a [x, x, x, x, x, x, x, x, x, x]\n" + b"".join(
          "is wrong at [0].targets[0]: must be a text (put it in quotes)"),
         (from_json, b'[{"targets": [], "labels": {"a": 1}}]',
          "is wrong at [0].labels.a: must be a text (put it in quotes)"),
-        (from_json, b'[{"targets": [], "lables": {}}, {}]',
+        (from_json, b'[{"targets": [], "lables": {}, "name": 1}]',
          ("is wrong at [0].lables: is an unknown key; did you mean labels? (known keys: targets, "
           "labels) (and 1 more mistake)")),
         (from_yaml, b"- targets: [\n", "is not valid YAML: .* (line 2)"),
@@ -97,6 +98,25 @@ def test_what_is_wrong_with_a_list_is_told_by_its_place(
         read(content)
     assert fnmatchcase(str(error.value), message.replace("[", "[[]").replace(".*", "*"))
     assert time.monotonic() - started < within(2)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[" + b"1," * 500_000 + b"1]",
+        b"[" + b"{}," * 300_000 + b"{}]",
+        b'[{"targets":[' + b"1," * 500_000 + b"1]}]",
+    ],
+    ids=["no groups", "no targets", "no addresses"],
+)
+def test_half_a_million_mistakes_stop_no_other_thread(content: bytes) -> None:
+    reader = Thread(target=lambda: pytest.raises(ListError, from_json, content))
+    longest, last = 0.0, time.monotonic()
+    reader.start()
+    while reader.is_alive():
+        time.sleep(0.001)
+        longest, last = max(longest, (now := time.monotonic()) - last), now
+    assert longest < within(0.3)
 
 
 def test_nothing_that_stands_in_a_list_is_repeated() -> None:
