@@ -110,7 +110,11 @@ def test_what_is_wrong_with_a_list_is_told_by_its_place(
     ids=["no groups", "no targets", "no addresses"],
 )
 def test_half_a_million_mistakes_stop_no_other_thread(content: bytes) -> None:
-    reader = Thread(target=lambda: pytest.raises(ListError, from_json, content))
+    def read() -> None:
+        with pytest.raises(ListError):
+            from_json(content)
+
+    reader = Thread(target=read)
     longest, last = 0.0, time.monotonic()
     reader.start()
     while reader.is_alive():

@@ -188,6 +188,19 @@ def test_a_named_pipe_in_place_of_the_log_is_not_opened(log: Path) -> None:
     follower.stop()
 
 
+def test_a_log_that_rotates_quickly_takes_few_descriptors(follower: Follower, log: Path) -> None:
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = descriptors()
+    for number in range(1, 31):
+        log.rename(log.with_name(f"{log.name}.{number}"))
+        log.with_name(f"{log.name}.{number - 2}").unlink(missing_ok=True)
+        append(log, event(number=number))
+        assert timeouts(follower.poll()) == number
+    assert descriptors() - before < 12
+
+
 def test_without_descriptors_the_reason_is_reported_and_little_is_logged(
     log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,6 +21,8 @@ from pg_pool_exporter.sources.server_log.positions import (
 _MOST_MATCHES = 20_000
 # The newest files stay open: their last lines can be read after a rename or removal.
 _KEPT_OPEN = 4
+# Rotated files too, until nobody writes to them any more; each costs a descriptor.
+_MOST_OPEN = 8
 _IDLE_SECONDS = 600.0
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4")
 
@@ -144,14 +146,17 @@ class LogFiles:
             os.close(self._open.pop(key))
 
     def _close_idle(self, newest: Collection[str], positions: Positions) -> None:
-        """Close files that are read to the end, old, and no longer written to."""
+        """Close files that are read to the end, old, and no longer written to.
+
+        Of more than `_MOST_OPEN` the oldest are closed in any case: one that was removed is lost
+        then, others are opened again to be read.
+        """
         now = self._wall()
-        for position in positions.known:
-            if (
-                position.key not in newest
-                and not position.lag
-                and now - position.modified > _IDLE_SECONDS
-            ):
+        others = [one for one in positions.known if one.key in self._open.keys() - newest]
+        others.sort(key=lambda one: -one.modified)
+        for place, position in enumerate(others, len(newest)):
+            idle = not position.lag and now - position.modified > _IDLE_SECONDS
+            if idle or place >= _MOST_OPEN:
                 self._close(position.key)
 
 

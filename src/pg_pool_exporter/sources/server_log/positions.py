@@ -97,7 +97,7 @@ class Positions:
         entries = list(entries)
         present = {entry.key for entry in entries}
         changed = [(entry, entry.start) for entry in entries if entry.start is not None]
-        originals = list(self._known.values())
+        originals = _Originals(self._known.values())
         for entry, start in changed:
             if entry.key not in self._known:
                 self._add(entry, start, originals)
@@ -116,7 +116,7 @@ class Positions:
         found = [position for position in self._known.values() if position.lag]
         return sorted(found, key=lambda position: position.modified)
 
-    def _add(self, entry: Entry, start: bytes, originals: Iterable[Position]) -> None:
+    def _add(self, entry: Entry, start: bytes, originals: _Originals) -> None:
         position = Position(entry.key, len(start), _digest(start), 0)
         self._known[entry.key] = position
         if self._from_end:
@@ -125,10 +125,10 @@ class Positions:
             position.skipping = entry.size > 0
             position.pending = entry.size - position.offset
         elif self._unique_starts:
-            for original in originals:
-                if original.length >= _COPY_BYTES and original.is_of(start):
-                    position.copy_of = original.key
-                    position.offset, position.skipping = original.offset, original.skipping
+            original = originals.of(start)
+            if original is not None:
+                position.copy_of = original.key
+                position.offset, position.skipping = original.offset, original.skipping
 
     def _update(self, position: Position, entry: Entry, start: bytes) -> None:
         # A copy under way is shorter than what was read of its original.
@@ -151,6 +151,26 @@ class Positions:
         if original is not None:
             position.offset, position.skipping = original.offset, original.skipping
         position.copy_of = None
+
+
+class _Originals:
+    """Files that a new one may be a copy of, found without comparing it with each."""
+
+    def __init__(self, positions: Iterable[Position]) -> None:
+        self._by_start: dict[int, dict[str, Position]] = {}
+        for position in positions:
+            if position.length >= _COPY_BYTES:
+                self._by_start.setdefault(position.length, {})[position.digest] = position
+
+    def of(self, start: bytes) -> Position | None:
+        """The file that `start` can be the beginning of, by its longest known beginning."""
+        for length in sorted(self._by_start, reverse=True):
+            if (
+                length <= len(start)
+                and (digest := _digest(start[:length])) in self._by_start[length]
+            ):
+                return self._by_start[length][digest]
+        return None
 
 
 def _digest(start: bytes) -> str:

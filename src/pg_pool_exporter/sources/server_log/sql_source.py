@@ -13,7 +13,7 @@ from pg_pool_exporter.config import LogConfig, ServerConfig
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection.held import HeldConnection
-from pg_pool_exporter.sources.connection.results import only
+from pg_pool_exporter.sources.connection.results import AnswerError, only
 from pg_pool_exporter.sources.connection.server import ServerConnector
 from pg_pool_exporter.sources.queries import batch
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
@@ -26,6 +26,8 @@ from pg_pool_exporter.sources.server_log.tail import LogTail
 
 PIECE_BYTES = 256 * 1024
 """Read in one round trip; the largest piece that `read_log` returns is 1 MiB."""
+MOST_NAME = 255
+"""Characters of a file's name, as on Linux."""
 # Share of a poll's timeout for reading.
 _READING = 0.5
 _MISSING = (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName)
@@ -113,13 +115,13 @@ class SqlLogSource:
             lambda ready: batch("log_owner", "log_files", version=ready.version)
         )
         self._context.put_session(ready.session)
-        wanted = [one for one in files if _has_form(one.name, form)]
+        wanted = [one for one in files if len(one.name) <= MOST_NAME and _has_form(one.name, form)]
         entries: list[Entry] = []
         for one in sorted(wanted, key=lambda file: -file.modified)[:MOST_FILES]:
             unchanged = tail.positions.is_unchanged(one.name, one.size, one.modified)
             start = None if unchanged else await self._read(one.name, 0, START_BYTES)
             entries.append(Entry(one.name, one.size, one.modified, start))
-        tail.positions.observe(entries)
+        await self._lane.run(lambda: tail.positions.observe(entries))
         if not wanted:
             raise PollError(
                 "other",
@@ -137,13 +139,20 @@ class SqlLogSource:
                 return
 
     async def _read(self, name: str, at: int, most: int) -> bytes:
-        """At most `most` bytes of a file; none at its end, or if it is gone."""
+        """At most `most` bytes of a file; none at its end, or if it is gone.
+
+        Raises `AnswerError` for more.
+        """
         _, (_, rows) = await self._held.fetch(
             lambda ready: batch(
                 "log_owner", "log_piece", version=ready.version, name=name, at=at, most=most
             )
         )
-        return only(rows).piece or b""
+        piece: bytes = only(rows).piece or b""
+        if len(piece) > most:
+            # Reading it would hold up the loop.
+            raise AnswerError(f"{len(piece)} bytes of a log instead of {most}")
+        return piece
 
 
 def _has_form(name: str, form: LogFormat) -> bool:
