@@ -9,8 +9,9 @@ WORKERS ?= auto
 MUTANTS ?= 1000000
 SEED ?= 1
 INPUTS ?=
+SECONDS ?= 3600
 
-.PHONY: help demo test test-all fuzz clients lint docs rules dashboards clean
+.PHONY: help demo test test-all fuzz soak clients lint docs rules dashboards clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +21,8 @@ help:
 	@echo "make test   the tests, in parallel; reports what is skipped because a program is missing"
 	@echo "make test-all  the slow ones too: live dashboards, alerts and workloads"
 	@echo "make fuzz   a million mutants of each kind of input (make fuzz MUTANTS=10000 INPUTS=jolokia)"
+	@echo "make soak   an hour in which everything restarts: memory, descriptors and so on stay flat"
+	@echo "            (make soak SECONDS=600)"
 	@echo "make clients  builds the applications in Node, Java and Go that tests start, with their tools"
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"
@@ -38,6 +41,9 @@ test-all: $(VENV)/.dev
 
 fuzz: $(VENV)/.fuzz
 	PYTHONPATH=tests $(BIN)/python -m fuzz --mutants $(MUTANTS) --seed $(SEED) $(INPUTS)
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m bench.soak --seconds=$(SECONDS)
 
 clients:
 	cd tests/clients/node && npm ci --silent --ignore-scripts
