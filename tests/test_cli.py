@@ -17,8 +17,7 @@ import pytest
 import pg_pool_exporter
 from pg_pool_exporter import __version__
 from pg_pool_exporter.commands.command_line import parse, unknown_variables
-from pg_pool_exporter.commands.flags import COMMANDS, FLAGS
-from pg_pool_exporter.commands.options import Options, UsageError
+from pg_pool_exporter.commands.options import COMMANDS, FLAGS, Options, UsageError
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.web.server import Address
 from support.postgres import Cluster, wait_until

@@ -15,8 +15,8 @@ import yaml
 
 from conftest import require
 from pg_pool_exporter.commands.command_line import parse
-from pg_pool_exporter.commands.flags import COMMANDS, FLAGS, Flag
 from pg_pool_exporter.commands.metrics import markdown
+from pg_pool_exporter.commands.options import COMMANDS, FLAGS, Flag
 from pg_pool_exporter.config import (
     AppConfig,
     BouncerConfig,

@@ -14,15 +14,19 @@ from itertools import islice
 from typing import Any, NoReturn
 
 from pg_pool_exporter import __version__
-from pg_pool_exporter.commands.flags import (
+from pg_pool_exporter.commands.options import (
     COMMANDS,
     CONFIGURED,
     DEFAULT_COMMAND,
+    DSN_VARIABLE,
     FLAGS,
+    PREFIX,
+    PROGRAM,
     Flag,
+    Options,
+    UsageError,
     boolean,
 )
-from pg_pool_exporter.commands.options import DSN_VARIABLE, PREFIX, PROGRAM, Options, UsageError
 
 _PARSERS_OWN = ("--help", "-h", "--version")
 # Flags of doctor that need targets to watch.

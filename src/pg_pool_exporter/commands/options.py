@@ -1,11 +1,19 @@
-"""The options of all commands, from the command line and the environment."""
+"""The commands, their flags and the options made of these: one declaration.
 
-from __future__ import annotations
+Standard library only: `--help` and `--version` must not wait for the daemon's packages. A parser
+that needs such a package imports it when its flag has a value.
+"""
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
-from urllib.parse import SplitResult
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, get_args
+from urllib.parse import SplitResult, urlsplit
+
+from pg_pool_exporter import durations
+from pg_pool_exporter.commands.demo import scenarios
+from pg_pool_exporter.web.paths import FINDINGS_PATH, PROBE_PATH
 
 if TYPE_CHECKING:
     from pg_pool_exporter.web.server import Address
@@ -24,27 +32,255 @@ class UsageError(Exception):
     """The command line or the environment is wrong. The message holds no secret."""
 
 
+class Command(NamedTuple):
+    """The help text of a command."""
+
+    summary: str
+    details: str = ""
+
+
+DEFAULT_COMMAND = "run"
+COMMANDS = {
+    "run": Command("poll all targets and serve their metrics (the default command)"),
+    "once": Command(
+        "poll all targets once and print the metrics", "Exit code 1 if a target failed."
+    ),
+    "check-config": Command(
+        "validate the configuration",
+        "Exit code 2 if it has mistakes; with --probe, exit code 1 if a target failed.",
+    ),
+    "doctor": Command(
+        "print the checklist: what is wrong, and what to do",
+        "With --url from a running daemon, else by watching all targets for a moment.\n"
+        "Exit code 1 after a warning, 3 after a problem, 4 without an answer.",
+    ),
+    "terminate-idle": Command(
+        "emergency: terminate idle sessions of a server",
+        "Prints which sessions it would terminate. Terminates them only with --yes.\n"
+        "Exit code 1 if something stood in the way.",
+    ),
+    "demo": Command("run applications, one of which leaks, and show their metrics"),
+    "metrics": Command("print the documentation of all metrics, in Markdown"),
+}
+_POLLING = frozenset({"run", "once", "check-config"})
+CONFIGURED = _POLLING | {"doctor", "terminate-idle"}
+"""Commands that take a configuration file, or one server from `DSN_VARIABLE`."""
+_SERVING = frozenset({"run", "check-config"})
+_DOCTOR = frozenset({"doctor"})
+_DEMO = frozenset({"demo"})
+_TERMINATING = frozenset({"terminate-idle"})
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A flag of some commands. `parse` raises `ValueError` with what is allowed."""
+
+    name: str
+    placeholder: str
+    """Of its value in the help; empty for a flag without a value."""
+    help: str
+    parse: Callable[[str], object]
+    commands: frozenset[str]
+    repeatable: bool = False
+    option: str = ""
+    """The field of `Options` that it sets."""
+
+    @property
+    def in_environment(self) -> bool:
+        """Whether an environment variable can set it: a forgotten one must never end sessions."""
+        return self.commands != _TERMINATING
+
+    @property
+    def spelt(self) -> str:
+        """As on the command line."""
+        return f"--{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """As in the environment."""
+        return PREFIX + re.sub(r"[.-]", "_", self.name).upper()
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return text
+
+    return parse
+
+
+def boolean(text: str) -> bool:
+    """`true` or `false`."""
+    return _one_of("true", "false")(text) == "true"
+
+
+def _listen_address(text: str) -> "Address":
+    from pg_pool_exporter.web.server import parse_address
+
+    return parse_address(text)
+
+
+def _telemetry_path(text: str) -> str:
+    taken = text.startswith("/-/") or text in (PROBE_PATH, FINDINGS_PATH)
+    if taken or not re.fullmatch(r"/|(/[\w.~-]+)+", text, re.ASCII):
+        raise ValueError("must be a path that is not used otherwise, like /metrics")
+    return text
+
+
+def _daemon_url(text: str) -> SplitResult:
+    """`http://HOST:PORT` or `https://HOST:PORT`, with `USER:PASSWORD@` if the daemon needs them."""
+    try:
+        url = urlsplit(text)
+        is_complete = bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_complete = False
+    if not is_complete or url.scheme not in ("http", "https") or url.query:
+        raise ValueError("must be the daemon's address, like http://localhost:10432")
+    return url
+
+
+def _pid(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,9}", text, re.ASCII) or int(text) >= 2**31:
+        raise ValueError("must be the process id of a session, as in pg_stat_activity")
+    return int(text)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Values of the flags. Durations are in seconds; None stands for the command's own default."""
+    """Values of the flags that annotate them.
+
+    Durations are in seconds; None stands for the command's own default. Of two flags of one name
+    each is another command's.
+    """
 
     command: str
-    config_file: Path | None = None
+    # fmt: off
+    config_file: Annotated[
+        Path | None, Flag("config.file", "FILE", "configuration, in YAML", Path, CONFIGURED)
+    ] = None
     dsn: str | None = field(default=None, repr=False)
-    socket_dir: str | None = None
-    web_listen_address: tuple[Address, ...] | None = None
-    web_telemetry_path: str = "/metrics"
-    web_config_file: Path | None = None
-    web_enable_lifecycle: bool = False
-    log_level: LogLevel = "info"
-    log_format: LogFormat = "logfmt"
-    duration: float | None = None
-    demo_scenario: str = "leak"
-    probe: bool = False
-    url: SplitResult | None = field(default=None, repr=False)
-    json: bool = False
-    server: str | None = None
-    older_than: float | None = None
-    application: str | None = None
-    pid: int | None = None
-    yes: bool = False
+    socket_dir: Annotated[
+        str | None,
+        Flag(
+            "socket-dir", "DIRECTORY",
+            "directory of the instrumented processes' sockets; wins over the configuration file",
+            str, _POLLING | _DOCTOR,
+        ),
+    ] = None
+    web_listen_address: Annotated[
+        "tuple[Address, ...] | None",
+        Flag(
+            "web.listen-address", "HOST:PORT",
+            "address to serve on; repeatable (default 127.0.0.1:10432, or :10432 where "
+            "--web.config.file requires authentication)",
+            _listen_address, _SERVING, repeatable=True,
+        ),
+        Flag(
+            "web.listen-address", "HOST:PORT", "address to serve on (default 127.0.0.1:10432)",
+            _listen_address, _DEMO, repeatable=True,
+        ),
+    ] = None
+    web_telemetry_path: Annotated[
+        str,
+        Flag(
+            "web.telemetry-path", "PATH", "path of the metrics (default /metrics)",
+            _telemetry_path, _SERVING,
+        ),
+    ] = "/metrics"
+    web_config_file: Annotated[
+        Path | None,
+        Flag(
+            "web.config.file", "FILE",
+            "TLS, basic authentication and headers, in the exporter-toolkit's format",
+            Path, _SERVING,
+        ),
+    ] = None
+    web_enable_lifecycle: Annotated[
+        bool,
+        Flag(
+            "web.enable-lifecycle", "", "allow POST /-/reload to reload the configuration",
+            boolean, _SERVING,
+        ),
+    ] = False
+    log_level: Annotated[
+        LogLevel,
+        Flag(
+            "log.level", "LEVEL", f"lowest level to log: {', '.join(LOG_LEVELS)} (default info)",
+            _one_of(*LOG_LEVELS), _POLLING,
+        ),
+    ] = "info"
+    log_format: Annotated[
+        LogFormat,
+        Flag(
+            "log.format", "FORMAT", f"format of the log: {', '.join(LOG_FORMATS)} (default logfmt)",
+            _one_of(*LOG_FORMATS), _POLLING,
+        ),
+    ] = "logfmt"
+    probe: Annotated[
+        bool,
+        Flag(
+            "probe", "", "poll all targets once, and print which of them fail, and why",
+            boolean, frozenset({"check-config"}),
+        ),
+    ] = False
+    url: Annotated[
+        SplitResult | None,
+        Flag(
+            "url", "URL", "address of a running daemon, like http://localhost:10432",
+            _daemon_url, _DOCTOR,
+        ),
+    ] = field(default=None, repr=False)
+    duration: Annotated[
+        float | None,
+        Flag(
+            "for", "DURATION", "how long to watch the targets (default 10s)",
+            durations.seconds, _DOCTOR,
+        ),
+        Flag(
+            "for", "DURATION", "end after this time, like 30s (default: at Ctrl-C)",
+            durations.seconds, _DEMO,
+        ),
+    ] = None
+    json: Annotated[bool, Flag("json", "", "print the checklist as JSON", boolean, _DOCTOR)] = False
+    demo_scenario: Annotated[
+        str,
+        Flag(
+            "scenario", "NAME",
+            f"what goes wrong: {', '.join(scenarios.SCENARIOS)} (default {scenarios.DEFAULT})",
+            _one_of(*scenarios.SCENARIOS), _DEMO,
+        ),
+    ] = scenarios.DEFAULT
+    server: Annotated[
+        str | None,
+        Flag(
+            "server", "NAME", "server of the sessions, by its name in the configuration",
+            str, _TERMINATING,
+        ),
+    ] = None
+    older_than: Annotated[
+        float | None,
+        Flag(
+            "older-than", "DURATION", "only sessions idle at least that long, like 1h",
+            durations.seconds, _TERMINATING,
+        ),
+    ] = None
+    application: Annotated[
+        str | None,
+        Flag("application", "NAME", "only sessions with this application_name", str, _TERMINATING),
+    ] = None
+    pid: Annotated[
+        int | None, Flag("pid", "PID", "only the session with this process id", _pid, _TERMINATING)
+    ] = None
+    yes: Annotated[
+        bool,
+        Flag("yes", "", "terminate them, instead of only printing them", boolean, _TERMINATING),
+    ] = False
+    # fmt: on
+
+
+FLAGS: tuple[Flag, ...] = tuple(
+    replace(flag, option=option.name)
+    for option in fields(Options)
+    for flag in getattr(option.type, "__metadata__", ())
+)
