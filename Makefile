@@ -60,7 +60,7 @@ lint: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/pg-pool-exporter metrics > docs/metrics.md
 	$(BIN)/python tools/formats_page.py > docs/apps/formats.md
-	PYTHONPATH=tests $(BIN)/python tools/alert_tables.py
+	PYTHONPATH=tests $(BIN)/python tools/tables.py
 
 rules: $(VENV)/.dev
 	$(BIN)/python deploy/prometheus/mapped_pools.py

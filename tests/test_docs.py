@@ -29,6 +29,8 @@ from pg_pool_exporter.config import (
 )
 from pg_pool_exporter.metrics import catalogue
 from support.programs import PROMTOOL
+from support.rule_files import ALERTS
+from tools.tables import PAGES, with_tables
 
 ROOT = Path(__file__).parents[1]
 SECTIONS: list[type[Section]] = [
@@ -46,6 +48,18 @@ CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 def test_the_documentation_of_metrics_is_current() -> None:
     """When this fails: `make docs`, and look at the difference."""
     assert (ROOT / "docs/metrics.md").read_text() == markdown()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tables_of_alerts_and_causes_are_current(page: Path) -> None:
+    """When this fails: `make docs`."""
+    assert with_tables(page.read_text()) == page.read_text()
+
+
+def test_every_alert_is_listed_once() -> None:
+    text = (ROOT / "docs/alerts.md").read_text()
+    listed = re.findall(r"^\| \[(\w+)\]\(runbooks/", text, re.MULTILINE)
+    assert sorted(listed) == sorted(ALERTS)
 
 
 def test_every_metric_is_documented_once() -> None:

@@ -10,7 +10,6 @@ import pytest
 from support.postgres import Cluster
 from support.promql import check
 from support.rule_files import ALERTS, ROOT, Alert, causes
-from tools.alert_tables import PAGE, with_tables
 
 RUNBOOKS = ROOT / "docs/runbooks"
 PAGES = {path.stem: path.read_text() for path in sorted(RUNBOOKS.glob("*.md"))}
@@ -84,11 +83,3 @@ def test_the_topics_name_what_to_do_in_every_library() -> None:
 def test_every_topic_is_linked_from_a_runbook() -> None:
     for topic in TOPICS:
         assert any(f"({topic}.md)" in PAGES[alert] for alert in ALERTS), topic
-
-
-def test_the_tables_of_alerts_are_current() -> None:
-    """When this fails: `make docs`."""
-    page = PAGE.read_text()
-    assert with_tables(page) == page
-    listed = re.findall(r"^\| \[(\w+)\]\(runbooks/", page, re.MULTILINE)
-    assert sorted(listed) == sorted(ALERTS)

@@ -10,17 +10,60 @@ from pg_pool_exporter.model import TargetId
 
 
 class Cause(Enum):
-    """Why something is wrong. The value is the label `cause` of the alerts."""
+    """Why something is wrong. The value is the label `cause` of the alerts.
+
+    The documentation of each has what it is and how it is told apart: docs/findings.md shows it.
+    """
 
     LEAK = "leak"
+    """Connections are checked out and not returned.
+
+    Slots lost by dropping a connection; overdue checkouts without a statement, transaction or lock
+    that explains them; checkouts that both sides prove to be silent.
+    """
     POOL_TOO_SMALL = "pool_too_small"
+    """Requests wait although connections come back soon.
+
+    At least one request waits on average, more than 80 % of the pool is turned over by checkouts
+    that end, and these last less than a second.
+    """
     LONG_CHECKOUTS = "long_checkouts"
+    """Requests wait because other checkouts last long.
+
+    The same as `pool_too_small`, but checkouts last a second or longer; not where they waited for a
+    lock for as long.
+    """
     IDLE_IN_TRANSACTION = "idle_in_transaction"
+    """Sessions are idle in transaction.
+
+    For two minutes; for the leak threshold where a checkout of the application is overdue.
+    """
     LOCK_PILE_UP = "lock_pile_up"
+    """Sessions wait for locks.
+
+    Five wait at once, or one for 30 seconds; or PostgreSQL resolved a deadlock in the last 15
+    minutes.
+    """
     SERVER_OVERSUBSCRIBED = "server_oversubscribed"
+    """The pools may open more connections than the server accepts.
+
+    The sum of their maxima exceeds the slots of ordinary roles.
+    """
     SERVER_FULL = "server_full"
+    """The slots are in use.
+
+    More than 80 % are, of the server or of a CONNECTION LIMIT; or there is none for the exporter.
+    """
     POSTGRESQL_UNREACHABLE = "postgresql_unreachable"
+    """The server does not answer.
+
+    Its last polls failed, and what was read before is too old.
+    """
     TARGET_UNREACHABLE = "target_unreachable"
+    """A process or a metrics page does not answer.
+
+    Its last polls failed, and what was read before is too old.
+    """
 
     @property
     def title(self) -> str:
