@@ -14,16 +14,14 @@ from support.rule_files import ALERTS, ROOT, Alert, causes
 PAGES = (ROOT / "docs/alerts.md", ROOT / "docs/findings.md")
 
 _ALERTS = re.compile(r"(### .*\(`(\w+\.yml)`\)\n\n\|.*\n\|.*\n)(?:\|.*\n)*")
-_CAUSES = re.compile(r"(\| cause \|.*\n)(\|[-|]+\n)(?:\|.*\n)*")
+_CAUSES = re.compile(r"^(\| cause \|.*\n\|([-|]+)\|\n)(?:\|.*\n)*", re.MULTILINE)
 _CAUSE = re.compile(r' = "(\w+)"\n    """(.*?)\n\n(.*?)"""', re.DOTALL)
 
 
 def with_tables(page: str) -> str:
     """The page, its tables made anew."""
     page = _ALERTS.sub(lambda found: found[1] + _of_alerts(found[2]), page)
-    return _CAUSES.sub(
-        lambda found: found[1] + found[2] + _of_causes(found[2].count("|") - 1), page
-    )
+    return _CAUSES.sub(lambda found: found[1] + _of_causes(found[2].count("|") + 1), page)
 
 
 def _of_alerts(file: str) -> str:

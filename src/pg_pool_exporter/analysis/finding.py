@@ -50,9 +50,10 @@ class Cause(Enum):
     The sum of their maxima exceeds the slots of ordinary roles.
     """
     SERVER_FULL = "server_full"
-    """The slots are in use.
+    """A limit of the server, a database or a role is reached, or nearly.
 
-    More than 80 % are, of the server or of a CONNECTION LIMIT; or there is none for the exporter.
+    More than 80 % of the slots of the server or of a CONNECTION LIMIT are in use; or there is none
+    for the exporter.
     """
     POSTGRESQL_UNREACHABLE = "postgresql_unreachable"
     """The server does not answer.
@@ -60,7 +61,7 @@ class Cause(Enum):
     Its last polls failed, and what was read before is too old.
     """
     TARGET_UNREACHABLE = "target_unreachable"
-    """A process or a metrics page does not answer.
+    """An application, a bouncer or the exporter does not answer.
 
     Its last polls failed, and what was read before is too old.
     """
