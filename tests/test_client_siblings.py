@@ -17,8 +17,11 @@ from psycopg_pool import ConnectionPool
 
 from pg_pool_exporter.client import instrument, serve
 from pg_pool_exporter.client.process import Process
+from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.busy import within
 from support.client import labels, own_process, page_of, values
+from support.pages import page_of as page_of_pools
+from support.pages import pool as pool_sample
 from support.postgres import wait_until
 from support.programs import free_port
 from support.users import let_others_enter
@@ -161,12 +164,58 @@ def test_a_sibling_that_drips_holds_up_a_scrape_for_half_a_second(
 
 
 def test_numbers_of_siblings_are_written_as_our_own(shop: Process, tmp_path: Path) -> None:
-    """`1e999` is a number here and an error in Prometheus."""
-    text = (_SIBLING % 1).replace(" 5", " 1e999")
+    with Sibling(tmp_path / "shop-1.sock", answer((_SIBLING % 1).replace(" 5", " 0.5e1"))):
+        page = shop.shared_page()
+    assert values(page, "pg_pool_max_connections", process="h:1") == [5]
+    assert "0.5e1" not in page
+
+
+_OWN = 'app="shop",pool="main",process="h:1"'
+_HISTOGRAM = "".join(
+    line
+    for line in page_of_pools(pool_sample("shop", process="h:1")).decode().splitlines(keepends=True)
+    if "_seconds_" in line
+)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(f"pg_pool_waiting_requests{{{_OWN}}} 1e999\n", id="a number without an end"),
+        pytest.param(f"pg_pool_waiting_requests{{{_OWN}}} -1\n", id="below 0"),
+        pytest.param('pg_pool_waiting_requests{app="shop",process="h:1"} 1\n', id="no pool"),
+        pytest.param('pg_pool_waiting_requests{app="shop",pool="",process="h"} 1\n', id="empty"),
+        pytest.param(f'pg_pool_connections{{{_OWN},state="odd"}} 1\n', id="no such state"),
+        pytest.param(f"pg_pool_connections{{{_OWN}}} 1\n", id="no state"),
+        pytest.param(
+            f'pg_pool_info{{{_OWN},pid="1"}} 1\npg_pool_info{{{_OWN},pid="2"}} 1\n', id="two infos"
+        ),
+        pytest.param(f"pg_pool_waiting_requests{{{_OWN}}} 1\n" * 2, id="a series twice"),
+        pytest.param(_HISTOGRAM.replace('le="1.0"', 'le="1.5"'), id="other buckets"),
+        pytest.param(_HISTOGRAM.replace('le="1.0"', 'le="1"'), id="a bucket in other words"),
+        pytest.param(_HISTOGRAM.split("\n", 1)[1], id="a bucket less"),
+        pytest.param(_HISTOGRAM.replace("_count", "_kount"), id="no count"),
+        pytest.param(_HISTOGRAM.replace("} 4\n", "} 3\n", 1), id="counts that disagree"),
+        pytest.param(_HISTOGRAM.replace("} 4\n", "} 4.5\n"), id="half a checkout"),
+    ],
+)
+def test_no_sibling_makes_the_page_of_all_invalid(
+    shop: Process, tmp_path: Path, wrong: str
+) -> None:
+    """The exporter refuses a page of which one series is wrong: of the next version, too."""
+    text = wrong + (_SIBLING % 1)
     with Sibling(tmp_path / "shop-1.sock", answer(text)):
         page = shop.shared_page()
-    assert values(page, "pg_pool_max_connections", process="h:1") == [float("inf")]
-    assert "1e999" not in page
+    pools = {pool.key.process: pool for pool in PageReader().read(page.encode()).pools}
+    assert pools["h:1"].max == 5
+
+
+def test_a_sibling_shows_no_pool_of_ours(shop: Process, tmp_path: Path) -> None:
+    own = f'app="shop",pool="main",process="{socket.gethostname()}:0"'
+    with Sibling(tmp_path / "shop-1.sock", answer(f'pg_pool_info{{{own},pid="x"}} 1\n')):
+        page = shop.shared_page()
+    assert PageReader().read(page.encode()).pools
+    assert 'pid="x"' not in page
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")

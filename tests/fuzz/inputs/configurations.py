@@ -64,5 +64,4 @@ HARNESS = Harness(
     ],
     start=_start,
     max_bytes=128 * 1024,
-    share=0.2,
 )  # fmt: skip

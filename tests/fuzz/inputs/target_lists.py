@@ -42,5 +42,5 @@ HARNESS = Harness(
         b"{}",
     ],
     start=pure(_check),
-    max_bytes=256 * 1024,
+    max_bytes=128 * 1024,
 )  # fmt: skip

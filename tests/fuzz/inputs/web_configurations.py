@@ -56,5 +56,4 @@ HARNESS = Harness(
         b"&a ", b"\0",
     ],
     start=_start,
-    share=0.2,
 )  # fmt: skip

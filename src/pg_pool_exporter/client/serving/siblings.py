@@ -4,7 +4,8 @@ A scrape through a pre-forking server's port reaches any one of its processes. S
 show one at random, that one answers for all: it reads its siblings in the socket directory.
 
 A sibling is trusted with nothing. It must be a process of the same user, everything that is read is
-bounded in bytes and time, and a line is passed on only if it is a sample of this application.
+bounded in bytes and time, and a line is passed on only if it is a sample of this application that
+leaves the page valid: the exporter refuses a page of which one series is wrong.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
+from math import isinf
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
-from pg_pool_exporter.metrics.catalogue import METRICS, Metric
-from pg_pool_exporter.metrics.text_format import Blocks, escape, number
+from pg_pool_exporter.metrics.catalogue import METRICS, POOL_INFO, Metric
+from pg_pool_exporter.metrics.text_format import Blocks, bound, escape, number
+from pg_pool_exporter.model import PoolId
 from pg_pool_exporter.sockets import PAGE_PATH, peer_user
 
 # One that hangs must not hide those after it, and all together must not hold up the scrape.
@@ -31,22 +34,24 @@ _MAX_BYTES = 1 << 20
 _MAX_BYTES_FOR_ALL = 16 << 20
 
 _REQUEST = f"GET {PAGE_PATH} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
-_LABEL = r'([a-z_]+)="((?:[^"\\\n]|\\["\\n])*)"'
+# A label without a value is not written.
+_LABEL = r'([a-z_]+)="((?:[^"\\\n]|\\["\\n])+)"'
 _LABELS = re.compile(_LABEL, re.ASCII)
 _SAMPLE = re.compile(
     rf"(?P<series>(?P<name>[a-z_]+)(?:\{{(?P<labels>{_LABEL}(?:,{_LABEL})*+)\}})?) "
-    r"(?P<value>[+-]?Inf|[+-]?[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?)",
+    r"(?P<value>[0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?)",
     re.ASCII,
 )
+_POOL = PoolId._fields
 
 
 def sibling_pages(sockets: Iterable[Path], *, apps: Iterable[str], own: Blocks) -> list[Blocks]:
-    """The lines of the application's other processes, without any that is in `own` already.
+    """The lines of the application's other processes, without pools that are in `own` already.
 
-    One that doesn't answer is left out, and so is a line that isn't a sample of one of `apps`.
+    One that doesn't answer is left out, and so is what isn't a valid sample of one of `apps`.
     """
     labels = frozenset(escape(app) for app in apps)
-    seen = {sample.series for text in own.values() for sample in _samples(text)}
+    seen = {sample.pool for text in own.values() for sample in _samples(text)}
     pages = []
     deadline, room = monotonic() + _SECONDS_FOR_ALL, _MAX_BYTES_FOR_ALL
     for path in sockets:
@@ -94,21 +99,46 @@ def _wait_until(connection: socket.socket, deadline: float) -> None:
     connection.settimeout(left)
 
 
-def _by_metric(page: str, apps: frozenset[str], seen: set[str]) -> Mapping[Metric, str]:
-    """The lines of each metric of pools, without its header; adds their series to `seen`."""
-    lines: dict[Metric, list[str]] = {}
+def _by_metric(page: str, apps: frozenset[str], seen: set[_Pool]) -> Mapping[Metric, str]:
+    """The lines of each metric of pools, without its header; adds the pools to `seen`."""
+    families: dict[tuple[_Pool, Metric], dict[str, _Sample]] = {}
     for sample in _samples(page):
-        if sample.app in apps and sample.series not in seen:
-            seen.add(sample.series)
-            lines.setdefault(sample.metric, []).append(f"{sample.series} {sample.value}\n")
+        if sample.pool[0] in apps and sample.pool not in seen:
+            families.setdefault((sample.pool, sample.metric), {}).setdefault(sample.part, sample)
+    lines: dict[Metric, list[str]] = {}
+    for (_, metric), samples in families.items():
+        if metric.type != "histogram" or _is_whole(metric, samples):
+            lines.setdefault(metric, []).extend(
+                f"{sample.series} {number(sample.value)}\n" for sample in samples.values()
+            )
+    seen.update(pool for pool, _ in families)
     return {metric: "".join(texts) for metric, texts in lines.items()}
+
+
+def _is_whole(metric: Metric, samples: Mapping[str, _Sample]) -> bool:
+    """Whether these are the buckets, the sum and the count of a histogram, and they agree."""
+    buckets = [*map(bound, metric.bounds), "+Inf"]
+    if [*samples] != [*buckets, "sum", "count"]:
+        return False
+    counts = [samples[part].value for part in (*buckets, "count")]
+    return (
+        counts == sorted(counts)
+        and counts[-1] == counts[-2]
+        and all(count.is_integer() for count in counts)
+    )
+
+
+_Pool = tuple[str, ...]
+"""Application, pool and process, escaped."""
 
 
 class _Sample(NamedTuple):
     metric: Metric
+    pool: _Pool
+    part: str
+    """What makes it different from others of its pool and metric."""
     series: str
-    app: str
-    value: str
+    value: float
 
 
 def _samples(page: str) -> Iterator[_Sample]:
@@ -120,9 +150,19 @@ def _samples(page: str) -> Iterator[_Sample]:
         metric, names = _series_names()[found["name"]]
         pairs = _LABELS.findall(found["labels"] or "")
         labels = dict(pairs)
-        if [name for name, _ in pairs] == [name for name in names if name in labels]:
-            value = number(float(found["value"]))
-            yield _Sample(metric, found["series"], labels.get("app", ""), value)
+        own = tuple(text for _, text in pairs[len(_POOL) :])
+        if [name for name, _ in pairs] != [name for name in names if name in labels]:
+            continue
+        wanted = names
+        if metric is POOL_INFO:
+            wanted, own = _POOL, ()  # one of each pool, whatever is known
+        value = float(found["value"])
+        if not labels.keys() >= {*wanted} or isinf(value):
+            continue
+        if own and metric.values and own[-1] not in metric.values:
+            continue
+        part = own[-1] if own else found["name"].removeprefix(f"{metric.name}_")
+        yield _Sample(metric, tuple(labels[one] for one in _POOL), part, found["series"], value)
 
 
 @lru_cache(maxsize=1)
