@@ -191,7 +191,7 @@ def test_targets_that_do_not_answer_are_told_with_the_reason() -> None:
     sides.fail(TargetId("app", "web:81", "mail"), "refused")
     sides.unread(TargetId("app", "web:82", "new"))
     text = page(sides).text
-    assert "3 targets, 1 up, 2 not" in text
+    assert "3 targets: 1 up, 2 not up" in text
     table = text.partition("Targets that are not up")[2]
     assert in_order(table, "mail@web:81", "down", "refused", "nothing answers", "not polled yet")
 

@@ -44,6 +44,16 @@ _TOO_FAINT = """
     }).filter(([contrast]) => contrast < 4.5).slice(0, 3);
 })()
 """
+# Short words that a narrow column breaks.
+_BROKEN = """
+[...document.querySelectorAll('th, td, th *, td *')].flatMap(cell => [...cell.childNodes])
+  .filter(node => node.nodeType === 3 && /^\\S{1,12}$/.test(node.data))
+  .filter(node => {
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    return range.getClientRects().length > 1;
+  }).map(node => node.data)
+"""
 
 
 def fleet() -> BothSides:
@@ -114,6 +124,25 @@ def test_what_is_wrong_is_on_a_phones_first_screen() -> None:
             await browser.open(f"http://127.0.0.1:{served.port}/", PHONE, 640)
             bottom = "document.querySelector('.brief li:last-child').getBoundingClientRect().bottom"
             assert await browser.evaluate(bottom) < 640
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("width", [DESKTOP, 980])
+def test_a_short_word_stays_on_one_line(width: int) -> None:
+    """Also beside a long reason why a target is down."""
+    require(CHROMIUM, "Chromium, of Debian's package chromium")
+
+    async def main() -> None:
+        known = BothSides()
+        known.pool(1, 1)
+        known.fail(TargetId("server", "main"), "refused", error="connection refused: " * 10)
+        async with serving(clock=lambda: known.now) as served, browsing() as browser:
+            for state in known.store.states():
+                served.store.put(state)
+            served.analyzer.update()
+            await browser.open(f"http://127.0.0.1:{served.port}/", width)
+            assert await browser.evaluate(_BROKEN) == []
 
     asyncio.run(main())
 

@@ -152,15 +152,17 @@ class BothSides:
         """A target that is known and has never answered."""
         self.store.put(_state(key))
 
-    def fail(self, target: TargetId, reason: str = "timeout") -> None:
+    def fail(
+        self, target: TargetId, reason: str = "timeout", error: str = "nothing answers"
+    ) -> None:
         """A poll that fails."""
-        self._fail(target, reason)
+        self._fail(target, reason, error)
 
-    def _fail(self, key: TargetId, reason: str = "timeout") -> None:
+    def _fail(self, key: TargetId, reason: str = "timeout", error: str = "nothing answers") -> None:
         former = self.store.get(key) or _state(key)
         health = replace(
             former.health, up=False, polls=former.health.polls + 1, reason=reason,
-            error="nothing answers",
+            error=error,
             failures={reason: former.health.failures.get(reason, 0) + 1},
         )  # fmt: skip
         self.store.put(replace(former, health=health))

@@ -18,7 +18,7 @@ def targets_section(targets: Sequence[TargetView], now: float) -> Html:
     """`now` is the time, in seconds since the epoch."""
     down = [one for one in targets if not one.health.up]
     up = [one for one in targets if one.health.up]
-    summary = f"{number(len(targets), 'target', 'targets')}, {len(up)} up, {len(down)} not"
+    summary = f"{number(len(targets), 'target', 'targets')}: {len(up)} up, {len(down)} not up"
     more = max(0, len(down) - MAX_TARGETS) + max(0, len(up) - MAX_TARGETS)
     return element(
         "section",
@@ -35,7 +35,8 @@ def targets_section(targets: Sequence[TargetView], now: float) -> Html:
 def _table(caption: str, targets: Sequence[TargetView], now: float) -> Html | None:
     if not targets:
         return None
-    return table(caption, _COLUMNS, (_row(one, now) for one in targets[:MAX_TARGETS]))
+    rows = (_row(one, now) for one in targets[:MAX_TARGETS])
+    return table(caption, _COLUMNS, rows, "targets")
 
 
 def _row(target: TargetView, now: float) -> Html:
