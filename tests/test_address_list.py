@@ -66,9 +66,9 @@ BOMB = b"- &a [x, x, x, x, x, x, x, x, x, x]\n" + b"".join(
         (from_json, b"[{}]", "is wrong at [0].targets: is required"),
         (from_json, b'[{"targets": "orders:80"}]', "is wrong at [0].targets: must be a list"),
         (from_json, b'[{"targets": [17]}]',
-         "is wrong at [0].targets[0]: must be a text (put it in quotes)"),
+         "is wrong at [0].targets[0]: must be text (put it in quotes)"),
         (from_json, b'[{"targets": [], "labels": {"a": 1}}]',
-         "is wrong at [0].labels.a: must be a text (put it in quotes)"),
+         "is wrong at [0].labels.a: must be text (put it in quotes)"),
         (from_json, b'[{"targets": [], "lables": {}, "name": 1}]',
          ("is wrong at [0].lables: is an unknown key; did you mean labels? (known keys: targets, "
           "labels) (and 1 more mistake)")),

@@ -24,7 +24,7 @@ from pg_pool_exporter.config import (
 from support.busy import within
 from support.configuration import SECRET, mistakes, write
 
-DURATION = "must be a duration: a number with its unit, like 500ms, 5s, 2m or 1h"
+DURATION = "must be a duration: a number with its unit (ms, s, m, h or d), like 500ms or 1h"
 DSN = "postgresql://exporter@db.example/postgres"
 
 
@@ -169,9 +169,9 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
             "(@ as %40, / as %2F); password_file needs no encoding"
         ),
         (f"9: servers[1].interval: {DURATION}; found 5"),
-        "11: servers[1].timeout: stands twice; first in line 10",
-        "12: servers[2].name: must be a text (put it in quotes); found true",
-        "13: servers[2].dsn: must be a text",
+        "11: servers[1].timeout: is repeated; first in line 10",
+        "12: servers[2].name: must be text (put it in quotes); found true",
+        "13: servers[2].dsn: must be text",
         "15: servers[2].timeout: must be above 0 and not longer than the interval; found '3s'",
         "16: servers[2].max_groups: must be a whole number; found '10'",
         (
@@ -307,7 +307,7 @@ def test_of_thousands_of_mistakes_the_first_are_told_soon(tmp_path: Path, text: 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert mistakes(tmp_path / "config.yaml") == ["cannot be read: No such file or directory"]
-    assert "not regular" in mistakes(tmp_path)[0]
+    assert "not a regular file" in mistakes(tmp_path)[0]
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,10 @@ def test_intervals_are_durations_with_a_unit(
         ),
         (
             "password_file: .",
-            "password_file: names a file that is not regular (a directory, pipe or device)",
+            (
+                "password_file: names a file that is not a regular file "
+                "(but a directory, pipe or device)"
+            ),
         ),
         (
             "password_command: []",
@@ -367,7 +370,7 @@ def test_intervals_are_durations_with_a_unit(
             "password_command: must be a program and its arguments, none of them empty",
         ),
         (f"password_command: echo {SECRET}", "password_command: must be a list"),
-        ("password_command: [echo, 1]", "password_command[1]: must be a text (put it in quotes)"),
+        ("password_command: [echo, 1]", "password_command[1]: must be text (put it in quotes)"),
         (
             f"password_command: [{SECRET}]",
             "password_command: must begin with a program that exists and may be executed",
@@ -391,8 +394,8 @@ def test_wrong_values_are_told(tmp_path: Path, line: str, said: str) -> None:
         ("x" * 64, f"must have 1 to 63 characters; found '{'x' * 40}…'"),
         ("' x'", "must be printable, without spaces around it; found ' x'"),
         (r'"a\nb"', r"must be printable, without spaces around it; found 'a\nb'"),
-        ("5432", "must be a text (put it in quotes); found 5432"),
-        ("[x]", "must be a text; found a list"),
+        ("5432", "must be text (put it in quotes); found 5432"),
+        ("[x]", "must be text; found a list"),
         (
             f'"postgresql://u:{SECRET}@a.very.long.host.name.example.org:5432/some_database"',
             "must have 1 to 63 characters; found 'postgresql://u:***@a.very.long.host.name…'",
@@ -595,7 +598,7 @@ LOG_KEYS = "interval, timeout, files, sql, format, line_prefix"
          ["log.files[0]: must be a path; found ''",
           ("log.files[1]: must be a path of files, or a pattern like /var/log/postgresql/*.log; "
            "found '/x/'"),
-          "log.files[2]: must be a text (put it in quotes); found 3"]),
+          "log.files[2]: must be text (put it in quotes); found 3"]),
         ("{sql: true, format: syslog}",
          [("log.format: must be one of 'auto', 'stderr', 'csvlog' or 'jsonlog'; "
            "found 'syslog'")]),

@@ -501,7 +501,7 @@ def test_a_named_pipe_in_place_of_the_configuration_is_reported_and_a_later_relo
             with structlog.testing.capture_logs() as lines, named_pipe(path):
                 assert await scraper.post("/-/reload") == 500
             assert str(path) in lines[0]["error"]
-            assert "not regular" in lines[0]["error"]
+            assert "not a regular file" in lines[0]["error"]
             assert await scraper.value("pg_pool_exporter_config_last_reload_successful") == 0
             assert await scraper.post("/-/reload") == 200
             assert await scraper.value("pg_pool_exporter_config_last_reload_successful") == 1

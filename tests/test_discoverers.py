@@ -119,8 +119,8 @@ def loop(path: Path) -> None:
     [
         (lambda path: path.write_text('[{"targets": ['), "is not valid JSON (line 1)"),
         (lambda path: path.write_bytes(b" " * (MAX_BYTES + 1)), "is larger than 1024 KiB"),
-        (directory, "is not regular"),
-        (pipe, "is not regular"),
+        (directory, "is not a regular file"),
+        (pipe, "is not a regular file"),
         (loop, "cannot be read: "),
     ],
 )

@@ -45,7 +45,7 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     started = time.monotonic()
     for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
-        with pytest.raises(FileError, match="not regular"):
+        with pytest.raises(FileError, match="not a regular file"):
             files.read(path, 10)
     for path in (tmp_path / "missing", "a\0b"):
         with pytest.raises(FileError, match="cannot be read"):

@@ -234,7 +234,7 @@ def test_a_renewed_certificate_and_another_client_authority_hold_without_a_resta
         ("basic_auth_users: [", "web.yml"),
         (USERS + TLS, "tls_server_config: is added or removed by a restart only"),
         (None, "cannot be read"),
-        ("pipe", "not regular"),
+        ("pipe", "not a regular file"),
     ],
 )
 def test_a_file_that_is_wrong_later_changes_nothing_and_is_logged_once(

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module = options.command.replace("-", "_")
         code: int = import_module(f"{__package__}.commands.{module}").main(options)
     except UsageError as error:
-        complain(f"{PROGRAM}: {error}\nSee {PROGRAM} --help.")
+        complain(f"{PROGRAM}: {error}\nSee {PROGRAM} [COMMAND] --help.")
         return WRONG
     except ImportError as error:
         return _report_missing_package(error)
@@ -55,8 +55,8 @@ def _report_missing_package(error: ImportError) -> int:
     # Some libraries explain over several lines why they can't be imported.
     reason = str(error).partition("\n")[0]
     complain(
-        f"{PROGRAM}: {reason}; the command needs the daemon's packages: "
-        'pip install "pg-pool-exporter[daemon]"'
+        f"{PROGRAM}: this command needs the daemon's packages: "
+        f'pip install "pg-pool-exporter[daemon]" ({reason})'
     )
     return WRONG
 
@@ -72,7 +72,7 @@ def _report_expected(error: Exception) -> int | None:
         complain(str(error))
         return WRONG
     if isinstance(error, ListenError):
-        complain(f"{PROGRAM}: {error}")
+        complain(f"{PROGRAM}: {error}; choose another address with --web.listen-address")
         return FAILURE
     return None
 

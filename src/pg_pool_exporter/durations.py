@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+EXPECTED = "must be a duration: a number with its unit (ms, s, m, h or d), like 500ms or 1h"
+"""What a message says of anything else."""
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 
@@ -15,5 +18,5 @@ def seconds(text: str) -> float:
     """
     found = _DURATION.fullmatch(text.strip())
     if found is None:
-        raise ValueError("a duration is a number and one of ms, s, m, h, d, such as 5s or 500ms")
+        raise ValueError(EXPECTED)
     return float(found[1]) * _UNITS[found[2]]

@@ -111,7 +111,7 @@ def _opened(path: str | Path, secret: bool) -> int:
         raise _unreadable(error) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise FileError("is not regular (a directory, pipe or device)")
+        raise FileError("is not a regular file (but a directory, pipe or device)")
     return descriptor
 
 

@@ -74,4 +74,4 @@ def default_leak_after() -> float:
 def _text(argument: str, given: object) -> str | None:
     if given is None or isinstance(given, str):
         return given
-    raise TypeError(f"{argument} must be a text, not {type(given).__name__}")
+    raise TypeError(f"{argument} must be text, not {type(given).__name__}")

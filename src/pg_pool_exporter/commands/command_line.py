@@ -117,7 +117,7 @@ def _check_flags(arguments: Iterable[str], command: str) -> None:
     for argument in arguments:
         name = argument.partition("=")[0]
         if name in others:
-            raise UsageError(f"{name} is no flag of {command}")
+            raise UsageError(f"{name} is not a flag of {command}")
 
 
 def _check_together(command: str, values: Mapping[str, Any]) -> None:

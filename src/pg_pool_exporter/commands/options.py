@@ -57,7 +57,8 @@ COMMANDS = {
     "terminate-idle": Command(
         "emergency: terminate idle sessions of a server",
         "Prints which sessions it would terminate. Terminates them only with --yes.\n"
-        "Exit code 1 if something stood in the way.",
+        "Exit code 1 if the server does not answer, a grant is missing, no session has the name,\n"
+        "or a session is not ended.",
     ),
     "demo": Command("run applications, one of which leaks, and show their metrics"),
     "metrics": Command("print the documentation of all metrics, in Markdown"),

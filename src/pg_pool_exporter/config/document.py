@@ -56,7 +56,7 @@ def read(path: Path) -> Document:
     if not isinstance(values, dict):
         raise ConfigError(path, [Problem((), "must be a mapping of keys to values", 1)])
     problems = (
-        Problem(one.location, f"stands twice; first in line {one.first}", one.line)
+        Problem(one.location, f"is repeated; first in line {one.first}", one.line)
         for one in tree.repeated
     )
     return Document(path, values, tree.root, tuple(problems))

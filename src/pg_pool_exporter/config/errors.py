@@ -127,9 +127,9 @@ def _message(model: type[BaseModel], detail: ErrorDetails) -> str:
         case "missing":
             return "is required"
         case "string_type" if isinstance(value, (list, dict)) or value is None:
-            message = "must be a text"
+            message = "must be text"
         case "string_type":
-            message = "must be a text (put it in quotes)"
+            message = "must be text (put it in quotes)"
         case "int_type":
             message = "must be a whole number"
         case "bool_type":
@@ -148,8 +148,10 @@ def _message(model: type[BaseModel], detail: ErrorDetails) -> str:
             message = str(context["error"])
         case _:
             message = detail["msg"]
+    # What a whole section holds is no news to its author.
+    is_section = detail["type"] == "value_error" and isinstance(value, dict)
     hidden = field is not None and not field.repr
-    return message if hidden else f"{message}; found {found(value)}"
+    return message if hidden or is_section else f"{message}; found {found(value)}"
 
 
 def _unknown_key(key: str, section: type[BaseModel]) -> str:

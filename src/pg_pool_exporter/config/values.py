@@ -8,17 +8,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Strict, ValidationInfo
 
+from pg_pool_exporter import durations
 from pg_pool_exporter.blocking import files
 from pg_pool_exporter.config.page_address import default_path, page_address
-from pg_pool_exporter.durations import seconds
 from pg_pool_exporter.formats import AUTO
 
 MAX_NAME = 63
 """PostgreSQL's own limit for names."""
 MIN_INTERVAL = 0.1
 MAX_INTERVAL = 3600.0
-
-_DURATION = "must be a duration: a number with its unit, like 500ms, 5s, 2m or 1h"
 
 
 def _name(value: str) -> str:
@@ -37,11 +35,8 @@ def _application_name(value: str) -> str:
 
 def _seconds(value: object) -> float:
     if not isinstance(value, str):
-        raise ValueError(_DURATION)
-    try:
-        return seconds(value)
-    except ValueError:
-        raise ValueError(_DURATION) from None
+        raise ValueError(durations.EXPECTED)
+    return durations.seconds(value)
 
 
 def _interval(value: float) -> float:
