@@ -21,7 +21,6 @@ from pg_pool_exporter.model import (
     Histogram,
     LeakEvidence,
     LogCounts,
-    PoolInfo,
     PoolSample,
     ServerSample,
     ServerSettings,
@@ -124,12 +123,9 @@ def of_pools(samples: Iterable[PoolSample], *, pid: bool = True) -> Iterator[Ser
         yield from _of(POOL, sample, key)
         if sample.info is not None:
             info = sample.info if pid else replace(sample.info, pid="")
-            yield Series(c.POOL_INFO, key + _info_labels(info), 1)
-
-
-def _info_labels(info: PoolInfo) -> tuple[str, ...]:
-    # The fields of `PoolInfo` carry the names of the labels.
-    return tuple([getattr(info, name) for name in c.POOL_INFO.own])
+            # Its fields have the names of the labels.
+            labels = [getattr(info, name) for name in c.POOL_INFO.own]
+            yield Series(c.POOL_INFO, (*key, *labels), 1)
 
 
 def of_server(name: str, sample: ServerSample) -> Iterator[Series]:
