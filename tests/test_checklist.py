@@ -78,6 +78,16 @@ def test_where_nothing_is_known_nothing_is_called_fine() -> None:
     assert unknown == set(found)
 
 
+def test_a_server_that_does_not_answer_is_not_called_a_missing_one() -> None:
+    sides = BothSides()
+    sides.pool(1, 1)
+    assert checks(sides)["lock_waits"].figure == "no server is configured"
+    sides.fail(TargetId("server", "main"), "refused")
+    found = checks(sides)
+    for name in ("sessions", "lock_waits", "settings", "demand_and_supply"):
+        assert found[name].figure.startswith("no server answers")
+
+
 def test_a_pool_without_figures_is_unknown() -> None:
     sides = BothSides()
     sides.pool(None, nan, max=None)

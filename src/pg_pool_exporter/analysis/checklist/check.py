@@ -44,6 +44,12 @@ def unknown(name: str, why: str) -> Check:
     return Check(name=name, verdict=Verdict.UNKNOWN, figure=why)
 
 
+def no_server(judged: Judged) -> str:
+    """Why nothing is known of a server."""
+    configured = any(one.key.kind == "server" for one in judged.fleet.targets)
+    return "no server answers" if configured else "no server is configured"
+
+
 def _in_words(finding: Finding) -> str:
     sites = ", ".join(
         f"{site} ({count:g})" for site, count in list(finding.sites.items())[:_MAX_LINES]

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from pg_pool_exporter.analysis.checklist.check import Check, few, findings_of, of_findings, unknown
+from pg_pool_exporter.analysis.checklist.check import (
+    Check,
+    few,
+    findings_of,
+    no_server,
+    of_findings,
+    unknown,
+)
 from pg_pool_exporter.analysis.finding import Cause, Verdict
 from pg_pool_exporter.analysis.server_view import IDLE_IN_TRANSACTION_TIMEOUT, ServerView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
@@ -18,7 +25,7 @@ def settings(judged: Judged) -> Check:
         if IDLE_IN_TRANSACTION_TIMEOUT in server.sample.settings.timeouts
     ]
     if not known:
-        return unknown("settings", "no server, or its timeouts can't be read")
+        return unknown("settings", f"{no_server(judged)}, or its timeouts can't be read")
     missing = [server for server, seconds in known if seconds == _OFF]
     return Check(
         name="settings",
@@ -52,7 +59,7 @@ def demand_and_supply(judged: Judged) -> Check:
     servers = judged.fleet.servers
     findings = findings_of(judged, Cause.SERVER_OVERSUBSCRIBED, Cause.SERVER_FULL)
     if not servers and not findings:
-        return unknown("demand_and_supply", "no server")
+        return unknown("demand_and_supply", no_server(judged))
     lines = (
         f"{server.name}: {server.sample.used} of {server.available} slots in use"
         + (f", pools may open {server.pools_max:g}" if server.pools_max is not None else "")

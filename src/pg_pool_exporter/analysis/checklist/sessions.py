@@ -11,6 +11,7 @@ from pg_pool_exporter.analysis.checklist.check import (
     Check,
     few,
     findings_of,
+    no_server,
     of_findings,
     remedies,
     unknown,
@@ -30,7 +31,9 @@ def _needs_a_server(point: _Point) -> _Point:
 
     @wraps(point)
     def check(judged: Judged) -> Check:
-        return point(judged) if judged.fleet.servers else unknown(point.__name__, "no server")
+        if not judged.fleet.servers:
+            return unknown(point.__name__, no_server(judged))
+        return point(judged)
 
     return check
 

@@ -70,7 +70,8 @@ def _evidence(pool: PoolView) -> Iterator[str]:
         if app.evidence.unreturned_at and app.pools == 1:
             yield f"Their sessions come from {biggest(app.evidence.unreturned_at)}."
     if app is not None and leak.unreturned and app.lost_sessions_now:
-        lost = number(app.lost_sessions_now, "connection has", "connections have")
+        of = f"of {app.key.app}"
+        lost = number(app.lost_sessions_now, f"connection {of} has", f"connections {of} have")
         yield (
             f"{lost} no session on server {app.key.server} any more: ending a session does not "
             "return its connection to the pool."
