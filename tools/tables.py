@@ -38,7 +38,7 @@ def _alert(alert: Alert) -> str:
 
 
 def _of_causes(columns: int) -> str:
-    """What each cause is and, in the last of three columns, how it is told apart."""
+    """What each cause is and, in the last of three columns, how it is recognised."""
     documented = _CAUSE.findall(getsource(Cause))
     return "".join(_row(*(f"`{name}`", *texts)[:columns]) for name, *texts in documented)
 
