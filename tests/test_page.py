@@ -176,6 +176,8 @@ def test_a_pool_of_a_bouncer_is_a_bar_and_its_clients_that_wait_are_not_called_h
                     "5 clients wait", "Pools of bouncers", "calm")  # fmt: skip
     labels = [one["aria-label"] for one in found.tags("svg")]
     assert labels == ["20 in use, 0 idle, of 20; 5 waiting", "2 in use, 18 idle, of 20; 0 waiting"]
+    sides.fail(TargetId("app", "web:81", "mail"), "refused")
+    assert "Clients of a bouncer wait; 1 warning" in page(sides).text
 
 
 def test_forgotten_transactions_are_told_and_young_ones_are_not() -> None:

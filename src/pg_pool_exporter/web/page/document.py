@@ -55,7 +55,8 @@ def document(
     saturated = saturated_in_brief(fleet.bouncer_pools)
     if saturated is not None:
         # A symptom: the bouncer does not report its cause.
-        severity, words = "problem", words if findings else "Clients of a bouncer wait"
+        others = f"; {words}" if findings else ""
+        severity, words = "problem", f"Clients of a bouncer wait{others}"
     meta = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n' if refresh else ""
     sections = (
         in_full(findings),
