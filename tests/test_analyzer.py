@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any, NoReturn
 
 import pytest
@@ -24,6 +25,7 @@ from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.poller import Poller
 from pg_pool_exporter.polling.store import Store
 from support.both_sides import BothSides
+from support.postgres import wait_until
 from support.sources import Scripted, snapshot, target
 from support.virtual_time import run
 
@@ -145,6 +147,32 @@ def test_in_its_thread_it_takes_in_what_is_stored_and_ends() -> None:
             sides.analyzer.stop()
 
     asyncio.run(main())
+
+
+def test_an_analysis_that_had_to_wait_for_its_turn_does_not_delay_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a busy machine: what it waits is no cost of its own."""
+    sides = BothSides()
+    in_time = fleet_view.fleet_view
+
+    def late(*arguments: Any) -> Any:
+        time.sleep(0.4)
+        return in_time(*arguments)
+
+    monkeypatch.setattr(analyzer, "fleet_view", late)
+    sides.analyzer.start()
+    try:
+        seen = {id(sides.analyzer.analysis): sides.analyzer.analysis}
+
+        def analysed_twice() -> bool:
+            analysis = sides.analyzer.analysis
+            seen[id(analysis)] = analysis
+            return len(seen) > 2
+
+        wait_until(analysed_twice, "it has analysed twice", 8)
+    finally:
+        sides.analyzer.stop()
 
 
 def test_a_record_that_fails_is_the_only_one_that_is_missing(

@@ -25,7 +25,7 @@ ANALYSES = ("correlation", "history", "records", *VERDICTS, "checklist", "exposi
 # Seconds from one analysis to the next: with changes, and without (then time has passed).
 _MIN_PERIOD = 0.2
 _IDLE_PERIOD = 1.0
-# A pause is at least this many times as long as the analysis before it.
+# A pause is at least this many times as long as the CPU time of the analysis before it.
 _PAUSES = 25.0
 
 
@@ -90,10 +90,12 @@ class Analyzer:
 
     def _run(self) -> None:
         while self._is_running:
-            begun = time.monotonic()
+            # CPU time: on a busy machine an analysis that waits for its turn costs nothing, and
+            # the pause after it would be minutes.
+            begun = time.thread_time()
             self.update()
+            pause = max(_MIN_PERIOD, _PAUSES * (time.thread_time() - begun))
             ended = time.monotonic()
-            pause = max(_MIN_PERIOD, _PAUSES * (ended - begun))
             self._take_in(until=ended + max(_IDLE_PERIOD, pause), with_changes=ended + pause)
 
     def _take_in(self, *, until: float, with_changes: float) -> None:
