@@ -22,7 +22,9 @@ def target_unreachable(target: TargetView) -> Iterator[Finding]:
     summary = "It does not answer: its present state is unknown."
     if is_server and health.reason == "too_many_connections":
         cause = Cause.SERVER_FULL
-        summary = "The server is full: it has no slot for the exporter either."
+        summary = (
+            "No connection is left for the exporter: the server or a CONNECTION LIMIT is full."
+        )
     yield Finding(
         cause=cause,
         severity=Severity.PROBLEM if is_server else Severity.WARNING,
