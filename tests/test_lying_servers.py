@@ -18,6 +18,7 @@ from support.fake_server import (
     DONE,
     LOGIN,
     READY,
+    Script,
     columns,
     endlessly,
     lying_server,
@@ -155,6 +156,31 @@ def test_a_query_whose_answer_has_begun_is_not_kept() -> None:
             for polls in range(1, 5):
                 assert (await failed(source, 0.3)).reason == "timeout"
                 assert connections == polls
+            await source.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("query", [0, 1])
+def test_a_connection_is_closed_although_its_answer_comes_with_the_deadline(query: int) -> None:
+    """An open one that is forgotten is a ResourceWarning, which fails here."""
+
+    async def main() -> None:
+        polls: list[asyncio.Task[object]] = []
+        answers: list[bytes | Script] = [*poll_answers()]
+        late = poll_answers()[query]
+
+        async def answer(writer: asyncio.StreamWriter) -> None:
+            writer.write(late)
+            polls[0].cancel()
+            await asyncio.sleep(0.1)
+
+        answers[query] = answer
+        async with lying_server(answers) as port:
+            source = source_at("server", port)
+            polls.append(asyncio.create_task(source.poll()))
+            with pytest.raises(asyncio.CancelledError):
+                await polls[0]
             await source.close()
 
     run(main())

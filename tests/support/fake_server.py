@@ -69,6 +69,7 @@ async def lying_server(
     last one again and again.
     """
     tasks: set[asyncio.Task[None]] = set()
+    writers: set[asyncio.StreamWriter] = set()
 
     async def send(writer: asyncio.StreamWriter, answer: bytes | Script) -> None:
         if isinstance(answer, bytes):
@@ -77,10 +78,12 @@ async def lying_server(
         else:
             await answer(writer)
 
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task that is cancelled before it begins closes nothing.
+        writers.add(writer)
+        tasks.add(asyncio.create_task(serve(reader, writer)))
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
         try:
             size = struct.unpack("!i", await reader.readexactly(4))[0]
             await reader.readexactly(size - 4)
@@ -96,15 +99,17 @@ async def lying_server(
         except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass  # the client has gone, or the test is over
         finally:
-            tasks.discard(task)
+            writers.discard(writer)
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        for task in list(tasks):
+        for task in tasks:
             task.cancel()
+        for writer in [*writers]:
+            writer.close()
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()

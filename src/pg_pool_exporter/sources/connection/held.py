@@ -198,10 +198,14 @@ class HeldConnection:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         task.add_done_callback(_retrieve)
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             task.cancel()
-        elif not task.done():
-            _shut(self._connection)
+            return
+        # An answer that was there already ends the task, and leaves the connection open.
+        task.add_done_callback(lambda _: connection.pgconn.finish())
+        if not task.done():
+            _shut(connection)
 
 
 def _shut(connection: BoundedConnection) -> None:
