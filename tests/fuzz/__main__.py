@@ -12,6 +12,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
+from math import inf
 from pathlib import Path
 
 from fuzz import guided
@@ -26,6 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
     parser.add_argument("inputs", nargs="*", help=f"of: {', '.join(NAMES)} (default: all)")
     parser.add_argument("--mutants", type=int, default=1_000_000, help="of each input")
+    parser.add_argument("--seconds", type=float, default=inf, help="end earlier, after this time")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2, help="inputs at the same time")
     parser.add_argument("--engine", choices=["auto", "plain", "guided"], default="auto")
@@ -69,8 +71,10 @@ def _here(name: str, options: argparse.Namespace) -> int:
         return _finish(session.report, options)
     mutants = max(1, int(options.mutants * harness.share))
     if coverage:
-        guided.run(harness, mutants, options.seed, lambda report: _finish(report, options))
-    return _finish(runner.run(harness, mutants, options.seed), options)
+        guided.run(
+            harness, mutants, options.seed, options.seconds, lambda report: _finish(report, options)
+        )
+    return _finish(runner.run(harness, mutants, options.seed, options.seconds), options)
 
 
 def _finish(report: object, options: argparse.Namespace) -> int:

@@ -32,7 +32,9 @@ def instrumented(*, guided: bool) -> AbstractContextManager[object]:
     return context
 
 
-def run(harness: Harness, mutants: int, seed: int, finish: Callable[[Report], int]) -> None:
+def run(
+    harness: Harness, mutants: int, seed: int, seconds: float, finish: Callable[[Report], int]
+) -> None:
     """As `runner.run`, but ends the process, with what `finish` returns."""
     atheris = import_module("atheris")
     mutator = Mutator(
@@ -46,7 +48,7 @@ def run(harness: Harness, mutants: int, seed: int, finish: Callable[[Report], in
 
         def one(data: bytes) -> None:
             session.try_input(data)
-            if session.report.mutants >= mutants:
+            if session.report.mutants >= mutants or session.report.seconds >= seconds:
                 status = finish(session.report)
                 sys.stdout.flush()
                 os._exit(status)

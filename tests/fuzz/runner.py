@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import inf
 from types import FrameType
 
 from prometheus_client.openmetrics.parser import (
@@ -107,14 +108,14 @@ class Session:
         return None
 
 
-def run(harness: Harness, mutants: int, seed: int) -> Report:
-    """Check the seeds, and this many mutants."""
+def run(harness: Harness, mutants: int, seed: int, seconds: float = inf) -> Report:
+    """Check the seeds, and this many mutants, or as many as `seconds` allow."""
     mutator = Mutator(
         harness.seeds, harness.tokens, harness.max_bytes, seed=f"{seed} {harness.name}"
     )
     with harness.start() as check:
         session = Session(harness, check)
-        for _ in range(mutants):
+        while session.report.mutants < mutants and session.report.seconds < seconds:
             session.try_input(mutator.next())
     return session.report
 
