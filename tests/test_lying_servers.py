@@ -161,6 +161,23 @@ def test_a_query_whose_answer_has_begun_is_not_kept() -> None:
     run(main())
 
 
+@pytest.mark.parametrize(("oid", "value"), [(17, b"\\x00"), (1114, b"2026-11-24 10:00:00")])
+def test_a_console_value_that_is_no_text_is_unknown(oid: int, value: bytes) -> None:
+    async def main() -> None:
+        names = ("database", "user", "sv_active", "sv_idle")
+        table = columns(*zip(names, (25, 25, oid, 25), strict=True))
+        answer = table + row(b"shop", b"app", value, b"2") + DONE + READY
+        async with lying_server([answer, notice(b"unknown", b"E", b"42601") + READY]) as port:
+            source = source_at("bouncer", port)
+            bouncer = (await snapshot_of(source)).bouncer
+            assert bouncer is not None
+            [pool] = bouncer.pools.values()
+            assert pool.connections == {"idle": 2}
+            await source.close()
+
+    run(main())
+
+
 @pytest.mark.parametrize("query", [0, 1])
 def test_a_connection_is_closed_although_its_answer_comes_with_the_deadline(query: int) -> None:
     """An open one that is forgotten is a ResourceWarning, which fails here."""

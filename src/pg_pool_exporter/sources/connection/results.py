@@ -48,6 +48,8 @@ async def load(
 ) -> list[list[Any]]:
     """The rows of each result that has any, of the types `kinds`: dataclasses, or `dict`.
 
+    In a `dict` a value that the driver does not read as text is None.
+
     Raises `AnswerError` when results or columns are not those of `kinds`.
     """
     tables = [result for result in results if result.status == ExecStatus.TUPLES_OK]
@@ -77,8 +79,9 @@ async def _rows(connection: AsyncConnection[Any], result: PGresult, kind: type[A
 
     def make(values: Sequence[Any]) -> Any:
         row = dict(zip(names, values, strict=True))
-        if checked is not None:
-            checked.check_values(row)
+        if checked is None:
+            return {name: value if isinstance(value, str) else None for name, value in row.items()}
+        checked.check_values(row)
         return kind(**row)
 
     transformer = Transformer(connection)
