@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -24,6 +25,14 @@ def test_a_directory_that_everybody_may_write_needs_the_sticky_bit(
     tmp_path.chmod(mode)
     with pytest.raises(PermissionError, match=r"chmod \+t"):
         check_directory(tmp_path)
+
+
+def test_the_refusal_says_what_to_do_with_a_kubernetes_empty_dir(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    folder = tmp_path / "pools"
+    with pytest.raises(PermissionError, match=re.escape(f"PG_POOL_EXPORTER_SOCKET_DIR={folder}")):
+        check_directory(tmp_path)
+    make_directory(folder)
 
 
 def test_a_directory_that_is_made_is_for_this_user_alone(tmp_path: Path) -> None:

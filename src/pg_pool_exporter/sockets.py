@@ -67,8 +67,9 @@ def check_directory(directory: Path) -> None:
         )
     if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
         raise PermissionError(
-            f"{directory} can be written by everybody: take that away (chmod o-w), or add the "
-            "sticky bit (chmod +t)"
+            f"{directory} can be written by everybody and has no sticky bit: chmod o-w or "
+            "chmod +t; where neither is possible (a Kubernetes emptyDir), name a folder in it: "
+            f"{ENVIRONMENT}={directory / 'pools'}"
         )
 
 
