@@ -11,7 +11,7 @@ SEED ?= 1
 INPUTS ?=
 SECONDS ?= 3600
 
-.PHONY: help demo test test-all fuzz soak clients lint docs rules dashboards clean
+.PHONY: help demo test test-all fuzz soak clients lint docs rules dashboards lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make docs   write the generated documentation again"
 	@echo "make rules  write the generated rules again"
 	@echo "make dashboards  write the dashboards' JSON again"
+	@echo "make lock   write the lock file of the container image again (needs uv)"
 	@echo "make clean  remove the virtual environment and caches"
 
 demo: $(VENV)/.demo
@@ -67,6 +68,12 @@ rules: $(VENV)/.dev
 
 dashboards: $(VENV)/.dev
 	$(BIN)/python -W ignore::DeprecationWarning -m dashboards.builder
+
+lock:
+	uv pip compile pyproject.toml deploy/compose/requirements.in --extra daemon --quiet \
+	  --python-version 3.12 --python-platform linux --generate-hashes --upgrade \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --output-file deploy/compose/requirements.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
