@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
+
+_DRIP_SECONDS = 0.1
 
 
 class Link:
@@ -22,6 +27,12 @@ class Link:
         self._threads = [threading.Thread(target=self._accept)]
         self._last: socket.socket | None = None
         self._silent = False
+        self.lag = 0.0
+        """Seconds by which each piece of data is late."""
+        self.data: Literal["passes", "vanishes", "drips"] = "passes"
+        """Dripping data passes a byte at a time, ten in a second."""
+        self.newcomers: Literal["pass", "are cut", "are reset"] = "pass"
+        """What becomes of new connections."""
         self.port: int = self._listener.getsockname()[1]
         self.round_trips = 0
         """How often a client's message followed an answer: what a slow network costs."""
@@ -59,15 +70,37 @@ class Link:
             with suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
 
+    def reset(self) -> None:
+        """Break all connections there are with RST; new ones are accepted."""
+        pairs, self._pairs = self._pairs, []
+        for client, server in pairs:
+            with suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                # Ends the pump's reading, without a FIN.
+                client.shutdown(socket.SHUT_RD)
+            _reset(client)
+            server.close()
+
     def _accept(self) -> None:
         while True:
             try:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(
-                ("127.0.0.1", self._to), source_address=(self._source, 0)
-            )
+            if self.newcomers == "are reset":
+                _reset(client)
+                continue
+            if self.newcomers == "are cut":
+                client.close()
+                continue
+            try:
+                server = socket.create_connection(
+                    ("127.0.0.1", self._to), source_address=(self._source, 0)
+                )
+            except ConnectionRefusedError:
+                _reset(client)
+                continue
             self._pairs.append((client, server))
             for source, target in ((client, server), (server, client)):
                 pump = threading.Thread(target=self._pump, args=(source, target, client))
@@ -80,8 +113,26 @@ class Link:
                 if source is client and self._last is not source:
                     self.round_trips += 1
                 self._last = source
-                target.sendall(data)
+                for piece in self._pieces(data):
+                    target.sendall(piece)
             if not self._silent:
                 target.shutdown(socket.SHUT_WR)
         except OSError:
             return
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
+        time.sleep(self.lag)
+        if self.data == "vanishes":
+            return
+        if self.data == "passes":
+            yield data
+            return
+        for byte in data:
+            if self.data == "drips":
+                time.sleep(_DRIP_SECONDS)
+            yield bytes([byte])
+
+
+def _reset(client: socket.socket) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()

@@ -1,0 +1,104 @@
+"""Faults of an application's metrics page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bench.faults.case import Expected, fault
+from bench.faults.stand import PAGE, TOKEN, Stand
+from support import pages
+from support.pages import MIB, Answer, Peer, answer, body_of, gzip_bomb, head, raw
+
+_PAGE = "Metrics page"
+_TEXT = "Content-Type: text/plain"
+
+
+def _broken(title: str, how: Answer, reason: str, log: str = "") -> None:
+    """A page that answers so."""
+    expected = Expected("app billing", reason, cause="target_unreachable", check="targets", log=log)
+
+    def generator(stand: Stand) -> Iterator[None]:
+        stand.page.answer = how
+        yield
+        stand.page.answer = stand.page.usual
+
+    fault(_PAGE, title, expected)(generator)
+
+
+async def _end_at_a_line(peer: Peer) -> None:
+    """Half a page, whole lines, without a length."""
+    await peer.request()
+    lines = PAGE.splitlines(keepends=True)
+    await peer.send(head(_TEXT, "Connection: close") + b"".join(lines[: len(lines) // 2]))
+
+
+async def _redirect_to_itself(peer: Peer) -> None:
+    await peer.request()
+    await peer.send(head("Location: /metrics", "Content-Length: 0", status="302 Found"))
+
+
+_NAN = b"\n".join(
+    line if line.startswith(b"#") else line.rpartition(b" ")[0] + b" NaN"
+    for line in PAGE.splitlines()
+) + b"\n"  # fmt: skip
+_HTML = b"<!doctype html><title>Log in</title>"
+_BOMB = gzip_bomb()
+
+
+@fault(_PAGE, "connection refused",
+       Expected("app billing", "refused", cause="target_unreachable", check="targets"))  # fmt: skip
+def _refused(stand: Stand) -> Iterator[None]:
+    stand.page.shut()
+    yield
+    stand.page.open()
+
+
+_broken("hangs", pages.nothing, "timeout")
+_broken("drips without end", pages.drip, "timeout")
+_broken("reset (RST) instead of an answer", pages.hang_up, "protocol")
+_broken("reset (RST) in the middle", pages.half_page, "protocol")
+_broken("cut at the end of a line, no length announced", _end_at_a_line, "protocol")
+_broken("all values NaN", answer(_NAN, _TEXT), "protocol")
+_broken("20 MiB", body_of(20 * MIB), "too_large")
+_broken("without end", body_of(None), "too_large")
+_broken("a gzip bomb, 100 MiB", answer(_BOMB, _TEXT, "Content-Encoding: gzip"), "too_large")
+_broken("HTML", answer(_HTML, "Content-Type: text/html"), "protocol")
+_broken("HTML that calls itself text/plain", answer(_HTML, _TEXT), "protocol")
+_broken("binary", answer(bytes(range(256)) * 99, _TEXT), "protocol")
+_broken("a line of 1 MiB", answer(b"x" * MIB, _TEXT), "protocol")
+_broken("not HTTP", raw(b"SSH-2.0-OpenSSH_9.2\r\n"), "protocol")
+_broken("status 500", answer(b"", status="500 Internal Server Error"), "protocol", "status 500")
+_broken("status 404", answer(b"", status="404 Not Found"), "protocol", "status 404")
+_broken("redirected to itself", _redirect_to_itself, "protocol", "redirects")
+_broken("redirected to another host",
+        answer(b"", "Location: http://127.0.0.9/", status="302 Found"), "protocol",
+        "another host")  # fmt: skip
+_broken("interim answers (100) without end", pages.provisional, "protocol")
+_broken("a header of 1 MiB", raw(head(f"X-Long: {'x' * MIB}")), "too_large")
+
+
+@fault(_PAGE, "wrong credentials",
+       Expected("app billing", "auth", cause="target_unreachable", check="targets",
+                log="denied"))  # fmt: skip
+def _wrong_token(stand: Stand) -> Iterator[None]:
+    stand.token_file.write_text("wrong")
+    yield
+    stand.token_file.write_text(TOKEN)
+
+
+@fault(_PAGE, "certificate of a stranger",
+       Expected("app vault", "protocol", cause="target_unreachable", check="targets",
+                log="certificate is not valid"))  # fmt: skip
+def _stranger(stand: Stand) -> Iterator[None]:
+    stand.certificates.use_one_of_a_stranger()
+    yield
+    stand.certificates.use_own()
+
+
+@fault(_PAGE, "empty body where a library had pools",
+       Expected("app vault", "protocol", cause="target_unreachable", check="targets",
+                log="the page is empty"))  # fmt: skip
+def _empty(stand: Stand) -> Iterator[None]:
+    stand.secure_page.answer = answer(b"", _TEXT)
+    yield
+    stand.secure_page.answer = stand.secure_page.usual

@@ -1,0 +1,301 @@
+"""Faults of a PostgreSQL server, of the way to it, and of a PgBouncer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+import psycopg
+
+from bench.faults.case import Expected, fault, steps
+from bench.faults.stand import END_EXPORTERS, PASSWORD, Stand
+
+_SERVER, _LINK, _BOUNCER = "PostgreSQL", "The way to it", "PgBouncer"
+
+
+def _down(reason: str, log: str = "", cause: str = "postgresql_unreachable") -> Expected:
+    return Expected("server main", reason, cause=cause, log=log)
+
+
+_REPLACED = Expected(log="own session replaced")
+
+
+def _pause_own(stand: Stand) -> None:
+    for pid in stand.own_sessions():
+        stand.cluster.pause_backend(pid)
+
+
+def _resume(stand: Stand) -> None:
+    stand.cluster.resume()
+
+
+steps(_SERVER, "the exporters' sessions stopped (SIGSTOP)", _pause_own, _resume,
+      Expected(log="own session replaced"), peer=True)  # fmt: skip
+steps(_SERVER, "postmaster stopped, its sessions run",
+      lambda stand: stand.cluster.pause_postmaster(), _resume,
+      Expected(series="pg_server_last_login_seconds", least=4, most=1e9), peer=True)  # fmt: skip
+steps(_SERVER, "all processes stopped (SIGSTOP)", lambda stand: stand.cluster.pause_all(), _resume,
+      _down("timeout", "target down"), peer=True)  # fmt: skip
+steps(_SERVER, "killed (immediate shutdown)", lambda stand: stand.cluster.stop("immediate"),
+      lambda stand: stand.cluster.start(), _down("protocol"), peer=True)  # fmt: skip
+steps(_SERVER, "shut down", lambda stand: stand.cluster.stop(), lambda stand: stand.cluster.start(),
+      _down("protocol"), peer=True)  # fmt: skip
+steps(_SERVER, "restarted", lambda stand: stand.cluster.restart(), None, _REPLACED,
+      peer=True)  # fmt: skip
+
+
+@fault(_SERVER, "one backend killed: the server restarts all", _REPLACED, peer=True)
+def _crash(stand: Stand) -> Iterator[None]:
+    for pid in stand.own_sessions()[:1]:
+        os.kill(pid, signal.SIGKILL)
+    yield
+
+
+steps(_SERVER, "the exporters' sessions terminated", lambda stand: stand.end_own_sessions(),
+      None, _REPLACED, peer=True)  # fmt: skip
+
+
+def _fill(stand: Stand, sessions: ExitStack) -> None:
+    with suppress(psycopg.OperationalError):
+        while True:
+            sessions.enter_context(stand.cluster.connect(user="app"))
+
+
+@fault(_SERVER, "full, the exporter has its session", Expected(cause="server_full"), peer=True)
+def _full(stand: Stand) -> Iterator[None]:
+    with ExitStack() as sessions:
+        _fill(stand, sessions)
+        yield
+
+
+@fault(_SERVER, "full, the exporter has lost its session",
+       _down("too_many_connections", "no connection slot is left", "server_full"),
+       peer=True)  # fmt: skip
+def _full_without_us(stand: Stand) -> Iterator[None]:
+    with stand.superuser(), ExitStack() as sessions:
+        stand.cluster.run("ALTER ROLE exporter NOLOGIN")
+        stand.end_own_sessions()
+        _fill(stand, sessions)
+        stand.cluster.run("ALTER ROLE exporter LOGIN")
+        yield
+
+
+def _new_login(
+    title: str, change: str, back: str, expected: Expected, *, end_first: bool = False
+) -> None:
+    """A change of the server that holds from the next login on, and the exporters' next login."""
+
+    def generator(stand: Stand) -> Iterator[None]:
+        if end_first:
+            stand.cluster.run("ALTER ROLE exporter NOLOGIN")
+            stand.end_own_sessions()
+        stand.cluster.run(change)
+        stand.cluster.run("ALTER ROLE exporter LOGIN") if end_first else stand.end_own_sessions()
+        try:
+            yield
+        finally:
+            stand.cluster.run(back)
+
+    fault(_SERVER, title, expected, peer=True)(generator)
+
+
+_new_login(
+    "role's CONNECTION LIMIT reached",
+    "ALTER ROLE exporter CONNECTION LIMIT 0", "ALTER ROLE exporter CONNECTION LIMIT -1",
+    _down("too_many_connections", "of the exporter's role", "server_full"),
+)  # fmt: skip
+_new_login(
+    "database's CONNECTION LIMIT reached",
+    "ALTER DATABASE monitored CONNECTION LIMIT 0", "ALTER DATABASE monitored CONNECTION LIMIT -1",
+    _down("too_many_connections", "of the database", "server_full"),
+)  # fmt: skip
+_new_login(
+    "password changed",
+    "ALTER ROLE exporter PASSWORD 'another'", f"ALTER ROLE exporter PASSWORD '{PASSWORD}'",
+    _down("auth", "refused the login"),
+)  # fmt: skip
+_new_login(
+    "role may not log in", "ALTER ROLE exporter NOLOGIN", "ALTER ROLE exporter LOGIN",
+    _down("auth", "refused the login"),
+)  # fmt: skip
+_new_login(
+    "role unknown (renamed)", "ALTER ROLE exporter RENAME TO former",
+    "ALTER ROLE former RENAME TO exporter;", _down("auth"),
+)  # fmt: skip
+_new_login(
+    "database unknown (renamed)", "ALTER DATABASE monitored RENAME TO former",
+    "ALTER DATABASE former RENAME TO monitored", _down("other", "does not exist"), end_first=True,
+)  # fmt: skip
+_new_login(
+    "database accepts no connections", "ALTER DATABASE monitored ALLOW_CONNECTIONS false",
+    "ALTER DATABASE monitored ALLOW_CONNECTIONS true", _down("other", "accepts no connections"),
+)  # fmt: skip
+_new_login(
+    "CONNECT revoked", "REVOKE CONNECT ON DATABASE monitored FROM PUBLIC",
+    "GRANT CONNECT ON DATABASE monitored TO PUBLIC", _down("permission", "a right is missing"),
+)  # fmt: skip
+_new_login(
+    "role's statement_timeout is 50 ms", "ALTER ROLE exporter SET statement_timeout = '50ms'",
+    "ALTER ROLE exporter RESET ALL", _REPLACED,
+)  # fmt: skip
+_new_login(
+    "role's search_path and DateStyle are strange",
+    "ALTER ROLE exporter SET search_path = 'nowhere'; "
+    "ALTER ROLE exporter SET DateStyle = 'German'",
+    "ALTER ROLE exporter RESET ALL", _REPLACED,
+)  # fmt: skip
+
+
+@fault(_SERVER, "pg_hba.conf rejects the exporter", _down("auth", "pg_hba.conf"), peer=True)
+def _rejected(stand: Stand) -> Iterator[None]:
+    text = stand.hba.read_text()
+    _write_hba(stand, f"host all exporter all reject\n{text}")
+    stand.end_own_sessions()
+    yield
+    _write_hba(stand, text)
+
+
+def _write_hba(stand: Stand, text: str) -> None:
+    stand.hba.write_text(text)
+    stand.cluster.run("SELECT pg_reload_conf()")
+    time.sleep(0.2)
+
+
+@fault(_SERVER, "pg_monitor revoked", Expected(check="sessions", within=30), peer=True)
+def _revoked(stand: Stand) -> Iterator[None]:
+    stand.cluster.run("REVOKE pg_monitor FROM exporter")
+    try:
+        with stand.cluster.connect(user="app"):
+            yield
+    finally:
+        stand.cluster.run("GRANT pg_monitor TO exporter")
+
+
+def _locked(table: str, *, ended: bool = False) -> None:
+    """A catalogue that is locked; `ended`: so that the exporters must log in again."""
+
+    def generator(stand: Stand) -> Iterator[None]:
+        with stand.superuser() as session:
+            session.execute("BEGIN")
+            session.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+            if ended:
+                # Nobody else can log in to do it.
+                session.execute(END_EXPORTERS)
+            yield
+
+    fault(_SERVER, f"{table} locked", _down("timeout"), peer=True)(generator)
+
+
+_locked("pg_database")
+_locked("pg_authid", ended=True)
+
+
+def _standby(stand: Stand) -> None:
+    (stand.cluster.directory / "data/standby.signal").touch()
+    stand.cluster.restart()
+
+
+def _promote(stand: Stand) -> None:
+    stand.cluster.run("SELECT pg_promote()")
+
+
+steps(_SERVER, "it becomes a standby, and is promoted", _standby, _promote,
+      Expected(series='pg_server_info{server="main",version="16', least=1, most=1,
+               log="own session replaced"), peer=True)  # fmt: skip
+
+
+def _lag(stand: Stand) -> None:
+    stand.link.lag = 0.2
+
+
+def _restore(stand: Stand) -> None:
+    link = stand.link
+    link.lag, link.data, link.newcomers = 0.0, "passes", "pass"
+    link.cut()
+
+
+steps(_LINK, "each message 0.2 s late", _lag, _restore, peer=True,
+      expected=Expected(series='pg_pool_exporter_poll_duration_seconds{target="main",kind="server"',
+                        least=0.3, most=1))  # fmt: skip
+
+
+def _long_lag(stand: Stand) -> None:
+    stand.link.lag = 1.5
+
+
+steps(_LINK, "each message 1.5 s late", _long_lag, _restore, _down("timeout"), peer=True)
+
+
+def _black_hole(stand: Stand) -> None:
+    stand.link.data = "vanishes"
+
+
+def _drip(stand: Stand) -> None:
+    stand.link.data = "drips"
+
+
+def _cut(stand: Stand) -> None:
+    stand.link.newcomers = "are cut"
+    stand.link.cut()
+
+
+def _reset(stand: Stand) -> None:
+    stand.link.newcomers = "are reset"
+    stand.link.reset()
+
+
+steps(_LINK, "black hole: nothing arrives", _black_hole, _restore, _down("timeout"), peer=True)
+steps(_LINK, "drip: ten bytes a second", _drip, _restore, _down("timeout"), peer=True)
+steps(_LINK, "connections cut once", lambda stand: stand.link.cut(), None, _REPLACED,
+      peer=True)  # fmt: skip
+steps(_LINK, "connections reset once (RST)", lambda stand: stand.link.reset(), None,
+      _REPLACED, peer=True)  # fmt: skip
+steps(_LINK, "all connections cut", _cut, _restore, _down("protocol"), peer=True)
+steps(_LINK, "all connections reset (RST)", _reset, _restore, _down("protocol"), peer=True)
+
+
+def _bouncer_down(reason: str) -> Expected:
+    return Expected("bouncer edge", reason, cause="target_unreachable", check="targets")
+
+
+@fault(_BOUNCER, "PAUSE: clients wait",
+       Expected(series="pg_bouncer_oldest_waiting_seconds", least=0.1, most=99,
+                check="waiting_requests"),
+       needs="bouncer")  # fmt: skip
+def _paused(stand: Stand) -> Iterator[None]:
+    bouncer = stand.bouncer
+    assert bouncer is not None
+    with psycopg.connect(bouncer.dsn("shop", "app"), autocommit=True) as client:
+        bouncer.console("PAUSE shop")
+        request = threading.Thread(target=client.execute, args=("SELECT 1",))
+        request.start()
+        yield
+        bouncer.console("RESUME shop")
+        request.join()
+
+
+@fault(_BOUNCER, "stopped (SIGSTOP)", _bouncer_down("timeout"), needs="bouncer")
+def _stopped(stand: Stand) -> Iterator[None]:
+    assert stand.bouncer is not None
+    stand.bouncer.pause()
+    yield
+    stand.bouncer.resume()
+
+
+@fault(_BOUNCER, "ended", _bouncer_down("refused"), needs="bouncer")
+def _ended(stand: Stand) -> Iterator[None]:
+    assert stand.bouncer is not None
+    stand.bouncer.stop()
+    yield
+    stand.bouncer.start()
+
+
+@fault(_BOUNCER, "restarted", needs="bouncer")
+def _restarted(stand: Stand) -> Iterator[None]:
+    assert stand.bouncer is not None
+    stand.bouncer.restart()
+    yield

@@ -1,0 +1,41 @@
+"""The faults of docs/faults.md, provoked beside a running daemon: each shows, and goes away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from bench.faults import FAULTS, Fault
+from bench.faults.case import UNHARMED
+from bench.faults.measure import measure
+from bench.faults.stand import Stand, is_possible, serving
+
+pytestmark = pytest.mark.xdist_group("faults")
+
+
+@pytest.fixture(scope="module")
+def stand() -> Iterator[Stand]:
+    with serving() as made:
+        yield made
+
+
+def _case(fault: Fault) -> object:
+    expected = fault.expected
+    # A finding needs three intervals.
+    is_slow = expected.cause or fault.peer or expected.within > UNHARMED.within
+    marks = [pytest.mark.slow] if is_slow else []
+    if not is_possible(fault.needs):
+        marks.append(pytest.mark.skip(reason=f"needs a {fault.needs} that can be broken"))
+    return pytest.param(fault, id=f"{fault.kind}: {fault.title}", marks=marks)
+
+
+@pytest.mark.parametrize("fault", [_case(fault) for fault in FAULTS])
+def test_a_fault_shows_and_all_is_well_when_it_is_gone(stand: Stand, fault: Fault) -> None:
+    assert measure(stand, fault).wrong == []
+
+
+def test_there_are_as_many_faults_as_promised() -> None:
+    assert len(FAULTS) >= 60
+    titles = [(fault.kind, fault.title) for fault in FAULTS]
+    assert len(set(titles)) == len(titles)
