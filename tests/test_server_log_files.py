@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import resource
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pg_pool_exporter.sources.server_log.files import LogFiles
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.parser import MAX_LINE
+from support.busy import within
+from support.polling import eventually
 from support.server_log import FORMATS, TIME, Follower, event, record, timeouts
 
 NAME = "postgresql.log"
@@ -199,6 +206,40 @@ def test_a_log_that_rotates_quickly_takes_few_descriptors(follower: Follower, lo
         append(log, event(number=number))
         assert timeouts(follower.poll()) == number
     assert descriptors() - before < 12
+
+
+def test_closing_during_a_read_closes_the_files_when_it_ends(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, goes_on = threading.Event(), threading.Event()
+    real = LogFiles.read
+
+    def slowly(*args: Any) -> bytes:
+        reads.set()
+        goes_on.wait(10)
+        return real(*args)
+
+    def is_open() -> bool:
+        return any(link.exists() and link.samefile(log) for link in Path("/proc/self/fd").iterdir())
+
+    async def main() -> None:
+        source = own.source
+        await source.poll()
+        append(log, event())
+        poll = asyncio.create_task(source.poll())
+        await asyncio.to_thread(reads.wait, 10)
+        poll.cancel()
+        await asyncio.wait({poll})
+        started = time.monotonic()
+        await source.close()
+        assert time.monotonic() - started < within(1)
+        assert is_open()
+        goes_on.set()
+        await eventually(lambda: not is_open())
+
+    own = Follower(log.parent, NAME)
+    monkeypatch.setattr(LogFiles, "read", slowly)
+    asyncio.run(main())
 
 
 def test_without_descriptors_the_reason_is_reported_and_little_is_logged(

@@ -45,11 +45,9 @@ def test_jobs_run_in_order_with_the_given_number_of_threads(gate: threading.Even
         ]
         await asyncio.sleep(0.05)
         assert ran == []
-        assert lane.busy
         gate.set()
         await asyncio.gather(first, *others)
         assert ran == list(range(20))
-        assert not lane.busy
 
     asyncio.run(check())
 
@@ -77,7 +75,7 @@ def test_one_key_hangs_in_one_thread_however_often_it_is_asked_for(gate: threadi
         await asyncio.sleep(0)
         gate.set()
         assert await late is True, "the result of the job that was under way"
-        assert not lane.busy
+        assert not lane.under_way
 
     asyncio.run(check())
 

@@ -146,13 +146,13 @@ class Follower:
 
     def start(self) -> None:
         """Begin as after a restart."""
-        self._source = FileLogSource(self.server, self._state, self._log_context, self._clock)
+        self.source = FileLogSource(self.server, self._state, self._log_context, self._clock)
 
     def poll(self) -> LogCounts:
         """Poll once. Raises `PollError`."""
 
         async def once() -> Snapshot:
-            return await self._source.poll()
+            return await self.source.poll()
 
         log = asyncio.run(once()).log
         assert log is not None
@@ -173,7 +173,7 @@ class Follower:
 
     def stop(self) -> None:
         """Close everything."""
-        asyncio.run(self._source.close())
+        asyncio.run(self.source.close())
 
 
 SETTINGS = LogSettings(

@@ -44,14 +44,8 @@ class Lane:
         self._working = 0
 
     @property
-    def busy(self) -> bool:
-        """Whether a job is under way or waiting."""
-        with self._changed:
-            return bool(self._working or self._waiting)
-
-    @property
     def under_way(self) -> tuple[Hashable, ...]:
-        """Keys of the jobs that have not ended, oldest first."""
+        """Keys of the jobs with a key that have not ended, oldest first."""
         with self._changed:
             return tuple(self._under_way)
 
@@ -117,7 +111,7 @@ class Lane:
                 outcome = job.work()
             except BaseException as raised:  # noqa: BLE001 - the caller gets it
                 error = raised
-        # The lane is free before the caller goes on: it may ask whether it is.
+        # Before the caller goes on: its next job finds this thread idle.
         with self._changed:
             self._working -= 1
             if job.key is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.config import LogConfig, ServerConfig
@@ -23,6 +24,7 @@ PIECE_BYTES = 128 * 1024
 # Shares of a poll's timeout: for reading, and for waiting until the server's settings are known.
 _READING = 0.5
 _PATIENCE = 0.3
+_CLOSE_SECONDS = 0.5
 
 
 class FileLogSource:
@@ -62,19 +64,13 @@ class FileLogSource:
         return Snapshot(log=tail.counts(settings))
 
     async def close(self) -> None:
-        """Close the files, at once or when the read under way ends, which is soon."""
+        """Close the files as soon as the read under way ends; wait `_CLOSE_SECONDS` for that."""
         self._closed = True
-        if not self._lane.busy:
-            self._files.close()
+        with suppress(TimeoutError):
+            # With a key: a read that hangs for longer does not cancel it.
+            await self._lane.run(self._files.close, key="close", seconds=_CLOSE_SECONDS)
 
     def _read(self, form: LogFormat, settings: LogSettings | None) -> LogTail:
-        try:
-            return self._read_on(form, settings)
-        finally:
-            if self._closed:
-                self._files.close()
-
-    def _read_on(self, form: LogFormat, settings: LogSettings | None) -> LogTail:
         end = self._clock() + self._config.timeout * _READING
         if self._tail is None:
             identity = "\n".join(self._config.files)
