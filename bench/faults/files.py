@@ -182,8 +182,9 @@ def _truncated(stand: Stand) -> Iterator[None]:
 @fault(_LOG, "lines wrapped in an unknown format",
        Expected("log main", log="are no records", cause="target_unreachable"))  # fmt: skip
 def _wrapped(stand: Stand) -> Iterator[None]:
+    # A log that had records before counts as not understood after 1,000 lines without one.
     with stand.log_file.open("a") as file:
-        file.writelines(f"<13>1 host postgres {number} ERROR\n" for number in range(200))
+        file.writelines(f"<13>1 host postgres {number} ERROR\n" for number in range(1500))
     yield
     _log_an_error(stand)
 
