@@ -1,1 +1,1 @@
-"""Everything that can block: threads, name look-ups, files and secrets."""
+"""Everything that can block: threads, name resolution, files and secrets."""

@@ -1,6 +1,6 @@
-"""Host name look-ups that may hang, without delaying any other, nor the end of the process.
+"""Resolution of host names in threads: a query that hangs delays no other and not the exit.
 
-The loop's own threads won't do: a few hung look-ups take them all, and the process waits for them
+The loop's own threads won't do: a few hung queries take them all, and the process waits for them
 at its end. The system's resolver can't be interrupted.
 """
 
@@ -20,7 +20,7 @@ MAX_THREADS = 64
 AddressInfo: TypeAlias = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
 """One address as `socket.getaddrinfo` returns it: family, type, protocol, name, address."""
 
-_LOOK_UPS = Lane("resolve", threads=MAX_THREADS)
+_LANE = Lane("resolve", threads=MAX_THREADS)
 
 
 class _Query(NamedTuple):
@@ -49,11 +49,11 @@ async def getaddrinfo(
 ) -> Sequence[AddressInfo]:
     """The addresses of `host` for TCP, as `socket.getaddrinfo` returns them.
 
-    Raises `OSError`. The caller bounds the time and cancels; the look-up then goes on, and serves
+    Raises `OSError`. The caller bounds the time and cancels; the query then goes on, and serves
     the next caller with the same query.
     """
     query = _Query(host, port, family, flags)
-    return await _LOOK_UPS.run(query.answer, key=query)
+    return await _LANE.run(query.answer, key=query)
 
 
 class Resolver(AbstractResolver):

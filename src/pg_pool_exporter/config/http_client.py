@@ -66,7 +66,7 @@ class BasicAuth(Section):
 
     @field_validator("username")
     @classmethod
-    def _can_be_told_from_the_password(cls, value: str) -> str:
+    def _is_separable_from_the_password(cls, value: str) -> str:
         if ":" in value or not value.isprintable() or not 0 < len(value) <= MAX_HEADER_CHARACTERS:
             raise ValueError("must be printable, not empty, and without a colon")
         return value

@@ -74,7 +74,7 @@ class Entry(NamedTuple):
 
 
 class Repeated(NamedTuple):
-    """A key that stands twice in one mapping."""
+    """A key repeated in one mapping."""
 
     location: Location
     line: int

@@ -52,7 +52,7 @@ class FileDiscoverer:
 
     async def discover(self) -> Listing:
         """All files' addresses, in the order of the files' names."""
-        # The key: later look-ups wait for one that hangs, after a reload too.
+        # The key: later reads wait for one that hangs, after a reload too.
         self._files, more = await _LISTS.run(self._read_all, key=self.key)
         addresses: list[Address] = []
         problems = [f"stands for more than {MAX_FILES} files"] if more else []

@@ -58,7 +58,7 @@ class SocketDirectory:
     async def look(self) -> None:
         """Look for sockets once.
 
-        A socket that is new is tried: a dead one is removed, or passed over where that is not
+        A socket that is new is tried: a dead one is removed, or skipped where that is not
         allowed. Problems are logged when they begin and when they end. A missing directory is
         none: the first process makes it. The directory must be safe, see `check_directory`.
         """

@@ -46,7 +46,7 @@ class Target:
 class Discovery:
     """The targets of a configuration.
 
-    Places that `former` looked at, too, are as it knows them until they have been looked at again.
+    Lists that `former` has read too keep its content until they are read again.
     `changed` is called whenever other addresses are found.
     """
 
@@ -57,7 +57,7 @@ class Discovery:
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         known_contexts = former.log_contexts if former is not None else {}
-        # A configuration that is another one is another server.
+        # A changed configuration is another server.
         self.log_contexts: Mapping[ServerConfig, ServerLogContext] = {
             server: known_contexts.get(server) or ServerLogContext() for server in config.servers
         }

@@ -52,7 +52,7 @@ class AppOnServer(NamedTuple):
 
 
 def is_local(host: str) -> bool:
-    """Whether a host is this machine, to whoever names it; libpq's default is a local socket."""
+    """Whether a host is this machine, as seen from there; libpq's default is a local socket."""
     if not host or host.startswith(("/", "@")) or host.lower() == "localhost":
         return True
     if not host.startswith("127.") and ":" not in host:

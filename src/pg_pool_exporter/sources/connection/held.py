@@ -62,7 +62,7 @@ class HeldConnection:
 
     One is kept while an earlier one that was abandoned may still be on the server: until
     `forget_gone` finds it gone, or for `KEEP_SECONDS`. So normally there is one session; two while
-    a backend hangs; on a server that hangs as a whole one more every ten minutes, at most eight.
+    a backend hangs; on a server that hangs as a whole one more every ten minutes.
     There is never more than one socket.
 
     `clock` is monotonic, in seconds.
@@ -213,13 +213,13 @@ def _shut(connection: BoundedConnection) -> None:
     if connection.closed:
         return
     # No descriptor of our own: there may be none left, and this must not fail.
-    borrowed = socket.socket(fileno=connection.fileno())
+    sharing = socket.socket(fileno=connection.fileno())
     try:
-        borrowed.shutdown(socket.SHUT_RDWR)
+        sharing.shutdown(socket.SHUT_RDWR)
     except OSError:
         return  # the other side was quicker
     finally:
-        borrowed.detach()
+        sharing.detach()
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:

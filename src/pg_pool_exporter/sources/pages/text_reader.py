@@ -84,7 +84,7 @@ class PageReader:
         Pools over the cap are left out and counted in `folded`; sites over it are added up in
         `other`. Label values have at most `text_syntax.MAX_LABEL_CHARACTERS` characters.
 
-        Raises `PollError` for the whole page, because half a page would be half the truth: when
+        Raises `PollError` for the whole page, because half a page would hide pools: when
         one line is wrong, when its series are of no known format, when no value is known, and when
         it seems to be cut.
         """
