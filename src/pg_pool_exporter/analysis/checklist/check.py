@@ -24,6 +24,7 @@ class Check:
 
 
 def findings_of(judged: Judged, *causes: Cause) -> list[Finding]:
+    """The findings with one of the causes."""
     return [one for one in judged.findings if one.cause in causes]
 
 
@@ -41,6 +42,7 @@ def of_findings(name: str, figure: str, findings: Iterable[Finding]) -> Check:
 
 
 def unknown(name: str, why: str) -> Check:
+    """A point that is not known."""
     return Check(name=name, verdict=Verdict.UNKNOWN, figure=why)
 
 
@@ -60,6 +62,7 @@ def _in_words(finding: Finding) -> str:
 
 
 def remedies(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """The remedies of all findings, each once."""
     return few(dict.fromkeys(one.remedy for one in findings if one.remedy))
 
 

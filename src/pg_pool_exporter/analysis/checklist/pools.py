@@ -14,6 +14,7 @@ from pg_pool_exporter.config import thresholds as limit
 
 
 def pool_utilisation(judged: Judged) -> Check:
+    """Whether pools are nearly or wholly checked out."""
     used = [
         (share, pool)
         for pool in judged.fleet.pools
@@ -45,6 +46,7 @@ def _utilisation(share: float, pool: PoolView) -> str:
 
 
 def leaks(judged: Judged) -> Check:
+    """Connections that are checked out and not returned, as far as known or proven."""
     findings = findings_of(judged, Cause.LEAK)
     pools = judged.fleet.pools
     if not pools:
@@ -103,6 +105,7 @@ def _not_proven(pool: PoolView) -> str:
 
 
 def timeouts(judged: Judged) -> Check:
+    """Requests that got no connection in the last minutes, and timeouts in the logs."""
     fleet = judged.fleet
     failed: dict[str, float] = {}
     for pool in fleet.pools:

@@ -19,6 +19,7 @@ _OFF = 0.0
 
 
 def settings(judged: Judged) -> Check:
+    """Timeouts that are off on a server and should not be."""
     known = [
         (server, server.sample.settings.timeouts[IDLE_IN_TRANSACTION_TIMEOUT])
         for server in judged.fleet.servers
@@ -56,6 +57,7 @@ def _missing(server: ServerView) -> str:
 
 
 def demand_and_supply(judged: Judged) -> Check:
+    """Slots in use, and how many connections the pools may open."""
     servers = judged.fleet.servers
     findings = findings_of(judged, Cause.SERVER_OVERSUBSCRIBED, Cause.SERVER_FULL)
     if not servers and not findings:

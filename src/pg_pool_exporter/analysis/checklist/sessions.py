@@ -61,6 +61,7 @@ def _hidden(judged: Judged) -> list[str]:
 
 @_needs_a_server
 def sessions(judged: Judged) -> Check:
+    """Sessions by state, and whether the state of some is hidden."""
     states: Counter[str] = Counter()
     for server in judged.fleet.servers:
         for group in server.sample.groups.values():
@@ -80,6 +81,7 @@ def sessions(judged: Judged) -> Check:
 @_needs_visible_sessions
 @_needs_a_server
 def old_sessions(judged: Judged) -> Check:
+    """The oldest sessions, and connections whose session is gone."""
     servers = judged.fleet.servers
     ages = [
         group.oldest_backend
@@ -128,6 +130,7 @@ def _longest_idle(servers: Iterable[ServerView]) -> Iterator[str]:
 @_needs_visible_sessions
 @_needs_a_server
 def idle_in_transaction(judged: Judged) -> Check:
+    """Sessions idle in transaction."""
     servers = judged.fleet.servers
     ages = [one.sessions.oldest(*IN_TRANSACTION) for one in servers]
     oldest = max((age for age in ages if age is not None), default=None)
@@ -141,6 +144,7 @@ def idle_in_transaction(judged: Judged) -> Check:
 @_needs_visible_sessions
 @_needs_a_server
 def lock_waits(judged: Judged) -> Check:
+    """Sessions that wait for locks."""
     servers = judged.fleet.servers
     waiting, blocking = (
         sum(getattr(one, name) for one in servers) for name in ("waiting", "blocking")
@@ -159,6 +163,7 @@ def lock_waits(judged: Judged) -> Check:
 
 @_needs_a_server
 def deadlocks(judged: Judged) -> Check:
+    """Deadlocks in the last 15 minutes."""
     findings = [one for one in findings_of(judged, Cause.LOCK_PILE_UP) if one.figures["deadlocks"]]
     count = sum(server.deadlock_count for server in judged.fleet.servers)
     return Check(

@@ -8,6 +8,7 @@ from pg_pool_exporter.analysis.verdicts.judge import Judged
 
 
 def targets(judged: Judged) -> Check:
+    """Targets that answer, and those that do not."""
     targets = judged.fleet.targets
     if not targets:
         return Check(

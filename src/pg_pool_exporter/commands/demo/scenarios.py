@@ -19,6 +19,7 @@ class App:
 
     @property
     def name(self) -> str:
+        """The application's name."""
         return f"shop-{self.kind}"
 
 

@@ -69,6 +69,7 @@ _KINDS: dict[str, tuple[int, list[Handler]]] = {
 
 
 def main() -> None:
+    """Run until SIGTERM or SIGINT."""
     kind, dsn, *more = sys.argv[1:]
     number_of_workers, handlers = _KINDS[kind]
     stop = threading.Event()

@@ -110,6 +110,7 @@ _KINDS = {
 
 
 def main() -> None:
+    """Run until SIGTERM or SIGINT."""
     kind, dsn = sys.argv[1:]
     max_size, handlers, tables = _KINDS[kind]
     stop = threading.Event()
