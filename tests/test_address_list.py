@@ -90,7 +90,7 @@ BOMB = b"- &a [x, x, x, x, x, x, x, x, x, x]\n" + b"".join(
     ],
     ids=lambda value: getattr(value, "__name__", repr(value)[:40]),
 )  # fmt: skip
-def test_what_is_wrong_with_a_list_is_told_by_its_place(
+def test_what_is_wrong_with_a_list_is_reported_by_its_place(
     read: Callable[[bytes], list[Address]], content: bytes, message: str
 ) -> None:
     started = time.monotonic()

@@ -318,7 +318,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("keys", "said"), MISTAKES.items())
-def test_a_mistake_is_told_with_its_place(tmp_path: Path, keys: str, said: str) -> None:
+def test_a_mistake_is_reported_with_its_place(tmp_path: Path, keys: str, said: str) -> None:
     (tmp_path / "secret").write_text(SECRET)
     with pytest.raises(ConfigError) as caught:
         source_of("http://orders", tmp_path, keys)

@@ -28,7 +28,7 @@ def only_pool(row: Row, version: str = "PgBouncer 1.18.0", **answers: Rows) -> B
 
 
 @pytest.mark.parametrize("value", ["", "-1", "NaN", "inf", "1e9", "x", "9" * 30, "\u0661", None])
-def test_what_is_no_number_is_not_told(value: str | None) -> None:
+def test_what_is_no_number_is_not_reported(value: str | None) -> None:
     assert only_pool({"sv_active": value}).connections == {}
 
 

@@ -1,4 +1,4 @@
-"""The causes: one set, by the same names, wherever one is told."""
+"""The causes: one set, by the same names, wherever one is reported."""
 
 from __future__ import annotations
 
@@ -30,5 +30,7 @@ def test_the_documentation_has_a_row_for_each(page: str) -> None:
 
 @pytest.mark.parametrize("cause", [Cause.LEAK, Cause.POOL_TOO_SMALL])
 @pytest.mark.parametrize("library", sorted(LIBRARIES))
-def test_what_to_do_is_told_in_the_words_of_the_pool_library(cause: Cause, library: str) -> None:
+def test_what_to_do_is_reported_in_the_words_of_the_pool_library(
+    cause: Cause, library: str
+) -> None:
     assert remedy(cause, library) != remedy(cause)

@@ -112,7 +112,7 @@ def test_the_use_of_a_pool(active: int, waiting: int, verdict: Verdict) -> None:
     assert bool(point.evidence) is (verdict is not Verdict.FINE)
 
 
-def test_who_waits_now_is_told_before_the_reason_is_known() -> None:
+def test_who_waits_now_is_reported_before_the_reason_is_known() -> None:
     sides = BothSides()
     sides.pool(0, 10, waiting=3)
     point = checks(sides)["waiting_requests"]
@@ -138,19 +138,21 @@ def test_requests_that_wait_because_of_a_leak_are_as_bad_as_the_leak() -> None:
     assert not point.remedy  # it stands with the leak
 
 
-@pytest.mark.parametrize(("who", "told"), [("orders", "lock"), ("reports", "why is unknown yet")])
+@pytest.mark.parametrize(
+    ("who", "reported"), [("orders", "lock"), ("reports", "why is unknown yet")]
+)
 def test_locks_are_a_reason_to_wait_for_the_application_that_waits_for_them(
-    who: str, told: str
+    who: str, reported: str
 ) -> None:
     sides = BothSides()
     sides.pool(0, 10, waiting=3)
     groups = {session_key(who): SessionGroup(waiting=5, oldest_waiting=30.0)}
     sides.server({"active": [1.0] * 10}, groups=groups)
     (evidence,) = checks(sides)["waiting_requests"].evidence
-    assert told in evidence.partition("wait now, ")[2]
+    assert reported in evidence.partition("wait now, ")[2]
 
 
-def test_a_pool_that_is_too_small_is_told_once() -> None:
+def test_a_pool_that_is_too_small_is_reported_once() -> None:
     sides = healthy()
     for number in range(40):
         held = 50.0 * number
@@ -163,9 +165,7 @@ def test_a_pool_that_is_too_small_is_told_once() -> None:
     assert "there are too few" in evidence
 
 
-def test_an_application_whose_sessions_have_another_name_is_held_up_by_what_is_told_of_that() -> (
-    None
-):
+def test_an_application_is_held_up_by_findings_about_the_name_of_its_sessions() -> None:
     sides = healthy()
     sides.pool(0, 10, app="shop", waiting=2, target=TargetId("process", "shop-0", "shop"))
     sides.server({"idle_in_transaction": [130.0] * 10})
@@ -197,16 +197,16 @@ def test_requests_that_waited_for_a_moment_only_are_fine() -> None:
 
 def test_a_full_server_is_no_reason_to_wait_for_a_pool_that_has_all_it_may_have() -> None:
     settings = replace(SETTINGS, max_connections=14)
-    for most, told in ((10, "why is unknown yet"), (12, "server oversubscribed")):
+    for most, reported in ((10, "why is unknown yet"), (12, "server oversubscribed")):
         sides = BothSides()
         sides.pool(0, 10, waiting=3, max=most)
         sides.server({"active": [1.0] * 10}, settings=settings)
         (evidence,) = checks(sides)["waiting_requests"].evidence
-        assert told in evidence
+        assert reported in evidence
 
 
 @pytest.mark.parametrize("pools", [1, 2])
-def test_suspects_of_several_pools_are_told_once_of_their_application(pools: int) -> None:
+def test_suspects_of_several_pools_are_reported_once_of_their_application(pools: int) -> None:
     sides = BothSides()
     for _ in range(4):
         for number in range(pools):

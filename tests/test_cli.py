@@ -372,7 +372,7 @@ class TestOnce:
 class TestRun:
     """`run`"""
 
-    def test_serves_until_it_is_told_to_end(self, postgres: Cluster, tmp_path: Path) -> None:
+    def test_serves_until_it_is_reported_to_end(self, postgres: Cluster, tmp_path: Path) -> None:
         """Addresses, paths and log come from flags, the rest from the file."""
         config, log = tmp_path / "config.yaml", tmp_path / "log"
         config.write_text(f"servers: [{{name: main, dsn: '{postgres.dsn()}', interval: 200ms}}]")

@@ -47,8 +47,8 @@ def test_a_web_application_shows_what_each_of_its_processes_does(
     with example(name, tmp_path, _environment(postgres, shop, scheme, tmp_path)) as running:
         asked = until_served(running)
         assert sum(running.acquired()) == asked
-        assert (running.told("client"), running.told("app")) == ({client}, {app})
-        assert (running.told("pool"), running.told("database")) == ({pool}, {"shop"})
+        assert (running.reported("client"), running.reported("app")) == ({client}, {app})
+        assert (running.reported("pool"), running.reported("database")) == ({pool}, {"shop"})
         if name == "fastapi":
             assert sum(values(running.get("/metrics/"), "pg_pool_acquired_total")) == asked
         if name == "gunicorn":
@@ -73,7 +73,7 @@ def test_a_web_application_that_knows_nothing_of_us_is_measured_by_the_command_b
     with example(name, tmp_path, environment, without_us=True) as running:
         asked = until_served(running)
         assert sum(running.acquired()) == asked
-        assert (running.told("client"), running.told("app")) == ({client}, {"from-outside"})
+        assert (running.reported("client"), running.reported("app")) == ({client}, {"from-outside"})
 
 
 @pytest.mark.parametrize("without_us", [False, True])
@@ -96,7 +96,7 @@ def test_the_processes_of_a_task_queue_show_what_each_of_them_does(
             return len(running.acquired()) == 2
 
         wait_until(send, "both processes have run tasks")
-        assert running.told("app") == {"from-outside" if without_us else "shop-worker"}
+        assert running.reported("app") == {"from-outside" if without_us else "shop-worker"}
         returned = [value for page in running.pages()
                     for value in values(page, "pg_pool_returned_total")]  # fmt: skip
         assert sum(returned) == sent

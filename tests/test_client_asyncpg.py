@@ -1,4 +1,4 @@
-"""What only asyncpg has: holders of connections, requests that are awaited elsewhere, time-outs."""
+"""What only asyncpg has: holders of connections, requests that are awaited elsewhere, timeouts."""
 
 from __future__ import annotations
 
@@ -220,8 +220,8 @@ def test_a_statement_that_times_out_is_counted_once_whoever_catches_it(
             await connection.execute(f"set {setting} = {patience}")
             with pytest.raises((asyncpg.PostgresError, TimeoutError)):
                 await getattr(connection, method)(statement, **options)
-        told = watched.sample().timeouts
-        assert {kind: count for kind, count in told.items() if count} == counted
+        reported = watched.sample().timeouts
+        assert {kind: count for kind, count in reported.items() if count} == counted
         assert watched.is_clean()
 
     with_pool(postgres, play)

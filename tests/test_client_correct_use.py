@@ -104,12 +104,12 @@ def test_returning_what_is_not_the_pools_own_fails_as_ever(pool: Pool, postgres:
     watched = Watched(pool, leak_after=1e-9)
     connection = pool.getconn()
     for wrong in (None, object(), plain.getconn()):
-        told = []
+        reported = []
         for target in (plain if wrong is None else pool, pool):
             with pytest.raises((ValueError, AttributeError)) as caught:
                 target.putconn(wrong)  # type: ignore[arg-type]  # wrong on purpose
-            told.append(caught.type)
-        assert told[0] is told[1]
+            reported.append(caught.type)
+        assert reported[0] is reported[1]
     pool.putconn(connection)
     with pytest.raises(ValueError, match="doesn't come from any pool"):
         pool.putconn(connection)

@@ -1,4 +1,4 @@
-"""Waiting, time-outs, refusals, sessions made and lost: each told apart, from a real pool."""
+"""Waiting, timeouts, refusals, sessions made and lost: each counted apart, from a real pool."""
 
 from __future__ import annotations
 

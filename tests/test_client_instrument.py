@@ -203,7 +203,7 @@ def test_an_applications_own_class_is_measured(client_process: Process, postgres
         assert (pool.calls, client_process.samples()[0].acquired) == (1, 1)
 
 
-def test_one_pool_that_cannot_be_read_hides_no_other_and_is_told_once(
+def test_one_pool_that_cannot_be_read_hides_no_other_and_is_reported_once(
     client_process: Process, postgres: Cluster, pool: Pool, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(ConnectionPool[Any]):
@@ -224,7 +224,7 @@ def test_one_pool_that_cannot_be_read_hides_no_other_and_is_told_once(
     assert len(client_process.samples()) == 2
 
 
-def test_declaring_something_else_long_lived_is_told_and_harmless(
+def test_declaring_something_else_long_lived_is_reported_and_harmless(
     client_process: Process, caplog: pytest.LogCaptureFixture
 ) -> None:
     marker = object()
@@ -251,7 +251,7 @@ def test_a_connection_can_be_declared_long_lived(client_process: Process, pool: 
     pool.putconn(connection)
 
 
-def test_a_directory_for_sockets_that_is_unsafe_is_told_and_the_application_goes_on(
+def test_a_directory_for_sockets_that_is_unsafe_is_reported_and_the_application_goes_on(
     tmp_path: Path, pool: Pool, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "real").mkdir()
@@ -260,7 +260,7 @@ def test_a_directory_for_sockets_that_is_unsafe_is_told_and_the_application_goes
         instrument(pool, app="shop")
         with pool.connection() as connection:
             connection.execute("select 1")
-        wait_until(lambda: "symbolic link" in caplog.text, "it is told")
+        wait_until(lambda: "symbolic link" in caplog.text, "it is logged")
         assert process.samples()[0].acquired == 1
         assert process.samples()[0].key.process.endswith(f":pid-{os.getpid()}")
     assert list((tmp_path / "real").iterdir()) == []

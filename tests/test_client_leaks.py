@@ -60,15 +60,15 @@ def test_a_connection_that_was_used_closed_and_forgotten_is_a_leak(pool: Pool) -
 
 def test_a_context_manager_of_the_applications_own_is_named(pool: Pool) -> None:
     @contextmanager
-    def borrowed() -> Iterator[Any]:
+    def checked_out() -> Iterator[Any]:
         yield pool.getconn()  # and never returned
 
     watched = Watched(pool)
-    with borrowed():
+    with checked_out():
         pass
     line, function = the_site(watched)
     assert line.endswith("# and never returned")
-    assert function.endswith("borrowed")
+    assert function.endswith("checked_out")
 
 
 def test_the_line_that_uses_an_installed_helper_is_named_not_the_helper(
@@ -77,10 +77,10 @@ def test_the_line_that_uses_an_installed_helper_is_named_not_the_helper(
     path = tmp_path / "lib/site-packages/dbtools/pool.py"
     path.parent.mkdir(parents=True)
     helper: dict[str, Callable[[Pool], Any]] = {}
-    exec(compile("def borrow(pool):\n    return pool.getconn()\n", path, "exec"), helper)
+    exec(compile("def check_out(pool):\n    return pool.getconn()\n", path, "exec"), helper)
 
     watched = Watched(pool)
-    helper["borrow"](pool)  # through a helper
+    helper["check_out"](pool)  # through a helper
     assert the_site(watched)[0].endswith("# through a helper")
 
 

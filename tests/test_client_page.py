@@ -62,12 +62,12 @@ def test_a_socket_that_somebody_removes_is_bound_again(
     wait_until(lambda: page_of(tmp_path / "shop-0.sock"), "the page is served again")
 
 
-def test_a_directory_that_cannot_be_used_is_told_once_and_tried_again(
+def test_a_directory_that_cannot_be_used_is_reported_once_and_tried_again(
     shop: Process, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutil.rmtree(tmp_path)
     tmp_path.write_text("a file in its place")
-    wait_until(lambda: "can't be served" in caplog.text, "it is told")
+    wait_until(lambda: "can't be served" in caplog.text, "it is logged")
     time.sleep(0.5)  # several looks: what must not happen can't be waited for
     assert caplog.text.count("can't be served") == 1
     tmp_path.unlink()

@@ -61,7 +61,7 @@ def test_what_the_pool_closes_because_it_has_enough_is_not_lost(pool: Any) -> No
 
 
 def test_a_return_that_fails_has_not_happened(pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As when the rollback fails: the pool keeps the connection as lent, for ever."""
+    """As when the rollback fails: the pool keeps the connection as lent, forever."""
     watched = Watched(pool, leak_after=1e-9)
     connection = pool.getconn()
     pool.putconn(connection)

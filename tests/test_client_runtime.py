@@ -11,11 +11,11 @@ from support.postgres import Cluster
 
 
 def test_gevent_neither_dead_locks_nor_is_held_up(postgres: Cluster, tmp_path: Path) -> None:
-    told = run_app("gevent_shop", postgres.dsn(), directory=tmp_path)
-    assert (told["acquired"], told["returned"], told["leaked"]) == ([1001], [1000], [1])
-    assert told["queued"][0] > 0
-    assert told["longest pause"] < 1
-    assert told["sockets left"] == []
+    reported = run_app("gevent_shop", postgres.dsn(), directory=tmp_path)
+    assert (reported["acquired"], reported["returned"], reported["leaked"]) == ([1001], [1000], [1])
+    assert reported["queued"][0] > 0
+    assert reported["longest pause"] < 1
+    assert reported["sockets left"] == []
 
 
 @pytest.mark.parametrize("how", ["return", "exit", "kept", "threads", "closed"])

@@ -1,4 +1,4 @@
-"""One table of scenarios for every pool library: the same expected result for all of them, or the
+"""One table of scenarios forevery pool library: the same expected result for all of them, or the
 difference that `support.pools.Kind` states. What has happened is counted here, not by the library.
 """
 
@@ -51,8 +51,8 @@ class Case:
         self.watched = watched
         self.acquired = self.returned = self.refused = 0
 
-    async def borrow(self) -> Any:
-        connection = await self.pool.borrow()
+    async def check_out(self) -> Any:
+        connection = await self.pool.check_out()
         self.acquired += 1
         return connection
 
@@ -63,8 +63,8 @@ class Case:
     async def ask(self, connection: Any) -> None:
         await self.pool.ask(connection, "select 1")
 
-    async def borrow_all(self) -> list[Any]:
-        return [await self.borrow() for _ in range(SIZE)]
+    async def check_out_all(self) -> list[Any]:
+        return [await self.check_out() for _ in range(SIZE)]
 
     async def give_all_back(self, out: list[Any]) -> None:
         while out:
@@ -115,7 +115,7 @@ async def _a_block(case: Case) -> None:
 
 
 async def _by_hand(case: Case) -> None:
-    connection = await case.borrow()
+    connection = await case.check_out()
     try:
         await case.ask(connection)
     finally:
@@ -156,7 +156,7 @@ async def _an_early_return(case: Case) -> None:
 
 
 async def _all_connections_at_once(case: Case) -> None:
-    out = await case.borrow_all()
+    out = await case.check_out_all()
     for connection in out:
         await case.ask(connection)
     assert case.sample().active == SIZE
@@ -203,11 +203,11 @@ def test_a_kept_connection_is_overdue_with_its_line_until_it_comes_back(
     postgres: Cluster, kind: Kind
 ) -> None:
     async def scenario(case: Case) -> None:
-        kept = [await case.borrow()]
+        kept = [await case.check_out()]
         sample = case.sample()
         ((site, count),) = sample.overdue.items()
         assert (count, sample.active, sample.leaked or 0) == (1, 1, 0)
-        assert source_of(site).endswith("# borrowed here")
+        assert source_of(site).endswith("# checked out here")
         assert (sample.oldest_active or 0) > 0
         await case.give_back(kept.pop())
         case.check()
@@ -223,7 +223,7 @@ def test_a_dropped_connection_is_what_the_library_makes_of_it(
     postgres: Cluster, kind: Kind
 ) -> None:
     async def scenario(case: Case) -> None:
-        connection = await case.borrow()
+        connection = await case.check_out()
         await case.ask(connection)
         del connection
         await asyncio.sleep(0)
@@ -233,14 +233,14 @@ def test_a_dropped_connection_is_what_the_library_makes_of_it(
         assert (sample.active, len(sites[kind.dropped])) == (int(kind.dropped != "returned"),) * 2
         assert sample.leaked == {"leaked": 1, "overdue": None, "returned": 0}[kind.dropped]
         for site in sites[kind.dropped]:
-            assert source_of(site).endswith("# borrowed here")
+            assert source_of(site).endswith("# checked out here")
         # The slots that are left are those that the pool really has.
         left = SIZE - int(kind.dropped != "returned")
-        out = [await case.borrow() for _ in range(left)]
+        out = [await case.check_out() for _ in range(left)]
         if kind.limit:
             assert case.sample().active == SIZE
             with pytest.raises(Exception, match=_FULL):
-                await case.pool.borrow()
+                await case.pool.check_out()
         for connection in out:
             await case.give_back(connection)
 
@@ -258,10 +258,10 @@ def test_a_request_that_finds_the_pool_full_is_timed_out_or_refused_and_not_wait
         return  # it is never full
 
     async def scenario(case: Case) -> None:
-        out = await case.borrow_all()
+        out = await case.check_out_all()
         for _ in range(3):
             with pytest.raises(Exception, match=_FULL):
-                await case.pool.borrow()
+                await case.pool.check_out()
             case.refused += 1
         sample = case.sample()
         ends = {"timeout": sample.timeouts["pool"], "rejected": sample.rejected}
@@ -283,10 +283,10 @@ def test_those_who_wait_are_counted_with_the_age_of_the_first_and_served(
         return  # it has no queue
 
     async def scenario(case: Case) -> None:
-        out = await case.borrow_all()
+        out = await case.check_out_all()
         tasks: list[asyncio.Task[Any]] = []
         for number in (1, 2):
-            tasks.append(asyncio.create_task(case.pool.borrow_when_free()))
+            tasks.append(asyncio.create_task(case.pool.check_out_when_free()))
             await case.until(lambda n=number: case.sample().waiting == n, "it waits")  # type: ignore[misc]
         await case.until(lambda: (case.sample().oldest_waiting or 0) > 0.05, "it has waited")
         sample = case.sample()
@@ -309,8 +309,8 @@ def test_a_task_that_is_cancelled_while_it_waits_waits_no_more(
     postgres: Cluster, kind: Kind
 ) -> None:
     async def scenario(case: Case) -> None:
-        out = await case.borrow_all()
-        task = asyncio.create_task(case.pool.borrow_when_free())
+        out = await case.check_out_all()
+        task = asyncio.create_task(case.pool.check_out_when_free())
         await case.until(lambda: case.sample().waiting == 1, "it waits")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -352,7 +352,7 @@ def test_a_task_that_is_cancelled_while_it_holds_gives_back(
 @each_kind
 def test_a_session_that_dies_while_it_is_out_costs_no_slot(postgres: Cluster, kind: Kind) -> None:
     async def scenario(case: Case) -> None:
-        connection = await case.borrow()
+        connection = await case.check_out()
         with pytest.raises(Exception, match=r"(?s)."):
             await case.pool.ask(connection, "select pg_terminate_backend(pg_backend_pid())")
         await case.give_back(connection)
@@ -372,7 +372,7 @@ def test_closing_the_pool_with_a_connection_out(postgres: Cluster, kind: Kind) -
     """A closed pool is not shown any more. An engine that is disposed of goes on, measured."""
 
     async def scenario(case: Case) -> None:
-        connection = await case.borrow()
+        connection = await case.check_out()
         closing = asyncio.create_task(case.pool.close())
         await asyncio.sleep(0.01)
         with suppress(Exception):  # a closed pool may refuse it
@@ -448,7 +448,7 @@ def test_uninstrumenting_makes_the_pool_what_it_was_also_with_a_connection_out(
     async def scenario(case: Case) -> None:
         plain = kind.make(postgres.dsn())
         await plain.open()
-        connection = await case.borrow()
+        connection = await case.check_out()
         case.watched.registry.remove(case.pool.own)
         for here, there in ((case.pool.own, plain.own), (case.pool.queue(), plain.queue())):
             assert type(here) is type(there)
@@ -471,13 +471,13 @@ def test_uninstrumenting_makes_the_pool_what_it_was_also_with_a_connection_out(
 def test_a_forked_child_has_nothing_of_its_parents_and_shows_what_it_does_itself(
     postgres: Cluster, tmp_path: Path, kind: Kind
 ) -> None:
-    told = run_app("forked_pool", postgres.dsn(), kind.name, directory=tmp_path)
-    child = told["child"]
+    reported = run_app("forked_pool", postgres.dsn(), kind.name, directory=tmp_path)
+    child = reported["child"]
     assert child["at first"] == {}
     assert list(child["own"]) == ["own"]
     own = child["own"]["own"]
     assert (own["acquired"], own["active"], own["waiting"], own["queued"]) == (1, 1, 0, 0)
-    parent = told["parent"]["main"]
+    parent = reported["parent"]["main"]
     assert (parent["acquired"], parent["active"]) == (SIZE + kind.waits, 0)
     assert (parent["waiting"], parent["queued"]) == (0, int(kind.waits))
 
@@ -488,7 +488,7 @@ def test_a_connection_that_was_out_before_is_unknown_until_it_has_come_back(
 ) -> None:
     async def scenario(case: Case) -> None:
         case.watched.registry.remove(case.pool.own)
-        connection = await case.pool.borrow()
+        connection = await case.pool.check_out()
         case.watched = Watched(case.pool.own)
         await case.pool.give_back(connection)
         del connection
@@ -499,7 +499,7 @@ def test_a_connection_that_was_out_before_is_unknown_until_it_has_come_back(
 
 
 @each_kind
-def test_a_pool_is_told_where_its_sessions_lead(postgres: Cluster, kind: Kind) -> None:
+def test_a_pool_is_reported_where_its_sessions_lead(postgres: Cluster, kind: Kind) -> None:
     async def scenario(case: Case) -> None:
         await _by_hand(case)
         info = case.sample().info
@@ -516,8 +516,8 @@ def test_what_a_library_cannot_tell_is_absent_and_all_else_is_there(
     postgres: Cluster, kind: Kind
 ) -> None:
     async def scenario(case: Case) -> None:
-        out = await case.borrow_all() if kind.limit else [await case.borrow()]
-        waiter = asyncio.create_task(case.pool.borrow_when_free()) if kind.waits else None
+        out = await case.check_out_all() if kind.limit else [await case.check_out()]
+        waiter = asyncio.create_task(case.pool.check_out_when_free()) if kind.waits else None
         if waiter is not None:
             await case.until(lambda: case.sample().waiting, "it waits")
         during = case.sample()
@@ -525,13 +525,13 @@ def test_what_a_library_cannot_tell_is_absent_and_all_else_is_there(
         if waiter is not None:
             await case.pool.give_back(await waiter)
         after = case.sample()
-        told = {series.metric for series in of_pools((during, after))}
-        told |= {catalogue.POOL_LEAKED_SLOTS} if kind.dropped == "leaked" else set()
+        reported = {series.metric for series in of_pools((during, after))}
+        reported |= {catalogue.POOL_LEAKED_SLOTS} if kind.dropped == "leaked" else set()
         if kind.name.startswith("psycopg_pool-null"):
-            told.add(catalogue.POOL_OLDEST_IDLE)  # nothing is ever idle
+            reported.add(catalogue.POOL_OLDEST_IDLE)  # nothing is ever idle
         pool_metrics = {metric for metric in catalogue.METRICS if metric.section == "pool"}
         measured = libraries.KINDS[kind.library]
-        absent = {field for metric in pool_metrics - told for field in metric.fields}
+        absent = {field for metric in pool_metrics - reported for field in metric.fields}
         assert absent == measured.unknown
         assert set(after.timeouts) == set(timeouts(measured.driver))
 
@@ -547,7 +547,7 @@ def test_a_connection_taken_out_of_an_engines_pool_is_given_back_to_it(
     postgres: Cluster, kind: Kind, how: str
 ) -> None:
     async def scenario(case: Case) -> None:
-        connection = await case.borrow()
+        connection = await case.check_out()
         sync = getattr(connection, "sync_connection", connection)
         if kind.is_async and how == "invalidate":
             await connection.invalidate()

@@ -50,7 +50,7 @@ class Shy(psycopg.Connection[Any]):
         raise RuntimeError("ask somebody else")
 
 
-def test_a_session_that_cannot_be_looked_at_is_told_once_and_still_used(
+def test_a_session_that_cannot_be_looked_at_is_reported_once_and_still_used(
     client_process: Process, postgres: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ConnectionPool(

@@ -272,11 +272,11 @@ def test_a_port_asked_for_before_there_is_a_pool_is_served_from_the_first_pool_o
     [(70_000, "127.0.0.1"), (-1, "127.0.0.1"), (0, "127.0.0.1"), ("8080", "127.0.0.1"),
      (9187, "203.0.113.1"), (9187, "n o"), (9187, "x" * 300), (9187, None)],
 )  # fmt: skip
-def test_a_port_that_cannot_be_had_is_told(
+def test_a_port_that_cannot_be_had_is_reported(
     shop: Process, port: Any, address: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     serve(port, address)
-    wait_until(lambda: "can't be served" in caplog.text, "it is told")
+    wait_until(lambda: "can't be served" in caplog.text, "it is logged")
 
 
 def test_a_port_listens_on_this_machine_alone_unless_told_otherwise(shop: Process) -> None:

@@ -86,7 +86,9 @@ def test_plumbing_is_never_named(tmp_path: Path, package: str) -> None:
     assert describe(site) == "unknown"
 
 
-def test_equal_functions_on_the_same_line_of_different_files_are_told_apart(tmp_path: Path) -> None:
+def test_equal_functions_on_the_same_line_of_different_files_are_reported_apart(
+    tmp_path: Path,
+) -> None:
     """Python calls their code objects equal."""
     sites = [load(tmp_path / f"{name}.py", _DIRECT)["handler"](Pool()) for name in ("a", "b")]
     assert sites[0] == sites[1]

@@ -298,7 +298,7 @@ def test_listeners_of_the_application_that_refuse_or_detach(engine: sqlalchemy.E
     assert watched.is_clean()
 
 
-# What an application does, and the kind of time-out that it is told of; "cancel" is none.
+# What an application does, and the kind of timeout that it sees; "cancel" is none.
 _TIMEOUTS = {
     "statement": ["set statement_timeout = 20", "select pg_sleep(60)"],
     "lock": ["set lock_timeout = 20", "lock table held"],
@@ -315,7 +315,7 @@ _STATEMENT = {"statement": 1}
 
 @pytest.fixture(scope="module")
 def newest() -> Iterator[Cluster]:
-    """A PostgreSQL 18, which has a time-out of transactions, with a table that is locked."""
+    """A PostgreSQL 18, which has a timeout of transactions, with a table that is locked."""
     with Cluster(EMBEDDED_18) as cluster:
         cluster.run("create table held ()")
         with cluster.connect() as holder:
@@ -333,7 +333,7 @@ def newest() -> Iterator[Cluster]:
         ("idle_in_transaction", {"idle_in_transaction": 1}),
     ],
 )  # fmt: skip
-def test_a_time_out_of_the_servers_is_told_by_its_kind_and_a_cancel_is_none(
+def test_a_time_out_of_the_servers_is_reported_by_its_kind_and_a_cancel_is_none(
     newest: Cluster, driver: str, case: str, counted: dict[str, int]
 ) -> None:
     engine = create_engine(url(f"postgresql+{driver}", newest.dsn()))
@@ -352,8 +352,8 @@ def test_a_time_out_of_the_servers_is_told_by_its_kind_and_a_cancel_is_none(
         alive = f"select pid from pg_stat_activity where pid = {pid}"
         with pytest.raises(DBAPIError):
             play(connection, lambda: not newest.run(alive))
-    told = watched.sample().timeouts
-    heard = {kind: count for kind, count in counted.items() if kind in told}
-    assert {kind: count for kind, count in told.items() if count} == heard
+    reported = watched.sample().timeouts
+    heard = {kind: count for kind, count in counted.items() if kind in reported}
+    assert {kind: count for kind, count in reported.items() if count} == heard
     assert heard == counted or driver == "psycopg2"
     engine.dispose()

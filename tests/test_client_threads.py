@@ -70,7 +70,7 @@ def test_of_all_checkouts_by_threads_none_is_lost_and_no_counter_ever_falls(
     assert watched.is_clean()
 
 
-# Not psycopg2's: a signal handler that uses it while its own lock is held waits for ever, also
+# Not psycopg2's: a signal handler that uses it while its own lock is held waits forever, also
 # without us.
 @pytest.mark.parametrize("use", ["sqlalchemy", "sqlalchemy that waits"], indirect=True)
 def test_a_signal_handler_may_use_the_pool_at_any_line_of_ours(use: tuple[Watched, Use]) -> None:

@@ -147,12 +147,12 @@ def test_a_stretch_of_saturation_is_counted_once_also_when_a_thread_tells_of_it_
 def test_an_event_that_was_lost_is_put_right_by_what_is_open_now() -> None:
     totals = Totals()
     totals.add([checkout(1.0, which=1)], limit=1)
-    totals.settle(set(), 1, now=3.0)  # its return was never told
+    totals.settle(set(), 1, now=3.0)  # its return was never recorded
     assert totals.saturated_seconds(10.0) == 2.0
     totals.settle({2}, 1, now=11.0)  # nor was this checkout
     assert totals.saturated_seconds(15.0) == 6.0
     totals.add([checkout(10.9, which=2), give_back(16.0, 5.0, 2)], limit=1)
-    assert totals.saturated_seconds(20.0) == 7.0, "what is told late counts for nothing twice"
+    assert totals.saturated_seconds(20.0) == 7.0, "what comes late counts for nothing twice"
 
 
 # Times are whole eighths, so that sums are exact and only the logic can be wrong.
@@ -194,12 +194,12 @@ def test_integrals_equal_a_brute_force_count_whatever_the_order_within_a_batch(
     st.integers(1, 3),
 )
 def test_no_total_ever_falls_also_when_threads_tell_their_events_late(
-    told: list[tuple[int, int, bool]], limit: int
+    reported: list[tuple[int, int, bool]], limit: int
 ) -> None:
-    """Batches arrive with times far out of order, and readings see returns that aren't told yet."""
+    """Batches arrive with times far out of order, and readings miss returns that are on the way."""
     totals = Totals()
     seen = (0.0, 0.0)
-    for now, (time, held, told_open) in enumerate(told, start=100):
+    for now, (time, held, told_open) in enumerate(reported, start=100):
         totals.add([checkout(float(time)), give_back(float(time + held), float(held))], limit)
         open_since = [50.0] if told_open else []
         reading = totals.active_seconds(open_since, now), totals.saturated_seconds(now)

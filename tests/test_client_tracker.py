@@ -48,7 +48,7 @@ def test_only_what_is_checked_out_can_be_returned() -> None:
     assert one.read().hold.count == 1
 
 
-def test_a_dropped_connection_is_a_leak_with_the_line_that_borrowed_it() -> None:
+def test_a_dropped_connection_is_a_leak_with_the_line_that_checked_it_out() -> None:
     one = tracker(Clock())
     with no_collection():
         one.acquired(Connection(), 1000.0, HERE)
@@ -211,11 +211,11 @@ def test_events_of_eight_threads_are_all_counted_while_others_read() -> None:
     last = one.read()
     assert (last.acquire.count, last.hold.count, last.leaked, last.active) == (16_000, 16_000, 0, 0)
     for series in readings:
-        told = [
+        reported = [
             [one.active_seconds, one.saturated_seconds, one.hold.total, *one.acquire.counts]
             for one in series
         ]
-        for earlier, later in pairwise(told):
+        for earlier, later in pairwise(reported):
             assert all(b >= a for a, b in zip(earlier, later, strict=True))
 
 

@@ -164,7 +164,7 @@ def test_a_resized_pool_has_its_new_bounds(pool: Pool) -> None:
     assert (sample.min, sample.max) == (5, 9)
 
 
-def test_a_pool_is_told_where_its_sessions_lead(postgres: Cluster) -> None:
+def test_a_pool_is_reported_where_its_sessions_lead(postgres: Cluster) -> None:
     dsn = postgres.dsn(application_name="naïve shop")
     with ConnectionPool(dsn, min_size=1, open=True) as before:
         before.wait()

@@ -24,14 +24,14 @@ def wsgi(method: str) -> tuple[str, dict[str, str], bytes]:
     }
     setup_testing_defaults(environ)
     environ["REQUEST_METHOD"] = method
-    told: list[Any] = []
+    reported: list[Any] = []
 
     def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
-        told.extend([status, dict(headers)])
+        reported.extend([status, dict(headers)])
 
     body = validator(wsgi_app)(environ, start_response)
     try:
-        return told[0], told[1], b"".join(body)
+        return reported[0], reported[1], b"".join(body)
     finally:
         body.close()  # type: ignore[attr-defined]  # the validator's own iterator has it
 

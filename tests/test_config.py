@@ -124,7 +124,7 @@ def test_aliases_and_merge_keys_work(tmp_path: Path) -> None:
     assert [(one.name, one.interval) for one in load(path).servers] == [("main", 7), ("second", 7)]
 
 
-def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
     """Each with its line, its path, what was found, what is allowed, and the nearest known key."""
     path = write(
         tmp_path,
@@ -239,7 +239,7 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path, text: str, said: li
         ("a:\n  - b\n c: d\n", 3),
     ],
 )
-def test_a_mistake_in_yaml_is_told_with_its_line(tmp_path: Path, text: str, line: int) -> None:
+def test_a_mistake_in_yaml_is_reported_with_its_line(tmp_path: Path, text: str, line: int) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(text)
     [message] = mistakes(path)
@@ -297,7 +297,7 @@ MANY = {
 
 
 @pytest.mark.parametrize("text", MANY.values(), ids=MANY)
-def test_of_thousands_of_mistakes_the_first_are_told_soon(tmp_path: Path, text: str) -> None:
+def test_of_thousands_of_mistakes_the_first_are_reported_soon(tmp_path: Path, text: str) -> None:
     started = time.monotonic()
     found = mistakes(write(tmp_path, text))
     assert time.monotonic() - started < 10
@@ -305,7 +305,7 @@ def test_of_thousands_of_mistakes_the_first_are_told_soon(tmp_path: Path, text: 
     assert "more mistakes" in found[-1]
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     assert mistakes(tmp_path / "config.yaml") == ["cannot be read: No such file or directory"]
     assert "not a regular file" in mistakes(tmp_path)[0]
 
@@ -381,7 +381,7 @@ def test_intervals_are_durations_with_a_unit(
         ),
     ],
 )
-def test_wrong_values_are_told(tmp_path: Path, line: str, said: str) -> None:
+def test_wrong_values_are_reported(tmp_path: Path, line: str, said: str) -> None:
     assert mistakes(server(tmp_path, line)) == [f"4: servers[0].{said}"]
 
 
@@ -410,7 +410,7 @@ def test_names_are_short_printable_texts(tmp_path: Path, name: str, said: str | 
         assert mistakes(path) == [f"1: apps[0].name: {said}"]
 
 
-def test_an_application_name_that_postgresql_would_cut_is_told(tmp_path: Path) -> None:
+def test_an_application_name_that_postgresql_would_cut_is_reported(tmp_path: Path) -> None:
     assert mistakes(write(tmp_path, f"apps: [{{name: {'ö' * 40}}}]")) == [
         (
             "1: apps[0].application_name: must have at most 63 bytes: "

@@ -22,7 +22,7 @@ def test_a_bouncer_is_configured_as_a_server_is(tmp_path: Path) -> None:
     assert bouncer.password_file == str(tmp_path / "secret")
 
 
-def test_mistakes_about_bouncers_are_told(tmp_path: Path) -> None:
+def test_mistakes_about_bouncers_are_reported(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         f"""

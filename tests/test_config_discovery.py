@@ -79,7 +79,7 @@ def test_places_where_addresses_are_looked_up(tmp_path: Path) -> None:
         ("metrics_path: metrics", "metrics_path: must be a path, like /metrics, without ? and #"),
     ],
 )
-def test_mistakes_about_places_are_told(tmp_path: Path, keys: str, message: str) -> None:
+def test_mistakes_about_places_are_reported(tmp_path: Path, keys: str, message: str) -> None:
     path = write(tmp_path, f"apps:\n  - name: orders\n    {keys}\n")
     (told,) = mistakes(path)
     assert told.startswith("3: apps[0].")

@@ -91,7 +91,7 @@ def test_every_known_format_can_be_named(tmp_path: Path) -> None:
         load(write(tmp_path, C3P0, app=f"format: {name}"))
 
 
-def test_all_mistakes_are_told_with_their_places(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_with_their_places(tmp_path: Path) -> None:
     formats = """
     - name: otel
       values: {max: a}

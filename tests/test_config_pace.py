@@ -66,7 +66,7 @@ def told(**file: Any) -> list[tuple[str, ...]]:
         ),
     ],
 )  # fmt: skip
-def test_what_is_polled_too_seldom_is_told(
+def test_what_is_polled_too_seldom_is_reported(
     file: dict[str, Any], expected: list[tuple[str, ...]]
 ) -> None:
     assert told(**file) == expected

@@ -204,7 +204,7 @@ def test_a_reload_leaves_targets_that_stay_alone_and_follows_the_others(tmp_path
     asyncio.run(main())
 
 
-def test_intervals_that_are_too_long_to_prove_a_leak_are_told_at_start_and_reload(
+def test_intervals_that_are_too_long_to_prove_a_leak_are_reported_at_start_and_reload(
     tmp_path: Path,
 ) -> None:
     path = write(tmp_path)
@@ -218,8 +218,8 @@ def test_intervals_that_are_too_long_to_prove_a_leak_are_told_at_start_and_reloa
                 assert await scraper.post("/-/reload") == 200
         return [line["event"] for line in lines if line["log_level"] == "warning"]
 
-    told = [sentence.partition(":")[0] for sentence in asyncio.run(main())]
-    assert [one for one in told if one.startswith("app ")] == ["app first", "app second"]
+    reported = [sentence.partition(":")[0] for sentence in asyncio.run(main())]
+    assert [one for one in reported if one.startswith("app ")] == ["app first", "app second"]
 
 
 def test_a_wrong_file_keeps_the_former_configuration_and_says_so(tmp_path: Path) -> None:

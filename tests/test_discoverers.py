@@ -144,7 +144,7 @@ def test_a_file_that_breaks_keeps_its_addresses_and_the_others_go_on(
     assert listed(place) == (["a:2", "b:2"], None)
 
 
-def test_the_number_of_files_is_bounded_and_told(
+def test_the_number_of_files_is_bounded_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_sd, "MAX_FILES", 2)
@@ -236,7 +236,7 @@ def test_a_list_is_had_over_http() -> None:
         (hang_up, "the connection was closed"),
     ],
 )
-def test_what_is_wrong_with_an_answer_is_told(send: Answer, message: str) -> None:
+def test_what_is_wrong_with_an_answer_is_reported(send: Answer, message: str) -> None:
     with pytest.raises(ListError) as error:
         asyncio.run(served(send))
     assert message in str(error.value)
@@ -287,7 +287,7 @@ def test_a_list_is_asked_for_as_prometheus_does_and_the_configuration_says(
     asyncio.run(main())
 
 
-def test_a_token_that_changes_is_used_at_the_next_look_up_and_one_that_is_gone_is_told(
+def test_a_token_that_changes_is_used_at_the_next_look_up_and_one_that_is_gone_is_reported(
     tmp_path: Path,
 ) -> None:
     secret = tmp_path / "secret"

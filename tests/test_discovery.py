@@ -92,7 +92,7 @@ def test_a_directory_that_is_not_there_yet_has_no_sockets_and_is_no_problem(
     assert logs == []
 
 
-def test_a_directory_that_cannot_be_read_is_told_once_and_again_after_it_was_well(
+def test_a_directory_that_cannot_be_read_is_reported_once_and_again_after_it_was_well(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "sockets"
@@ -110,7 +110,7 @@ def test_a_directory_that_cannot_be_read_is_told_once_and_again_after_it_was_wel
     assert logs[0]["error"] == f"{path} is not a directory"
 
 
-def test_sockets_beyond_the_limit_are_left_out_and_told(
+def test_sockets_beyond_the_limit_are_left_out_and_reported(
     tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket_directory, "MAX_SOCKETS", 2)
@@ -122,7 +122,7 @@ def test_sockets_beyond_the_limit_are_left_out_and_told(
     assert "more than 2 sockets" in logs[0]["error"]
 
 
-def test_entries_beyond_the_limit_are_not_looked_at_and_told(
+def test_entries_beyond_the_limit_are_not_looked_at_and_reported(
     tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket_directory, "MAX_ENTRIES", 2)

@@ -90,7 +90,7 @@ def test_when_a_look_up_fails_the_former_list_stays_and_the_log_says_so_once(
     assert logs[1]["list"] == "https://sd/pools"
 
 
-def test_a_place_that_is_well_again_is_told_and_an_empty_list_is_one() -> None:
+def test_a_place_that_is_well_again_is_reported_and_an_empty_list_is_one() -> None:
     made, logs = refreshed(listing("a:1"), ListError("is broken"), listing())
     assert (made.status.up, made.urls) == (True, ())
     assert [entry["event"] for entry in logs] == [
@@ -120,7 +120,7 @@ def test_addresses_beyond_the_limit_are_left_out(monkeypatch: pytest.MonkeyPatch
     )
 
 
-def test_a_place_in_part_broken_is_told_and_its_good_part_taken() -> None:
+def test_a_place_in_part_broken_is_reported_and_its_good_part_taken() -> None:
     made, logs = refreshed(listing("a:1", problem="x.json is not valid JSON (line 1)"))
     assert (made.urls, made.status.up) == (("http://a:1/m",), False)
     assert logs[0]["error"] == "x.json is not valid JSON (line 1)"

@@ -276,7 +276,7 @@ def test_it_watches_a_server_itself(any_postgres: Cluster) -> None:
     with any_postgres.connect(application_name="shop") as session:
         session.execute("SELECT 1")
         done = run_command("doctor", "--for=2s", "--json", PG_POOL_EXPORTER_DSN=any_postgres.dsn())
-    assert done.returncode == 1, done.stderr  # the time-out is off, as it is by default
+    assert done.returncode == 1, done.stderr  # the timeout is off, as it is by default
     found = {one["check"]: one for one in json.loads(done.stdout)["checks"]}
     assert found["targets"]["figure"] == "1 of 1 answer"
     assert "idle" in found["sessions"]["figure"]

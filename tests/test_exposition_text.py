@@ -122,7 +122,9 @@ def test_a_page_is_read_again_and_again(place: Path | None) -> None:
         pytest.param(answer(good_page(), TEXT, "Connection: close"), id="closed at once"),
     ],
 )
-def test_it_is_told_at_which_address_the_page_was_read(answer: Answer, place: Path | None) -> None:
+def test_it_is_reported_at_which_address_the_page_was_read(
+    answer: Answer, place: Path | None
+) -> None:
     async def scenario() -> list[Snapshot]:
         async with reading(answer, place) as (source, served):
             found = [await source.poll(), await source.poll()]

@@ -30,7 +30,7 @@ class Patient:
         self.sides = BothSides(*apps)
 
     def live(self, seconds: float, *polls: Callable[[float], None]) -> Patient:
-        """Let polls be made for so long; each is told how many seconds have passed."""
+        """Let polls be made for so long; each gets the seconds that have passed."""
         begun = self.sides.now
         while self.sides.now - begun <= seconds:
             for poll in polls:
@@ -228,7 +228,7 @@ def test_of_several_pools_on_one_server_the_application_leaks() -> None:
     assert leak.figures["unreturned_connections"] == 2
 
 
-def test_what_other_pools_can_not_have_is_the_pools_own_and_is_told_once() -> None:
+def test_what_other_pools_can_not_have_is_the_pools_own_and_is_reported_once() -> None:
     own, other = of_two_pools(reports=1).findings()
     assert (own.subject.pool, own.figures["held_connections"]) == ("main", 1)
     assert (other.subject.pool, other.figures["unreturned_connections"]) == ("", 1)
@@ -410,7 +410,7 @@ def test_a_single_one_that_has_waited_for_long_is_a_warning() -> None:
     assert patient.findings() == []
 
 
-def test_deadlocks_of_the_last_quarter_of_an_hour_are_told() -> None:
+def test_deadlocks_of_the_last_quarter_of_an_hour_are_reported() -> None:
     patient = Patient()
     deadlocks = 7
 
@@ -427,10 +427,10 @@ def test_an_open_transaction_names_its_application_and_the_setting_that_is_missi
     patient = Patient()
     settings = replace(SETTINGS, timeouts={"idle_in_transaction_session_timeout": 0.0})
     patient.sides.server({"idle_in_transaction": [600.0, 5.0]}, settings=settings)
-    zombie = patient.the(Cause.IDLE_IN_TRANSACTION)
-    assert zombie.subject == Subject(app="orders", server="main")
-    assert zombie.figures == {"sessions": 1, "oldest_seconds": 600.0}
-    assert zombie.evidence == (
+    open_one = patient.the(Cause.IDLE_IN_TRANSACTION)
+    assert open_one.subject == Subject(app="orders", server="main")
+    assert open_one.figures == {"sessions": 1, "oldest_seconds": 600.0}
+    assert open_one.evidence == (
         "Role orders; the longest for 10 min.",
         "idle_in_transaction_session_timeout is off on the server.",
     )
@@ -445,14 +445,14 @@ def test_forgotten_transactions_come_with_the_lines_whose_checkouts_are_overdue(
     patient.sides.pool(0, 1, app="billing", info=other, overdue={"billing.py:1 bill": 1})
     ages = {"idle_in_transaction": [130.0, 130.0, 130.0]}
     patient.sides.server({session_key(): ages, session_key("billing"): {"active": [100.0]}})
-    zombie = patient.the(Cause.IDLE_IN_TRANSACTION)
-    assert zombie.sites == {SITE: 2, "orders.py:7 keep": 1}
-    assert zombie.sites_are_certain
-    assert "Its pools have 3 checkouts overdue." in zombie.evidence
+    open_one = patient.the(Cause.IDLE_IN_TRANSACTION)
+    assert open_one.sites == {SITE: 2, "orders.py:7 keep": 1}
+    assert open_one.sites_are_certain
+    assert "Its pools have 3 checkouts overdue." in open_one.evidence
 
 
 @pytest.mark.parametrize(("overdue", "causes"), [(0, []), (1, [Cause.IDLE_IN_TRANSACTION])])
-def test_a_transaction_in_an_overdue_checkout_is_told_as_soon_as_that_is_overdue(
+def test_a_transaction_in_an_overdue_checkout_is_reported_as_soon_as_that_is_overdue(
     overdue: int, causes: list[Cause]
 ) -> None:
     patient = looked_at(
@@ -468,11 +468,11 @@ def test_which_of_several_lines_left_a_transaction_open_is_not_claimed() -> None
     overdue = {SITE: 2, OTHER: 1}
     ages = {"idle_in_transaction": [130.0], "active": [100.0, 100.0]}
     patient = looked_at(0, 3, ages, overdue=overdue)
-    zombie = patient.the(Cause.IDLE_IN_TRANSACTION)
-    assert zombie.sites == overdue
-    assert not zombie.sites_are_certain
-    assert "3 checkouts overdue" in zombie.evidence[-1]
-    assert "unknown which" in zombie.evidence[-1]
+    open_one = patient.the(Cause.IDLE_IN_TRANSACTION)
+    assert open_one.sites == overdue
+    assert not open_one.sites_are_certain
+    assert "3 checkouts overdue" in open_one.evidence[-1]
+    assert "unknown which" in open_one.evidence[-1]
 
 
 @pytest.mark.parametrize(
@@ -519,7 +519,7 @@ def test_a_connection_limit_is_reached_long_before_the_server_is_full(
         ("process", "timeout", Cause.TARGET_UNREACHABLE, Severity.WARNING),
     ],
 )
-def test_what_has_never_answered_is_told(
+def test_what_has_never_answered_is_reported(
     kind: Kind, reason: str, cause: Cause, severity: Severity
 ) -> None:
     patient = Patient()

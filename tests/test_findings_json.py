@@ -1,4 +1,4 @@
-"""`/api/v1/findings`: the same as a person is told, for programs."""
+"""`/api/v1/findings`: what a person reads, for programs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def document(sides: BothSides) -> dict[str, Any]:
     return found
 
 
-def test_findings_pools_servers_and_targets_are_told() -> None:
+def test_findings_pools_servers_and_targets_are_reported() -> None:
     sides = BothSides()
     sides.pool(1, 2, waiting=0, leaked_slots={"shop.py:1 f": 1}, info=replace(INFO, pid="4711"))
     sides.server({"idle": [5.0]})
@@ -106,7 +106,7 @@ def test_findings_pools_servers_and_targets_are_told() -> None:
     }  # fmt: skip
 
 
-def test_the_pools_of_bouncers_are_told() -> None:
+def test_the_pools_of_bouncers_are_reported() -> None:
     sides = BothSides()
     sides.bouncer(5, reserve_size=5)
     assert document(sides)["bouncer_pools"] == [

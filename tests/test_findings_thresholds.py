@@ -26,5 +26,5 @@ SAME = {
 def test_thresholds_are_those_of_the_rules() -> None:
     groups = yaml.safe_load(SETTINGS.read_text())["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
-    told = {rule["record"].removeprefix(PREFIX): rule["expr"] for rule in rules}
-    assert SAME.items() <= told.items()
+    reported = {rule["record"].removeprefix(PREFIX): rule["expr"] for rule in rules}
+    assert SAME.items() <= reported.items()

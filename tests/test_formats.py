@@ -193,7 +193,7 @@ def test_every_format_has_a_page_and_an_expectation() -> None:
     assert {path.stem for path in PAGES.glob("*.txt")} == EXPECTED.keys()
 
 
-def test_our_own_names_are_told_from_the_node_exporters() -> None:
+def test_our_own_names_are_reported_from_the_node_exporters() -> None:
     """Both begin with `pg_pool_`."""
     own = page_of(pool())
     (sample,) = read(own)
@@ -201,7 +201,7 @@ def test_our_own_names_are_told_from_the_node_exporters() -> None:
     assert [sample.key for sample in read(recorded("node-postgres") + own)] == [pool().key]
 
 
-def test_a_page_of_both_hikari_trackers_names_is_told_by_the_others() -> None:
+def test_a_page_of_both_hikari_trackers_names_is_reported_by_the_others() -> None:
     """`hikaricp_connections` is in both, and in neither is it read."""
     total = 'hikaricp_connections{pool="main"} 10'
     for form in ("micrometer", "hikaricp"):
@@ -358,7 +358,7 @@ def test_our_own_page_may_leave_out_what_the_configuration_knows() -> None:
     assert read(own) == (PoolSample(key=key("main"), idle=2, max=5, info=info()),)
 
 
-def test_a_page_without_any_format_is_told_as_that() -> None:
+def test_a_page_without_any_format_is_reported_as_that() -> None:
     with pytest.raises(PollError, match="looked for: native, micrometer, hikaricp, ") as caught:
         read(lines("jvm_threads_live_threads 31"))
     assert caught.value.reason == "protocol"

@@ -74,7 +74,7 @@ HOSTILE: dict[str, tuple[str, Answer]] = {
 
 
 class Turning:
-    """A good page, until it is told to be hostile."""
+    """A good page, until it is switched to be hostile."""
 
     hostile = False
 

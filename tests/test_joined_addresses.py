@@ -57,7 +57,7 @@ def server(sides: BothSides, sessions: Sessions, at: str) -> None:
     )
 
 
-def test_a_process_that_leaks_is_told_though_the_others_have_as_many_in_their_pools() -> None:
+def test_a_process_that_leaks_is_reported_though_the_others_have_as_many_in_their_pools() -> None:
     sides = watch(sessions={A: LEAKY, B: BUSY})
     assert unreturned(sides) == 3
     assert sides.evidence("unreturned_at") == {KEY: {A: 3}}
@@ -87,7 +87,7 @@ def test_each_session_from_elsewhere_may_be_one_of_them(elsewhere: int, held: in
     assert sides.evidence("unreturned_at") == {}
 
 
-def test_sessions_that_all_come_through_one_address_are_told_together() -> None:
+def test_sessions_that_all_come_through_one_address_are_reported_together() -> None:
     sides = watch(sessions={ELSEWHERE: [*LEAKY, *BUSY]})
     assert unreturned(sides) == 0
     sides = watch(sessions={ELSEWHERE: [300.0] * 16 + [1.0] * 4})

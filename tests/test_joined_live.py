@@ -135,40 +135,40 @@ def _work(pool: ConnectionPool[Any], until: threading.Event) -> None:
             connection.execute("SELECT 1")
 
 
-def test_connections_that_are_idle_for_long_and_borrowed_for_moments_are_fine(
+def test_connections_that_are_idle_for_long_and_in_use_for_moments_are_fine(
     any_postgres: Cluster, name: str
 ) -> None:
     """Also when whoever borrows one does nothing with it."""
-    told = 0
+    reported = 0
 
     def look(joined: LeakEvidence) -> bool:
-        nonlocal told
+        nonlocal reported
         assert (joined.unreturned or 0) == 0
-        told += joined.unreturned is not None
+        reported += joined.unreturned is not None
         with pool.connection():
             time.sleep(0.05)
-        return told >= 15
+        return reported >= 15
 
     with shop(any_postgres, name) as (pool, watched):
         joined = watch(any_postgres, watched, look, seconds=30)
-    assert told >= 15, "it is told, and is 0"
+    assert reported >= 15, "it is reported, and is 0"
     assert joined.missing == 0
 
 
 def test_a_session_of_somebody_else_under_the_same_name_is_nobodys_leak(
     postgres: Cluster, name: str
 ) -> None:
-    told = 0
+    reported = 0
 
     def look(joined: LeakEvidence) -> bool:
-        nonlocal told
+        nonlocal reported
         assert (joined.unreturned or 0) == 0
-        told += joined.unreturned is not None
-        return told >= 5
+        reported += joined.unreturned is not None
+        return reported >= 5
 
     with shop(postgres, name) as (_, watched), postgres.connect(application_name=name):
         watch(postgres, watched, look, seconds=30)
-    assert told >= 5
+    assert reported >= 5
 
 
 def test_a_connection_that_was_dropped_is_missing_on_the_server(

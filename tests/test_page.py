@@ -88,7 +88,7 @@ def test_what_has_not_been_read_is_not_called_healthy(unread: bool, words: str) 
     assert words in page(sides).text
 
 
-def test_a_leak_is_told_first_with_its_line_and_then_with_all_that_is_known() -> None:
+def test_a_leak_is_reported_first_with_its_line_and_then_with_all_that_is_known() -> None:
     sides = BothSides()
     sides.pool(1, 8, leaked_slots={SITE: 6})
     found = page(sides)
@@ -153,7 +153,7 @@ def test_the_last_hour_is_a_line_and_the_trend_says_when_the_pool_is_full() -> N
     assert re.search(r"\b(19|20|21|22) min\b", found.text)
 
 
-def test_who_waits_for_locks_and_who_is_in_the_way_is_told() -> None:
+def test_who_waits_for_locks_and_who_is_in_the_way_is_reported() -> None:
     sides = BothSides()
     groups = {
         session_key("billing"): SessionGroup(waiting=6, oldest_waiting=45.0),
@@ -180,14 +180,14 @@ def test_a_pool_of_a_bouncer_is_a_bar_and_its_clients_that_wait_are_not_called_h
     assert "Clients of a bouncer wait; 1 warning" in page(sides).text
 
 
-def test_forgotten_transactions_are_told_and_young_ones_are_not() -> None:
+def test_forgotten_transactions_are_reported_and_young_ones_are_not() -> None:
     sides = BothSides()
     sides.server({"idle_in_transaction": [600.0, 119.0]})
     table = page(sides).text.partition("Idle in transaction for longer than 2 min")[2]
     assert in_order(table, "orders", " 1 ", "10 min")
 
 
-def test_targets_that_do_not_answer_are_told_with_the_reason() -> None:
+def test_targets_that_do_not_answer_are_reported_with_the_reason() -> None:
     sides = BothSides()
     sides.pool(1, 1)
     sides.fail(TargetId("app", "web:81", "mail"), "refused")
@@ -268,7 +268,7 @@ def test_it_refreshes_itself_unless_told_not_to(query: str, refreshes: bool) -> 
     with_client(test)
 
 
-def test_a_browser_is_told_to_load_nothing_and_to_run_nothing() -> None:
+def test_a_browser_is_reported_to_load_nothing_and_to_run_nothing() -> None:
     async def test(_: Served, session: aiohttp.ClientSession) -> None:
         async with session.get("/", headers={"Accept-Encoding": ""}) as answer:
             policy = answer.headers["Content-Security-Policy"]

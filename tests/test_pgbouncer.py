@@ -133,7 +133,7 @@ def test_the_age_of_the_first_that_waits_and_of_the_longest_idle_connection_grow
     assert 1 <= idle <= after - began + 2, "in whole seconds, whatever the zone of its host is"
 
 
-def test_no_age_is_told_of_logins_that_wait_for_a_server_that_is_down(roles: Cluster) -> None:
+def test_no_age_is_reported_of_logins_that_wait_for_a_server_that_is_down(roles: Cluster) -> None:
     """The bouncer shows 0 for it, whatever has gone by."""
 
     def log_in(bouncer: Bouncer) -> None:

@@ -164,7 +164,7 @@ def test_failures_are_counted_by_their_reason(error: Exception, reason: str) -> 
     assert found.health.failures == {reason: len(source.polls)}
 
 
-def test_a_failure_is_told_in_a_sentence_without_secrets() -> None:
+def test_a_failure_is_reported_in_a_sentence_without_secrets() -> None:
     _, found = polled_for(30, PollError("auth", "who are you? password=hunter2"))
     assert found.health.error == "who are you? password=***"
 
@@ -232,7 +232,7 @@ def test_the_log_has_one_line_for_each_change_not_for_each_poll(lines: list[Any]
     assert (lines[0]["target"], lines[0]["kind"]) == ("orders-0", "process")
 
 
-def test_an_unforeseen_error_is_told_by_its_place_never_by_its_text(lines: list[Any]) -> None:
+def test_an_unforeseen_error_is_reported_by_its_place_never_by_its_text(lines: list[Any]) -> None:
     polled_for(30, ValueError("password=hunter2"))
     assert len(lines) == 1
     assert lines[0]["error"] == "ValueError"

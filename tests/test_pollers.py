@@ -98,7 +98,9 @@ def test_a_target_that_was_gone_is_read_again_only_when_another_one_takes_its_pl
         virtual_time.run(main())
 
 
-def test_a_poller_that_breaks_is_told_and_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_poller_that_breaks_is_reported_and_started_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     class Broken(Store):
         async def publish(self, state: Any) -> None:
             raise RuntimeError("a bug")
@@ -138,7 +140,7 @@ def test_a_poller_that_somebody_else_cancelled_is_started_again(
         virtual_time.run(main())
 
 
-def test_a_source_that_does_not_let_go_is_told_and_holds_up_nothing(
+def test_a_source_that_does_not_let_go_is_reported_and_holds_up_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Stubborn(Scripted):

@@ -131,5 +131,5 @@ def test_sessions_are_grouped_by_client_with_the_age_of_each(
     assert (group.ages, group.hidden) == (ages, hidden)
 
 
-def test_the_clock_of_the_server_is_told_also_when_nobody_else_is_there() -> None:
+def test_the_clock_of_the_server_is_reported_also_when_nobody_else_is_there() -> None:
     assert read_activity([row(own=True, clock=1234.5)], {}, {}).clock == 1234.5

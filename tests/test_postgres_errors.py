@@ -40,7 +40,7 @@ Multiple connection attempts failed. All failures were:
         (SEVERAL.format(last="Connection refused"), "refused"),
     ],
 )  # fmt: skip
-def test_a_text_is_told_apart(text: str, reason: str) -> None:
+def test_a_text_is_reported_apart(text: str, reason: str) -> None:
     assert explain(psycopg.OperationalError(text), "server main").reason == reason
 
 

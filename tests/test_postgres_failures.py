@@ -164,7 +164,9 @@ def test_without_pg_monitor_the_sample_says_that_sessions_are_hidden(cluster: Cl
     run(main())
 
 
-def test_a_full_server_is_told_by_name_and_polled_as_soon_as_it_has_a_slot(small: Cluster) -> None:
+def test_a_full_server_is_reported_by_name_and_polled_as_soon_as_it_has_a_slot(
+    small: Cluster,
+) -> None:
     async def main() -> None:
         source = source_of(small, dsn=small.dsn(user="exporter"))
         with ExitStack() as stack:
@@ -220,7 +222,7 @@ def test_a_slot_lost_while_the_server_is_full_is_taken_back_when_one_is_free(
     ("kind", "named"),
     [("ROLE exporter", "of the exporter's role"), ("DATABASE limited", "of the database")],
 )
-def test_a_limit_of_the_role_or_the_database_is_told_from_a_full_server(
+def test_a_limit_of_the_role_or_the_database_is_reported_from_a_full_server(
     cluster: Cluster, kind: str, named: str
 ) -> None:
     async def main() -> None:
@@ -249,7 +251,7 @@ def test_a_limit_of_the_role_or_the_database_is_told_from_a_full_server(
         ({"host": "/nowhere"}, "refused", "no socket there"),
     ],
 )
-def test_each_wrong_setting_is_told_apart(
+def test_each_wrong_setting_is_reported_apart(
     locked: Cluster, params: dict[str, str], reason: str, told: str
 ) -> None:
     async def main() -> None:
@@ -277,7 +279,7 @@ def test_each_wrong_setting_is_told_apart(
         pytest.param(None, "timeout", id="says nothing"),
     ],
 )
-def test_what_is_not_postgresql_is_told_apart_and_gets_one_connection_at_a_time(
+def test_what_is_not_postgresql_is_reported_apart_and_gets_one_connection_at_a_time(
     answer: bytes | None, reason: str
 ) -> None:
     async def main() -> None:

@@ -55,7 +55,7 @@ def test_sessions_are_counted_by_state_with_the_age_of_each(any_postgres: Cluste
     assert (orders.waiting, orders.oldest_waiting, orders.blocking) == (0, None, 0)
 
 
-def test_sessions_are_told_by_where_they_come_from(any_postgres: Cluster) -> None:
+def test_sessions_are_reported_by_where_they_come_from(any_postgres: Cluster) -> None:
     with (
         any_postgres.connect(application_name="orders"),
         any_postgres.connect(application_name="orders"),

@@ -1,4 +1,4 @@
-"""Settings, limits and time-outs: the server's own values, not those of our session."""
+"""Settings, limits and timeouts: the server's own values, not those of our session."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.postgres import EMBEDDED_16, Cluster
 
 @pytest.fixture(scope="module")
 def tuned() -> Iterator[Cluster]:
-    """A server with time-outs of its own, in its configuration file."""
+    """A server with timeouts of its own, in its configuration file."""
     settings = {
         "statement_timeout": "90s",
         "lock_timeout": "1500ms",

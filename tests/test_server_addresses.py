@@ -108,7 +108,7 @@ def test_the_name_of_its_sessions(
     assert sessions_of(pool(**info), app, SERVERS[0]).application == application
 
 
-def test_sessions_are_told_apart_by_database_and_user_where_the_pool_tells_them() -> None:
+def test_sessions_are_reported_apart_by_database_and_user_where_the_pool_tells_them() -> None:
     some = sessions_of(pool(database="shop", port="5432", application="api"), None, SERVERS[0])
     assert some.match(SessionKey("shop", "anybody", "api"))
     assert not some.match(SessionKey("other", "anybody", "api"))

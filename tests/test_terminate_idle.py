@@ -127,7 +127,7 @@ def test_it_ends_the_applications_idle_sessions_and_no_others(any_postgres: Clus
         any_postgres.run(f"SELECT pg_terminate_backend({pid(active)}, 5000)")
 
 
-def test_a_session_that_does_not_end_is_told(any_postgres: Cluster) -> None:
+def test_a_session_that_does_not_end_is_reported(any_postgres: Cluster) -> None:
     with idle(any_postgres, "orders", "orders") as (stopped, other):
         any_postgres.pause_backend(pid(stopped))
         try:
@@ -150,7 +150,9 @@ def test_younger_sessions_are_left_alone(any_postgres: Cluster) -> None:
         assert lives(orders)
 
 
-def test_a_mistyped_application_is_told_apart_from_one_that_works(any_postgres: Cluster) -> None:
+def test_a_mistyped_application_is_reported_apart_from_one_that_works(
+    any_postgres: Cluster,
+) -> None:
     with idle(any_postgres, "orders", "orders", "bill\x1b[2Jing"):
         done = run(any_postgres, Choice(NOW, "order"), end=True)
     text = done.text
@@ -331,7 +333,7 @@ def test_through_a_bouncer_it_leaves_nothing_behind_in_the_session_that_others_g
             assert other.execute("SHOW statement_timeout").fetchone() == ("0",)
 
 
-def test_a_password_is_never_told(locked: Cluster) -> None:
+def test_a_password_is_never_shown(locked: Cluster) -> None:
     with pytest.raises(TerminateError) as refused:
         run(locked, Choice(NOW, "orders"), user="exporter", password=f"{SECRET}-wrong")
     assert SECRET not in str(refused.value)

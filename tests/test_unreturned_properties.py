@@ -121,11 +121,11 @@ def test_what_is_held_is_found_sooner_where_each_process_has_its_own_address() -
 
 
 def test_what_is_held_is_found() -> None:
-    found = told = 0
+    found = reported = 0
     for seed in range(60):
         model = Model(Random(seed), strangers=0, churn=False, skew=0.0, forgets=1.0)
         for evidence in model.run(STEPS):
-            told += KEY in evidence and evidence[KEY].unreturned is not None
+            reported += KEY in evidence and evidence[KEY].unreturned is not None
             found += unreturned(evidence) > 0
-    assert told > 500
+    assert reported > 500
     assert found > 20

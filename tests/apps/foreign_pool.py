@@ -1,7 +1,7 @@
 """A pool that nobody has instrumented; its page is another library's: HikariCP's by Micrometer.
 
-Like most libraries' pools it keeps what it has lent: a connection that is dropped is not lost, but
-checked out for ever.
+Like most libraries' pools it keeps what is checked out: a connection that is dropped is not lost,
+but checked out forever.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 Connection = psycopg.Connection[Any]
 
 
-class Lender(Protocol):
-    """A library's pool. `lend` raises `PoolTimeout`."""
+class Library(Protocol):
+    """A library's pool. `check_out` raises `PoolTimeout`."""
 
-    def lend(self) -> Connection: ...
+    def check_out(self) -> Connection: ...
 
-    def take_back(self, connection: Connection) -> None: ...
+    def put_back(self, connection: Connection) -> None: ...
 
     def counts(self) -> tuple[int, int]:
         """How many are idle, and how many are checked out."""
 
 
 class Fifo:
-    """psycopg_pool lends the connection that has been in it for longest."""
+    """psycopg_pool checks out the connection that has been in it for longest."""
 
     def __init__(self, dsn: str, least: int, most: int, timeout: float) -> None:
         self._pool: ConnectionPool[Connection] = ConnectionPool(
@@ -41,10 +41,10 @@ class Fifo:
         )  # fmt: skip
         self._pool.wait()
 
-    def lend(self) -> Connection:
+    def check_out(self) -> Connection:
         return self._pool.getconn()
 
-    def take_back(self, connection: Connection) -> None:
+    def put_back(self, connection: Connection) -> None:
         self._pool.putconn(connection)
 
     def counts(self) -> tuple[int, int]:
@@ -53,41 +53,41 @@ class Fifo:
 
 
 class Lifo:
-    """SQLAlchemy's pool, told so, lends the one that came back last."""
+    """SQLAlchemy's pool, configured so, checks out the one that came back last."""
 
     def __init__(self, dsn: str, least: int, most: int, timeout: float) -> None:
         self._pool = sqlalchemy.pool.QueuePool(
             lambda: psycopg.connect(dsn, autocommit=True),  # type: ignore[arg-type] # its protocol of a connection is narrower
             pool_size=most, max_overflow=0, timeout=timeout, use_lifo=True,
         )  # fmt: skip
-        self._lent: dict[int, sqlalchemy.pool.PoolProxiedConnection] = {}
+        self._checked_out: dict[int, sqlalchemy.pool.PoolProxiedConnection] = {}
         for one in [self._pool.connect() for _ in range(least)]:
             one.close()
 
-    def lend(self) -> Connection:
+    def check_out(self) -> Connection:
         try:
             proxy = self._pool.connect()
         except sqlalchemy.exc.TimeoutError as error:
             raise PoolTimeout from error
         connection: Any = proxy.dbapi_connection
-        self._lent[id(connection)] = proxy
+        self._checked_out[id(connection)] = proxy
         return connection  # type: ignore[no-any-return] # as `creator` made it
 
-    def take_back(self, connection: Connection) -> None:
-        self._lent.pop(id(connection)).close()
+    def put_back(self, connection: Connection) -> None:
+        self._checked_out.pop(id(connection)).close()
 
     def counts(self) -> tuple[int, int]:
         return self._pool.checkedin(), self._pool.checkedout()
 
 
-LENDERS: dict[str, Callable[[str, int, int, float], Lender]] = {"FIFO": Fifo, "LIFO": Lifo}
+LIBRARIES: dict[str, Callable[[str, int, int, float], Library]] = {"FIFO": Fifo, "LIFO": Lifo}
 
 
 class ForeignPool:
-    """A lender with the figures that HikariCP keeps; borrowed from like a psycopg_pool."""
+    """A library with the figures that HikariCP keeps, used like a psycopg_pool."""
 
-    def __init__(self, lender: Lender, least: int, most: int) -> None:
-        self._lender = lender
+    def __init__(self, library: Library, least: int, most: int) -> None:
+        self._library = library
         self._lock = threading.Lock()
         self._sizes = {"min": least, "max": most}
         self._since: dict[Connection, float] = {}
@@ -99,7 +99,7 @@ class ForeignPool:
         with self._lock:
             self._waiting += 1
         try:
-            connection = self._lender.lend()
+            connection = self._library.check_out()
         except PoolTimeout:
             with self._lock:
                 self._timeouts += 1
@@ -116,7 +116,7 @@ class ForeignPool:
     def putconn(self, connection: Connection) -> None:
         with self._lock:
             self._used = _more(self._used, time.monotonic() - self._since.pop(connection))
-        self._lender.take_back(connection)
+        self._library.put_back(connection)
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -128,7 +128,7 @@ class ForeignPool:
 
     def page(self) -> str:
         """In the text format of Prometheus."""
-        idle, active = self._lender.counts()
+        idle, active = self._library.counts()
         gauges = {"idle": idle, "active": active, "pending": self._waiting, **self._sizes}
         sums = {"acquire": self._acquired, "usage": self._used}
         lines = [_sample("gauge", name, value) for name, value in gauges.items()]

@@ -41,9 +41,9 @@ async def use_a_pool_of_its_own() -> Any:
     instrument(pool.own, app="shop", name="own")
     await pool.open()
     async with pool.block():
-        told = numbers()
+        reported = numbers()
     await pool.close()
-    return told
+    return reported
 
 
 def in_child() -> Any:
@@ -52,27 +52,27 @@ def in_child() -> Any:
     pid = os.fork()
     if pid == 0:
         try:
-            told = {"at first": numbers()}
+            reported = {"at first": numbers()}
             # The parent's loop runs in this thread, too.
             asyncio._set_running_loop(None)
-            told["own"] = asyncio.new_event_loop().run_until_complete(use_a_pool_of_its_own())
-        except BaseException as error:  # noqa: BLE001 - it is told to the parent
-            told = {"failed": repr(error)}
-        os.write(theirs, json.dumps(told).encode())
+            reported["own"] = asyncio.new_event_loop().run_until_complete(use_a_pool_of_its_own())
+        except BaseException as error:  # noqa: BLE001 - the parent reports it
+            reported = {"failed": repr(error)}
+        os.write(theirs, json.dumps(reported).encode())
         os._exit(0)
     os.close(theirs)
     with os.fdopen(ours) as answer:
-        told = json.load(answer)
+        reported = json.load(answer)
     os.waitpid(pid, 0)
-    return told
+    return reported
 
 
 async def play() -> Any:
     pool = KIND.make(DSN)
     instrument(pool.own, app="shop", name="main")
     await pool.open()
-    out = [await pool.borrow() for _ in range(SIZE)]
-    waiter = asyncio.create_task(pool.borrow_when_free()) if KIND.waits else None
+    out = [await pool.check_out() for _ in range(SIZE)]
+    waiter = asyncio.create_task(pool.check_out_when_free()) if KIND.waits else None
     if waiter is not None:
         await asyncio.to_thread(wait_until, lambda: numbers()["main"]["waiting"], "it waits")
     child = in_child()

@@ -95,16 +95,16 @@ def in_child(run: Callable[[], Any]) -> Any:
     if pid == 0:
         try:
             os.write(theirs, json.dumps(run()).encode())
-        except BaseException as error:  # noqa: BLE001 - it is told to the parent
+        except BaseException as error:  # noqa: BLE001 - the parent reports it
             os.write(theirs, json.dumps(repr(error)).encode())
         os._exit(0)
     os.close(theirs)
     ready, _, _ = select.select([ours], [], [], 20)
-    told = os.read(ours, 1 << 16) if ready else b'"hung"'
+    reported = os.read(ours, 1 << 16) if ready else b'"hung"'
     os.close(ours)
     os.kill(pid, 9)
     os.waitpid(pid, 0)
-    return json.loads(told)
+    return json.loads(reported)
 
 
 @contextmanager
@@ -148,7 +148,7 @@ def silent_readers(count: int) -> Iterator[None]:
 
 
 def main() -> None:
-    told: dict[str, Any] = {}
+    reported: dict[str, Any] = {}
     inherited: NullConnectionPool[Any] = NullConnectionPool(DSN, max_size=2, open=True)
     instrument(inherited, app="shop", name="inherited")
     for _ in range(5):
@@ -188,23 +188,23 @@ def main() -> None:
                 return {"before": before, "both used": numbers()}
 
     with locks_held_by_another_thread(), silent_readers(3):
-        told["unused"] = in_child(unused)
+        reported["unused"] = in_child(unused)
     with locks_held_by_another_thread():
-        told["makes_its_own"] = in_child(makes_its_own)
+        reported["makes_its_own"] = in_child(makes_its_own)
     inherited.putconn(kept)  # now there is a free slot for the child, too
     waiter.join()
     with locks_held_by_another_thread():
-        told["uses_inherited"] = in_child(uses_inherited)
-        told["makes_it_again"] = in_child(makes_it_again)
-        told["grandchild"] = in_child(lambda: in_child(makes_its_own))
+        reported["uses_inherited"] = in_child(uses_inherited)
+        reported["makes_it_again"] = in_child(makes_it_again)
+        reported["grandchild"] = in_child(lambda: in_child(makes_its_own))
 
     worker = multiprocessing.get_context("fork").Process(target=sockets)
     worker.start()
     worker.join()
-    told["parent"] = {"numbers": numbers(), "answers": answers("shop-0.sock"),
+    reported["parent"] = {"numbers": numbers(), "answers": answers("shop-0.sock"),
                       "multiprocessing": worker.exitcode}  # fmt: skip
     inherited.close()
-    json.dump(told, sys.stdout)
+    json.dump(reported, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def main() -> None:
         gevent.sleep(2.5)  # longer than a listener waits for a reader
         last = page_of(path)
         gevent.killall(helpers)
-        told = {
+        reported = {
             "acquired": values(last, "pg_pool_acquired_total"),
             "returned": values(last, "pg_pool_returned_total"),
             "leaked": values(last, "pg_pool_leaked_connections_total"),
@@ -69,8 +69,8 @@ def main() -> None:
             "longest pause": longest,
         }
     PROCESS.close()
-    told["sockets left"] = [path.name for path in path.parent.glob("*.sock")]
-    json.dump(told, sys.stdout)
+    reported["sockets left"] = [path.name for path in path.parent.glob("*.sock")]
+    json.dump(reported, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -57,18 +57,18 @@ async def main() -> Any:
                 pass
             async with holders.acquire():
                 pass
-            told = measured()
+            reported = measured()
     await async_engine.dispose()
     engine.dispose()
     threaded.closeall()
-    return told
+    return reported
 
 
 if __name__ == "__main__":
-    told = {"before": BEFORE, "measured": asyncio.run(main())}
+    reported = {"before": BEFORE, "measured": asyncio.run(main())}
     if "child" not in sys.argv:
         child = subprocess.run(
             [sys.executable, *sys.argv, "child"], check=True, capture_output=True
         )
-        told["child"] = json.loads(child.stdout)
-    json.dump(told, sys.stdout)
+        reported["child"] = json.loads(child.stdout)
+    json.dump(reported, sys.stdout)

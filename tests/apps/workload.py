@@ -25,7 +25,7 @@ from typing import Any
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from apps.foreign_pool import LENDERS, ForeignPool
+from apps.foreign_pool import LIBRARIES, ForeignPool
 from pg_pool_exporter.client import instrument, long_lived
 
 kept: list[psycopg.Connection[Any]] = []
@@ -144,7 +144,7 @@ def open_pool(dsn: str, plan: dict[str, Any], foreign: list[str]) -> Pool:
     least, most, timeout = plan["least"], plan["most"], plan["timeout"]
     if foreign:
         port, discipline = foreign
-        other = ForeignPool(LENDERS[discipline](dsn, least, most, timeout), least, most)
+        other = ForeignPool(LIBRARIES[discipline](dsn, least, most, timeout), least, most)
         other.serve(plan["host"], int(port))
         return other
     pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(

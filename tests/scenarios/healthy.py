@@ -111,7 +111,7 @@ HEALTHY = (
              hours=1.0),
     Scenario(name="clock-skew", title="The server's clock is an hour behind", build=_skew),
     Scenario(name="flapping", title="A target that flaps", build=_flapping),
-    Scenario(name="low-traffic", title="Low traffic: idle for hours, borrowed for milliseconds",
+    Scenario(name="low-traffic", title="Low traffic: idle for hours, checked out for milliseconds",
              build=_low_traffic),
     Scenario(name="listen", title="A LISTEN connection, declared long-lived", build=_listen,
              long_lived=1),

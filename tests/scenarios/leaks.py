@@ -1,4 +1,4 @@
-"""Connections that are borrowed and never given back."""
+"""Connections that are checked out and never returned."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scenarios.scenario import Scenario, Setup
 from scenarios.world import Work
 
 # A connection that is dropped is lost at once in psycopg_pool; other libraries' pools keep it, and
-# then it is checked out for ever, as one that is kept.
+# then it is checked out forever, as one that is kept.
 _DROP = Work(ending="drop", site="shop/reports.py:17 export")
 _KEEP = Work(ending="keep", site="shop/cart.py:88 hold")
 _ERROR = Work(ending="drop", site="shop/payments.py:31 charge", statements=1)

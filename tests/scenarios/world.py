@@ -149,8 +149,9 @@ class Checkout:
 class Pool:
     """A pool of one process, with what its client and its page count.
 
-    `lifo`: the connection returned last is borrowed first. `lifetime`: connections older than this
-    are replaced when they come back. `timeout`: how long a request waits. `address`: its host's.
+    `lifo`: the connection returned last is checked out first. `lifetime`: connections older than
+    this are replaced when they come back. `timeout`: how long a request waits. `address`: its
+    host's.
     """
 
     def __init__(
@@ -189,8 +190,8 @@ class Pool:
         """Connections that are out, lost ones included."""
         return len(self.out) + self.lost.total()
 
-    def borrow(self, site: str, then: Callable[[Checkout], None], gave_up: Action) -> None:
-        """Go on with `then` when there is a connection; with `gave_up` after the time-out."""
+    def check_out(self, site: str, then: Callable[[Checkout], None], gave_up: Action) -> None:
+        """Go on with `then` when there is a connection; with `gave_up` after the timeout."""
         self.counts["requests"] += 1
         asked = self.world.now
         if self._serve(site, asked, then):
@@ -315,7 +316,7 @@ class Client:
 
     def request(self, work: Work) -> None:
         """Borrow a connection, work with it, and end as the work says."""
-        self.pool.borrow(work.site, lambda checkout: self._begin(checkout, work), lambda: None)
+        self.pool.check_out(work.site, lambda checkout: self._begin(checkout, work), lambda: None)
 
     def _begin(self, checkout: Checkout, work: Work) -> None:
         checkout.long_lived = work.long_lived

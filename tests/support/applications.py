@@ -73,15 +73,15 @@ class Application:
     def take(self, times: int = 1) -> None:
         """Check out connections that the pool has or may open, and keep them."""
         for _ in range(times):
-            self._borrow("take")
+            self._check_out("take")
 
     def forget(self) -> None:
         """Check out a connection and drop it without returning it."""
-        self._borrow("forget")
+        self._check_out("forget")
 
     def query(self) -> None:
         """Have the pool do a query, which takes a connection and returns it."""
-        self._borrow("query")
+        self._check_out("query")
         self._came_back()
 
     def give(self, times: int = 1) -> None:
@@ -174,7 +174,7 @@ class Application:
         values = {name: getattr(sample, name) for name in sample.__slots__ if name not in others}
         return {name: value for name, value in values.items() if value not in (None, {})}
 
-    def _borrow(self, command: str) -> None:
+    def _check_out(self, command: str) -> None:
         assert self._process.tell(command) == "done"
         truth = self.truth
         truth.returned_last = False

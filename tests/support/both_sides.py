@@ -45,7 +45,7 @@ def session_key(application: str = "orders", user: str = "orders") -> SessionKey
 
 
 class BothSides:
-    """A store with what is joined of it. `now` is a time in seconds that only goes by when told."""
+    """A store and its analysis. `now` is a time in seconds that only goes by on request."""
 
     def __init__(self, *apps: AppConfig) -> None:
         self.now = 1000.0

@@ -203,9 +203,9 @@ CONSOLES = [
         databases={"shop": BouncerDatabase(transactions=10, queries=30, wait=2, connections=4)},
     ),
     Recorded(
-        # A pool and a database for each route. What it always shows as 0 is not told, nor are its
-        # numbers of clients taken for those of connections, nor idle clients for waiting ones. Its
-        # size is unlimited where it is 0.
+        # A pool and a database for each route. What it always shows as 0 is not reported, nor are
+        # its numbers of clients taken for those of connections, nor idle clients for waiting ones.
+        # Its size is unlimited where it is 0.
         id="odyssey-1.3",
         version="1.3-b2f9c9f-Release",
         answers=Answers(

@@ -54,7 +54,7 @@ class Example:
         counts = [sum(values(page, "pg_pool_acquired_total")) for page in self.pages()]
         return [count for count in counts if count]
 
-    def told(self, label: str) -> set[str]:
+    def reported(self, label: str) -> set[str]:
         """What all its pools say in a label of `pg_pool_info`."""
         return {text for page in self.pages() for text in labels(page, "pg_pool_info", label)}
 

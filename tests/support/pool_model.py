@@ -76,7 +76,7 @@ class PoolModel:
     idle: deque[Session] = field(default_factory=deque)
     out: list[Checkout] = field(default_factory=list)
 
-    def borrow(self, server: list[Session], now: float) -> Session | None:
+    def check_out(self, server: list[Session], now: float) -> Session | None:
         """A session from the pool, or a new one; None when there is no room."""
         if self.idle:
             return self.idle.pop() if self.lifo else self.idle.popleft()
@@ -208,7 +208,7 @@ class Model:
             if self.churn and pool.idle and chance() < 0.3:
                 self.server.remove(pool.idle.popleft())
             while chance() < self.rush:
-                self._borrow(pool)
+                self._check_out(pool)
             if chance() < 0.005:
                 self._restart(process)
         if self.foreign and chance() < 0.1:
@@ -222,8 +222,8 @@ class Model:
             if session.busy:
                 session.changed = self.now
 
-    def _borrow(self, pool: PoolModel) -> None:
-        session = pool.borrow(self.server, self.now)
+    def _check_out(self, pool: PoolModel) -> None:
+        session = pool.check_out(self.server, self.now)
         if session is None:
             return
         left = self.random.choice(
@@ -283,11 +283,11 @@ class Model:
         if self.disturbed and self.random.random() < 0.03:
             self.mute ^= {process}
         pool = self.pools[process]
-        told = process not in self.mute
+        reported = process not in self.mute
         sample = PoolSample(
             key=PoolId("orders", "main", f"web:{process}"),
-            idle=len(pool.idle) if told else None,
-            active=len(pool.out) + pool.dropped if told else None,
+            idle=len(pool.idle) if reported else None,
+            active=len(pool.out) + pool.dropped if reported else None,
             max=pool.size,
             leaked_slots={"shop.py:1 f": pool.dropped},
             leak_after=THRESHOLD,
@@ -296,7 +296,7 @@ class Model:
                 host="127.0.0.1", port="5432", database="shop", user="orders", application="orders"
             ),
         )
-        if told:
+        if reported:
             self.readings.append(Reading(process, self.now, tuple(pool.out)))
         self._store(key, Snapshot(pools=(sample,), address=pool.page or None))
 

@@ -36,11 +36,11 @@ class Pool:
         """End it for good."""
         self.own.close()
 
-    async def borrow(self) -> Any:
+    async def check_out(self) -> Any:
         """Ask for a connection; it raises at once, or after a moment, where there is none."""
-        return self.own.getconn()  # borrowed here
+        return self.own.getconn()  # checked out here
 
-    async def borrow_when_free(self) -> Any:
+    async def check_out_when_free(self) -> Any:
         """Ask for a connection, and wait for it as long as it takes."""
         return await asyncio.to_thread(self.own.getconn, 20)
 
@@ -67,8 +67,8 @@ class PsycopgPool(Pool):
     async def open(self) -> None:
         self.own.open(wait=True)
 
-    async def borrow(self) -> Any:
-        return self.own.getconn(0.05)  # borrowed here
+    async def check_out(self) -> Any:
+        return self.own.getconn(0.05)  # checked out here
 
 
 class AsyncPsycopgPool(Pool):
@@ -78,10 +78,10 @@ class AsyncPsycopgPool(Pool):
     async def close(self) -> None:
         await self.own.close()
 
-    async def borrow(self) -> Any:
-        return await self.own.getconn(0.05)  # borrowed here
+    async def check_out(self) -> Any:
+        return await self.own.getconn(0.05)  # checked out here
 
-    async def borrow_when_free(self) -> Any:
+    async def check_out_when_free(self) -> Any:
         return await self.own.getconn(20)
 
     async def give_back(self, connection: Any) -> None:
@@ -122,10 +122,10 @@ class Engine(Pool):
     async def close(self) -> None:
         self.own.dispose()
 
-    async def borrow(self) -> Any:
-        return self.own.connect()  # borrowed here
+    async def check_out(self) -> Any:
+        return self.own.connect()  # checked out here
 
-    async def borrow_when_free(self) -> Any:
+    async def check_out_when_free(self) -> Any:
         with patience(self.own.pool):
             return await asyncio.to_thread(self.own.connect)
 
@@ -148,10 +148,10 @@ class AsyncEngine(Engine):
     async def close(self) -> None:
         await self.own.dispose()
 
-    async def borrow(self) -> Any:
-        return await self.own.connect()  # borrowed here
+    async def check_out(self) -> Any:
+        return await self.own.connect()  # checked out here
 
-    async def borrow_when_free(self) -> Any:
+    async def check_out_when_free(self) -> Any:
         with patience(self.own.pool):
             return await self.own.connect()
 
@@ -174,10 +174,10 @@ class AsyncpgPool(Pool):
     async def close(self) -> None:
         await self.own.close()
 
-    async def borrow(self) -> Any:
-        return await self.own.acquire(timeout=0.05)  # borrowed here
+    async def check_out(self) -> Any:
+        return await self.own.acquire(timeout=0.05)  # checked out here
 
-    async def borrow_when_free(self) -> Any:
+    async def check_out_when_free(self) -> Any:
         return await self.own.acquire()
 
     async def give_back(self, connection: Any) -> None:

@@ -47,7 +47,7 @@ def prepare(cluster: Cluster) -> None:
 
 
 def timeouts(cluster: Cluster) -> dict[str, int]:
-    """Provoke each time-out in the database shop; how many of each kind."""
+    """Provoke each timeout in the database shop; how many of each kind."""
     with session(cluster) as one:
         one.execute("SET statement_timeout = '20ms'")
         for _ in range(2):
@@ -123,7 +123,7 @@ def look_alikes(cluster: Cluster) -> None:
 
 @contextmanager
 def session(cluster: Cluster, **params: Any) -> Iterator[psycopg.Connection[Any]]:
-    """A session of the role app in the database shop, unless told otherwise."""
+    """A session of the role app in the database shop, unless reported otherwise."""
     with closing(cluster.connect(**{"user": "app", "dbname": "shop", **params})) as connection:
         yield connection
 

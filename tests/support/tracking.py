@@ -16,7 +16,7 @@ class Connection:
 
 
 class Clock:
-    """Seconds that pass only when told to."""
+    """Seconds that pass only when reported to."""
 
     def __init__(self) -> None:
         self.now = 1000.0
