@@ -61,7 +61,8 @@ def run(
 
         options = [
             "fuzz", f"-seed={seed or 1}", f"-max_len={harness.max_bytes}", "-timeout=0",
-            "-rss_limit_mb=0", "-verbosity=0", "-print_final_stats=0", "-len_control=0", corpus,
+            "-rss_limit_mb=0", "-verbosity=0", "-print_final_stats=0", "-len_control=0",
+            f"-artifact_prefix={corpus}/", corpus,  # ours keeps the failing inputs, see `finish`
         ]  # fmt: skip
         atheris.Setup(options, one, custom_mutator=mutated)
         atheris.Fuzz()
