@@ -10,6 +10,7 @@ from bench.faults import FAULTS, Fault
 from bench.faults.case import UNHARMED
 from bench.faults.measure import measure
 from bench.faults.stand import Stand, is_possible, serving
+from conftest import require
 
 pytestmark = pytest.mark.xdist_group("faults")
 
@@ -25,13 +26,12 @@ def _case(fault: Fault) -> object:
     # A finding needs three intervals.
     is_slow = expected.cause or fault.peer or expected.within > UNHARMED.within
     marks = [pytest.mark.slow] if is_slow else []
-    if not is_possible(fault.needs):
-        marks.append(pytest.mark.skip(reason=f"needs a {fault.needs} that can be broken"))
     return pytest.param(fault, id=f"{fault.kind}: {fault.title}", marks=marks)
 
 
 @pytest.mark.parametrize("fault", [_case(fault) for fault in FAULTS])
 def test_a_fault_shows_and_all_is_well_when_it_is_gone(stand: Stand, fault: Fault) -> None:
+    require(is_possible(fault.needs), f"a {fault.needs} that can be broken")
     assert measure(stand, fault).wrong == []
 
 
