@@ -27,7 +27,7 @@ _INTRODUCTION = """# Faults, and what shows them
 Output of `python -m bench.faults > docs/faults.md`: each fault is provoked beside a running daemon,
 with real servers, processes, files and connections, and taken away again. Each target is polled
 every second with a deadline of 0.9 s. The command fails where a fault does not show as it must,
-where a scrape takes longer than 5 s (more on a busy machine), and where not all is well again
+where a scrape takes longer than 5 s (more on a busy machine), and where something has not recovered
 afterwards. Times are seconds since the fault was provoked; the machine was busy with other work,
 which shows in the longest ones.
 
@@ -36,7 +36,7 @@ which shows in the longest ones.
 - **page, JSON**: the cause of the finding, or the point of the checklist that is not fine;
 - **doctor**: its exit code (0 fine, 1 warning, 3 problem);
 - **log**: the first line about it, shortened, and how many there were in all;
-- **scrape**: the slowest one meanwhile; **well again**: seconds after the fault was taken away.
+- **scrape**: the slowest one meanwhile; **recovered**: seconds after the fault was taken away.
 """
 
 
@@ -94,7 +94,7 @@ def _about_peer() -> str:
 
 def _table(outcomes: list[Outcome]) -> Iterator[str]:
     peer = any(one.peer for one in outcomes)
-    columns = ["fault", "metrics", "page, JSON", "doctor", "log", "scrape", "well again"]
+    columns = ["fault", "metrics", "page, JSON", "doctor", "log", "scrape", "recovered"]
     columns += ["postgres_exporter"] if peer else []
     yield f"| {' | '.join(columns)} |"
     yield "|" + "---|" * len(columns)

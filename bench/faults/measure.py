@@ -43,7 +43,7 @@ class Outcome:
 
 
 def measure(stand: Stand, fault: Fault, *, with_peer: bool = False) -> Outcome:
-    """Provoke `fault` on a stand that is well, and wait until it is well again.
+    """Provoke `fault` on a stand that is well, and wait until it has recovered.
 
     `with_peer`: postgres_exporter is asked meanwhile, where the fault concerns it.
     """
