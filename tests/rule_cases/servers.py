@@ -159,6 +159,26 @@ CASES = {
             20,
         ),
     ],
+    "PgServerSessionsHidden": [
+        Case(
+            "fires",
+            "two sessions, for ten minutes",
+            sessions("1x30", state="unknown") | sessions("1x30", state="unknown", user="jobs"),
+            12,
+            [MAIN],
+            """The state of 2 of the sessions on main is hidden. First GRANT pg_monitor to the
+            exporter's role.""",
+        ),
+        Case("just below", "they are seen again", sessions("1x8 0x20", state="unknown"), 15),
+        Case("silent", "states are visible", sessions("5x30"), 15),
+        Case(
+            "restart",
+            "the grant is there afterwards",
+            sessions("1x5 _ _ stale", state="unknown"),
+            15,
+        ),
+        Case("missing data", "the server is down", sessions("1x5 stale", state="unknown"), 15),
+    ],
     "PgServerRoleLimitHigh": [
         Case(
             "fires",

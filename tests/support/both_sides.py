@@ -68,7 +68,7 @@ class BothSides:
         sessions: Mapping[ClientKey, Ages] | Mapping[SessionKey, Ages] | Ages,
         *,
         name: str = "main",
-        hidden: bool = False,
+        hidden: bool | Mapping[str, int] = False,
         clock: float | None = None,
         took: float = 0.01,
         up: bool = True,
@@ -88,7 +88,7 @@ class BothSides:
         clients = {
             one if isinstance(one, ClientKey) else ClientKey(one): SessionGroup(
                 ages={state: tuple(sorted(ages, reverse=True)) for state, ages in states.items()},
-                hidden={"unknown": 1} if hidden else {},
+                hidden={"unknown": 1} if hidden is True else hidden or {},
             )
             for one, states in by_key.items()
         }

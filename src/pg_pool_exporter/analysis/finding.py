@@ -65,6 +65,12 @@ class Cause(Enum):
 
     Its last polls failed, and what was read before is too old.
     """
+    SESSIONS_HIDDEN = "sessions_hidden"
+    """What sessions do is hidden from the exporter.
+
+    Its role has no `pg_monitor`, or `track_activities` is off: leaks, open transactions and lock
+    waits of these sessions are unknown.
+    """
 
     @property
     def title(self) -> str:

@@ -131,3 +131,5 @@ def remedy(cause: Cause, client: str = "") -> str:
             )
         case Cause.TARGET_UNREACHABLE:
             return "Is it running, and does it serve its metrics page to the exporter's host?"
+        case Cause.SESSIONS_HIDDEN:
+            return "GRANT pg_monitor to the exporter's role."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -36,6 +37,14 @@ class ServerView:
         """Slots that an ordinary role can have."""
         settings = self.sample.settings
         return settings.max_connections - settings.reserved_connections
+
+    @property
+    def hidden_sessions(self) -> Mapping[str, int]:
+        """Sessions whose state is hidden, by why: `unknown` or `disabled`."""
+        hidden: Counter[str] = Counter()
+        for group in self.sample.sessions.values():
+            hidden.update(group.hidden)
+        return hidden
 
     @property
     def deadlock_count(self) -> float:

@@ -44,19 +44,12 @@ def _needs_visible_sessions(point: _Point) -> _Point:
     @wraps(point)
     def check(judged: Judged) -> Check:
         made = point(judged)
-        if made.verdict is Verdict.FINE and any(
-            one.sessions.hidden for one in judged.fleet.servers
-        ):
+        if made.verdict is Verdict.FINE and findings_of(judged, Cause.SESSIONS_HIDDEN):
             figure = f"{made.figure}, of those whose state is visible"
             return replace(made, verdict=Verdict.UNKNOWN, figure=figure)
         return made
 
     return check
-
-
-def _hidden(judged: Judged) -> list[str]:
-    """The servers on which the state of some sessions is hidden from the exporter."""
-    return [server.name for server in judged.fleet.servers if server.sessions.hidden]
 
 
 @_needs_a_server
@@ -67,15 +60,9 @@ def sessions(judged: Judged) -> Check:
         for group in server.sample.groups.values():
             for state, sample in group.states.items():
                 states[state] += sample.sessions
-    hidden = _hidden(judged)
     by_state = (f"{count} {state.replace('_', ' ')}" for state, count in states.most_common())
-    return Check(
-        name="sessions",
-        verdict=Verdict.WARNING if hidden else Verdict.FINE,
-        figure=", ".join(by_state) or "none",
-        evidence=few(f"server {name}: the state of some sessions is hidden" for name in hidden),
-        remedy=("GRANT pg_monitor to the exporter's role.",) if hidden else (),
-    )
+    findings = findings_of(judged, Cause.SESSIONS_HIDDEN)
+    return of_findings("sessions", ", ".join(by_state) or "none", findings)
 
 
 @_needs_visible_sessions

@@ -13,13 +13,17 @@ from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts.capacity import capacity_of_pool
 from pg_pool_exporter.analysis.verdicts.leak import leak_of_app, leak_of_pool
 from pg_pool_exporter.analysis.verdicts.locks import locks_of_server
-from pg_pool_exporter.analysis.verdicts.server import idle_in_transaction, slots_of_server
+from pg_pool_exporter.analysis.verdicts.server import (
+    hidden_sessions,
+    idle_in_transaction,
+    slots_of_server,
+)
 from pg_pool_exporter.analysis.verdicts.targets import target_unreachable
 from pg_pool_exporter.model import AppOnServer
 
 MAX_FINDINGS = 500
 """More than a person reads: the rest is left out."""
-VERDICTS = ("leak", "capacity", "idle_in_transaction", "locks", "slots", "targets")
+VERDICTS = ("leak", "capacity", "idle_in_transaction", "locks", "slots", "sessions", "targets")
 
 
 P = ParamSpec("P")
@@ -59,6 +63,7 @@ def judge(fleet: FleetView, faults: Faults) -> Judged:
         add("idle_in_transaction", idle_in_transaction, server, pools)
         add("locks", locks_of_server, server)
         add("slots", slots_of_server, server)
+        add("sessions", hidden_sessions, server)
     for pool in fleet.pools:
         add("leak", leak_of_pool, pool)
         add("capacity", capacity_of_pool, pool)

@@ -84,6 +84,41 @@ def _overdue(pools: Iterable[PoolView]) -> defaultdict[str, _Overdue]:
     return found
 
 
+def hidden_sessions(server: ServerView) -> Iterator[Finding]:
+    """The finding about sessions whose state the exporter can't see: what they do is unknown."""
+    hidden = server.hidden_sessions
+    if not hidden and server.sample.settings.sees_all:
+        return
+    count = sum(hidden.values())
+    evidence = []
+    if hidden.get("unknown") or not server.sample.settings.sees_all:
+        evidence.append(
+            "The exporter's role has no pg_monitor: states of other roles' sessions, transactions "
+            "and lock waits are hidden from it."
+        )
+    if disabled := hidden.get("disabled"):
+        has = number(disabled, "session has", "sessions have")
+        evidence.append(f"{has} track_activities off.")
+    yield Finding(
+        cause=Cause.SESSIONS_HIDDEN,
+        severity=Severity.WARNING,
+        subject=Subject(server=server.name),
+        summary=(
+            f"The state of {number(count, 'session', 'sessions')} is hidden: leaks, transactions "
+            "left open and lock waits of them are unknown."
+            if count
+            else "The exporter may not see what sessions of other roles do."
+        ),
+        figures={"hidden_sessions": count},
+        evidence=tuple(evidence),
+        remedy=(
+            remedy(Cause.SESSIONS_HIDDEN)
+            if hidden.keys() != {"disabled"}
+            else "Set track_activities = on for the roles and databases of these sessions."
+        ),
+    )
+
+
 def slots_of_server(server: ServerView) -> Iterator[Finding]:
     """The findings about a server, database or role whose connections are nearly used up."""
     yield from _slots(server)
