@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject, Verdict
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import (
     ClientKey,
@@ -247,7 +247,7 @@ def test_overdue_checkouts_of_a_pool_are_not_told_again_of_the_application() -> 
     assert (leak.subject.pool, leak.sites) == ("main", {SITE: 2})
 
 
-@pytest.mark.parametrize(("down", "causes"), [(30, []), (8, [Cause.POOL_TOO_SMALL])])
+@pytest.mark.parametrize(("down", "causes"), [(30, [Cause.UNKNOWN]), (8, [Cause.POOL_TOO_SMALL])])
 def test_who_had_to_wait_for_a_server_that_was_away_has_no_pool_that_is_too_small(
     down: float, causes: list[Cause]
 ) -> None:
@@ -305,7 +305,7 @@ def test_requests_that_wait_for_connections_that_come_back_soon_need_a_larger_po
     poll = crowd(hold=0.2)
     patient.live(200, lambda passed: poll(patient.sides, passed))
     small = patient.the(Cause.POOL_TOO_SMALL)
-    assert small.severity is Severity.WARNING
+    assert small.severity is Severity.PROBLEM, "requests wait at a saturated pool"
     assert small.figures["hold_seconds"] == pytest.approx(0.2)
     assert small.figures["waiting_requests"] == pytest.approx(3, rel=0.1)
     assert "max_size" in small.remedy
@@ -323,8 +323,8 @@ def test_requests_that_wait_for_connections_that_are_held_for_long_do_not() -> N
     [
         (240, 0.1, [Cause.LONG_CHECKOUTS]),
         (240, None, [Cause.LONG_CHECKOUTS]),
-        (240, 1.0, []),
-        (5, None, []),
+        (240, 1.0, [Cause.UNKNOWN]),
+        (5, None, [Cause.UNKNOWN]),
     ],
 )
 def test_a_lock_explains_long_checkouts_only_where_somebody_waits_for_a_while(
@@ -570,7 +570,7 @@ def test_where_its_page_tells_no_times_a_pool_is_too_small_beside_its_leak() -> 
         patient.sides.pool(0, 10, waiting=4, acquire_wait=4 * passed, target=page, info=info)
         patient.sides.server({"idle": [3000.0], "active": [0.01] * 9})
 
-    assert patient.live(600, poll).causes() == [Cause.LEAK, Cause.POOL_TOO_SMALL]
+    assert set(patient.live(600, poll).causes()) == {Cause.LEAK, Cause.POOL_TOO_SMALL}
 
 
 def test_an_application_with_a_server_in_each_region_leaks_where_it_leaks() -> None:
@@ -588,3 +588,26 @@ def test_an_application_with_a_server_in_each_region_leaks_where_it_leaks() -> N
     leak = patient.live(70, poll).the(Cause.LEAK)
     assert leak.subject == Subject(app="orders", pool="main", server="west")
     assert leak.figures["unreturned_connections"] == 1
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_a_revoked_grant_is_a_finding_that_names_it(hidden: bool) -> None:
+    """Also while nobody else has a session: the next one would be hidden."""
+    patient = Patient()
+    settings = replace(SETTINGS, sees_all=hidden)
+    patient.sides.server({"idle": [1.0]}, hidden=hidden, settings=settings)
+    finding = patient.the(Cause.SESSIONS_HIDDEN)
+    assert (finding.severity, finding.subject) == (Severity.WARNING, Subject(server="main"))
+    assert finding.figures["hidden_sessions"] == hidden
+    assert "GRANT pg_monitor" in finding.remedy
+    points = {one.name: one.verdict for one in patient.sides.analysis.checks}
+    assert points["sessions"] is Verdict.WARNING
+    assert points["idle_in_transaction"] is points["lock_waits"] is Verdict.UNKNOWN
+
+
+def test_sessions_that_are_not_tracked_need_a_setting_and_no_grant() -> None:
+    patient = Patient()
+    patient.sides.server({"idle": [1.0]}, hidden={"disabled": 2})
+    finding = patient.the(Cause.SESSIONS_HIDDEN)
+    assert "track_activities" in finding.remedy
+    assert "GRANT" not in finding.remedy

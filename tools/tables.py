@@ -40,6 +40,8 @@ def _alert(alert: Alert) -> str:
 def _of_causes(columns: int) -> str:
     """What each cause is and, in the last of three columns, how it is recognised."""
     documented = _CAUSE.findall(getsource(Cause))
+    if columns == 2:  # alerts without a known cause have no label
+        documented = [one for one in documented if one[0] != Cause.UNKNOWN.value]
     return "".join(_row(*(f"`{name}`", *texts)[:columns]) for name, *texts in documented)
 
 

@@ -35,6 +35,7 @@ from pg_pool_exporter.model import (
 from pg_pool_exporter.polling.store import Store, TargetState
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
 from scenarios.world import Lock, Pool, Server, Session, World
+from support.agreement import disagreement
 from support.sources import process_id
 
 INTERVAL = 5.0
@@ -78,6 +79,7 @@ class Exporter:
         self.failing: set[str] = set()
         """Names of targets that don't answer now."""
         self.seen: list[tuple[float, Finding]] = []
+        self.disagreements: list[tuple[float, str]] = []
         """All findings, by when they were there."""
         self._world = world
         self._analyzer = Analyzer(self.store, apps, clock=lambda: world.now)
@@ -152,6 +154,8 @@ class Exporter:
                     parts.append(of_server(key.name, snapshot.server))
         self.recorder.add(chain.from_iterable(parts))
         self.seen.extend((now, finding) for finding in analysis.findings)
+        if (difference := disagreement(analysis)) is not None:
+            self.disagreements.append((now, difference))
 
 
 def native(key: PoolId, pool: Pool, page: Page) -> PoolSample:

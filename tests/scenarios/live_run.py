@@ -68,7 +68,11 @@ def run_live(name: str, directory: Path) -> Outcome:
                 scenario=scenario,
                 page=page,
                 alerts=_alerts(prometheus, fault, virtual),
-                found={cause: virtual(at) for cause, (at, _) in found.items()},
+                found={
+                    cause: virtual(at)
+                    for cause, (at, _) in found.items()
+                    if cause is not Cause.UNKNOWN
+                },
                 saturated=_saturated(prometheus, fault, how.factor),
             ),
             _metrics(prometheus),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,10 @@ class Verdict:
     found: dict[Cause, float]
     """Causes of the findings, by when each was found first."""
     saturated: float | None
+    symptom: float | None = None
+    """When requests were first found to wait for an unknown reason."""
+    disagreements: Sequence[tuple[float, str]] = ()
+    """Between findings and checklist, with their times."""
 
     @property
     def alerted(self) -> dict[Cause, float]:
@@ -53,6 +58,7 @@ class Verdict:
         truth = self.scenario.causes
         wanted = truth if self.page not in self.scenario.unproven else frozenset[Cause]()
         said = [
+            *(f"at {at:.0f} s {difference}" for at, difference in self.disagreements),
             *(f"no alert says {cause.title}" for cause in wanted - self.alerted.keys()),
             *(f"no finding says {cause.title}" for cause in wanted - self.found.keys()),
             *(f"an alert says {cause.title}" for cause in self.alerted.keys() - truth),
@@ -60,6 +66,8 @@ class Verdict:
             *(f"{cause.title} is found at {at:.0f} s" for cause, at in self.found.items()
               if at < FAULT),
         ]  # fmt: skip
+        if self.symptom is not None and (not truth or self.symptom < FAULT):
+            said.append(f"requests wait for an unknown reason at {self.symptom:.0f} s")
         early = [alert for alert in self.alerts if not truth or alert.first < FAULT]
         return [*said, *(f"{alert.name} fires at {alert.first:.0f} s" for alert in early)]
 
@@ -75,10 +83,13 @@ def run(scenario: Scenario, page: str, directory: Path) -> Verdict:
     found: dict[Cause, float] = {}
     for at, finding in setup.exporter.seen:
         found.setdefault(finding.cause, at)
+    symptom = found.pop(Cause.UNKNOWN, None)
     return Verdict(
         scenario=scenario,
         page=page,
         alerts=alerts(setup.exporter.recorder, seconds, directory),
         found=found,
         saturated=setup.saturated,
+        symptom=symptom,
+        disagreements=setup.exporter.disagreements,
     )

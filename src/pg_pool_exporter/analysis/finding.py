@@ -71,11 +71,21 @@ class Cause(Enum):
     Its role has no `pg_monitor`, or `track_activities` is off: leaks, open transactions and lock
     waits of these sessions are unknown.
     """
+    UNKNOWN = "unknown"
+    """Requests wait or get no connection, or clients of a PgBouncer wait, and why is unknown yet.
+
+    A pool is full and requests wait at two readings in a row; at least one request waits on
+    average; a request got no connection in the last minutes; or a client of a PgBouncer has waited
+    for more than a second. Nothing else that is found explains it.
+    """
 
     @property
     def title(self) -> str:
         """In words."""
-        return self.value.replace("_", " ").replace("postgresql", "PostgreSQL")
+        if self is Cause.UNKNOWN:
+            return "unknown cause"
+        value: str = self.value
+        return value.replace("_", " ").replace("postgresql", "PostgreSQL")
 
 
 class Level(IntEnum):
@@ -159,9 +169,14 @@ class PoolVerdict:
     """About all of its application on its server."""
 
     @property
+    def all(self) -> tuple[Finding, ...]:
+        """Both."""
+        return (*self.own, *self.of_app)
+
+    @property
     def severity(self) -> Severity | None:
         """Of the worst; None without any."""
-        return max((one.severity for one in (*self.own, *self.of_app)), default=None)
+        return max((one.severity for one in self.all), default=None)
 
     @property
     def leak(self) -> Finding | None:

@@ -56,7 +56,7 @@ class _Counters(NamedTuple):
 class PoolHistory:
     """One process's pool. Times are seconds on one clock that never goes back."""
 
-    __slots__ = ("_counters", "_last", "_minute", "_slope", "_sums", "_values")
+    __slots__ = ("_counters", "_last", "_minute", "_slope", "_sums", "_values", "_waited")
 
     def __init__(self) -> None:
         self._values = array("f")
@@ -65,6 +65,7 @@ class PoolHistory:
         self._counters: deque[_Counters] = deque(maxlen=_RATE_MINUTES + 1)
         self._last: _Counters | None = None
         self._slope: float | None = None
+        self._waited = 0
 
     def add(self, now: float, sample: PoolSample) -> None:
         """Take in a reading."""
@@ -74,6 +75,8 @@ class PoolHistory:
         if not self._counters or now - self._counters[-1].at >= MINUTE:
             self._counters.append(counters)
         self._last = counters
+        waits = (sample.waiting or 0.0) >= limit.POOL_WAITING
+        self._waited = self._waited + 1 if waits else 0
         if sample.active is None:
             return
         minute = now // MINUTE
@@ -87,6 +90,11 @@ class PoolHistory:
             min(least, sample.active) if number else sample.active,
             waiting + (nan if sample.waiting is None else sample.waiting),
         )
+
+    @property
+    def waits(self) -> bool:
+        """Whether requests waited at both of the last two readings: not only for a moment."""
+        return self._waited > 1
 
     @property
     def active(self) -> Sequence[float]:

@@ -20,6 +20,8 @@ class ProcessView:
 
     sample: PoolSample
     recent: Recent | None
+    waits: bool
+    """Whether requests waited at both of the last two readings."""
     active_by_minute: Sequence[float]
     """Mean of the connections checked out in each minute of the last hour, the latest last."""
     seconds_to_saturation: float | None
@@ -30,6 +32,21 @@ class ProcessView:
         """Share of the maximum that is checked out; None without a maximum."""
         sample = self.sample
         return sample.active / sample.max if sample.max and sample.active is not None else None
+
+    @property
+    def is_starved(self) -> bool:
+        """Whether it is saturated and requests wait, not only for a moment."""
+        return self.waits and (self.utilisation or 0.0) >= 1
+
+    @property
+    def requests_wait(self) -> bool:
+        """Whether requests wait, not only for a moment: now, or on average of the last minutes."""
+        if self.recent is None or self.is_starved:
+            return self.waits
+        now = self.sample.waiting
+        return (self.recent.waiting or 0.0) >= limit.POOL_WAITING and (
+            now is None or now >= limit.POOL_WAITING
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +138,18 @@ class PoolView:
         return self.fullest.utilisation
 
     @property
+    def requests_wait(self) -> bool:
+        """Whether requests of a process wait, not only for a moment."""
+        return any(each.requests_wait for each in self.processes)
+
+    @property
+    def is_starved(self) -> bool:
+        """Whether requests suffer: they wait at a saturated process, or got no connection in the
+        last minutes.
+        """
+        return bool(self.failed) or any(each.is_starved for each in self.processes)
+
+    @property
     def overdue(self) -> float:
         """Checkouts over the leak threshold."""
         return self.leak.overdue
@@ -140,6 +169,7 @@ def process_view(sample: PoolSample, history: PoolHistory) -> ProcessView:
     return ProcessView(
         sample=sample,
         recent=history.recent(),
+        waits=history.waits,
         active_by_minute=history.active,
         seconds_to_saturation=history.seconds_to(sample.max) if sample.max else None,
     )

@@ -133,3 +133,9 @@ def remedy(cause: Cause, client: str = "") -> str:
             return "Is it running, and does it serve its metrics page to the exporter's host?"
         case Cause.SESSIONS_HIDDEN:
             return "GRANT pg_monitor to the exporter's role."
+        case Cause.UNKNOWN:
+            return (
+                "Watch for some minutes to see why. Meanwhile see what the sessions of the checked-"
+                "out connections do (pg_stat_activity by application_name and state): idle ones "
+                "point to a leak, active ones to slow statements, waiting ones to a lock."
+            )

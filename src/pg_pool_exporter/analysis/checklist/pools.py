@@ -24,11 +24,11 @@ def pool_utilisation(judged: Judged) -> Check:
         return unknown("pool_utilisation", "no pool with a maximum")
     used.sort(key=lambda item: -item[0])
     full = [(share, pool) for share, pool in used if share > limit.POOL_USE]
-    suffering = any(share >= 1 and pool.waiting for share, pool in full)
+    starved = any(each.is_starved for _, pool in full for each in pool.processes)
     most, fullest = used[0]
     return Check(
         name="pool_utilisation",
-        verdict=Verdict.PROBLEM if suffering else Verdict.WARNING if full else Verdict.FINE,
+        verdict=Verdict.PROBLEM if starved else Verdict.WARNING if full else Verdict.FINE,
         figure=f"at most {most:.0%}, {fullest.name}",
         evidence=few(_utilisation(share, pool) for share, pool in full),
         remedy=("See the points below for why.",) if full else (),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from operator import neg
 
@@ -28,6 +29,14 @@ class AppSessions:
     def sessions(self) -> int:
         """Number of them, hidden ones included."""
         return sum(group.sessions for group in self._groups)
+
+    @property
+    def states(self) -> list[tuple[str, int]]:
+        """Number of them by state, the most first."""
+        counts: Counter[str] = Counter()
+        for group in self._groups:
+            counts.update({state: sample.sessions for state, sample in group.states.items()})
+        return [(state, count) for state, count in counts.most_common() if count]
 
     @property
     def busy(self) -> int:

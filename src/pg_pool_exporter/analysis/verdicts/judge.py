@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import NamedTuple, ParamSpec
 
+from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
 from pg_pool_exporter.analysis.faults import Faults
-from pg_pool_exporter.analysis.finding import Cause, Finding, PoolVerdict, Subject
+from pg_pool_exporter.analysis.finding import (
+    Cause,
+    Finding,
+    PoolVerdict,
+    Severity,
+    Subject,
+)
 from pg_pool_exporter.analysis.fleet_view import FleetView
 from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.verdicts.bouncer import clients_waiting
 from pg_pool_exporter.analysis.verdicts.capacity import capacity_of_pool
 from pg_pool_exporter.analysis.verdicts.leak import leak_of_app, leak_of_pool
 from pg_pool_exporter.analysis.verdicts.locks import locks_of_server
@@ -19,11 +28,19 @@ from pg_pool_exporter.analysis.verdicts.server import (
     slots_of_server,
 )
 from pg_pool_exporter.analysis.verdicts.targets import target_unreachable
+from pg_pool_exporter.analysis.verdicts.waiting import (
+    by_server,
+    explanations,
+    unexplained_waiting,
+)
 from pg_pool_exporter.model import AppOnServer
 
 MAX_FINDINGS = 500
 """More than a person reads: the rest is left out."""
-VERDICTS = ("leak", "capacity", "idle_in_transaction", "locks", "slots", "sessions", "targets")
+VERDICTS = (
+    "leak", "capacity", "waiting", "idle_in_transaction", "locks", "slots", "sessions", "bouncers",
+    "targets",
+)  # fmt: skip
 
 
 P = ParamSpec("P")
@@ -49,28 +66,50 @@ def judge(fleet: FleetView, faults: Faults) -> Judged:
         with faults.contained(verdict):
             findings.extend(tuple(of(*record, **more)))
 
-    by_server: dict[str, list[PoolView]] = {}
+    pools_by_server: dict[str, list[PoolView]] = {}
     by_app: dict[AppOnServer, list[PoolView]] = {}
     for pool in fleet.pools:
         if pool.app_on_server is not None:
             key = pool.app_on_server.key
-            by_server.setdefault(key.server, []).append(pool)
+            pools_by_server.setdefault(key.server, []).append(pool)
             by_app.setdefault(key, []).append(pool)
     for target in fleet.targets:
         add("targets", target_unreachable, target)
     for server in fleet.servers:
-        pools = by_server.get(server.name, [])
+        pools = pools_by_server.get(server.name, [])
         add("idle_in_transaction", idle_in_transaction, server, pools)
         add("locks", locks_of_server, server)
         add("slots", slots_of_server, server)
         add("sessions", hidden_sessions, server)
+    for name, those in groupby(sorted(fleet.bouncer_pools, key=_bouncer_of), key=_bouncer_of):
+        add("bouncers", clients_waiting, name, list(those))
     for pool in fleet.pools:
         add("leak", leak_of_pool, pool)
         add("capacity", capacity_of_pool, pool)
     for app in fleet.apps:
         add("leak", leak_of_app, app, by_app.get(app.key, []))
+    with faults.contained("waiting"):
+        findings = list(_with_sufferers(_with_verdicts(fleet.pools, findings), findings))
     judged = replace(fleet, pools=tuple(_with_verdicts(fleet.pools, findings)))
     return Judged(judged, tuple(sorted(findings, key=_badness)[:MAX_FINDINGS]))
+
+
+def _with_sufferers(pools: Iterable[PoolView], findings: Sequence[Finding]) -> Iterator[Finding]:
+    """The findings, and those about requests that wait for unknown reasons.
+
+    What makes requests suffer is a problem: they do now.
+    """
+    of_servers = by_server(findings)
+    suffered: set[int] = set()
+    for pool in pools:
+        if pool.is_starved or pool.requests_wait:
+            why = explanations(pool, of_servers)
+            if not why:
+                yield from unexplained_waiting(pool)
+            elif pool.is_starved:
+                suffered.update(map(id, why))
+    for one in findings:
+        yield replace(one, severity=Severity.PROBLEM) if id(one) in suffered else one
 
 
 def _with_verdicts(pools: Iterable[PoolView], findings: Iterable[Finding]) -> Iterator[PoolView]:
@@ -83,6 +122,10 @@ def _with_verdicts(pools: Iterable[PoolView], findings: Iterable[Finding]) -> It
         yield replace(pool, verdict=PoolVerdict(own, of_app)) if own or of_app else pool
 
 
+def _bouncer_of(pool: BouncerPoolView) -> str:
+    return pool.bouncer
+
+
 def _badness(finding: Finding) -> tuple[float, bool, float, str]:
     """A server that does not answer is why others suffer: it comes before them."""
     away = finding.cause is Cause.POSTGRESQL_UNREACHABLE
@@ -91,5 +134,7 @@ def _badness(finding: Finding) -> tuple[float, bool, float, str]:
 
 def _size(finding: Finding) -> float:
     """Of equally bad findings, the one about more connections comes first."""
-    names = ("held_connections", "waiting_requests", "waiting_sessions", "sessions")
+    names = (
+        "held_connections", "waiting_requests", "waiting_clients", "waiting_sessions", "sessions",
+    )  # fmt: skip
     return next((finding.figures[name] for name in names if name in finding.figures), 0.0)

@@ -11,27 +11,7 @@ from pg_pool_exporter.web.page.markup import Html, element, join, name
 from pg_pool_exporter.web.page.tables import row, table
 
 MAX_POOLS = 500
-_MAX_IN_BRIEF = 5
 _COLUMNS = ("Pool", "Connections", "Utilisation", "Longest wait")
-
-
-def saturated_in_brief(pools: Sequence[BouncerPoolView]) -> Html | None:
-    """Those whose clients wait for too long, a line each; None without any."""
-    saturated = [pool for pool in pools if pool.is_saturated]
-    if not saturated:
-        return None
-    lines = [
-        element(
-            "li",
-            name(str(pool)),
-            f": {number(pool.waiting, 'client waits', 'clients wait')} for a connection.",
-            class_="problem",
-        )
-        for pool in saturated[:_MAX_IN_BRIEF]
-    ]
-    if (more := len(saturated) - _MAX_IN_BRIEF) > 0:
-        lines.append(element("li", f"{more} more below"))
-    return element("ul", join(lines), class_="brief")
 
 
 def bouncers_section(pools: Sequence[BouncerPoolView]) -> Html | None:

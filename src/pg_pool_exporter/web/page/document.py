@@ -9,9 +9,11 @@ from importlib import resources
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.analyzer import Analysis
+from pg_pool_exporter.analysis.finding import Verdict
 from pg_pool_exporter.analysis.fleet_view import FleetView
 from pg_pool_exporter.analysis.wording import number
-from pg_pool_exporter.web.page.bouncers import bouncers_section, saturated_in_brief
+from pg_pool_exporter.web.page.bouncers import bouncers_section
+from pg_pool_exporter.web.page.checklist import checklist_section, warnings_in_brief
 from pg_pool_exporter.web.page.findings import in_brief, in_full, verdict
 from pg_pool_exporter.web.page.markup import Html, as_html, element, join
 from pg_pool_exporter.web.page.pools import pools_section
@@ -52,11 +54,6 @@ def document(
     """
     fleet, findings = analysis.fleet, analysis.findings
     severity, words = verdict(findings) if findings else _without_findings(analysis)
-    saturated = saturated_in_brief(fleet.bouncer_pools)
-    if saturated is not None:
-        # A symptom: the bouncer does not report its cause.
-        others = f"; {words}" if findings else ""
-        severity, words = "problem", f"Clients of a bouncer wait{others}"
     meta = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n' if refresh else ""
     sections = (
         in_full(findings),
@@ -64,14 +61,14 @@ def document(
         bouncers_section(fleet.bouncer_pools),
         servers_section(fleet.servers),
         targets_section(fleet.targets, now),
+        checklist_section(analysis.checks),
     )
     body = join(
         [
             element(
                 "header",
                 element("h1", words, class_="verdict"),
-                in_brief(findings),
-                saturated,
+                in_brief(findings) if findings else warnings_in_brief(analysis.checks),
                 element("p", _counts(fleet), class_="counts"),
                 class_=severity,
             ),
@@ -91,7 +88,9 @@ def _without_findings(analysis: Analysis) -> tuple[str, str]:
     if analysis.failed:
         return "warning", "An analysis failed: see the log"
     if not targets:
-        return "fine", "Nothing to look at yet"
+        return "warning", "Nothing to look at yet"
+    if warnings := sum(one.verdict is Verdict.WARNING for one in analysis.checks):
+        return "warning", number(warnings, "warning", "warnings")
     if all(not one.health.polls for one in targets):
         return "fine", "Nothing is known yet"
     return "fine", "Nothing is wrong"

@@ -1,0 +1,94 @@
+"""Requests wait, or got no connection: what explains it, and what nothing explains yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity
+from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.wording import number, spell
+
+
+def explanations(pool: PoolView, of_servers: Mapping[str, Iterable[Finding]]) -> Sequence[Finding]:
+    """The findings for which requests of the pool have to wait: its own, its application's, and
+    those in `of_servers`, by server, that hold it up.
+    """
+    own = [one for one in pool.verdict.all if one.cause is not Cause.UNKNOWN]
+    app = pool.app_on_server
+    if app is not None:
+        own += [one for one in of_servers.get(app.key.server, ()) if _holds_up(one, pool)]
+    return own
+
+
+def by_server(findings: Iterable[Finding]) -> Mapping[str, Sequence[Finding]]:
+    """Those that are about a server as a whole."""
+    found: dict[str, list[Finding]] = {}
+    for one in findings:
+        if one.subject.server and not one.subject.app:
+            found.setdefault(one.subject.server, []).append(one)
+    return found
+
+
+def unexplained_waiting(pool: PoolView) -> Iterator[Finding]:
+    """The finding about a pool whose requests wait or fail for a reason that is not known yet."""
+    yield Finding(
+        cause=Cause.UNKNOWN,
+        severity=Severity.PROBLEM if pool.is_starved else Severity.WARNING,
+        subject=pool.subject,
+        summary=f"{_symptom(pool)}; why is unknown yet.",
+        figures={
+            **({"waiting_requests": pool.waiting} if pool.waiting is not None else {}),
+            "failed_requests": pool.failed,
+            **({"utilisation_ratio": pool.utilisation} if pool.utilisation is not None else {}),
+        },
+        evidence=tuple(_evidence(pool)),
+        remedy=remedy(Cause.UNKNOWN),
+    )
+
+
+def _symptom(pool: PoolView) -> str:
+    if pool.waiting:
+        wait = number(pool.waiting, "request waits", "requests wait")
+        if pool.active is None:
+            return wait
+        of = f" of {pool.max:g}" if pool.max is not None else ""
+        return f"{wait}, and {pool.active:g}{of} connections are checked out"
+    if pool.failed:
+        failed = number(pool.failed, "request", "requests")
+        return f"{failed} got no connection in the last {spell(pool.watched)}"
+    return "Requests waited in the last minutes"
+
+
+def _evidence(pool: PoolView) -> Iterator[str]:
+    if pool.waiting and pool.failed:
+        failed = number(pool.failed, "request", "requests")
+        yield f"{failed} got no connection in the last {spell(pool.watched)}."
+    app = pool.app_on_server
+    if app is None:
+        return
+    if app.sessions is None:
+        yield f"The state of its sessions on server {app.key.server} is unknown now."
+        return
+    states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in app.sessions.states)
+    yield f"Sessions of {app.key.app} on server {app.key.server}: {states or 'none'}."
+    if app.disturbed:
+        yield "The server did not answer for some time in the last minutes."
+    if app.waited_for_lock:
+        yield "Sessions of it waited for a lock in the last minutes."
+
+
+def _holds_up(finding: Finding, pool: PoolView) -> bool:
+    """Whether requests of the pool have to wait for what is wrong with its server."""
+    match finding.cause:
+        case Cause.LOCK_PILE_UP:
+            return pool.app_on_server is not None and pool.app_on_server.waited_for_lock
+        case Cause.SERVER_FULL | Cause.SERVER_OVERSUBSCRIBED:
+            # A warning is not full yet; a pool that has all it may have needs no more slots.
+            return finding.severity is Severity.PROBLEM and any(
+                (one.utilisation or 0.0) < 1 for one in pool.processes
+            )
+        case Cause.POSTGRESQL_UNREACHABLE:
+            return True
+        case _:
+            return False
