@@ -1,4 +1,4 @@
-"""One table of scenarios forevery pool library: the same expected result for all of them, or the
+"""One table of scenarios for every pool library: the same expected result for all of them, or the
 difference that `support.pools.Kind` states. What has happened is counted here, not by the library.
 """
 

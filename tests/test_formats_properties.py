@@ -1,4 +1,4 @@
-"""What holds forevery page of another library, however it was damaged or made up."""
+"""What holds for every page of another library, however it was damaged or made up."""
 
 from __future__ import annotations
 

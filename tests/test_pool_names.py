@@ -89,7 +89,7 @@ def test_no_part_of_a_password_in_a_url_is_shown(password: str) -> None:
         if len(text) >= MAX_LABEL_CHARACTERS:
             assert name.name == HIDDEN
         shown = repr(name)
-        # An @ in the password ends it foreverybody who reads the address.
+        # An @ in the password ends it for everybody who reads the address.
         for part in spelt.split("@")[:1]:
             assert not any(four in shown for four in _fragments(part) - _fragments(shown_anyway()))
 

@@ -1,4 +1,4 @@
-"""What holds forevery page, whatever pools it tells of and however it was damaged."""
+"""What holds for every page, whatever pools it shows and however it was damaged."""
 
 from __future__ import annotations
 
