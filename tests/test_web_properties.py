@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import socket
 import time
 from collections.abc import Iterator
-from threading import Event, Thread
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.serving import serving
+from support.serving import exchange, serving_in_thread
 from test_web import resident
 
 LINES = [
@@ -66,37 +63,8 @@ def mutilated(request: Request, edits: list[tuple[int, int, bytes]]) -> bytes:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """A server with a loop of its own."""
-    ports: list[int] = []
-    started, ended = Event(), Event()
-
-    async def serve() -> None:
-        async with serving() as served:
-            ports.append(served.port)
-            started.set()
-            while not ended.is_set():  # noqa: ASYNC110 - set by another thread
-                await asyncio.sleep(0.05)
-
-    thread = Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    assert started.wait(10)
-    yield ports[0]
-    ended.set()
-    thread.join()
-
-
-def exchange(port: int, sent: bytes) -> bytes:
-    """All that is answered."""
-    parts = []
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-        try:
-            connection.sendall(sent)
-            connection.shutdown(socket.SHUT_WR)
-            while part := connection.recv(65536):
-                parts.append(part)
-        except ConnectionError:
-            pass  # cut off: an answer, too
-    return b"".join(parts)
+    with serving_in_thread() as port:
+        yield port
 
 
 @settings(
@@ -108,7 +76,7 @@ def test_any_request_is_answered_or_cut_off_soon_and_nothing_is_logged(
     edits: list[tuple[int, int, bytes]], times: int,
 ) -> None:  # fmt: skip
     started = time.perf_counter()
-    answer = exchange(port, mutilated(mutated, edits) * times)
+    answer = exchange(port, mutilated(mutated, edits) * times, timeout=5)
     # A body that does not come is waited for, for a second.
     assert time.perf_counter() - started < 2.5
     assert answer == b"" or answer.startswith(b"HTTP/")
@@ -121,8 +89,8 @@ def test_many_odd_requests_do_not_make_the_process_larger(port: int) -> None:
     def round_of_requests() -> None:
         for line in LINES:
             for body in BODIES:
-                exchange(port, mutilated((line, HEADERS[:1], body), []))
-                exchange(port, mutilated((line, [b"X: " + b"\xff" * 9000], body), []))
+                exchange(port, mutilated((line, HEADERS[:1], body), []), timeout=5)
+                exchange(port, mutilated((line, [b"X: " + b"\xff" * 9000], body), []), timeout=5)
 
     round_of_requests()
     before = resident()

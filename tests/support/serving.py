@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from threading import Event, Thread
 
 import aiohttp
 
@@ -83,3 +85,42 @@ async def client(served: Served) -> AsyncIterator[aiohttp.ClientSession]:
     base = f"http://127.0.0.1:{served.port}"
     async with aiohttp.ClientSession(base, auto_decompress=False) as session:
         yield session
+
+
+@contextmanager
+def serving_in_thread() -> Iterator[int]:
+    """Serve an empty store in a loop and a thread of its own; yields the port."""
+    ports: list[int] = []
+    started, ended = Event(), Event()
+
+    async def serve() -> None:
+        async with serving() as served:
+            ports.append(served.port)
+            started.set()
+            while not ended.is_set():  # noqa: ASYNC110 - set by another thread
+                await asyncio.sleep(0.05)
+
+    thread = Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert started.wait(10)
+        yield ports[0]
+    finally:
+        ended.set()
+        thread.join()
+
+
+def exchange(port: int, sent: bytes, timeout: float) -> bytes:
+    """Everything that is answered to `sent` and the end of sending; a cut connection is an answer,
+    too. Raises `TimeoutError` after `timeout` seconds without any byte.
+    """
+    parts = []
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection,
+        suppress(ConnectionError),
+    ):
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        while part := connection.recv(65536):
+            parts.append(part)
+    return b"".join(parts)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from threading import Event, Thread
+from contextlib import contextmanager
 
 from fuzz.harness import Check, Harness
 from pg_pool_exporter.metrics.text_format import Blocks
-from support.serving import serving
+from support.serving import exchange, serving_in_thread
 
 
 class _Records(logging.Handler):
@@ -27,46 +24,23 @@ class _Records(logging.Handler):
 
 @contextmanager
 def _start() -> Iterator[Check]:
-    ports: list[int] = []
-    started, ended = Event(), Event()
-
-    async def serve() -> None:
-        async with serving() as served:
-            ports.append(served.port)
-            started.set()
-            while not ended.is_set():  # noqa: ASYNC110 - set by another thread
-                await asyncio.sleep(0.05)
-
-    thread = Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    assert started.wait(20)
     records = _Records()
-    logging.getLogger().addHandler(records)
+    with serving_in_thread() as port:
 
-    def check(data: bytes) -> Sequence[Blocks]:
-        answer = b""
-        records.texts.clear()
-        # Cut off: an answer, too.
-        with (
-            socket.create_connection(("127.0.0.1", ports[0]), timeout=10) as connection,
-            suppress(ConnectionError),
-        ):
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-            while part := connection.recv(65536):
-                answer += part
-        assert not answer or answer.startswith(b"HTTP/"), answer[:100]
-        assert not answer.startswith((b"HTTP/1.1 500", b"HTTP/1.0 500")), answer[:100]
-        assert b"Traceback" not in answer
-        assert not records.texts, records.texts
-        return ()
+        def check(data: bytes) -> Sequence[Blocks]:
+            records.texts.clear()
+            answer = exchange(port, data, timeout=10)
+            assert not answer or answer.startswith(b"HTTP/"), answer[:100]
+            assert not answer.startswith((b"HTTP/1.1 500", b"HTTP/1.0 500")), answer[:100]
+            assert b"Traceback" not in answer
+            assert not records.texts, records.texts
+            return ()
 
-    try:
-        yield check
-    finally:
-        logging.getLogger().removeHandler(records)
-        ended.set()
-        thread.join()
+        logging.getLogger().addHandler(records)
+        try:
+            yield check
+        finally:
+            logging.getLogger().removeHandler(records)
 
 
 _HEADERS = b"Host: localhost\r\nAccept: application/openmetrics-text;version=1.0.0,*/*;q=0.1\r\n"
