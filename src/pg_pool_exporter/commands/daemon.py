@@ -313,8 +313,8 @@ async def _poll_into(store: Store, config: Config) -> Discovery:
     await asyncio.gather(discovery.tasks.refresh(), discovery.look())
     pollers = [(target, Poller(target, target.source(), store)) for target in discovery.targets()]
     try:
-        # Servers last, because their poll adds up the demand of pools. Logs with them, because the
-        # server reports their format.
+        # Servers last: their sessions are joined with the pools that are known by then. Logs with
+        # them, because the server reports their format.
         for servers in (False, True):
             await asyncio.gather(
                 *(
