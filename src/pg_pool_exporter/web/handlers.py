@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -13,7 +12,7 @@ from aiohttp import hdrs, web
 from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
 from pg_pool_exporter.blocking.shared import SharedResult
 from pg_pool_exporter.blocking.threads import Lane
-from pg_pool_exporter.exposition.pages import Exposition
+from pg_pool_exporter.exposition.pages import Exposition, gzipped
 from pg_pool_exporter.metrics.text_format import OPENMETRICS_CONTENT_TYPE, TEXT_CONTENT_TYPE
 from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.store import Store
@@ -32,8 +31,6 @@ from pg_pool_exporter.web.server import Answer, Routes, plain_answer
 # Kinds of targets that the configuration names.
 _CONFIGURED_KINDS = ("server", "log", "app", "bouncer")
 _MAX_NAMES_SHOWN = 20
-# Several times faster than the default, and pages still shrink by a factor of ten.
-_GZIP_LEVEL = 1
 _PAGE_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -159,7 +156,7 @@ class _Body:
             return make(analysis, time.time())
 
         def compressed(analysis: Analysis) -> bytes:
-            return gzip.compress(plain(analysis), _GZIP_LEVEL, mtime=0)
+            return gzipped(plain(analysis))
 
         self._shared = {
             False: SharedResult(lambda: analyzer.analysis, plain, lane),
