@@ -58,6 +58,7 @@ def test_findings_pools_servers_and_targets_are_reported() -> None:
                 "severity": "problem",
                 "subject": {"app": "orders", "pool": "main", "server": "main"},
                 "summary": "1 connection checked out and not returned.",
+                "amount": 1,
                 "figures": {
                     "leaked_slots": 1, "overdue_connections": 0, "unreturned_connections": 0,
                     "held_connections": 1, "utilisation_ratio": 0.2,

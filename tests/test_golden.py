@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
 from pg_pool_exporter.analysis.app_view import AppView
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.fleet_view import FleetView
 from pg_pool_exporter.analysis.server_view import server_view
 from pg_pool_exporter.discovery import DiscoveryStatus
@@ -139,7 +140,19 @@ APP = AppView(
     recent_polls=(), lost_sessions=0, lost_sessions_now=0, checked_out=7, disturbed=False,
     waited_for_lock=False, pools=1,
 )  # fmt: skip
-ANALYSIS = Analysis(fleet=FleetView(apps=(APP,), servers=(server_view("main", SERVER, 120, {}),)))
+ANALYSIS = Analysis(
+    fleet=FleetView(apps=(APP,), servers=(server_view("main", SERVER, 120, {}),)),
+    findings=(
+        Finding(
+            cause=Cause.LEAK, severity=Severity.PROBLEM, amount=3, summary="3 connections leaked.",
+            subject=Subject(app="orders", pool="main", server="main"),
+        ),
+        Finding(
+            cause=Cause.TARGET_UNREACHABLE, severity=Severity.WARNING, summary="No answer.",
+            subject=Subject(target=TargetId("app", "web-2:80", "orders")),
+        ),
+    ),
+)  # fmt: skip
 
 
 @pytest.fixture

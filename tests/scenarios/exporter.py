@@ -14,7 +14,7 @@ from itertools import accumulate, chain
 from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.analysis.finding import Finding
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.exposition import self_metrics
+from pg_pool_exporter.exposition import findings, self_metrics
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.metrics.catalogue import POOL_HOLD
 from pg_pool_exporter.metrics.series import Series, of_evidence, of_health, of_pools, of_server
@@ -144,6 +144,7 @@ class Exporter:
         parts: list[Iterable[Series]] = [
             self_metrics.series(ReloadStatus(True, 0.0)),
             of_evidence(analysis.fleet.evidence, analysis.fleet.pools_max),
+            findings.series(analysis.findings),
         ]
         for state in self.store.states():
             key, snapshot = state.key, state.fresh(now)

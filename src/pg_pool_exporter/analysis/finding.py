@@ -142,6 +142,8 @@ class Finding:
     subject: Subject
     summary: str
     """What is wrong, in one sentence."""
+    amount: float = 1.0
+    """How many connections, requests or sessions it is about; 1 for one thing, such as a target."""
     figures: Mapping[str, float] = field(default_factory=dict)
     """What shows it, by name; seconds where the name says so, else a number of things."""
     evidence: tuple[str, ...] = ()
@@ -152,12 +154,6 @@ class Finding:
     """Lines of code, each with the number of its connections that are checked out for too long."""
     sites_are_certain: bool = True
     """False: only some of those connections are meant, and it is unknown which."""
-
-    @property
-    def leaked_connections(self) -> float:
-        """Of a leak: how many connections."""
-        own = self.figures.get("held_connections")
-        return self.figures.get("unreturned_connections", 0.0) if own is None else own
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,4 +183,4 @@ class PoolVerdict:
     def leaked_by_app(self) -> float:
         """Leaked connections that are in one of the application's pools, unknown which."""
         leaks = (one for one in self.of_app if one.cause is Cause.LEAK)
-        return max((one.leaked_connections for one in leaks), default=0.0)
+        return max((one.amount for one in leaks), default=0.0)

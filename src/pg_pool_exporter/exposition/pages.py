@@ -16,7 +16,7 @@ from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
 from pg_pool_exporter.blocking.shared import SharedResult
 from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.discovery import DiscoveryStatus
-from pg_pool_exporter.exposition import self_metrics
+from pg_pool_exporter.exposition import findings, self_metrics
 from pg_pool_exporter.exposition.self_metrics import ProcessMetrics, ReloadStatus
 from pg_pool_exporter.metrics.series import (
     Series,
@@ -118,6 +118,7 @@ class Exposition:
         parts = [
             blocks(self_metrics.series(self.reload, self.discovered)),
             blocks(of_evidence(of.analysis.fleet.evidence, of.analysis.fleet.pools_max)),
+            blocks(findings.series(of.analysis.findings)),
             blocks(of_analyses(self._analyzer.faults.counts)),
             *lines,
         ]

@@ -72,6 +72,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "severity": finding.severity.title,
         "subject": _subject(finding.subject),
         "summary": finding.summary,
+        "amount": _number(finding.amount),
         "figures": {name: _number(value) for name, value in finding.figures.items()},
         "evidence": list(finding.evidence),
         "remedy": finding.remedy,

@@ -52,7 +52,7 @@ def leaks(judged: Judged) -> Check:
     if not pools:
         return unknown("leaks", "no pools")
     if findings:
-        leaked = sum(one.leaked_connections for one in findings)
+        leaked = sum(one.amount for one in findings)
         return of_findings("leaks", f"{leaked:g} not returned", findings)
     undecided = [
         f"{pool.name}: {number(pool.overdue, 'checkout is', 'checkouts are')} overdue, and the "

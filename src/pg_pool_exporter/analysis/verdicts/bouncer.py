@@ -25,6 +25,7 @@ def clients_waiting(bouncer: str, pools: Iterable[BouncerPoolView]) -> Iterator[
         severity=Severity.PROBLEM,
         subject=Subject(target=TargetId("bouncer", bouncer)),
         summary=f"{wait} for a connection, the first for {spell(oldest)}.",
+        amount=clients,
         figures={"waiting_clients": clients, "oldest_waiting_seconds": oldest},
         evidence=(
             *map(_evidence, saturated[:MOST_NAMED]),

@@ -63,6 +63,7 @@ def capacity_of_pool(pool: PoolView) -> Iterator[Finding]:
             if slow
             else "Requests wait, although connections come back soon: there are too few."
         ),
+        amount=recent.waiting or recent.failed,
         figures={
             **({"waiting_requests": recent.waiting} if recent.waiting is not None else {}),
             "failed_requests": recent.failed,

@@ -126,15 +126,15 @@ def _bouncer_of(pool: BouncerPoolView) -> str:
     return pool.bouncer
 
 
-def _badness(finding: Finding) -> tuple[float, bool, float, str]:
-    """A server that does not answer is why others suffer: it comes before them."""
+def _badness(finding: Finding) -> tuple[float, bool, float, bool, str]:
+    """A server that does not answer is why others suffer: it comes before them. Of equally bad ones
+    the one about more connections comes first, then that about a pool.
+    """
     away = finding.cause is Cause.POSTGRESQL_UNREACHABLE
-    return -finding.severity, not away, -_size(finding), str(finding.subject)
-
-
-def _size(finding: Finding) -> float:
-    """Of equally bad findings, the one about more connections comes first."""
-    names = (
-        "held_connections", "waiting_requests", "waiting_clients", "waiting_sessions", "sessions",
-    )  # fmt: skip
-    return next((finding.figures[name] for name in names if name in finding.figures), 0.0)
+    return (
+        -finding.severity,
+        not away,
+        -finding.amount,
+        not finding.subject.pool,
+        str(finding.subject),
+    )

@@ -37,6 +37,7 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
             else f"{count} checked out for too long, without a statement or transaction that "
             f"explains it{full}."
         ),
+        amount=leak.total,
         figures={
             "leaked_slots": leak.dropped,
             "overdue_connections": leak.overdue,
@@ -99,6 +100,7 @@ def leak_of_app(app: AppView, pools: Iterable[PoolView]) -> Iterator[Finding]:
         severity=Severity.PROBLEM,
         subject=Subject(app=app.key.app, server=app.key.server),
         summary=f"{number(more, 'connection', 'connections')} checked out and not returned.",
+        amount=more,
         figures={"unreturned_connections": more},
         evidence=(
             (

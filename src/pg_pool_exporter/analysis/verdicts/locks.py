@@ -40,6 +40,7 @@ def locks_of_server(server: ServerView) -> Iterator[Finding]:
         severity=Severity.PROBLEM if is_pile else Severity.WARNING,
         subject=Subject(server=server.name),
         summary=summary,
+        amount=count or deadlocks,
         figures={
             "waiting_sessions": count,
             "oldest_waiting_seconds": oldest,

@@ -52,6 +52,7 @@ def idle_in_transaction(server: ServerView, pools: Iterable[PoolView]) -> Iterat
             severity=Severity.PROBLEM if blocking else Severity.WARNING,
             subject=Subject(app=name, server=server.name),
             summary=f"{number(count, 'session is', 'sessions are')} idle in transaction.",
+            amount=count,
             figures={"sessions": count, "oldest_seconds": oldest},
             evidence=tuple(evidence),
             remedy=remedy(Cause.IDLE_IN_TRANSACTION),
@@ -109,6 +110,7 @@ def hidden_sessions(server: ServerView) -> Iterator[Finding]:
             if count
             else "The exporter may not see what sessions of other roles do."
         ),
+        amount=count or 1,
         figures={"hidden_sessions": count},
         evidence=tuple(evidence),
         remedy=(
@@ -153,6 +155,7 @@ def _slots(server: ServerView) -> Iterator[Finding]:
             if oversubscribed
             else f"{use:.0%} of the server's slots are in use."
         ),
+        amount=max(used, pools_max) if oversubscribed else used,
         figures={
             "used_connections": used,
             "available_connections": available,
@@ -186,6 +189,7 @@ def _limits(server: ServerView) -> Iterator[Finding]:
                 ),
                 subject=Subject(server=server.name),
                 summary=f"{count / most:.0%} of the CONNECTION LIMIT of {kind} {name} is in use.",
+                amount=count,
                 figures={"used_connections": count, "available_connections": most},
                 remedy=remedy(Cause.SERVER_FULL),
             )

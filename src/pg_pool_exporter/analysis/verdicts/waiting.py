@@ -37,6 +37,7 @@ def unexplained_waiting(pool: PoolView) -> Iterator[Finding]:
         severity=Severity.PROBLEM if pool.is_starved else Severity.WARNING,
         subject=pool.subject,
         summary=f"{_symptom(pool)}; why is unknown yet.",
+        amount=pool.waiting or pool.failed or 1,
         figures={
             **({"waiting_requests": pool.waiting} if pool.waiting is not None else {}),
             "failed_requests": pool.failed,

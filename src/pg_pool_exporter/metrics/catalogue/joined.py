@@ -27,3 +27,11 @@ MISSING_SESSIONS = _joined(
     "threshold.",
     field="missing",
 )  # fmt: skip
+
+FINDING = family(
+    "joined", "pg_pool", "cause", "severity", "app", "pool", "server", "bouncer", "target"
+)(
+    "gauge", "finding",
+    "Something is wrong now: the number of connections, requests or sessions that it is about; 1 "
+    "for one thing, such as a target that is down. At most 500 series, the worst first.",
+)  # fmt: skip

@@ -70,7 +70,7 @@ def _name(pool: PoolView) -> Html:
 
 def _leaked(pool: PoolView) -> float:
     leak = pool.verdict.leak
-    return leak.leaked_connections if leak is not None else 0.0
+    return leak.amount if leak is not None else 0.0
 
 
 def _connections(pool: PoolView) -> Html:
