@@ -285,10 +285,22 @@ def test_a_page_at_a_unix_socket_is_read(tmp_path: Path) -> None:
             await source.close()
             assert [head.split("\r\n")[0] for head in server.heads] == ["GET /own?x=1 HTTP/1.1"] * 2
         path.unlink()
-        gone = source_of(f"unix:{path}", tmp_path, "")
-        with pytest.raises(PollError, match="not connected"):
-            await gone.poll()
-        await gone.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [("missing.sock", "refused"), ("ca.pem/no.sock", "refused")]
+)
+def test_a_unix_socket_that_is_missing_is_refused(tmp_path: Path, path: str, reason: str) -> None:
+    (tmp_path / "ca.pem").touch()
+
+    async def scenario() -> None:
+        source = source_of(f"unix:{tmp_path}/{path}", tmp_path, "")
+        with pytest.raises(PollError, match="not connected") as caught:
+            await source.poll()
+        assert caught.value.reason == reason
+        await source.close()
 
     asyncio.run(scenario())
 

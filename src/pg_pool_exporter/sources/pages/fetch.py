@@ -21,8 +21,12 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 # Other reasons, for example too many open files, are not the target's.
 _REASONS: dict[int | None, str] = {
     errno.ECONNREFUSED: "refused",
+    errno.EHOSTDOWN: "refused",
     errno.EHOSTUNREACH: "refused",
+    errno.ENETDOWN: "refused",
     errno.ENETUNREACH: "refused",
+    errno.ENOENT: "refused",
+    errno.ENOTDIR: "refused",
     errno.EACCES: "permission",
     errno.EPERM: "permission",
     errno.ETIMEDOUT: "timeout",
