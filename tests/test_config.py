@@ -576,7 +576,8 @@ def test_the_example_is_valid(tmp_path: Path) -> None:
     assert counts == [2, 2, 1, 1]
 
 
-LOG_KEYS = "interval, timeout, files, sql, format, line_prefix"
+NO_FILES = "log.files: must name the log's files, or sql must be true; found nothing"
+LOG_KEYS = "interval, timeout, sql, files, format, line_prefix"
 
 
 @pytest.mark.parametrize(
@@ -585,11 +586,14 @@ LOG_KEYS = "interval, timeout, files, sql, format, line_prefix"
         ("{sql: true}", []),
         ("{files: [/var/log/*.log]}", []),
         ("{files: [x.log], format: stderr, line_prefix: '%m [%p] ', interval: 10s}", []),
-        ("{}", ["log.sql: must be true where there are no files; found false"]),
-        ("{files: []}", ["log.sql: must be true where there are no files; found false"]),
-        ("{sql: false}", ["log.sql: must be true where there are no files; found false"]),
+        ("{}", [NO_FILES]),
+        ("{files: []}", [NO_FILES]),
+        ("{sql: false}", [NO_FILES]),
+        ("{format: csv}",
+         [NO_FILES, ("log.format: must be one of 'auto', 'stderr', 'csvlog' or 'jsonlog'; "
+                     "found 'csv'")]),
         ("{files: [a], sql: true}",
-         ["log.sql: must be left out: there are files already; found true"]),
+         ["log.files: must be left out: sql is true; found a list"]),
         ("true", ["log: must be a mapping of keys to values"]),
         ("{file: [a], sql: true}",
          [f"log.file: is an unknown key; did you mean files? (known keys: {LOG_KEYS})"]),

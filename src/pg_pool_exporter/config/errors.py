@@ -84,7 +84,7 @@ def _key(key: str) -> str:
 def found(value: object) -> str:
     """A short description of the value in the file."""
     match value:
-        case None:
+        case None | [] | ():
             return "nothing"
         case bool():
             return "true" if value else "false"

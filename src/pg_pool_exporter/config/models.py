@@ -66,22 +66,24 @@ class ProcessesConfig(_Scheduled):
 class LogConfig(_Scheduled):
     """Location and format of a server's log (`servers[].log`)."""
 
-    files: Annotated[tuple[LogPattern, ...], Strict(False)] = ()
+    sql: bool = False
+    files: Annotated[tuple[LogPattern, ...], Strict(False)] = Field(
+        default=(), validate_default=True
+    )
     """Patterns of paths on this host; none when the log is read over SQL."""
-    sql: bool = Field(default=False, validate_default=True)
     format: Literal["auto", "stderr", "csvlog", "jsonlog"] = "auto"
     line_prefix: str | None = Field(default=None, max_length=1000)
     """The server's log_line_prefix; None asks the server."""
 
-    @field_validator("sql")
+    @field_validator("files")
     @classmethod
-    def _is_one_way(cls, value: bool, info: ValidationInfo) -> bool:
-        files = info.data.get("files")
-        if files is not None and bool(files) == value:
+    def _is_one_way(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        sql = info.data.get("sql")
+        if sql is not None and bool(value) == sql:
             raise ValueError(
-                "must be left out: there are files already"
-                if value
-                else "must be true where there are no files"
+                "must be left out: sql is true"
+                if sql
+                else "must name the log's files, or sql must be true"
             )
         return value
 
