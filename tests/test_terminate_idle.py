@@ -345,7 +345,10 @@ def test_a_password_is_never_shown(locked: Cluster) -> None:
     [
         ("--older-than=1h --application=a", "needs --server"),
         ("--server=main --application=a", "needs --older-than"),
-        ("--server=main --older-than=1h", "needs --application or --pid"),
+        ("--server=main --older-than=1h", "needs one of --application and --pid"),
+        ("", "needs --server, --older-than, one of --application and --pid"),
+        ("--application=a", "needs --server, --older-than$"),
+        ("--server= --pid=7", "needs --server, --older-than$"),
         ("--server=main --older-than=1h --application=a --pid=7", "leave out one"),
         ("--server=main --older-than=1h --application=", "--application is empty"),
         ("--server=main --older-than=1h --pid=0", "process id"),

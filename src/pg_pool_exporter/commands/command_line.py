@@ -129,11 +129,12 @@ def _check_together(command: str, values: Mapping[str, Any]) -> None:
                     f"--url asks a daemon, so {flag.spelt} has no use: leave out one of them"
                 )
     if command == "terminate-idle":
-        for option in ("server", "older_than"):
-            if not values.get(option):
-                raise UsageError(f"terminate-idle needs --{option.replace('_', '-')}")
+        options = ("server", "older_than")
+        missing = [f"--{one.replace('_', '-')}" for one in options if not values.get(one)]
         if "application" not in values and "pid" not in values:
-            raise UsageError("terminate-idle needs --application or --pid: never all sessions")
+            missing.append("one of --application and --pid")
+        if missing:
+            raise UsageError(f"terminate-idle needs {', '.join(missing)}")
         if "application" in values and "pid" in values:
             raise UsageError("--application and --pid: leave out one of them")
         if values.get("application") == "":
