@@ -63,7 +63,7 @@ def refused(*arguments: str, **environment: str) -> str:
         ),
         ([], {"CONFIG_FILE": ""}, Options(command="run")),
         ([], {"DSN": "host=x"}, Options(command="run", dsn="host=x")),
-        ([], {"DSN": ""}, Options(command="run")),
+        (["--config.file=x"], {"DSN": ""}, Options(command="run", config_file=Path("x"))),
         (["metrics"], {"DSN": "host=x", "LOG_LEVEL": "nonsense"}, Options(command="metrics")),
         (
             ["--web.listen-address=:1", "--web.listen-address=[::1]:2"],
@@ -302,6 +302,12 @@ class TestCheckConfig:
             "PG_POOL_EXPORTER_DSN: valid, 1 server, 0 apps, 0 bouncers\n",
         )
         assert "did you mean PG_POOL_EXPORTER_LOG_LEVEL?" in done.stderr
+
+    @pytest.mark.parametrize("command", ["check-config", "once", "doctor", "run"])
+    def test_an_empty_dsn_is_a_mistake_not_nothing_to_watch(self, command: str) -> None:
+        done = run(command, PG_POOL_EXPORTER_DSN="")
+        assert done.returncode == 2
+        assert done.stderr.startswith("PG_POOL_EXPORTER_DSN: must be a connection string")
 
     def test_tells_all_mistakes_of_a_file(self, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"

@@ -1,7 +1,7 @@
 """From the command line and the environment to the options.
 
-A flag wins over its environment variable. An empty variable counts as unset. No message repeats a
-value: it can be a password.
+A flag wins over its environment variable. An empty variable counts as unset; not that of the one
+server's DSN: nothing would be watched. No message repeats a value: it can be a password.
 """
 
 from __future__ import annotations
@@ -53,13 +53,14 @@ def parse(arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
         if flag.repeatable and flag.option in values:
             values[flag.option] = tuple(values[flag.option])
     dsn = environ.get(DSN_VARIABLE)
-    if dsn and command in CONFIGURED and "url" not in values:
-        if "config_file" in values:
+    if command in CONFIGURED and "url" not in values:
+        if dsn and "config_file" in values:
             raise UsageError(
                 f"{DSN_VARIABLE} and --config.file are both set: leave one of them out, or put "
                 "the server into the file"
             )
-        values["dsn"] = dsn
+        if dsn is not None and "config_file" not in values:
+            values["dsn"] = dsn
     _check_together(command, values)
     return Options(command=command, **values)
 
