@@ -59,16 +59,31 @@ def test_requests_that_no_pool_counts_are_unknown_not_fine() -> None:
 
 def test_everything_is_fine() -> None:
     found = checks(healthy())
-    timeouts = found.pop("timeouts")
-    assert (timeouts.verdict, timeouts.figure) == (
-        Verdict.UNKNOWN, "the pools have been watched for less than a minute"
-    )  # fmt: skip
+    for name in ("leaks", "timeouts"):
+        point = found.pop(name)
+        assert (point.verdict, point.figure) == (
+            Verdict.UNKNOWN, "the pools have been watched for less than a minute"
+        )  # fmt: skip
     assert {one.verdict for one in found.values()} == {Verdict.FINE}
     assert found["targets"].figure == "2 of 2 answer"
     assert found["pool_utilisation"].figure == "at most 20%, orders/main"
     assert found["sessions"].figure == "8 idle, 2 active"
     assert found["demand_and_supply"].figure == "main: 11 of 97 slots in use, pools may open 10"
-    assert "until both sides have been read for 60 s" in found["leaks"].evidence[0]
+
+
+def test_leaks_are_unknown_until_a_pool_was_watched_for_a_minute_or_both_sides_prove_it() -> None:
+    sides = healthy()
+    point = checks(sides)["leaks"]
+    assert point.verdict is Verdict.UNKNOWN
+    assert "until both sides have been read for 60 s" in point.evidence[0]
+    watched(sides, waiting=0)
+    assert (checks(sides)["leaks"].verdict, checks(sides)["leaks"].figure) == (
+        Verdict.UNKNOWN, "nothing known yet",
+    )  # fmt: skip
+    watched(sides, waiting=0, leaked=0)
+    assert checks(sides)["leaks"].verdict is Verdict.FINE
+    sides.pool(1, 1, app="billing")
+    assert checks(sides)["leaks"].figure == "none known, unknown for 1 pool"
 
 
 def test_where_nothing_is_known_nothing_is_called_fine() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isfinite
 
 from pg_pool_exporter.analysis.checklist.check import Check, few, findings_of, of_findings, unknown
@@ -11,6 +12,8 @@ from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.config import thresholds as limit
+
+_WATCHED_TOO_SHORT = "the pools have been watched for less than a minute"
 
 
 def pool_utilisation(judged: Judged) -> Check:
@@ -72,7 +75,7 @@ def leaks(judged: Judged) -> Check:
         for pool in pools
         if pool.app_on_server is None or pool.app_on_server.evidence.unreturned is None
     ]
-    blind = not any(pool.reports_leaks for pool in unproven) and len(unproven) == len(pools)
+    unknown_of = [pool for pool in unproven if not (pool.reports_leaks and pool.watched)]
     suspected = few(
         dict.fromkeys(
             f"{app.key.app if app.pools > 1 else pool.name}: {app.evidence.suspected:g} "
@@ -81,12 +84,13 @@ def leaks(judged: Judged) -> Check:
             if (app := pool.app_on_server) is not None and app.evidence.suspected
         )
     )
-    return Check(
-        name="leaks",
-        verdict=Verdict.UNKNOWN if blind else Verdict.FINE,
-        figure="nothing known yet" if blind else "none known",
-        evidence=(*suspected, *few(map(_not_proven, unproven))),
-    )
+    evidence = (*suspected, *few(map(_not_proven, unproven)))
+    if len(unknown_of) == len(pools):
+        is_young = not any(pool.watched for pool in pools)
+        why = _WATCHED_TOO_SHORT if is_young else "nothing known yet"
+        return replace(unknown("leaks", why), evidence=evidence)
+    of = f", unknown for {number(len(unknown_of), 'pool', 'pools')}" if unknown_of else ""
+    return Check(name="leaks", verdict=Verdict.FINE, figure=f"none known{of}", evidence=evidence)
 
 
 def _not_proven(pool: PoolView) -> str:
@@ -117,7 +121,7 @@ def timeouts(judged: Judged) -> Check:
     if not fleet.pools and not logged:
         return unknown("timeouts", "no pools, and no log is read")
     if fleet.pools and not watched:
-        return unknown("timeouts", "the pools have been watched for less than a minute")
+        return unknown("timeouts", _WATCHED_TOO_SHORT)
     return Check(
         name="timeouts",
         verdict=Verdict.PROBLEM if failed else Verdict.FINE,
