@@ -8,6 +8,8 @@ from dataclasses import replace
 from math import inf, nan
 from typing import Any
 
+import pytest
+
 from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.model import TargetId
@@ -32,7 +34,9 @@ def document(sides: BothSides) -> dict[str, Any]:
 
 def test_findings_pools_servers_and_targets_are_reported() -> None:
     sides = BothSides()
-    sides.pool(1, 2, waiting=0, leaked_slots={"shop.py:1 f": 1}, info=replace(INFO, pid="4711"))
+    sides.pool(
+        1, 2, waiting=0, leaked=1, leaked_slots={"shop.py:1 f": 1}, info=replace(INFO, pid="4711")
+    )
     sides.server({"idle": [5.0]})
     sides.unread(TargetId("app", "web:80", "billing"))
     found = document(sides)
@@ -127,6 +131,26 @@ def test_what_no_process_reports_is_null_not_0() -> None:
     sides.pool(4, 3, process="web:1", waiting=1)
     (pool,) = document(sides)["pools"]
     assert (pool["active"], pool["idle"], pool["waiting"]) == (5, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("reported", "leaked_slots", "overdue"),
+    [
+        pytest.param({"leak_after": None}, None, None, id="a foreign page"),
+        pytest.param({}, None, 0, id="asyncpg keeps what is dropped"),
+        pytest.param({"leaked": 0}, 0, 0, id="psycopg_pool"),
+        pytest.param(
+            {"leak_after": None, "leaked_slots": {"ended thread": 0}}, 0, None, id="ActiveRecord"
+        ),
+    ],
+)
+def test_leaks_that_a_page_does_not_report_are_null(
+    reported: dict[str, Any], leaked_slots: int | None, overdue: int | None
+) -> None:
+    sides = BothSides()
+    sides.pool(1, 2, **reported)
+    (pool,) = document(sides)["pools"]
+    assert (pool["leaked_slots"], pool["overdue"]) == (leaked_slots, overdue)
 
 
 def test_names_from_outside_are_escaped() -> None:

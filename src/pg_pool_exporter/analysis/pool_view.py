@@ -104,6 +104,10 @@ class PoolView:
     """Slots lost by dropping; the most first."""
     overdue_by_site: Mapping[str, float]
     """The most first."""
+    reports_dropped: bool
+    """Whether a process counts the slots lost by dropping a connection."""
+    reports_overdue: bool
+    """Whether a process counts its overdue checkouts."""
     reports_leaks: bool
     """Whether the pool's own side counts overdue and dropped connections, as our client does."""
     leak: PoolLeak
@@ -204,6 +208,8 @@ def pool_view(
         fullest=fullest,
         dropped_by_site=dropped,
         overdue_by_site=overdue,
+        reports_dropped=any(one.leaked is not None or one.leaked_slots for one in samples),
+        reports_overdue=any(one.leak_after is not None for one in samples),
         reports_leaks=all(one.leaked is not None for one in samples),
         leak=_leak(
             app_on_server, leak_after, active or 0.0, sum(dropped.values()), sum(overdue.values())
