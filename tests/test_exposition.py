@@ -224,7 +224,8 @@ def test_a_reload_is_shown_at_once(page: Page) -> None:
 def test_a_page_of_one_target_holds_nothing_else(page: Page) -> None:
     page.polled("a", snapshot("orders/main/web:0"))
     page.polled("b", snapshot("billing/main/web:0"))
-    text = page.exposition.of_targets((TargetId("process", "b"),), openmetrics=False).decode()
+    probed = page.exposition.of_targets((TargetId("process", "b"),), openmetrics=False)
+    text = asyncio.run(probed).decode()
     names = {line.partition("{")[0] for line in text.splitlines() if not line.startswith("#")}
     assert "billing" in text
     assert "orders" not in text

@@ -70,10 +70,10 @@ class Exposition:
         self._written: dict[TargetId, _Written] = {}
         self._with_hidden: set[TargetId] = set()
         self._edition = _Edition.none()
-        lane = Lane("metrics page")
+        self._lane = Lane("metrics page")
         self._shared = {
             (openmetrics, compressed): SharedResult(
-                self._current, _maker(openmetrics, compressed), lane
+                self._current, _maker(openmetrics, compressed), self._lane
             )
             for openmetrics in (False, True)
             for compressed in (False, True)
@@ -88,16 +88,11 @@ class Exposition:
         """The whole page, made at once."""
         return self._current().text(openmetrics=openmetrics)
 
-    def of_targets(self, keys: tuple[TargetId, ...], *, openmetrics: bool) -> bytes:
-        """A page with nothing but the series of these targets; the same object until something
-        changes.
-        """
-        edition = self._current()
-        if (keys, openmetrics) not in edition.probed:
-            states = (state for key in keys if (state := self._store.get(key)) is not None)
-            text = page(self._lines(states, self._clock()), openmetrics=openmetrics)
-            edition.probed[keys, openmetrics] = text.encode()
-        return edition.probed[keys, openmetrics]
+    async def of_targets(self, keys: tuple[TargetId, ...], *, openmetrics: bool) -> bytes:
+        """A page with nothing but the series of these targets, made off the loop."""
+        states = (state for key in keys if (state := self._store.get(key)) is not None)
+        lines = list(self._lines(states, self._clock()))
+        return await self._lane.run(lambda: page(lines, openmetrics=openmetrics).encode())
 
     def _current(self) -> _Edition:
         now, edition = self._clock(), self._edition
@@ -114,13 +109,10 @@ class Exposition:
         self._written = {
             state.key: self._written[state.key] for state in states if state.key in self._written
         }
-        lines = list(self._lines(states, now))
         parts = [
             blocks(self_metrics.series(self.reload, self.discovered)),
-            blocks(of_evidence(of.analysis.fleet.evidence, of.analysis.fleet.pools_max)),
-            blocks(findings.series(of.analysis.findings)),
             blocks(of_analyses(self._analyzer.faults.counts)),
-            *lines,
+            *self._lines(states, now),
         ]
         expiries = (state.expires for state in states if state.fresh(now) is not None)
         expires = min(chain([self._process.expires], expiries))
@@ -204,8 +196,6 @@ class _Edition:
         self._parts = parts
         self._begun = begun
         self._clock = clock
-        self.probed: dict[tuple[tuple[TargetId, ...], bool], bytes] = {}
-        """Pages of some of the targets, by these and by whether they are OpenMetrics."""
         self._texts: dict[bool, bytes] = {}
 
     @classmethod
@@ -217,7 +207,8 @@ class _Edition:
     def text(self, *, openmetrics: bool) -> bytes:
         """The page. For any one thread."""
         if openmetrics not in self._texts:
-            text = page(self._parts, openmetrics=openmetrics)
+            parts = chain(_of_analysis(self.of.analysis), self._parts)
+            text = page(parts, openmetrics=openmetrics)
             self._texts[openmetrics] = (self._process[openmetrics] + text).encode()
             made = self._clock()
             self.kept_until = made + (made - self._begun)
@@ -244,6 +235,12 @@ def _is_of(written: _Written, state: TargetState) -> bool:
 
 def _same_snapshot(one: TargetState, other: TargetState) -> bool:
     return one.snapshot is other.snapshot and one.hidden == other.hidden
+
+
+def _of_analysis(analysis: Analysis) -> Iterator[Blocks]:
+    fleet = analysis.fleet
+    yield blocks(of_evidence(fleet.evidence, fleet.pools_max))
+    yield blocks(findings.series(analysis.findings))
 
 
 def _of_health(state: TargetState) -> Blocks:

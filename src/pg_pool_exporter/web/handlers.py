@@ -102,7 +102,7 @@ class Web:
         if not known:
             return plain_answer("no target of that name in the configuration", HTTPStatus.NOT_FOUND)
         openmetrics = _wants_openmetrics(request)
-        body = self._exposition.of_targets(known, openmetrics=openmetrics)
+        body = await self._exposition.of_targets(known, openmetrics=openmetrics)
         return _negotiated(body, _metrics_type(openmetrics))
 
     async def _findings(self, request: web.BaseRequest) -> Answer:
