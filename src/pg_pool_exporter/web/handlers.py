@@ -147,7 +147,7 @@ class Web:
 
 
 class _Body:
-    """A body made of the latest analysis, plain and gzip: each made once for all who ask."""
+    """A body made of the latest analysis, once for all who ask; gzip is made of the plain one."""
 
     def __init__(
         self, analyzer: Analyzer, make: Callable[[Analysis, float], bytes], lane: Lane
@@ -155,16 +155,13 @@ class _Body:
         def plain(analysis: Analysis) -> bytes:
             return make(analysis, time.time())
 
-        def compressed(analysis: Analysis) -> bytes:
-            return gzipped(plain(analysis))
-
-        self._shared = {
-            False: SharedResult(lambda: analyzer.analysis, plain, lane),
-            True: SharedResult(lambda: analyzer.analysis, compressed, lane),
-        }
+        self._latest = b""
+        self._plain = SharedResult(lambda: analyzer.analysis, plain, lane)
+        self._compressed = SharedResult(lambda: self._latest, gzipped, lane)
 
     async def get(self, compressed: bool) -> bytes:
-        return await self._shared[compressed].get()
+        self._latest = await self._plain.get()
+        return await self._compressed.get() if compressed else self._latest
 
 
 def _findings_body(analysis: Analysis, now: float) -> bytes:
