@@ -109,7 +109,7 @@ def test_a_leaked_slot_counts_as_active_forever_and_stays_saturated() -> None:
     assert totals.active_seconds([], now=12.0) == pytest.approx(10.0)
     assert totals.active_seconds([], now=20.0) == pytest.approx(18.0)
     assert totals.saturated_seconds(20.0) == pytest.approx(18.0)
-    assert (totals.leaked, dict(totals.leaked_slots)) == (1, {"shop.py:1 forget": 1})
+    assert (totals.leaked, dict(totals.leaked_slots.counts)) == (1, {"shop.py:1 forget": 1})
 
 
 def test_a_dropped_connection_that_cost_no_slot_is_no_longer_active() -> None:
@@ -128,10 +128,10 @@ def test_lines_of_code_beyond_the_cap_are_counted_as_other() -> None:
     totals.drop(leaked, len(leaked), limit=100, now=1.0)
     assert not leaked
     assert totals.leaked == MAX_SITES + 6
-    assert totals.leaked_slots.total() == totals.leaked
-    assert totals.leaked_slots[OTHER] == 5
-    assert totals.leaked_slots["shop0.py:1 forget"] == 2
-    assert len(totals.leaked_slots) == MAX_SITES + 1
+    assert totals.leaked_slots.counts.total() == totals.leaked
+    assert totals.leaked_slots.counts[OTHER] == 5
+    assert totals.leaked_slots.counts["shop0.py:1 forget"] == 2
+    assert len(totals.leaked_slots.counts) == MAX_SITES + 1
 
 
 def test_a_stretch_of_saturation_is_counted_once_also_when_a_thread_tells_of_it_late() -> None:

@@ -71,6 +71,24 @@ def test_in_a_pool_without_a_limit_a_dropped_connection_costs_nothing() -> None:
     assert one.read().active_seconds == 5.0
 
 
+def test_a_return_of_what_the_application_dropped_is_counted_by_its_line() -> None:
+    """SQLAlchemy returns its record of a connection when the application's object is collected."""
+    one = tracker(Clock())
+    record, held, kept = Connection(), Connection(), Connection()
+    one.acquired(record, 1000.0, HERE, weakref.ref(held))
+    one.returning(record)
+    assert one.read().reclaimed == {}
+    one.acquired(record, 1000.0, HERE, weakref.ref(held))
+    del held
+    one.returning(record)
+    one.acquired(kept, 1000.0, HERE)
+    one.returning(kept)
+    reading = one.read()
+    assert reading.reclaimed == {describe(HERE): 1}
+    assert (reading.active, reading.leaked, reading.hold.count) == (0, 0, 3)
+    assert one.read().reclaimed == {describe(HERE): 1}
+
+
 def test_a_leak_is_still_found_when_another_connection_comes_to_the_same_address() -> None:
     one = tracker(Clock())
     with no_collection():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -132,13 +133,34 @@ def test_a_signal_handler_that_raises_leaves_each_event_recorded_once_or_not_at_
 
 def test_a_signal_handler_that_raises_while_leaks_are_counted_makes_none_up() -> None:
     one = Tracker(limit=1, leak_after=60)
-    interruptions = Interruptions({"_add_up", "drop", "_name", "choose"})
+    interruptions = Interruptions({"_add_up", "drop", "name", "choose"})
     for _ in range(100):
         one.acquired(Connection(), one.clock(), HERE)
         interruptions.attempt(one.read)
     last = one.read()
     assert (last.active, last.leaked) == (100, 100)
     assert last.saturated_seconds < one.read().saturated_seconds, "no slot is left"
+
+
+def test_returns_by_the_collector_inside_our_own_code_are_all_counted() -> None:
+    """SQLAlchemy's finalizer runs wherever the collector does."""
+    one = Tracker(limit=500, leak_after=60)
+    interruptions = 0
+
+    def collected() -> None:
+        nonlocal interruptions
+        interruptions += 1
+        record, held = Connection(), Connection()
+        one.acquired(record, one.clock(), HERE, weakref.ref(held))
+        del held
+        one.returning(record)
+
+    with interrupted_at_each_line(CRITICAL, collected):
+        for _ in range(20):
+            collected()
+            one.read()
+    assert interruptions > 100
+    assert sum(one.read().reclaimed.values()) == interruptions
 
 
 def test_a_signal_handler_may_fork_while_our_lock_is_held() -> None:

@@ -14,7 +14,8 @@ from types import CodeType, FrameType
 from typing import Any
 
 CRITICAL = {"read", "_reading", "_tidy", "_add_up", "_add_up_if_free", "drop", "add", "settle",
-            "_name", "_named", "choose", "_turn", "acquired", "returning", "note"}  # fmt: skip
+            "name", "reclaim", "_named", "choose", "_turn", "acquired", "returning",
+            "note"}  # fmt: skip
 """The functions of a tracker, and what they call while its lock is held."""
 
 

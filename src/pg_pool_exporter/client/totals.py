@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable
 from math import isfinite
+from typing import Any
 
 from pg_pool_exporter.client.sites import Site, describe
 from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, OTHER
@@ -33,10 +34,12 @@ class Checkout(weakref.ref[object]):
     It lives until the return, or until the connection is collected and its callback has run.
     """
 
-    __slots__ = ("ended", "long_lived", "since", "site")
+    __slots__ = ("ended", "holder", "long_lived", "since", "site")
 
     since: float
     site: Site
+    holder: weakref.ref[Any] | None
+    """What the application holds, where that is not the connection itself."""
     ended: float | None
     long_lived: bool
 
@@ -59,6 +62,23 @@ class Observations:
         return Histogram(tuple(self.counts), self.total)
 
 
+class SiteCounts:
+    """Counts by line of code; those of lines beyond `MAX_SITES` are added up as `other`."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._limiter = NameLimiter[str](MAX_SITES, counters=True)
+
+    def name(self, site: Site, now: float) -> str:
+        """The name under which a site is counted: its own, or `other`."""
+        name = describe(site)
+        if name in self.counts:
+            return name
+        sizes = {**self.counts, name: 1}
+        sizes.pop(OTHER, None)
+        return name if name in self._limiter.choose(sizes, now) else OTHER
+
+
 class Totals:
     """Sums of one pool."""
 
@@ -67,8 +87,8 @@ class Totals:
         self.hold = Observations(HOLD_BOUNDS)
         self.noted: Counter[str] = Counter()
         self.leaked = 0
-        self.leaked_slots: Counter[str] = Counter()
-        self._leaked_sites = NameLimiter[str](MAX_SITES, counters=True)
+        self.leaked_slots = SiteCounts()
+        self.reclaimed = SiteCounts()
         self._leaked_since = 0.0  # sum of the checkout times of leaked connections
         self._dropped_seconds = 0.0  # held by connections that were dropped at no cost
         self._out: set[int] = set()  # keys of open checkouts
@@ -125,24 +145,22 @@ class Totals:
             if checkout.ended is None:
                 self._out.discard(id(checkout))
                 if isfinite(limit):
-                    name = self._name(describe(checkout.site), now)
-                    slots = self.leaked_slots[name] + 1
+                    name = self.leaked_slots.name(checkout.site, now)
+                    slots = self.leaked_slots.counts[name] + 1
                     checkout.ended = now
                     self.leaked += 1
                     self._leaked_since += checkout.since
-                    self.leaked_slots[name] = slots
+                    self.leaked_slots.counts[name] = slots
                 else:
                     checkout.ended = now
                     self._dropped_seconds += now - checkout.since
             del dropped[0]
 
-    def _name(self, site: str, now: float) -> str:
-        """The name under which leaks of a site are counted: its own, or `other`."""
-        if site in self.leaked_slots:
-            return site
-        sizes = {**self.leaked_slots, site: 1}
-        sizes.pop(OTHER, None)
-        return site if site in self._leaked_sites.choose(sizes, now) else OTHER
+    def reclaim(self, reclaimed: deque[Site], count: int, now: float) -> None:
+        """Count the first `count` returns by the garbage collector, by site, and remove them."""
+        for _ in range(count):
+            self.reclaimed.counts[self.reclaimed.name(reclaimed[0], now)] += 1
+            del reclaimed[0]
 
     def settle(self, out: set[int], limit: float, now: float) -> None:
         """Set which checkouts are open `now`."""

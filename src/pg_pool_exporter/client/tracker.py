@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from itertools import repeat, starmap
 from time import monotonic, sleep
 from types import CodeType
+from typing import Any
 
 from pg_pool_exporter.client.faults import absorb
 from pg_pool_exporter.client.sites import Site, describe
@@ -59,6 +60,7 @@ class Reading:
     noted: Mapping[str, int]
     leaked: int
     leaked_slots: Mapping[str, int]
+    reclaimed: Mapping[str, int]
     overdue: Mapping[str, int]
     long_lived: int
 
@@ -87,6 +89,7 @@ class Tracker:
         self._batch: list[Event] = []  # events that are being added up
         self._dropped: deque[weakref.ref[object]] = deque()
         self._on_drop = self._dropped.append
+        self._reclaimed: deque[Site] = deque()
         self._notes: deque[str] = deque()
         self._totals = Totals()
         self._overdue_sites = NameLimiter[str](MAX_SITES)
@@ -104,13 +107,24 @@ class Tracker:
         self._start()
         self._wake = wake
 
-    def acquired(self, connection: object, asked: float, site: Site) -> None:
-        """Record that a request made at `asked` got this connection."""
+    def acquired(
+        self,
+        connection: object,
+        asked: float,
+        site: Site,
+        holder: weakref.ref[Any] | None = None,
+    ) -> None:
+        """Record that a request made at `asked` got this connection.
+
+        `holder` refers to what the application holds instead, in a library that returns the
+        connection when that is collected.
+        """
         try:
             now = self.clock()
             checkout = Checkout(connection, self._on_drop)
             checkout.since = now
             checkout.site = site
+            checkout.holder = holder
             checkout.ended = None
             checkout.long_lived = False
             event = (now, False, now - asked, id(checkout))
@@ -145,6 +159,9 @@ class Tracker:
             checkout.ended = now
             self._events.append(event)
             self._open.pop(address, None)
+            holder = checkout.holder
+            if holder is not None and holder() is None:
+                self._reclaimed.append(checkout.site)
         except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
             absorb(error, "recording a return")
             return None
@@ -213,7 +230,8 @@ class Tracker:
             hold=totals.hold.histogram(),
             noted=Counter(totals.noted),
             leaked=totals.leaked,
-            leaked_slots=Counter(totals.leaked_slots),
+            leaked_slots=Counter(totals.leaked_slots.counts),
+            reclaimed=Counter(totals.reclaimed.counts),
             overdue=self._named(overdue, now),
             long_lived=sum(map(_is_long_lived, checkouts)),
         )
@@ -238,12 +256,13 @@ class Tracker:
     def _add_up(self) -> None:
         # Only what is there now: other threads go on appending. The checkouts of what has been
         # dropped by now are among the events, so it is counted after them.
-        dropped = len(self._dropped)
+        dropped, reclaimed = len(self._dropped), len(self._reclaimed)
         # Moved in one step, which no signal interrupts.
         self._batch.extend(starmap(self._events.popleft, repeat((), len(self._events))))
         self._totals.add(self._batch, self.limit)
         self._totals.note(self._notes, len(self._notes))
         self._totals.drop(self._dropped, dropped, self.limit, self.clock())
+        self._totals.reclaim(self._reclaimed, reclaimed, self.clock())
 
     def _tidy(self) -> list[Checkout]:
         """The open checkouts. Removes those of dropped connections from the dictionary."""

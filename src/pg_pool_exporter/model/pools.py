@@ -87,6 +87,8 @@ class PoolSample:
     """By site."""
     overdue: Mapping[str, float] = field(default_factory=dict)
     """By site."""
+    reclaimed: Mapping[str, float] = field(default_factory=dict)
+    """By site."""
     acquire: Histogram | None = None
     hold: Histogram | None = None
     info: PoolInfo | None = None

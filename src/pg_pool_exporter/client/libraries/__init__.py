@@ -31,7 +31,7 @@ class Library(NamedTuple):
 
 
 # The pool keeps a dropped connection, which becomes overdue.
-_KEEPS_DROPPED = {"leaked", "leaked_slots"}
+_KEEPS_DROPPED = {"leaked", "leaked_slots", "reclaimed"}
 _SQLALCHEMY = {"min", "leaked_slots"}
 
 LIBRARIES = {
@@ -41,7 +41,7 @@ LIBRARIES = {
             "psycopg_pool.pool": "ConnectionPool",
             "psycopg_pool.pool_async": "AsyncConnectionPool",
         },
-        kinds={"psycopg_pool": Measured()},
+        kinds={"psycopg_pool": Measured({"reclaimed"})},
     ),
     "sqlalchemy": Library(
         adapter="sqlalchemy.SqlalchemyAdapter",

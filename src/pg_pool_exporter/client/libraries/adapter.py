@@ -219,6 +219,7 @@ class PoolAdapter:
                 **{kind: noted[kind] for kind in self.error_timeouts},
             },
             leaked_slots=reading.leaked_slots,
+            reclaimed=reading.reclaimed,
             overdue=reading.overdue,
             acquire=reading.acquire,
             hold=reading.hold,

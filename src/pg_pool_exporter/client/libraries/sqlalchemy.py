@@ -3,8 +3,8 @@
 Private attributes that are read are the same in SQLAlchemy 2.0 and 2.1; the tests run on both.
 
 SQLAlchemy returns a connection that the application drops, as soon as it is collected: no slot is
-lost. An asynchronous one can't be used again, as nothing may be awaited there, and costs its
-session.
+lost, and such a return is counted as reclaimed. An asynchronous connection can't be used again, as
+nothing may be awaited there, and costs its session.
 
 Imported only for a pool of this library, so the library is there.
 """
@@ -203,7 +203,7 @@ def _measuring(cls: Any) -> Any:
             raise
         record = connection._connection_record
         if record is not None:  # no listener of the application has taken it out of the pool
-            tracker.acquired(record, asked, site)
+            tracker.acquired(record, asked, site, record.fairy_ref)
         return connection
 
     def _do_return_conn(self: Any, record: Any) -> None:

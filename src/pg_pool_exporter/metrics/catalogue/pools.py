@@ -122,6 +122,12 @@ POOL_OVERDUE = _pool(
     "checked them out.",
     "site", field="overdue",
 )  # fmt: skip
+POOL_RECLAIMED = _pool(
+    "counter", "reclaimed_connections_total",
+    "Connections dropped without being returned, which the library got back from the garbage "
+    "collector, by the line of code that checked them out.",
+    "site", field="reclaimed",
+)  # fmt: skip
 POOL_LEAK_THRESHOLD = _pool(
     "gauge", "leak_threshold_seconds", "Age at which a checkout is overdue.", field="leak_after"
 )
