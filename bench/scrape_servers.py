@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.commands import logs
+from pg_pool_exporter.config import Config
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
@@ -80,7 +81,7 @@ class _Application:
 async def exporter(pools: list[PoolSample]) -> None:
     """The exporter, with one target a pool, all polled at the usual interval."""
     store = Store()
-    analyzer = Analyzer(store)
+    analyzer = Analyzer(store, Config())
     exposition = Exposition(store, analyzer, ReloadStatus(True, time.time()))
     pollers = [
         Poller(

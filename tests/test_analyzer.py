@@ -17,6 +17,7 @@ from pg_pool_exporter.analysis.finding import Cause, Verdict
 from pg_pool_exporter.analysis.history import History
 from pg_pool_exporter.analysis.pool_view import process_view
 from pg_pool_exporter.analysis.verdicts import judge
+from pg_pool_exporter.config import AppConfig, Config
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.exposition import pages
 from pg_pool_exporter.exposition.pages import Exposition
@@ -57,7 +58,7 @@ def test_a_target_stays_up_when_an_analysis_of_it_fails(
 ) -> None:
     monkeypatch.setattr(where, name, fails)
     store = Store()
-    analyzer = Analyzer(store, clock=lambda: 0.0)
+    analyzer = Analyzer(store, Config(), clock=lambda: 0.0)
     exposition = Exposition(store, analyzer, ReloadStatus(True, 0.0), clock=lambda: 0.0)
 
     async def polled() -> None:
@@ -91,7 +92,7 @@ def servers() -> list[Any]:
 
 
 def test_all_counters_exist_from_the_first_moment() -> None:
-    assert Analyzer(Store()).faults.counts == dict.fromkeys(ANALYSES, 0)
+    assert Analyzer(Store(), Config()).faults.counts == dict.fromkeys(ANALYSES, 0)
 
 
 def test_a_fault_costs_one_verdict_and_what_was_fine_is_unknown_then(
@@ -182,8 +183,8 @@ def test_a_record_that_fails_is_the_only_one_that_is_missing(
     sides.pool(1, 2, leaked_slots={SITE: 1})
     sides.pool(1, 2, app="odd", process="web:1")
 
-    def odd(sample: Any, history: Any) -> Any:
-        return fails() if sample.key.app == "odd" else process_view(sample, history)
+    def odd(sample: Any, *more: Any) -> Any:
+        return fails() if sample.key.app == "odd" else process_view(sample, *more)
 
     monkeypatch.setattr(fleet_view, "process_view", odd)
     found = sides.analysis
@@ -223,17 +224,18 @@ def test_applications_that_are_configured_while_a_change_is_taken_in_are_used(
     """The loop configures, a thread analyses: neither configuration may be lost."""
     sides = BothSides()
     used: list[object] = []
+    first, second = (Config(apps=(AppConfig(name=name),)) for name in ("orders", "billing"))
     configure = Correlation.configure
 
     def interrupted(correlation: Correlation, apps: Any) -> None:
         if not used:
-            sides.analyzer.configure(("second",))  # type: ignore[arg-type]
+            sides.analyzer.configure(second)
         used.append(apps)
         configure(correlation, ())
 
     monkeypatch.setattr(Correlation, "configure", interrupted)
-    sides.analyzer.configure(("first",))  # type: ignore[arg-type]
+    sides.analyzer.configure(first)
     sides.pool(1, 2)
     sides.pool(1, 2)
     assert not sides.analysis.failed
-    assert used == [("first",), ("second",)]
+    assert used == [first.apps, second.apps]

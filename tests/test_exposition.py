@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.analyzer import Analyzer
+from pg_pool_exporter.config import Config
 from pg_pool_exporter.exposition import pages
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
@@ -45,7 +46,7 @@ class Page:
 
     def __init__(self) -> None:
         self.clock, self.store = Clock(), Store()
-        self.analyzer = Analyzer(self.store)
+        self.analyzer = Analyzer(self.store, Config())
         self.exposition = Exposition(
             self.store, self.analyzer, ReloadStatus(True, 1.7e9), self.clock
         )

@@ -23,6 +23,8 @@ from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.fleet_view import FleetView
 from pg_pool_exporter.analysis.server_view import server_view
+from pg_pool_exporter.analysis.thresholds import AllThresholds
+from pg_pool_exporter.config import Config
 from pg_pool_exporter.discovery import DiscoveryStatus
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
@@ -139,10 +141,10 @@ BOUNCER = BouncerSample(
 APP = AppView(
     key=AppOnServer("main", "orders"), evidence=LeakEvidence(1, {}, 2, 0), leak_after=60,
     recent_polls=(), lost_sessions=0, lost_sessions_now=0, checked_out=7, disturbed=False,
-    waited_for_lock=False, pools=1,
+    longest_lock_wait=0.0, pools=1,
 )  # fmt: skip
 ANALYSIS = Analysis(
-    fleet=FleetView(apps=(APP,), servers=(server_view("main", SERVER, 120, {}),)),
+    fleet=FleetView(apps=(APP,), servers=(server_view("main", SERVER, AllThresholds(), 120, {}),)),
     findings=(
         Finding(
             cause=Cause.LEAK, severity=Severity.PROBLEM, amount=3, summary="3 connections leaked.",
@@ -174,7 +176,7 @@ def exposition() -> Exposition:
             health=health if snapshot else Health(polls=1, failures={"refused": 1}, duration=0.5),
         )  # fmt: skip
         store.put(state)
-    analyzer = Analyzer(store)
+    analyzer = Analyzer(store, Config())
     analyzer.analysis = ANALYSIS
     exposition = Exposition(store, analyzer, ReloadStatus(True, 999.0), clock=lambda: 0.0)
     exposition.discovered = (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.config import AppConfig, Config
 from pg_pool_exporter.model import AppOnServer, PoolInfo, TargetId
 from support.both_sides import INTERVAL, BothSides, session_key
 
@@ -365,7 +365,7 @@ def test_where_a_configuration_says_it_a_pool_leads_there_from_then_on() -> None
     sides.pool(1, 1, info=nowhere)
     sides.server(HELD)
     assert sides.analysis.fleet.pools_max == {}
-    sides.analyzer.configure([AppConfig(name="orders", server="main")])
+    sides.analyzer.configure(Config(apps=(AppConfig(name="orders", server="main"),)))
     sides.now += 1
     sides.server(HELD)
     assert sides.analysis.fleet.pools_max == {"main": 10}

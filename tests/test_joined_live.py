@@ -13,6 +13,7 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from pg_pool_exporter.analysis.analyzer import Analyzer
+from pg_pool_exporter.config import Config
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.model import AppOnServer, LeakEvidence, Snapshot, TargetId
 from pg_pool_exporter.polling.poller import Poller
@@ -57,7 +58,7 @@ def watch(
 
     async def main() -> LeakEvidence:
         store = Store()
-        analyzer = Analyzer(store)
+        analyzer = Analyzer(store, Config())
         pollers = [
             Poller(
                 Target(process_id("shop-0"), 1.0, 5.0, (), is_local=True),

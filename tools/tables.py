@@ -1,4 +1,4 @@
-"""Writes the tables of docs/alerts.md and docs/findings.md from the rules and the causes.
+"""Writes the tables of docs from the rules, the causes and the thresholds.
 
 PYTHONPATH=tests python tools/tables.py
 """
@@ -9,18 +9,33 @@ import re
 from inspect import getsource
 
 from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.config import AppThresholds, PoolThresholds, Thresholds
 from support.rule_files import ALERTS, ROOT, Alert, causes
 
-PAGES = (ROOT / "docs/alerts.md", ROOT / "docs/findings.md")
+PAGES = tuple(ROOT / "docs" / name for name in ("alerts.md", "configuration.md", "findings.md"))
 
 _ALERTS = re.compile(r"(### .*\(`(\w+\.yml)`\)\n\n\|.*\n\|.*\n)(?:\|.*\n)*")
 _CAUSES = re.compile(r"^(\| cause \|.*\n\|([-|]+)\|\n)(?:\|.*\n)*", re.MULTILINE)
 _CAUSE = re.compile(r' = "(\w+)"\n    """(.*?)\n\n(.*?)"""', re.DOTALL)
+_THRESHOLDS = re.compile(r"^(\| threshold \|.*\n\|.*\n)(?:\|.*\n)*", re.MULTILINE)
+_THRESHOLD = re.compile(r'    (\w+): (\w+) = [^\n]*\n    """(.*?)"""', re.DOTALL)
+_LEVELS = (
+    (PoolThresholds, "the file, apps, pools"),
+    (AppThresholds, "the file, apps"),
+    (Thresholds, "the file"),
+)
+_DURATIONS = {
+    name
+    for model, _ in _LEVELS
+    for name, kind, _ in _THRESHOLD.findall(getsource(model))
+    if kind == "Duration"
+}
 
 
 def with_tables(page: str) -> str:
     """The page, its tables made anew."""
     page = _ALERTS.sub(lambda found: found[1] + _of_alerts(found[2]), page)
+    page = _THRESHOLDS.sub(lambda found: found[1] + _of_thresholds(), page)
     return _CAUSES.sub(lambda found: found[1] + _of_causes(found[2].count("|") + 1), page)
 
 
@@ -42,7 +57,29 @@ def _of_causes(columns: int) -> str:
     documented = _CAUSE.findall(getsource(Cause))
     if columns == 2:  # alerts without a known cause have no label
         documented = [one for one in documented if one[0] != Cause.UNKNOWN.value]
-    return "".join(_row(*(f"`{name}`", *texts)[:columns]) for name, *texts in documented)
+    return "".join(
+        _row(*(f"`{name}`", what, _with_defaults(how))[:columns]) for name, what, how in documented
+    )
+
+
+def _of_thresholds() -> str:
+    return "".join(
+        _row(f"`{name}`", levels, text, f"`{_default(name)}`")
+        for model, levels in _LEVELS
+        for name, _, text in _THRESHOLD.findall(getsource(model))
+    )
+
+
+def _with_defaults(text: str) -> str:
+    """The text, with its default behind each threshold that it names."""
+    names = "|".join(Thresholds.model_fields)
+    return re.sub(rf"`({names})`", lambda found: f"{found[0]} ({_default(found[1])})", text)
+
+
+def _default(threshold: str) -> str:
+    """As in a file."""
+    value = getattr(Thresholds(), threshold)
+    return f"{value:g}s" if threshold in _DURATIONS else f"{value:g}"
 
 
 def _row(*cells: str) -> str:

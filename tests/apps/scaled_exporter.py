@@ -2,9 +2,8 @@
 
     python -m apps.scaled_exporter FACTOR ARGUMENT...
 
-Ages and windows by which findings judge are divided by FACTOR, as tests/support/scaled_rules.py
-does it with those of the alerts. How long applications take for their work is not: it doesn't
-change with our clock.
+Its windows are divided by FACTOR, as tests/support/scaled_rules.py does it with those of the
+alerts. Its thresholds stand in its configuration.
 """
 
 from __future__ import annotations
@@ -13,12 +12,8 @@ import sys
 
 from pg_pool_exporter import __main__ as command
 from pg_pool_exporter.analysis import analyzer, history
-from pg_pool_exporter.config import thresholds
 
 _DIVIDED = (
-    (thresholds, "LONG_STATEMENT"),
-    (thresholds, "IDLE_IN_TRANSACTION"),
-    (thresholds, "LOCK_WAIT"),
     (history, "MINUTE"),
     (analyzer, "_IDLE_PERIOD"),
 )

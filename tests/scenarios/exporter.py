@@ -13,7 +13,7 @@ from itertools import accumulate, chain
 
 from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.analysis.finding import Finding
-from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.config import AppConfig, Config
 from pg_pool_exporter.exposition import findings, self_metrics
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.metrics.catalogue import POOL_HOLD
@@ -82,7 +82,7 @@ class Exporter:
         self.disagreements: list[tuple[float, str]] = []
         """All findings, by when they were there."""
         self._world = world
-        self._analyzer = Analyzer(self.store, apps, clock=lambda: world.now)
+        self._analyzer = Analyzer(self.store, Config(apps=tuple(apps)), clock=lambda: world.now)
         self._pages: dict[str, TargetId] = {}
         self._gone: set[TargetId] = set()
         world.every(SCRAPE, self._scrape, SCRAPE)

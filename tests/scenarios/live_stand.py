@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Event
 from typing import NamedTuple
 
+from pg_pool_exporter.config import Thresholds
 from scenarios.exporter import INTERVAL, LEAK_AFTER
 from support.link import Link
 from support.pgbouncer import Bouncer
@@ -21,6 +22,8 @@ from support.programs import answers, free_port, running
 
 _TESTS = Path(__file__).parents[1]
 _STARTS = 60.0
+# Ages. How long applications take for their work doesn't change with the exporter's clock.
+_AGES = ("long_statement", "idle_in_transaction", "lock_wait")
 """Seconds that a program may take for its start when the machine is busy."""
 
 
@@ -167,6 +170,10 @@ class Stand:
                 {
                     "socket_dir": str(self._sockets),
                     "processes": {"interval": interval},
+                    "thresholds": {
+                        key: f"{getattr(Thresholds(), key) / self._factor:g}s"
+                        for key in _AGES
+                    },
                     "servers": [
                         {"name": "main", "dsn": self.cluster.dsn(), "interval": interval}
                     ],

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
-from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.config import AppConfig, Config
 from pg_pool_exporter.model import (
     AppOnServer,
     BouncerPool,
@@ -50,7 +50,7 @@ class BothSides:
     def __init__(self, *apps: AppConfig) -> None:
         self.now = 1000.0
         self.store = Store()
-        self.analyzer = Analyzer(self.store, apps, clock=lambda: self.now)
+        self.analyzer = Analyzer(self.store, Config(apps=apps), clock=lambda: self.now)
 
     @property
     def analysis(self) -> Analysis:

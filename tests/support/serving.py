@@ -13,6 +13,7 @@ from threading import Event, Thread
 import aiohttp
 
 from pg_pool_exporter.analysis.analyzer import Analyzer
+from pg_pool_exporter.config import Config
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.polling.store import Store
@@ -58,7 +59,7 @@ async def serving(
     `clock` is the one that the states' times are on.
     """
     store = Store()
-    analyzer = Analyzer(store, clock=clock)
+    analyzer = Analyzer(store, Config(), clock=clock)
     served = Served(store, analyzer, Exposition(store, analyzer, ReloadStatus(True, 1.7e9)))
     site = Web(
         store,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from queue import Empty
@@ -15,8 +15,9 @@ from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.finding import Finding, Verdict
 from pg_pool_exporter.analysis.fleet_view import FleetView, fleet_view
 from pg_pool_exporter.analysis.history import History
+from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.analysis.verdicts.judge import VERDICTS, Judged, judge
-from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.config import Config
 from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.store import Change, Store
 
@@ -45,21 +46,22 @@ class Analysis:
 class Analyzer:
     """Keeps `analysis` up to date with the targets in `store`.
 
-    `apps` are the configured applications; `clock` is the one that the states' times are on.
-    Either its thread updates it (`start`, `stop`), or each call of `update`.
+    `config` has the applications and the thresholds; `clock` is the one that the states' times are
+    on. Either its thread updates it (`start`, `stop`), or each call of `update`.
     """
 
     def __init__(
         self,
         store: Store,
-        apps: Iterable[AppConfig] = (),
+        config: Config,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.faults = Faults(ANALYSES)
         self._changes = store.subscribe()
         self._clock = clock
-        self._apps = self._configured = apps
-        self._correlation = Correlation(apps)
+        self._config = self._configured = config
+        self._thresholds = AllThresholds.of(config)
+        self._correlation = Correlation(config.apps)
         self._history = History()
         self._failures = 0  # at the end of the last analysis
         self._incomplete: set[TargetId] = set()
@@ -67,9 +69,10 @@ class Analyzer:
         self._is_running = False
         self.analysis = self.update()
 
-    def configure(self, apps: Iterable[AppConfig]) -> None:
-        """Go on with these applications configured."""
-        self._apps = apps
+    def configure(self, config: Config) -> None:
+        """Go on with the applications and thresholds of this configuration."""
+        self._config = config
+        self._thresholds = AllThresholds.of(config)
 
     def update(self) -> Analysis:
         """Take in all changes, and analyse what is known now."""
@@ -109,10 +112,10 @@ class Analyzer:
         before = self._count_failures()
         with self.faults.contained("correlation"):
             # Read once: another thread may replace it at any moment.
-            apps = self._apps
-            if apps is not self._configured:
-                self._correlation.configure(apps)
-                self._configured = apps
+            config = self._config
+            if config is not self._configured:
+                self._correlation.configure(config.apps)
+                self._configured = config
             self._correlation.follow(change)
         with self.faults.contained("history"):
             self._history.follow(change)
@@ -127,10 +130,10 @@ class Analyzer:
         return sum(counts.values()) - counts["exposition"]
 
     def _analysed(self) -> Analysis:
-        now = self._clock()
-        judged = Judged(FleetView(), ())
+        now, thresholds = self._clock(), self._thresholds
+        judged = Judged(FleetView(thresholds=thresholds), ())
         with self.faults.contained("records"):
-            fleet = fleet_view(self._correlation, self._history, now, self.faults)
+            fleet = fleet_view(self._correlation, self._history, thresholds, now, self.faults)
             judged = judge(fleet, self.faults)
         checks = checklist(judged, self.faults)
         before, self._failures = self._failures, self._count_failures()

@@ -31,8 +31,9 @@ class AppView:
     """Connections of its pools, without those lost by dropping."""
     disturbed: bool
     """Whether its server did not answer, now or in the last minutes: then requests had to wait."""
-    waited_for_lock: bool
-    """Whether a session of it waited for a lock in the last minutes."""
+    longest_lock_wait: float
+    """Seconds that one of its sessions waited for a lock in the last minutes; infinite where only
+    that it lasted is known."""
     pools: int
     """Pools of different names, in whatever processes, that lead there."""
 
@@ -73,8 +74,8 @@ def app_view(
         lost_sessions_now=max(lost, without_session),
         checked_out=checked_out,
         disturbed=not recent or history.was_away(key.server),
-        waited_for_lock=not history.waited(key.server).isdisjoint(
-            one.sessions.application for one in pools if one.sessions
+        longest_lock_wait=history.longest_lock_wait(
+            key.server, {one.sessions.application for one in pools if one.sessions}
         ),
         pools=len({one.sample.key.pool for one in pools}),
     )

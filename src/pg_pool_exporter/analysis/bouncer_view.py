@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pg_pool_exporter.config import thresholds as limit
+from pg_pool_exporter.config import Thresholds
 from pg_pool_exporter.model import BouncerPool, BouncerPoolKey
 
 
@@ -15,6 +15,7 @@ class BouncerPoolView:
     bouncer: str
     key: BouncerPoolKey
     sample: BouncerPool
+    thresholds: Thresholds
 
     def __str__(self) -> str:
         return f"{self.key.database}/{self.key.user} of bouncer {self.bouncer}"
@@ -48,7 +49,8 @@ class BouncerPoolView:
     @property
     def is_saturated(self) -> bool:
         """Whether a client has waited for too long."""
-        return bool(self.waiting) and (self.sample.oldest_waiting or 0.0) > limit.BOUNCER_WAIT
+        waited = self.sample.oldest_waiting or 0.0
+        return bool(self.waiting) and waited > self.thresholds.bouncer_wait
 
     @property
     def badness(self) -> tuple[float, ...]:

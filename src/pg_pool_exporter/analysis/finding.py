@@ -18,31 +18,33 @@ class Cause(Enum):
     LEAK = "leak"
     """Connections are checked out and not returned.
 
-    Slots lost by dropping a connection; overdue checkouts without a statement, transaction or lock
-    that explains them; checkouts that both sides prove to be silent.
+    Slots lost by dropping a connection; overdue checkouts that neither a transaction, nor a lock,
+    nor a statement as old as `long_statement` explains; checkouts that both sides prove to be
+    silent.
     """
     POOL_TOO_SMALL = "pool_too_small"
     """Requests wait although connections come back soon.
 
-    At least one request waits on average, more than 80 % of the pool is turned over by checkouts
-    that end, and these last less than a second.
+    At least `pool_waiting` requests wait on average, more than `pool_utilisation` of the pool is
+    turned over by checkouts that end, and these last less than `long_checkout`.
     """
     LONG_CHECKOUTS = "long_checkouts"
     """Requests wait because other checkouts last long.
 
-    The same as `pool_too_small`, but checkouts last a second or longer; not where they waited for a
-    lock for as long.
+    The same as `pool_too_small`, but checkouts last `long_checkout` or longer; not where they
+    waited for a lock for as long.
     """
     IDLE_IN_TRANSACTION = "idle_in_transaction"
     """Sessions are idle in transaction.
 
-    For two minutes; for the leak threshold where a checkout of the application is overdue.
+    For `idle_in_transaction`; for the leak threshold where a checkout of the application is
+    overdue.
     """
     LOCK_PILE_UP = "lock_pile_up"
     """Sessions wait for locks.
 
-    Five wait at once, or one for 30 seconds; or PostgreSQL resolved a deadlock in the last 15
-    minutes.
+    At least `lock_pile_up` wait at once, or one for `lock_wait`; or PostgreSQL resolved a deadlock
+    in the last 15 minutes.
     """
     SERVER_OVERSUBSCRIBED = "server_oversubscribed"
     """The pools may open more connections than the server accepts.
@@ -52,8 +54,8 @@ class Cause(Enum):
     SERVER_FULL = "server_full"
     """A limit of the server, a database or a role is reached, or nearly.
 
-    More than 80 % of the slots of the server or of a CONNECTION LIMIT are in use; or there is none
-    for the exporter.
+    More than `server_utilisation` of the slots of the server or of a CONNECTION LIMIT are in use, a
+    problem above `server_full`; or there is none for the exporter.
     """
     POSTGRESQL_UNREACHABLE = "postgresql_unreachable"
     """The server does not answer.
@@ -74,9 +76,9 @@ class Cause(Enum):
     UNKNOWN = "unknown"
     """Requests wait or get no connection, or clients of a PgBouncer wait, and why is unknown yet.
 
-    A pool is full and requests wait at two readings in a row; at least one request waits on
-    average; a request got no connection in the last minutes; or a client of a PgBouncer has waited
-    for more than a second. Nothing else that is found explains it.
+    A pool is full and at least `pool_waiting` requests wait at two readings in a row; as many wait
+    on average; a request got no connection in the last minutes; or a client of a PgBouncer has
+    waited for longer than `bouncer_wait`. Nothing else that is found explains it.
     """
 
     @property

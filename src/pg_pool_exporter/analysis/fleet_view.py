@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pg_pool_exporter.analysis.app_view import AppView, app_view
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
@@ -14,6 +14,8 @@ from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.history import History
 from pg_pool_exporter.analysis.pool_view import PoolView, pool_view, process_view
 from pg_pool_exporter.analysis.server_view import ServerView, server_view
+from pg_pool_exporter.analysis.thresholds import AllThresholds
+from pg_pool_exporter.config import Thresholds
 from pg_pool_exporter.model import AppOnServer, Health, LeakEvidence, LogCounts, TargetId
 from pg_pool_exporter.polling.store import TargetState
 
@@ -34,6 +36,8 @@ class TargetView:
 class FleetView:
     """All records at one moment, without what is too old to show the present."""
 
+    thresholds: AllThresholds = field(default_factory=AllThresholds)
+    """What it is judged by."""
     targets: tuple[TargetView, ...] = ()
     servers: tuple[ServerView, ...] = ()
     apps: tuple[AppView, ...] = ()
@@ -52,23 +56,29 @@ class FleetView:
         return {one.name: one.pools_max for one in self.servers if one.pools_max is not None}
 
 
-def fleet_view(correlation: Correlation, history: History, now: float, faults: Faults) -> FleetView:
+def fleet_view(
+    correlation: Correlation,
+    history: History,
+    thresholds: AllThresholds,
+    now: float,
+    faults: Faults,
+) -> FleetView:
     """The records at `now` (monotonic). A fault in one costs that record."""
     states = correlation.states.values()
-    evidence = correlation.evidence(now)
+    evidence, pools_max = correlation.evidence(now), correlation.pools_max(now)
+    bouncer_pools = _bouncer_pools(states, thresholds.general, now)
     apps = {}
     for key, pools in correlation.pools.by_app_on_server().items():
         with faults.contained("records"):
             its = evidence.get(key, LeakEvidence())
             apps[key] = app_view(key, pools, its, correlation, history, now)
     return FleetView(
+        thresholds=thresholds,
         targets=tuple(map(_target, states, (state.fresh(now) is not None for state in states))),
-        servers=tuple(_servers(states, correlation.pools_max(now), history, now, faults)),
+        servers=tuple(_servers(states, pools_max, history, thresholds, now, faults)),
         apps=tuple(apps.values()),
-        pools=tuple(_pools(correlation.pools.all(), apps, history, now, faults)),
-        bouncer_pools=tuple(
-            sorted(_bouncer_pools(states, now), key=lambda one: one.badness, reverse=True)
-        ),
+        pools=tuple(_pools(correlation.pools.all(), apps, history, thresholds, now, faults)),
+        bouncer_pools=tuple(sorted(bouncer_pools, key=lambda one: one.badness, reverse=True)),
     )
 
 
@@ -81,6 +91,7 @@ def _servers(
     states: Iterable[TargetState],
     pools_max: Mapping[str, float],
     history: History,
+    thresholds: AllThresholds,
     now: float,
     faults: Faults,
 ) -> Iterator[ServerView]:
@@ -89,22 +100,27 @@ def _servers(
         if snapshot is not None and snapshot.server is not None:
             with faults.contained("records"):
                 yield server_view(
-                    name, snapshot.server, pools_max.get(name), history.deadlocks(name)
+                    name, snapshot.server, thresholds, pools_max.get(name), history.deadlocks(name)
                 )
 
 
-def _bouncer_pools(states: Iterable[TargetState], now: float) -> Iterator[BouncerPoolView]:
+def _bouncer_pools(
+    states: Iterable[TargetState], thresholds: Thresholds, now: float
+) -> Iterator[BouncerPoolView]:
     for state in states:
         snapshot = state.fresh(now)
         if snapshot is not None and snapshot.bouncer is not None:
             for key, sample in snapshot.bouncer.pools.items():
-                yield BouncerPoolView(bouncer=state.key.name, key=key, sample=sample)
+                yield BouncerPoolView(
+                    bouncer=state.key.name, key=key, sample=sample, thresholds=thresholds
+                )
 
 
 def _pools(
     pools: Iterable[KnownPool],
     apps: Mapping[AppOnServer, AppView],
     history: History,
+    thresholds: AllThresholds,
     now: float,
     faults: Faults,
 ) -> Iterator[PoolView]:
@@ -112,12 +128,13 @@ def _pools(
     for one in pools:
         if one.state.fresh(now) is not None:
             by_name.setdefault((one.sample.key.app, one.sample.key.pool), []).append(one)
-    for (app, _), those in sorted(by_name.items()):
+    for (app, name), those in sorted(by_name.items()):
+        of_pool = thresholds.of_pool(app, name)
         for server, processes in _by_server(those).items():
             with faults.contained("records"):
                 yield pool_view(
                     tuple(
-                        process_view(one.sample, history.of(one.state.key, one.sample.key))
+                        process_view(one.sample, history.of(one.state.key, one.sample.key), of_pool)
                         for one in processes
                     ),
                     None if server is None else apps.get(AppOnServer(server, app)),

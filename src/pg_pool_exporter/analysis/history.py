@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf, isnan, nan
 from operator import add
 from typing import NamedTuple
 
-from pg_pool_exporter.config import thresholds as limit
 from pg_pool_exporter.model import PoolId, PoolSample, ServerSample, TargetId
 from pg_pool_exporter.polling.store import Change
 
@@ -56,7 +55,7 @@ class _Counters(NamedTuple):
 class PoolHistory:
     """One process's pool. Times are seconds on one clock that never goes back."""
 
-    __slots__ = ("_counters", "_last", "_minute", "_slope", "_sums", "_values", "_waited")
+    __slots__ = ("_counters", "_last", "_minute", "_slope", "_sums", "_values", "_waiting")
 
     def __init__(self) -> None:
         self._values = array("f")
@@ -65,7 +64,7 @@ class PoolHistory:
         self._counters: deque[_Counters] = deque(maxlen=_RATE_MINUTES + 1)
         self._last: _Counters | None = None
         self._slope: float | None = None
-        self._waited = 0
+        self._waiting = (0.0, 0.0)  # at the last two readings
 
     def add(self, now: float, sample: PoolSample) -> None:
         """Take in a reading."""
@@ -75,8 +74,7 @@ class PoolHistory:
         if not self._counters or now - self._counters[-1].at >= MINUTE:
             self._counters.append(counters)
         self._last = counters
-        waits = (sample.waiting or 0.0) >= limit.POOL_WAITING
-        self._waited = self._waited + 1 if waits else 0
+        self._waiting = (self._waiting[1], sample.waiting or 0.0)
         if sample.active is None:
             return
         minute = now // MINUTE
@@ -92,9 +90,9 @@ class PoolHistory:
         )
 
     @property
-    def waits(self) -> bool:
-        """Whether requests waited at both of the last two readings: not only for a moment."""
-        return self._waited > 1
+    def lasting_waiting(self) -> float:
+        """Lower bound of the requests that waited at both of the last two readings."""
+        return min(self._waiting)
 
     @property
     def active(self) -> Sequence[float]:
@@ -163,7 +161,7 @@ class _ServerHistory:
 
     def __init__(self) -> None:
         self._deadlocks: deque[tuple[float, dict[str, float]]] = deque(maxlen=_DEADLOCK_MINUTES + 2)
-        self._waited: dict[str, float] = {}
+        self._longest_waits: deque[tuple[float, dict[str, float]]] = deque(maxlen=_RATE_MINUTES + 1)
         self._waiting: set[str] = set()  # at the last reading
         self._last: float | None = None
         self._back = -inf  # since when it answers again
@@ -179,19 +177,25 @@ class _ServerHistory:
         kept.append((now, {name: one.deadlocks for name, one in sample.databases.items()}))
         while now - kept[0][0] > (_DEADLOCK_MINUTES + 1) * MINUTE:
             kept.popleft()
-        self._waited = {
-            name: at for name, at in self._waited.items() if now - at < (_RATE_MINUTES + 1) * MINUTE
-        }
+        self._add_waits(now, sample)
+
+    def _add_waits(self, now: float, sample: ServerSample) -> None:
+        minute = now // MINUTE
+        while self._longest_waits and minute - self._longest_waits[0][0] > _RATE_MINUTES:
+            self._longest_waits.popleft()
+        if not self._longest_waits or self._longest_waits[-1][0] != minute:
+            self._longest_waits.append((minute, {}))
+        longest = self._longest_waits[-1][1]
         waiting = set()
         for key, group in sample.groups.items():
             if not group.waiting:
                 continue
-            waiting.add(key.application)
-            # A wait of a moment does not explain a long checkout. An unknown age counts as long
-            # when a session waited at the last reading, too.
-            age = group.oldest_waiting
-            if key.application in self._waiting if age is None else age >= limit.SLOW_HOLD:
-                self._waited[key.application] = now
+            name, age = key.application, group.oldest_waiting
+            waiting.add(name)
+            if age is None:
+                # Long when a session waited at the last reading, too; else for a moment.
+                age = inf if name in self._waiting else 0.0
+            longest[name] = max(longest.get(name, 0.0), age)
         self._waiting = waiting
 
     def deadlocks(self) -> dict[str, float]:
@@ -204,8 +208,9 @@ class _ServerHistory:
     def was_away(self) -> bool:
         return self._last is not None and self._last - self._back < (_RATE_MINUTES + 1) * MINUTE
 
-    def waited(self) -> Set[str]:
-        return frozenset(self._waited)
+    def longest_lock_wait(self, names: Iterable[str]) -> float:
+        waits = (by_name.get(name, 0.0) for name in names for _, by_name in self._longest_waits)
+        return max(waits, default=0.0)
 
 
 class History:
@@ -229,12 +234,12 @@ class History:
         history = self._servers.get(TargetId("server", server))
         return history is not None and history.was_away()
 
-    def waited(self, server: str) -> Set[str]:
-        """The `application_name` of sessions that waited for a lock for a while in the last
-        minutes.
+    def longest_lock_wait(self, server: str, names: Iterable[str]) -> float:
+        """Seconds of the longest wait for a lock in the last minutes, of the sessions with one of
+        these `application_name`; infinite where only that it lasted is known.
         """
         history = self._servers.get(TargetId("server", server))
-        return frozenset() if history is None else history.waited()
+        return 0.0 if history is None else history.longest_lock_wait(names)
 
     def follow(self, change: Change) -> None:
         """Take in a change, in the order in which the store made them."""

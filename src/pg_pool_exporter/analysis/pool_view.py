@@ -10,7 +10,7 @@ from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION
 from pg_pool_exporter.analysis.finding import PoolVerdict, Subject
 from pg_pool_exporter.analysis.history import PoolHistory, Recent, total
-from pg_pool_exporter.config import thresholds as limit
+from pg_pool_exporter.config import PoolThresholds
 from pg_pool_exporter.model import PoolSample
 
 
@@ -26,6 +26,7 @@ class ProcessView:
     """Mean of the connections checked out in each minute of the last hour, the latest last."""
     seconds_to_saturation: float | None
     """By the trend; None when it does not lead there, or is unknown."""
+    thresholds: PoolThresholds
 
     @property
     def utilisation(self) -> float | None:
@@ -43,10 +44,8 @@ class ProcessView:
         """Whether requests wait, not only for a moment: now, or on average of the last minutes."""
         if self.recent is None or self.is_starved:
             return self.waits
-        now = self.sample.waiting
-        return (self.recent.waiting or 0.0) >= limit.POOL_WAITING and (
-            now is None or now >= limit.POOL_WAITING
-        )
+        now, least = self.sample.waiting, self.thresholds.pool_waiting
+        return (self.recent.waiting or 0.0) >= least and (now is None or now >= least)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +131,11 @@ class PoolView:
         return self.subject.pool
 
     @property
+    def thresholds(self) -> PoolThresholds:
+        """The numbers that it is judged by."""
+        return self.processes[0].thresholds
+
+    @property
     def name(self) -> str:
         """For people."""
         return f"{self.app}/{self.pool}"
@@ -154,6 +158,14 @@ class PoolView:
         return bool(self.failed) or any(each.is_starved for each in self.processes)
 
     @property
+    def waited_for_lock(self) -> bool:
+        """Whether a session of its application waited for a lock, in the last minutes, for as long
+        as a checkout that is long.
+        """
+        app = self.app_on_server
+        return app is not None and app.longest_lock_wait >= self.thresholds.long_checkout
+
+    @property
     def overdue(self) -> float:
         """Checkouts over the leak threshold."""
         return self.leak.overdue
@@ -168,14 +180,17 @@ class PoolView:
         return (Subject(app=name, server=self.subject.server) for name in sorted(names))
 
 
-def process_view(sample: PoolSample, history: PoolHistory) -> ProcessView:
+def process_view(
+    sample: PoolSample, history: PoolHistory, thresholds: PoolThresholds
+) -> ProcessView:
     """The record of one process's pool."""
     return ProcessView(
         sample=sample,
         recent=history.recent(),
-        waits=history.waits,
+        waits=history.lasting_waiting >= thresholds.pool_waiting,
         active_by_minute=history.active,
         seconds_to_saturation=history.seconds_to(sample.max) if sample.max else None,
+        thresholds=thresholds,
     )
 
 
@@ -212,7 +227,12 @@ def pool_view(
         reports_overdue=any(one.leak_after is not None for one in samples),
         reports_leaks=all(one.leaked is not None for one in samples),
         leak=_leak(
-            app_on_server, leak_after, active or 0.0, sum(dropped.values()), sum(overdue.values())
+            app_on_server,
+            min(fullest.thresholds.long_statement, leak_after / 2),
+            leak_after,
+            active or 0.0,
+            sum(dropped.values()),
+            sum(overdue.values()),
         ),
         active_by_minute=total(each.active_by_minute for each in processes),
         seconds_to_saturation=0.0 if saturated else min(times, default=None),
@@ -234,7 +254,12 @@ def _by_site(counts: Iterator[Mapping[str, float]]) -> Mapping[str, float]:
 
 
 def _leak(
-    app: AppView | None, leak_after: float, active: float, dropped: float, overdue: float
+    app: AppView | None,
+    long_statement: float,
+    leak_after: float,
+    active: float,
+    dropped: float,
+    overdue: float,
 ) -> PoolLeak:
     proven = 0.0
     if app is not None and app.evidence.unreturned:
@@ -245,12 +270,14 @@ def _leak(
     return PoolLeak(
         dropped=dropped,
         overdue=overdue,
-        unexplained=_unexplained(app, leak_after, overdue),
+        unexplained=_unexplained(app, long_statement, leak_after, overdue),
         proven=proven,
     )
 
 
-def _unexplained(app: AppView | None, leak_after: float, overdue: float) -> float:
+def _unexplained(
+    app: AppView | None, long_statement: float, leak_after: float, overdue: float
+) -> float:
     """Overdue checkouts that neither a statement, nor a transaction, nor a lock explains.
 
     Without session data every overdue checkout counts. With it: upper bound = old idle sessions +
@@ -263,9 +290,8 @@ def _unexplained(app: AppView | None, leak_after: float, overdue: float) -> floa
     sessions = app.sessions
     if sessions is None or sessions.hidden:
         return 0.0 if sessions is None else overdue
-    long = min(limit.LONG_STATEMENT, leak_after / 2)
     busy = max(
-        one.count("active", "fastpath_function_call", longer_than=long)
+        one.count("active", "fastpath_function_call", longer_than=long_statement)
         + one.count(*IN_TRANSACTION, longer_than=leak_after)
         for one in app.recent_polls
     )

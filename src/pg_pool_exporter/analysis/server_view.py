@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pg_pool_exporter.analysis.correlate.sessions import AppSessions
+from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.model import ServerSample
 
 IDLE_IN_TRANSACTION_TIMEOUT = "idle_in_transaction_session_timeout"
@@ -19,6 +20,7 @@ class ServerView:
 
     name: str
     sample: ServerSample
+    thresholds: AllThresholds
     pools_max: float | None
     """The most connections that all pools that lead here may have; None when unknown."""
     deadlocks: Mapping[str, float]
@@ -53,13 +55,18 @@ class ServerView:
 
 
 def server_view(
-    name: str, sample: ServerSample, pools_max: float | None, deadlocks: Mapping[str, float]
+    name: str,
+    sample: ServerSample,
+    thresholds: AllThresholds,
+    pools_max: float | None,
+    deadlocks: Mapping[str, float],
 ) -> ServerView:
     """The record of a server."""
     groups = sample.groups.values()
     return ServerView(
         name=name,
         sample=sample,
+        thresholds=thresholds,
         pools_max=pools_max,
         deadlocks=deadlocks,
         sessions=AppSessions(sample.sessions.values()),

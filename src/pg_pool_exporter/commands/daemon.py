@@ -76,7 +76,7 @@ class Daemon:
         self._wake = asyncio.Event()
         self._discovery = Discovery(config, changed=self._wake.set)
         self._store = Store()
-        self._analyzer = Analyzer(self._store, config.apps)
+        self._analyzer = Analyzer(self._store, config)
         self._exposition = Exposition(self._store, self._analyzer, ReloadStatus(True, time.time()))
         self._pollers = Pollers(self._store)
         self._unpolled: set[TargetId] = set()
@@ -194,7 +194,7 @@ class Daemon:
         self._discovery = discovery
         self._discovery.tasks.start()
         await self._discovery.look()
-        self._analyzer.configure(loaded.config.apps)
+        self._analyzer.configure(loaded.config)
         self._exposition.reload = ReloadStatus(True, time.time())
         await self._pollers.follow(self._discovery.targets())
         log.info("configuration loaded")
@@ -275,7 +275,7 @@ async def poll_once(config: Config) -> Outcome:
     Failures are in the log.
     """
     store = Store()
-    analyzer = Analyzer(store, config.apps)
+    analyzer = Analyzer(store, config)
     exposition = Exposition(store, analyzer, ReloadStatus(True, time.time()))
     discovery = await _poll_into(store, config)
     analyzer.update()

@@ -12,15 +12,18 @@ from pg_pool_exporter.config.models import (
     Config,
     ConnectionConfig,
     LogConfig,
+    PoolConfig,
     ProcessesConfig,
     ServerConfig,
 )
 from pg_pool_exporter.config.section import Section
+from pg_pool_exporter.config.thresholds import AppThresholds, PoolThresholds, Thresholds
 from pg_pool_exporter.config.warnings import warnings
 
 __all__ = [
     "DEFAULT_LEAK_AFTER",
     "AppConfig",
+    "AppThresholds",
     "BouncerConfig",
     "Config",
     "ConfigError",
@@ -30,10 +33,13 @@ __all__ = [
     "HttpClientConfig",
     "HttpSdConfig",
     "LogConfig",
+    "PoolConfig",
+    "PoolThresholds",
     "Problem",
     "ProcessesConfig",
     "Section",
     "ServerConfig",
+    "Thresholds",
     "from_dsn",
     "load",
     "read",

@@ -70,6 +70,8 @@ def _repeated(document: Document) -> Iterator[Problem]:
     for section in ("servers", "apps", "pgbouncers", "formats"):
         yield from _twice(_texts(document, section, "name"))
     yield from _twice(_texts(document, "apps", "targets"))
+    for at, app in _items(document.values.get("apps"), ("apps",)):
+        yield from _twice(_texts_of(app.get("pools"), (*at, "pools"), "name"))
 
 
 def _unknown_servers(document: Document) -> Iterator[Problem]:
@@ -95,15 +97,25 @@ def _hint(name: str, known: Collection[str]) -> str:
 
 def _texts(document: Document, section: str, key: str) -> Iterator[tuple[Location, str]]:
     """The texts, single or in a list, that the items of a section have under a key."""
-    items = document.values.get(section)
-    for position, item in enumerate(items if isinstance(items, list) else ()):
-        value = item.get(key) if isinstance(item, dict) else None
+    return _texts_of(document.values.get(section), (section,), key)
+
+
+def _texts_of(items: object, at: Location, key: str) -> Iterator[tuple[Location, str]]:
+    for place, item in _items(items, at):
+        value = item.get(key)
         if isinstance(value, str):
-            yield (section, position, key), value
+            yield (*place, key), value
         elif isinstance(value, list):
-            for place, text in enumerate(value):
+            for position, text in enumerate(value):
                 if isinstance(text, str):
-                    yield (section, position, key, place), text
+                    yield (*place, key, position), text
+
+
+def _items(items: object, at: Location) -> Iterator[tuple[Location, dict[object, object]]]:
+    """The mappings in a list, each with its location; nothing where it is none."""
+    for position, item in enumerate(items if isinstance(items, list) else ()):
+        if isinstance(item, dict):
+            yield (*at, position), item
 
 
 def _twice(texts: Iterator[tuple[Location, str]]) -> Iterator[Problem]:

@@ -24,6 +24,7 @@ from pg_pool_exporter.config.formats import FormatConfig
 from pg_pool_exporter.config.http_client import HttpClientConfig
 from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.config.section import Section
+from pg_pool_exporter.config.thresholds import AppThresholds, PoolThresholds, Thresholds
 from pg_pool_exporter.config.values import (
     ApplicationName,
     Command,
@@ -129,6 +130,12 @@ class BouncerConfig(ConnectionConfig, _Scheduled, _Named):
     """Most pools with names; the rest is added up as `other`."""
 
 
+class PoolConfig(_Named):
+    """What is special about one of an application's pools (`apps[].pools`)."""
+
+    thresholds: PoolThresholds = PoolThresholds()
+
+
 class AppConfig(DiscoveryConfig, HttpClientConfig, _Scheduled, _Named):
     """An application (`apps:`): its name on the servers, and its metrics endpoints."""
 
@@ -148,6 +155,8 @@ class AppConfig(DiscoveryConfig, HttpClientConfig, _Scheduled, _Named):
     """Names of the series: a known format or one of `formats`. `load` checks it."""
     targets: Annotated[tuple[PageUrl, ...], Strict(False)] = Field(default=(), repr=False)
     """Where its metrics endpoints are."""
+    thresholds: AppThresholds = AppThresholds()
+    pools: Annotated[tuple[PoolConfig, ...], Strict(False)] = ()
 
     @model_validator(mode="after")
     def _keeps_credentials_encrypted(self) -> Self:
@@ -170,5 +179,6 @@ class Config(Section):
     pgbouncers: Annotated[tuple[BouncerConfig, ...], Strict(False)] = ()
     formats: Annotated[tuple[FormatConfig, ...], Strict(False)] = ()
     """Formats of metrics pages that are not built in."""
+    thresholds: Thresholds = Thresholds()
     state_dir: Directory | None = None
     """Directory for what survives a restart; None is the default one, "" is none."""

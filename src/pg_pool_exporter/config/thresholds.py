@@ -1,25 +1,85 @@
-"""Thresholds of findings: the same numbers as in deploy/prometheus/settings.yml."""
+"""The numbers that findings are judged by: keys, defaults and bounds of `thresholds:`.
+
+A pool's keys may also stand under its application, and an application's under the whole file:
+the innermost one wins.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Self
 
-POOL_USE: Final = 0.80
-"""Utilisation of a pool: share of its maximum."""
-POOL_WAITING: Final = 1.0
-"""Waiting requests of a pool, mean over the last minutes."""
-SLOW_HOLD: Final = 1.0
-"""Mean duration of a checkout, in seconds."""
-LONG_STATEMENT: Final = 30.0
-"""Age of a statement that explains a long checkout, in seconds."""
-BOUNCER_WAIT: Final = 1.0
-"""Waiting time of the first client of a bouncer's pool, in seconds."""
-SERVER_USE: Final = 0.80
-SERVER_FULL: Final = 0.95
-"""Share of the slots for ordinary roles."""
-IDLE_IN_TRANSACTION: Final = 120.0
-"""Age of a session that is idle in transaction, in seconds."""
-LOCK_WAIT: Final = 30.0
-"""Waiting time for a lock, in seconds."""
-LOCK_PILE_UP: Final = 5
-"""Sessions that wait for a lock at the same time."""
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+
+from pg_pool_exporter.config.section import Section
+from pg_pool_exporter.config.values import Duration
+
+_MOST = 100_000
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a number")
+    return float(value)
+
+
+def _share(value: float) -> float:
+    if not 0 < value <= 1:
+        raise ValueError("must be a share above 0 and at most 1, like 0.8")
+    return value
+
+
+def _count(value: float) -> float:
+    if not 0 < value <= _MOST:
+        raise ValueError(f"must be above 0 and at most {_MOST}")
+    return value
+
+
+_Share = Annotated[float, BeforeValidator(_number), AfterValidator(_share)]
+_Count = Annotated[float, BeforeValidator(_number), AfterValidator(_count)]
+
+
+class PoolThresholds(Section):
+    """Of a pool (`apps[].pools[].thresholds`). Durations are in seconds."""
+
+    pool_utilisation: _Share = 0.80
+    """Utilisation above which a pool is nearly saturated."""
+    pool_waiting: _Count = 1.0
+    """Fewer waiting requests, on average over five minutes, are no finding."""
+    long_checkout: Duration = 1.0
+    """Mean duration at which checkouts are long."""
+    long_statement: Duration = 30.0
+    """Age at which a statement explains an overdue checkout; half of `leak_after` if shorter."""
+
+
+class AppThresholds(PoolThresholds):
+    """Of an application (`apps[].thresholds`), whose sessions belong to any of its pools."""
+
+    idle_in_transaction: Duration = 120.0
+    """Age at which a session idle in transaction is a finding; `leak_after` if shorter and a
+    checkout of its application is overdue."""
+
+
+class Thresholds(AppThresholds):
+    """Of everything (`thresholds`). Servers and bouncers have one threshold for all."""
+
+    lock_wait: Duration = 30.0
+    """Duration at which a wait for a lock is a finding."""
+    lock_pile_up: int = Field(default=5, ge=1, le=_MOST)
+    """Number of sessions waiting for locks at which they are a pile-up."""
+    server_utilisation: _Share = 0.80
+    """Share of a server's slots, or of a CONNECTION LIMIT, above which its use is a warning."""
+    server_full: _Share = Field(default=0.95, validate_default=True)
+    """Share of the same above which its use is a problem."""
+    bouncer_wait: Duration = 1.0
+    """Duration above which the wait of a bouncer's first client is a finding."""
+
+    @field_validator("server_full")
+    @classmethod
+    def _is_the_worse_one(cls, value: float, info: ValidationInfo) -> float:
+        if value < (least := info.data.get("server_utilisation", 0.0)):
+            raise ValueError(f"must be at least server_utilisation, which is {least:g}")
+        return value
+
+    def overridden_by(self, more: PoolThresholds) -> Self:
+        """These thresholds, but for those that `more` has in the file."""
+        return self.model_copy(update={key: getattr(more, key) for key in more.model_fields_set})

@@ -11,7 +11,6 @@ from pg_pool_exporter.analysis.fleet_view import FleetView
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 from pg_pool_exporter.analysis.wording import number, spell
-from pg_pool_exporter.config import thresholds as limit
 
 _WATCHED_TOO_SHORT = "the pools have been watched for less than a minute"
 
@@ -26,7 +25,7 @@ def pool_utilisation(judged: Judged) -> Check:
     if not used:
         return unknown("pool_utilisation", "no pool with a maximum")
     used.sort(key=lambda item: -item[0])
-    full = [(share, pool) for share, pool in used if share > limit.POOL_USE]
+    full = [(share, pool) for share, pool in used if share > pool.thresholds.pool_utilisation]
     starved = any(each.is_starved for _, pool in full for each in pool.processes)
     most, fullest = used[0]
     return Check(

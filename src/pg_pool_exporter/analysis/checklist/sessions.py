@@ -21,7 +21,6 @@ from pg_pool_exporter.analysis.finding import Cause, Verdict
 from pg_pool_exporter.analysis.server_view import ServerView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 from pg_pool_exporter.analysis.wording import number, spell
-from pg_pool_exporter.config import thresholds as limit
 
 _Point = Callable[[Judged], Check]
 
@@ -132,7 +131,7 @@ def idle_in_transaction(judged: Judged) -> Check:
 @_needs_a_server
 def lock_waits(judged: Judged) -> Check:
     """Sessions that wait for locks."""
-    servers = judged.fleet.servers
+    servers, limit = judged.fleet.servers, judged.fleet.thresholds.general
     waiting, blocking = (
         sum(getattr(one, name) for one in servers) for name in ("waiting", "blocking")
     )
@@ -142,8 +141,8 @@ def lock_waits(judged: Judged) -> Check:
         [
             one
             for one in findings_of(judged, Cause.LOCK_PILE_UP)
-            if one.figures["waiting_sessions"] >= limit.LOCK_PILE_UP
-            or one.figures["oldest_waiting_seconds"] >= limit.LOCK_WAIT
+            if one.figures["waiting_sessions"] >= limit.lock_pile_up
+            or one.figures["oldest_waiting_seconds"] >= limit.lock_wait
         ],
     )
 

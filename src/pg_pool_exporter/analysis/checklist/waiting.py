@@ -11,7 +11,6 @@ from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 from pg_pool_exporter.analysis.verdicts.waiting import by_server, explanations
 from pg_pool_exporter.analysis.wording import number
-from pg_pool_exporter.config import thresholds as limit
 
 # Their finding says that requests wait; those with another cause are points of their own.
 _OWN = (Cause.POOL_TOO_SMALL, Cause.LONG_CHECKOUTS, Cause.UNKNOWN)
@@ -73,7 +72,7 @@ def _is_known(pool: PoolView) -> bool:
 def _may_wait(pool: PoolView) -> bool:
     """Whether requests wait at the last reading, and it is not known that this is only a burst."""
     return any(
-        (each.sample.waiting or 0.0) >= limit.POOL_WAITING
+        (each.sample.waiting or 0.0) >= pool.thresholds.pool_waiting
         and (each.recent is None or (each.utilisation or 0.0) >= 1)
         for each in pool.processes
     )

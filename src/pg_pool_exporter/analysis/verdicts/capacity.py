@@ -19,7 +19,6 @@ from pg_pool_exporter.analysis.finding import Cause, Finding, Severity
 from pg_pool_exporter.analysis.pool_view import PoolView, ProcessView
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.wording import number, spell
-from pg_pool_exporter.config import thresholds as limit
 
 # Where a page does not report how long checkouts were, the last minutes' utilisation has to do.
 _FULL_MINUTES = 5
@@ -35,11 +34,12 @@ def capacity_of_pool(pool: PoolView) -> Iterator[Finding]:
     worst = max(short, key=lambda each: (each.recent and each.recent.waiting) or 0.0)
     recent = worst.recent
     assert recent is not None
-    slow = recent.hold is not None and recent.hold >= limit.SLOW_HOLD
+    thresholds = pool.thresholds
+    slow = recent.hold is not None and recent.hold >= thresholds.long_checkout
     if recent.hold is None and app is not None and app.sessions is not None:
         longest = app.sessions.oldest("active")
-        slow = longest is not None and longest >= limit.LONG_STATEMENT
-    if app is not None and (app.disturbed or (slow and app.waited_for_lock)):
+        slow = longest is not None and longest >= thresholds.long_statement
+    if app is not None and (app.disturbed or (slow and pool.waited_for_lock)):
         return  # they waited for the server, or for the lock
     cause = Cause.LONG_CHECKOUTS if slow else Cause.POOL_TOO_SMALL
     evidence = []
@@ -89,11 +89,11 @@ def _is_short(process: ProcessView, silent: int) -> bool:
 
     `silent` of its connections may be leaked.
     """
-    recent, sample = process.recent, process.sample
+    recent, sample, thresholds = process.recent, process.sample, process.thresholds
     if recent is None or not sample.max:
         return False
-    suffers = (recent.waiting or 0.0) >= limit.POOL_WAITING or recent.failed > 0
-    most = limit.POOL_USE * sample.max
+    suffers = (recent.waiting or 0.0) >= thresholds.pool_waiting or recent.failed > 0
+    most = thresholds.pool_utilisation * sample.max
     if recent.turnover is not None:
         return suffers and recent.turnover > most
     active = process.active_by_minute[-_FULL_MINUTES:]

@@ -8,14 +8,14 @@ from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.server_view import ServerView
 from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest, number, spell
-from pg_pool_exporter.config import thresholds as limit
 
 
 def locks_of_server(server: ServerView) -> Iterator[Finding]:
     """The finding about sessions that wait for locks for long, or in numbers, or deadlocked."""
+    thresholds = server.thresholds.general
     count, oldest, deadlocks = server.waiting, server.oldest_waiting, server.deadlock_count
-    is_pile = count >= limit.LOCK_PILE_UP
-    if not is_pile and oldest < limit.LOCK_WAIT and not deadlocks:
+    is_pile = count >= thresholds.lock_pile_up
+    if not is_pile and oldest < thresholds.lock_wait and not deadlocks:
         return
     waiting: dict[str, float] = {}
     blocking: dict[str, float] = {}
@@ -33,7 +33,7 @@ def locks_of_server(server: ServerView) -> Iterator[Finding]:
             f"minutes, in database {', '.join(sorted(server.deadlocks)[:MOST_NAMED])}."
         )
     summary = f"{number(count, 'session waits', 'sessions wait')} for a lock."
-    if not is_pile and oldest < limit.LOCK_WAIT:
+    if not is_pile and oldest < thresholds.lock_wait:
         summary = "Transactions deadlocked."
     yield Finding(
         cause=Cause.LOCK_PILE_UP,

@@ -12,7 +12,6 @@ from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.server_view import IDLE_IN_TRANSACTION_TIMEOUT, ServerView
 from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest, number, spell
-from pg_pool_exporter.config import thresholds as limit
 from pg_pool_exporter.model import ClientKey, SessionKey
 
 
@@ -25,7 +24,7 @@ def idle_in_transaction(server: ServerView, pools: Iterable[PoolView]) -> Iterat
     for name, keys in sorted(by_name.items()):
         sessions = AppSessions(server.sample.sessions[key] for key in keys)
         its = all_overdue[name]
-        longest = min(limit.IDLE_IN_TRANSACTION, its.leak_after)
+        longest = min(server.thresholds.of_sessions(name).idle_in_transaction, its.leak_after)
         count = sessions.count(*IN_TRANSACTION, longer_than=longest)
         if not count:
             continue
@@ -128,11 +127,11 @@ def slots_of_server(server: ServerView) -> Iterator[Finding]:
 
 
 def _slots(server: ServerView) -> Iterator[Finding]:
-    used, available = server.sample.used, server.available
+    used, available, limit = server.sample.used, server.available, server.thresholds.general
     use = used / available if available > 0 else 1.0
     pools_max = server.pools_max or 0.0
     oversubscribed = pools_max > available
-    if use <= limit.SERVER_USE and not oversubscribed:
+    if use <= limit.server_utilisation and not oversubscribed:
         return
     cause = Cause.SERVER_OVERSUBSCRIBED if oversubscribed else Cause.SERVER_FULL
     evidence = []
@@ -141,14 +140,14 @@ def _slots(server: ServerView) -> Iterator[Finding]:
             f"All pools that lead here may open {pools_max:g} connections together; ordinary roles "
             f"have {available} slots."
         )
-    if use > limit.SERVER_USE:
+    if use > limit.server_utilisation:
         sessions = {key.sessions.application: 0 for key in server.sample.sessions}
         for key, group in server.sample.sessions.items():
             sessions[key.sessions.application] += group.sessions
         evidence.append(f"{used} of {available} slots are in use, most by {biggest(sessions)}.")
     yield Finding(
         cause=cause,
-        severity=Severity.PROBLEM if use > limit.SERVER_FULL else Severity.WARNING,
+        severity=Severity.PROBLEM if use > limit.server_full else Severity.WARNING,
         subject=Subject(server=server.name),
         summary=(
             "The pools may open more connections than the server accepts."
@@ -168,7 +167,7 @@ def _slots(server: ServerView) -> Iterator[Finding]:
 
 def _limits(server: ServerView) -> Iterator[Finding]:
     """CONNECTION LIMIT of databases and roles."""
-    settings = server.sample.settings
+    settings, limit = server.sample.settings, server.thresholds.general
     kinds: tuple[tuple[str, dict[str, int], Callable[[SessionKey], str]], ...] = (
         ("database", dict(settings.database_limits), lambda key: key.database),
         ("role", dict(settings.role_limits), lambda key: key.user),
@@ -180,12 +179,12 @@ def _limits(server: ServerView) -> Iterator[Finding]:
             used[name] = used.get(name, 0) + group.sessions
         for name, most in limits.items():
             count = used.get(name, 0)
-            if most <= 0 or count / most <= limit.SERVER_USE:
+            if most <= 0 or count / most <= limit.server_utilisation:
                 continue
             yield Finding(
                 cause=Cause.SERVER_FULL,
                 severity=(
-                    Severity.PROBLEM if count / most > limit.SERVER_FULL else Severity.WARNING
+                    Severity.PROBLEM if count / most > limit.server_full else Severity.WARNING
                 ),
                 subject=Subject(server=server.name),
                 summary=f"{count / most:.0%} of the CONNECTION LIMIT of {kind} {name} is in use.",

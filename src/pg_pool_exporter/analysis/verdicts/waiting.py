@@ -75,7 +75,7 @@ def _evidence(pool: PoolView) -> Iterator[str]:
     yield f"Sessions of {app.key.app} on server {app.key.server}: {states or 'none'}."
     if app.disturbed:
         yield "The server did not answer for some time in the last minutes."
-    if app.waited_for_lock:
+    if pool.waited_for_lock:
         yield "Sessions of it waited for a lock in the last minutes."
 
 
@@ -83,7 +83,7 @@ def _holds_up(finding: Finding, pool: PoolView) -> bool:
     """Whether requests of the pool have to wait for what is wrong with its server."""
     match finding.cause:
         case Cause.LOCK_PILE_UP:
-            return pool.app_on_server is not None and pool.app_on_server.waited_for_lock
+            return pool.waited_for_lock
         case Cause.SERVER_FULL | Cause.SERVER_OVERSUBSCRIBED:
             # A warning is not full yet; a pool that has all it may have needs no more slots.
             return finding.severity is Severity.PROBLEM and any(

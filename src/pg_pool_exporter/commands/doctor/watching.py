@@ -26,7 +26,7 @@ async def watch(config: Config, seconds: float) -> str:
     """The document of `/api/v1/findings` after this time; failures are in the log."""
     discovery = Discovery(_hurried(config, seconds))
     store = Store()
-    analyzer = Analyzer(store, config.apps)
+    analyzer = Analyzer(store, config)
     pollers = Pollers(store)
     end = time.monotonic() + seconds
     try:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
 from pg_pool_exporter.analysis.server_view import ServerView
 from pg_pool_exporter.analysis.wording import number, spell
-from pg_pool_exporter.config.thresholds import IDLE_IN_TRANSACTION
 from pg_pool_exporter.model import SessionKey
 from pg_pool_exporter.web.page.drawing import bar
 from pg_pool_exporter.web.page.markup import Html, element, join, name
@@ -50,7 +49,7 @@ def _server(server: ServerView) -> Html:
         element("p", words),
         _table("Lock waits", _LOCKS, list(_locks(server))),
         _table(
-            f"Idle in transaction for longer than {spell(IDLE_IN_TRANSACTION)}",
+            "Idle in transaction for too long",
             _IDLE,
             list(_idle_in_transaction(server)),
         ),
@@ -75,7 +74,8 @@ def _idle_in_transaction(server: ServerView) -> Iterator[Html]:
     found = []
     for key, group in server.sample.sessions.items():
         sessions = AppSessions([group])
-        count = sessions.count(*IN_TRANSACTION, longer_than=IDLE_IN_TRANSACTION)
+        limit = server.thresholds.of_sessions(key.sessions.application)
+        count = sessions.count(*IN_TRANSACTION, longer_than=limit.idle_in_transaction)
         if count:
             found.append((sessions.oldest(*IN_TRANSACTION) or 0.0, count, key))
     for oldest, count, key in sorted(found, reverse=True):
