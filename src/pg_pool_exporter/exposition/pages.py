@@ -239,6 +239,7 @@ def _same_snapshot(one: TargetState, other: TargetState) -> bool:
 
 def _of_analysis(analysis: Analysis) -> Iterator[Blocks]:
     fleet = analysis.fleet
+    yield blocks(self_metrics.of_thresholds(fleet.thresholds))
     yield blocks(of_evidence(fleet.evidence, fleet.pools_max))
     yield blocks(findings.series(analysis.findings))
 

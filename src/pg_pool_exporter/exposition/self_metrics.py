@@ -11,6 +11,7 @@ from functools import cache
 from prometheus_client.process_collector import ProcessCollector
 
 from pg_pool_exporter import __version__
+from pg_pool_exporter.analysis.thresholds import SetThreshold
 from pg_pool_exporter.discovery import DiscoveryStatus
 from pg_pool_exporter.metrics import catalogue as c
 from pg_pool_exporter.metrics.series import Series
@@ -38,6 +39,12 @@ def series(reload: ReloadStatus, discovered: Iterable[DiscoveryStatus] = ()) -> 
         labels = (status.app, status.mechanism, status.name)
         yield Series(c.DISCOVERY_UP, labels, int(status.up))
         yield Series(c.DISCOVERY_TARGETS, labels, status.targets)
+
+
+def of_thresholds(thresholds: Iterable[SetThreshold]) -> Iterator[Series]:
+    """What findings are judged by."""
+    for threshold, app, pool, value in thresholds:
+        yield Series(c.THRESHOLD, (threshold, app, pool), value)
 
 
 class ProcessMetrics:

@@ -55,6 +55,12 @@ RELOAD_TIMESTAMP = _exporter(
     "gauge", "config_last_reload_success_timestamp_seconds",
     "Time of the last successful (re)load of the configuration, since the epoch.",
 )  # fmt: skip
+THRESHOLD = _exporter(
+    "gauge", "threshold",
+    "What findings are judged by, in base units: once for everything, and once for each app and "
+    "pool that has its own.",
+    "threshold", "app", "pool",
+)  # fmt: skip
 _LIST = ("app", "mechanism", "list")
 DISCOVERY_UP = _exporter(
     "gauge", "discovery_up",
