@@ -1,4 +1,4 @@
-"""The page, the findings and the checklist say the same at every moment."""
+"""Page, findings, checklist, JSON, doctor and metrics say the same at every moment."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from pg_pool_exporter.analysis.finding import Cause, Severity, Subject, Verdict
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import SessionGroup, TargetId
-from pg_pool_exporter.web.page.document import document
-from support.agreement import disagreement
+from support.agreement import disagreement, shown
 from support.both_sides import INFO, INTERVAL, SETTINGS, BothSides, session_key
 
 PAGE = TargetId("app", "web:80", "orders")
@@ -22,12 +21,6 @@ FOREIGN: dict[str, Any] = {
     "info": replace(INFO, client="HikariCP", source="micrometer", host="", port=""),
     "leak_after": None,
 }
-
-
-def page(sides: BothSides) -> str:
-    return document(
-        sides.analysis, 0.0, telemetry_path="/metrics", findings_path="/findings", refresh=False
-    ).decode()
 
 
 @pytest.mark.parametrize("pool", [{}, FOREIGN], ids=["client", "foreign"])
@@ -43,7 +36,7 @@ def test_a_full_pool_with_waiting_requests_is_a_problem_at_the_second_reading(
         if reading:
             assert findings[0].severity is Severity.PROBLEM, reading
             assert findings[0].subject.app == "orders"
-            assert "Nothing is wrong" not in page(sides)
+            assert "Nothing is wrong" not in shown(sides.analysis)
         sides.now += INTERVAL
     assert findings[0].cause is Cause.LEAK, "the cause is refined later"
 
@@ -102,8 +95,8 @@ def test_the_page_shows_what_the_checklist_warns_of() -> None:
     sides = BothSides()
     sides.pool(1, 9)
     assert not sides.analysis.findings
-    assert "Nothing is wrong" not in page(sides)
-    assert "pool utilisation" in page(sides)
+    assert "Nothing is wrong" not in shown(sides.analysis)
+    assert "pool utilisation" in shown(sides.analysis)
 
 
 AGES = st.lists(st.sampled_from([0.1, 5.0, 31.0, 70.0, 130.0]), max_size=5)
@@ -160,5 +153,5 @@ def test_they_agree_whatever_is_read(readings: list[Any], foreign: bool) -> None
         assert not sides.analysis.failed
         worst = max(one.verdict for one in sides.analysis.checks)
         title = "fine" if worst is Verdict.UNKNOWN else worst.title
-        assert f'<header class="{title}">' in page(sides)
+        assert f'<header class="{title}">' in shown(sides.analysis)
         sides.now += pause

@@ -79,8 +79,10 @@ class Exporter:
         self.failing: set[str] = set()
         """Names of targets that don't answer now."""
         self.seen: list[tuple[float, Finding]] = []
-        self.disagreements: list[tuple[float, str]] = []
         """All findings, by when they were there."""
+        self.disagreements: list[tuple[float, str]] = []
+        """Between what shows them, by when they were there."""
+        self._judged: object = None
         self._world = world
         self._analyzer = Analyzer(self.store, Config(apps=tuple(apps)), clock=lambda: world.now)
         self._pages: dict[str, TargetId] = {}
@@ -155,6 +157,13 @@ class Exporter:
                     parts.append(of_server(key.name, snapshot.server))
         self.recorder.add(chain.from_iterable(parts))
         self.seen.extend((now, finding) for finding in analysis.findings)
+        judged = (
+            [(one.cause, one.severity, one.subject) for one in analysis.findings],
+            [(one.name, one.verdict) for one in analysis.checks],
+        )
+        if judged == self._judged:
+            return
+        self._judged = judged
         if (difference := disagreement(analysis)) is not None:
             self.disagreements.append((now, difference))
 

@@ -30,7 +30,7 @@ class Verdict:
     symptom: float | None = None
     """When requests were first found to wait for an unknown reason."""
     disagreements: Sequence[tuple[float, str]] = ()
-    """Between findings and checklist, with their times."""
+    """Between what shows the findings, with their times."""
 
     @property
     def alerted(self) -> dict[Cause, float]:
