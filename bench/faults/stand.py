@@ -323,12 +323,15 @@ class Stand:
         return found + [
             f"{one['check']} {one['verdict']}"
             for one in checks
-            if one["verdict"] != "fine" and one["check"] not in _SLOW
+            if one["verdict"] != "fine"
+            and one["check"] not in _SLOW
+            and not (one["verdict"] == "unknown" and one["check"] in _UNKNOWN_FIRST)
         ]
 
 
 # Unknown, or remembered, for minutes.
 _SLOW = ("timeouts", "deadlocks")
+_UNKNOWN_FIRST = ("leaks",)
 _HEALTH = (
     "pg_pool_exporter_target_up",
     "pg_pool_exporter_discovery_up",
