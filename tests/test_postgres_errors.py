@@ -29,7 +29,7 @@ Multiple connection attempts failed. All failures were:
         (("FATAL:  remaining connection slots are reserved for non-replication superuser "
          "connections"), "too_many_connections"),
         ('FATAL:  permission denied for database "d"', "permission"),
-        ('FATAL:  database "d" does not exist', "other"),
+        ('FATAL:  database "d" does not exist', "auth"),
         ("FATAL:  the database system is starting up", "refused"),
         ("connection failed: Connection refused", "refused"),
         ("connection to server failed: Connection timed out", "timeout"),
@@ -42,6 +42,29 @@ Multiple connection attempts failed. All failures were:
 )  # fmt: skip
 def test_a_text_is_reported_apart(text: str, reason: str) -> None:
     assert explain(psycopg.OperationalError(text), "server main").reason == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ('FATAL:  password authentication failed for user "u"', "wrong password"),
+        ('FATAL:  role "u" does not exist', "the role does not exist"),
+        ('FATAL:  role "u" is not permitted to log in', "ALTER ROLE"),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "u"', "pg_hba.conf has no line"),
+        ('FATAL:  pg_hba.conf rejects connection for host "10.0.0.1"', "pg_hba.conf has no line"),
+        ('FATAL:  Peer authentication failed for user "u"', "pg_hba.conf"),
+        (('authentication method requirement "scram-sha-256" failed: server requested a cleartext '
+          "password"), "require_auth"),
+        ('FATAL:  database "d" does not exist', "the database does not exist"),
+        # With and without TLS: two attempts, one of which has no line of its own.
+        (('FATAL:  password authentication failed for user "u"\nconnection to server failed: '
+          'FATAL:  no pg_hba.conf entry for host "10.0.0.1", no encryption'), "wrong password"),
+    ],
+)  # fmt: skip
+def test_a_refused_login_says_what_was_refused(text: str, word: str) -> None:
+    failed = explain(psycopg.OperationalError(text), "server main")
+    assert failed.reason == "auth"
+    assert word in str(failed)
 
 
 @pytest.mark.parametrize(

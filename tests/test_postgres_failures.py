@@ -242,10 +242,10 @@ def test_a_limit_of_the_role_or_the_database_is_reported_from_a_full_server(
 @pytest.mark.parametrize(
     ("params", "reason", "told"),
     [
-        ({"user": "exporter", "password": "wrong-secret"}, "auth", "pg_hba.conf"),
+        ({"user": "exporter", "password": "wrong-secret"}, "auth", "wrong password"),
         ({"user": "exporter"}, "auth", "user exporter"),
         ({"user": "nobody-knows"}, "auth", "user nobody-knows"),
-        ({"dbname": "nothing"}, "other", "the database does not exist"),
+        ({"dbname": "nothing"}, "auth", "the database does not exist"),
         ({"dbname": "shut", "user": "guest"}, "permission", "CONNECT on the database"),
         ({"host": "nowhere.invalid"}, "refused", "does not resolve"),
         ({"host": "/nowhere"}, "refused", "no socket there"),

@@ -38,6 +38,23 @@ def patterns(*pairs: tuple[str, Cause]) -> tuple[tuple[re.Pattern[str], Cause], 
 
 
 _AUTH = Cause("auth", "the server refused the login: check user, password and pg_hba.conf")
+_PASSWORD = Cause(
+    "auth",
+    "the server refused the login: wrong password, or the role has none or does not exist; only "
+    "the server's log says which",
+)
+_NO_ROLE = Cause("auth", "the server refused the login: the role does not exist")
+_NO_LOGIN = Cause("auth", "the server refused the login: the role needs ALTER ROLE … LOGIN")
+_NO_ENTRY = Cause(
+    "auth",
+    "the server refused the login: pg_hba.conf has no line that allows this user, database, host "
+    "and encryption",
+)
+_METHOD = Cause(
+    "auth",
+    "the login failed: the server requests an authentication method that require_auth in the dsn, "
+    "or the installed libpq, does not allow",
+)
 _FULL = Cause(
     "too_many_connections",
     "no connection slot is left, trying again; from PostgreSQL 16 on, reserved_connections and "
@@ -57,7 +74,9 @@ NO_PASSWORD = Cause("auth", "the server requires a password, and none is configu
 _PERMISSION = Cause(
     "permission", "a right is missing: GRANT pg_monitor, and CONNECT on the database"
 )
-_NO_DATABASE = Cause("other", "the database does not exist or accepts no connections")
+_NO_DATABASE = Cause(
+    "auth", "the server refused the login: the database does not exist or accepts no connections"
+)
 _NOT_READY = Cause("refused", "the server is starting up, shutting down or recovering")
 _LOST = Cause("protocol", "the connection was lost, or the other side is not PostgreSQL")
 
@@ -87,9 +106,12 @@ _BY_TEXT = patterns(
     ((r"too many clients already|remaining connection slots are reserved"
       r"|no more connections allowed"), _FULL),
     (r"no password supplied", NO_PASSWORD),
-    ((r"authentication failed|no pg_hba\.conf entry|pg_hba\.conf rejects"
-      r'|role "[^"\n]{0,300}" (does not exist|is not permitted to log in)'
-      r"|server requested [\w -]{1,40} authentication|SCRAM|no such user"), _AUTH),
+    (r"password authentication failed", _PASSWORD),
+    (r'role "[^"\n]{0,300}" does not exist', _NO_ROLE),
+    (r'role "[^"\n]{0,300}" is not permitted to log in', _NO_LOGIN),
+    (r"no pg_hba\.conf entry|pg_hba\.conf rejects", _NO_ENTRY),
+    (r"authentication method requirement|server requested [\w -]{1,40} authentication", _METHOD),
+    (r"authentication failed|SCRAM|no such user", _AUTH),
     (r"permission denied for database", _PERMISSION),
     ((r'database "[^"\n]{0,300}" (does not exist|is not currently accepting connections)'
       r"|no such database"), _NO_DATABASE),
