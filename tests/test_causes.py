@@ -10,11 +10,10 @@ from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.client.libraries import LIBRARIES as INSTRUMENTED
 from pg_pool_exporter.formats import FORMATS
-from support.rule_files import ALERTS, ROOT, causes
+from support.rule_files import ALERTS, ROOT, WITHOUT_ALERT, causes
 
 CAUSES = {cause.value for cause in Cause}
-# An alert that does not know its cause has no such label.
-OF_ALERTS = CAUSES - {Cause.UNKNOWN.value}
+OF_ALERTS = CAUSES - WITHOUT_ALERT
 # As pools tell it: the instrumented libraries, then those whose pages are read.
 LIBRARIES = {*INSTRUMENTED, *(form.client for form in FORMATS.values() if form.client)}
 

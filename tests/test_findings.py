@@ -18,6 +18,7 @@ from pg_pool_exporter.model import (
     TargetId,
 )
 from support.both_sides import INFO, INTERVAL, SETTINGS, BothSides, session_key
+from support.sources import process_id
 
 SITE = "shop/cart.py:88 hold"
 OTHER = "shop/jobs.py:7 run"
@@ -611,3 +612,41 @@ def test_sessions_that_are_not_tracked_need_a_setting_and_no_grant() -> None:
     finding = patient.the(Cause.SESSIONS_HIDDEN)
     assert "track_activities" in finding.remedy
     assert "GRANT" not in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "cause", "word"),
+    [
+        ("server", "timeout", Cause.POSTGRESQL_UNREACHABLE, "does not answer"),
+        ("server", "refused", Cause.POSTGRESQL_UNREACHABLE, "does not answer"),
+        ("server", "protocol", Cause.POSTGRESQL_UNREACHABLE, "can't be read"),
+        ("server", "auth", Cause.LOGIN_FAILED, "can't log in"),
+        ("server", "permission", Cause.LOGIN_FAILED, "can't log in"),
+        ("server", "too_many_connections", Cause.SERVER_FULL, "No connection is left"),
+        ("bouncer", "auth", Cause.LOGIN_FAILED, "can't log in"),
+        ("bouncer", "too_many_connections", Cause.TARGET_UNREACHABLE, "can't be read"),
+        ("app", "auth", Cause.LOGIN_FAILED, "can't log in"),
+        ("app", "timeout", Cause.TARGET_UNREACHABLE, "does not answer"),
+        ("process", "permission", Cause.TARGET_UNREACHABLE, "can't be read"),
+        ("log", "permission", Cause.TARGET_UNREACHABLE, "can't be read"),
+    ],
+)
+def test_what_has_answered_is_not_called_silent(
+    kind: Kind, reason: str, cause: Cause, word: str
+) -> None:
+    patient = Patient()
+    patient.sides.fail(TargetId(kind, "main", "orders"), reason, "because of this")
+    found = patient.the(cause)
+    assert word in found.summary
+    assert "because of this" in found.evidence[0]
+    assert found.severity is (Severity.PROBLEM if kind == "server" else Severity.WARNING)
+
+
+def test_a_server_is_down_at_its_first_failure_and_others_when_their_readings_are_old() -> None:
+    patient = looked_at(9, 1, {"idle": [5.0] * 9, "active": [0.1]})
+    patient.sides.fail(process_id("orders-0"))
+    assert patient.causes() == []
+    patient.sides.server({}, up=False)
+    assert patient.causes() == [Cause.POSTGRESQL_UNREACHABLE]
+    patient.sides.now += 3 * INTERVAL
+    assert patient.causes() == [Cause.POSTGRESQL_UNREACHABLE, Cause.TARGET_UNREACHABLE]

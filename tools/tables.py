@@ -10,7 +10,7 @@ from inspect import getsource
 
 from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.config import AppThresholds, PoolThresholds, Thresholds
-from support.rule_files import ALERTS, ROOT, Alert, causes
+from support.rule_files import ALERTS, ROOT, WITHOUT_ALERT, Alert, causes
 
 PAGES = tuple(ROOT / "docs" / name for name in ("alerts.md", "configuration.md", "findings.md"))
 
@@ -55,8 +55,8 @@ def _alert(alert: Alert) -> str:
 def _of_causes(columns: int) -> str:
     """What each cause is and, in the last of three columns, how it is recognised."""
     documented = _CAUSE.findall(getsource(Cause))
-    if columns == 2:  # alerts without a known cause have no label
-        documented = [one for one in documented if one[0] != Cause.UNKNOWN.value]
+    if columns == 2:
+        documented = [one for one in documented if one[0] not in WITHOUT_ALERT]
     return "".join(
         _row(*(f"`{name}`", what, _with_defaults(how))[:columns]) for name, what, how in documented
     )

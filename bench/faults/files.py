@@ -119,10 +119,10 @@ for _title, _change in _CHANGES.items():
 for _title in ("missing", "a named pipe in its place", "a directory in its place", "unreadable"):
     _file(_CONFIG, f"password file {_title}, at the next login",
           lambda stand: stand.password_file, _CHANGES[_title],
-          Expected("server main", log="target down", cause="postgresql_unreachable"),
+          Expected("server main", log="target down", cause="login_failed"),
           lambda stand: stand.end_own_sessions())  # fmt: skip
     _file(_CONFIG, f"token file {_title}", lambda stand: stand.token_file, _CHANGES[_title],
-          Expected("app billing", log="target down", cause="target_unreachable"))  # fmt: skip
+          Expected("app billing", log="target down", cause="login_failed"))  # fmt: skip
 
 _LIST_FAILED = Expected(
     series='pg_pool_exporter_discovery_up{app="listed"', log="target list failed"

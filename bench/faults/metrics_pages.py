@@ -78,7 +78,7 @@ _broken("a header of 1 MiB", raw(head(f"X-Long: {'x' * MIB}")), "too_large")
 
 
 @fault(_PAGE, "wrong credentials",
-       Expected("app billing", "auth", cause="target_unreachable", check="targets",
+       Expected("app billing", "auth", cause="login_failed", check="targets",
                 log="denied"))  # fmt: skip
 def _wrong_token(stand: Stand) -> Iterator[None]:
     stand.token_file.write_text("wrong")

@@ -103,6 +103,7 @@ def _new_login(
     fault(_SERVER, title, expected, peer=True)(generator)
 
 
+_REFUSED = _down("auth", "refused the login", "login_failed")
 _new_login(
     "role's CONNECTION LIMIT reached",
     "ALTER ROLE exporter CONNECTION LIMIT 0", "ALTER ROLE exporter CONNECTION LIMIT -1",
@@ -116,27 +117,28 @@ _new_login(
 _new_login(
     "password changed",
     "ALTER ROLE exporter PASSWORD 'another'", f"ALTER ROLE exporter PASSWORD '{PASSWORD}'",
-    _down("auth", "refused the login"),
+    _REFUSED,
 )  # fmt: skip
 _new_login(
     "role may not log in", "ALTER ROLE exporter NOLOGIN", "ALTER ROLE exporter LOGIN",
-    _down("auth", "refused the login"),
+    _REFUSED,
 )  # fmt: skip
 _new_login(
     "role unknown (renamed)", "ALTER ROLE exporter RENAME TO former",
-    "ALTER ROLE former RENAME TO exporter;", _down("auth"),
+    "ALTER ROLE former RENAME TO exporter;", _REFUSED,
 )  # fmt: skip
 _new_login(
     "database unknown (renamed)", "ALTER DATABASE monitored RENAME TO former",
-    "ALTER DATABASE former RENAME TO monitored", _down("other", "does not exist"), end_first=True,
+    "ALTER DATABASE former RENAME TO monitored", _REFUSED, end_first=True,
 )  # fmt: skip
 _new_login(
     "database accepts no connections", "ALTER DATABASE monitored ALLOW_CONNECTIONS false",
-    "ALTER DATABASE monitored ALLOW_CONNECTIONS true", _down("other", "accepts no connections"),
+    "ALTER DATABASE monitored ALLOW_CONNECTIONS true", _REFUSED,
 )  # fmt: skip
 _new_login(
     "CONNECT revoked", "REVOKE CONNECT ON DATABASE monitored FROM PUBLIC",
-    "GRANT CONNECT ON DATABASE monitored TO PUBLIC", _down("permission", "a right is missing"),
+    "GRANT CONNECT ON DATABASE monitored TO PUBLIC",
+    _down("permission", "a right is missing", "login_failed"),
 )  # fmt: skip
 _new_login(
     "role's statement_timeout is 50 ms", "ALTER ROLE exporter SET statement_timeout = '50ms'",
@@ -150,7 +152,12 @@ _new_login(
 )  # fmt: skip
 
 
-@fault(_SERVER, "pg_hba.conf rejects the exporter", _down("auth", "pg_hba.conf"), peer=True)
+@fault(
+    _SERVER,
+    "pg_hba.conf rejects the exporter",
+    _down("auth", "pg_hba.conf", "login_failed"),
+    peer=True,
+)
 def _rejected(stand: Stand) -> Iterator[None]:
     text = stand.hba.read_text()
     _write_hba(stand, f"host all exporter all reject\n{text}")

@@ -13,6 +13,9 @@ ROOT = Path(__file__).parents[2]
 DIRECTORY = ROOT / "deploy/prometheus"
 SETTINGS = DIRECTORY / "settings.yml"
 FILES = sorted(path for path in DIRECTORY.glob("*.yml"))
+WITHOUT_ALERT = {"unknown", "login_failed"}
+"""Causes that no alert has. Where the cause is unknown, the symptoms have alerts; a target without
+a login is down for PromQL, whose alert leads to the reason."""
 
 
 class Record(NamedTuple):

@@ -60,12 +60,18 @@ class Cause(Enum):
     POSTGRESQL_UNREACHABLE = "postgresql_unreachable"
     """The server does not answer.
 
-    Its last polls failed, and what was read before is too old.
+    Its last poll failed.
     """
     TARGET_UNREACHABLE = "target_unreachable"
     """An application, a bouncer or the exporter does not answer.
 
     Its last polls failed, and what was read before is too old.
+    """
+    LOGIN_FAILED = "login_failed"
+    """The exporter can't log in.
+
+    A server, a bouncer or an application refuses it (password, role, database, `pg_hba.conf`,
+    status 401 or 403), or its password can't be read.
     """
     SESSIONS_HIDDEN = "sessions_hidden"
     """What sessions do is hidden from the exporter.

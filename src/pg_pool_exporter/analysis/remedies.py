@@ -125,12 +125,14 @@ def remedy(cause: Cause, client: str = "") -> str:
                 "state); close idle ones by a smaller minimum or idle timeout of their pool."
             )
         case Cause.POSTGRESQL_UNREACHABLE:
-            return (
-                "Try psql from the exporter's host: is the server running, does it answer, may the "
-                "role connect?"
-            )
+            return "Try psql from the exporter's host: is the server running, and does it answer?"
         case Cause.TARGET_UNREACHABLE:
             return "Is it running, and does it serve its metrics page to the exporter's host?"
+        case Cause.LOGIN_FAILED:
+            return (
+                "Change what the reason names: password, role, database or pg_hba.conf. The "
+                "server's log has more than a client learns."
+            )
         case Cause.SESSIONS_HIDDEN:
             return "GRANT pg_monitor to the exporter's role."
         case Cause.UNKNOWN:
