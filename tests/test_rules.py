@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rule_cases import CASES, exporter
-from support.promtool import TARGET, Case, Labels, run_cases
+from rule_cases.environments import NOT_YET, neighbours
+from support.promtool import TARGET, Case, Labels, fires, group_of, run_cases, run_groups
 from support.rule_files import ALERTS, DIRECTORY, FILES
 
 pytestmark = pytest.mark.debian
@@ -53,6 +54,20 @@ def _seen_twice(case: Case) -> Case:
             if {**labels, **kept} not in firing:
                 firing.append({**labels, **kept})
     return case._replace(series=series, firing=firing, text="")
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in NOT_YET])
+def test_an_alert_where_two_environments_have_the_same_names(
+    promtool: Path, name: str, tmp_path: Path
+) -> None:
+    """Whatever happens in staging, production's alert fires or is silent as if it were alone."""
+    tests = []
+    for both in neighbours(CASES[name]):
+        group = group_of(ALERTS[name], both.says, both.series)
+        asked = [fires(ALERTS[name], at, firing, where) for at, where, firing in both.asks]
+        tests.append({**group, "promql_expr_test": asked})
+    assert tests
+    assert run_groups(promtool, ALERTS[name], tests, tmp_path) == ""
 
 
 @pytest.mark.parametrize("name", exporter.WITHOUT_SETTINGS)

@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from pg_pool_exporter.metrics.catalogue import BY_NAME
+from rule_cases.environments import NOT_YET
 from support.dashboards import NAMES, load
-from support.promql import check, nodes, numbers
+from support.promql import check, nodes, numbers, parts
 from support.promtool import DASHBOARDS, RUNBOOKS
 from support.rule_files import (
     ALERTS,
@@ -30,7 +31,12 @@ THRESHOLD = "pg_pool_exporter:threshold:"
 # Fires at once: nothing is compared that comes from two scrapes.
 AT_ONCE = {"PgPoolConnectionLeaked", "PgServerConnectionsRefused", "PgServerDeadlocks"}
 
+Rule = Alert | Record
+
 every_alert = pytest.mark.parametrize("alert", ALERTS.values(), ids=lambda alert: alert.name)
+every_rule = pytest.mark.parametrize(
+    "rule", [*ALERTS.values(), *RECORDS], ids=lambda rule: rule.name
+)
 every_record = pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.name)
 
 
@@ -137,24 +143,53 @@ def test_a_trend_never_fires_alone(alert: Alert) -> None:
         assert " offset " in alert.expression
 
 
-@pytest.mark.parametrize("rule", [*ALERTS.values(), *RECORDS], ids=lambda rule: rule.name)
-def test_labels_that_users_add_survive(rule: Alert | Record) -> None:
+@every_rule
+def test_labels_that_users_add_survive(rule: Rule) -> None:
     """So `without`; and the mean of a ratio over several pools is nobody's ratio."""
     for node in nodes(rule.expression):
-        if isinstance(node, promql_parser.AggregateExpr):
+        if isinstance(node, promql_parser.AggregateExpr) and not _is_of_settings(node):
             assert node.modifier is not None
             assert node.modifier.type == promql_parser.AggModifierType.Without
     assert not re.search(r"avg[^(]*\([^)]*:ratio", rule.expression)
 
 
-@every_alert
-def test_a_server_is_joined_with_itself_only(alert: Alert) -> None:
-    """Its name is one exporter's: another may give the same to another server."""
-    for node in nodes(alert.expression):
-        if isinstance(node, promql_parser.BinaryExpr) and node.modifier and node.modifier.matching:
-            matching = node.modifier.matching
-            if matching.type == promql_parser.LabelModifierType.Include:
-                assert "server" not in matching.labels or {"job", "instance"} <= {*matching.labels}
+@every_rule
+def test_data_of_one_environment_are_never_joined_with_those_of_another(rule: Rule) -> None:
+    """`on` leaves out the labels that a user adds, such as `cluster`: data are joined by all labels
+    but those that `ignoring` names. What is set for all has none of them.
+    """
+    if rule.name in NOT_YET:
+        return
+    for node in nodes(rule.expression):
+        if isinstance(node, promql_parser.BinaryExpr) and _is_on(node):
+            assert _is_of_settings(node.rhs), node.prettify()
+
+
+@every_rule
+def test_settings_may_be_there_more_than_once(rule: Rule) -> None:
+    """From several environments in one store: no comparison with one of them fails."""
+    for node in nodes(rule.expression):
+        match node:
+            case promql_parser.Call(func=function, args=[value]) if function.name == "scalar":
+                assert isinstance(value, promql_parser.AggregateExpr)
+            case promql_parser.BinaryExpr(rhs=right) if _is_of_settings(right):
+                is_joined = node.modifier and (
+                    node.modifier.card == promql_parser.VectorMatchCardinality.ManyToOne
+                )
+                assert not is_joined or isinstance(right, promql_parser.AggregateExpr)
+
+
+def _is_on(node: promql_parser.BinaryExpr) -> bool:
+    matching = node.modifier.matching if node.modifier else None
+    return matching is not None and matching.type == promql_parser.LabelModifierType.Include
+
+
+def _is_of_settings(node: promql_parser.Expr) -> bool:
+    """Whether `node` reads what is set for all environments, or asks whether there is anything."""
+    if isinstance(node, promql_parser.Call) and node.func.name == "absent":
+        return True
+    named = [one.name or "" for one in parts(node) if isinstance(one, promql_parser.VectorSelector)]
+    return all(name.startswith("pg_pool_exporter:") for name in named)
 
 
 def test_groups_have_names_of_their_own_and_nothing_that_old_versions_refuse() -> None:

@@ -114,8 +114,17 @@ CASES = {
             series("up", "1x20", job="node"),
             5,
             [{}],
-            """Prometheus has data of no pg-pool-exporter. First look whether its scrape job is
+            """Prometheus has no data of a pg-pool-exporter. First look whether its scrape job is
             configured and whether the exporter runs.""",
+        ),
+        Case(
+            "fires",
+            "there is one, but that of another job is gone",
+            BUILD | series("pg_pool_exporter_build_info", "1x5 stale", job="staging"),
+            12,
+            [{"job": "staging"}],
+            """Prometheus has no data of a pg-pool-exporter of job staging any more. First look
+            whether its scrape job is configured and whether the exporter runs.""",
         ),
         Case(
             "just below",

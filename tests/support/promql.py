@@ -92,8 +92,13 @@ def numbers(expression: str) -> set[float]:
 
 def nodes(expression: str) -> list[pq.Expr]:
     """All parts of an expression, the outer before the inner."""
+    return parts(pq.parse(expression))
+
+
+def parts(node: pq.Expr) -> list[pq.Expr]:
+    """The node and all that it is made of, the outer before the inner."""
     found: list[pq.Expr] = []
-    pq.walk(pq.parse(expression), pre_visit=found.append)
+    pq.walk(node, pre_visit=found.append)
     return found
 
 

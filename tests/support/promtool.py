@@ -20,6 +20,8 @@ Series = Mapping[str, str]
 
 TARGET = {"job": "pg-pools", "instance": "db:10432"}
 """What Prometheus adds to each series that it scrapes."""
+SETTING = "pg_pool_exporter:"
+"""How the names of series begin that are made by settings.yml."""
 RUNBOOKS = "https://runbooks.example/pg-pool-exporter"
 DASHBOARDS = "https://grafana.example"
 
@@ -73,16 +75,27 @@ def run_cases(
     settings: Sequence[Path] = (SETTINGS,),
 ) -> str:
     """What promtool says; empty when all cases hold. `directory` is for its input."""
+    return run_groups(promtool, alert, [_group(alert, case) for case in cases], directory, settings)
+
+
+def run_groups(
+    promtool: Path,
+    alert: Alert,
+    tests: Sequence[Mapping[str, Any]],
+    directory: Path,
+    settings: Sequence[Path] = (SETTINGS,),
+) -> str:
+    """What promtool says of groups of tests of an alert; empty when they pass."""
     files = (*settings, alert.file)
     by_file = {path: [group["name"] for of, group in groups() if of == path] for path in files}
-    tests = {
+    document = {
         "rule_files": [str(path) for path in files],
         # All of them: groups that are not named come at random.
         "group_eval_order": [name for path in files for name in by_file[path]],
         "evaluation_interval": "1m",
-        "tests": [_group(alert, case) for case in cases],
+        "tests": tests,
     }
-    return run_tests(promtool, tests, directory)
+    return run_tests(promtool, document, directory)
 
 
 def run_tests(promtool: Path, tests: Mapping[str, Any], directory: Path) -> str:
@@ -95,12 +108,32 @@ def run_tests(promtool: Path, tests: Mapping[str, Any], directory: Path) -> str:
     return "" if run.returncode == 0 else run.stdout + run.stderr
 
 
-def _group(alert: Alert, case: Case) -> dict[str, Any]:
-    group: dict[str, Any] = {
-        "name": f"{alert.name}, {case.kind}: {case.says}",
+def group_of(alert: Alert, says: str, fed: Series) -> dict[str, Any]:
+    """A group of tests of the alert, still without any, that is fed these series."""
+    return {
+        "name": f"{alert.name}, {says}",
         "interval": "1m",
-        "input_series": [{"series": name, "values": one} for name, one in case.series.items()],
+        "input_series": [{"series": name, "values": one} for name, one in fed.items()],
     }
+
+
+def fires(
+    alert: Alert, at: int, firing: Sequence[Labels], where: Labels | None = None
+) -> dict[str, Any]:
+    """Test that of its alerts that have the labels `where` these fire at minute `at`."""
+    own = {"alertname": alert.name, "alertstate": "firing"}
+    return {
+        "expr": f"ALERTS{selector({**own, **(where or {})})}",
+        "eval_time": f"{at}m",
+        "exp_samples": [
+            {"labels": f"ALERTS{selector({**own, **alert.labels, **labels})}", "value": 1}
+            for labels in firing
+        ],
+    }
+
+
+def _group(alert: Alert, case: Case) -> dict[str, Any]:
+    group = group_of(alert, f"{case.kind}: {case.says}", case.series)
     if case.text or not case.firing:
         group["alert_rule_test"] = [
             {
@@ -116,18 +149,7 @@ def _group(alert: Alert, case: Case) -> dict[str, Any]:
             }
         ]
     else:  # its annotations are asserted in another case
-        firing = f'ALERTS{{alertname="{alert.name}",alertstate="firing"}}'
-        own = {"alertname": alert.name, "alertstate": "firing", **alert.labels}
-        group["promql_expr_test"] = [
-            {
-                "expr": firing,
-                "eval_time": f"{case.at}m",
-                "exp_samples": [
-                    {"labels": f"ALERTS{selector({**own, **labels})}", "value": 1}
-                    for labels in case.firing
-                ],
-            }
-        ]
+        group["promql_expr_test"] = [fires(alert, case.at, case.firing)]
     return group
 
 
