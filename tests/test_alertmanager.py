@@ -155,6 +155,14 @@ def test_every_alert_that_it_names_exists() -> None:
             [alert("PgServerDeadlocks", **{**SERVER, **OTHER_EXPORTER})],
             id="an exporter that is down knows nothing of its pools",
         ),
+        pytest.param(
+            alert("PgPoolExporterDown", **EXPORTER, env="staging"), [],
+            [
+                alert("PgPoolSaturated", **PROCESS, env="production"),
+                alert("PgPoolExporterMissing", env="production"),
+            ],
+            id="an exporter that is down in staging silences nothing of production",
+        ),
     ],
 )  # fmt: skip
 def test_something_worse_silences_what_follows_from_it(
