@@ -167,6 +167,16 @@ def test_numbers_that_json_has_not_are_null() -> None:
     assert [pool[name] for name in ("idle", "active", "max", "utilisation")] == [None] * 4
 
 
+def test_minutes_that_nobody_saw_are_null() -> None:
+    sides = BothSides()
+    for minutes in (1, 3, 1):
+        sides.pool(8, 2)
+        sides.now += 60 * minutes
+    sides.pool(8, 2)
+    (pool,) = document(sides)["pools"]
+    assert pool["active_by_minute"] == [2, 2, None, None, 2]
+
+
 def test_its_size_is_bounded() -> None:
     sides = BothSides()
     for number in range(MAX_POOLS + 5):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from html.parser import HTMLParser
 from math import inf, nan
 from typing import Any
@@ -143,15 +142,30 @@ def test_the_worst_pool_comes_first() -> None:
 
 def test_the_last_hour_is_a_line_and_the_trend_says_when_the_pool_is_full() -> None:
     sides = BothSides()
-    for minute in range(30):
+    for minute in range(40):
         sides.pool(0, 1 + minute // 5)
         sides.now += 60
-    sides.pool(0, 7)
+    sides.pool(0, 8)
     found = page(sides)
     labels = [one["aria-label"] or "" for one in found.tags("svg")]
-    assert "checked out in the last 30 minutes: between 1 and 6, in the end 6" in labels
-    assert len((found.tags("polyline")[0]["points"] or "").split()) == 30
-    assert re.search(r"\b(19|20|21|22) min\b", found.text)
+    assert "checked out in the last 40 minutes: between 1 and 8, in the end 8" in labels
+    assert len((found.tags("polyline")[0]["points"] or "").split()) == 40
+    assert "full in 5 min at this pace" in found.text
+
+
+def test_minutes_that_nobody_saw_are_a_gap_in_the_line() -> None:
+    sides = BothSides()
+    for _ in range(2):
+        for _ in range(5):
+            sides.pool(9, 1)
+            sides.now += 60
+        sides.now += 600
+    sides.now -= 600
+    sides.pool(9, 1)
+    found = page(sides)
+    labels = [one["aria-label"] or "" for one in found.tags("svg")]
+    assert any("in the last 20 minutes, 10 of them unknown" in label for label in labels)
+    assert [len((one["points"] or "").split()) for one in found.tags("polyline")] == [5, 5]
 
 
 def test_who_waits_for_locks_and_who_is_in_the_way_is_reported() -> None:

@@ -1,109 +1,94 @@
-"""The last hour of a pool, in bounded memory."""
+"""When a pool will be full: only where it fills."""
 
 from __future__ import annotations
 
-import pickle
-from itertools import repeat
-from typing import Any
+from collections.abc import Sequence
+from random import Random
 
 import pytest
 
-from pg_pool_exporter.analysis.history import PoolHistory, total
+from pg_pool_exporter.analysis.history import PoolHistory
 from pg_pool_exporter.model import PoolId, PoolSample
+from support.trend_cases import MAX, TREND_CASES, TrendCase
 
 KEY = PoolId("orders", "main", "web:0")
+EVERY = 15.0
 
 
-def sample(active: float, waiting: float = 0, **more: Any) -> PoolSample:
-    return PoolSample(key=KEY, active=active, waiting=waiting, **more)
-
-
-def trend(*active: float, step: float = 60.0) -> PoolHistory:
-    """A reading each `step` seconds."""
+def history(active: Sequence[float | None], counted: Sequence[int] = ()) -> PoolHistory:
+    """Four readings a minute; `counted` are returns in each minute, where they are reported."""
     made = PoolHistory()
-    for number, value in enumerate(active):
-        made.add(number * step, sample(value))
+    for minute, value in enumerate(active):
+        if value is not None:
+            for quarter in range(4):
+                returned = float(counted[minute]) if counted else None
+                sample = PoolSample(key=KEY, active=value, max=MAX, returned=returned)
+                made.add(60.0 * minute + EVERY * quarter, sample, 3 * EVERY)
     return made
 
 
-def test_each_minute_is_kept_with_its_mean_its_least_and_who_waited() -> None:
-    made = PoolHistory()
-    for number, (active, waiting) in enumerate([(1, 0), (3, 2), (2, 1), (9, 9)]):
-        made.add(number * 20.0, sample(active, waiting))
-    assert [*made.active, *made.active_min, *made.waiting] == [2, 1, 1]
+def time_left(of: PoolHistory, minutes: float, most: float = MAX) -> float | None:
+    """What is shown so many minutes after the start."""
+    now = 60.0 * minutes
+    return of.seconds_to(most, of.last_hour(now), now)
 
 
-def test_the_last_minutes_do_not_know_who_waited_where_nothing_counts_that() -> None:
-    made = PoolHistory()
-    for minute in range(4):
-        made.add(minute * 60.0, PoolSample(key=KEY, active=1))
-    recent = made.recent()
-    assert recent is not None
-    assert recent.waiting is None
+def seconds(active: Sequence[float | None], most: float = MAX) -> float | None:
+    return time_left(history(active), len(active), most)
 
 
-def test_an_hour_is_kept_and_no_more_than_that() -> None:
-    made = trend(*map(float, range(1000)))
-    assert len(made.active) == 60
-    assert made.active[-1] == 998
-    assert len(pickle.dumps(made)) < 2000
-
-
-def test_after_a_long_break_it_begins_anew() -> None:
-    made = trend(1, 1, 1)
-    made.add(90_000.0, sample(5))
-    made.add(90_060.0, sample(5))
-    assert list(made.active) == [5]
+@pytest.mark.parametrize("case", TREND_CASES, ids=lambda case: case.name)
+def test_the_time_to_saturation(case: TrendCase) -> None:
+    found = seconds(case.active)
+    assert found == (None if case.seconds is None else pytest.approx(case.seconds, rel=0.3))
 
 
 @pytest.mark.parametrize(
-    ("active", "most", "seconds"),
-    [
-        (range(20), 28, 600),
-        (range(20), 18, 0),
-        (repeat(5, 20), 10, None),
-        (range(20, 0, -1), 30, None),
-        (range(5), 10, None),
-    ],
+    "case",
+    [case for case in TREND_CASES if case.seconds is None and case.never],
+    ids=lambda case: case.name,
 )
-def test_the_time_to_saturation_follows_from_the_trend(
-    active: range, most: float, seconds: float | None
-) -> None:
-    found = trend(*active).seconds_to(most)
-    assert found == (None if seconds is None else pytest.approx(seconds))
+def test_what_is_no_trend_is_none_at_any_minute(case: TrendCase) -> None:
+    made = PoolHistory()
+    shown = []
+    for minute, value in enumerate(case.active):
+        if value is not None:
+            made.add(60.0 * minute, PoolSample(key=KEY, active=value), 90.0)
+        if time_left(made, minute + 1) is not None:
+            shown.append(minute)
+    assert shown == []
 
 
-def test_bursts_do_not_make_a_trend() -> None:
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("each", [2, 4, 8])
+def test_a_leak_under_load_is_a_trend_before_the_pool_is_full(each: int, seed: int) -> None:
+    """Of the load's requests some three are under way at any moment."""
+    random, made, first = Random(seed), PoolHistory(), None
+    for minute in range(17 * each):
+        for quarter in range(4):
+            load = sum(random.random() < 0.03 for _ in range(100))
+            leaked = minute // each
+            at = 60.0 * minute + EVERY * quarter
+            made.add(at, PoolSample(key=KEY, active=min(MAX, load + leaked)), 3 * EVERY)
+        if first is None and time_left(made, minute + 1) is not None:
+            first = minute
+    assert first is not None
+
+
+def test_bursts_that_grow_are_no_trend() -> None:
     made = PoolHistory()
     for number in range(240):
-        made.add(number * 15.0, sample(1 + (number % 4 == 0) * number / 10))
-    assert made.seconds_to(30) is None
+        active = 1 + (number % 4 == 0) * number / 10
+        made.add(number * EVERY, PoolSample(key=KEY, active=active), 3 * EVERY)
+    assert time_left(made, 60, 30) is None
 
 
-def test_rates_are_over_the_last_minutes_and_begin_anew_after_a_restart() -> None:
-    made = PoolHistory()
-    for second in range(0, 900, 5):
-        made.add(
-            float(second),
-            sample(1, held=2.0 * second, returned=4.0 * second, acquire_wait=0.5 * second),
-        )
-    recent = made.recent()
-    assert recent is not None
-    assert recent.seconds <= 360
-    assert recent.turnover == pytest.approx(2.0)
-    assert recent.hold == pytest.approx(0.5)
-    assert recent.waiting == pytest.approx(0.5)
-    made.add(900.0, sample(1, held=0, returned=0, acquire_wait=0))
-    assert made.recent() is None
+def test_a_restart_begins_anew() -> None:
+    leak = [*[5.0] * 30, *range(5, 19)]
+    counts = [*range(100, 100 + len(leak) - 8), *range(8)]
+    assert seconds(leak) is not None
+    assert time_left(history(leak, counts), len(leak)) is None
 
 
-def test_what_is_not_told_is_not_known() -> None:
-    made = trend(*repeat(1.0, 5))
-    recent = made.recent()
-    assert recent is not None
-    assert (recent.turnover, recent.hold, recent.failed) == (None, None, 0)
-
-
-def test_several_pools_are_added_up_from_the_end() -> None:
-    assert total([trend(1, 1, 1, 1).active, trend(2, 2).active]) == [1, 1, 3]
-    assert total([]) == []
+def test_what_is_full_already_takes_no_time() -> None:
+    assert seconds([*[5.0] * 30, *range(5, 21)], most=12) == 0

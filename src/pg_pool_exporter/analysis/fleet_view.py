@@ -134,7 +134,9 @@ def _pools(
             with faults.contained("records"):
                 yield pool_view(
                     tuple(
-                        process_view(one.sample, history.of(one.state.key, one.sample.key), of_pool)
+                        process_view(
+                            one.sample, history.of(one.state.key, one.sample.key), of_pool, now
+                        )
                         for one in processes
                     ),
                     None if server is None else apps.get(AppOnServer(server, app)),

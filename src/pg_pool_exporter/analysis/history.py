@@ -1,27 +1,20 @@
-"""The last hour of each pool, in bounded memory: means by the minute, and counters for rates."""
+"""The last hour of each pool and the last minutes of each server, in bounded memory."""
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from math import inf, isnan, nan
-from operator import add
+from math import inf, isfinite, isnan
 from typing import NamedTuple
 
+from pg_pool_exporter.analysis import trend
+from pg_pool_exporter.analysis.minutes import MINUTE, LastHour, Minutes
 from pg_pool_exporter.model import PoolId, PoolSample, ServerSample, TargetId
 from pg_pool_exporter.polling.store import Change
 
-MINUTE = 60.0
-MINUTES = 60
 # Rates are over a few minutes: a burst of seconds must not count, a change must soon.
 _RATE_MINUTES = 5
-# A shorter trend says nothing.
-_MIN_TREND_MINUTES = 10
 _DEADLOCK_MINUTES = 15
-# Of each minute: connections checked out on average, and at least; requests waiting on average.
-_ACTIVE, _ACTIVE_MIN, _WAITING = range(3)
-_VALUES = 3
 
 
 class Recent(NamedTuple):
@@ -55,64 +48,51 @@ class _Counters(NamedTuple):
 class PoolHistory:
     """One process's pool. Times are seconds on one clock that never goes back."""
 
-    __slots__ = ("_counters", "_last", "_minute", "_slope", "_sums", "_values", "_waiting")
+    __slots__ = (
+        "_counters", "_last", "_minutes", "_started", "_trends", "_trends_at", "_waiting",
+    )  # fmt: skip
 
     def __init__(self) -> None:
-        self._values = array("f")
-        self._minute: float | None = None
-        self._sums = (0, 0.0, 0.0, 0.0)  # readings; active: sum, least; waiting: sum
-        self._counters: deque[_Counters] = deque(maxlen=_RATE_MINUTES + 1)
+        self._minutes = Minutes()
+        self._counters: deque[_Counters] = deque()
         self._last: _Counters | None = None
-        self._slope: float | None = None
+        self._started = inf
+        self._trends: Sequence[trend.Pace] = ()
+        self._trends_at = -inf  # the minute
         self._waiting = (0.0, 0.0)  # at the last two readings
 
-    def add(self, now: float, sample: PoolSample) -> None:
-        """Take in a reading."""
-        counters = _Counters.of(now, sample)
-        if self._last is not None and _has_restarted(self._last, counters):
-            self._counters.clear()
-        if not self._counters or now - self._counters[-1].at >= MINUTE:
-            self._counters.append(counters)
+    def add(self, now: float, sample: PoolSample, max_gap: float) -> None:
+        """Take in a reading. It is one of a row with the last one, unless that is more than
+        `max_gap` seconds ago.
+        """
+        counters, former = _Counters.of(now, sample), self._last
         self._last = counters
+        if former is None or _has_restarted(former, counters):
+            self._counters.clear()
+            self._started = now
+        elif now - former.at > max(max_gap, _RATE_MINUTES * MINUTE):
+            self._counters.clear()
+            self._waiting = (0.0, 0.0)
+        kept = self._counters
+        if not kept or now - kept[-1].at >= MINUTE:
+            kept.append(counters)
+        while len(kept) > 1 and now - kept[1].at >= _RATE_MINUTES * MINUTE:
+            kept.popleft()
         self._waiting = (self._waiting[1], sample.waiting or 0.0)
-        if sample.active is None:
-            return
-        minute = now // MINUTE
-        if self._minute is not None and minute != self._minute:
-            self._close(minute)
-        self._minute = minute
-        number, active, least, waiting = self._sums
-        self._sums = (
-            number + 1,
-            active + sample.active,
-            min(least, sample.active) if number else sample.active,
-            waiting + (nan if sample.waiting is None else sample.waiting),
-        )
+        if sample.active is not None and isfinite(sample.active):
+            self._minutes.add(now, sample.active, sample.waiting, max_gap)
 
     @property
     def lasting_waiting(self) -> float:
         """Lower bound of the requests that waited at both of the last two readings."""
         return min(self._waiting)
 
-    @property
-    def active(self) -> Sequence[float]:
-        """Mean of the connections checked out in each whole minute of the last hour, the latest
-        last. Minutes without a reading are left out.
-        """
-        return self._values[_ACTIVE::_VALUES]
+    def last_hour(self, now: float) -> LastHour:
+        """By the minute."""
+        return self._minutes.until(now)
 
-    @property
-    def active_min(self) -> Sequence[float]:
-        """The least checked out at any reading of each minute, likewise."""
-        return self._values[_ACTIVE_MIN::_VALUES]
-
-    @property
-    def waiting(self) -> Sequence[float]:
-        """Mean of the requests waiting, likewise; NaN for a minute in which it was unknown."""
-        return self._values[_WAITING::_VALUES]
-
-    def recent(self) -> Recent | None:
-        """The last minutes; None before the first is over."""
+    def recent(self, hour: LastHour) -> Recent | None:
+        """The last minutes, the end of the last `hour`; None before the first is over."""
         last = self._last
         if last is None or not self._counters or last.at - self._counters[0].at < MINUTE:
             return None
@@ -121,7 +101,7 @@ class PoolHistory:
         held = _difference(first.held, last.held)
         returned = _difference(first.returned, last.returned)
         wait = _difference(first.acquire_wait, last.acquire_wait)
-        by_minute = [one for one in self.waiting[-_RATE_MINUTES:] if not isnan(one)]
+        by_minute = [one for one in hour.waiting[-_RATE_MINUTES:] if not isnan(one)]
         waiting = [sum(by_minute) / len(by_minute)] if by_minute else []
         if wait is not None:
             waiting.append(wait / seconds)
@@ -133,27 +113,15 @@ class PoolHistory:
             failed=last.failed - first.failed,
         )
 
-    def seconds_to(self, most: float) -> float | None:
-        """Seconds until `most` are checked out at all times, by the trend of each minute's least.
-
-        None when the trend does not lead there, or is too short.
+    def seconds_to(self, most: float, hour: LastHour, now: float) -> float | None:
+        """Seconds from `now` until `most` are checked out at every moment, by the last `hour`; None
+        when no trend leads there.
         """
-        if self._slope is None:
-            return None
-        first, last = self._values[_ACTIVE_MIN], self._values[_ACTIVE_MIN - _VALUES]
-        if most <= last:
-            return 0.0
-        return (most - last) / self._slope * MINUTE if self._slope > 0 and last > first else None
-
-    def _close(self, minute: float) -> None:
-        number, active, least, waiting = self._sums
-        self._values.extend((active / number, least, waiting / number))
-        del self._values[: -MINUTES * _VALUES]
-        if self._minute is not None and minute - self._minute > MINUTES:
-            del self._values[:]
-        minima = self.active_min
-        self._slope = _slope(minima) if len(minima) >= _MIN_TREND_MINUTES else None
-        self._sums = (0, 0.0, 0.0, 0.0)
+        floors, minute = hour.active_min, now // MINUTE
+        if minute != self._trends_at:
+            self._trends = trend.paces(floors, int((now - self._started) // MINUTE))
+            self._trends_at = minute
+        return trend.seconds_to(most, floors, self._trends)
 
 
 class _ServerHistory:
@@ -254,20 +222,10 @@ class History:
                     pool.key: former.get(pool.key) or PoolHistory() for pool in state.snapshot.pools
                 }
                 for pool in state.snapshot.pools:
-                    self._pools[key][pool.key].add(state.taken, pool)
+                    self._pools[key][pool.key].add(state.taken, pool, state.max_gap)
             if state.snapshot.server is not None:
                 history = self._servers.setdefault(key, _ServerHistory())
                 history.add(state.taken, state.snapshot.server, state.max_gap)
-
-
-def total(minutes: Iterable[Sequence[float]]) -> Sequence[float]:
-    """The sums of several pools' values by the minute, the latest last; as long as the longest."""
-    longest, *others = sorted(minutes, key=len, reverse=True) or [()]
-    sums = list(longest)
-    for one in others:
-        start = len(sums) - len(one)
-        sums[start:] = map(add, sums[start:], one)
-    return sums
 
 
 def _has_restarted(before: _Counters, after: _Counters) -> bool:
@@ -279,10 +237,3 @@ def _has_restarted(before: _Counters, after: _Counters) -> bool:
 
 def _difference(first: float | None, last: float | None) -> float | None:
     return None if first is None or last is None else last - first
-
-
-def _slope(values: Sequence[float]) -> float:
-    """Of the straight line that fits best, per step."""
-    middle, mean = (len(values) - 1) / 2, sum(values) / len(values)
-    above = sum((x - middle) * (y - mean) for x, y in enumerate(values))
-    return above / sum((x - middle) ** 2 for x in range(len(values)))

@@ -9,7 +9,8 @@ from itertools import chain
 from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION
 from pg_pool_exporter.analysis.finding import PoolVerdict, Subject
-from pg_pool_exporter.analysis.history import PoolHistory, Recent, total
+from pg_pool_exporter.analysis.history import PoolHistory, Recent
+from pg_pool_exporter.analysis.minutes import total
 from pg_pool_exporter.config import PoolThresholds
 from pg_pool_exporter.model import PoolSample
 
@@ -23,9 +24,10 @@ class ProcessView:
     waits: bool
     """Whether requests waited at both of the last two readings."""
     active_by_minute: Sequence[float]
-    """Mean of the connections checked out in each minute of the last hour, the latest last."""
+    """Mean of the connections checked out in each minute of the last hour, the latest last; NaN:
+    nobody saw that minute."""
     seconds_to_saturation: float | None
-    """By the trend; None when it does not lead there, or is unknown."""
+    """At the pace at which it fills; None when it does not, or that is unknown."""
     thresholds: PoolThresholds
 
     @property
@@ -111,9 +113,10 @@ class PoolView:
     """Whether the pool's own side counts overdue and dropped connections, as our client does."""
     leak: PoolLeak
     active_by_minute: Sequence[float]
-    """Of the last hour, all processes together, the latest minute last."""
+    """Of the last hour, all processes together, the latest minute last; NaN: not all of them were
+    seen in that minute."""
     seconds_to_saturation: float | None
-    """Until the first process's pool is checked out as a whole, by the trend; 0 when it is."""
+    """Of the first process to be saturated; 0 when one is."""
     failed: float
     """Requests that got no connection in the last minutes."""
     watched: float
@@ -181,15 +184,16 @@ class PoolView:
 
 
 def process_view(
-    sample: PoolSample, history: PoolHistory, thresholds: PoolThresholds
+    sample: PoolSample, history: PoolHistory, thresholds: PoolThresholds, now: float
 ) -> ProcessView:
-    """The record of one process's pool."""
+    """The record of one process's pool at `now` (monotonic)."""
+    hour = history.last_hour(now)
     return ProcessView(
         sample=sample,
-        recent=history.recent(),
+        recent=history.recent(hour),
         waits=history.lasting_waiting >= thresholds.pool_waiting,
-        active_by_minute=history.active,
-        seconds_to_saturation=history.seconds_to(sample.max) if sample.max else None,
+        active_by_minute=hour.active,
+        seconds_to_saturation=history.seconds_to(sample.max, hour, now) if sample.max else None,
         thresholds=thresholds,
     )
 

@@ -39,7 +39,7 @@ def pool_utilisation(judged: Judged) -> Check:
 
 def _utilisation(share: float, pool: PoolView) -> str:
     left = pool.seconds_to_saturation
-    soon = f"; full in {spell(left)} by the trend" if left else ""
+    soon = f"; full in {spell(left)} at this pace" if left else ""
     waiting = "" if pool.waiting is None else f", {pool.waiting:g} requests wait"
     return (
         f"{pool.name}: {share:.0%} of its fullest process's connections are checked out"

@@ -14,6 +14,7 @@ Connections that wait for a lock, or are idle in transaction, are the server's f
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isnan
 
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity
 from pg_pool_exporter.analysis.pool_view import PoolView, ProcessView
@@ -96,7 +97,7 @@ def _is_short(process: ProcessView, silent: int) -> bool:
     most = thresholds.pool_utilisation * sample.max
     if recent.turnover is not None:
         return suffers and recent.turnover > most
-    active = process.active_by_minute[-_FULL_MINUTES:]
-    full = bool(active) and all(one >= most for one in active)
+    known = [one for one in process.active_by_minute[-_FULL_MINUTES:] if not isnan(one)]
+    full = bool(known) and all(one >= most for one in known)
     full = full and (sample.active or 0.0) - silent >= most
     return suffers and full and not sample.leaked_slots and not sample.overdue

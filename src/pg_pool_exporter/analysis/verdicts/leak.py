@@ -78,7 +78,7 @@ def _evidence(pool: PoolView) -> Iterator[str]:
             "return its connection to the pool."
         )
     if left := pool.seconds_to_saturation:
-        yield f"By the trend of the last hour a pool is full in {spell(left)}."
+        yield f"At this pace a pool is full in {spell(left)}."
     if pool.failed:
         yield (
             f"{number(pool.failed, 'request', 'requests')} got no connection in the last "

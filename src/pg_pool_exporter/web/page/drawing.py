@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from math import isfinite
 
-from pg_pool_exporter.analysis.history import MINUTES
+from pg_pool_exporter.analysis.minutes import MINUTES
 from pg_pool_exporter.web.page.markup import Html, element, join
 
 # The last fifth of the width is for what waits.
@@ -32,26 +33,37 @@ def bar(parts: Iterable[tuple[str, float]], most: float, label: str, waiting: fl
 
 
 def sparkline(values: Sequence[float], most: float | None) -> Html | None:
-    """The last hour by the minute, and the maximum; None without two minutes to draw."""
-    values = [value if isfinite(value) else 0.0 for value in values]
-    if len(values) < 2:
+    """The last hour by the minute with gaps where it is unknown, and the maximum; None without two
+    minutes to draw.
+    """
+    known = [value for value in values if isfinite(value)]
+    if len(known) < 2:
         return None
-    top = max(*values, most if most is not None and isfinite(most) else 0.0, 1.0)
-    points = [
-        f"{MINUTES - len(values) + at},{_HEIGHT - (_HEIGHT - 2) * value / top:.3g}"
-        for at, value in enumerate(values)
-    ]
-    line = " ".join(points)
-    start = MINUTES - len(values)
-    area = f"{start},{_HEIGHT:g} {line} {MINUTES - 1},{_HEIGHT:g}"
-    label = (
-        f"checked out in the last {len(values)} minutes: between {min(values):.3g} and "
-        f"{max(values):.3g}, in the end {values[-1]:.3g}"
-    )
-    shapes = [element("polygon", points=area), element("polyline", points=line)]
+    top = max(*known, most if most is not None and isfinite(most) else 0.0, 1.0)
+    shapes: list[Html] = []
+    for run in _runs(values):
+        line = " ".join(f"{at:g},{_HEIGHT - (_HEIGHT - 2) * value / top:.3g}" for at, value in run)
+        area = f"{run[0][0]:g},{_HEIGHT:g} {line} {run[-1][0]:g},{_HEIGHT:g}"
+        shapes += [element("polygon", points=area), element("polyline", points=line)]
     if most is not None and top == most:
         shapes.append(element("line", x1=0, x2=MINUTES, y1=2, y2=2))
+    latest = f"{values[-1]:.3g}" if isfinite(values[-1]) else "unknown"
+    gaps = f", {len(values) - len(known)} of them unknown" if len(known) < len(values) else ""
+    label = (
+        f"checked out in the last {len(values)} minutes{gaps}: between {min(known):.3g} and "
+        f"{max(known):.3g}, in the end {latest}"
+    )
     return _svg("spark", f"0 0 {MINUTES - 1} {_HEIGHT:g}", label, shapes)
+
+
+def _runs(values: Sequence[float]) -> Iterator[list[tuple[float, float]]]:
+    """Points of the line between two gaps; a single minute is as wide as half of one."""
+    start = MINUTES - len(values)
+    for is_known, run in groupby(enumerate(values, start), key=lambda point: isfinite(point[1])):
+        if is_known:
+            points: list[tuple[float, float]] = list(run)
+            (at, value), alone = points[0], len(points) == 1
+            yield [(at - 0.25, value), (at + 0.25, value)] if alone else points
 
 
 def _part(kind: str, start: float, width: float) -> Html:

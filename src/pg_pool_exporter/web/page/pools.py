@@ -15,8 +15,7 @@ from pg_pool_exporter.web.page.tables import row, table
 MAX_POOLS = 500
 """More are only counted; /api/v1/findings has them."""
 _MAX_SITES = 3
-_DAY = 86400.0
-_COLUMNS = ("Pool", "Connections", "Utilisation", "Last hour", "Full in", "Leaks")
+_COLUMNS = ("Pool", "Connections", "Utilisation", "Last hour", "Trend", "Leaks")
 
 
 def pools_section(pools: Iterable[PoolView]) -> Html | None:
@@ -54,7 +53,7 @@ def _row(pool: PoolView) -> Html:
         _connections(pool),
         _share(pool.utilisation),
         sparkline(pool.active_by_minute, pool.max),
-        _time(pool.seconds_to_saturation),
+        _trend(pool.seconds_to_saturation),
         _leaks(pool),
         kind="" if severity is None else severity.title,
     )
@@ -142,12 +141,10 @@ def _share(share: float | None) -> str | None:
     return f"{share:.0%}" if share is not None and isfinite(share) else None
 
 
-def _time(seconds: float | None) -> str | None:
+def _trend(seconds: float | None) -> str | None:
     if seconds is None:
         return None
-    if seconds <= 0:
-        return "full"
-    return spell(seconds) if seconds < _DAY else "over a day"
+    return f"full in {spell(seconds)} at this pace" if seconds > 0 else "full"
 
 
 def _number(value: float | None) -> str:
