@@ -85,7 +85,7 @@ class Case:
         assert sample.requests == self.acquired + self.refused
         assert sample.active == active
         assert (sample.leaked_slots, sample.reclaimed) == ({}, {})
-        assert (sample.leaked or 0) == 0
+        assert (sample.leaked or 0, sample.unaccounted or 0) == (0, 0)
         if not active:
             assert sample.overdue == {}
 

@@ -59,11 +59,12 @@ class Watched:
         return sample
 
     def is_clean(self) -> bool:
-        """Whether nothing is out, leaked or overdue, with all garbage collected."""
+        """Whether nothing is out, lost or overdue, with all garbage collected."""
         gc.collect()
         sample = self.sample()
-        shown = (sample.active, sample.leaked or 0, sample.leaked_slots, sample.overdue)
-        return shown == (0, 0, {}, {}) and sample.acquired == sample.returned
+        lost = (sample.leaked or 0, sample.leaked_slots, sample.reclaimed, sample.unaccounted or 0)
+        shown = (sample.active, sample.overdue, lost)
+        return shown == (0, {}, (0, {}, {}, 0)) and sample.acquired == sample.returned
 
 
 def series(page: str) -> Series:

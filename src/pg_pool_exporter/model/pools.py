@@ -79,6 +79,8 @@ class PoolSample:
     leaked: float | None = None
     leak_after: float | None = None
     """Age in seconds at which a checkout is overdue."""
+    unaccounted: float | None = None
+    """Connections that the library counts, and that do not exist: slots lost inside it."""
     long_lived: float | None = None
     """Active connections that are declared long-lived."""
     timeouts: Mapping[str, float] = field(default_factory=dict)

@@ -33,6 +33,7 @@ class Library(NamedTuple):
 # The pool keeps a dropped connection, which becomes overdue.
 _KEEPS_DROPPED = {"leaked", "leaked_slots", "reclaimed"}
 _SQLALCHEMY = {"min", "leaked_slots"}
+_OF_QUEUES = {"unaccounted", "oldest_idle", "oldest_waiting"}
 
 LIBRARIES = {
     "psycopg_pool": Library(
@@ -52,7 +53,7 @@ LIBRARIES = {
             "SQLAlchemy, psycopg": Measured(_SQLALCHEMY, "psycopg"),
             "SQLAlchemy, psycopg2 or asyncpg": Measured(_SQLALCHEMY, "psycopg2"),
             "SQLAlchemy's NullPool": Measured(
-                {*_SQLALCHEMY, "max", "saturated_seconds", "oldest_idle", "oldest_waiting"},
+                {*_SQLALCHEMY, "max", "saturated_seconds", *_OF_QUEUES},
                 "psycopg",
             ),
         },

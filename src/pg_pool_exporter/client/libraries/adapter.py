@@ -14,6 +14,7 @@ from math import isfinite
 from typing import Any, ClassVar, Final
 
 from pg_pool_exporter.client.faults import absorb
+from pg_pool_exporter.client.libraries.books import Lasting
 from pg_pool_exporter.client.libraries.drivers import is_connect_timeout, leads_to
 from pg_pool_exporter.client.tracker import Tracker
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
@@ -60,6 +61,7 @@ class PoolAdapter:
             server=server,
         )
         self._unreadable = False  # a session could not be looked at, which is logged once
+        self._missing = Lasting()
         self.follow(pool)
 
     @classmethod
@@ -115,6 +117,13 @@ class PoolAdapter:
 
     def gauges(self, pool: Any) -> PoolGauges:
         """The library's own state of the pool."""
+        raise NotImplementedError
+
+    def missing(self, pool: Any, leaked: int) -> int:
+        """Connections that the library counts now, and that neither exist nor are being made.
+
+        Without the `leaked` ones. At a single reading it can be too many, see `books.Lasting`.
+        """
         raise NotImplementedError
 
     def lost(self, pool: Any, noted: Mapping[str, int]) -> int | None:
@@ -212,6 +221,7 @@ class PoolAdapter:
             lost=self.lost(pool, noted),
             leaked=reading.leaked if self.loses_slots else None,
             leak_after=self.tracker.leak_after,
+            unaccounted=self._unaccounted(pool, reading.leaked) if limited else None,
             long_lived=reading.long_lived,
             timeouts={
                 "pool": noted[TIMEOUT],
@@ -225,3 +235,7 @@ class PoolAdapter:
             hold=reading.hold,
             info=replace(self._info, pid=str(os.getpid())),
         )
+
+    def _unaccounted(self, pool: Any, leaked: int) -> int:
+        missing = self.missing(pool, leaked)
+        return self._missing.read(missing, self.tracker.clock(), self.tracker.leak_after)

@@ -15,7 +15,7 @@ Imported only for a pool of this library, so the library is there.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -46,6 +46,7 @@ class AsyncpgAdapter(PoolAdapter):
         self._max: int = pool._maxsize
         super().__init__(pool, leak_after=leak_after, server=server)
         self.waiting = Waiting(self.tracker.clock)
+        self._untracked: dict[int, float | None] = {}  # since when each was last idle, by holder
 
     @classmethod
     def find(cls, given: Any) -> Any:
@@ -133,6 +134,16 @@ class AsyncpgAdapter(PoolAdapter):
             queued=self.waiting.queued,
         )
 
+    def missing(self, pool: _Holders, leaked: int) -> int:
+        """Holders that are in use at two readings without a break, and that nobody has."""
+        before, self._untracked = self._untracked, {
+            id(holder): pool.idle_since.get(id(holder))
+            for holder in copy(pool)
+            if not holder.is_idle() and id(holder) not in pool.in_use_before
+            and holder._con is not None and not self.tracker.has(holder._con)
+        }  # fmt: skip
+        return len(before.items() & self._untracked.items())
+
     def lost(self, pool: _Holders, noted: Mapping[str, int]) -> None:
         """Unknown: a session that has died is replaced like one that was idle for long."""
         return
@@ -156,13 +167,15 @@ class AsyncpgAdapter(PoolAdapter):
 class _Holders(list[Any]):
     """Takes the place of the pool's own list, which is empty until the pool is initialised."""
 
-    __slots__ = ("__weakref__", "adapter", "idle_since")
+    __slots__ = ("__weakref__", "adapter", "idle_since", "in_use_before")
 
-    def __init__(self, holders: Iterable[Any], adapter: AsyncpgAdapter) -> None:
+    def __init__(self, holders: Collection[Any], adapter: AsyncpgAdapter) -> None:
         super().__init__()
         self.adapter = adapter
         self.idle_since: dict[int, float] = {}
         """By identity: a holder has slots, and stays as long as its pool."""
+        self.in_use_before = {id(holder) for holder in holders if not holder.is_idle()}
+        """Those whose checkout nobody saw, until they are returned."""
         for holder in holders:
             self.append(holder)
 
@@ -253,6 +266,7 @@ def _measuring_holder(cls: Any) -> Any:
     def _release(self: Any) -> None:
         holders = self._pool._holders
         checkout = holders.adapter.tracker.returning(self._con)
+        holders.in_use_before.discard(id(self))
         if checkout is not None:
             holders.idle_since[id(self)] = checkout.ended
         original_release(self)

@@ -26,8 +26,9 @@ from pg_pool_exporter.client.libraries.adapter import (
     PoolAdapter,
     PoolGauges,
 )
+from pg_pool_exporter.client.libraries.books import Sessions
 from pg_pool_exporter.client.libraries.measuring import attach, measuring_subclass, restore_class
-from pg_pool_exporter.client.libraries.waiting import copy
+from pg_pool_exporter.client.libraries.waiting import Waiting, copy
 from pg_pool_exporter.client.sites import Site, calling_site
 
 _Pool = psycopg_pool.ConnectionPool[Any] | psycopg_pool.AsyncConnectionPool[Any]
@@ -47,6 +48,8 @@ class PsycopgAdapter(PoolAdapter):
     def __init__(self, pool: _Pool, *, leak_after: float, server: str) -> None:
         super().__init__(pool, leak_after=leak_after, server=server)
         self._lost = self._lost_popped = self._lost_before = 0
+        self._sessions = Sessions()
+        self.connecting = Waiting(self.tracker.clock)
 
     @classmethod
     def find(cls, given: Any) -> _Pool | None:
@@ -61,6 +64,9 @@ class PsycopgAdapter(PoolAdapter):
         cls = _measuring(own.__class__)
         with _locked(pool):
             # All that can fail comes before anything is exchanged.
+            # What it only plans to make it will make by our own method.
+            self._sessions = Sessions(0 if own._closed else own._nconns - _planned(own))
+            self._sessions.find(own._pool)
             for connection in own._pool:
                 self._idle_from_now(connection)
                 self.look_at(connection)
@@ -84,6 +90,7 @@ class PsycopgAdapter(PoolAdapter):
         own: Any = pool
         if isinstance(own._waiting, _TimedQueue):
             own._waiting.forget()
+        self.connecting.forget()
         self._lost, self._lost_popped, self._lost_before = 0, 0, _lost(pool.get_stats())
 
     def limit(self, pool: _Pool) -> float:
@@ -128,6 +135,7 @@ class PsycopgAdapter(PoolAdapter):
         own: Any = pool
         idle = copy(own._pool)
         self._look_at_late_ones(idle)
+        self._sessions.find(idle)
         queue = own._waiting if isinstance(own._waiting, _TimedQueue) else None
         return PoolGauges(
             idle=[getattr(connection, _IDLE_SINCE, None) for connection in idle],
@@ -135,6 +143,15 @@ class PsycopgAdapter(PoolAdapter):
             waiting=None if queue is None else queue.live(),
             queued=None if queue is None else queue.queued,
         )
+
+    def missing(self, pool: _Pool, leaked: int) -> int:
+        """Those in the pool's size without a connection, nor an attempt to connect."""
+        own: Any = pool
+        if own._closed:
+            return 0  # its initial size stands before it is opened
+        being_made = len(self.connecting.since()) + _planned(own)
+        size: int = own._nconns
+        return size - leaked - len(self._sessions) - being_made
 
     def lost(self, pool: _Pool, noted: Mapping[str, int]) -> int:
         """Sessions found dead since the pool was instrumented: only the pool counts them."""
@@ -152,6 +169,7 @@ class PsycopgAdapter(PoolAdapter):
 
     def get_to_know(self, connection: Any) -> None:
         """Look at a session for the first time."""
+        self._sessions.add(connection)
         if not hasattr(connection, _IDLE_SINCE):
             self._idle_from_now(connection)
         super().get_to_know(connection)
@@ -232,6 +250,19 @@ def _locked(pool: _Pool) -> Iterator[None]:
             lock.release()
 
 
+def _planned(pool: Any) -> int:
+    """Connections that the pool counts already and will make soon, or try to make again."""
+    tasks, scheduled = copy(_queue_of(pool._tasks)), copy(pool._sched._queue)
+    retries = (getattr(one.action, "__self__", None) for one in scheduled)
+    return sum(type(one).__name__ == "AddConnection" for one in (*tasks, *retries))
+
+
+def _queue_of(tasks: Any) -> deque[Any]:
+    """What is in a queue of threads, or of a loop."""
+    waiting: deque[Any] = tasks.queue if hasattr(tasks, "queue") else tasks._queue
+    return waiting
+
+
 def _lost(stats: Mapping[str, int]) -> int:
     return stats.get("connections_lost", 0) + stats.get("returns_bad", 0)
 
@@ -283,13 +314,15 @@ def _sync_methods(cls: Any) -> dict[str, Any]:
             raise
 
     def _connect(self: Any, timeout: float | None = None) -> Any:
-        try:
-            connection = original_connect(self, timeout)
-        except Exception as error:
-            self._pg_pool_exporter_adapter.connect_failed(error)
-            raise
-        self._pg_pool_exporter_adapter.connected(connection)
-        return connection
+        adapter = self._pg_pool_exporter_adapter
+        with adapter.connecting.request():
+            try:
+                connection = original_connect(self, timeout)
+            except Exception as error:
+                adapter.connect_failed(error)
+                raise
+            adapter.connected(connection)
+            return connection
 
     return {"getconn": getconn, "putconn": putconn, "_connect": _connect}
 
@@ -325,12 +358,14 @@ def _async_methods(cls: Any) -> dict[str, Any]:
             raise
 
     async def _connect(self: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - psycopg_pool's
-        try:
-            connection = await original_connect(self, timeout)
-        except Exception as error:
-            self._pg_pool_exporter_adapter.connect_failed(error)
-            raise
-        self._pg_pool_exporter_adapter.connected(connection)
-        return connection
+        adapter = self._pg_pool_exporter_adapter
+        with adapter.connecting.request():
+            try:
+                connection = await original_connect(self, timeout)
+            except Exception as error:
+                adapter.connect_failed(error)
+                raise
+            adapter.connected(connection)
+            return connection
 
     return {"getconn": getconn, "putconn": putconn, "_connect": _connect}

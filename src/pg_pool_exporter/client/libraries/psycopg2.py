@@ -9,6 +9,7 @@ Imported only for a pool of this library, so the library is there.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
@@ -38,6 +39,7 @@ class Psycopg2Adapter(PoolAdapter):
         super().__init__(pool, leak_after=leak_after, server=server)
         # By identity: a connection takes no attributes.
         self._idle_since: dict[int, float] = {}
+        self._out_before: set[int] = set()  # whose checkout nobody saw
 
     @classmethod
     def find(cls, given: Any) -> Any:
@@ -49,6 +51,7 @@ class Psycopg2Adapter(PoolAdapter):
         # First, as an application's own class can refuse to have a subclass.
         cls = _measuring(pool.__class__)
         now = self.tracker.clock()
+        self._out_before = {id(connection) for connection in _out(pool)}
         for connection in copy(pool._pool):
             self._idle_since[id(connection)] = now
             self.get_to_know(connection)
@@ -89,6 +92,21 @@ class Psycopg2Adapter(PoolAdapter):
         for gone in since.keys() - {*idle, *pool._rused.copy()}:
             since.pop(gone, None)
         return PoolGauges(idle=[since.get(one) for one in idle], min=pool.minconn)
+
+    def missing(self, pool: Any, leaked: int) -> int:
+        """Those that are checked out, and that nobody has got."""
+        out = _out(pool)
+        self._out_before &= {id(connection) for connection in out}
+        return sum(
+            id(connection) not in self._out_before and not self.tracker.has(connection)
+            for connection in out
+        )
+
+
+def _out(pool: Any) -> Collection[Any]:
+    """The connections that the pool counts as checked out."""
+    out: Collection[Any] = pool._used.copy().values()
+    return out
 
 
 @lru_cache(maxsize=64)

@@ -25,6 +25,7 @@ from sqlalchemy.util import queue as queues
 
 from pg_pool_exporter.client.faults import absorb
 from pg_pool_exporter.client.libraries.adapter import FAILED, LOST, TIMEOUT, PoolAdapter, PoolGauges
+from pg_pool_exporter.client.libraries.books import Sessions
 from pg_pool_exporter.client.libraries.drivers import KINDS_BY_DRIVER, timeout_kind
 from pg_pool_exporter.client.libraries.measuring import attach, measuring_subclass, restore_class
 from pg_pool_exporter.client.libraries.waiting import Waiting, copy
@@ -40,6 +41,8 @@ class SqlalchemyAdapter(PoolAdapter):
     def __init__(self, pool: pools.Pool, *, leak_after: float, server: str) -> None:
         super().__init__(pool, leak_after=leak_after, server=server)
         self._waiting = Waiting(self.tracker.clock)
+        self.records = Sessions()
+        """The pool's records of connections, also of those that are being made."""
         # Weak, as the application's listeners stand there, and know their engine most of the time.
         self._dialect: Callable[[], Dialect | None] = lambda: None
         # A pool without an engine has none.
@@ -78,6 +81,7 @@ class SqlalchemyAdapter(PoolAdapter):
         # First, as an application's own class can refuse to have a subclass.
         cls = _measuring(own.__class__)
         now = self.tracker.clock()
+        self.records = Sessions(_size(pool))
         for record in _idle(pool):
             record._pg_pool_exporter_idle_since = now
             self.get_to_know(record.driver_connection)
@@ -103,6 +107,7 @@ class SqlalchemyAdapter(PoolAdapter):
             attach(pool, self)
             self._measure_queue(pool)
             self.follow(pool)
+            self.records = Sessions()
         except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
             absorb(error, "measuring the pool of an engine that was disposed of")
 
@@ -137,6 +142,11 @@ class SqlalchemyAdapter(PoolAdapter):
             queued=self._waiting.queued,
         )
 
+    def missing(self, pool: pools.Pool, leaked: int) -> int:
+        """Those that the pool counts without a record."""
+        self.records.find(_records(pool))
+        return _size(pool) - len(self.records)
+
     def lost(self, pool: pools.Pool, noted: Mapping[str, int]) -> int | None:
         """Sessions found dead; unknown for a pool without an engine."""
         return noted[LOST] if self._has_engine else None
@@ -166,8 +176,19 @@ class SqlalchemyAdapter(PoolAdapter):
             absorb(error, "looking at the error of a statement")
 
 
+def _size(pool: pools.Pool) -> int:
+    """How many connections the pool counts; 0 for a pool that keeps none."""
+    # `overflow()` is 0 for a pool without a limit.
+    return pool.size() + pool._overflow if isinstance(pool, pools.QueuePool) else 0
+
+
 def _idle(pool: pools.Pool) -> Sequence[Any]:
     """The records of idle connections, without those that have lost their session."""
+    return [record for record in _records(pool) if record.dbapi_connection is not None]
+
+
+def _records(pool: pools.Pool) -> Sequence[Any]:
+    """The records in the pool's queue."""
     if not isinstance(pool, pools.QueuePool):
         return ()
     queue: Any = pool._pool
@@ -177,7 +198,7 @@ def _idle(pool: pools.Pool) -> Sequence[Any]:
         records = [] if queue is None else queue._queue
     else:
         records = queue.queue
-    return [record for record in copy(records) if record.dbapi_connection is not None]
+    return copy(records)
 
 
 @lru_cache(maxsize=64)
@@ -239,6 +260,7 @@ def _connect_by(pool: Any, create: Callable[[Any], Any]) -> None:
 
 
 def _connect(adapter: SqlalchemyAdapter, create: Callable[[Any], Any], record: Any) -> Any:
+    adapter.records.add(record)
     try:
         connection = create(record)
     except Exception as error:

@@ -116,6 +116,12 @@ POOL_LEAKED_SLOTS = _pool(
     "Slots lost now, by the line of code that checked out the connection.",
     "site", field="leaked_slots",
 )  # fmt: skip
+POOL_UNACCOUNTED = _pool(
+    "gauge", "unaccounted_connections",
+    "Connections that the pool counts although they are neither idle, nor checked out, nor being "
+    "made, for the leak threshold: slots lost inside the pool library.",
+    field="unaccounted",
+)  # fmt: skip
 POOL_OVERDUE = _pool(
     "gauge", "overdue_connections",
     "Connections checked out for longer than the leak threshold, by the line of code that "

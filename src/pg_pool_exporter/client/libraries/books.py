@@ -1,0 +1,54 @@
+"""Whether a library's own count of a pool's connections agrees with those that there are.
+
+A connection that the library counts and that no longer exists is a slot lost inside the library,
+such as by a cancellation at the wrong moment: nobody can return it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from weakref import WeakSet
+
+
+class Sessions:
+    """The connections of a pool that exist, by the objects that stand for them. Keeps none alive.
+
+    `unseen` is how many there were, or were being made, when the pool was instrumented.
+    """
+
+    def __init__(self, unseen: int = 0) -> None:
+        self._seen: WeakSet[object] = WeakSet()
+        self._unseen = unseen
+
+    def add(self, connection: object) -> None:
+        """Add one that is made."""
+        self._seen.add(connection)
+
+    def find(self, connections: Iterable[object]) -> None:
+        """Add those that were there before, which become known when they are first idle."""
+        for connection in connections:
+            if connection not in self._seen:
+                self._seen.add(connection)
+                self._unseen = max(0, self._unseen - 1)
+
+    def __len__(self) -> int:
+        """Upper bound: one that was never seen may have gone since."""
+        return len(self._seen) + self._unseen
+
+
+class Lasting:
+    """How many of something there were at every reading for some time.
+
+    A connection between two states is missed by one reading, not by all of them.
+    """
+
+    def __init__(self) -> None:
+        self._since: list[float] = []  # since when there is at least one, at least two, …
+
+    def read(self, count: int, now: float, seconds: float) -> int:
+        """How many of `count`, found `now`, have been there for so many seconds."""
+        since = self._since[: max(0, count)]
+        since += [now] * (count - len(since))
+        # Replaced as a whole: readers run in several threads.
+        self._since = since
+        return sum(now - one >= seconds for one in since)
