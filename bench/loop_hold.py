@@ -23,7 +23,6 @@ from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.commands.latency import responsive
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.exposition.pages import Exposition
-from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS
 from pg_pool_exporter.model import (
     ClientKey,
@@ -210,7 +209,7 @@ async def measure(arguments: argparse.Namespace) -> None:
     """Run and print."""
     store = Store()
     analyzer = Analyzer(store, Config())
-    exposition = Exposition(store, analyzer, ReloadStatus(True, time.time()))
+    exposition = Exposition(store, analyzer)
     site = Web(store, exposition, analyzer, telemetry_path="/metrics", unpolled=list, reload=None)
     server = WebServer(site.routes(), [Address("127.0.0.1", 0)])
     await server.start()

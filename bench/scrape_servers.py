@@ -10,7 +10,6 @@ import dataclasses
 import gc
 import random
 import sys
-import time
 from collections.abc import Iterable
 
 from aiohttp import web
@@ -24,7 +23,6 @@ from pg_pool_exporter.commands import logs
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.exposition.pages import Exposition
-from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.metrics import catalogue as c
 from pg_pool_exporter.metrics.series import POOL, of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
@@ -82,7 +80,7 @@ async def exporter(pools: list[PoolSample]) -> None:
     """The exporter, with one target a pool, all polled at the usual interval."""
     store = Store()
     analyzer = Analyzer(store, Config())
-    exposition = Exposition(store, analyzer, ReloadStatus(True, time.time()))
+    exposition = Exposition(store, analyzer)
     pollers = [
         Poller(
             Target(TargetId("process", pool.key.process), INTERVAL, INTERVAL, ()),

@@ -21,7 +21,6 @@ from pg_pool_exporter.config import AppConfig, Config
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.exposition import pages
 from pg_pool_exporter.exposition.pages import Exposition
-from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.poller import Poller
 from pg_pool_exporter.polling.store import Store
@@ -59,7 +58,7 @@ def test_a_target_stays_up_when_an_analysis_of_it_fails(
     monkeypatch.setattr(where, name, fails)
     store = Store()
     analyzer = Analyzer(store, Config(), clock=lambda: 0.0)
-    exposition = Exposition(store, analyzer, ReloadStatus(True, 0.0), clock=lambda: 0.0)
+    exposition = Exposition(store, analyzer, clock=lambda: 0.0)
 
     async def polled() -> None:
         for polled, source in (
@@ -120,7 +119,7 @@ def test_a_point_of_the_checklist_that_fails_is_unknown(monkeypatch: pytest.Monk
     monkeypatch.setattr(pool_checks, "findings_of", fails)
     found = {one.name: one for one in sides.analysis.checks}
     assert found["leaks"].verdict is Verdict.UNKNOWN
-    assert len(found) == 12
+    assert len(found) == 13
 
 
 def test_a_fault_that_repeats_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ TIMEOUT = "idle_in_transaction_session_timeout"
 NAMES = [
     "targets", "pool_utilisation", "waiting_requests", "leaks", "sessions", "old_sessions",
     "idle_in_transaction", "lock_waits", "deadlocks", "timeouts", "settings", "demand_and_supply",
+    "exporter",
 ]  # fmt: skip
 
 
@@ -89,6 +90,7 @@ def test_leaks_are_unknown_until_a_pool_was_watched_for_a_minute_or_both_sides_p
 def test_where_nothing_is_known_nothing_is_called_fine() -> None:
     found = checks(BothSides())
     assert found.pop("targets").verdict is Verdict.WARNING
+    del found["exporter"]  # what it is given can be used
     unknown = {name for name, one in found.items() if one.verdict is Verdict.UNKNOWN}
     assert unknown == set(found)
 

@@ -19,10 +19,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.analyzer import Analyzer
+from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.exposition import pages
 from pg_pool_exporter.exposition.pages import Exposition
-from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.metrics import text_format as textformat
 from pg_pool_exporter.model import Health, PoolId, PoolSample, Snapshot, TargetId
 from pg_pool_exporter.polling.store import Store, TargetState
@@ -47,9 +47,7 @@ class Page:
     def __init__(self) -> None:
         self.clock, self.store = Clock(), Store()
         self.analyzer = Analyzer(self.store, Config())
-        self.exposition = Exposition(
-            self.store, self.analyzer, ReloadStatus(True, 1.7e9), self.clock
-        )
+        self.exposition = Exposition(self.store, self.analyzer, self.clock)
 
     def polled(self, name: str, found: Snapshot, up: bool = True) -> None:
         self.store.put(self.state(name, found, up))
@@ -217,7 +215,7 @@ def test_the_readings_of_the_process_are_at_most_a_second_old(page: Page) -> Non
 
 def test_a_reload_is_shown_at_once(page: Page) -> None:
     assert page.value("pg_pool_exporter_config_last_reload_successful") == 1
-    page.exposition.reload = ReloadStatus(False, 1.7e9)
+    page.analyzer.exporter = ExporterStatus(config_problem="is not YAML", config_loaded=1.7e9)
     assert page.value("pg_pool_exporter_config_last_reload_successful") == 0
     assert page.value("pg_pool_exporter_config_last_reload_success_timestamp_seconds") == 1.7e9
 

@@ -23,8 +23,8 @@ def stand() -> Iterator[Stand]:
 
 def _case(fault: Fault) -> object:
     expected = fault.expected
-    # A finding needs three intervals.
-    is_slow = expected.cause or fault.peer or expected.within > UNHARMED.within
+    # A finding about a target needs three intervals.
+    is_slow = (expected.down and expected.cause) or fault.peer or expected.within > UNHARMED.within
     marks = [pytest.mark.slow] if is_slow else []
     return pytest.param(fault, id=f"{fault.kind}: {fault.title}", marks=marks)
 

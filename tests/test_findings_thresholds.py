@@ -10,7 +10,6 @@ import yaml
 from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.config import DEFAULT_LEAK_AFTER, Config, Thresholds
 from pg_pool_exporter.exposition.pages import Exposition
-from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.model import SessionGroup
 from support.both_sides import BothSides, session_key
 from support.rule_files import SETTINGS
@@ -179,8 +178,7 @@ def test_each_threshold_is_a_metric_once_and_where_it_is_overridden() -> None:
     pool = {"name": "main", "thresholds": {"pool_utilisation": 0.9}}
     sides = both_sides(apps=[{"name": "orders", **PATIENT, "pools": [pool]}])
     assert not causes(sides)
-    status = ReloadStatus(True, 0.0)
-    exposition = Exposition(sides.store, sides.analyzer, status, clock=lambda: sides.now)
+    exposition = Exposition(sides.store, sides.analyzer, clock=lambda: sides.now)
     lines = exposition.plain(openmetrics=False).decode().splitlines()
     found = {one for one in lines if one.startswith("pg_pool_exporter_threshold{")}
     assert len(found) == len(Thresholds.model_fields) + 2

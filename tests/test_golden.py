@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
 from pg_pool_exporter.analysis.app_view import AppView
+from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.fleet_view import FleetView
 from pg_pool_exporter.analysis.server_view import server_view
@@ -27,7 +28,6 @@ from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.discovery import DiscoveryStatus
 from pg_pool_exporter.exposition.pages import Exposition
-from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, METRICS
 from pg_pool_exporter.model import (
     AppOnServer,
@@ -179,13 +179,15 @@ def exposition() -> Exposition:
         store.put(state)
     analyzer = Analyzer(store, Config())
     analyzer.analysis = ANALYSIS
-    exposition = Exposition(store, analyzer, ReloadStatus(True, 999.0), clock=lambda: 0.0)
-    exposition.discovered = (
+    lists = (
         DiscoveryStatus(
             app="orders", mechanism="file_sd", name="/etc/pools/*.json", up=True, targets=2
         ),
     )
-    return exposition
+    analyzer.exporter = ExporterStatus(
+        config_loaded=999.0, has_web_config=True, has_socket_directory=True, lists=lists
+    )
+    return Exposition(store, analyzer, clock=lambda: 0.0)
 
 
 def without_what_varies(page: str) -> str:

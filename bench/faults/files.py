@@ -107,15 +107,16 @@ def _reload(stand: Stand) -> None:
 
 
 _NOT_LOADED = Expected(
-    series="pg_pool_exporter_config_last_reload_successful", log="configuration not loaded"
-)
+    series="pg_pool_exporter_config_last_reload_successful",
+    cause="exporter_impaired", check="exporter", log="configuration not loaded",
+)  # fmt: skip
 for _title, _change in _CHANGES.items():
     _file(_CONFIG, f"configuration {_title}, SIGHUP", lambda stand: stand.config, _change,
           _NOT_LOADED, _reload)  # fmt: skip
 for _title, _change in _CHANGES.items():
     _file(_CONFIG, f"web configuration {_title}", lambda stand: stand.web_config, _change,
-          Expected(log="web configuration not loaded"),
-          restored=lambda stand: stand.wait_for_log("web configuration loaded"))  # fmt: skip
+          Expected(series="pg_pool_exporter_web_config_last_reload_successful",
+                   cause="exporter_impaired", log="web configuration not loaded"))  # fmt: skip
 for _title in ("missing", "a named pipe in its place", "a directory in its place", "unreadable"):
     _file(_CONFIG, f"password file {_title}, at the next login",
           lambda stand: stand.password_file, _CHANGES[_title],
@@ -125,8 +126,9 @@ for _title in ("missing", "a named pipe in its place", "a directory in its place
           Expected("app billing", log="target down", cause="login_failed"))  # fmt: skip
 
 _LIST_FAILED = Expected(
-    series='pg_pool_exporter_discovery_up{app="listed"', log="target list failed"
-)
+    series='pg_pool_exporter_discovery_up{app="listed"',
+    cause="exporter_impaired", log="target list failed",
+)  # fmt: skip
 for _title in (
     "a named pipe in its place",
     "a directory in its place",
@@ -139,14 +141,16 @@ for _title in (
 
 @fault(_LISTS, "HTTP list refused",
        Expected(series='pg_pool_exporter_discovery_up{app="called"',
-                log="target list failed"))  # fmt: skip
+                cause="exporter_impaired", log="target list failed"))  # fmt: skip
 def _list_refused(stand: Stand) -> Iterator[None]:
     stand.list_page.shut()
     yield
     stand.list_page.open()
 
 
-_STATE_NOT_SAVED = Expected(series="pg_pool_exporter_log_state_saved", within=30)
+_STATE_NOT_SAVED = Expected(
+    series="pg_pool_exporter_log_state_saved", cause="exporter_impaired", within=30
+)
 
 
 @fault(_LOG, "state directory cannot be written", _STATE_NOT_SAVED)
@@ -249,14 +253,22 @@ def _hostile(stand: Stand) -> Iterator[None]:
         one.close()
 
 
-@fault(_SOCKETS, "directory unreadable", Expected(log="socket directory not read"))
+def _directory_unusable(log: str) -> Expected:
+    return Expected(
+        series="pg_pool_exporter_socket_directory_up", cause="exporter_impaired", log=log
+    )
+
+
+@fault(_SOCKETS, "directory unreadable", _directory_unusable("socket directory not read"))
 def _unreadable_directory(stand: Stand) -> Iterator[None]:
     stand.sockets.chmod(0)
     yield
     stand.sockets.chmod(0o700)
 
 
-@fault(_SOCKETS, "directory writable by everybody", Expected(log="can be written by everybody"))
+@fault(
+    _SOCKETS, "directory writable by everybody", _directory_unusable("can be written by everybody")
+)
 def _open_directory(stand: Stand) -> Iterator[None]:
     stand.sockets.chmod(0o777)
     yield

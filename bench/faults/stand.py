@@ -336,6 +336,8 @@ _HEALTH = (
     "pg_pool_exporter_target_up",
     "pg_pool_exporter_discovery_up",
     "pg_pool_exporter_config_last_reload_successful",
+    "pg_pool_exporter_web_config_last_reload_successful",
+    "pg_pool_exporter_socket_directory_up",
     "pg_pool_exporter_log_state_saved",
 )
 

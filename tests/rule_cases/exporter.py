@@ -17,6 +17,22 @@ def polled(values: str) -> dict[str, str]:
     return series("pg_pool_exporter_last_success_timestamp_seconds", values, **PROCESS)
 
 
+LIST = {"app": "orders", "mechanism": "file_sd", "list": "/etc/orders.json"}
+LOG = {"target": "main", "kind": "log"}
+
+
+def discovered(values: str) -> dict[str, str]:
+    return series("pg_pool_exporter_discovery_up", values, **LIST)
+
+
+def state_saved(values: str) -> dict[str, str]:
+    return series("pg_pool_exporter_log_state_saved", values, **LOG)
+
+
+def failures(values: str) -> dict[str, str]:
+    return series("pg_pool_exporter_analysis_failures_total", values, analysis="leak")
+
+
 CASES = {
     "PgPoolTargetDown": [
         Case(
@@ -173,6 +189,64 @@ CASES = {
             series("pg_pool_exporter_config_last_reload_successful", "0x5 stale"),
             15,
         ),
+    ],
+    "PgPoolExporterImpaired": [
+        Case(
+            "fires",
+            "a list for five minutes",
+            discovered("1x5 0x20"),
+            12,
+            [{**TARGET, **LIST}],
+            """The target list /etc/orders.json of orders on db:10432 can't be used; the former one
+            stays. First look at the exporter's page: it names what and why.""",
+        ),
+        Case(
+            "fires",
+            "the web configuration",
+            series("pg_pool_exporter_web_config_last_reload_successful", "0x20"),
+            7,
+            [TARGET],
+        ),
+        Case(
+            "fires",
+            "the socket directory",
+            series("pg_pool_exporter_socket_directory_up", "0x20"),
+            7,
+            [TARGET],
+        ),
+        Case("just below", "a list is well again after four minutes", discovered("0x4 1x20"), 12),
+        Case("restart", "it begins anew", discovered("0x3 _ 1x20"), 12),
+        Case("missing data", "the list is configured no more", discovered("0x3 stale"), 12),
+    ],
+    "PgPoolLogStateNotSaved": [
+        Case(
+            "fires",
+            "for ten minutes",
+            state_saved("1x5 0x20"),
+            17,
+            [{**TARGET, **LOG}],
+            """Position and counts of the log of main have not been saved for 10 minutes. First look
+            whether the state directory on db:10432 is writable and its disk has room.""",
+        ),
+        Case("just below", "for eight minutes", state_saved("1x5 0x7 1x20"), 17),
+        Case("restart", "it is saved then", state_saved("0x8 _ 1x20"), 17),
+        Case("missing data", "there is no state directory", state_saved("0x3 stale"), 17),
+    ],
+    "PgPoolAnalysisFailed": [
+        Case(
+            "fires",
+            "one has failed",
+            failures("0x5 1x20"),
+            8,
+            [{**TARGET, "analysis": "leak"}],
+            """The analysis leak on db:10432 has failed in the last 10 minutes: what it would find
+            is unknown. First look for "analysis failed" in the exporter's log, and report its
+            stack.""",
+        ),
+        Case("just below", "none has", failures("3x30"), 15),
+        Case("silent", "it was long ago", failures("0x2 1x30"), 20),
+        Case("restart", "the count begins anew", failures("3x5 0x20"), 8),
+        Case("missing data", "the exporter is gone", failures("1x5 stale"), 15),
     ],
 }
 

@@ -15,7 +15,6 @@ from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.analysis.finding import Finding
 from pg_pool_exporter.config import AppConfig, Config
 from pg_pool_exporter.exposition import findings, self_metrics
-from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.metrics.catalogue import POOL_HOLD
 from pg_pool_exporter.metrics.series import Series, of_evidence, of_health, of_pools, of_server
 from pg_pool_exporter.model import (
@@ -144,7 +143,7 @@ class Exporter:
     def _scrape(self) -> None:
         now, analysis = self._world.now, self._analyzer.update()
         parts: list[Iterable[Series]] = [
-            self_metrics.series(ReloadStatus(True, 0.0)),
+            self_metrics.series(self._analyzer.exporter),
             of_evidence(analysis.fleet.evidence, analysis.fleet.pools_max),
             findings.series(analysis.findings),
         ]

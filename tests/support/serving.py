@@ -15,7 +15,6 @@ import aiohttp
 from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.exposition.pages import Exposition
-from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.polling.store import Store
 from pg_pool_exporter.web.config import WebConfigFile
 from pg_pool_exporter.web.connections import Limits
@@ -60,7 +59,7 @@ async def serving(
     """
     store = Store()
     analyzer = Analyzer(store, Config(), clock=clock)
-    served = Served(store, analyzer, Exposition(store, analyzer, ReloadStatus(True, 1.7e9)))
+    served = Served(store, analyzer, Exposition(store, analyzer))
     site = Web(
         store,
         served.exposition,

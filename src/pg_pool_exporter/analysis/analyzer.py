@@ -11,6 +11,7 @@ from threading import Thread
 
 from pg_pool_exporter.analysis.checklist import Check, checklist
 from pg_pool_exporter.analysis.correlate.correlation import Correlation
+from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.finding import Finding, Verdict
 from pg_pool_exporter.analysis.fleet_view import FleetView, fleet_view
@@ -56,6 +57,8 @@ class Analyzer:
         config: Config,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.exporter = ExporterStatus()
+        """What the exporter knows of itself; replaced by the code that runs it."""
         self.faults = Faults(ANALYSES)
         self._changes = store.subscribe()
         self._clock = clock
@@ -133,7 +136,9 @@ class Analyzer:
         now, thresholds = self._clock(), self._thresholds
         judged = Judged(FleetView(thresholds=thresholds), ())
         with self.faults.contained("records"):
-            fleet = fleet_view(self._correlation, self._history, thresholds, now, self.faults)
+            fleet = fleet_view(
+                self._correlation, self._history, thresholds, self.exporter, now, self.faults
+            )
             judged = judge(fleet, self.faults)
         checks = checklist(judged, self.faults)
         before, self._failures = self._failures, self._count_failures()

@@ -79,6 +79,12 @@ class Cause(Enum):
     Its role has no `pg_monitor`, or `track_activities` is off: leaks, open transactions and lock
     waits of these sessions are unknown.
     """
+    EXPORTER_IMPAIRED = "exporter_impaired"
+    """The exporter can't use something that it is given.
+
+    Its configuration or web configuration was not loaded again, a target list or the socket
+    directory can't be used, or positions in a log are not saved. The evidence says which and why.
+    """
     UNKNOWN = "unknown"
     """Requests wait or get no connection, or clients of a PgBouncer wait, and why is unknown yet.
 
@@ -125,7 +131,9 @@ class Verdict(Level):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a finding is about. Empty or None: not about one of these."""
+    """What a finding is about. Empty or None: not about one of these; all of them: about the
+    exporter itself.
+    """
 
     app: str = ""
     pool: str = ""
@@ -138,7 +146,7 @@ class Subject:
         if self.app:
             where = f" on server {self.server}" if self.server else ""
             return f"{self.app}/{self.pool}{where}" if self.pool else f"{self.app}{where}"
-        return f"server {self.server}"
+        return f"server {self.server}" if self.server else "the exporter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

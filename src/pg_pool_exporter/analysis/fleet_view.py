@@ -10,6 +10,7 @@ from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
 from pg_pool_exporter.analysis.correlate.app_readings import longest_threshold
 from pg_pool_exporter.analysis.correlate.correlation import Correlation
 from pg_pool_exporter.analysis.correlate.pools import KnownPool
+from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.history import History
 from pg_pool_exporter.analysis.pool_view import PoolView, pool_view, process_view
@@ -38,6 +39,7 @@ class FleetView:
 
     thresholds: AllThresholds = field(default_factory=AllThresholds)
     """What it is judged by."""
+    exporter: ExporterStatus = field(default_factory=ExporterStatus)
     targets: tuple[TargetView, ...] = ()
     servers: tuple[ServerView, ...] = ()
     apps: tuple[AppView, ...] = ()
@@ -60,6 +62,7 @@ def fleet_view(
     correlation: Correlation,
     history: History,
     thresholds: AllThresholds,
+    exporter: ExporterStatus,
     now: float,
     faults: Faults,
 ) -> FleetView:
@@ -74,6 +77,7 @@ def fleet_view(
             apps[key] = app_view(key, pools, its, correlation, history, now)
     return FleetView(
         thresholds=thresholds,
+        exporter=exporter,
         targets=tuple(map(_target, states, (state.fresh(now) is not None for state in states))),
         servers=tuple(_servers(states, pools_max, history, thresholds, now, faults)),
         apps=tuple(apps.values()),

@@ -135,6 +135,13 @@ def remedy(cause: Cause, client: str = "") -> str:
             )
         case Cause.SESSIONS_HIDDEN:
             return "GRANT pg_monitor to the exporter's role."
+        case Cause.EXPORTER_IMPAIRED:
+            return (
+                "Correct the file or directory on the exporter's host. `pg-pool-exporter "
+                "check-config` names every mistake in a configuration; the exporter's log has all "
+                "details. Then reload (SIGHUP); directories and lists are tried again by "
+                "themselves."
+            )
         case Cause.UNKNOWN:
             return (
                 "Watch for some minutes to see why. Meanwhile see what the sessions of the checked-"

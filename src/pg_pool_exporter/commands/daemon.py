@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -15,13 +15,13 @@ import structlog
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.analyzer import Analyzer
+from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.blocking import files
 from pg_pool_exporter.blocking.threads import Lane, LaneFullError
 from pg_pool_exporter.commands.latency import responsive
 from pg_pool_exporter.config import Config, ConfigError, Problem, warnings
 from pg_pool_exporter.discovery import Discovery, DiscoveryStatus, state_directory
 from pg_pool_exporter.exposition.pages import Exposition
-from pg_pool_exporter.exposition.self_metrics import ReloadStatus
 from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.poller import Poller, unforeseen
 from pg_pool_exporter.polling.pollers import Pollers
@@ -77,7 +77,9 @@ class Daemon:
         self._discovery = Discovery(config, changed=self._wake.set)
         self._store = Store()
         self._analyzer = Analyzer(self._store, config)
-        self._exposition = Exposition(self._store, self._analyzer, ReloadStatus(True, time.time()))
+        self._exposition = Exposition(self._store, self._analyzer)
+        self._config_problem: str | None = None
+        self._config_loaded = time.time()
         self._pollers = Pollers(self._store)
         self._unpolled: set[TargetId] = set()
         self._reloads: set[asyncio.Task[bool]] = set()
@@ -97,6 +99,7 @@ class Daemon:
         self._web_config = WebConfigFile(file) if file is not None else None
         addresses = settings.listen or _default_addresses(self._web_config)
         self.server = WebServer(web.routes(), addresses, self._web_config)
+        self._report()
 
     async def run(self) -> None:
         """Poll and serve until `stop`, or SIGTERM or SIGINT; SIGHUP reloads.
@@ -195,16 +198,28 @@ class Daemon:
         self._discovery.tasks.start()
         await self._discovery.look()
         self._analyzer.configure(loaded.config)
-        self._exposition.reload = ReloadStatus(True, time.time())
+        self._config_problem, self._config_loaded = None, time.time()
+        self._report()
         await self._pollers.follow(self._discovery.targets())
         log.info("configuration loaded")
         _warn(loaded)
 
-    def _refuse(self, **details: str | None) -> bool:
-        former = self._exposition.reload.last_success
-        self._exposition.reload = ReloadStatus(False, former)
-        log.error("configuration not loaded, former one stays", **details)
+    def _refuse(self, error: str, **details: str | None) -> bool:
+        self._config_problem = error
+        self._report()
+        log.error("configuration not loaded, former one stays", error=error, **details)
         return False
+
+    def _report(self) -> None:
+        """Let analysis and metrics know how the exporter is."""
+        web_config = self._web_config
+        self._analyzer.exporter = replace(
+            status_of(self._discovery),
+            config_problem=self._config_problem,
+            config_loaded=self._config_loaded,
+            has_web_config=web_config is not None,
+            web_config_problem=web_config.problem if web_config is not None else None,
+        )
 
     async def _keep_up(self) -> None:
         while not self._stopping.is_set():
@@ -213,7 +228,7 @@ class Daemon:
             targets = self._discovery.targets()
             await self._pollers.follow(targets)
             self._unpolled.intersection_update(target.id for target in targets)
-            self._exposition.discovered = self._discovery.tasks.statuses
+            self._report()
             try:
                 async with asyncio.timeout(DISCOVERY_INTERVAL):
                     await self._wake.wait()
@@ -246,6 +261,15 @@ def _load(settings: Settings, held: StateLock) -> _Loaded:
     return _Loaded(config, lock, tuple(warnings(config, settings.config_file)))
 
 
+def status_of(discovery: Discovery) -> ExporterStatus:
+    """How the target lists and the socket directory are."""
+    return ExporterStatus(
+        has_socket_directory=discovery.socket_directory is not None,
+        socket_directory_problem=discovery.socket_problem,
+        lists=discovery.tasks.statuses,
+    )
+
+
 def _default_addresses(web_config: WebConfigFile | None) -> tuple[Address, ...]:
     """Every interface only where clients must authenticate: pages show names of databases, users
     and call sites.
@@ -276,10 +300,10 @@ async def poll_once(config: Config) -> Outcome:
     """
     store = Store()
     analyzer = Analyzer(store, config)
-    exposition = Exposition(store, analyzer, ReloadStatus(True, time.time()))
+    exposition = Exposition(store, analyzer)
     discovery = await _poll_into(store, config)
+    analyzer.exporter = replace(status_of(discovery), config_loaded=time.time())
     analyzer.update()
-    exposition.discovered = discovery.tasks.statuses
     page = exposition.plain(openmetrics=False).decode()
     return Outcome(page, _all_up(store, discovery))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import time
 from collections import Counter
 from collections.abc import Collection
@@ -54,6 +55,11 @@ class SocketDirectory:
     def sockets(self) -> tuple[SocketFile, ...]:
         """The sockets found by the last look, sorted by name, at most `MAX_SOCKETS`."""
         return self._found.sockets
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the directory, or left out of it; None without a problem."""
+        return self._logged
 
     async def look(self) -> None:
         """Look for sockets once.
@@ -109,13 +115,31 @@ def _look(path: Path, former: _Found) -> _Found:
             else:
                 dead.add(found)
     problem = None
-    if len(names) > MAX_ENTRIES:
+    if (reason := _unwritable(path)) is not None:
+        problem = reason
+    elif len(names) > MAX_ENTRIES:
         problem = f"has more than {MAX_ENTRIES} entries: the others are not looked at"
     elif len(sockets) > MAX_SOCKETS:
         problem = f"has more than {MAX_SOCKETS} sockets: the others are not polled"
     elif dead:
         problem = "has dead sockets that this user may not remove"
     return _Found(_first(sockets, former.sockets), frozenset(dead), removed, problem)
+
+
+def _unwritable(directory: Path) -> str | None:
+    """Why no process but this user's can put a socket there; None where others may be able to.
+
+    A directory of this user's own is for this user's processes alone.
+    """
+    if os.statvfs(directory).f_flag & os.ST_RDONLY:
+        return "is on a read-only file system: no process can put a socket there"
+    found = directory.stat()
+    if found.st_uid != os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return (
+            f"can be written by nobody but user {found.st_uid}: make it writable for the group of "
+            "the applications (chmod 3770)"
+        )
+    return None
 
 
 def _sockets(directory: Path, names: Collection[str]) -> list[SocketFile]:

@@ -82,6 +82,11 @@ class Discovery:
         if former is not None and former.socket_directory == self.socket_directory:
             self._directory = former._directory
 
+    @property
+    def socket_problem(self) -> str | None:
+        """What is wrong with the socket directory; None without a problem."""
+        return self._directory.problem if self._directory is not None else None
+
     async def look(self) -> None:
         """Look for the sockets of processes once."""
         if self._directory is not None:

@@ -35,6 +35,8 @@ class DiscoveryStatus:
     up: bool
     """Whether the whole list was read and is valid."""
     targets: int
+    problem: str | None = None
+    """Why not, as a predicate; None before the first discovery has ended."""
 
 
 class DiscoveryTask:
@@ -76,6 +78,7 @@ class DiscoveryTask:
             name=self.discoverer.name,
             up=self._worked and self._reported is None,
             targets=len(self.urls),
+            problem=self._reported,
         )
 
     async def run(self) -> None:

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import structlog
 
 from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
+from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.blocking.shared import SharedResult
 from pg_pool_exporter.blocking.threads import Lane
-from pg_pool_exporter.discovery import DiscoveryStatus
 from pg_pool_exporter.exposition import findings, self_metrics
-from pg_pool_exporter.exposition.self_metrics import ProcessMetrics, ReloadStatus
+from pg_pool_exporter.exposition.self_metrics import ProcessMetrics
 from pg_pool_exporter.metrics.series import (
     Series,
     of_analyses,
@@ -56,13 +56,8 @@ class Exposition:
         self,
         store: Store,
         analyzer: Analyzer,
-        reload: ReloadStatus,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.reload = reload
-        """How the last load of the configuration went; set by the code that loads it."""
-        self.discovered: tuple[DiscoveryStatus, ...] = ()
-        """How service discovery goes; set by the code that runs it."""
         self._store = store
         self._analyzer = analyzer
         self._clock = clock
@@ -96,9 +91,9 @@ class Exposition:
 
     def _current(self) -> _Edition:
         now, edition = self._clock(), self._edition
-        of = _Content(self._store.version, self.reload, self._analyzer.analysis)
+        of = _Content(self._store.version, self._analyzer.exporter, self._analyzer.analysis)
         holds = (of == edition.of and now < edition.expires) or now < edition.kept_until
-        if not holds or of.reload is not edition.of.reload:
+        if not holds or of.exporter != edition.of.exporter:
             self._edition = self._assembled(of, now)
         return self._edition
 
@@ -110,7 +105,7 @@ class Exposition:
             state.key: self._written[state.key] for state in states if state.key in self._written
         }
         parts = [
-            blocks(self_metrics.series(self.reload, self.discovered)),
+            blocks(self_metrics.series(of.exporter)),
             blocks(of_analyses(self._analyzer.faults.counts)),
             *self._lines(states, now),
         ]
@@ -170,7 +165,7 @@ class _Content(NamedTuple):
 
     version: int
     """Of the store."""
-    reload: ReloadStatus
+    exporter: ExporterStatus
     analysis: Analysis
 
 
@@ -201,7 +196,7 @@ class _Edition:
     @classmethod
     def none(cls) -> _Edition:
         """One that never holds."""
-        of = _Content(-1, ReloadStatus(False, 0.0), Analysis())
+        of = _Content(-1, ExporterStatus(), Analysis())
         return cls(of, {}, [], -inf, -inf, lambda: -inf)
 
     def text(self, *, openmetrics: bool) -> bytes:

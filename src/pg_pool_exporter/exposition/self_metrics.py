@@ -5,14 +5,13 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 
 from prometheus_client.process_collector import ProcessCollector
 
 from pg_pool_exporter import __version__
+from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.thresholds import SetThreshold
-from pg_pool_exporter.discovery import DiscoveryStatus
 from pg_pool_exporter.metrics import catalogue as c
 from pg_pool_exporter.metrics.series import Series
 from pg_pool_exporter.metrics.text_format import Blocks, blocks, header
@@ -21,21 +20,16 @@ from pg_pool_exporter.metrics.text_format import Blocks, blocks, header
 PROCESS_REFRESH = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadStatus:
-    """How the last (re)load of the configuration went."""
-
-    successful: bool
-    last_success: float
-    """Seconds since the epoch."""
-
-
-def series(reload: ReloadStatus, discovered: Iterable[DiscoveryStatus] = ()) -> Iterator[Series]:
+def series(exporter: ExporterStatus) -> Iterator[Series]:
     """Series about this program, its configuration, and its service discovery."""
     yield Series(c.BUILD_INFO, (__version__, platform.python_version()), 1)
-    yield Series(c.RELOAD_SUCCESSFUL, (), int(reload.successful))
-    yield Series(c.RELOAD_TIMESTAMP, (), reload.last_success)
-    for status in discovered:
+    yield Series(c.RELOAD_SUCCESSFUL, (), int(exporter.config_problem is None))
+    yield Series(c.RELOAD_TIMESTAMP, (), exporter.config_loaded)
+    if exporter.has_web_config:
+        yield Series(c.WEB_RELOAD_SUCCESSFUL, (), int(exporter.web_config_problem is None))
+    if exporter.has_socket_directory:
+        yield Series(c.SOCKET_DIRECTORY_UP, (), int(exporter.socket_directory_problem is None))
+    for status in exporter.lists:
         labels = (status.app, status.mechanism, status.name)
         yield Series(c.DISCOVERY_UP, labels, int(status.up))
         yield Series(c.DISCOVERY_TARGETS, labels, status.targets)

@@ -146,3 +146,5 @@ class LogCounts:
     """Lines that belong to no record, of those checked."""
     state_saved: bool | None = None
     """Whether positions and counts were saved for a restart; None without a state directory."""
+    state_problem: str | None = None
+    """Why they were not saved."""

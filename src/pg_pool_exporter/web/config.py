@@ -171,6 +171,11 @@ class WebConfigFile:
         """The last good content."""
         return self._loaded
 
+    @property
+    def problem(self) -> str | None:
+        """Why the file as it is now can't be used; None when it is."""
+        return self._logged
+
     async def watch(self) -> None:
         """Read the files again whenever they change, until cancelled."""
         while True:

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pg_pool_exporter.analysis.checklist import check, pools, servers, sessions, targets, waiting
+from pg_pool_exporter.analysis.checklist import (
+    check,
+    exporter,
+    pools,
+    servers,
+    sessions,
+    targets,
+    waiting,
+)
 from pg_pool_exporter.analysis.checklist.check import Check
 from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.finding import Verdict
@@ -29,6 +37,7 @@ _CHECKS: tuple[Callable[[Judged], Check], ...] = (
     pools.timeouts,
     servers.settings,
     servers.demand_and_supply,
+    exporter.exporter,
 )
 
 

@@ -20,6 +20,7 @@ from pg_pool_exporter.analysis.fleet_view import FleetView
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts.bouncer import clients_waiting
 from pg_pool_exporter.analysis.verdicts.capacity import capacity_of_pool
+from pg_pool_exporter.analysis.verdicts.exporter import exporter_impaired, log_state_lost
 from pg_pool_exporter.analysis.verdicts.leak import leak_of_app, leak_of_pool
 from pg_pool_exporter.analysis.verdicts.locks import locks_of_server
 from pg_pool_exporter.analysis.verdicts.server import (
@@ -39,7 +40,7 @@ MAX_FINDINGS = 500
 """More than a person reads: the rest is left out."""
 VERDICTS = (
     "leak", "capacity", "waiting", "idle_in_transaction", "locks", "slots", "sessions", "bouncers",
-    "targets",
+    "targets", "exporter",
 )  # fmt: skip
 
 
@@ -73,8 +74,10 @@ def judge(fleet: FleetView, faults: Faults) -> Judged:
             key = pool.app_on_server.key
             pools_by_server.setdefault(key.server, []).append(pool)
             by_app.setdefault(key, []).append(pool)
+    add("exporter", exporter_impaired, fleet.exporter)
     for target in fleet.targets:
         add("targets", target_unreachable, target)
+        add("exporter", log_state_lost, target)
     for server in fleet.servers:
         pools = pools_by_server.get(server.name, [])
         add("idle_in_transaction", idle_in_transaction, server, pools)

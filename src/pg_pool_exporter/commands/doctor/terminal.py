@@ -31,6 +31,7 @@ _TITLES = {
     "timeouts": "timeouts",
     "settings": "settings",
     "demand_and_supply": "demand and supply",
+    "exporter": "exporter",
 }
 _VERDICT_WIDTH, _TITLE_WIDTH = 9, 21
 _INDENT = " " * _VERDICT_WIDTH

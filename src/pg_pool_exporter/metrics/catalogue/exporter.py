@@ -61,6 +61,16 @@ THRESHOLD = _exporter(
     "pool that has its own.",
     "threshold", "app", "pool",
 )  # fmt: skip
+WEB_RELOAD_SUCCESSFUL = _exporter(
+    "gauge", "web_config_last_reload_successful",
+    "1 if the web configuration as it is now is in use, 0 if a former one is; absent without a "
+    "--web.config.file.",
+)  # fmt: skip
+SOCKET_DIRECTORY_UP = _exporter(
+    "gauge", "socket_directory_up",
+    "1 if the last look at the whole socket directory succeeded and processes can put sockets "
+    "there, else 0; absent without one.",
+)  # fmt: skip
 _LIST = ("app", "mechanism", "list")
 DISCOVERY_UP = _exporter(
     "gauge", "discovery_up",

@@ -95,7 +95,7 @@ class LogTail:
         )
         saved = None if self._file is None else self._save_error is None
         unparsed = self._unparsed + self._parser.coverage.unparsed
-        return replace(counts, unparsed=unparsed, state_saved=saved)
+        return replace(counts, unparsed=unparsed, state_saved=saved, state_problem=self._save_error)
 
     def check(self) -> None:
         """Raise `PollError` if the last lines belong to no record: counts would be too low."""

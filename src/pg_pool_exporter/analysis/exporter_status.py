@@ -1,0 +1,28 @@
+"""What the exporter knows of itself: whether it can use what it is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pg_pool_exporter.discovery import DiscoveryStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExporterStatus:
+    """The exporter's configuration, directories and lists. Set by the code that uses them.
+
+    A problem is what the log says about it; None without one.
+    """
+
+    config_problem: str | None = None
+    """Why the last (re)load of the configuration failed."""
+    config_loaded: float = 0.0
+    """When it succeeded last, in seconds since the epoch."""
+    has_web_config: bool = False
+    """Whether there is a `--web.config.file`."""
+    web_config_problem: str | None = None
+    has_socket_directory: bool = False
+    """Whether sockets of processes are looked for."""
+    socket_directory_problem: str | None = None
+    lists: tuple[DiscoveryStatus, ...] = ()
+    """How service discovery goes."""
