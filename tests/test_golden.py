@@ -23,9 +23,10 @@ from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.fleet_view import FleetView
+from pg_pool_exporter.analysis.pool_view import ProcessView, pool_view
 from pg_pool_exporter.analysis.server_view import server_view
 from pg_pool_exporter.analysis.thresholds import AllThresholds
-from pg_pool_exporter.config import Config
+from pg_pool_exporter.config import Config, Thresholds
 from pg_pool_exporter.discovery import DiscoveryStatus
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, METRICS
@@ -144,8 +145,16 @@ APP = AppView(
     recent_polls=(), lost_sessions=0, lost_sessions_now=0, checked_out=7, disturbed=False,
     longest_lock_wait=0.0, pools=1,
 )  # fmt: skip
+PROCESS = ProcessView(
+    sample=POOL, recent=None, waits=True, active_by_minute=(), seconds_to_saturation=2400,
+    thresholds=Thresholds(),
+)  # fmt: skip
 ANALYSIS = Analysis(
-    fleet=FleetView(apps=(APP,), servers=(server_view("main", SERVER, AllThresholds(), 120, {}),)),
+    fleet=FleetView(
+        apps=(APP,),
+        pools=(pool_view((PROCESS,), APP, 60.0),),
+        servers=(server_view("main", SERVER, AllThresholds(), 120, {}),),
+    ),
     findings=(
         Finding(
             cause=Cause.LEAK, severity=Severity.PROBLEM, amount=3, summary="3 connections leaked.",

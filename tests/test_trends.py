@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from random import Random
 
 import pytest
 
 from pg_pool_exporter.analysis.history import PoolHistory
+from pg_pool_exporter.exposition.trends import series
 from pg_pool_exporter.model import PoolId, PoolSample
+from pg_pool_exporter.web.findings_json import findings_json
+from support.both_sides import BothSides
 from support.trend_cases import MAX, TREND_CASES, TrendCase
 
 KEY = PoolId("orders", "main", "web:0")
@@ -90,5 +94,18 @@ def test_a_restart_begins_anew() -> None:
     assert time_left(history(leak, counts), len(leak)) is None
 
 
-def test_what_is_full_already_takes_no_time() -> None:
-    assert seconds([*[5.0] * 30, *range(5, 21)], most=12) == 0
+def test_the_figure_is_a_metric_that_page_and_api_repeat() -> None:
+    sides = BothSides()
+    for minute in range(41):
+        sides.now += 60
+        sides.pool(0, 1 + minute // 5, process="web:0")
+        sides.pool(9, 1, process="web:1")
+    found = {one.labels: one.value for one in series(sides.analysis.fleet.pools)}
+    (shown,) = json.loads(findings_json(sides.analysis, 0.0))["pools"]
+    assert found == {("orders", "main", "web:0"): shown["seconds_to_saturation"]}
+
+
+def test_a_saturated_pool_has_no_time_left() -> None:
+    sides = BothSides()
+    sides.pool(0, 10)
+    assert [one.value for one in series(sides.analysis.fleet.pools)] == [0]

@@ -10,7 +10,7 @@ from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION
 from pg_pool_exporter.analysis.finding import PoolVerdict, Subject
 from pg_pool_exporter.analysis.history import PoolHistory, Recent
-from pg_pool_exporter.analysis.minutes import total
+from pg_pool_exporter.analysis.minutes import LastHour, total
 from pg_pool_exporter.config import PoolThresholds
 from pg_pool_exporter.model import PoolSample
 
@@ -27,7 +27,8 @@ class ProcessView:
     """Mean of the connections checked out in each minute of the last hour, the latest last; NaN:
     nobody saw that minute."""
     seconds_to_saturation: float | None
-    """At the pace at which it fills; None when it does not, or that is unknown."""
+    """At the pace at which it fills; 0 while it is saturated; None where it does not fill, or that
+    is unknown."""
     thresholds: PoolThresholds
 
     @property
@@ -120,7 +121,7 @@ class PoolView:
     """Of the last hour, all processes together, the latest minute last; NaN: not all of them were
     seen in that minute."""
     seconds_to_saturation: float | None
-    """Of the first process to be saturated; 0 when one is."""
+    """Of the first process to be saturated."""
     failed: float
     """Requests that got no connection in the last minutes."""
     watched: float
@@ -197,9 +198,19 @@ def process_view(
         recent=history.recent(hour),
         waits=history.lasting_waiting >= thresholds.pool_waiting,
         active_by_minute=hour.active,
-        seconds_to_saturation=history.seconds_to(sample.max, hour, now) if sample.max else None,
+        seconds_to_saturation=_time_left(sample, history, hour, now),
         thresholds=thresholds,
     )
+
+
+def _time_left(
+    sample: PoolSample, history: PoolHistory, hour: LastHour, now: float
+) -> float | None:
+    if not sample.max:
+        return None
+    if sample.active is not None and sample.active >= sample.max:
+        return 0.0
+    return history.seconds_to(sample.max, hour, now)
 
 
 def pool_view(
@@ -215,7 +226,6 @@ def pool_view(
     active = _sum(one.active for one in samples)
     recents = [each.recent for each in processes if each.recent is not None]
     times = [t for each in processes if (t := each.seconds_to_saturation) is not None]
-    saturated = (fullest.utilisation or 0.0) >= 1
     return PoolView(
         subject=Subject(
             app=key.app, pool=key.pool, server=app_on_server.key.server if app_on_server else ""
@@ -243,7 +253,7 @@ def pool_view(
             sum(overdue.values()),
         ),
         active_by_minute=total(each.active_by_minute for each in processes),
-        seconds_to_saturation=0.0 if saturated else min(times, default=None),
+        seconds_to_saturation=min(times, default=None),
         failed=sum(one.failed for one in recents),
         watched=max((one.seconds for one in recents), default=0.0),
     )

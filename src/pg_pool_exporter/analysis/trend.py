@@ -57,7 +57,8 @@ def paces(floors: Sequence[float], watched: int) -> tuple[Pace, ...]:
 
 
 def seconds_to(most: float, floors: Sequence[float], trends: Sequence[Pace]) -> float | None:
-    """Seconds until `most` are checked out at every moment, at the fastest of the `trends`.
+    """Seconds until `most` are checked out at every moment, at the fastest of the `trends`; a
+    minute at least.
 
     None when no trend leads there within as much time as it was seen.
     """
@@ -71,7 +72,7 @@ def seconds_to(most: float, floors: Sequence[float], trends: Sequence[Pace]) -> 
         # The floor of a rising line is its start.
         minutes = (most - floor) / one.connections * one.minutes - _LATEST
         if minutes <= 3 * one.minutes:
-            times.append(max(0.0, minutes) * MINUTE)
+            times.append(max(1.0, minutes) * MINUTE)
     return min(times, default=None)
 
 

@@ -28,6 +28,11 @@ MISSING_SESSIONS = _joined(
     field="missing",
 )  # fmt: skip
 
+TIME_TO_SATURATION = family("joined", "pg_pool", "app", "pool", "process")(
+    "gauge", "time_to_saturation_seconds",
+    "Time until all connections are checked out at the pace at which the pool fills, at most an "
+    "hour; 0 while they are, absent where the pool does not fill.",
+)  # fmt: skip
 FINDING = family(
     "joined", "pg_pool", "cause", "severity", "app", "pool", "server", "bouncer", "target"
 )(
