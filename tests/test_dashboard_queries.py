@@ -75,3 +75,30 @@ def test_a_line_that_loses_some_and_keeps_others_counts_both(
 ) -> None:
     series = by_site("leaked_slots", "1x20") | by_site("overdue_connections", "2x20")
     assert value(promtool, tmp_path, q.total(q.NOT_RETURNED), series, 3) == ""
+
+
+def threshold(value: float, **labels: str) -> dict[str, str]:
+    """A threshold of findings, of everything or of what `labels` name."""
+    own = "".join(f',{name}="{text}"' for name, text in labels.items())
+    return {f'pg_pool_exporter_threshold{{threshold="pool_utilisation"{own}}}': f"{value}x20"}
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "expected"),
+    [
+        pytest.param({}, HIGH, id="the default"),
+        pytest.param(threshold(0.95), HEALTHY, id="of everything"),
+        pytest.param(threshold(0.95) | threshold(0.5, app="orders"), HIGH, id="of the app"),
+        pytest.param(threshold(0.5) | threshold(0.95, app="orders"), HEALTHY, id="a higher one"),
+        pytest.param(
+            threshold(0.5, app="orders") | threshold(0.95, app="orders", pool="main"), HEALTHY,
+            id="of the pool",
+        ),
+        pytest.param(threshold(0.95, app="orders", pool="reports"), HIGH, id="of another pool"),
+        pytest.param(threshold(0.95, app="billing"), HIGH, id="of another app"),
+    ],
+)  # fmt: skip
+def test_a_pool_is_nearly_saturated_above_its_own_threshold(
+    promtool: Path, tmp_path: Path, thresholds: dict[str, str], expected: float
+) -> None:
+    assert value(promtool, tmp_path, q.VERDICT, pool("9x20") | thresholds, expected) == ""

@@ -14,6 +14,7 @@ import pytest
 
 from conftest import require
 from dashboards.builder.all import documents
+from pg_pool_exporter.config import Thresholds
 from support.dashboards import (
     DIRECTORY,
     NAMES,
@@ -103,17 +104,68 @@ def test_every_panel_says_what_it_shows_and_in_which_unit(name: str) -> None:
             assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
 
 
+# Panels that show what findings are judged by, and the thresholds that colour them or are drawn.
+JUDGED = {
+    "fleet": {
+        "Pools, the worst first": {"pool_utilisation"},
+        "Servers, the fullest first": {
+            "server_utilisation", "server_full", "idle_in_transaction",
+        },
+        "Pools nearly saturated": {"pool_utilisation"},
+        "Servers nearly full": {"server_utilisation"},
+        "Use of each pool": {"pool_utilisation"},
+        "Slots used of each server": {"server_utilisation", "server_full"},
+    },
+    "pool": {
+        "Use": {"pool_utilisation"},
+        "Use by process": {"pool_utilisation"},
+        "Mean use, bursts included": {"pool_utilisation"},
+    },
+    "server": {
+        "Slots used": {"server_utilisation", "server_full"},
+        "Idle in transaction for": {"idle_in_transaction"},
+        "Transactions left open": {"idle_in_transaction"},
+        "Limits of databases and roles": {"server_utilisation", "server_full"},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_limits_are_those_that_findings_are_judged_by(name: str) -> None:
+    found = {
+        panel["title"]: set(re.findall(r'threshold="(\w+)"', str(panel.get("targets"))))
+        for panel in panels(name)
+    }
+    assert found.items() >= JUDGED[name].items()
+    assert set().union(*found.values()) <= Thresholds.model_fields.keys()
+
+
 @ALL
-def test_shares_of_a_limit_have_thresholds_at_80_and_90_percent(name: str) -> None:
+def test_colours_between_two_queried_limits_have_both(name: str) -> None:
+    """Grafana takes the minimum and the maximum of percentages from the data where it has none."""
     for panel in panels(name):
-        steps = (
-            panel.get("fieldConfig", {}).get("defaults", {}).get("thresholds", {}).get("steps", [])
-        )
-        values = [step["value"] for step in steps if step["value"] is not None]
-        if {0.8, 0.9} & set(values):
-            assert values == [0.8, 0.9], panel["title"]
-        if panel["title"] in ("Use", "Slots used", "Use of each pool", "Use by process"):
-            assert values == [0.8, 0.9], panel["title"]
+        fields = [
+            panel["fieldConfig"]["defaults"],
+            *({one["id"]: one["value"] for one in override["properties"]}
+              for override in panel["fieldConfig"]["overrides"]),
+        ] if "fieldConfig" in panel else []  # fmt: skip
+        modes = [one["thresholds"]["mode"] for one in fields if "thresholds" in one]
+        limits = [
+            one["options"] for one in panel.get("transformations", [])
+            if one["id"] == "configFromData"
+        ]  # fmt: skip
+        handlers = [mapping["handlerKey"] for one in limits for mapping in one["mappings"]]
+        assert handlers == ["min", "max"] * (len(handlers) // 2), panel["title"]
+        assert bool(handlers) == ("percentage" in modes), panel["title"]
+        letters = {target["refId"] for target in panel.get("targets", [])}
+        assert {one["configRefId"] for one in limits} <= letters, panel["title"]
+
+
+@ALL
+def test_limits_are_set_before_their_queries_become_rows(name: str) -> None:
+    for panel in panels(name):
+        order = [one["id"] for one in panel.get("transformations", [])]
+        assert order == sorted(order, key=lambda one: one != "configFromData"), panel["title"]
 
 
 @ALL

@@ -14,7 +14,6 @@ from dashboards.builder.panels import (
     ORANGE,
     RED,
     SOON,
-    USE,
     Column,
     Panel,
     Query,
@@ -56,8 +55,8 @@ def dashboard() -> builders.Dashboard:
                 Column("app", "App", link=_POOL_LINK),
                 Column("pool", "Pool", link=_POOL_LINK),
                 Column("B", "What is wrong", mappings=q.VERDICTS, width=220),
-                Column("H", "Worst process", "percentunit", USE),
-                Column("A", "Use", "percentunit", USE),
+                Column("H", "Worst process", "percentunit", q.POOL_SCALE),
+                Column("A", "Use", "percentunit", q.POOL_SCALE),
                 Column("C", "Active"),
                 Column("D", "Max"),
                 Column("E", "Waiting", steps=HINT),
@@ -75,7 +74,10 @@ def dashboard() -> builders.Dashboard:
         lines(
             "Use of each pool",
             "Connections checked out, of the maximum. Pools without a known maximum are not here.",
-            "percentunit", Query(q.use(), "{{app}} {{pool}}"), w=12, h=8, steps=USE, top=1,
+            "percentunit",
+            Query(q.use(), "{{app}} {{pool}}"),
+            Query(q.threshold_lines("pool_utilisation"), "threshold {{app}} {{pool}}"),
+            w=12, h=8, limit="threshold.*", limit_colour=ORANGE, top=1,
         ),
         lines(
             "Requests waiting",
@@ -86,7 +88,11 @@ def dashboard() -> builders.Dashboard:
         lines(
             "Slots used of each server",
             "Sessions, of the slots that ordinary roles can have.",
-            "percentunit", Query(q.SERVER_USE, "{{server}}"), w=9, h=8, steps=USE, top=1,
+            "percentunit",
+            Query(q.SERVER_USE, "{{server}}"),
+            Query(q.threshold("server_utilisation"), "warning"),
+            Query(q.threshold("server_full"), "problem"),
+            w=9, h=8, limit="warning|problem", colours={"warning": ORANGE}, top=1,
         ),
     )  # fmt: skip
 
@@ -95,9 +101,9 @@ def _summary() -> list[Panel]:
     down = f"{select(c.TARGET_UP)} == 0"
     return [
         numbers(
-            "Pools above 80 %",
-            "How many pools have a process with more than 80 % of its maximum checked out.",
-            "short", Query(f"count({q.worst_use()} > 0.8) or 0 * count({q.ACTIVE})"), steps=HINT,
+            "Pools nearly saturated",
+            "How many pools have a process whose use is above the threshold pool_utilisation.",
+            "short", Query(f"count({q.USED_POOLS}) or 0 * count({q.ACTIVE})"), steps=HINT,
         ),
         numbers(
             "Waiting now", "Requests queued for a connection, of all pools.",
@@ -114,9 +120,10 @@ def _summary() -> list[Panel]:
             mappings=q.NOW,
         ),
         numbers(
-            "Servers above 80 %",
-            "How many servers have more than 80 % of what ordinary roles can have in use.",
-            "short", Query(f"count({q.SERVER_USE} > 0.8) or 0 * count({select(c.SERVER_UP)})"),
+            "Servers nearly full",
+            "How many servers have more of what ordinary roles can have in use than the threshold "
+            "server_utilisation.",
+            "short", Query(f"count({q.USED_SERVERS}) or 0 * count({select(c.SERVER_UP)})"),
             steps=HINT,
         ),
         numbers(
@@ -142,11 +149,11 @@ def _servers() -> Panel:
         [
             Column("server", "Server", link=_SERVER_LINK),
             Column("B", "State", mappings=mapped({0: ("down", RED), 1: ("up", GREEN)})),
-            Column("A", "Use", "percentunit", USE),
+            Column("A", "Use", "percentunit", q.SERVER_SCALE),
             Column("C", "Used"),
             Column("D", "Usable"),
             Column("E", "Pools' demand"),
-            Column("F", "Idle in transaction for", "s", {60: ORANGE, 300: RED}),
+            Column("F", "Idle in transaction for", "s", q.IDLE_SCALE),
             Column("G", "Waiting for locks", steps=HINT),
         ],
         w=15, h=8, by="Use",

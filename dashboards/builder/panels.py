@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -30,13 +30,24 @@ Steps = Mapping[float, str]
 
 GREEN, YELLOW, ORANGE, RED, BLUE, GREY = "green", "yellow", "orange", "red", "blue", "text"
 USE: Steps = {0.8: ORANGE, 0.9: RED}
-"""Shares of a limit, as everywhere in this project."""
+"""Shares of a limit that no finding is about."""
 ANY: Steps = {1: RED}
 """A count of what should not be there."""
 HINT: Steps = {1: ORANGE}
 SOON: Steps = {0: RED, 900: ORANGE, 3600: GREEN}
 """Seconds until something happens."""
 NEUTRAL: Steps = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Colours by numbers that Prometheus has: orange from `low`, red from `high`.
+
+    Both are expressions of one value each, whether or not the series that they read are there.
+    """
+
+    low: str
+    high: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,7 @@ class Column:
     name: str
     title: str
     unit: str = ""
-    steps: Steps = field(default_factory=dict)
+    steps: Steps | Scale = field(default_factory=dict)
     mappings: Sequence[models.ValueMapping] = ()
     link: str = ""
     width: int = 0
@@ -66,7 +77,7 @@ class Column:
 
 def numbers(
     title: str, description: str, unit: str, *queries: Query,
-    w: int = 4, h: int = 4, steps: Steps = NEUTRAL, none: str = "none",
+    w: int = 4, h: int = 4, steps: Steps | Scale = NEUTRAL, none: str = "none",
     mappings: Sequence[models.ValueMapping] = (),
 ) -> stat.Panel:  # fmt: skip
     """The value of each series now, large, coloured by `steps`; `none` where there is none."""
@@ -74,6 +85,10 @@ def numbers(
     # Of a range the last value would be shown long after its series has ended.
     for number, query in enumerate(queries):
         panel = panel.with_target(_target(query, _letter(number)).instant())
+    if isinstance(steps, Scale):
+        for handler, expr in _limits(steps):
+            panel = panel.with_target(_target(Query(expr, handler), handler).instant())
+            panel = panel.with_transformation(_from_query(handler, handler, handler))
     return (
         panel.thresholds(_thresholds(steps))
         .mappings(list(mappings))
@@ -92,7 +107,7 @@ def numbers(
 def lines(
     title: str, description: str, unit: str, *queries: Query,
     w: int = 8, h: int = 7, steps: Steps = NEUTRAL, stack: Sequence[str] = (),
-    limit: str = "", colours: Mapping[str, str] | None = None, top: float | None = None,
+    limit: str = "", limit_colour: str = RED, colours: Mapping[str, str] | None = None, top: float | None = None,
     none: str = "",
 ) -> timeseries.Panel:  # fmt: skip
     """Lines over time; legends that match `stack` are stacked, `limit` is dashed."""
@@ -141,7 +156,7 @@ def lines(
                 models.DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 6]}),
                 models.DynamicConfigValue("custom.lineWidth", 2),
                 models.DynamicConfigValue("custom.fillOpacity", 0),
-                _colour(RED),
+                _colour(limit_colour),
             ],
         )
     for name, colour in (colours or {}).items():
@@ -178,14 +193,29 @@ def rows(
     Only `columns` are shown, in their order.
     """
     panel = _with(table.Panel(), title, description, "short", (), w, h)
-    for letter, expr in queries.items():
+    scaled: dict[Scale, list[str]] = {}
+    for column in columns:
+        if isinstance(column.steps, Scale):
+            scaled.setdefault(column.steps, []).append(column.name)
+    limits = [
+        (f"{names[0]}{handler}", expr, handler, names)
+        for scale, names in scaled.items()
+        for handler, expr in _limits(scale)
+    ]
+    asked = {**queries, **{letter: expr for letter, expr, _, _ in limits}}
+    for letter, expr in asked.items():
         panel = panel.with_target(
             _target(Query(expr), letter).format(PromQueryFormat.TABLE).instant()
         )
+    # What Grafana calls the fields.
+    value = "Value" if len(asked) == 1 else "Value #{}"
+    for letter, _, handler, names in limits:
+        fields = "|".join(value.format(name) for name in names)
+        panel = panel.with_transformation(
+            _from_query(letter, value.format(letter), handler, f"/^({fields})$/")
+        )
     if len(queries) > 1:
         panel = panel.with_transformation(models.DataTransformerConfig("merge", options={}))
-    # What Grafana calls the fields.
-    value = "Value" if len(queries) == 1 else "Value #{}"
     found = {
         one.name: value.format(one.name) if one.name in queries else one.name for one in columns
     }
@@ -274,7 +304,32 @@ def _target(query: Query, letter: str) -> prometheus.Dataquery:
     return target.interval(query.min_step) if query.min_step else target
 
 
-def _thresholds(steps: Steps) -> ThresholdsConfig:
+def _limits(scale: Scale) -> Iterator[tuple[str, str]]:
+    """What sets the numbers between which a field's values are percentages, and the numbers."""
+    yield "min", scale.low
+    yield "max", scale.high
+
+
+def _from_query(
+    letter: str, field_name: str, handler: str, only: str = ""
+) -> models.DataTransformerConfig:
+    """Take a setting of all fields, or of those whose names match `only`, from a query."""
+    mapping = {"fieldName": field_name, "handlerKey": handler, "reducerId": "lastNotNull"}
+    options: dict[str, object] = {"configRefId": letter, "mappings": [mapping]}
+    if only:
+        options["applyTo"] = {"id": "byRegexp", "options": only}
+    return models.DataTransformerConfig("configFromData", options=options)
+
+
+def _thresholds(steps: Steps | Scale) -> ThresholdsConfig:
+    if isinstance(steps, Scale):
+        # Grafana can't read thresholds of several colours from a query: percentages of the way
+        # from a minimum to a maximum that it can read.
+        return _absolute({0: ORANGE, 100: RED}).mode(models.ThresholdsMode.PERCENTAGE)
+    return _absolute(steps)
+
+
+def _absolute(steps: Steps) -> ThresholdsConfig:
     # "text" is neutral: the panel's own colour.
     base = GREEN if steps else GREY
     found = [models.Threshold(None, base)]

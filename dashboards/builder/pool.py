@@ -17,7 +17,6 @@ from dashboards.builder.panels import (
     ORANGE,
     RED,
     SOON,
-    USE,
     Column,
     Panel,
     Query,
@@ -33,6 +32,7 @@ from pg_pool_exporter.metrics import catalogue as c
 _NAME = "{{app}} {{pool}}"
 # Through the daemon's cache the integral is exact over at least 20 polls.
 _INTEGRAL = "2m"
+_THRESHOLD = Query(q.threshold_lines("pool_utilisation"), f"threshold {_NAME}")
 _QUANTILES = (0.5, 0.95, 0.99)
 
 _WHAT_TO_DO = """\
@@ -78,7 +78,7 @@ def _now() -> Iterator[Panel]:
     )  # fmt: skip
     yield numbers(
         "Use", "Checked out, of the maximum. Nothing where the maximum isn't known.",
-        "percentunit", Query(q.use(), _NAME), w=4, steps=USE, none="unlimited",
+        "percentunit", Query(q.use(), _NAME), w=4, steps=q.POOL_SCALE, none="unlimited",
     )  # fmt: skip
     yield numbers(
         "Waiting now", "Requests queued for a connection.",
@@ -234,7 +234,8 @@ def _counts() -> Iterator[Panel]:
         Query(
             f"{q.rate(select(c.POOL_ACTIVE_SECONDS))} / {q.total(q.MAX)}", _NAME, min_step=_INTEGRAL
         ),
-        steps=USE, top=1,
+        _THRESHOLD,
+        limit="threshold.*", limit_colour=ORANGE, top=1,
     )  # fmt: skip
     yield lines(
         "Saturated",
@@ -269,8 +270,9 @@ def _processes() -> Iterator[Panel]:
         "Use by process",
         "One worker that is full hides among many that are idle.",
         "percentunit",
-        Query(q.use("app, pool, process"), "{{app}} {{pool}} {{process}}"), w=12, h=8,
-        steps=USE, top=1,
+        Query(q.use("app, pool, process"), "{{app}} {{pool}} {{process}}"),
+        _THRESHOLD,
+        w=12, h=8, limit="threshold.*", limit_colour=ORANGE, top=1,
     )  # fmt: skip
     yield lines(
         "Ages",

@@ -6,8 +6,9 @@ unlimited pool has no use.
 
 from __future__ import annotations
 
-from dashboards.builder.panels import BLUE, GREEN, ORANGE, RED, YELLOW, mapped
+from dashboards.builder.panels import BLUE, GREEN, ORANGE, RED, YELLOW, Scale, mapped
 from dashboards.builder.selection import select
+from pg_pool_exporter.config import Thresholds
 from pg_pool_exporter.metrics import catalogue as c
 
 POOL = "app, pool"
@@ -18,6 +19,8 @@ _STATEMENT_SECONDS = 30
 _FLOOR = 0.5
 """Below this utilisation a pool is not shown as filling."""
 _WINDOW = "30m"
+
+_LIMITS = Thresholds()  # for pools of applications that Prometheus scrapes itself
 
 ACTIVE = select(c.POOL_CONNECTIONS, state="active")
 IDLE = select(c.POOL_CONNECTIONS, state="idle")
@@ -48,6 +51,44 @@ def seconds_to_saturation() -> str:
     trend = f"deriv({ACTIVE}[{_WINDOW}]) and on ({_PROCESS}) {MAX}"
     return f"({total(MAX)} - {total(BOUNDED)}) / ({total(trend)} > 0) and {use()} > {_FLOOR}"
 
+
+def threshold(name: str) -> str:
+    """The threshold of findings for everything."""
+    default = getattr(_LIMITS, name)
+    return f"(max({select(c.THRESHOLD, threshold=name, app='')}) or vector({default:g}))"
+
+
+def threshold_lines(name: str) -> str:
+    """The threshold of findings for everything, and those of the selected apps and pools."""
+    series = select(c.THRESHOLD, threshold=name, app="$app|", pool="$pool|")
+    return f"max by ({POOL}) ({series})"
+
+
+def thresholds_of_pools(name: str) -> str:
+    """The threshold of each selected pool: its own, else its app's, else that for everything."""
+    each = f"0 * count by ({POOL}) ({ACTIVE})"
+    own = f"max by ({POOL}) ({select(c.THRESHOLD, threshold=name, app='.+', pool='.+')})"
+    of_app = f"max by (app) ({select(c.THRESHOLD, threshold=name, app='.+', pool='')})"
+    return " or ".join(
+        (
+            f"{each} + on ({POOL}) {own}",
+            f"{each} + on (app) group_left () {of_app}",
+            f"{each} + on () group_left () {threshold(name)}",
+        )
+    )
+
+
+POOL_SCALE = Scale(
+    f"min({thresholds_of_pools('pool_utilisation')}) or {threshold('pool_utilisation')}",
+    "vector(1)",
+)
+"""Utilisation: from the lowest threshold of the selected pools on, and when nothing is left."""
+SERVER_SCALE = Scale(threshold("server_utilisation"), threshold("server_full"))
+_IDLE = threshold("idle_in_transaction")
+IDLE_SCALE = Scale(_IDLE, f"5 * {_IDLE}")
+"""Ages of transactions that are idle."""
+USED_POOLS = f"{worst_use()} > on ({POOL}) ({thresholds_of_pools('pool_utilisation')})"
+"""Pools that are nearly saturated."""
 
 LEAKED = select(c.POOL_LEAKED_SLOTS)
 OVERDUE = select(c.POOL_OVERDUE)
@@ -85,7 +126,7 @@ VERDICT = " or ".join(
         f"0 * count by ({POOL}) ({OVERDUE} > 0) + 4",
         f"0 * max by ({POOL}) ({ACTIVE} and on (app) ({UNRETURNED} > 0)) + 4",
         f"0 * ({total(WAITING)} > 0) + 2",
-        f"0 * ({worst_use()} > 0.8) + 1",
+        f"0 * ({USED_POOLS}) + 1",
         f"0 * {total(ACTIVE)}",
     )
 )
@@ -95,7 +136,7 @@ VERDICTS = mapped(
         4: ("LEAK: not returned", RED),
         3: ("Held up in the server", ORANGE),
         2: ("LOAD: all in use, some wait", ORANGE),
-        1: ("Use above 80 %", YELLOW),
+        1: ("Nearly saturated", YELLOW),
         0: ("Healthy", GREEN),
     }
 )
@@ -131,3 +172,5 @@ RUNBOOK = "${__data.fields.Runbooks}/${__data.fields.Alert}.md"
 # Slots that ordinary roles can have.
 USABLE = f"({select(c.SERVER_MAX)} - {select(c.SERVER_RESERVED)})"
 SERVER_USE = f"max by (server) ({select(c.SERVER_USED)}) / max by (server) {USABLE}"
+USED_SERVERS = f"{SERVER_USE} > on () group_left () {threshold('server_utilisation')}"
+"""Servers that are nearly full."""

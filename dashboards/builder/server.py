@@ -17,7 +17,6 @@ from dashboards.builder.panels import (
     Column,
     Panel,
     Query,
-    Steps,
     lines,
     numbers,
     rows,
@@ -28,7 +27,7 @@ from pg_pool_exporter.metrics import catalogue as c
 _SESSIONS = "server, database, user, application"
 _STATES = select(c.SERVER_CONNECTIONS)
 _TRANSACTIONS = select(c.SERVER_OLDEST_TRANSACTION)
-_OPEN: Steps = {60: ORANGE, 300: RED}
+_LIMITS = f"{select(c.SERVER_DATABASE_LIMIT)} or {select(c.SERVER_ROLE_LIMIT)}"
 
 
 def dashboard() -> builders.Dashboard:
@@ -55,7 +54,7 @@ def dashboard() -> builders.Dashboard:
 def _now() -> Iterator[Panel]:
     yield numbers(
         "Slots used", "Of those that an ordinary role can have.",
-        "percentunit", Query(q.SERVER_USE, "{{server}}"), steps=USE, none="no data",
+        "percentunit", Query(q.SERVER_USE, "{{server}}"), steps=q.SERVER_SCALE, none="no data",
     )  # fmt: skip
     yield numbers(
         "Pools' demand", "Sum of the maxima of all pools that point at it, of its usable slots.",
@@ -68,7 +67,7 @@ def _now() -> Iterator[Panel]:
     )  # fmt: skip
     yield numbers(
         "Idle in transaction for", "Age of the oldest: a transaction that somebody left open.",
-        "s", Query(f"max by (server) ({q.ZOMBIES})", "{{server}}"), steps=_OPEN,
+        "s", Query(f"max by (server) ({q.ZOMBIES})", "{{server}}"), steps=q.IDLE_SCALE,
     )  # fmt: skip
     yield numbers(
         "Waiting for locks", "Sessions that wait for a heavyweight lock.",
@@ -145,7 +144,10 @@ def _ages() -> Iterator[Panel]:
         "Transactions left open",
         "Age of the oldest session that is idle in a transaction, by application.",
         "s", Query(f"max by (server, application) ({q.ZOMBIES})", "{{application}}"),
-        steps=_OPEN, none="none is open",
+        Query(
+            f"{q.threshold_lines('idle_in_transaction')} and on () {q.ZOMBIES}", "threshold {{app}}"
+        ),
+        limit="threshold.*", limit_colour=ORANGE, none="none is open",
     )  # fmt: skip
     yield lines(
         "Oldest transaction, by application", "Whatever its state.",
@@ -185,7 +187,11 @@ def _ages() -> Iterator[Panel]:
             f"max by (server, user) ({select(c.SERVER_ROLE_LIMIT)})",
             "role {{user}}",
         ),
-        steps=USE, top=1, none="no limit is set",
+        *(
+            Query(f"{q.threshold(name)} and on () ({_LIMITS})", word)
+            for word, name in (("warning", "server_utilisation"), ("problem", "server_full"))
+        ),
+        limit="warning|problem", colours={"warning": ORANGE}, top=1, none="no limit is set",
     )  # fmt: skip
 
 

@@ -40,9 +40,11 @@ function mapping(value, mappings) {
   return undefined;
 }
 
-function threshold(value, steps) {
+// `limits` are the minimum and the maximum between which values are percentages.
+function threshold(value, { mode, steps }, limits) {
+  const reached = mode === "percentage" ? (100 * (value - limits.min)) / (limits.max - limits.min) : value;
   let colour = "text";
-  for (const step of steps ?? []) if (step.value == null || value >= step.value) colour = step.color;
+  for (const step of steps) if (step.value == null || reached >= step.value) colour = step.color;
   return COLOURS[colour];
 }
 

@@ -19,7 +19,8 @@ async function seriesOf(panel, prometheus) {
 async function stat(box, panel, prometheus) {
   const { unit, thresholds, mappings } = panel.fieldConfig.defaults;
   const series = [];
-  for (const target of panel.targets)
+  const set = await settings(panel, prometheus);
+  for (const target of shown(panel, set))
     for (const { metric, value } of await prometheus.instant(target))
       series.push({ name: legend(target, metric), value: Number(value[1]) });
   if (!series.length) return none(box, panel);
@@ -29,7 +30,7 @@ async function stat(box, panel, prometheus) {
     const mapped = mapping(value, mappings);
     const tile = document.createElement("div");
     if (panel.options.colorMode === "background")
-      tile.style.background = mapped ? COLOURS[mapped.color] : threshold(value, thresholds.steps);
+      tile.style.background = mapped ? COLOURS[mapped.color] : threshold(value, thresholds, settingsOf(name, set));
     tile.innerHTML = series.length > 3
       ? `<span><small></small> <b></b></span>` : `<b></b><small></small>`;
     tile.querySelector("b").textContent = mapped?.text ?? format(value, unit, prometheus.end);
@@ -106,7 +107,8 @@ async function heatmap(box, panel, prometheus) {
 async function table(box, panel, prometheus) {
   const single = panel.targets.length === 1;
   const merged = new Map();
-  for (const target of panel.targets)
+  const set = await settings(panel, prometheus);
+  for (const target of shown(panel, set))
     for (const { metric, value } of await prometheus.instant(target)) {
       const key = JSON.stringify(Object.entries(metric).sort());
       const row = merged.get(key) ?? { ...metric };
@@ -136,7 +138,7 @@ async function table(box, panel, prometheus) {
   for (const row of rows) {
     const line = drawn.insertRow();
     for (const [number, value] of row.entries())
-      if (!hidden[number]) cell(line.insertCell(), value, overridden(panel, titles[number]), prometheus.end);
+      if (!hidden[number]) cell(line.insertCell(), value, overridden(panel, titles[number]), settingsOf(fields[number], set), prometheus.end);
   }
   box.append(drawn);
 }
@@ -145,7 +147,7 @@ function compared(one, other) {
   return typeof (one ?? other) === "string" ? (one ?? "").localeCompare(other ?? "") : (one ?? -1) - (other ?? -1);
 }
 
-function cell(into, value, own, now) {
+function cell(into, value, own, limits, now) {
   if (own["custom.width"]) into.style.maxWidth = `${own["custom.width"]}px`;
   const mapped = mapping(value, own.mappings);
   if (typeof value !== "number") {
@@ -157,8 +159,8 @@ function cell(into, value, own, now) {
   into.textContent = mapped?.text ?? format(value, own.unit, now);
   into.className = "number";
   if (own["custom.cellOptions"]) {
-    const steps = own.thresholds.steps;
-    into.style.background = mapped ? COLOURS[mapped.color] : steps.length > 1 ? threshold(value, steps) : "";
+    const { thresholds } = own;
+    into.style.background = mapped ? COLOURS[mapped.color] : thresholds.steps.length > 1 ? threshold(value, thresholds, limits) : "";
   }
 }
 

@@ -42,6 +42,27 @@ class Prometheus {
   }
 }
 
+// Settings of fields that queries give ("config from query results"): which fields have them, and what.
+async function settings(panel, prometheus) {
+  const found = [];
+  for (const { id, options } of panel.transformations ?? []) {
+    if (id !== "configFromData") continue;
+    const [one] = await prometheus.instant(panel.targets.find(({ refId }) => refId === options.configRefId));
+    const fields = new RegExp(options.applyTo?.options.slice(1, -1) ?? "");
+    found.push({ refId: options.configRefId, fields, name: options.mappings[0].handlerKey, value: Number(one.value[1]) });
+  }
+  return found;
+}
+
+function settingsOf(field, found) {
+  return Object.fromEntries(found.filter(({ fields }) => fields.test(field)).map(({ name, value }) => [name, value]));
+}
+
+// Those whose values are shown.
+function shown(panel, found) {
+  return panel.targets.filter(({ refId }) => !found.some((one) => one.refId === refId));
+}
+
 function legend(target, labels) {
   if (!target.legendFormat) return Object.values(labels).join(" ") || target.refId;
   return target.legendFormat.replace(/{{(\w+)}}/g, (_, name) => labels[name] ?? "");
