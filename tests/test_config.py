@@ -16,8 +16,10 @@ from pg_pool_exporter.config import (
     DnsSdConfig,
     HttpSdConfig,
     LogConfig,
+    PoolConfig,
     Section,
     ServerConfig,
+    Thresholds,
     from_dsn,
     load,
 )
@@ -550,7 +552,18 @@ def test_secrets_are_in_no_repr(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Config, ServerConfig, LogConfig, AppConfig, BouncerConfig, HttpSdConfig, DnsSdConfig]
+    "model",
+    [
+        Config,
+        ServerConfig,
+        LogConfig,
+        AppConfig,
+        PoolConfig,
+        Thresholds,
+        BouncerConfig,
+        HttpSdConfig,
+        DnsSdConfig,
+    ],
 )
 def test_the_example_has_every_key(model: type[Section]) -> None:
     text = (Path(__file__).parents[1] / "config.example.yaml").read_text()

@@ -24,8 +24,10 @@ from pg_pool_exporter.config import (
     DnsSdConfig,
     HttpSdConfig,
     LogConfig,
+    PoolConfig,
     Section,
     ServerConfig,
+    Thresholds,
 )
 from pg_pool_exporter.metrics import catalogue
 from support.programs import PROMTOOL
@@ -38,6 +40,8 @@ SECTIONS: list[type[Section]] = [
     ServerConfig,
     LogConfig,
     AppConfig,
+    PoolConfig,
+    Thresholds,
     BouncerConfig,
     HttpSdConfig,
     DnsSdConfig,

@@ -107,10 +107,10 @@ def numbers(
 def lines(
     title: str, description: str, unit: str, *queries: Query,
     w: int = 8, h: int = 7, steps: Steps = NEUTRAL, stack: Sequence[str] = (),
-    limit: str = "", limit_colour: str = RED, colours: Mapping[str, str] | None = None, top: float | None = None,
-    none: str = "",
+    limit: str = "", limit_colour: str = RED, colours: Mapping[str, str] | None = None,
+    top: float | None = None, none: str = "",
 ) -> timeseries.Panel:  # fmt: skip
-    """Lines over time; legends that match `stack` are stacked, `limit` is dashed."""
+    """Lines over time; legends that match `stack` are stacked, those that match `limit` dashed."""
     panel = _with(timeseries.Panel(), title, description, unit, queries, w, h)
     panel = (
         panel.min(0)
