@@ -17,6 +17,8 @@ def row(**values: Any) -> ActivityRow:
         "application": "app", "address": "192.0.2.7", "state": "idle", "pids": [100],
         "oldest_backend": None, "youngest_backend": None, "oldest_transaction": None,
         "waiting": 0, "blockers": None, "ages": [0.0], "clock": 1000.0,
+        "transaction_ages": None, "transaction_state_ages": None, "writers": 0,
+        "oldest_snapshot": None,
     }  # fmt: skip
     return ActivityRow(**{**default, **values})
 

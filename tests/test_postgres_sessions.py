@@ -55,6 +55,33 @@ def test_sessions_are_counted_by_state_with_the_age_of_each(any_postgres: Cluste
     assert (orders.waiting, orders.oldest_waiting, orders.blocking) == (0, None, 0)
 
 
+def test_open_transactions_are_reported_with_what_they_hold(any_postgres: Cluster) -> None:
+    any_postgres.run("CREATE TABLE IF NOT EXISTS stock (id int)")
+    with (
+        any_postgres.connect(application_name="reader") as reader,
+        any_postgres.connect(application_name="writer") as writer,
+        any_postgres.connect(application_name="snapshot") as snapshot,
+    ):
+        reader.execute("BEGIN")
+        reader.execute("SELECT pg_sleep(0.3)")
+        writer.execute("BEGIN")
+        writer.execute("INSERT INTO stock VALUES (1)")
+        snapshot.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        snapshot.execute("SELECT 1 FROM stock")
+        for _ in range(3):
+            any_postgres.run("INSERT INTO stock VALUES (2)")
+        server = polled(any_postgres)
+    ((begun, silent),) = group(server, "reader").transactions["idle_in_transaction"]
+    assert begun >= silent + 0.2, "it ran a statement since it began"
+    held = {
+        name: (group(server, name).writers, group(server, name).oldest_snapshot)
+        for name in ("reader", "writer")
+    }
+    assert held == {"reader": (0, None), "writer": (1, None)}
+    assert group(server, "snapshot").writers == 0
+    assert (group(server, "snapshot").oldest_snapshot or 0) >= 3
+
+
 def test_sessions_are_reported_by_where_they_come_from(any_postgres: Cluster) -> None:
     with (
         any_postgres.connect(application_name="orders"),

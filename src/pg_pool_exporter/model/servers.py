@@ -30,6 +30,15 @@ class StateSample(NamedTuple):
     oldest: float | None
 
 
+class OpenTransaction(NamedTuple):
+    """A session's transaction that has not ended; ages in seconds."""
+
+    age: float
+    """Since it began."""
+    state_age: float
+    """How long its session has been in its state: running a statement, or idle in transaction."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionGroup:
     """Sessions of one database, user and application: of one client address, or of all.
@@ -43,6 +52,13 @@ class SessionGroup:
     hidden: Mapping[str, int] = field(default_factory=dict)
     """Sessions whose activity the exporter may not see, or the server does not track, by state:
     `unknown` or `disabled`."""
+    transactions: Mapping[str, tuple[OpenTransaction, ...]] = field(default_factory=dict)
+    """By state, in no order; unknown for hidden sessions."""
+    writers: int | None = None
+    """Sessions idle in transaction that have changed data: they keep row locks."""
+    oldest_snapshot: int | None = None
+    """Age of the oldest snapshot of a session idle in transaction, in transactions; None without
+    one."""
     oldest_backend: float | None = None
     oldest_transaction: float | None = None
     waiting: int | None = None

@@ -8,7 +8,7 @@ from typing import TypeVar
 Number = TypeVar("Number", int, float)
 
 
-def oldest(ages: Iterable[float | None]) -> float | None:
+def oldest(ages: Iterable[Number | None]) -> Number | None:
     """The largest known age; None when all are unknown."""
     return max((age for age in ages if age is not None), default=None)
 

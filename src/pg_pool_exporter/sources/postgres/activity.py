@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import NamedTuple
 
 from pg_pool_exporter.metrics.catalogue import BACKEND_STATES
-from pg_pool_exporter.model import ClientKey, SessionGroup, SessionKey
+from pg_pool_exporter.model import ClientKey, OpenTransaction, SessionGroup, SessionKey
 from pg_pool_exporter.sources.postgres.session_groups import merge
 from pg_pool_exporter.sources.queries.rows import ActivityRow
 
@@ -58,17 +58,27 @@ def read_activity(
 def _group(row: ActivityRow, waits: Mapping[int, float], blockers: Set[str] | None) -> SessionGroup:
     state = _state(row.state)
     hidden = row.hidden or state == "disabled"
+    idle_in_transaction = state.startswith("idle_in_transaction")
     waited = [waits[pid] for pid in row.pids if pid in waits]
     return SessionGroup(
         # A session that has just begun has no state yet, and no age.
         ages={} if hidden else {state: tuple(sorted(map(_age, row.ages), reverse=True))},
         hidden={state: len(row.pids)} if hidden else {},
+        transactions={} if hidden else {state: tuple(_transactions(row))},
+        writers=None if hidden else row.writers if idle_in_transaction else 0,
+        oldest_snapshot=row.oldest_snapshot if idle_in_transaction else None,
         oldest_backend=_known_age(row.oldest_backend),
         oldest_transaction=_known_age(row.oldest_transaction),
         waiting=None if row.hidden else row.waiting,
         oldest_waiting=_known_age(max(waited, default=None)),
         blocking=None if blockers is None else sum(str(pid) in blockers for pid in row.pids),
     )
+
+
+def _transactions(row: ActivityRow) -> Iterator[OpenTransaction]:
+    # A lying server may send fewer of one than of the other.
+    pairs = zip(row.transaction_ages or (), row.transaction_state_ages or (), strict=False)
+    return (OpenTransaction(_age(age), _age(state_age)) for age, state_age in pairs)
 
 
 def _state(reported: str | None) -> str:

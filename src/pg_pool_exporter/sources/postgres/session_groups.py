@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pg_pool_exporter.metrics.catalogue import OTHER
 from pg_pool_exporter.metrics.limiter import NameLimiter
-from pg_pool_exporter.model import ClientKey, SessionGroup, SessionKey
+from pg_pool_exporter.model import ClientKey, OpenTransaction, SessionGroup, SessionKey
 from pg_pool_exporter.sources.aggregate import oldest, total
 
 FOLDED = SessionKey(OTHER, OTHER, OTHER)
@@ -88,14 +88,20 @@ def merge(groups: Collection[SessionGroup]) -> SessionGroup:
         return next(iter(groups))
     ages: dict[str, list[float]] = {}
     hidden: dict[str, int] = {}
+    transactions: dict[str, list[OpenTransaction]] = {}
     for group in groups:
         for state, each in group.ages.items():
             ages.setdefault(state, []).extend(each)
         for state, count in group.hidden.items():
             hidden[state] = hidden.get(state, 0) + count
+        for state, opened in group.transactions.items():
+            transactions.setdefault(state, []).extend(opened)
     return SessionGroup(
         ages={state: tuple(sorted(each, reverse=True)) for state, each in ages.items()},
         hidden=hidden,
+        transactions={state: tuple(opened) for state, opened in transactions.items()},
+        writers=total(group.writers for group in groups),
+        oldest_snapshot=oldest(group.oldest_snapshot for group in groups),
         oldest_backend=oldest(group.oldest_backend for group in groups),
         oldest_transaction=oldest(group.oldest_transaction for group in groups),
         waiting=total(group.waiting for group in groups),

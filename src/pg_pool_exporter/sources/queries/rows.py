@@ -31,6 +31,10 @@ class ActivityRow:
     oldest_backend: float | None
     youngest_backend: float | None
     oldest_transaction: float | None
+    transaction_ages: list[float | None] | None
+    transaction_state_ages: list[float | None] | None
+    writers: int
+    oldest_snapshot: int | None
     waiting: int
     blockers: str | None
     """Process ids, with commas between them."""

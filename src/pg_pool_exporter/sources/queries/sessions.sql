@@ -5,8 +5,11 @@
 -- own: this session, and those that the exporter has abandoned. hidden: without the right to see a
 -- session its type is NULL; then it is a client if it has a database and a role. Other processes
 -- count when they wait. pg_blocking_pids() locks the lock table: it is called for waiting sessions
--- only. ages: how long each has been in its state, in seconds. clock: the server's, which jumps when
--- somebody sets it. address: of the client, empty for a unix socket.
+-- only. ages: how long each has been in its state, in seconds. transaction_ages and
+-- transaction_state_ages: of those with an open transaction, in the same order. writers: those that
+-- have changed data in it. oldest_snapshot: how many transactions ago it was taken, which is negative
+-- for one that is younger than our own. clock: the server's, which jumps when somebody sets it.
+-- address: of the client, empty for a unix socket.
 SELECT coalesce(pid = pg_backend_pid()
                     OR (pid = ANY (%(abandoned_pids)s::int[])
                         AND extract(epoch FROM backend_start)::text
@@ -26,6 +29,13 @@ SELECT coalesce(pid = pg_backend_pid()
        date_part('epoch', clock_timestamp() - min(backend_start)) AS oldest_backend,
        date_part('epoch', clock_timestamp() - max(backend_start)) AS youngest_backend,
        date_part('epoch', clock_timestamp() - min(xact_start)) AS oldest_transaction,
+       array_agg(date_part('epoch', clock_timestamp() - xact_start))
+           FILTER (WHERE xact_start IS NOT NULL) AS transaction_ages,
+       array_agg(date_part('epoch', clock_timestamp() - state_change))
+           FILTER (WHERE xact_start IS NOT NULL) AS transaction_state_ages,
+       count(backend_xid) AS writers,
+       max(greatest(age(backend_xmin), 0)) FILTER (WHERE backend_xmin IS NOT NULL)
+           AS oldest_snapshot,
        count(*) FILTER (WHERE wait_event_type = 'Lock') AS waiting,
        string_agg(array_to_string(pg_blocking_pids(pid), ','), ',')
            FILTER (WHERE wait_event_type = 'Lock') AS blockers
