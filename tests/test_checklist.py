@@ -19,7 +19,7 @@ from pg_pool_exporter.model import (
     TimeoutOverride,
 )
 from pg_pool_exporter.polling.store import TargetState
-from support.both_sides import SETTINGS, BothSides, session_key
+from support.both_sides import INFO, SETTINGS, BothSides, session_key
 
 SITE = "shop/cart.py:88 hold"
 TIMEOUT = "idle_in_transaction_session_timeout"
@@ -77,11 +77,11 @@ def test_leaks_are_unknown_until_a_pool_was_watched_for_a_minute_or_both_sides_p
     point = checks(sides)["leaks"]
     assert point.verdict is Verdict.UNKNOWN
     assert "until both sides have been read for 60 s" in point.evidence[0]
-    watched(sides, waiting=0)
+    watched(sides, waiting=0, leak_after=None)
     assert (checks(sides)["leaks"].verdict, checks(sides)["leaks"].figure) == (
         Verdict.UNKNOWN, "nothing known yet",
     )  # fmt: skip
-    watched(sides, waiting=0, leaked=0)
+    watched(sides, waiting=0)
     assert checks(sides)["leaks"].verdict is Verdict.FINE
     sides.pool(1, 1, app="billing")
     assert checks(sides)["leaks"].figure == "none known, unknown for 1 pool"
@@ -105,9 +105,20 @@ def test_a_server_that_does_not_answer_is_not_called_a_missing_one() -> None:
         assert found[name].figure.startswith("no server answers")
 
 
+@pytest.mark.parametrize("client", ["asyncpg", "psycopg2"])
+def test_a_pool_that_keeps_dropped_connections_is_judged_by_its_overdue_ones(client: str) -> None:
+    """Also where its server is unknown: then nothing explains them."""
+    sides = BothSides()
+    info = replace(INFO, client=client, host="elsewhere.example")
+    watched(sides, waiting=0, info=info, leaked=None)
+    assert checks(sides)["leaks"].verdict is Verdict.FINE
+    sides.pool(1, 1, info=info, leaked=None, overdue={"shop.py:1 f": 1})
+    assert checks(sides)["leaks"].verdict is Verdict.WARNING
+
+
 def test_a_pool_without_figures_is_unknown() -> None:
     sides = BothSides()
-    sides.pool(None, nan, max=None)
+    sides.pool(None, nan, max=None, leak_after=None)
     found = checks(sides)
     assert found["pool_utilisation"].verdict is found["leaks"].verdict is Verdict.UNKNOWN
 

@@ -114,8 +114,8 @@ class PoolView:
     """Whether a process counts the slots lost by dropping a connection."""
     reports_overdue: bool
     """Whether a process counts its overdue checkouts."""
-    reports_leaks: bool
-    """Whether the pool's own side counts overdue and dropped connections, as our client does."""
+    all_report_overdue: bool
+    """Whether all of them do, as with our client."""
     leak: PoolLeak
     active_by_minute: Sequence[float]
     """Of the last hour, all processes together, the latest minute last; NaN: not all of them were
@@ -243,7 +243,7 @@ def pool_view(
         overdue_by_site=overdue,
         reports_dropped=any(one.leaked is not None or one.leaked_slots for one in samples),
         reports_overdue=any(one.leak_after is not None for one in samples),
-        reports_leaks=all(one.leaked is not None for one in samples),
+        all_report_overdue=all(one.leak_after is not None for one in samples),
         leak=_leak(
             app_on_server,
             min(fullest.thresholds.long_statement, leak_after / 2),

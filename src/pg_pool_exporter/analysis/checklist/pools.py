@@ -74,7 +74,7 @@ def leaks(judged: Judged) -> Check:
         for pool in pools
         if pool.app_on_server is None or pool.app_on_server.evidence.unreturned is None
     ]
-    unknown_of = [pool for pool in unproven if not (pool.reports_leaks and pool.watched)]
+    unknown_of = [pool for pool in unproven if not (pool.all_report_overdue and pool.watched)]
     suspected = few(
         dict.fromkeys(
             f"{app.key.app if app.pools > 1 else pool.name}: {app.evidence.suspected:g} "
