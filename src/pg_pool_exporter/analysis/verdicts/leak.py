@@ -6,9 +6,11 @@ silent, or they are overdue and neither a statement nor a transaction explains t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from pg_pool_exporter.analysis.app_view import AppView
+from pg_pool_exporter.analysis.evidence.blame import blame
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
@@ -23,10 +25,8 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
     left = pool.seconds_to_saturation
     full = "; the pool is full" if (pool.utilisation or 0.0) >= 1 else ""
     count = number(leak.total, "connection", "connections")
-    sites = dict(pool.dropped_by_site)
-    if leak.unreturned:
-        for site, overdue in pool.overdue_by_site.items():
-            sites[site] = sites.get(site, 0.0) + overdue
+    kept = blame(pool.overdue_by_site if leak.unreturned else {}, leak.unreturned)
+    sites = Counter(pool.dropped_by_site) + Counter(kept.sites)
     yield Finding(
         cause=Cause.LEAK,
         severity=Severity.PROBLEM if leak.is_certain else Severity.WARNING,
@@ -48,7 +48,8 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
         },
         evidence=tuple(_evidence(pool)),
         remedy=remedy(Cause.LEAK, pool.client),
-        sites=sites,
+        sites=dict(sites.most_common()),
+        sites_are_certain=kept.are_certain,
     )
 
 
