@@ -14,14 +14,16 @@ from pg_pool_exporter.model import (
     ClientKey,
     DatabaseCounters,
     Kind,
+    OpenTransaction,
     SessionGroup,
     TargetId,
 )
-from support.both_sides import INFO, INTERVAL, SETTINGS, BothSides, session_key
+from support.both_sides import INFO, INTERVAL, SETTINGS, Ages, BothSides, session_key
 from support.sources import process_id
 
 SITE = "shop/cart.py:88 hold"
 OTHER = "shop/jobs.py:7 run"
+Open = OpenTransaction
 
 
 class Patient:
@@ -84,13 +86,33 @@ def test_a_lost_slot_is_a_leak_with_its_line() -> None:
         pytest.param({"active": [90.0], "idle": [70.0]}, [], id="a statement that runs"),
         pytest.param({"idle": [5.0, 1.0]}, [], id="statements all the time"),
         pytest.param(
-            {"idle_in_transaction": [130.0], "idle": [70.0]}, [Cause.IDLE_IN_TRANSACTION],
-            id="a transaction left open is one, and no leak",
+            {"idle_in_transaction": [Open(90.0, 90.0)], "idle": [70.0]}, [Cause.LEAK],
+            id="the library began a transaction by itself, and nothing happens in it",
+        ),
+        pytest.param(
+            {"idle_in_transaction_aborted": [130.0], "idle": [1.0]}, [Cause.LEAK],
+            id="nor does a transaction that has failed work",
+        ),
+        pytest.param(
+            {"idle_in_transaction": [Open(90.0, 20.0)], "idle": [70.0]}, [],
+            id="statements of one transaction follow each other",
+        ),
+        pytest.param(
+            {"idle_in_transaction": [Open(90.0, 90.0), Open(45.0, 44.0)], "idle": [70.0]},
+            [Cause.LEAK], id="another one is not overdue yet",
+        ),
+        pytest.param(
+            {"active": [Open(90.0, 0.1)], "idle": [70.0]}, [],
+            id="a short statement of a long transaction",
+        ),
+        pytest.param(
+            {"active": [Open(0.1, 0.1)], "idle": [70.0]}, [Cause.LEAK],
+            id="a short statement alone may be of another checkout",
         ),
     ],
 )  # fmt: skip
 def test_what_an_overdue_checkout_is_depends_on_what_its_session_does(
-    ages: dict[str, list[float]], causes: list[Cause]
+    ages: dict[str, list[Any]], causes: list[Cause]
 ) -> None:
     patient = looked_at(1, 1, ages, overdue={SITE: 1})
     assert patient.causes() == causes
@@ -233,7 +255,7 @@ def test_what_other_pools_can_not_have_is_the_pools_own_and_is_reported_once() -
     own, other = of_two_pools(reports=1).findings()
     assert (own.subject.pool, own.figures["held_connections"]) == ("main", 1)
     assert (other.subject.pool, other.figures["unreturned_connections"]) == ("", 1)
-    assert "Server main reports 2 sessions idle for longer than 60 s" in other.evidence[0]
+    assert "Server main reports 2 sessions idle" in other.evidence[0]
 
 
 def test_overdue_checkouts_of_a_pool_are_not_told_again_of_the_application() -> None:
@@ -437,43 +459,87 @@ def test_an_open_transaction_names_its_application_and_the_setting_that_is_missi
     )
 
 
-def test_forgotten_transactions_come_with_the_lines_whose_checkouts_are_overdue() -> None:
-    """SQLAlchemy, for one, begins a transaction with the first statement."""
+def test_a_kept_connection_is_a_leak_with_its_line_and_with_what_its_transaction_holds() -> None:
+    """SQLAlchemy and psycopg begin a transaction with the first statement."""
     patient = Patient()
-    patient.sides.pool(0, 2, overdue={SITE: 1, "orders.py:7 keep": 1})
-    patient.sides.pool(0, 1, process="web:1", overdue={SITE: 1})
-    other = replace(INFO, application="billing")
-    patient.sides.pool(0, 1, app="billing", info=other, overdue={"billing.py:1 bill": 1})
-    ages = {"idle_in_transaction": [130.0, 130.0, 130.0]}
-    patient.sides.server({session_key(): ages, session_key("billing"): {"active": [100.0]}})
-    open_one = patient.the(Cause.IDLE_IN_TRANSACTION)
-    assert open_one.sites == {SITE: 2, "orders.py:7 keep": 1}
-    assert open_one.sites_are_certain
-    assert "Its pools have 3 checkouts overdue." in open_one.evidence
+    begun = patient.sides.now
+    transaction = {"writers": 1, "oldest_snapshot": 7000, "blocking": 1, "waiting": 0}
+
+    def poll(_: float) -> None:
+        age = patient.sides.now - begun
+        patient.sides.pool(0, 1, overdue={SITE: 1} if age >= 60 else {})
+        ages: Ages = {"idle_in_transaction": [Open(age + 1, age)]}
+        patient.sides.server(ages, held=transaction)
+
+    patient.live(65, poll)
+    leak = patient.the(Cause.LEAK)
+    assert leak.severity is Severity.PROBLEM, "both sides prove it"
+    assert (leak.sites, leak.sites_are_certain) == ({SITE: 1}, True)
+    assert leak.figures["idle_in_transaction_sessions"] == 1
+    evidence = " ".join(leak.evidence)
+    for words in ("a transaction open", "locks on these rows", "7000 transactions", "blocks"):
+        assert words in evidence, words
+    assert "putconn()" in leak.remedy
+    assert "open transaction keeps its locks" in leak.remedy
 
 
-@pytest.mark.parametrize(("overdue", "causes"), [(0, []), (1, [Cause.IDLE_IN_TRANSACTION])])
-def test_a_transaction_in_an_overdue_checkout_is_reported_as_soon_as_that_is_overdue(
-    overdue: int, causes: list[Cause]
+def test_a_transaction_is_no_evidence_of_a_leak_whose_session_is_outside_one() -> None:
+    leak = looked_at(1, 1, {"idle": [90.0, 1.0]}, overdue={SITE: 1}).the(Cause.LEAK)
+    assert "idle_in_transaction_sessions" not in leak.figures
+    assert "transaction" not in leak.remedy
+
+
+@pytest.mark.parametrize(
+    ("silent", "causes"),
+    [(2, [Cause.LEAK]), (3, [Cause.LEAK, Cause.IDLE_IN_TRANSACTION])],
+)
+def test_idle_in_transaction_is_left_for_sessions_without_an_overdue_checkout(
+    silent: int, causes: list[Cause]
 ) -> None:
-    patient = looked_at(
-        1,
-        1,
-        {"idle_in_transaction": [65.0], "idle": [1.0]},
-        overdue={SITE: overdue} if overdue else {},
-    )
+    """Such as that of a person at a prompt, or of a process that is not instrumented."""
+    ages = {"idle_in_transaction": [130.0] * silent}
+    patient = looked_at(0, 2, ages, overdue={SITE: 2})
     assert patient.causes() == causes
+    if silent == 3:
+        assert patient.findings()[1].figures["sessions"] == 1
 
 
-def test_which_of_several_lines_left_a_transaction_open_is_not_claimed() -> None:
-    overdue = {SITE: 2, OTHER: 1}
-    ages = {"idle_in_transaction": [130.0], "active": [100.0, 100.0]}
-    patient = looked_at(0, 3, ages, overdue=overdue)
-    open_one = patient.the(Cause.IDLE_IN_TRANSACTION)
-    assert open_one.sites == overdue
-    assert not open_one.sites_are_certain
-    assert "3 checkouts overdue" in open_one.evidence[-1]
-    assert "unknown which" in open_one.evidence[-1]
+def test_the_same_name_in_another_database_is_not_the_pools_session() -> None:
+    patient = Patient()
+    patient.sides.pool(0, 1, overdue={SITE: 1}, info=replace(INFO, application=""))
+    patient.sides.server(
+        {
+            session_key(""): {"idle": [90.0]},
+            session_key("", "cron"): {"idle_in_transaction": [500.0]},
+        }
+    )
+    assert patient.causes() == [Cause.LEAK, Cause.IDLE_IN_TRANSACTION]
+
+
+def test_only_the_line_to_blame_is_named_beside_long_statements() -> None:
+    overdue = {OTHER: 5, SITE: 1}
+    five_work = {"active": [100.0] * 5, "idle": [90.0]}
+    unknown = looked_at(0, 6, five_work, overdue=overdue).the(Cause.LEAK)
+    assert unknown.figures["held_connections"] == 1
+    assert not unknown.sites_are_certain
+    one_works = {"active": [100.0], "idle": [90.0] * 5}
+    known = looked_at(0, 6, one_works, overdue=overdue).the(Cause.LEAK)
+    assert (known.sites, known.sites_are_certain) == ({OTHER: 4}, True)
+
+
+@pytest.mark.parametrize("application", ["", "orders"])
+def test_a_long_statement_explains_its_checkout_with_or_without_an_application_name(
+    application: str,
+) -> None:
+    patient = Patient()
+    patient.sides.pool(1, 1, overdue={SITE: 1}, info=replace(INFO, application=application))
+    patient.sides.server(
+        {
+            session_key(application): {"active": [100.0], "idle": [90.0]},
+            session_key(application, "billing"): {"idle": [500.0]},
+        }
+    )
+    assert patient.causes() == []
 
 
 @pytest.mark.parametrize(

@@ -142,8 +142,8 @@ BOUNCER = BouncerSample(
 )  # fmt: skip
 APP = AppView(
     key=AppOnServer("main", "orders"), evidence=LeakEvidence(1, {}, 2, 0), leak_after=60,
-    recent_polls=(), lost_sessions=0, lost_sessions_now=0, checked_out=7, disturbed=False,
-    longest_lock_wait=0.0, pools=1,
+    session_names=frozenset({"orders"}), recent_polls=(), lost_sessions=0, lost_sessions_now=0,
+    checked_out=7, disturbed=False, longest_lock_wait=0.0, pools=1,
 )  # fmt: skip
 PROCESS = ProcessView(
     sample=POOL, recent=None, waits=True, active_by_minute=(), seconds_to_saturation=2400,

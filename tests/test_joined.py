@@ -66,8 +66,12 @@ def test_one_that_was_back_at_a_single_reading_is_not() -> None:
         pytest.param({"idle": [300.0, 0.5]}, 0, id="the one in the pool may be the silent one"),
         pytest.param({"idle": [59.0, 59.0]}, 0, id="not for long enough"),
         pytest.param(
-            {"idle_in_transaction": [300.0], "idle": [200.0]}, 0,
-            id="one in a transaction is shown as itself",
+            {"idle_in_transaction": [300.0], "idle": [200.0]}, 1,
+            id="one idle in transaction does as little as an idle one",
+        ),
+        pytest.param(
+            {"idle_in_transaction": [59.0], "idle": [300.0]}, 0,
+            id="somebody thinks in a transaction",
         ),
     ],
 )  # fmt: skip

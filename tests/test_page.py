@@ -223,7 +223,7 @@ def everywhere(text: str) -> BothSides:
     )  # fmt: skip
     groups = {key: SessionGroup(waiting=6, oldest_waiting=45.0, blocking=1)}
     sides.server(
-        {key: {"idle_in_transaction": [600.0]}}, groups=groups,
+        {key: {"idle_in_transaction": [600.0]}}, groups=groups, held={"blocking": 1},
         databases={text: DatabaseCounters(deadlocks=1)},
     )  # fmt: skip
     sides.bouncer(5, database=text, user=text, name=text)

@@ -2,8 +2,8 @@
 
     python -m apps.workload DSN PLAN [PORT DISCIPLINE]
 
-PLAN is a JSON object: `app`, `most`, `least`, `rate` (requests a second), `otherwise` (what a
-request does), and from the first line at its input on `faulty_rate` and `fault`, which each
+PLAN is a JSON object: `app`, `library`, `most`, `least`, `rate` (requests a second), `otherwise`
+(what a request does), and from the first line at its input on `faulty_rate` and `fault`, which each
 `one_in` requests does. A rate is kept up for `busy` seconds of each `period`, where there is one;
 in the others it is a fiftieth. What a request can do are the functions below. With PORT the pool is
 not instrumented: its page is another library's, at that port of `host`, and its DISCIPLINE is FIFO
@@ -23,13 +23,16 @@ from contextlib import suppress
 from typing import Any
 
 import psycopg
+from psycopg2.pool import PoolError
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from apps.foreign_pool import LIBRARIES, ForeignPool
+from apps.psycopg2_pool import Psycopg2Connection, Psycopg2Pool
 from pg_pool_exporter.client import instrument, long_lived
 
-kept: list[psycopg.Connection[Any]] = []
-Pool = ConnectionPool[psycopg.Connection[Any]] | ForeignPool
+Pool = Any
+"""A `ConnectionPool`, or one that is used like it."""
+kept: list[Any] = []
 
 
 def work(pool: Pool) -> None:
@@ -61,10 +64,34 @@ def early_return(pool: Pool) -> None:
     pool.putconn(connection)
 
 
-def zombie(pool: Pool) -> None:
+def keep_in_transaction(pool: Pool) -> None:
+    """As in SQLAlchemy, and in psycopg by default: the first statement begins a transaction."""
     connection = pool.getconn()
-    connection.execute("BEGIN")
+    connection.autocommit = False
+    connection.execute("SELECT 1")
     kept.append(connection)
+
+
+def keep_beside_reports(pool: Pool) -> None:
+    """The first connection is kept, all others come back after a long statement."""
+    if kept:
+        with pool.connection() as connection:
+            connection.execute("SELECT pg_sleep(15)")
+    else:
+        keep(pool)
+
+
+def batch(pool: Pool) -> None:
+    with pool.connection() as connection, connection.transaction():
+        for _ in range(200):
+            connection.execute("SELECT pg_sleep(0.1)")
+
+
+def think(pool: Pool) -> None:
+    with pool.connection() as connection, connection.transaction():
+        for _ in range(4):
+            connection.execute("SELECT 1")
+            time.sleep(random.uniform(0.5, 2.0))
 
 
 def hold(pool: Pool) -> None:
@@ -135,7 +162,7 @@ def listen(pool: Pool) -> None:
 
 def attempt(request: Callable[[Pool], None], pool: Pool) -> None:
     """Whatever comes of a request, the next one has its turn."""
-    with suppress(PoolTimeout, psycopg.Error):
+    with suppress(PoolTimeout, psycopg.Error, PoolError):
         request(pool)
 
 
@@ -147,6 +174,11 @@ def open_pool(dsn: str, plan: dict[str, Any], foreign: list[str]) -> Pool:
         other = ForeignPool(LIBRARIES[discipline](dsn, least, most, timeout), least, most)
         other.serve(plan["host"], int(port))
         return other
+    if plan["library"] == "psycopg2":
+        return instrument(
+            Psycopg2Pool(least, most, dsn, connection_factory=Psycopg2Connection),
+            app=plan["app"], name="main", leak_after=plan["leak_after"],
+        )  # fmt: skip
     pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
         dsn, min_size=least, max_size=most, timeout=timeout, max_idle=plan["max_idle"], open=True,
         kwargs={"autocommit": True, "prepare_threshold": None}, num_workers=6,

@@ -21,6 +21,7 @@ from pg_pool_exporter.model import (
     ClientKey,
     DatabaseCounters,
     Histogram,
+    OpenTransaction,
     PoolId,
     PoolInfo,
     PoolSample,
@@ -51,6 +52,8 @@ class Page:
     native: bool
     host: str = "db.example"
     port: str = "5432"
+    loses_slots: bool = True
+    """Whether the pool counts connections that are dropped, as psycopg_pool's does."""
 
 
 class Recorder:
@@ -188,7 +191,7 @@ def native(key: PoolId, pool: Pool, page: Page) -> PoolSample:
         connects=pool.counts["connects"],
         connect_errors=0,
         lost=0,
-        leaked=pool.lost.total(),
+        leaked=pool.lost.total() if page.loses_slots else None,
         leak_after=LEAK_AFTER,
         long_lived=sum(one.long_lived for one in pool.out),
         timeouts={"pool": pool.counts["timeouts"], "connect": 0},
@@ -198,7 +201,7 @@ def native(key: PoolId, pool: Pool, page: Page) -> PoolSample:
         hold=pool.hold.histogram(),
         info=PoolInfo(
             client="psycopg_pool", client_version="3.3.3", source="instrumented", pid="1",
-            host=page.host, port=page.port, database=DATABASE, user=key.app,
+            host=page.host, port=page.port, database=DATABASE, user=pool.user,
             application=pool.application,
         ),
     )  # fmt: skip
@@ -229,7 +232,7 @@ def _server_snapshot(server: Server, locks: list[Lock], groups: SessionGroups) -
     now = server.world.now
     by_key: dict[ClientKey, dict[str, list[Session]]] = {}
     for session in server.sessions:
-        key = SessionKey(DATABASE, session.application, session.application)
+        key = SessionKey(DATABASE, session.user, session.application)
         states = by_key.setdefault(ClientKey(key, session.address), {})
         states.setdefault(session.state, []).append(session)
     blockers = server.blockers(locks)
@@ -237,6 +240,14 @@ def _server_snapshot(server: Server, locks: list[Lock], groups: SessionGroups) -
         key: SessionGroup(
             ages={
                 state: tuple(sorted((now - one.changed for one in each), reverse=True))
+                for state, each in states.items()
+            },
+            transactions={
+                state: tuple(
+                    OpenTransaction(now - one.transaction, now - one.changed)
+                    for one in each
+                    if one.transaction is not None
+                )
                 for state, each in states.items()
             },
             oldest_backend=max(now - one.began for one in chain.from_iterable(states.values())),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pg_pool_exporter.analysis.finding import Cause
+from scenarios.exporter import Page
 from scenarios.scenario import FAULT, Scenario, Setup
 from scenarios.world import Lock, Work
 
+_EXPORT = "shop/reports.py:17 export"
 _LOADED = Work(statement=0.2, statements=2, pause=0.001)
 
 
@@ -19,8 +21,10 @@ def _slow_queries(setup: Setup) -> None:
     setup.load(setup.pool(), 3.0, lambda: slow if setup.world.now >= FAULT else Work())
 
 
-def _zombies(setup: Setup) -> None:
-    setup.load(setup.pool(), 1.5, setup.one_in(200, Work(transaction=True, ending="zombie")))
+def _open_transactions(setup: Setup) -> None:
+    """A job without a pool, or one that is not watched, forgets transactions."""
+    setup.load(setup.pool(), 1.5)
+    setup.world.every(120.0, lambda: setup.forget_transaction("cron"), FAULT)
 
 
 def _blocker(setup: Setup) -> None:
@@ -63,9 +67,7 @@ def _full(setup: Setup) -> None:
 
 def _leak_and_lock(setup: Setup) -> None:
     ending = "drop" if setup.native else "keep"
-    setup.load(
-        setup.pool(), 1.5, setup.one_in(200, Work(ending=ending, site="shop/reports.py:17 export"))
-    )
+    setup.load(setup.pool(), 1.5, setup.one_in(200, Work(ending=ending, site=_EXPORT)))
     lock = Lock()
     setup.locks.append(lock)
     other = setup.pool(app="billing", process="job:0", most=20)
@@ -76,17 +78,26 @@ def _leak_and_lock(setup: Setup) -> None:
     )
 
 
-def _leak_and_zombies(setup: Setup) -> None:
-    leak = Work(ending="drop" if setup.native else "keep", site="shop/reports.py:17 export")
-    zombie = Work(transaction=True, ending="zombie", site="shop/cart.py:88 hold")
+def _leak_and_open_transactions(setup: Setup) -> None:
+    ending = "drop" if setup.native else "keep"
+    setup.load(setup.pool(most=20), 1.5, setup.one_in(200, Work(ending=ending, site=_EXPORT)))
+    setup.world.every(300.0, lambda: setup.forget_transaction("cron"), FAULT + 300)
 
-    def choose() -> Work:
-        chance = setup.world.random.random()
-        if setup.world.now < FAULT or chance > 1 / 100:
-            return Work()
-        return leak if chance < 1 / 150 else zombie
 
-    setup.load(setup.pool(most=20), 1.5, choose)
+def _leak_beside_statements(setup: Setup) -> None:
+    """Each minute somebody runs a report that is overdue before it ends; one connection is kept."""
+    client = setup.pool(most=20)
+    setup.load(client, 1.5)
+    report = Work(statement=300.0, statements=1, site="reports/nightly.py:9 run")
+    setup.world.every(60.0, lambda: client.request(report), 300.0)
+    setup.world.at(FAULT, lambda: client.request(Work(ending="keep", site=_EXPORT)))
+
+
+def _leak_elsewhere(setup: Setup) -> None:
+    """asyncpg and psycopg2 keep what is dropped, and nobody polls the server of this pool."""
+    page = Page(native=True, host="elsewhere.example", loses_slots=False)
+    work = setup.one_in(200, Work(ending="keep", site=_EXPORT))
+    setup.load(setup.pool(page=page), 1.5, work)
 
 
 def _down(setup: Setup) -> None:
@@ -114,8 +125,18 @@ FAULTS = (
         causes=_one(Cause.LONG_CHECKOUTS),
     ),
     Scenario(
-        name="zombies", title="Transactions left open", build=_zombies,
-        causes=_one(Cause.IDLE_IN_TRANSACTION),
+        name="open-transactions", title="Transactions left open by a job without a pool",
+        build=_open_transactions, causes=_one(Cause.IDLE_IN_TRANSACTION),
+    ),
+    Scenario(
+        name="leak-beside-statements", title="One leak beside reports that run for minutes",
+        build=_leak_beside_statements, causes=_one(Cause.LEAK), to_blame=frozenset({_EXPORT}),
+        pages=("client",), rules_differ=frozenset({"client"}),
+    ),
+    Scenario(
+        name="leak-elsewhere", title="Leak in a pool whose server is not polled",
+        build=_leak_elsewhere, causes=_one(Cause.LEAK), to_blame=frozenset({_EXPORT}),
+        pages=("client",),
     ),
     Scenario(
         name="lock-pile-up", title="Lock pile-up behind one blocker", build=_blocker, hours=1.0,
@@ -135,11 +156,12 @@ FAULTS = (
     ),
     Scenario(
         name="leak-and-locks", title="Two at once: leak and lock pile-up", build=_leak_and_lock,
-        causes=_one(Cause.LEAK, Cause.LOCK_PILE_UP),
+        causes=_one(Cause.LEAK, Cause.LOCK_PILE_UP), to_blame=frozenset({_EXPORT}),
     ),
     Scenario(
-        name="leak-and-zombies", title="Two at once: leak and open transactions",
-        build=_leak_and_zombies, causes=_one(Cause.LEAK, Cause.IDLE_IN_TRANSACTION),
+        name="leak-and-open-transactions", title="Two at once: leak and open transactions",
+        build=_leak_and_open_transactions, causes=_one(Cause.LEAK, Cause.IDLE_IN_TRANSACTION),
+        to_blame=frozenset({_EXPORT}),
     ),
     Scenario(
         name="postgresql-down", title="PostgreSQL unreachable", build=_down, hours=1.0,

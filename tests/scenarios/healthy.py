@@ -31,6 +31,41 @@ def _batch(setup: Setup) -> None:
     setup.world.every(3 * _MINUTE, long_query, 30 * _MINUTE)
 
 
+def _batch_in_transaction(setup: Setup) -> None:
+    """Statements of one transaction follow each other for 20 minutes."""
+    setup.load(setup.pool(), 2.0)
+    night = setup.pool(app="reports", process="batch:0", most=4, least=3, lifetime=None)
+    setup.world.at(
+        30 * _MINUTE,
+        lambda: night.request(
+            Work(
+                statement=2.0, statements=480, pause=0.5, transaction=True,
+                site="reports/nightly.py:9 run",
+            )
+        ),
+    )  # fmt: skip
+
+
+def _think_time(setup: Setup) -> None:
+    """People look at what they have read, for less than a minute, before they go on."""
+    think = Work(
+        statement=0.02, statements=4, pause=25.0, longest_pause=45.0, transaction=True,
+        site="shop/checkout.py:5 ask",
+    )  # fmt: skip
+    client = setup.pool(most=20, least=10, lifetime=None)
+    setup.load(client, 0.5)
+    setup.load(client, 1 / 30, think)
+
+
+def _no_application_name(setup: Setup) -> None:
+    """As the libraries have it by default: what distinguishes two applications is their role."""
+    client = setup.pool(application="", least=5, lifetime=None)
+    setup.load(client, 1.0)
+    setup.load(setup.pool(app="billing", process="job:0", application=""), 0.5)
+    report = Work(statement=120.0, statements=1, site="reports/nightly.py:9 run")
+    setup.world.every(10 * _MINUTE, lambda: client.request(report), 30 * _MINUTE)
+
+
 def _breathes(setup: Setup) -> None:
     client = setup.pool(most=20)
     load = setup.load(client, 1.0, Work(statement=0.5, statements=2))
@@ -102,6 +137,11 @@ def _listen(setup: Setup) -> None:
 HEALTHY = (
     Scenario(name="bursts", title="Bursts to 100 % for a few seconds", build=_bursts),
     Scenario(name="batch", title="Nightly batch with long queries", build=_batch),
+    Scenario(name="batch-in-transaction", title="Nightly batch in one transaction",
+             build=_batch_in_transaction, rules_differ=frozenset({"client"})),
+    Scenario(name="think-time", title="Think time inside transactions", build=_think_time),
+    Scenario(name="no-application-name", title="Long queries, and no application_name",
+             build=_no_application_name, pages=("client",), rules_differ=frozenset({"client"})),
     Scenario(name="breathing", title="A pool that shrinks and grows", build=_breathes),
     Scenario(name="min-idle", title="Connections idle for hours", build=_min_idle),
     Scenario(name="rolling-restart", title="Rolling restart of all processes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from pg_pool_exporter.analysis.finding import Cause
@@ -13,6 +14,8 @@ from scenarios.world import Work
 _DROP = Work(ending="drop", site="shop/reports.py:17 export")
 _KEEP = Work(ending="keep", site="shop/cart.py:88 hold")
 _ERROR = Work(ending="drop", site="shop/payments.py:31 charge", statements=1)
+# SQLAlchemy and psycopg begin a transaction with the first statement, which nobody ends.
+_KEEP_OPEN = Work(ending="keep", transaction=True, site="shop/cart.py:88 hold")
 _EARLY = Work(ending="drop", site="shop/search.py:55 find", statements=1)
 
 
@@ -20,7 +23,7 @@ def _leaking(
     fault: Work, one_in: int, rate: float, hosts: tuple[str, ...], grows: bool, setup: Setup
 ) -> None:
     if not setup.native and fault.ending == "drop":
-        fault = Work(ending="keep", statements=fault.statements)
+        fault = replace(fault, ending="keep")
     # Other libraries' pools have a fixed size as a rule, ours opens connections as they are needed.
     least = 2 if setup.native or grows else 10
     setup.load(setup.pool(least=least, host=hosts[0]), rate, setup.one_in(one_in, fault))
@@ -38,14 +41,19 @@ def _scenario(
     *,
     grows: bool = False,
     unproven: frozenset[str] = frozenset(),
+    also: frozenset[Cause] = frozenset(),
+    rules_differ: frozenset[str] = frozenset(),
 ) -> Scenario:
     return Scenario(
         name=name,
         title=title,
         build=partial(_leaking, fault, one_in, rate, hosts, grows),
         causes=frozenset({Cause.LEAK}),
+        behind_foreign_page=also,
+        to_blame=frozenset({fault.site}),
         leak=True,
         unproven=unproven,
+        rules_differ=rules_differ,
         pages=("client", "foreign, FIFO", "foreign, LIFO"),
     )
 
@@ -54,6 +62,13 @@ LEAKS = (
     _scenario("leak-drop-slow", "Leak by dropping, one in 200 requests", _DROP),
     _scenario("leak-drop-fast", "Leak by dropping, one in 40 requests", _DROP, one_in=40, rate=2.0),
     _scenario("leak-keep", "Leak by keeping", _KEEP),
+    _scenario(
+        "leak-in-transaction",
+        "Leak by keeping, in a transaction that the library began",
+        _KEEP_OPEN,
+        also=frozenset({Cause.IDLE_IN_TRANSACTION}),
+        rules_differ=frozenset({"client"}),
+    ),
     _scenario("leak-exception", "Leak on the exception path", _ERROR),
     _scenario(
         "leak-growing-pool", "Leak in a pool that opens connections as needed", _KEEP, grows=True

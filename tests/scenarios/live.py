@@ -52,6 +52,13 @@ def _fill(stand: Stand) -> None:
         stand.stack.enter_context(stand.cluster.connect(application_name="batch"))
 
 
+def _forget_transactions(stand: Stand) -> None:
+    """A job without a pool."""
+    while not stand.ended.wait(5):
+        job = stand.stack.enter_context(stand.cluster.connect(application_name="cron"))
+        job.execute("BEGIN")
+
+
 def _deploy(stand: Stand) -> None:
     for _ in range(8):
         stand.start(_SMALL)
@@ -102,6 +109,7 @@ LIVE: dict[str, Live] = {
     "leak-drop-slow": _leak("drop"),
     "leak-drop-fast": _leak("drop", 40, 40.0),
     "leak-keep": _leak("keep"),
+    "leak-in-transaction": _leak("keep_in_transaction"),
     "leak-exception": _leak("exception"),
     "leak-growing-pool": _leak("keep"),
     "leak-two-processes": _leak("keep", 200, 30.0, App(rate=30)),
@@ -111,7 +119,12 @@ LIVE: dict[str, Live] = {
     "leak-early-return": _leak("early_return", 300, 40.0),
     "too-small": Live(apps=(App(rate=6, otherwise="hold", fault="hold", faulty_rate=28),)),
     "slow-queries": Live(apps=(App(fault="slow", rate=6),)),
-    "zombies": _leak("zombie"),
+    "open-transactions": Live(apps=(App(rate=30),), act=_forget_transactions, seconds=80.0),
+    "leak-beside-statements": Live(
+        apps=(App(most=20, fault="keep_beside_reports", one_in=60),), seconds=60.0
+    ),
+    # Behind a link, whose address is not the server's.
+    "leak-elsewhere": _leak("keep", library="psycopg2", host="127.0.0.2"),
     # Ends before the lock does: all that waited for half a minute would come back within the few
     # seconds that rates are over here.
     "lock-pile-up": Live(
@@ -130,11 +143,11 @@ LIVE: dict[str, Live] = {
         ),
         seconds=28.0,
     ),
-    "leak-and-zombies": Live(
+    "leak-and-open-transactions": Live(
         apps=(
             App(fault="drop", one_in=200, rate=30),
-            App(app="billing", fault="zombie", one_in=200, rate=30),
         ),
+        act=_forget_transactions,
         seconds=60.0,
     ),
     "postgresql-down": Live(apps=(App(),), act=_stop_server),
@@ -142,6 +155,16 @@ LIVE: dict[str, Live] = {
     "bursts": Live(apps=(App(fault="burst", one_in=600),), seconds=75.0),
     "batch": Live(
         apps=(App(), App(app="reports", most=4, rate=0, fault="long_query", faulty_rate=0.11))
+    ),
+    "batch-in-transaction": Live(
+        apps=(App(), App(app="reports", most=4, least=3, rate=0, fault="batch", faulty_rate=0.01))
+    ),
+    "think-time": Live(apps=(App(most=20, least=10, fault="think", one_in=20),)),
+    "no-application-name": Live(
+        apps=(
+            App(named=False, least=5, fault="long_query", one_in=100),
+            App(app="billing", named=False),
+        )
     ),
     "breathing": Live(
         apps=(App(most=20, max_idle=2, rate=22, otherwise="half", fault="half",

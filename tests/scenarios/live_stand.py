@@ -32,6 +32,9 @@ class App:
     """Processes of an application, see tests/apps/workload.py. Rates are in real seconds."""
 
     app: str = "orders"
+    named: bool = True
+    """Whether its sessions have its name as `application_name`; else they have none."""
+    library: str = "psycopg_pool"
     host: str = "127.0.0.1"
     """Where its sessions come from and its pages are, an address of the loopback."""
     processes: int = 1
@@ -152,10 +155,11 @@ class Stand:
         """Where the processes of an application connect to."""
         if self.bouncer is not None:
             return self.bouncer.dsn("postgres", "postgres", application_name=app.app)
+        name = app.app if app.named else ""
         if app.host == "127.0.0.1":
-            return self.cluster.dsn(application_name=app.app)
+            return self.cluster.dsn(application_name=name)
         link = self.stack.enter_context(Link(self.cluster.port, source=app.host))
-        return self.cluster.dsn(application_name=app.app, port=link.port)
+        return self.cluster.dsn(application_name=name, port=link.port)
 
     @property
     def _sockets(self) -> Path:

@@ -53,11 +53,14 @@ class Setup:
         least: int = 2,
         lifetime: float | None = 1800.0,
         host: str = "",
+        application: str | None = None,
     ) -> Client:
-        """A process with a pool that is read from now on, on a host of its own or on `host`."""
+        """A process with a pool that is read from now on, on a host of its own or on `host`. Its
+        sessions have the `application` name, by default its own.
+        """
         pool = Pool(
-            self.server, app, most=most, least=least, lifo=self.lifo, lifetime=lifetime,
-            address=host or process,
+            self.server, app if application is None else application, most=most, least=least,
+            lifo=self.lifo, lifetime=lifetime, address=host or process, user=app,
         )  # fmt: skip
         key = PoolId(app, "main", process)
         self.pools[key] = pool
@@ -92,6 +95,14 @@ class Setup:
             except FullError:
                 return
 
+    def forget_transaction(self, application: str) -> None:
+        """A program without a pool opens a transaction and does nothing in it."""
+        try:
+            session = self.server.connect(application)
+        except FullError:
+            return
+        session.become("idle_in_transaction", self.world.now)
+
     def _watch_saturation(self) -> None:
         now = self.world.now
         for key, pool in self.pools.items():
@@ -112,6 +123,10 @@ class Scenario:
     build: Callable[[Setup], None]
     causes: frozenset[Cause] = frozenset()
     """What is wrong from `FAULT` on; nothing in a healthy one."""
+    behind_foreign_page: frozenset[Cause] = frozenset()
+    """What else may be said where no client shows which checkouts are overdue."""
+    to_blame: frozenset[str] = frozenset()
+    """The lines of code that leak."""
     hours: float = 1.5
     long_lived: int = 0
     """What the configuration says of each application whose page doesn't."""
@@ -121,3 +136,10 @@ class Scenario:
     """Whether the lead over saturation is asked for."""
     unproven: frozenset[str] = frozenset()
     """Pages with which no sound bound can name the cause: then none may be named."""
+    rules_differ: frozenset[str] = frozenset()
+    """Pages with which the rules, which judge by themselves, name another cause than the findings:
+    then only the findings are asked."""
+
+    def truth(self, page: str) -> frozenset[Cause]:
+        """What is wrong, as far as it can be known from pages of a kind."""
+        return self.causes if page == "client" else self.causes | self.behind_foreign_page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from pg_pool_exporter.analysis.finding import Cause
@@ -27,6 +28,8 @@ class Verdict:
     found: dict[Cause, float]
     """Causes of the findings, by when each was found first."""
     saturated: float | None
+    blamed: frozenset[str] = frozenset()
+    """Lines of code that findings name for certain."""
     symptom: float | None = None
     """When requests were first found to wait for an unknown reason."""
     disagreements: Sequence[tuple[float, str]] = ()
@@ -48,27 +51,34 @@ class Verdict:
         """
         if not self.scenario.leak or self.saturated is None:
             return None
-        times = [self.alerted[cause] for cause in self.scenario.causes if cause in self.alerted]
+        named = self.found if self.page in self.scenario.rules_differ else self.alerted
+        times = [named[cause] for cause in self.scenario.causes if cause in named]
         if not times:
             return 0.0
         return max(0.0, (self.saturated - min(times)) / (self.saturated - FAULT))
 
     def faults(self) -> list[str]:
         """What is wrong with the verdict; empty when it is the truth."""
-        truth = self.scenario.causes
+        truth = self.scenario.truth(self.page)
         wanted = truth if self.page not in self.scenario.unproven else frozenset[Cause]()
+        alerted = wanted if self.page in self.scenario.rules_differ else self.alerted.keys()
         said = [
             *(f"at {at:.0f} s {difference}" for at, difference in self.disagreements),
-            *(f"no alert says {cause.title}" for cause in wanted - self.alerted.keys()),
+            *(f"no alert says {cause.title}" for cause in wanted - alerted),
             *(f"no finding says {cause.title}" for cause in wanted - self.found.keys()),
-            *(f"an alert says {cause.title}" for cause in self.alerted.keys() - truth),
+            *(f"an alert says {cause.title}" for cause in alerted - truth),
             *(f"a finding says {cause.title}" for cause in self.found.keys() - truth),
+            *(f"{site} is blamed" for site in self.blamed - self.scenario.to_blame),
             *(f"{cause.title} is found at {at:.0f} s" for cause, at in self.found.items()
               if at < FAULT),
         ]  # fmt: skip
         if self.symptom is not None and (not truth or self.symptom < FAULT):
             said.append(f"requests wait for an unknown reason at {self.symptom:.0f} s")
-        early = [alert for alert in self.alerts if not truth or alert.first < FAULT]
+        early = [
+            alert for alert in self.alerts
+            if (not truth or alert.first < FAULT)
+            and not (alert.cause and self.page in self.scenario.rules_differ)
+        ]  # fmt: skip
         return [*said, *(f"{alert.name} fires at {alert.first:.0f} s" for alert in early)]
 
 
@@ -84,12 +94,18 @@ def run(scenario: Scenario, page: str, directory: Path) -> Verdict:
     for at, finding in setup.exporter.seen:
         found.setdefault(finding.cause, at)
     symptom = found.pop(Cause.UNKNOWN, None)
+    blamed = (
+        finding.sites
+        for _, finding in setup.exporter.seen
+        if finding.cause is Cause.LEAK and finding.sites_are_certain
+    )
     return Verdict(
         scenario=scenario,
         page=page,
         alerts=alerts(setup.exporter.recorder, seconds, directory),
         found=found,
         saturated=setup.saturated,
+        blamed=frozenset(chain.from_iterable(blamed)),
         symptom=symptom,
         disagreements=setup.exporter.disagreements,
     )

@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
+from math import inf
 from random import Random
 
 from pg_pool_exporter.client.totals import Observations
@@ -58,6 +59,7 @@ class Session:
     """A session on the server."""
 
     application: str
+    user: str
     began: float
     state: str = "idle"
     changed: float = 0.0
@@ -100,12 +102,14 @@ class Server:
         self.deadlocks = 0
         self.sessions: set[Session] = set()
 
-    def connect(self, application: str, address: str = "") -> Session:
-        """A new session from an address. Raises `FullError`."""
+    def connect(self, application: str, address: str = "", user: str = "") -> Session:
+        """A new session from an address; its role is named as its application, unless it has one of
+        its own. Raises `FullError`.
+        """
         if not self.up or len(self.sessions) + 1 >= self.max_connections - 3:
             raise FullError
         now = self.world.now
-        session = Session(application, now, changed=now, address=address)
+        session = Session(application, user or application, now, changed=now, address=address)
         self.sessions.add(session)
         return session
 
@@ -151,7 +155,7 @@ class Pool:
 
     `lifo`: the connection returned last is checked out first. `lifetime`: connections older than
     this are replaced when they come back. `timeout`: how long a request waits. `address`: its
-    host's.
+    host's. `user`: the role of its sessions.
     """
 
     def __init__(
@@ -166,10 +170,12 @@ class Pool:
         timeout: float = 30.0,
         idle_timeout: float = 600.0,
         address: str = "",
+        user: str = "",
     ) -> None:
         self.server = server
         self.world = server.world
         self.application, self.address = application, address
+        self.user = user or application
         self.most, self.least, self.lifo = most, least, lifo
         self.lifetime, self.timeout, self.idle_timeout = lifetime, timeout, idle_timeout
         self.idle: deque[tuple[float, Session]] = deque()
@@ -251,7 +257,7 @@ class Pool:
             session = (self.idle.pop() if self.lifo else self.idle.popleft())[1]
         elif self.active < self.most:
             try:
-                session = self.server.connect(self.application, self.address)
+                session = self.server.connect(self.application, self.address, self.user)
             except FullError:
                 return False
             self.counts["connects"] += 1
@@ -272,7 +278,9 @@ class Pool:
             self.server.close(self.idle.popleft()[1])
         while len(self.idle) + self.active < self.least and not self._closed:
             try:
-                self.idle.append((now, self.server.connect(self.application, self.address)))
+                self.idle.append(
+                    (now, self.server.connect(self.application, self.address, self.user))
+                )
             except FullError:
                 return
 
@@ -292,17 +300,18 @@ class Pool:
 class Work:
     """What a request does with its connection: statements, and how it ends.
 
-    Times are means in seconds. `pause` is between its statements.
+    Times are means in seconds. `pause` is between its statements, `longest_pause` the longest.
     """
 
     statement: float = 0.005
     statements: int = 2
     pause: float = 0.001
+    longest_pause: float = inf
     transaction: bool = False
     lock: Lock | None = None
     site: str = "shop/views.py:42 show"
     ending: str = "return"
-    """`return`, `drop`, `keep`, or `zombie`: kept with its transaction open."""
+    """`return`, `drop`, or `keep`, with its transaction open where it has one."""
     long_lived: bool = False
 
 
@@ -345,9 +354,8 @@ class Client:
             yield draw(1 / work.statement)
             session.become(open_state, self._world.now)
             if number + 1 < work.statements and work.pause:
-                yield draw(1 / work.pause)
-        if work.ending == "zombie":
-            session.become("idle_in_transaction", self._world.now)
+                yield min(draw(1 / work.pause), work.longest_pause)
+        if work.ending == "keep" and work.transaction:
             return
         session.become("idle", self._world.now)
         if work.lock is not None:

@@ -16,6 +16,7 @@ from pg_pool_exporter.model import (
     ClientKey,
     DatabaseCounters,
     Health,
+    OpenTransaction,
     PoolId,
     PoolInfo,
     PoolSample,
@@ -37,7 +38,8 @@ INFO = PoolInfo(
     client="psycopg_pool", source="instrumented", host="127.0.0.1", port="5432", database="shop",
     user="orders", application="orders",
 )  # fmt: skip
-Ages = Mapping[str, Iterable[float]]
+Ages = Mapping[str, Iterable[float | OpenTransaction]]
+"""By state, how long each session has been in it; with its transaction where that matters."""
 
 
 def session_key(application: str = "orders", user: str = "orders") -> SessionKey:
@@ -73,10 +75,12 @@ class BothSides:
         took: float = 0.01,
         up: bool = True,
         groups: Mapping[SessionKey, SessionGroup] | None = None,
+        held: Mapping[str, Any] | None = None,
         **sample: Any,
     ) -> None:
         """A poll of a server that `took` so many seconds: the ages of its sessions by state, of
-        one application's, or of several by where they come from.
+        one application's, or of several by where they come from. `held`: what their transactions
+        hold.
         """
         key = TargetId("server", name)
         if not up:
@@ -86,9 +90,8 @@ class BothSides:
         if any(isinstance(one, str) for one in sessions):
             by_key = {session_key(): sessions}
         clients = {
-            one if isinstance(one, ClientKey) else ClientKey(one): SessionGroup(
-                ages={state: tuple(sorted(ages, reverse=True)) for state, ages in states.items()},
-                hidden={"unknown": 1} if hidden is True else hidden or {},
+            one if isinstance(one, ClientKey) else ClientKey(one): _group(
+                states, {"unknown": 1} if hidden is True else hidden or {}, held or {}
             )
             for one, states in by_key.items()
         }
@@ -179,3 +182,21 @@ class BothSides:
 def _state(key: TargetId) -> TargetState:
     """The state of a target before its first poll."""
     return TargetState(key=key, interval=INTERVAL, is_local=key.kind == "process")
+
+
+def _group(states: Ages, hidden: Mapping[str, int], held: Mapping[str, Any]) -> SessionGroup:
+    """`held`: what the transactions of these sessions hold."""
+    ages = {
+        state: tuple(
+            sorted(
+                (one.state_age if isinstance(one, OpenTransaction) else one for one in each),
+                reverse=True,
+            )
+        )
+        for state, each in states.items()
+    }
+    transactions = {
+        state: tuple(one for one in each if isinstance(one, OpenTransaction))
+        for state, each in states.items()
+    }
+    return SessionGroup(ages=ages, hidden=hidden, transactions=transactions, **held)

@@ -45,6 +45,8 @@ class Session:
 
     changed: float
     busy: bool = False
+    in_transaction: bool = False
+    """Between its statements."""
     address: str = ""
     """Where it comes from."""
 
@@ -226,6 +228,7 @@ class Model:
         session = pool.check_out(self.server, self.now)
         if session is None:
             return
+        session.in_transaction = self.random.random() < 0.5
         left = self.random.choice(
             (0, 0, 0, 1, 3, 12, None if self.random.random() < self.forgets else 5)
         )
@@ -251,7 +254,7 @@ class Model:
         checkout.left -= 1
         if checkout.left < 0:
             pool.out.remove(checkout)
-            session.busy = False
+            session.busy = session.in_transaction = False
             if self.churn and self.random.random() < 0.5:
                 self.server.remove(session)
             else:
@@ -307,7 +310,8 @@ class Model:
             self.set_ahead.append((self.now, self.random.choice((0.4, 1.3, 3600.0))))
         ages: dict[str, dict[str, list[float]]] = {}
         for session in (*self.server, *self.foreign):
-            state = "active" if session.busy else "idle"
+            open_state = "idle_in_transaction" if session.in_transaction else "idle"
+            state = "active" if session.busy else open_state
             gained = sum(by for at, by in self.set_ahead if at > session.changed)
             its = ages.setdefault(session.address, {}).setdefault(state, [])
             its.append(self.now - session.changed + gained)

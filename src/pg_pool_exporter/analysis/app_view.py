@@ -19,6 +19,8 @@ class AppView:
 
     key: AppOnServer
     leak_after: float
+    session_names: frozenset[str]
+    """The `application_name` that its sessions may have."""
     recent_polls: tuple[AppSessions, ...]
     """Its sessions when its pools were read, and since; the latest last. Empty: unknown now."""
     evidence: LeakEvidence
@@ -62,20 +64,20 @@ def app_view(
     dropped = sum(sum(one.leaked_slots.values()) for one in samples)
     checked_out = sum(one.active or 0.0 for one in samples) - dropped
     connections = checked_out + sum(one.idle or 0.0 for one in samples)
+    names = frozenset(one.sessions.application for one in pools if one.sessions)
     recent = correlation.recent_polls(key.app, key.server, now)
     lost = max(0.0, (evidence.missing or 0.0) - dropped)
     without_session = connections - max(one.sessions for one in recent) if len(recent) > 1 else 0.0
     return AppView(
         key=key,
         leak_after=longest_threshold(pools),
+        session_names=names,
         recent_polls=recent,
         evidence=evidence,
         lost_sessions=lost,
         lost_sessions_now=max(lost, without_session),
         checked_out=checked_out,
         disturbed=not recent or history.was_away(key.server),
-        longest_lock_wait=history.longest_lock_wait(
-            key.server, {one.sessions.application for one in pools if one.sessions}
-        ),
+        longest_lock_wait=history.longest_lock_wait(key.server, names),
         pools=len({one.sample.key.pool for one in pools}),
     )

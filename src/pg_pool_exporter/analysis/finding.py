@@ -18,9 +18,9 @@ class Cause(Enum):
     LEAK = "leak"
     """Connections are checked out and not returned.
 
-    Slots lost by dropping a connection; overdue checkouts that neither a transaction, nor a lock,
-    nor a statement as old as `long_statement` explains; checkouts that both sides prove to be
-    silent.
+    Slots lost by dropping a connection; overdue checkouts that no session that works explains: one
+    that runs a statement as old as `long_statement`, waits for a lock, or is in a transaction whose
+    statements follow each other; checkouts that both sides prove to be silent.
     """
     POOL_TOO_SMALL = "pool_too_small"
     """Requests wait although connections come back soon.
@@ -37,8 +37,7 @@ class Cause(Enum):
     IDLE_IN_TRANSACTION = "idle_in_transaction"
     """Sessions are idle in transaction.
 
-    For `idle_in_transaction`; for the leak threshold where a checkout of the application is
-    overdue.
+    For `idle_in_transaction`. Those of leaked connections belong to the leak.
     """
     LOCK_PILE_UP = "lock_pile_up"
     """Sessions wait for locks.

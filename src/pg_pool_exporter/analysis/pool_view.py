@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from pg_pool_exporter.analysis.app_view import AppView
-from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION
+from pg_pool_exporter.analysis.correlate.sessions import SILENT
 from pg_pool_exporter.analysis.finding import PoolVerdict, Subject
 from pg_pool_exporter.analysis.history import PoolHistory, Recent
 from pg_pool_exporter.analysis.minutes import LastHour, total
@@ -33,13 +33,9 @@ class ProcessView:
 
     @property
     def utilisation(self) -> float | None:
-        """Share of the maximum that is checked out, or lost inside the library; None without a
-        maximum.
-        """
+        """Share of the maximum that is checked out; None without a maximum."""
         sample = self.sample
-        if not sample.max or sample.active is None:
-            return None
-        return (sample.active + (sample.unaccounted or 0.0)) / sample.max
+        return sample.active / sample.max if sample.max and sample.active is not None else None
 
     @property
     def is_starved(self) -> bool:
@@ -64,7 +60,7 @@ class PoolLeak:
     overdue: float
     """Checkouts over the leak threshold."""
     unexplained: float
-    """Overdue ones that neither a statement, nor a transaction, nor a lock explains."""
+    """Overdue ones that no session that works explains."""
     proven: float
     """Checked out and silent, as both sides prove."""
 
@@ -296,23 +292,22 @@ def _leak(
 def _unexplained(
     app: AppView | None, long_statement: float, leak_after: float, overdue: float
 ) -> float:
-    """Overdue checkouts that neither a statement, nor a transaction, nor a lock explains.
+    """Overdue checkouts that no session that works explains.
 
-    Without session data every overdue checkout counts. With it: upper bound = old idle sessions +
-    missing ones; lower bound = overdue - busy sessions. A statement or transaction that ended after
-    the pool was read still explains its checkout. A server that does not answer explains them all:
-    its clients wait for it.
+    One works that runs a statement, waits for a lock, or is in a transaction whose statements
+    follow each other. Without session data every overdue checkout counts. With it: upper bound =
+    silent sessions + missing ones; lower bound = overdue - sessions that are not silent. Work that
+    ended after the pool was read still explains its checkout. A server that does not answer
+    explains them all: its clients wait for it.
     """
     if not overdue or app is None:
         return overdue
     sessions = app.sessions
     if sessions is None or sessions.hidden:
         return 0.0 if sessions is None else overdue
-    busy = max(
-        one.count("active", "fastpath_function_call", longer_than=long_statement)
-        + one.count(*IN_TRANSACTION, longer_than=leak_after)
-        for one in app.recent_polls
+    working = max(
+        one.working(longer_than=long_statement, silent_for=leak_after) for one in app.recent_polls
     )
-    silent = sessions.count("idle", longer_than=leak_after)
+    silent = sessions.count(*SILENT, longer_than=leak_after)
     explained = sessions.sessions - silent
-    return max(0.0, overdue - explained, min(overdue - busy, silent + app.lost_sessions_now))
+    return max(0.0, overdue - explained, min(overdue - working, silent + app.lost_sessions_now))

@@ -54,6 +54,11 @@ _SIZE = {
     "database/sql": "raise SetMaxOpenConns",
     "activerecord": "raise pool in database.yml",
 }
+OPEN_TRANSACTION = (
+    "The open transaction keeps its locks, and VACUUM keeps old row versions, until then; "
+    "`SELECT pg_terminate_backend(PID)` releases both at once, but not the slot."
+)
+"""For leaked connections whose session is idle in transaction, after the remedy of a leak."""
 OF_BOUNCERS = (
     "PgBouncer: see what the pool's connections do, with SHOW SERVERS and on the server. If their "
     "work is short and changes, raise default_pool_size, or pool_size of the database, where the "

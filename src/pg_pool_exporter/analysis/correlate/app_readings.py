@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from pg_pool_exporter.analysis.correlate.pools import KnownPool
-from pg_pool_exporter.analysis.correlate.sessions import AppSessions, ServerSessions
+from pg_pool_exporter.analysis.correlate.sessions import SILENT, AppSessions, ServerSessions
 from pg_pool_exporter.analysis.evidence import bounds
 from pg_pool_exporter.analysis.evidence.addresses import AddressReadings, UnreturnedByAddress
 from pg_pool_exporter.analysis.evidence.bounds import PoolReading, ServerReading
@@ -78,7 +78,7 @@ class AppReadings:
             poll.taken,
             ServerReading(
                 self.sessions.sessions,
-                sum(one.checked_out_min for one in last) - self.sessions.busy,
+                sum(one.checked_out_min for one in last) - self.sessions.running,
                 poll.clock_ahead[0],
             ),
             keep=keep,
@@ -111,7 +111,7 @@ class AppReadings:
             return LeakEvidence()
         # Ages are too long by what the server's clock may have gained meanwhile.
         age = leak_after + poll.clock_ahead[1] - seen.reading.clock_ahead_min
-        old = self.sessions.count("idle", longer_than=age)
+        old = self.sessions.count(*SILENT, longer_than=age)
         # No session matched: `application_name` differs, or the pools use another server.
         are_known = seen.reading.sessions_max > 0 or not any(one.connections_max for one in last)
         suspected = bounds.suspected(old, seen.reading.surplus_min) if are_known else None
@@ -125,7 +125,7 @@ class AppReadings:
             return LeakEvidence(suspected=suspected, missing=missing)
         together = bounds.unreturned(read, old, sessions)
         old_at = {
-            address: each.count("idle", longer_than=age)
+            address: each.count(*SILENT, longer_than=age)
             for address, each in self._by_address.items()
         }
         proven = self._addresses.unreturned(read, old_at, start, poll.taken)

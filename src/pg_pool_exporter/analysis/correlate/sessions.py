@@ -9,9 +9,18 @@ from operator import neg
 
 from pg_pool_exporter.analysis.correlate.addresses import SessionFilter
 from pg_pool_exporter.analysis.correlate.pools import KnownPool, Pools
-from pg_pool_exporter.model import ClientKey, SessionGroup
+from pg_pool_exporter.model import ClientKey, OpenTransaction, SessionGroup
 
 IN_TRANSACTION = ("idle_in_transaction", "idle_in_transaction_aborted")
+SILENT = ("idle", *IN_TRANSACTION)
+"""States in which a session does nothing. SQLAlchemy and psycopg begin transactions by themselves,
+so the session of a kept connection is mostly idle in transaction."""
+_RUNNING = ("active", "fastpath_function_call")
+
+
+# A transaction whose statements all came in its first moments (a share of `longer_than`) is one
+# that somebody left open.
+_MOMENTS = 0.1
 
 
 class AppSessions:
@@ -39,9 +48,20 @@ class AppSessions:
         return [(state, count) for state, count in counts.most_common() if count]
 
     @property
-    def busy(self) -> int:
-        """Those that are not idle; sessions in a transaction are busy."""
-        return self.sessions - self.count("idle")
+    def running(self) -> int:
+        """Those that may run something now: hidden ones count."""
+        return self.sessions - self.count(*SILENT)
+
+    def working(self, *, longer_than: float, silent_for: float) -> int:
+        """Those that have worked for at least `longer_than` seconds: on one statement, or on those
+        of one transaction that follow each other without a break of `silent_for` seconds.
+        """
+        return self.count(*_RUNNING, longer_than=longer_than) + sum(
+            _goes_on(state, one, longer_than, silent_for)
+            for group in self._groups
+            for state, transactions in group.transactions.items()
+            for one in transactions
+        )
 
     def count(self, *states: str, longer_than: float = 0.0) -> int:
         """Those that have been in one of the states for at least `longer_than` seconds."""
@@ -52,11 +72,44 @@ class AppSessions:
             for state in states
         )
 
+    @property
+    def oldest_transaction(self) -> float | None:
+        """The longest time that a transaction has been open in which nothing runs, in seconds."""
+        ages = (one.age for group in self._groups for state in IN_TRANSACTION
+                for one in group.transactions.get(state, ()))  # fmt: skip
+        return max(ages, default=None)
+
+    @property
+    def writers(self) -> int:
+        """Those idle in transaction that have changed data, as far as known."""
+        return sum(group.writers or 0 for group in self._groups)
+
+    @property
+    def oldest_snapshot(self) -> int | None:
+        """Age of the oldest snapshot of those idle in transaction, in transactions."""
+        ages = (group.oldest_snapshot for group in self._groups)
+        return max((age for age in ages if age is not None), default=None)
+
+    @property
+    def blocking(self) -> int:
+        """Those that others wait for, as far as known."""
+        return sum(group.blocking or 0 for group in self._groups)
+
     def oldest(self, *states: str) -> float | None:
         """The longest time that a session has been in one of the states, in seconds."""
         ages = (group.ages[state][0] for group in self._groups for state in states
                 if group.ages.get(state))  # fmt: skip
         return max(ages, default=None)
+
+
+def _goes_on(state: str, one: OpenTransaction, longer_than: float, silent_for: float) -> bool:
+    """Whether statements of the transaction have followed each other for so long."""
+    if one.age < longer_than:
+        return False
+    if state in _RUNNING:
+        return one.state_age < longer_than  # longer ones are counted as statements
+    worked = one.age - one.state_age
+    return one.state_age < silent_for and worked >= _MOMENTS * longer_than
 
 
 class ServerSessions:

@@ -1,8 +1,9 @@
 """Lower bounds of the connections that are checked out and silent, from both sides.
 
-Of an application's sessions on a server, let `old` be those that the server reports idle for longer
-than the leak threshold. Each did nothing during that time. So at each reading of the pools in it,
-each was either idle in a pool or checked out. Hence two lower bounds of the silent checkouts:
+Of an application's sessions on a server, let `old` be those that the server reports idle, or idle
+in transaction, for longer than the leak threshold. Each did nothing during that time. So at each
+reading of the pools in it, each was either idle in a pool or checked out. Hence two lower bounds of
+the silent checkouts:
 
 - The pools had at most their idle connections in them: at least `old` minus those are checked out.
   This takes every old session for one of the pools' own. A stranger's session under the same name
@@ -60,7 +61,7 @@ class ServerReading(NamedTuple):
     sessions_max: int
     """Upper bound of the sessions."""
     surplus_min: float
-    """Lower bound of the checkouts minus the sessions that were not idle."""
+    """Lower bound of the checkouts minus the sessions that ran something."""
     clock_ahead_min: float
     """Lower bound of the server's clock minus ours, in seconds."""
 

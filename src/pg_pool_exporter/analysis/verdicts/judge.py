@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import chain, groupby
 from typing import NamedTuple, ParamSpec
 
+from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
 from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.finding import (
@@ -67,20 +68,19 @@ def judge(fleet: FleetView, faults: Faults) -> Judged:
         with faults.contained(verdict):
             findings.extend(tuple(of(*record, **more)))
 
-    pools_by_server: dict[str, list[PoolView]] = {}
     by_app: dict[AppOnServer, list[PoolView]] = {}
     for pool in fleet.pools:
         if pool.app_on_server is not None:
-            key = pool.app_on_server.key
-            pools_by_server.setdefault(key.server, []).append(pool)
-            by_app.setdefault(key, []).append(pool)
+            by_app.setdefault(pool.app_on_server.key, []).append(pool)
+    apps_on: dict[str, list[tuple[AppView, Sequence[PoolView]]]] = {}
+    for app in fleet.apps:
+        apps_on.setdefault(app.key.server, []).append((app, by_app.get(app.key, ())))
     add("exporter", exporter_impaired, fleet.exporter)
     for target in fleet.targets:
         add("targets", target_unreachable, target)
         add("exporter", log_state_lost, target)
     for server in fleet.servers:
-        pools = pools_by_server.get(server.name, [])
-        add("idle_in_transaction", idle_in_transaction, server, pools)
+        add("idle_in_transaction", idle_in_transaction, server, apps_on.get(server.name, ()))
         add("locks", locks_of_server, server)
         add("slots", slots_of_server, server)
         add("sessions", hidden_sessions, server)
@@ -89,8 +89,8 @@ def judge(fleet: FleetView, faults: Faults) -> Judged:
     for pool in fleet.pools:
         add("leak", leak_of_pool, pool)
         add("capacity", capacity_of_pool, pool)
-    for app in fleet.apps:
-        add("leak", leak_of_app, app, by_app.get(app.key, []))
+    for app, pools in chain.from_iterable(apps_on.values()):
+        add("leak", leak_of_app, app, pools)
     with faults.contained("waiting"):
         findings = list(_with_sufferers(_with_verdicts(fleet.pools, findings), findings))
     judged = replace(fleet, pools=tuple(_with_verdicts(fleet.pools, findings)))

@@ -1,7 +1,8 @@
 """Leaks: connections that are checked out, do nothing, and are not returned.
 
 Their slots were lost by dropping the connection, or both sides prove that they are checked out and
-silent, or they are overdue and neither a statement nor a transaction explains that.
+silent, or they are overdue and no session that works explains that. An open transaction in which
+nothing happens explains nothing: the library began it by itself.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from pg_pool_exporter.analysis.app_view import AppView
+from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION
 from pg_pool_exporter.analysis.evidence.blame import blame
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
-from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.remedies import OPEN_TRANSACTION, remedy
 from pg_pool_exporter.analysis.wording import biggest, number, spell
 
 
@@ -27,6 +29,7 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
     count = number(leak.total, "connection", "connections")
     kept = blame(pool.overdue_by_site if leak.unreturned else {}, leak.unreturned)
     sites = Counter(pool.dropped_by_site) + Counter(kept.sites)
+    transactions = _open_transactions(pool)
     yield Finding(
         cause=Cause.LEAK,
         severity=Severity.PROBLEM if leak.is_certain else Severity.WARNING,
@@ -34,8 +37,7 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
         summary=(
             f"{count} checked out and not returned{full}."
             if leak.is_certain
-            else f"{count} checked out for too long, without a statement or transaction that "
-            f"explains it{full}."
+            else f"{count} checked out for too long, without work that explains it{full}."
         ),
         amount=leak.total,
         figures={
@@ -43,14 +45,28 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
             "overdue_connections": leak.overdue,
             "unreturned_connections": leak.proven,
             "held_connections": leak.total,
+            **({"idle_in_transaction_sessions": transactions} if transactions else {}),
             **({"utilisation_ratio": pool.utilisation} if pool.utilisation is not None else {}),
             **({"seconds_to_saturation": left} if left is not None else {}),
         },
         evidence=tuple(_evidence(pool)),
-        remedy=remedy(Cause.LEAK, pool.client),
+        remedy=_remedy(pool.client, in_transaction=bool(transactions)),
         sites=dict(sites.most_common()),
         sites_are_certain=kept.are_certain,
     )
+
+
+def _open_transactions(pool: PoolView) -> int:
+    """Sessions that may be those of leaked connections and are idle in transaction."""
+    app = pool.app_on_server
+    if app is None or app.sessions is None or not pool.leak.unreturned:
+        return 0
+    return app.sessions.count(*IN_TRANSACTION, longer_than=app.leak_after)
+
+
+def _remedy(client: str, *, in_transaction: bool) -> str:
+    text = remedy(Cause.LEAK, client)
+    return f"{text} {OPEN_TRANSACTION}" if in_transaction else text
 
 
 def _evidence(pool: PoolView) -> Iterator[str]:
@@ -63,14 +79,11 @@ def _evidence(pool: PoolView) -> Iterator[str]:
         overdue = number(leak.overdue, "connection has", "connections have")
         yield f"{overdue} been checked out for longer than {spell(pool.leak_after)}."
     if app is not None and leak.proven:
-        sessions = number(leak.proven, "session", "sessions")
-        yield (
-            f"Server {app.key.server} reports {sessions} idle for longer than "
-            f"{spell(app.leak_after)}; at each reading in that time at least that many connections "
-            "were checked out."
-        )
+        yield _proof(app, leak.proven)
         if app.evidence.unreturned_at and app.pools == 1:
             yield f"Their sessions come from {biggest(app.evidence.unreturned_at)}."
+    if app is not None and _open_transactions(pool):
+        yield from _transactions(app)
     if app is not None and leak.unreturned and app.lost_sessions_now:
         of = f"of {app.key.app}"
         lost = number(app.lost_sessions_now, f"connection {of} has", f"connections {of} have")
@@ -85,6 +98,36 @@ def _evidence(pool: PoolView) -> Iterator[str]:
             f"{number(pool.failed, 'request', 'requests')} got no connection in the last "
             f"{spell(pool.watched)}."
         )
+
+
+def _proof(app: AppView, count: float) -> str:
+    return (
+        f"Server {app.key.server} reports {number(count, 'session', 'sessions')} idle, in or "
+        f"outside a transaction, for longer than {spell(app.leak_after)}; at each reading in that "
+        "time at least that many connections were checked out."
+    )
+
+
+def _transactions(app: AppView) -> Iterator[str]:
+    """The open transactions in which nothing happens, and what they hold."""
+    assert app.sessions is not None
+    sessions = app.sessions
+    count = sessions.count(*IN_TRANSACTION, longer_than=app.leak_after)
+    began = spell(sessions.oldest_transaction or sessions.oldest(*IN_TRANSACTION) or 0.0)
+    yield (
+        f"{number(count, 'session', 'sessions')} of {app.key.app} on server {app.key.server} kept "
+        f"a transaction open and did nothing in it for longer than {spell(app.leak_after)}; the "
+        f"oldest transaction began {began} ago."
+    )
+    if sessions.writers:
+        changed = number(sessions.writers, "transaction has", "transactions have")
+        yield f"{changed} changed data and not committed: the locks on these rows stay."
+    if sessions.oldest_snapshot is not None:
+        ago = number(sessions.oldest_snapshot, "transaction", "transactions")
+        yield f"The oldest snapshot is {ago} old: VACUUM keeps what was deleted since."
+    if sessions.blocking:
+        block = number(sessions.blocking, "session blocks", "sessions block")
+        yield f"{block} others that wait for a lock."
 
 
 def leak_of_app(app: AppView, pools: Iterable[PoolView]) -> Iterator[Finding]:
@@ -104,12 +147,7 @@ def leak_of_app(app: AppView, pools: Iterable[PoolView]) -> Iterator[Finding]:
         amount=more,
         figures={"unreturned_connections": more},
         evidence=(
-            (
-                f"Server {app.key.server} reports "
-                f"{number(app.evidence.unreturned or 0.0, 'session', 'sessions')} idle for longer "
-                f"than {spell(app.leak_after)}; at each reading in that time at least that many "
-                "connections were checked out."
-            ),
+            _proof(app, app.evidence.unreturned or 0.0),
             *((f"Their sessions come from {biggest(at)}.",) if at else ()),
             f"They belong to one or several of its {app.pools} pools on this server.",
         ),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from math import inf
+from math import ceil
 
+from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
@@ -15,17 +16,22 @@ from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest, number, spell
 from pg_pool_exporter.model import ClientKey, SessionKey
 
 
-def idle_in_transaction(server: ServerView, pools: Iterable[PoolView]) -> Iterator[Finding]:
-    """The findings about sessions idle in transaction; `pools` are those that lead there."""
+def idle_in_transaction(
+    server: ServerView, apps: Iterable[tuple[AppView, Iterable[PoolView]]]
+) -> Iterator[Finding]:
+    """The findings about sessions idle in transaction, without those of leaked connections.
+
+    `apps` are the applications whose pools lead there, with these pools.
+    """
+    leaked = _of_leaks(server, apps)
     by_name: dict[str, list[ClientKey]] = {}
     for key in server.sample.sessions:
         by_name.setdefault(key.sessions.application, []).append(key)
-    all_overdue = _overdue(pools)
     for name, keys in sorted(by_name.items()):
         sessions = AppSessions(server.sample.sessions[key] for key in keys)
-        its = all_overdue[name]
-        longest = min(server.thresholds.of_sessions(name).idle_in_transaction, its.leak_after)
+        longest = server.thresholds.of_sessions(name).idle_in_transaction
         count = sessions.count(*IN_TRANSACTION, longer_than=longest)
+        count -= min(count, leaked[name])
         if not count:
             continue
         oldest = sessions.oldest(*IN_TRANSACTION) or 0.0
@@ -33,54 +39,35 @@ def idle_in_transaction(server: ServerView, pools: Iterable[PoolView]) -> Iterat
         evidence = [f"Role {', '.join(users)}; the longest for {spell(oldest)}."]
         if server.sample.settings.timeouts.get(IDLE_IN_TRANSACTION_TIMEOUT) == 0:
             evidence.append(f"{IDLE_IN_TRANSACTION_TIMEOUT} is off on the server.")
-        blocking = sum(
-            group.blocking or 0
-            for key, group in server.sample.groups.items()
-            if key.application == name
-        )
-        if blocking:
+        if sessions.blocking:
             evidence.append("Sessions of this application block others that wait for a lock.")
-        sites = dict(its.sites.most_common())
-        overdue = sum(sites.values())
-        if sites:
-            count_overdue = number(overdue, "checkout", "checkouts")
-            which = ", and it is unknown which of them these are" if overdue > count else ""
-            evidence.append(f"Its pools have {count_overdue} overdue{which}.")
         yield Finding(
             cause=Cause.IDLE_IN_TRANSACTION,
-            severity=Severity.PROBLEM if blocking else Severity.WARNING,
+            severity=Severity.PROBLEM if sessions.blocking else Severity.WARNING,
             subject=Subject(app=name, server=server.name),
             summary=f"{number(count, 'session is', 'sessions are')} idle in transaction.",
             amount=count,
             figures={"sessions": count, "oldest_seconds": oldest},
             evidence=tuple(evidence),
             remedy=remedy(Cause.IDLE_IN_TRANSACTION),
-            sites=sites,
-            sites_are_certain=len(sites) == 1 or overdue <= count,
         )
 
 
-class _Overdue:
-    """Overdue checkouts of the pools whose sessions have one name. A session idle in transaction
-    mostly belongs to one of them; the server does not know to which.
+def _of_leaks(
+    server: ServerView, apps: Iterable[tuple[AppView, Iterable[PoolView]]]
+) -> Counter[str]:
+    """By the name of sessions, how many that are idle in transaction may be of leaked connections:
+    these are findings of their own.
     """
-
-    def __init__(self) -> None:
-        self.sites: Counter[str] = Counter()
-        self.leak_after = inf
-        """The shortest leak threshold of a pool with an overdue checkout."""
-
-
-def _overdue(pools: Iterable[PoolView]) -> defaultdict[str, _Overdue]:
-    """By the `application_name` of the sessions."""
-    found: defaultdict[str, _Overdue] = defaultdict(_Overdue)
-    for pool in pools:
-        for process in pool.processes:
-            info = process.sample.info
-            if info is not None and process.sample.overdue:
-                of_name = found[info.application]
-                of_name.sites.update(process.sample.overdue)
-                of_name.leak_after = min(of_name.leak_after, pool.leak_after)
+    found: Counter[str] = Counter()
+    for app, pools in apps:
+        if app.sessions is not None:
+            proven = app.evidence.unreturned or 0.0
+            known = max(proven, sum(pool.leak.unreturned for pool in pools))
+            for name in app.session_names:
+                longest = server.thresholds.of_sessions(name).idle_in_transaction
+                silent = app.sessions.count(*IN_TRANSACTION, longer_than=longest)
+                found[name] += min(silent, ceil(known))
     return found
 
 

@@ -12,13 +12,13 @@ _joined = family("joined", "pg_pool", "server", "app", record=LeakEvidence)
 
 UNRETURNED = _joined(
     "gauge", "unreturned_connections",
-    "Lower bound of connections that were checked out, with idle sessions, at every reading during "
-    "the leak threshold.",
+    "Lower bound of connections that were checked out, with sessions idle or idle in transaction, "
+    "at every reading during the leak threshold.",
     field="unreturned",
 )  # fmt: skip
 UNRETURNED_SUSPECTED = _joined(
     "gauge", "unreturned_connections_suspected",
-    "Connections that may be checked out with idle sessions: an early hint, no proof.",
+    "Connections that may be checked out with sessions that do nothing: an early hint, no proof.",
     field="suspected",
 )  # fmt: skip
 MISSING_SESSIONS = _joined(
