@@ -71,10 +71,10 @@ def test_a_slot_lost_inside_the_library_is_shown_once_it_lasts(
         sample = watched.sample()
         assert (sample.active, sample.unaccounted) == (1, 1)
         await pool.give_back(kept)
-        if kind.name.startswith("psycopg_pool-null"):
-            pool.own._nconns -= 1
-        elif kind.name.startswith("psycopg2"):
-            pool.own._used.pop("lost").close()
+        if kind.name == "asyncpg":
+            pool.own.terminate()
+        else:
+            await pool.close()
 
     asyncio.run(main())
 
