@@ -35,6 +35,7 @@ def example(number: int) -> PoolSample:
         leaked_slots={"/srv/orders/views.py:120 checkout": 2},
         overdue={"/srv/orders/views.py:87 export": 1},
         reclaimed={"/srv/orders/views.py:64 search": 5},
+        instances={"/srv/orders/db.py:12 <module>": 1},
         acquire=Histogram(tuple(range(len(c.ACQUIRE_BOUNDS) + 1)), 12.375),
         hold=Histogram(tuple(range(len(c.HOLD_BOUNDS) + 1)), 98.0625),
         info=PoolInfo(client="psycopg_pool", pid="4711", host="db.example", port="5432"),

@@ -274,8 +274,11 @@ def test_a_pool_that_is_made_again_has_the_name_of_the_one_that_was_closed(
         with ConnectionPool(postgres.dsn(), min_size=1, open=True) as pool:
             instrument(pool, app="shop", name="main")
             assert names(client_process) == [("shop", "main")]
+            with pool.connection():
+                pass
             kept.append(pool)
-    assert client_process.samples() == []
+    (sample,) = client_process.samples()
+    assert (sample.acquired, sample.active, sample.max) == (3, 0, None), "its counters go on"
 
 
 def test_the_log_never_holds_a_connection_string(

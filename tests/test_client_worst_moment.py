@@ -212,7 +212,7 @@ def test_a_signal_handler_may_use_the_pool_and_read_the_page_at_any_line_of_ours
             pages.append(process.own_page())
 
     before = signal.signal(signal.SIGUSR1, handler)
-    functions = CRITICAL | {"samples", "sample", "_forget_dead", "live"}
+    functions = CRITICAL | {"samples", "sample", "_retire", "live"}
     try:
         with interrupted_at_each_line(functions, lambda: signal.raise_signal(signal.SIGUSR1)):
             for _ in range(130):

@@ -69,6 +69,7 @@ POOL = PoolSample(
     leaked_slots={"orders/views.py:42 checkout": 1},
     overdue={'odd "name"\\path.py:7 f': 2},
     reclaimed={"orders/jobs.py:8 run": 4},
+    instances={"orders/db.py:5 <module>": 1},
     acquire=Histogram((1000, *[0] * (len(ACQUIRE_BOUNDS) - 2), 6, 1), 0.5),
     hold=Histogram((0, 900, *[0] * (len(HOLD_BOUNDS) - 2), 100), 400.5),
     info=PoolInfo(

@@ -40,6 +40,7 @@ _samples = st.builds(
     timeouts=st.dictionaries(st.sampled_from(POOL_TIMEOUT_KINDS), _value),
     leaked_slots=st.dictionaries(_text, _value, max_size=3),
     reclaimed=st.dictionaries(_text, _value, max_size=3),
+    instances=st.dictionaries(_text, _value, max_size=3),
     overdue=st.dictionaries(_text, _value, max_size=3),
     acquire=_histograms(ACQUIRE_BOUNDS),
     hold=_histograms(HOLD_BOUNDS),

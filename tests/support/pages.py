@@ -215,6 +215,7 @@ def pool(app: str = "orders", name: str = "main", process: str = "web:0") -> Poo
         timeouts={"pool": 1, "connect": 0},
         leaked_slots={"/srv/app.py:12 view": 1},
         reclaimed={"/srv/app.py:15 export": 3},
+        instances={"/srv/db.py:5 engine": 1},
         acquire=Histogram((4, *[0] * len(ACQUIRE_BOUNDS)), 0.001),
         hold=Histogram((*[0] * len(HOLD_BOUNDS), 2), 1300.5),
         info=PoolInfo(client="psycopg_pool", pid="17"),

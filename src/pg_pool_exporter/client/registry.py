@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from pg_pool_exporter.client.collected import Collected, with_counters
 from pg_pool_exporter.client.faults import log
 from pg_pool_exporter.client.libraries import LIBRARIES
 from pg_pool_exporter.client.libraries.adapter import PoolAdapter
@@ -27,6 +28,8 @@ class _Instrumented:
     wanted: str
     name: str
     """The wanted one, made unique; empty where a fork has made the name free for others."""
+    retired: bool = False
+    """It is closed or gone, and its counters are among the collected ones."""
     unreadable: bool = False
     """It could not be read, which is logged once."""
 
@@ -38,6 +41,7 @@ class Registry:
         # Re-entrant: a signal handler may instrument a pool, too.
         self._lock = threading.RLock()
         self._pools: list[_Instrumented] = []
+        self._collected = Collected()
 
     def add(self, pool: Any, options: PoolOptions) -> None:
         """Instrument a pool, or that of an engine; if it is already, change the given options.
@@ -46,7 +50,7 @@ class Registry:
         """
         adapter_class, pool = _known(pool)
         with self._lock:
-            self._forget_dead()
+            self._retire()
             found = self._find(pool)
             if found is not None:
                 self._change(found, options)
@@ -74,16 +78,26 @@ class Registry:
                 found.adapter.uninstall(pool)
 
     def samples(self, process: str) -> list[PoolSample]:
-        """One reading of each pool that is in use; `process` is the process's name."""
+        """One reading of each pool that is in use; `process` is the process's name.
+
+        Counters include those of former pools of the same name, and go on after the last of them.
+        """
         with self._lock:
-            self._forget_dead()
+            self._retire()
             in_use = [(one, pool) for one in self._pools if (pool := _in_use(one)) is not None]
             for one, _ in in_use:
                 one.name = one.name or self._unique_name(one.app, one.wanted)
+            former = {
+                key: totals
+                for app, name in self._collected
+                if (totals := self._collected.of(key := PoolId(app, name, process))) is not None
+            }
         samples = []
         for one, pool in in_use:
+            key = PoolId(one.app, one.name, process)
+            before = former.pop(key, None)
             try:
-                samples.append(one.adapter.sample(pool, PoolId(one.app, one.name, process)))
+                sample = one.adapter.sample(pool, key)
             except Exception:  # noqa: BLE001 - logged
                 # One pool that can't be read must not hide the others.
                 if not one.unreadable:
@@ -91,12 +105,14 @@ class Registry:
                 one.unreadable = True
                 continue
             one.unreadable = False
-        return samples
+            samples.append(sample if before is None else with_counters(sample, before))
+        return [*samples, *former.values()]
 
     def apps(self) -> list[str]:
-        """The applications of the pools, the first pool's first."""
+        """The applications of the pools, the first pool's first, then those of former pools."""
         with self._lock:
-            return [one.app for one in self._pools]
+            former = (app for app, _ in self._collected)
+            return list(dict.fromkeys([*(one.app for one in self._pools), *former]))
 
     def exempt(self, connection: object) -> bool:
         """Declare an open checkout long-lived; False when no pool here knows it."""
@@ -106,6 +122,7 @@ class Registry:
     def forked(self, wake: Callable[[], None]) -> None:
         """Start anew in a child process, where another thread may have held the lock."""
         self._lock = threading.RLock()
+        self._collected = Collected()
         for one in self._pools:
             pool = one.adapter.pool()
             one.name = ""
@@ -123,7 +140,15 @@ class Registry:
     def _find(self, pool: Any) -> _Instrumented | None:
         return next((one for one in self._pools if one.adapter.measures(pool)), None)
 
-    def _forget_dead(self) -> None:
+    def _retire(self) -> None:
+        """Collect the counters of pools that are closed or gone, and forget those that are gone."""
+        for one in self._pools:
+            pool = one.adapter.pool()
+            if not one.retired and (pool is None or one.adapter.is_closed(pool)):
+                one.retired = True
+                last = one.adapter.last_counters(PoolId(one.app, one.name, ""))
+                if one.name and (last.requests or last.connects):
+                    self._collected.add(last)
         self._pools = [one for one in self._pools if one.adapter.pool() is not None]
 
     def _unique_name(self, app: str, name: str) -> str:

@@ -91,6 +91,8 @@ class PoolSample:
     """By site."""
     reclaimed: Mapping[str, float] = field(default_factory=dict)
     """By site."""
+    instances: Mapping[str, float] = field(default_factory=dict)
+    """Pools made under this name, by site."""
     acquire: Histogram | None = None
     hold: Histogram | None = None
     info: PoolInfo | None = None

@@ -16,7 +16,8 @@ from typing import Any, ClassVar, Final
 from pg_pool_exporter.client.faults import absorb
 from pg_pool_exporter.client.libraries.books import Lasting
 from pg_pool_exporter.client.libraries.drivers import is_connect_timeout, leads_to
-from pg_pool_exporter.client.tracker import Tracker
+from pg_pool_exporter.client.sites import calling_site, describe
+from pg_pool_exporter.client.tracker import Reading, Tracker
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
 
 # What the tracker counts for us, besides checkouts.
@@ -62,6 +63,8 @@ class PoolAdapter:
         )
         self._unreadable = False  # a session could not be looked at, which is logged once
         self._missing = Lasting()
+        self._queued: int | None = None  # at the last reading
+        self._made_at = calling_site()
         self.follow(pool)
 
     @classmethod
@@ -127,7 +130,10 @@ class PoolAdapter:
         raise NotImplementedError
 
     def lost(self, pool: Any, noted: Mapping[str, int]) -> int | None:
-        """Sessions found dead, from the notes; None when the library doesn't report them."""
+        """Sessions found dead, from the notes; None when the library doesn't report them.
+
+        `pool` is None when it is gone.
+        """
         return noted[LOST]
 
     def tracked(self, connection: Any) -> object:
@@ -191,14 +197,13 @@ class PoolAdapter:
         self.tracker.limit = self.limit(pool)
         limited = isfinite(self.tracker.limit)
         gauges = self.gauges(pool)
+        self._queued = gauges.queued
         idle_since = [since for since in gauges.idle if since is not None]
         waiting = gauges.waiting
         reading = self.tracker.read()
-        noted = reading.noted
         now = self.tracker.clock()
-        failed = noted[TIMEOUT] + noted[REJECTED] + noted[FAILED]
-        return PoolSample(
-            key=key,
+        return replace(
+            self._counters(key, reading, self.lost(pool, reading.noted)),
             idle=len(gauges.idle),
             active=reading.active,
             max=self.tracker.limit if limited else None,
@@ -207,10 +212,27 @@ class PoolAdapter:
             oldest_idle=now - min(idle_since) if idle_since else None,
             oldest_active=reading.oldest_active,
             oldest_waiting=now - min(waiting) if waiting else None,
+            leak_after=self.tracker.leak_after,
+            unaccounted=self._unaccounted(pool, reading.leaked) if limited else None,
+            long_lived=reading.long_lived,
+            leaked_slots=reading.leaked_slots,
+            overdue=reading.overdue,
+        )
+
+    def last_counters(self, key: PoolId) -> PoolSample:
+        """The counters of a pool that is gone."""
+        reading = self.tracker.read()
+        return self._counters(key, reading, self.lost(None, reading.noted))
+
+    def _counters(self, key: PoolId, reading: Reading, lost: int | None) -> PoolSample:
+        noted = reading.noted
+        failed = noted[TIMEOUT] + noted[REJECTED] + noted[FAILED]
+        return PoolSample(
+            key=key,
             active_seconds=reading.active_seconds,
-            saturated_seconds=reading.saturated_seconds if limited else None,
+            saturated_seconds=reading.saturated_seconds if isfinite(self.tracker.limit) else None,
             requests=reading.acquire.count + failed,
-            queued=gauges.queued,
+            queued=self._queued,
             rejected=noted[REJECTED],
             acquire_wait=reading.acquire.total,
             acquired=reading.acquire.count,
@@ -218,19 +240,15 @@ class PoolAdapter:
             returned=reading.hold.count,
             connects=noted[_CONNECTED],
             connect_errors=noted[_CONNECT_ERROR] + noted[_CONNECT_TIMEOUT],
-            lost=self.lost(pool, noted),
+            lost=lost,
             leaked=reading.leaked if self.loses_slots else None,
-            leak_after=self.tracker.leak_after,
-            unaccounted=self._unaccounted(pool, reading.leaked) if limited else None,
-            long_lived=reading.long_lived,
             timeouts={
                 "pool": noted[TIMEOUT],
                 "connect": noted[_CONNECT_TIMEOUT],
                 **{kind: noted[kind] for kind in self.error_timeouts},
             },
-            leaked_slots=reading.leaked_slots,
             reclaimed=reading.reclaimed,
-            overdue=reading.overdue,
+            instances={describe(self._made_at): 1},
             acquire=reading.acquire,
             hold=reading.hold,
             info=replace(self._info, pid=str(os.getpid())),

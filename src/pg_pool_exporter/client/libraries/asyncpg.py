@@ -144,7 +144,7 @@ class AsyncpgAdapter(PoolAdapter):
         }  # fmt: skip
         return len(before.items() & self._untracked.items())
 
-    def lost(self, pool: _Holders, noted: Mapping[str, int]) -> None:
+    def lost(self, pool: _Holders | None, noted: Mapping[str, int]) -> None:
         """Unknown: a session that has died is replaced like one that was idle for long."""
         return
 

@@ -153,8 +153,10 @@ class PsycopgAdapter(PoolAdapter):
         size: int = own._nconns
         return size - leaked - len(self._sessions) - being_made
 
-    def lost(self, pool: _Pool, noted: Mapping[str, int]) -> int:
+    def lost(self, pool: _Pool | None, noted: Mapping[str, int]) -> int:
         """Sessions found dead since the pool was instrumented: only the pool counts them."""
+        if pool is None:
+            return self._lost
         now = self._lost_popped + _lost(pool.get_stats()) - self._lost_before
         # Less when the application resets the pool's counters at this moment.
         self._lost = max(self._lost, now)

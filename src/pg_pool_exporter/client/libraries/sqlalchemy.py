@@ -147,7 +147,7 @@ class SqlalchemyAdapter(PoolAdapter):
         self.records.find(_records(pool))
         return _size(pool) - len(self.records)
 
-    def lost(self, pool: pools.Pool, noted: Mapping[str, int]) -> int | None:
+    def lost(self, pool: pools.Pool | None, noted: Mapping[str, int]) -> int | None:
         """Sessions found dead; unknown for a pool without an engine."""
         return noted[LOST] if self._has_engine else None
 

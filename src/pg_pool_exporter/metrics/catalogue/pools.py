@@ -142,6 +142,11 @@ POOL_LONG_LIVED = _pool(
     "Active connections that the application declares long-lived; they are never overdue.",
     field="long_lived",
 )  # fmt: skip
+POOL_INSTANCES = _pool(
+    "counter", "instances_total",
+    "Pools that were made under this name, by the line of code that made or instrumented them.",
+    "site", field="instances",
+)  # fmt: skip
 POOL_INFO = _pool(
     "gauge", "info",
     "1 for each pool; host and port, or server, name its server. pid is on the process's own page "
