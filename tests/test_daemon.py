@@ -204,6 +204,24 @@ def test_a_reload_leaves_targets_that_stay_alone_and_follows_the_others(tmp_path
     asyncio.run(main())
 
 
+def test_a_threshold_that_is_reloaded_holds_from_then_on(tmp_path: Path) -> None:
+    async def main() -> None:
+        path = write(tmp_path)
+        configured = path.read_text()
+        async with exporting(path) as scraper:
+
+            async def waits_for_longer() -> bool:
+                metric, label = "pg_pool_exporter_threshold", 'threshold="lock_wait"'
+                return await scraper.value(metric, label) == 90
+
+            assert not await waits_for_longer()
+            path.write_text(f"{configured}thresholds: {{lock_wait: 90s}}\n")
+            assert await scraper.post("/-/reload") == 200
+            await scraper.until(waits_for_longer)
+
+    asyncio.run(main())
+
+
 def test_intervals_that_are_too_long_to_prove_a_leak_are_reported_at_start_and_reload(
     tmp_path: Path,
 ) -> None:
