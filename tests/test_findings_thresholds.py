@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.config import DEFAULT_LEAK_AFTER, Config, Thresholds
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.model import SessionGroup
-from support.both_sides import BothSides, session_key
+from support.both_sides import INFO, BothSides, session_key
 from support.rule_files import SETTINGS
 
 PREFIX = "pg_pool_exporter:threshold:"
@@ -112,6 +113,14 @@ def test_an_application_may_keep_transactions_open_for_as_long_as_configured(
     open_for = {"idle_in_transaction": [600.0]}
     sides.server({session_key("orders"): open_for, session_key("billing"): open_for})
     assert {one.subject.app for one in sides.analysis.findings} == found
+
+
+def test_sessions_of_a_pool_have_the_thresholds_of_its_application() -> None:
+    """Whatever `application_name` they have: the pool reports it."""
+    sides = both_sides(apps=[{"name": "shop", **PATIENT}])
+    sides.pool(1, 1, app="shop", info=replace(INFO, application="shop-web"))
+    sides.server({session_key("shop-web"): {"idle_in_transaction": [600.0]}})
+    assert causes(sides) == set()
 
 
 LONG, SHORT = {"thresholds": {"long_checkout": "10s"}}, {"thresholds": {"long_checkout": "1s"}}

@@ -70,6 +70,13 @@ def fleet_view(
     states = correlation.states.values()
     evidence, pools_max = correlation.evidence(now), correlation.pools_max(now)
     bouncer_pools = _bouncer_pools(states, thresholds.general, now)
+    thresholds = thresholds.with_sessions(
+        {
+            one.sessions.application: one.sample.key.app
+            for one in correlation.pools.all()
+            if one.sessions is not None
+        }
+    )
     apps = {}
     for key, pools in correlation.pools.by_app_on_server().items():
         with faults.contained("records"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
 from pg_pool_exporter.config import Config, PoolThresholds, Thresholds
@@ -29,7 +29,7 @@ class AllThresholds:
     pools: Mapping[tuple[str, str], Thresholds] = field(default_factory=dict)
     """By application and pool."""
     sessions: Mapping[str, Thresholds] = field(default_factory=dict)
-    """By `application_name`."""
+    """By the sessions' `application_name`."""
     overrides: tuple[SetThreshold, ...] = ()
 
     @classmethod
@@ -52,6 +52,11 @@ class AllThresholds:
             overrides=tuple(overrides),
         )
 
+    def with_sessions(self, apps: Mapping[str, str]) -> Self:
+        """Those where sessions, by `application_name`, also belong to these applications."""
+        more = {name: self.apps[app] for name, app in apps.items() if name and app in self.apps}
+        return replace(self, sessions={**self.sessions, **more})
+
     def of_app(self, app: str) -> Thresholds:
         """Those of an application."""
         return self.apps.get(app, self.general)
@@ -61,7 +66,7 @@ class AllThresholds:
         return self.pools.get((app, pool)) or self.of_app(app)
 
     def of_sessions(self, application_name: str) -> Thresholds:
-        """Those of the sessions with this name, by the `application_name` of an application."""
+        """Those of the application that has sessions with this name."""
         return self.sessions.get(application_name, self.general)
 
     def __iter__(self) -> Iterator[SetThreshold]:
