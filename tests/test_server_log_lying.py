@@ -54,7 +54,7 @@ async def poll(answers: list[bytes]) -> Poll:
             await asyncio.sleep(0.001)
             pause, last = max(pause, (now := time.monotonic()) - last), now
 
-    async with lying_server([SETUP, SETTINGS, LANGUAGES, *answers]) as port:
+    async with lying_server([SETUP, LANGUAGES, SETTINGS, *answers]) as port:
         dsn = SecretStr(f"host=127.0.0.1 port={port} user=u sslmode=disable dbname=d")
         config = ServerConfig(name="main", dsn=dsn, log=LogConfig(sql=True))
         source = log_source(config, "", ServerLogContext())

@@ -59,6 +59,8 @@ class _Settings:
     dialect: Dialect = field(default_factory=lambda: dialect(""))
     max_clients: float | None = None
     users: Rows | None = None
+    read: set[str] = field(default_factory=set)
+    """SHOW commands whose answer is above."""
     unknown: set[str] = field(default_factory=set)
     """SHOW commands that this console does not know."""
 
@@ -120,18 +122,28 @@ class BouncerSource:
     async def _read_settings(self, ready: ReadyConnection) -> _Settings:
         """The settings, read again when they are old or were read over another connection."""
         now = self._clock()
-        known = self._settings
-        if known is not None and known.ready is ready and now - known.read_at < SETTINGS_SECONDS:
-            return known
-        settings = _Settings(ready, now)
-        for row in await self._try("VERSION", settings) or []:
-            settings.version = "".join(filter(str.isprintable, row.get("version") or ""))
-        settings.version = settings.version[:_MOST_VERSION]
-        settings.dialect = dialect(settings.version)
-        config = await self._try("CONFIG", settings)
-        settings.max_clients = tables.value(config, "key", "max_client_conn", "value") or None
-        settings.users = await self._try("USERS", settings)
-        self._settings = settings
+        settings = self._settings
+        if (
+            settings is None
+            or settings.ready is not ready
+            or now - settings.read_at >= SETTINGS_SECONDS
+        ):
+            settings = self._settings = _Settings(ready, now)
+        # What was read before a poll was cancelled is kept: else a console that is too slow to
+        # answer all of it in one poll would stay down forever.
+        if "VERSION" not in settings.read:
+            for row in await self._try("VERSION", settings) or []:
+                settings.version = "".join(filter(str.isprintable, row.get("version") or ""))
+            settings.version = settings.version[:_MOST_VERSION]
+            settings.dialect = dialect(settings.version)
+            settings.read.add("VERSION")
+        if "CONFIG" not in settings.read:
+            config = await self._try("CONFIG", settings)
+            settings.max_clients = tables.value(config, "key", "max_client_conn", "value") or None
+            settings.read.add("CONFIG")
+        if "USERS" not in settings.read:
+            settings.users = await self._try("USERS", settings)
+            settings.read.add("USERS")
         return settings
 
     async def _show(self, what: str) -> tuple[ReadyConnection, Rows]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg
@@ -13,7 +13,7 @@ from pg_pool_exporter.model import ServerSettings
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
 from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.postgres.settings import Limits, server_settings
-from pg_pool_exporter.sources.queries import Batch, batch
+from pg_pool_exporter.sources.queries import batch
 from pg_pool_exporter.sources.queries.rows import ServerRow, Session
 
 log = structlog.get_logger(__name__)
@@ -31,7 +31,11 @@ _CATALOGUES = {
 
 
 class SettingsReader:
-    """The latest settings of the server `name`. `clock` is monotonic, in seconds."""
+    """The latest settings of the server `name`. `clock` is monotonic, in seconds.
+
+    They are read by the same message as the sessions: a round trip of their own would keep a server
+    down that answers just one before a poll's deadline.
+    """
 
     def __init__(self, name: str, held: HeldConnection, clock: Callable[[], float]) -> None:
         self._held = held
@@ -42,52 +46,83 @@ class SettingsReader:
         self._settings: ServerSettings | None = None
         self._sees_all = True
         self._denied: set[str] = set()
+        self._reported: set[str] = set()
         self.left_out = 0
         """Entries over `MOST_ENTRIES`, or without a readable value, in the last reading."""
 
-    async def settings(self, ready: ReadyConnection) -> ServerSettings:
-        """The settings, read again after `SETTINGS_SECONDS`, and in another session.
+    def due(self, ready: ReadyConnection) -> tuple[str, ...]:
+        """The statements to execute now: none until `SETTINGS_SECONDS` later, in one session."""
+        if (
+            self._settings is not None
+            and self._session == ready.session
+            and self._clock() - self._read_at < SETTINGS_SECONDS
+        ):
+            return ()
+        return ("server", "settings", *(one for one in _CATALOGUES if one not in self._denied))
+
+    async def find_denied(self) -> bool:
+        """Find the catalogues that the role has no right to read; whether there are more now.
+
+        Raises what `HeldConnection.fetch` does.
+        """
+        known = len(self._denied)
+        for name in _CATALOGUES:
+            if name not in self._denied and await self._limits(name) is None:
+                self._denied.add(name)
+        return len(self._denied) > known
+
+    async def settings(
+        self, ready: ReadyConnection, rows: Mapping[str, list[Any]]
+    ) -> ServerSettings:
+        """The settings, from the `rows` of the statements that were due.
 
         Raises what `HeldConnection.fetch` does. Limits that the role has no right to read are
         absent, and logged once.
         """
-        if (
-            self._settings is None
-            or self._session != ready.session
-            or self._clock() - self._read_at >= SETTINGS_SECONDS
-        ):
-            self._settings = await self._read()
+        if self._settings is None or rows:
+            self._settings = await self._made(ready, dict(rows))
         return self._settings
 
-    async def _read(self) -> ServerSettings:
-        ready, (servers, values) = await self._held.fetch(_batch("server", "settings"))
-        server = only(servers)
-        limits = Limits(*[await self._limits(name, server.role) for name in _CATALOGUES])
+    async def _made(self, ready: ReadyConnection, rows: dict[str, list[Any]]) -> ServerSettings:
+        server = only(rows["server"])
+        for name in sorted(self._denied):
+            limits = await self._limits(name)
+            if limits is not None:
+                self._denied.discard(name)
+            rows[name] = limits or []
         settings, self.left_out = server_settings(
-            server, values, ready.own_settings, limits, MOST_ENTRIES
+            server,
+            rows["settings"],
+            ready.own_settings,
+            Limits(*[rows[name] for name in _CATALOGUES]),
+            MOST_ENTRIES,
         )
+        self._report_denied(server.role)
         self._check_rights(server)
         self._read_at = self._clock()
         self._session = ready.session
         return settings
 
-    async def _limits(self, name: str, role: str) -> list[Any]:
-        """One catalogue, in a transaction of its own: a missing right affects nothing else."""
-        catalogue = _CATALOGUES[name]
+    async def _limits(self, name: str) -> list[Any] | None:
+        """One catalogue, in a transaction of its own; None without the right to read it."""
         try:
-            _, (rows,) = await self._held.fetch(_batch(name))
+            _, (rows,) = await self._held.fetch(
+                lambda ready: batch(name, version=ready.version, limit=MOST_ENTRIES + 1)
+            )
         except psycopg.errors.InsufficientPrivilege:
-            if catalogue not in self._denied:
-                self._denied.add(catalogue)
-                self._log.warning(
-                    "no right to read a catalogue, its series are absent",
-                    catalogue=catalogue,
-                    role=role,
-                    remedy=f"GRANT SELECT ON {catalogue} TO {Identifier(role).as_string()}",
-                )
-            return []
-        self._denied.discard(catalogue)
+            return None
         return rows
+
+    def _report_denied(self, role: str) -> None:
+        for name in sorted(self._denied - self._reported):
+            catalogue = _CATALOGUES[name]
+            self._log.warning(
+                "no right to read a catalogue, its series are absent",
+                catalogue=catalogue,
+                role=role,
+                remedy=f"GRANT SELECT ON {catalogue} TO {Identifier(role).as_string()}",
+            )
+        self._reported = set(self._denied)
 
     def _check_rights(self, server: ServerRow) -> None:
         """Log once for each change that sessions of other roles are hidden."""
@@ -98,7 +133,3 @@ class SettingsReader:
                 remedy=f"GRANT pg_monitor TO {Identifier(server.role).as_string()}",
             )
         self._sees_all = server.sees_all
-
-
-def _batch(*names: str) -> Callable[[ReadyConnection], Batch]:
-    return lambda ready: batch(*names, version=ready.version, limit=MOST_ENTRIES + 1)

@@ -12,11 +12,11 @@ from pg_pool_exporter.blocking.secrets import PasswordError
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import ServerSample, Snapshot
-from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
+from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection, Results
 from pg_pool_exporter.sources.connection.server import ServerConnector
 from pg_pool_exporter.sources.postgres.activity import read_activity
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
-from pg_pool_exporter.sources.postgres.settings_reader import SettingsReader
+from pg_pool_exporter.sources.postgres.settings_reader import MOST_ENTRIES, SettingsReader
 from pg_pool_exporter.sources.queries import Batch, batch
 from pg_pool_exporter.sources.queries.rows import ActivityRow, Session
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
@@ -53,18 +53,20 @@ class PostgresSource:
         self._groups = SessionGroups(config.max_groups, protected)
         self._databases = NameLimiter[str](MOST_DATABASES)
         self._session: Session | None = None
+        self._due: tuple[str, ...] = ()
+        """What the last message read besides sessions and databases."""
         self._log = log.bind(server=config.name)
 
     async def poll(self) -> Snapshot:
         """Poll in one round trip.
 
-        One more when a session waits for a lock, one for the log's settings, and a few every
-        `SETTINGS_SECONDS`. Raises `PollError`; cancelling takes effect at once.
+        One more when a session waits for a lock, and one for the log's settings. Raises
+        `PollError`; cancelling takes effect at once.
         """
         try:
-            ready, (sessions, databases) = await self._held.fetch(self._batch)
+            ready, (sessions, databases, *rows) = await self._fetched()
             waits = await self._waits(ready, sessions)
-            settings = await self._settings.settings(ready)
+            settings = await self._settings.settings(ready, dict(zip(self._due, rows, strict=True)))
             if self._log_settings is not None:
                 self._log_context.put_settings(await self._log_settings.read())
         except (psycopg.Error, PasswordError) as error:
@@ -108,12 +110,23 @@ class PostgresSource:
         """Close the connection at once."""
         await self._held.close()
 
+    async def _fetched(self) -> tuple[ReadyConnection, Results]:
+        try:
+            return await self._held.fetch(self._batch)
+        except psycopg.errors.InsufficientPrivilege:
+            if not self._due or not await self._settings.find_denied():
+                raise
+        return await self._held.fetch(self._batch)
+
     def _batch(self, ready: ReadyConnection) -> Batch:
         others = [*self._held.abandoned, *self._log_context.sessions]
+        self._due = self._settings.due(ready)
         return batch(
             "sessions",
             "databases",
+            *self._due,
             version=ready.version,
+            limit=MOST_ENTRIES + 1,
             abandoned_pids=[session.pid for session in others],
             abandoned_starts=[session.started for session in others],
         )
