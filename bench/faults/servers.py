@@ -140,10 +140,11 @@ _new_login(
     "GRANT CONNECT ON DATABASE monitored TO PUBLIC",
     _down("permission", "a right is missing", "login_failed"),
 )  # fmt: skip
-_new_login(
-    "role's statement_timeout is 50 ms", "ALTER ROLE exporter SET statement_timeout = '50ms'",
-    "ALTER ROLE exporter RESET ALL", _REPLACED,
-)  # fmt: skip
+for _timeout in ("statement_timeout", "lock_timeout", "idle_session_timeout"):
+    _new_login(
+        f"role's {_timeout} is 1 ms", f"ALTER ROLE exporter SET {_timeout} = '1ms'",
+        "ALTER ROLE exporter RESET ALL", _REPLACED,
+    )  # fmt: skip
 _new_login(
     "role's search_path and DateStyle are strange",
     "ALTER ROLE exporter SET search_path = 'nowhere'; "

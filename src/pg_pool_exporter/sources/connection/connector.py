@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import psycopg
@@ -25,6 +26,9 @@ _KEEPALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
+# PgBouncer and managed proxies refuse parameters that they do not know.
+_REFUSED_OPTIONS = re.compile(r"startup parameter|command-line options")
+_MOST_READ = 4096
 # The driver must not abandon an attempt by itself: see HeldConnection.
 _NO_CONNECT_TIMEOUT = 2**31 - 1
 
@@ -51,6 +55,8 @@ class Connector:
         self._as_text = tuple(as_text)
         self._causes = causes
         self._password = str(self._params.get("password", ""))
+        self._lifted: set[str] = set()
+        self._takes_options = True
 
     @property
     def where(self) -> str:
@@ -69,17 +75,32 @@ class Connector:
             return PollError("auth", f"{self.where}: {error}")
         return explain(error, self.where, self._causes, (self._password,))
 
+    def lift(self, setting: str) -> None:
+        """Set this timeout to 0 from the start of later sessions, where that is possible."""
+        if self._takes_options:
+            self._lifted.add(setting)
+
     async def connect(self) -> BoundedConnection:
         """A new connection.
 
         Raises `psycopg.Error` and `PasswordError`.
         """
+        try:
+            return await self._connect()
+        except psycopg.OperationalError as error:
+            if self._lifted and _REFUSED_OPTIONS.search(str(error)[:_MOST_READ]):
+                self._lifted.clear()
+                self._takes_options = False
+            raise
+
+    async def _connect(self) -> BoundedConnection:
         conninfo = make_conninfo(
             "",
             **{
                 **_KEEPALIVE,
                 **await with_addresses(self._params),
                 **await self._read_password(),
+                **self._options(),
                 "application_name": APPLICATION_NAME,
                 "client_encoding": "UTF8",
                 "connect_timeout": _NO_CONNECT_TIMEOUT,
@@ -89,6 +110,12 @@ class Connector:
         for kind in self._as_text:
             connection.adapters.register_loader(kind, _LenientText)
         return connection
+
+    def _options(self) -> Params:
+        if not self._lifted:
+            return {}
+        own = self._params.get("options") or libpq_defaults().get("options", "")
+        return {"options": " ".join([own, *(f"-c {one}=0" for one in sorted(self._lifted))])}
 
     async def _read_password(self) -> Params:
         """The password as a parameter; none leaves it to the dsn and libpq's own ways."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import psycopg
+
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
@@ -14,6 +16,14 @@ _CONSOLE = (
     "what answers is PgBouncer's admin console: list it under `pgbouncers`, or name a database of "
     "a server in the dsn"
 )
+# Timeouts by the SQLSTATE of what they end.
+_ENDS_SET_UP = {
+    "57014": "statement_timeout",
+    "55P03": "lock_timeout",
+    "25P03": "idle_in_transaction_session_timeout",
+    "25P04": "transaction_timeout",
+    "57P05": "idle_session_timeout",
+}
 
 
 class ServerConnector(Connector):
@@ -31,13 +41,20 @@ class ServerConnector(Connector):
         # PgBouncer's console has its own version there; its databases have their server's.
         if (connection.info.parameter_status("server_version") or "").endswith("/bouncer"):
             raise PollError("protocol", f"{self.where}: {_CONSOLE}")
-        own_settings, sessions, _ = await connection.execute_batch(
-            batch(
-                "setup",
-                version=connection.info.server_version // 10_000,
-                # So a slow server cancels before the poll's deadline drops the connection.
-                statement_timeout=f"{self._timeout * 800:.0f}ms",
-                lock_timeout=f"{self._timeout * 400:.0f}ms",
+        try:
+            own_settings, sessions, _ = await connection.execute_batch(
+                batch(
+                    "setup",
+                    version=connection.info.server_version // 10_000,
+                    # So a slow server cancels before the poll's deadline drops the connection.
+                    statement_timeout=f"{self._timeout * 800:.0f}ms",
+                    lock_timeout=f"{self._timeout * 400:.0f}ms",
+                )
             )
-        )
+        except psycopg.Error as error:
+            # A timeout of our role, or of the database, ends what would have replaced it. Not
+            # lifted always: then the server's own timeouts could not be read.
+            if (setting := _ENDS_SET_UP.get(error.sqlstate or "")) is not None:
+                self.lift(setting)
+            raise
         return ReadyConnection(connection, only(sessions), {row.setting for row in own_settings})
