@@ -716,3 +716,9 @@ def test_a_server_is_down_at_its_first_failure_and_others_when_their_readings_ar
     assert patient.causes() == [Cause.POSTGRESQL_UNREACHABLE]
     patient.sides.now += 3 * INTERVAL
     assert patient.causes() == [Cause.POSTGRESQL_UNREACHABLE, Cause.TARGET_UNREACHABLE]
+
+
+def test_connections_lost_inside_the_library_count_as_utilisation() -> None:
+    sides = looked_at(1, 2, {"idle": [1.0]}, max=10, unaccounted=6).sides
+    (pool,) = sides.analysis.fleet.pools
+    assert pool.utilisation == 0.8

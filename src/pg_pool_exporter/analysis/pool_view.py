@@ -33,9 +33,13 @@ class ProcessView:
 
     @property
     def utilisation(self) -> float | None:
-        """Share of the maximum that is checked out; None without a maximum."""
+        """Share of the maximum that is checked out, or lost inside the library; None without a
+        maximum.
+        """
         sample = self.sample
-        return sample.active / sample.max if sample.max and sample.active is not None else None
+        if not sample.max or sample.active is None:
+            return None
+        return (sample.active + (sample.unaccounted or 0.0)) / sample.max
 
     @property
     def is_starved(self) -> bool:
