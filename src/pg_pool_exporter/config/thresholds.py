@@ -55,8 +55,8 @@ class AppThresholds(PoolThresholds):
     """Of an application (`apps[].thresholds`), whose sessions belong to any of its pools."""
 
     idle_in_transaction: Duration = 120.0
-    """Age at which a session idle in transaction is a finding; `leak_after` if shorter and a
-    checkout of its application is overdue."""
+    """Age at which a session idle in transaction is a finding of its own; where its connection is
+    leaked, that is the finding, from `leak_after` on."""
 
 
 class Thresholds(AppThresholds):
