@@ -87,7 +87,7 @@ def values(page: str, name: str, **labels: str) -> list[float]:
 
 def labels(page: str, name: str, label: str) -> list[str]:
     """The values that `label` has in the series `name`, sorted."""
-    return sorted(dict(has)[label] for metric, has in series(page) if metric == name)
+    return sorted(dict(has).get(label, "") for metric, has in series(page) if metric == name)
 
 
 class _UnixConnection(http.client.HTTPConnection):
