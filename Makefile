@@ -64,6 +64,7 @@ docs: $(VENV)/.dev
 	PYTHONPATH=tests $(BIN)/python tools/tables.py
 
 rules: $(VENV)/.dev
+	$(BIN)/python deploy/prometheus/findings.py
 	$(BIN)/python deploy/prometheus/mapped_pools.py
 
 dashboards: $(VENV)/.dev

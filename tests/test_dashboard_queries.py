@@ -8,15 +8,25 @@ from typing import Any
 import pytest
 
 from dashboards.builder import queries as q
-from rule_cases.leaks import by_site, session
+from rule_cases.leaks import by_site
 from rule_cases.pool_series import INFO, pool
 from rule_cases.server_series import ELSEWHERE
 from support.dashboards import Question
-from support.promtool import Series, run_tests
+from support.promtool import Series, run_tests, series
 
 pytestmark = pytest.mark.debian
 
 OVERDUE = INFO | by_site("overdue_connections", "2x20")
+
+
+def session(state: str, age: str) -> dict[str, str]:
+    """The server's sessions of the application in one state, the oldest of which has that age."""
+    key = {"server": "main", "database": "shop", "user": "orders", "application": "orders-api"}
+    return series("pg_server_connections", "1x60", **key, state=state) | series(
+        "pg_server_oldest_state_seconds", age, **key, state=state
+    )
+
+
 LEAK, HELD_UP, LOAD, HIGH, HEALTHY = 4, 3, 2, 1, 0
 
 
@@ -37,7 +47,7 @@ def value(promtool: Path, directory: Path, expr: str, series: Series, expected: 
 
 
 @pytest.mark.parametrize(
-    ("series", "expected"),
+    ("fed", "expected"),
     [
         pytest.param(pool("2x20"), HEALTHY, id="healthy"),
         pytest.param(pool("9x20"), HIGH, id="nobody waits yet"),
@@ -59,8 +69,8 @@ def value(promtool: Path, directory: Path, expr: str, series: Series, expected: 
         ),
     ],
 )  # fmt: skip
-def test_what_is_wrong(promtool: Path, tmp_path: Path, series: Series, expected: float) -> None:
-    assert value(promtool, tmp_path, q.VERDICT, series, expected) == ""
+def test_what_is_wrong(promtool: Path, tmp_path: Path, fed: Series, expected: float) -> None:
+    assert value(promtool, tmp_path, q.VERDICT, fed, expected) == ""
 
 
 def test_what_is_wrong_where_two_exporters_see_the_same(promtool: Path, tmp_path: Path) -> None:

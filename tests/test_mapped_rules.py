@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -16,7 +14,7 @@ from pg_pool_exporter.metrics.catalogue import POOL_INFO
 from pg_pool_exporter.model import PoolSample
 from pg_pool_exporter.sources.pages.pool_names import HIDDEN
 from support.promtool import run_tests, selector
-from support.rule_files import DIRECTORY, SETTINGS
+from support.rule_files import DIRECTORY, SETTINGS, generator
 from test_formats import EXPECTED, recorded
 
 # Pages whose pools are named by a connection string, which PromQL can't take apart.
@@ -24,21 +22,11 @@ BY_STRING = {"npgsql", "otel-python"}
 TARGET = {"job": "orders", "instance": "orders:8080"}
 
 
-def generator() -> ModuleType:
-    """The script that writes the rules."""
-    spec = importlib.util.spec_from_file_location("mapped_pools", DIRECTORY / "mapped_pools.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_rules_are_current(name: str) -> None:
     """When this fails: `make rules`, and look at the difference."""
     written = (DIRECTORY / f"mapped/{name}.yml").read_text()
-    assert written == generator().rules(FORMATS[name])
+    assert written == generator("mapped_pools").rules(FORMATS[name])
 
 
 def scraped(page: bytes, labels_of_target: Mapping[str, str] = TARGET) -> list[dict[str, str]]:

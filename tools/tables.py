@@ -10,7 +10,7 @@ from inspect import getsource
 
 from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.config import AppThresholds, PoolThresholds, Thresholds
-from support.rule_files import ALERTS, ROOT, WITHOUT_ALERT, Alert, causes
+from support.rule_files import ALERTS, ROOT, WITHOUT_ALERT, Alert, causes, severities
 
 PAGES = tuple(ROOT / "docs" / name for name in ("alerts.md", "configuration.md", "findings.md"))
 
@@ -46,7 +46,7 @@ def _of_alerts(file: str) -> str:
 def _alert(alert: Alert) -> str:
     return _row(
         f"[{alert.name}](runbooks/{alert.name}.md)",
-        alert.labels["severity"],
+        ", ".join(severities(alert)),
         ", ".join(f"`{cause}`" for cause in causes(alert)),
         alert.annotations["summary"],
     )

@@ -1,14 +1,13 @@
 """Cases for each alert: when it fires, and when it must not."""
 
-from rule_cases import bouncers, exporter, leaks, load, requests, servers, sessions, use
+from rule_cases import bouncers, exporter, findings, leaks, requests, servers, use
 
 CASES = {
     **use.CASES,
     **requests.CASES,
     **leaks.CASES,
-    **load.CASES,
     **servers.CASES,
-    **sessions.CASES,
     **bouncers.CASES,
     **exporter.CASES,
+    **findings.CASES,
 }

@@ -24,28 +24,6 @@ def connections(active: str, size: str | None = "20x20") -> dict[str, str]:
 
 
 CASES = {
-    "PgBouncerDown": [
-        Case(
-            "fires",
-            "for a minute",
-            series("pg_bouncer_up", "1x5 0x10", **EDGE),
-            7,
-            [{**TARGET, **EDGE}],
-            """edge has not answered for at least a minute. First look at the reason in
-            pg_pool_exporter_poll_failures_total and in the exporter's log, then try psql to its
-            admin console.""",
-        ),
-        Case(
-            "just below",
-            "one poll in between fails",
-            series("pg_bouncer_up", "1x5 0 1x10", **EDGE),
-            7,
-        ),
-        Case("restart", "it comes back", series("pg_bouncer_up", "0x5 1x20", **EDGE), 12),
-        Case(
-            "missing data", "the exporter is gone", series("pg_bouncer_up", "0x5 stale", **EDGE), 10
-        ),
-    ],
     "PgBouncerClientsWaiting": [
         Case(
             "fires",

@@ -13,10 +13,6 @@ from support.promtool import SETTING, TARGET, Case, Labels, Series
 
 PRODUCTION = {"cluster": "eu-1", "env": "production"}
 STAGING = {"cluster": "test", "env": "staging"}
-NOT_YET = {"PgPoolCheckoutOverdue", "PgPoolLongCheckouts"}
-"""Alerts that join an application with its server across all environments, until they are made of
-findings.
-"""
 
 
 class Neighbours(NamedTuple):

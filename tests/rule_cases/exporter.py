@@ -34,43 +34,6 @@ def failures(values: str) -> dict[str, str]:
 
 
 CASES = {
-    "PgPoolTargetDown": [
-        Case(
-            "fires",
-            "for three minutes",
-            up("1x5 0x10"),
-            9,
-            [{**TARGET, **PROCESS}],
-            """web:0 (kind process) has not been read for 3 minutes, so alerts about it are blind.
-            First look at the reason in pg_pool_exporter_poll_failures_total and in the exporter's
-            log, then fetch its page with curl.""",
-        ),
-        Case("just below", "it flaps", up("1 0 0 1 0 0 1 0 0 1 0 0 1 0"), 12),
-        Case("silent", "servers have an alert of their own", up("0x20", kind="server"), 15),
-        Case("silent", "bouncers have an alert of their own", up("0x20", kind="bouncer"), 15),
-        Case(
-            "silent",
-            "the log of a server that is down",
-            up("0x20", target="main", kind="server") | up("0x20", target="main", kind="log"),
-            15,
-        ),
-        Case(
-            "fires",
-            "the log of a server that is up",
-            up("1x20", target="main", kind="server") | up("0x20", target="main", kind="log"),
-            15,
-            [{**TARGET, "target": "main", "kind": "log"}],
-        ),
-        Case("restart", "the process is gone, so it is no target any more", up("0x2 stale"), 10),
-        Case(
-            "several processes",
-            "one can't be read",
-            up("1x20") | up("0x20", target="web:1"),
-            15,
-            [{**TARGET, **PROCESS, "target": "web:1"}],
-        ),
-        Case("missing data", "the exporter is gone", up("0x5 stale"), 10),
-    ],
     "PgPoolDataStale": [
         Case(
             "fires",

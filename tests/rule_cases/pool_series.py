@@ -51,10 +51,3 @@ def acquire(quick: int, slow: int, key: dict[str, str] = ONE) -> dict[str, str]:
 
 
 INFO = series("pg_pool_info", "1x60", **ONE, client="psycopg_pool", application="orders-api")
-
-
-def queue(held: int, returned: int, waiting: str = "4x60") -> dict[str, str]:
-    """A full pool of 10: of each minute's 600 s `held` come back, in `returned` returns."""
-    return pool("10x60", waiting=waiting) | counters(
-        held_seconds=f"0+{held}x60", returned=f"0+{returned}x60"
-    )

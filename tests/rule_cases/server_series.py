@@ -6,12 +6,9 @@ from support.promtool import TARGET, series
 
 MAIN = {**TARGET, "server": "main"}
 SESSION = {"server": "main", "database": "shop", "user": "orders", "application": "orders-api"}
-AT_SESSION = {**TARGET, **SESSION}
 ELSEWHERE = {"instance": "db-3:10432"}
 """What another exporter's series have."""
 JOBS = {**SESSION, "application": "jobs"}
-FULL = {**MAIN, "cause": "server_full"}
-OVERSUBSCRIBED = {**MAIN, "cause": "server_oversubscribed"}
 
 
 def server(name: str, values: str, **labels: str) -> dict[str, str]:
@@ -19,16 +16,10 @@ def server(name: str, values: str, **labels: str) -> dict[str, str]:
     return series(f"pg_server_{name}", values, **{"server": "main", **labels})
 
 
-def slots(used: str, demand: str | None = None) -> dict[str, str]:
-    """100 connections, 5 of them reserved; pools may ask for `demand`."""
+def slots(used: str) -> dict[str, str]:
+    """100 connections, 5 of them reserved."""
     made = server("used_connections", used) | server("max_connections", "100x60")
-    made |= server("reserved_connections", "5x60")
-    return made if demand is None else made | server("pools_max_connections", demand)
-
-
-def other(series_of_main: dict[str, str]) -> dict[str, str]:
-    """The same of another server."""
-    return {name.replace('"main"', '"other"'): one for name, one in series_of_main.items()}
+    return made | server("reserved_connections", "5x60")
 
 
 def sessions(values: str, **labels: str) -> dict[str, str]:

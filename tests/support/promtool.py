@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import quote_plus
 
 from support.programs import PROMTOOL
-from support.rule_files import SETTINGS, Alert, groups
+from support.rule_files import RECORDS, SETTINGS, Alert, groups
 
 Labels = Mapping[str, str]
 Series = Mapping[str, str]
@@ -86,7 +86,9 @@ def run_groups(
     settings: Sequence[Path] = (SETTINGS,),
 ) -> str:
     """What promtool says of groups of tests of an alert; empty when they pass."""
-    files = (*settings, alert.file)
+    texts = " ".join((alert.expression, *alert.annotations.values()))
+    read = {record.file for record in RECORDS if record.name in texts}
+    files = list(dict.fromkeys((*settings, *sorted(read - {SETTINGS}), alert.file)))
     by_file = {path: [group["name"] for of, group in groups() if of == path] for path in files}
     document = {
         "rule_files": [str(path) for path in files],
@@ -154,9 +156,14 @@ def _group(alert: Alert, case: Case) -> dict[str, Any]:
 
 
 def _annotations(alert: Alert, labels: Labels, text: str) -> dict[str, str]:
-    _, dashboard = alert.annotations["dashboard"].rsplit("{{ end }}", 1)
+    parameters = alert.annotations["dashboard"].removeprefix(where_links_begin("dashboards"))
     parameters = re.sub(
-        r"\{\{ urlquery \$labels\.(\w+) \}\}", lambda one: quote_plus(labels[one[1]]), dashboard
+        r"\{\{ with \$labels\.(\w+) \}\}(.*?)\{\{ urlquery \. \}\}\{\{ end \}\}",
+        lambda one: one[2] + quote_plus(labels[one[1]]) if one[1] in labels else "",
+        parameters,
+    )
+    parameters = re.sub(
+        r"\{\{ urlquery \$labels\.(\w+) \}\}", lambda one: quote_plus(labels[one[1]]), parameters
     )
     return {
         "summary": alert.annotations["summary"],
@@ -164,6 +171,12 @@ def _annotations(alert: Alert, labels: Labels, text: str) -> dict[str, str]:
         "runbook_url": f"{RUNBOOKS}/{alert.name}.md",
         "dashboard": f"{DASHBOARDS}{parameters}",
     }
+
+
+def where_links_begin(kind: str) -> str:
+    """How an alert looks it up, of `runbooks` or `dashboards`."""
+    links = '{{ with query "pg_pool_exporter:links:info" }}'
+    return f'{links}{{{{ . | first | label "{kind}" }}}}{{{{ end }}}}'
 
 
 def selector(labels: Labels) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import yaml
@@ -13,9 +16,6 @@ ROOT = Path(__file__).parents[2]
 DIRECTORY = ROOT / "deploy/prometheus"
 SETTINGS = DIRECTORY / "settings.yml"
 FILES = sorted(path for path in DIRECTORY.glob("*.yml"))
-WITHOUT_ALERT = {"unknown", "login_failed"}
-"""Causes that no alert has. Where the cause is unknown, the symptoms have alerts; a target without
-a login is down for PromQL, whose alert leads to the reason."""
 
 
 class Record(NamedTuple):
@@ -64,8 +64,29 @@ ALERTS = {rule.name: rule for rule in rules() if isinstance(rule, Alert)}
 
 
 def causes(alert: Alert) -> list[str]:
-    """Values of its label `cause`: one of its own, or those that its recorded series can have."""
+    """Values of its label `cause`: one of its own, or that of the findings that it repeats."""
     if "cause" in alert.labels:
         return [alert.labels["cause"]]
-    read = [record.expression for record in RECORDS if record.name in alert.expression]
-    return re.findall(r'"cause", "(\w+)"', " ".join(read))
+    return re.findall(r'pg_pool_finding\{cause="(\w+)"', alert.expression)
+
+
+def severities(alert: Alert) -> list[str]:
+    """Values of its label `severity`: one, or those that it makes of the findings'."""
+    return re.findall(r"critical|warning|info", alert.labels["severity"])
+
+
+def generator(name: str) -> ModuleType:
+    """A script of the directory, which writes rules."""
+    spec = importlib.util.spec_from_file_location(name, DIRECTORY / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
+
+
+WITHOUT_ALERT: dict[str, str] = {
+    cause.value: why for cause, why in generator("findings").WITHOUT_ALERT.items()
+}
+"""Causes that no alert has, and why."""

@@ -1,0 +1,329 @@
+"""Writes findings.yml: an alert for each cause that the exporter finds, with what shows it.
+
+The exporter judges, and Prometheus repeats it. A new cause needs one entry in `ALERTS`, or a reason
+in `WITHOUT_ALERT`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from textwrap import indent
+
+from pg_pool_exporter.analysis.finding import Cause
+
+FILE = Path(__file__).parent / "findings.yml"
+
+WITHOUT_ALERT = {
+    Cause.UNKNOWN: "Its symptoms have: PgPoolSaturated, PgPoolTimeouts, PgBouncerClientsWaiting.",
+}
+"""Causes that no alert names, and why."""
+
+BY_FINDING = '{{ if eq $labels.severity "problem" }}critical{{ else }}warning{{ end }}'
+
+
+_THE_POOL = "{{ with $labels.pool }}&var-pool={{ urlquery . }}{{ end }}"
+
+
+class About(Enum):
+    """What a finding is about: the labels that other series of the same have, and its dashboard."""
+
+    POOL = (("app", "pool"), f"pgpe-pool?var-app={{{{ urlquery $labels.app }}}}{_THE_POOL}")
+    SERVER = (("server",), "pgpe-server?var-server={{ urlquery $labels.server }}")
+    SERVER_AS_TARGET = ((), SERVER[1])
+    TARGET = (("target",), "pgpe-exporter")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """An alert. Its texts are templates; `$same` selects other series of what it is about, of the
+    same exporter and in the same environment.
+    """
+
+    name: str
+    cause: Cause
+    about: About
+    only: str = ""
+    """More matchers, where a cause has several alerts."""
+    severity: str = BY_FINDING
+    """Another one where the finding's does not say whether to wake somebody."""
+    waits: str = "1m"
+    """Empty: it fires at once."""
+    stays: str = ""
+    summary: str
+    says: str
+    """What is wrong, with its figure."""
+    shows: tuple[str, ...] = ()
+    """Further evidence, in sentences that are there where the series are."""
+    first: str
+    """What to do first, after the word."""
+
+
+LINES = """\
+{{ with query (printf `sort_desc(topk(5, sum by (site) (
+{__name__=~"pg_pool_leaked_slots|pg_pool_overdue_connections",%s}) > 0))` $same) }}By line of code:
+{{ range $number, $line := . }}{{ if $number }}, {{ end -}}
+{{ $line.Labels.site }} ({{ $line.Value }}){{ end }}. {{ end -}}"""
+IN_USE = """\
+{{ with query (printf `sum(pg_pool_connections{state="active",%s})` $same) }}Checked out now:
+{{ . | first | value -}}
+{{ with query (printf `sum(pg_pool_max_connections{%s})` $same) }} of {{ . | first | value -}}
+{{ end }}. {{ end -}}"""
+HOLD = """\
+{{ with query (printf `max(app_pool_process:pg_pool_hold_seconds:mean5m{%s})` $same) -}}
+A checkout lasts {{ . | first | value | humanizeDuration }} on average. {{ end -}}"""
+OPEN_FOR = """\
+{{ with query (printf `max(pg_server_oldest_state_seconds{
+state=~"idle_in_transaction.*",application=%q,%s})` $labels.app $same) }}The oldest for
+{{ . | first | value | humanizeDuration }}. {{ end -}}"""
+WAITING_FOR = """\
+{{ with query (printf `max(pg_server_oldest_waiting_seconds{%s})` $same) }}The longest wait:
+{{ . | first | value | humanizeDuration }}. {{ end -}}"""
+BLOCKED_BY = """\
+{{ with query (printf `sort_desc(topk(3, sum by (application) (
+pg_server_blocking_connections{%s}) > 0))` $same) }}Blocked by sessions of
+{{ range $number, $one := . }}{{ if $number }}, {{ end -}}
+{{ $one.Labels.application }}{{ end }}. {{ end -}}"""
+SLOTS = """\
+{{ with query (printf `max(server:pg_server_use:ratio{%s})` $same) }}Slots of ordinary roles in use:
+{{ . | first | value | humanizePercentage }}. {{ end -}}"""
+LIMITS = """\
+{{ with query (printf `topk(1, server_database:pg_server_use:ratio{%s})` $same) -}}
+CONNECTION LIMIT of database {{ . | first | label "database" }} in use:
+{{ . | first | value | humanizePercentage }}. {{ end -}}
+{{ with query (printf `topk(1, server_user:pg_server_use:ratio{%s})` $same) -}}
+CONNECTION LIMIT of role {{ . | first | label "user" }} in use:
+{{ . | first | value | humanizePercentage }}. {{ end -}}"""
+MOST_SESSIONS = """\
+{{ with query (printf `sort_desc(topk(3, sum by (application) (
+pg_server_connections{%s})))` $same) }}Most sessions:
+{{ range $number, $one := . }}{{ if $number }}, {{ end -}}
+{{ $one.Labels.application }} ({{ $one.Value }}){{ end }}. {{ end -}}"""
+AVAILABLE = """\
+{{ with query (printf `max(server:pg_server_available_connections:diff{%s})` $same) -}}
+Slots of ordinary roles: {{ . | first | value }}. {{ end -}}"""
+REASON = """\
+{{ with query (printf `topk(1, increase(
+pg_pool_exporter_poll_failures_total{%s}[5m]) > 0)` $same) -}}
+Polls fail with reason {{ . | first | label "reason" }}. {{ end -}}"""
+REASON_OF_SERVER = """\
+{{ with query (printf `topk(1, increase(pg_pool_exporter_poll_failures_total{
+kind="server",target=%q,%s}[5m]) > 0)` $labels.server $same) -}}
+Polls fail with reason {{ . | first | label "reason" }}. {{ end -}}"""
+
+ALERTS = (
+    Alert(
+        name="PgPoolLeak",
+        cause=Cause.LEAK,
+        about=About.POOL,
+        # Nobody suffers before the pool is full, which has alerts of its own.
+        severity="warning",
+        waits="",
+        summary="Connections are checked out of a pool and not returned.",
+        says="""\
+{{ with $labels.pool }}Pool {{ . }} of {{ $labels.app }}{{ else }}{{ $labels.app }}{{ end }} leaks.
+Connections checked out and not returned: {{ $value }}.""",
+        shows=(LINES, IN_USE),
+        first="""\
+read the code that checks them out: each way out of it, also by an exception, must return the
+connection. Until that is mended, a restart of the process gives its slots back.""",
+    ),
+    Alert(
+        name="PgPoolTooSmall",
+        cause=Cause.POOL_TOO_SMALL,
+        about=About.POOL,
+        waits="2m",
+        stays="5m",
+        summary="A connection pool is too small for its load; nothing leaks and nothing is slow.",
+        says="""\
+Requests for a connection of pool {{ $labels.pool }} of {{ $labels.app }} wait, although its
+connections come back soon. Requests that wait: {{ $value | humanize }}.""",
+        shows=(HOLD, IN_USE),
+        first="""\
+look whether the server has slots left; then give the pool more, or start fewer requests at
+once.""",
+    ),
+    Alert(
+        name="PgPoolLongCheckouts",
+        cause=Cause.LONG_CHECKOUTS,
+        about=About.POOL,
+        waits="2m",
+        stays="5m",
+        summary="A connection pool is full because each connection is checked out for long.",
+        says="""\
+Requests for a connection of pool {{ $labels.pool }} of {{ $labels.app }} wait, because other
+checkouts last long. Requests that wait: {{ $value | humanize }}.""",
+        shows=(HOLD, IN_USE),
+        first="""\
+look on the server what the application's active sessions run; a larger pool would only move the
+queue there.""",
+    ),
+    Alert(
+        name="PgServerIdleInTransaction",
+        cause=Cause.IDLE_IN_TRANSACTION,
+        about=About.SERVER,
+        summary="A transaction is open and nothing happens in it.",
+        says="""\
+Sessions of {{ $labels.app }} on {{ $labels.server }} that are idle in transaction: {{ $value }}.
+They hold their locks and keep vacuum from cleaning up.""",
+        shows=(OPEN_FOR,),
+        first="""\
+find the session in pg_stat_activity: its last query says which code left the transaction open.""",
+    ),
+    Alert(
+        name="PgServerLockPileUp",
+        cause=Cause.LOCK_PILE_UP,
+        about=About.SERVER,
+        stays="2m",
+        summary="Sessions wait for locks, or transactions deadlocked.",
+        says="Sessions on {{ $labels.server }} that wait for a lock, or deadlocks: {{ $value }}.",
+        shows=(WAITING_FOR, BLOCKED_BY),
+        first="""\
+find the session at the head of the queue with pg_blocking_pids(), and end it if it may be ended;
+the others then go on by themselves.""",
+    ),
+    Alert(
+        name="PgServerFull",
+        cause=Cause.SERVER_FULL,
+        about=About.SERVER,
+        stays="2m",
+        summary="Most connections of a server, a database or a role are in use.",
+        says="The connections of {{ $labels.server }} are nearly used up. In use: {{ $value }}.",
+        shows=(SLOTS, LIMITS, MOST_SESSIONS),
+        first="""\
+free some: stop what is not needed, or end sessions that have been idle for longest.""",
+    ),
+    Alert(
+        name="PgServerOversubscribed",
+        cause=Cause.SERVER_OVERSUBSCRIBED,
+        about=About.SERVER,
+        waits="10m",
+        summary="All pools together may open more connections than the server accepts.",
+        says="Connections that the pools of {{ $labels.server }} may open: {{ $value }}.",
+        shows=(AVAILABLE, MOST_SESSIONS),
+        first="""\
+look which application has the largest maximum times processes; it can be less, or a PgBouncer can
+stand in between.""",
+    ),
+    Alert(
+        name="PgServerDown",
+        cause=Cause.POSTGRESQL_UNREACHABLE,
+        about=About.SERVER_AS_TARGET,
+        severity="critical",
+        summary="PostgreSQL does not answer the exporter.",
+        says="{{ $labels.server }} has not answered for at least a minute.",
+        shows=(REASON_OF_SERVER,),
+        first="look at the reason in the exporter's log, then try psql from its host.",
+    ),
+    Alert(
+        name="PgServerSessionsHidden",
+        cause=Cause.SESSIONS_HIDDEN,
+        about=About.SERVER,
+        severity="warning",
+        waits="10m",
+        summary="""\
+The exporter may not see what sessions do; leaks, transactions and locks are unknown.""",
+        says="""\
+The state of sessions on {{ $labels.server }} is hidden from the exporter. Number: {{ $value }}.""",
+        first="GRANT pg_monitor to the exporter's role.",
+    ),
+    Alert(
+        name="PgPoolLoginFailed",
+        cause=Cause.LOGIN_FAILED,
+        about=About.TARGET,
+        summary="The exporter can't log in.",
+        says="""\
+{{ with $labels.server }}Server {{ . }}{{ else }}{{ $labels.target }}{{ end }} refuses the login of
+the exporter, or the password can't be read.""",
+        first="""\
+read the reason in the exporter's log, then log in from its host with the same role and
+password.""",
+    ),
+    Alert(
+        name="PgBouncerDown",
+        cause=Cause.TARGET_UNREACHABLE,
+        only=',bouncer!=""',
+        about=About.TARGET,
+        severity="critical",
+        summary="PgBouncer does not answer the exporter.",
+        says="{{ $labels.bouncer }} has not answered for at least a minute.",
+        shows=(REASON,),
+        first="look at the reason in the exporter's log, then try psql to its admin console.",
+    ),
+    Alert(
+        name="PgPoolTargetDown",
+        cause=Cause.TARGET_UNREACHABLE,
+        only=',bouncer=""',
+        about=About.TARGET,
+        severity="warning",
+        waits="3m",
+        summary="The exporter can't read one of its targets.",
+        says="{{ $labels.target }} has not been read for 3 minutes, so alerts about it are blind.",
+        shows=(REASON,),
+        first="look at the reason in the exporter's log, then fetch its page with curl.",
+    ),
+)
+
+_HEADER = """\
+# Generated by findings.py; `make rules` writes it again.
+#
+# What the exporter finds, as its page, `doctor` and the API say it. What decides stands in its
+# configuration (`thresholds:`).
+groups:
+  - name: pg-pool-exporter-findings
+    rules:
+"""
+_LINK = '{{ with query "pg_pool_exporter:links:info" }}{{ . | first | label "%s" }}{{ end }}/%s'
+_OF_A_FINDING = ("cause", "severity", "app", "pool", "server", "bouncer", "target")
+
+
+def rules() -> str:
+    """The file."""
+    return _HEADER + "\n".join(indent(_rule(one), " " * 6) for one in ALERTS)
+
+
+def _rule(alert: Alert) -> str:
+    found = f'pg_pool_finding{{cause="{alert.cause.value}"{alert.only}}}'
+    if alert.severity != BY_FINDING:
+        found = f"max without (severity) ({found})"
+    lines = [f"- alert: {alert.name}", f"  expr: {found}"]
+    if alert.waits:
+        lines.append(f"  for: {alert.waits}")
+    if alert.stays:
+        lines.append(f"  keep_firing_for: {alert.stays}")
+    quoted = f"'{alert.severity}'" if "{" in alert.severity else alert.severity
+    lines += [
+        "  labels:",
+        f"    severity: {quoted}",
+        "  annotations:",
+        f"    summary: {alert.summary}",
+        "    description: >-",
+        indent(_description(alert), " " * 6),
+        f"    runbook_url: '{_LINK % ('runbooks', f'{alert.name}.md')}'",
+        f"    dashboard: '{_LINK % ('dashboards', f'd/{alert.about.value[1]}')}'",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _description(alert: Alert) -> str:
+    parts = [_same(alert.about)] if alert.shows else []
+    return "\n".join((*parts, alert.says, *alert.shows, f"First {alert.first}"))
+
+
+def _same(about: About) -> str:
+    """Sets `$same` to matchers of all labels but those that only findings have."""
+    others = "|".join(name for name in _OF_A_FINDING if name not in about.value[0])
+    return f"""\
+{{{{ $same := "" }}}}{{{{ range $name, $value := $labels -}}}}
+{{{{ if not (match "^(__name__|{others})$" $name) -}}}}
+{{{{ $same = printf "%s%s=%q," $same $name $value }}}}{{{{ end }}}}{{{{ end -}}}}"""
+
+
+def main() -> None:
+    """Write it."""
+    FILE.write_text(rules())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,269 @@
+"""Alerts that repeat what the exporter finds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rule_cases.leaks import SITE, by_site
+from rule_cases.pool_series import ONE, TWO, counters, pool
+from rule_cases.server_series import JOBS, SESSION, age, server, sessions, slots
+from support.promtool import TARGET, Case, Labels, series
+
+POOL = {"app": "orders", "pool": "main", "server": "main"}
+MAIN = {"server": "main"}
+EDGE = {"bouncer": "edge", "target": "edge"}
+WORKER = {"target": "web:0"}
+LONGEST = 12
+"""Minutes for which the slowest of these alerts waits, and some more."""
+
+
+def found(cause: str, severity: str, values: str, about: Labels) -> dict[str, str]:
+    return series("pg_pool_finding", values, cause=cause, severity=severity, **about)
+
+
+def cases(
+    cause: str, about: Labels, text: str, *, amount: int = 1,
+    evidence: dict[str, str] | None = None, severities: dict[str, str] | None = None,
+    at_once: bool = False,
+) -> list[Case]:  # fmt: skip
+    """Those of one cause. `severities` of the alert, by the finding's."""
+    firing: dict[str, Any] = {
+        severity: {**TARGET, **about, "cause": cause, "severity": alert}
+        for severity, alert in (severities or {"warning": "warning", "problem": "critical"}).items()
+    }
+    return [
+        *(
+            Case(
+                "fires",
+                f"the exporter calls it a {severity}",
+                found(cause, severity, f"{amount}x20", about) | (evidence or {}),
+                LONGEST,
+                [labels],
+                text,
+            )
+            for severity, labels in firing.items()
+        ),
+        Case(
+            "just below",
+            "it was over when it should fire",
+            found(cause, "problem", "_x5 1 stale", about),
+            7 if at_once else 6,
+        ),
+        Case("silent", "something else is found", found("other", "problem", "1x20", about), 15),
+        Case("restart", "it is over", found(cause, "problem", "1x10 stale", about), 25),
+        Case("missing data", "nothing is found", series("pg_pool_exporter_build_info", "1x20"), 15),
+    ]  # fmt: skip
+
+
+ALWAYS_WARNING = {"warning": "warning", "problem": "warning"}
+HELD_FOR_2_S = counters(held_seconds="0+590x20", returned="0+295x20")
+
+CASES = {
+    "PgPoolLeak": [
+        *cases(
+            "leak",
+            POOL,
+            """Pool main of orders leaks. Connections checked out and not returned: 4. By line of
+            code: orders/report.py:42 build (4), orders/jobs.py:7 run (1). Checked out now: 12 of
+            20. First read the code that checks them out: each way out of it, also by an exception,
+            must return the connection. Until that is mended, a restart of the process gives its
+            slots back.""",
+            amount=4,
+            evidence=by_site("leaked_slots", "1x20")
+            | by_site("overdue_connections", "2x20")
+            | by_site("leaked_slots", "1x20", TWO)
+            | series("pg_pool_leaked_slots", "1x20", **TWO, site="orders/jobs.py:7 run")
+            | series("pg_pool_leaked_slots", "0x20", **TWO, site="orders/cart.py:1 add")
+            | series("pg_pool_leaked_slots", "9x20", **{**ONE, "app": "jobs"}, **SITE)
+            | pool("5x20")
+            | pool("7x20", key=TWO),
+            severities=ALWAYS_WARNING,
+            at_once=True,
+        ),
+        Case(
+            "fires",
+            "by no line, in one of the application's pools",
+            found("leak", "problem", "2x20", {"app": "orders", "server": "main"}),
+            3,
+            [{**TARGET, "app": "orders", "server": "main", "cause": "leak"}],
+            """orders leaks. Connections checked out and not returned: 2. First read the code that
+            checks them out: each way out of it, also by an exception, must return the connection.
+            Until that is mended, a restart of the process gives its slots back.""",
+        ),
+        Case(
+            "fires",
+            "lines in another region are not its own",
+            found("leak", "problem", "2x20", {**POOL, "region": "eu"})
+            | series("pg_pool_leaked_slots", "2x20", **ONE, **SITE, region="eu")
+            | series("pg_pool_leaked_slots", "9x20", **ONE, site="a.py:1 f", region="us"),
+            3,
+            [{**TARGET, **POOL, "cause": "leak", "region": "eu"}],
+            """Pool main of orders leaks. Connections checked out and not returned: 2. By line of
+            code: orders/report.py:42 build (2). First read the code that checks them out: each way
+            out of it, also by an exception, must return the connection. Until that is mended, a
+            restart of the process gives its slots back.""",
+        ),
+        Case(
+            "fires",
+            "it goes on for minutes as a warning, and is certain then",
+            found("leak", "warning", "2x9 stale", POOL)
+            | found("leak", "problem", "_x10 2x20", POOL),
+            10,
+            [{**TARGET, **POOL, "cause": "leak"}],
+        ),
+    ],
+    "PgPoolTooSmall": cases(
+        "pool_too_small",
+        POOL,
+        """Requests for a connection of pool main of orders wait, although its connections come back
+        soon. Requests that wait: 4. A checkout lasts 2s on average. Checked out now: 10 of 10.
+        First look whether the server has slots left; then give the pool more, or start fewer
+        requests at once.""",
+        amount=4,
+        evidence=pool("10x20") | HELD_FOR_2_S,
+    ),
+    "PgPoolLongCheckouts": cases(
+        "long_checkouts",
+        POOL,
+        """Requests for a connection of pool main of orders wait, because other checkouts last long.
+        Requests that wait: 4. A checkout lasts 2s on average. Checked out now: 10 of 10. First look
+        on the server what the application's active sessions run; a larger pool would only move the
+        queue there.""",
+        amount=4,
+        evidence=pool("10x20") | HELD_FOR_2_S,
+    ),
+    "PgServerIdleInTransaction": cases(
+        "idle_in_transaction",
+        {"app": "orders-api", "server": "main"},
+        """Sessions of orders-api on main that are idle in transaction: 3. They hold their locks and
+        keep vacuum from cleaning up. The oldest for 5m 0s. First find the session in
+        pg_stat_activity: its last query says which code left the transaction open.""",
+        amount=3,
+        evidence=age("idle_in_transaction", "300x20") | age("idle", "900x20"),
+    ),
+    "PgServerLockPileUp": cases(
+        "lock_pile_up",
+        MAIN,
+        """Sessions on main that wait for a lock, or deadlocks: 6. The longest wait: 1m 30s. Blocked
+        by sessions of migrations, jobs. First find the session at the head of the queue with
+        pg_blocking_pids(), and end it if it may be ended; the others then go on by themselves.""",
+        amount=6,
+        evidence=server("oldest_waiting_seconds", "90x20", **SESSION)
+        | server("blocking_connections", "1x20", **JOBS)
+        | server("blocking_connections", "2x20", **{**SESSION, "application": "migrations"})
+        | server("blocking_connections", "0x20", **SESSION),
+    ),
+    "PgServerFull": [
+        *cases(
+            "server_full",
+            MAIN,
+            """The connections of main are nearly used up. In use: 91. Slots of ordinary roles in
+            use: 95.79%. Most sessions: orders-api (70), jobs (21). First free some: stop what is
+            not needed, or end sessions that have been idle for longest.""",
+            amount=91,
+            evidence=slots("91x20")
+            | sessions("60x20")
+            | sessions("10x20", state="active")
+            | sessions("21x20", application="jobs"),
+        ),
+        Case(
+            "fires",
+            "a CONNECTION LIMIT is reached",
+            found("server_full", "problem", "20x20", MAIN)
+            | sessions("16x20")
+            | server("database_connection_limit", "20x20", database="shop")
+            | server("role_connection_limit", "16x20", user="orders"),
+            3,
+            [{**TARGET, **MAIN, "cause": "server_full", "severity": "critical"}],
+            """The connections of main are nearly used up. In use: 20. CONNECTION LIMIT of database
+            shop in use: 80%. CONNECTION LIMIT of role orders in use: 100%. Most sessions:
+            orders-api (16). First free some: stop what is not needed, or end sessions that have
+            been idle for longest.""",
+        ),
+    ],
+    "PgServerOversubscribed": cases(
+        "server_oversubscribed",
+        MAIN,
+        """Connections that the pools of main may open: 120. Slots of ordinary roles: 95. Most
+        sessions: orders-api (10). First look which application has the largest maximum times
+        processes; it can be less, or a PgBouncer can stand in between.""",
+        amount=120,
+        evidence=slots("10x20") | sessions("10x20"),
+    ),
+    "PgServerDown": cases(
+        "postgresql_unreachable",
+        MAIN,
+        """main has not answered for at least a minute. Polls fail with reason refused. First look
+        at the reason in the exporter's log, then try psql from its host.""",
+        evidence=series(
+            "pg_pool_exporter_poll_failures_total",
+            "0+12x20",
+            kind="server",
+            target="main",
+            reason="refused",
+        ),
+        severities={"problem": "critical"},
+    ),
+    "PgServerSessionsHidden": cases(
+        "sessions_hidden",
+        MAIN,
+        """The state of sessions on main is hidden from the exporter. Number: 2. First GRANT
+        pg_monitor to the exporter's role.""",
+        amount=2,
+        severities={"warning": "warning"},
+    ),
+    "PgPoolLoginFailed": [
+        *cases(
+            "login_failed",
+            MAIN,
+            """Server main refuses the login of the exporter, or the password can't be read. First
+            read the reason in the exporter's log, then log in from its host with the same role and
+            password.""",
+        ),
+        Case(
+            "fires",
+            "a bouncer refuses it",
+            found("login_failed", "warning", "1x20", EDGE),
+            3,
+            [{**TARGET, **EDGE, "cause": "login_failed", "severity": "warning"}],
+            """edge refuses the login of the exporter, or the password can't be read. First read the
+            reason in the exporter's log, then log in from its host with the same role and
+            password.""",
+        ),
+    ],
+    "PgBouncerDown": [
+        *cases(
+            "target_unreachable",
+            EDGE,
+            """edge has not answered for at least a minute. Polls fail with reason timeout. First
+            look at the reason in the exporter's log, then try psql to its admin console.""",
+            evidence=series(
+                "pg_pool_exporter_poll_failures_total",
+                "0+12x20",
+                kind="bouncer",
+                target="edge",
+                reason="timeout",
+            ),
+            severities={"warning": "critical"},
+        ),
+        Case("silent", "a process", found("target_unreachable", "warning", "1x20", WORKER), 15),
+    ],
+    "PgPoolTargetDown": [
+        *cases(
+            "target_unreachable",
+            WORKER,
+            """web:0 has not been read for 3 minutes, so alerts about it are blind. Polls fail with
+            reason refused. First look at the reason in the exporter's log, then fetch its page with
+            curl.""",
+            evidence=series(
+                "pg_pool_exporter_poll_failures_total",
+                "0+12x20",
+                kind="process",
+                target="web:0",
+                reason="refused",
+            ),
+            severities={"warning": "warning"},
+        ),
+        Case("silent", "a bouncer", found("target_unreachable", "warning", "1x20", EDGE), 15),
+    ],
+}
