@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import accumulate, chain
+from itertools import accumulate, chain, count
 
 from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.analysis.finding import Finding
@@ -32,6 +32,7 @@ from pg_pool_exporter.model import (
     Snapshot,
     TargetId,
 )
+from pg_pool_exporter.polling.poller import next_poll
 from pg_pool_exporter.polling.store import Store, TargetState
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
 from scenarios.world import Lock, Pool, Server, Session, World
@@ -140,8 +141,14 @@ class Exporter:
                 replace(former, health=health, snapshot=snapshot, begun=now - 0.01, taken=now)
             )
 
-        first = self._world.now + self._world.random.random() * INTERVAL
-        self._world.every(INTERVAL, poll, first)
+        def on_schedule() -> None:
+            poll()
+            now = self._world.now
+            number = next(numbers)
+            self._world.at(next_poll(key.label, INTERVAL, now, now, number), on_schedule)
+
+        numbers = count(1)
+        self._world.after(self._world.random.random() * INTERVAL, on_schedule)
 
     def _scrape(self) -> None:
         now, analysis = self._world.now, self._analyzer.update()

@@ -18,6 +18,11 @@ from pg_pool_exporter.polling.store import Store, TargetState
 from pg_pool_exporter.redaction import redact
 from pg_pool_exporter.sources.base import PollError, Source, TargetGoneError
 
+# By how much of the interval a poll strays from its schedule, to either side.
+_STRAY = 0.1
+# Multiples of it, without their whole part, are spread evenly.
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
+
 log = structlog.get_logger(__name__)
 
 
@@ -63,7 +68,13 @@ class Poller:
         try:
             while await self.poll():
                 now = loop.time()
-                tick = next_poll(self._target.id.label, self._target.interval, started, now)
+                tick = next_poll(
+                    self._target.id.label,
+                    self._target.interval,
+                    started,
+                    now,
+                    self._state.health.polls,
+                )
                 await asyncio.sleep(tick - now)
                 started = loop.time()
         finally:
@@ -149,16 +160,20 @@ class Poller:
         self._state = state
 
 
-def next_poll(name: str, interval: float, started: float, now: float) -> float:
-    """The time of the next poll of the target `name`, after one that began at `started`.
+def next_poll(name: str, interval: float, started: float, now: float, number: int) -> float:
+    """The time of the next poll of the target `name`, after its poll `number`, begun at `started`.
 
     Each target has its own offset in the interval, by a hash of its name, so that targets are not
-    polled all at once. Times that pass during a poll are skipped. All are seconds on one clock.
+    polled all at once. Each poll strays a little from that: a job that runs each second would else
+    be checked out at every reading, or at none. Times that pass during a poll are skipped. All are
+    seconds on one clock.
     """
     offset = crc32(name.encode("utf-8", "surrogateescape")) / 2**32 * interval
+    farthest = _STRAY * interval
     # A little after the start: rounding must not find the time at which the poll began again.
-    earliest = max(now, started + interval / 100)
-    return earliest + (offset - earliest) % interval
+    earliest = max(now, started + interval / 100) + farthest
+    tick = earliest + (offset - earliest) % interval
+    return tick + (number * _GOLDEN_RATIO % 1 * 2 - 1) * farthest
 
 
 def unforeseen(error: BaseException) -> Failure:
