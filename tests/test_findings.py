@@ -285,7 +285,7 @@ def test_who_had_to_wait_for_a_server_that_was_away_has_no_pool_that_is_too_smal
             patient.sides.server({"active": [0.1] * 10})
 
     assert patient.live(200, poll).causes() == causes
-    assert patient.live(500, poll).causes() == [Cause.POOL_TOO_SMALL]
+    assert patient.live(600, poll).causes() == [Cause.POOL_TOO_SMALL]
 
 
 @pytest.mark.parametrize("pools", [1, 2])

@@ -14,6 +14,9 @@ from pg_pool_exporter.polling.store import Change
 
 # Rates are over a few minutes: a burst of seconds must not count, a change must soon.
 _RATE_MINUTES = 5
+# They reach back to a reading that is up to a minute, and a poll, older. What explains them is
+# remembered for at least as long.
+_REMEMBERED_MINUTES = _RATE_MINUTES + 2
 _DEADLOCK_MINUTES = 15
 
 
@@ -129,7 +132,9 @@ class _ServerHistory:
 
     def __init__(self) -> None:
         self._deadlocks: deque[tuple[float, dict[str, float]]] = deque(maxlen=_DEADLOCK_MINUTES + 2)
-        self._longest_waits: deque[tuple[float, dict[str, float]]] = deque(maxlen=_RATE_MINUTES + 1)
+        self._longest_waits: deque[tuple[float, dict[str, float]]] = deque(
+            maxlen=_REMEMBERED_MINUTES + 1
+        )
         self._waiting: set[str] = set()  # at the last reading
         self._last: float | None = None
         self._back = -inf  # since when it answers again
@@ -149,7 +154,7 @@ class _ServerHistory:
 
     def _add_waits(self, now: float, sample: ServerSample) -> None:
         minute = now // MINUTE
-        while self._longest_waits and minute - self._longest_waits[0][0] > _RATE_MINUTES:
+        while self._longest_waits and minute - self._longest_waits[0][0] > _REMEMBERED_MINUTES:
             self._longest_waits.popleft()
         if not self._longest_waits or self._longest_waits[-1][0] != minute:
             self._longest_waits.append((minute, {}))
@@ -174,7 +179,7 @@ class _ServerHistory:
         return {name: count for name, count in new.items() if count > 0}
 
     def was_away(self) -> bool:
-        return self._last is not None and self._last - self._back < (_RATE_MINUTES + 1) * MINUTE
+        return self._last is not None and self._last - self._back < _REMEMBERED_MINUTES * MINUTE
 
     def longest_lock_wait(self, names: Iterable[str]) -> float:
         waits = (by_name.get(name, 0.0) for name in names for _, by_name in self._longest_waits)
