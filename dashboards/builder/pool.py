@@ -251,13 +251,15 @@ def _counts() -> Iterator[Panel]:
     yield lines(
         "Both sides together",
         "Unreturned is proven: checked out the whole time while the server saw them do nothing. "
-        "Suspects are a hint. Missing sessions are in the pools but not in the server.",
+        "Unexplained is estimated by Little's law, suspects are a hint. Missing sessions are in "
+        "the pools but not in the server.",
         "short",
         *(
             Query(f"max by (app, server) ({select(metric)})", f"{word} {{{{app}}}} {{{{server}}}}")
             for word, metric in (
                 ("unreturned", c.UNRETURNED),
                 ("suspects", c.UNRETURNED_SUSPECTED),
+                ("unexplained", c.UNEXPLAINED),
                 ("missing", c.MISSING_SESSIONS),
             )
         ),

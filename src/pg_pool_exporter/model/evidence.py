@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pg_pool_exporter.model.identity import PoolId
+
 
 @dataclass(frozen=True, slots=True)
 class LeakEvidence:
@@ -18,3 +20,7 @@ class LeakEvidence:
     """An early hint, no proof."""
     missing: float | None = None
     """Lower bound of the connections that the pools count and the server does not have."""
+    unexplained: float | None = None
+    """Estimated number of connections that are checked out, silent and not coming back."""
+    unexplained_in: Mapping[PoolId, float] = field(default_factory=dict)
+    """The same by process and pool; without those of which nothing is known."""

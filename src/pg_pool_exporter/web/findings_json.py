@@ -117,6 +117,7 @@ def _pool(pool: PoolView) -> dict[str, Any]:
         "overdue": _number(pool.overdue if pool.reports_overdue else None),
         "unreturned": _number(evidence.unreturned),
         "suspected": _number(evidence.suspected),
+        "unexplained": _number(evidence.unexplained),
         "missing_sessions": _number(evidence.missing),
         "active_by_minute": _numbers(pool.active_by_minute),
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
+from pg_pool_exporter.analysis.correlate.long_checkouts import WorkReadings
 from pg_pool_exporter.analysis.correlate.pools import KnownPool
 from pg_pool_exporter.analysis.correlate.sessions import SILENT, AppSessions, ServerSessions
 from pg_pool_exporter.analysis.evidence import bounds
@@ -48,6 +50,7 @@ class AppReadings:
         self._polls: deque[_Poll] = deque(maxlen=_MAX_POLLS)
         self._readings: Readings[ServerReading] = Readings()
         self._addresses = AddressReadings()
+        self._work = WorkReadings()
         self._by_address: Mapping[str, AppSessions] = {}  # at the last poll
         self._had_sessions = False
 
@@ -84,6 +87,7 @@ class AppReadings:
             keep=keep,
             max_gap=poll.max_gap,
         )
+        self._work.add(poll.begun, poll.taken, self.sessions, leak_after=keep, max_gap=poll.max_gap)
         pages = {one.address for one in last if one.address is not None}
         if not poll.is_here and any(map(is_local, pages)):
             pages.clear()
@@ -94,10 +98,25 @@ class AppReadings:
     def evidence(
         self, poll: ServerPoll, pools: Collection[KnownPool], others: float
     ) -> LeakEvidence:
-        """What was true at each reading up to this poll, which has been added.
+        """What is known of the time up to this poll, which has been added.
 
         `others` is the most sessions that other applications' pools have under the same name.
         """
+        proof = self._proof(poll, pools, others)
+        # No session matched: `application_name` differs, or the pools use another server.
+        if self.sessions.hidden or not self.sessions.sessions:
+            return proof
+        leak_after = longest_threshold(pools)
+        found = self._work.unexplained(poll.taken, pools, self.sessions, leak_after)
+        silent = self.sessions.count(*SILENT, longer_than=leak_after)
+        return replace(
+            proof,
+            unexplained=min(sum(found.values()), silent) if found else None,
+            unexplained_in=found,
+        )
+
+    def _proof(self, poll: ServerPoll, pools: Collection[KnownPool], others: float) -> LeakEvidence:
+        """What was true at each reading during the threshold."""
         leak_after = longest_threshold(pools)
         start = poll.taken - leak_after
         last = _last(pools, start)

@@ -11,7 +11,9 @@ from pg_pool_exporter.analysis.correlate.addresses import (
     server_of,
     sessions_of,
 )
+from pg_pool_exporter.analysis.evidence import little
 from pg_pool_exporter.analysis.evidence.bounds import PoolReading, pool_reading
+from pg_pool_exporter.analysis.evidence.little import HoldReading, hold_reading
 from pg_pool_exporter.analysis.evidence.readings import Readings
 from pg_pool_exporter.config import DEFAULT_LEAK_AFTER, AppConfig
 from pg_pool_exporter.model import AppOnServer, PoolId, PoolSample, TargetId
@@ -31,6 +33,8 @@ class KnownPool:
     sessions: SessionFilter | None = None
     """Which sessions of that server may be its own."""
     readings: Readings[PoolReading] = field(default_factory=Readings)
+    holds: Readings[HoldReading] = field(default_factory=Readings)
+    """Of a page that shows times, and leaves open which checkouts are overdue."""
 
 
 Pools = dict[PoolId, KnownPool]
@@ -132,6 +136,26 @@ class KnownPools:
                 keep=self._longest[app],
                 max_gap=state.max_gap,
             )
+        self._take_times(pool, sample, state)
+
+    def _take_times(self, pool: KnownPool, sample: PoolSample, state: TargetState) -> None:
+        if (
+            sample.active is None
+            or sample.held is None
+            or sample.returned is None
+            or sample.leaked is not None
+        ):
+            return
+        active = max(0.0, sample.active - self._long_lived(sample))
+        waited = sample.acquire_wait or 0.0
+        reading = hold_reading(
+            state.begun, state.taken, active, sample.held, sample.returned, waited
+        )
+        last = pool.holds.last()
+        if last is not None and reading.ended_last < last.ended_last:
+            pool.holds = Readings()  # the process has restarted
+        keep = little.WINDOWS[-1] * self._longest[sample.key.app]
+        pool.holds.add(state.begun, state.taken, reading, keep=keep, max_gap=state.max_gap)
 
     def _forget(self, key: PoolId) -> None:
         pool = self._pools.pop(key)

@@ -63,6 +63,13 @@ class AppSessions:
             for one in transactions
         )
 
+    def at_work(self, *, silent_for: float) -> int:
+        """Those that may run something, or have in their open transaction in the last `silent_for`
+        seconds.
+        """
+        silent = self.count(*IN_TRANSACTION, longer_than=silent_for)
+        return self.running + self.count(*IN_TRANSACTION) - silent
+
     def count(self, *states: str, longer_than: float = 0.0) -> int:
         """Those that have been in one of the states for at least `longer_than` seconds."""
         # An age that is negative, after the server's clock was set back, counts as 0.

@@ -21,6 +21,12 @@ UNRETURNED_SUSPECTED = _joined(
     "Connections that may be checked out with sessions that do nothing: an early hint, no proof.",
     field="suspected",
 )  # fmt: skip
+UNEXPLAINED = _joined(
+    "gauge", "unexplained_connections",
+    "Connections estimated to be checked out, silent and not coming back, by Little's law; absent "
+    "where the page shows no checkout times, or reports overdue checkouts itself.",
+    field="unexplained",
+)  # fmt: skip
 MISSING_SESSIONS = _joined(
     "gauge", "missing_sessions",
     "Connections of pools without a session on the server, at every reading during the leak "

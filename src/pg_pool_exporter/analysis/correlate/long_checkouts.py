@@ -1,0 +1,92 @@
+"""The readings of one application on one server for the estimate by Little's law."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from pg_pool_exporter.analysis.correlate.pools import KnownPool
+from pg_pool_exporter.analysis.correlate.sessions import SILENT, AppSessions
+from pg_pool_exporter.analysis.evidence import little
+from pg_pool_exporter.analysis.evidence.little import HoldReading, WorkReading
+from pg_pool_exporter.analysis.evidence.readings import Readings
+from pg_pool_exporter.model import PoolId
+
+# Fewer polls of the server do not show what works.
+_MIN_POLLS = 3
+
+
+class WorkReadings:
+    """What an application's sessions were seen to do, in bounded memory.
+
+    Times are seconds on the exporter's clock.
+    """
+
+    def __init__(self) -> None:
+        self._readings: Readings[WorkReading] = Readings()
+
+    def add(
+        self,
+        begun: float,
+        ended: float,
+        sessions: AppSessions,
+        *,
+        leak_after: float,
+        max_gap: float,
+    ) -> None:
+        """Take in a poll of the server (see `Readings.add`)."""
+        self._readings.add(
+            begun,
+            ended,
+            WorkReading(
+                1,
+                sessions.at_work(silent_for=leak_after),
+                sessions.working(longer_than=little.LONG_WORK, silent_for=leak_after),
+            ),
+            keep=little.WINDOWS[-1] * leak_after,
+            max_gap=max_gap,
+        )
+
+    def unexplained(
+        self, now: float, pools: Collection[KnownPool], sessions: AppSessions, leak_after: float
+    ) -> Mapping[PoolId, float]:
+        """Estimated connections that are out and not coming back, up to the server's poll at `now`.
+
+        Without the pools of which nothing is known: their pages show no times, or not for long
+        enough.
+        """
+        found: dict[PoolId, float] = {}
+        in_use = set()
+        for pool in pools:
+            last = pool.holds.last(now - leak_after)
+            if last is None:
+                continue
+            if last.active_min < 1:
+                found[pool.sample.key] = 0
+            else:
+                in_use.add(pool.sample.key)
+        if not in_use:
+            return found
+        # Each window gives a lower bound of the estimate: the largest counts.
+        for length in little.WINDOWS:
+            window = length * leak_after
+            # As many sessions must have done nothing: each connection has one.
+            silent = sessions.count(*SILENT, longer_than=window)
+            for key, count in self._within(now - window, now, pools):
+                if key in in_use:
+                    found[key] = max(found.get(key, 0), min(count, silent))
+        return found
+
+    def _within(
+        self, start: float, end: float, pools: Collection[KnownPool]
+    ) -> Iterator[tuple[PoolId, int]]:
+        work = self._readings.within(start, end)
+        if work is None or not work.whole or work.number < _MIN_POLLS:
+            return
+        held: dict[PoolId, HoldReading] = {}
+        for pool in pools:
+            one = pool.holds.within(start, end)
+            if one is not None and one.whole and one.reading.number >= little.MIN_READINGS:
+                held[pool.sample.key] = one.reading
+        unfinished = little.unfinished_work(work.reading, held.values())
+        for key, reading in held.items():
+            yield key, little.unexplained(reading, unfinished)
