@@ -156,7 +156,9 @@ class AppConfig(DiscoveryConfig, HttpClientConfig, _Scheduled, _Named):
     targets: Annotated[tuple[PageUrl, ...], Strict(False)] = Field(default=(), repr=False)
     """Where its metrics endpoints are."""
     thresholds: AppThresholds = AppThresholds()
+    """Its own; what they leave out is as for everything."""
     pools: Annotated[tuple[PoolConfig, ...], Strict(False)] = ()
+    """Pools with thresholds of their own."""
 
     @model_validator(mode="after")
     def _keeps_credentials_encrypted(self) -> Self:
@@ -180,5 +182,6 @@ class Config(Section):
     formats: Annotated[tuple[FormatConfig, ...], Strict(False)] = ()
     """Formats of metrics pages that are not built in."""
     thresholds: Thresholds = Thresholds()
+    """Of whatever has none of its own."""
     state_dir: Directory | None = None
     """Directory for what survives a restart; None is the default one, "" is none."""
