@@ -34,6 +34,8 @@ _CLEAR = "\x1b[H\x1b[J"
 
 _CONFIG = """\
 state_dir: ""
+thresholds:
+  idle_in_transaction: 10s
 processes:
   interval: 1s
 servers:

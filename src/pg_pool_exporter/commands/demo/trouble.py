@@ -51,9 +51,12 @@ def search(pool: Pool, stop: threading.Event) -> None:
 
 
 def leave_open(pool: Pool, stop: threading.Event) -> None:
-    """Change a row and do something else without commit: idle in transaction."""
-    with pool.connection() as connection:
-        connection.autocommit = False
+    """Change a row and do something else without commit: idle in transaction.
+
+    On a connection of its own: one of the pool would be a leak.
+    """
+    assert isinstance(pool.conninfo, str)
+    with psycopg.connect(pool.conninfo) as connection:
         connection.execute(_ORDER)
         stop.wait()
 
