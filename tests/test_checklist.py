@@ -116,6 +116,15 @@ def test_a_pool_that_keeps_dropped_connections_is_judged_by_its_overdue_ones(cli
     assert checks(sides)["leaks"].verdict is Verdict.WARNING
 
 
+def test_a_leaked_connection_idle_in_transaction_is_no_fine_transaction() -> None:
+    sides = BothSides()
+    sides.pool(0, 1, overdue={SITE: 1})
+    sides.server({"idle_in_transaction": [130.0]})
+    found = checks(sides)
+    assert found["leaks"].verdict is found["idle_in_transaction"].verdict is Verdict.WARNING
+    assert SITE in found["idle_in_transaction"].evidence[0]
+
+
 def test_a_pool_without_figures_is_unknown() -> None:
     sides = BothSides()
     sides.pool(None, nan, max=None, leak_after=None)

@@ -48,7 +48,8 @@ class PoolThresholds(Section):
     long_checkout: Duration = 1.0
     """Mean duration at which checkouts are long."""
     long_statement: Duration = 30.0
-    """Age at which a statement explains an overdue checkout; half of `leak_after` if shorter."""
+    """Age at which a statement, or a transaction whose statements follow each other, explains an
+    overdue checkout; half of `leak_after` if shorter."""
 
 
 class AppThresholds(PoolThresholds):

@@ -116,14 +116,21 @@ def _longest_idle(servers: Iterable[ServerView]) -> Iterator[str]:
 @_needs_visible_sessions
 @_needs_a_server
 def idle_in_transaction(judged: Judged) -> Check:
-    """Sessions idle in transaction."""
+    """Sessions idle in transaction, those of leaked connections included."""
     servers = judged.fleet.servers
     ages = [one.sessions.oldest(*IN_TRANSACTION) for one in servers]
     oldest = max((age for age in ages if age is not None), default=None)
     figure = f"{sum(one.sessions.count(*IN_TRANSACTION) for one in servers)} now"
     if oldest is not None:
         figure += f", the longest for {spell(max(0.0, oldest))}"
-    findings = findings_of(judged, Cause.IDLE_IN_TRANSACTION)
+    findings = [
+        *findings_of(judged, Cause.IDLE_IN_TRANSACTION),
+        *(
+            one
+            for one in findings_of(judged, Cause.LEAK)
+            if one.figures.get("idle_in_transaction_sessions")
+        ),
+    ]
     return of_findings("idle_in_transaction", figure, findings)
 
 

@@ -102,9 +102,9 @@ def _evidence(pool: PoolView) -> Iterator[str]:
 
 def _proof(app: AppView, count: float) -> str:
     return (
-        f"Server {app.key.server} reports {number(count, 'session', 'sessions')} idle, in or "
-        f"outside a transaction, for longer than {spell(app.leak_after)}; at each reading in that "
-        "time at least that many connections were checked out."
+        f"Server {app.key.server} reports {number(count, 'session', 'sessions')} idle or idle in "
+        f"transaction for longer than {spell(app.leak_after)}; at each reading in that time at "
+        "least that many connections were checked out."
     )
 
 
