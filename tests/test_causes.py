@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pg_pool_exporter.analysis.finding import Cause
-from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.remedies import remedy, runbook
 from pg_pool_exporter.client.libraries import LIBRARIES as INSTRUMENTED
 from pg_pool_exporter.formats import FORMATS
 from support.rule_files import ALERTS, ROOT, WITHOUT_ALERT, causes
@@ -37,3 +37,42 @@ def test_what_to_do_is_reported_in_the_words_of_the_pool_library(
     cause: Cause, library: str
 ) -> None:
     assert remedy(cause, library) != remedy(cause)
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_each_cause_has_a_remedy_and_a_runbook_that_is_there(cause: Cause) -> None:
+    assert remedy(cause)
+    assert not re.search("[{}]", remedy(cause))
+    page = runbook(cause)
+    assert (ROOT / f"docs/runbooks/{page}.md").is_file() or (cause is Cause.UNKNOWN and not page)
+
+
+@pytest.mark.parametrize(
+    ("framework", "library", "words"),
+    [
+        ("django", "psycopg_pool", ["close_old_connections()", "pool.connection()"]),
+        ("django", "SQLAlchemy", ["Session(engine)"]),
+        ("fastapi", "SQLAlchemy", ["dependency", "async with"]),
+        ("fastapi", "asyncpg", ["dependency", "pool.acquire()"]),
+        ("flask", "SQLAlchemy", ["session.remove()", "Session(engine)"]),
+        ("celery", "psycopg2", ["inside the task", "putconn()"]),
+        ("", "HikariCP", ["try-with-resources"]),
+        ("", "node-postgres", ["client.release()"]),
+        ("", "pgxpool", ["conn.Release()"]),
+        ("", "Npgsql", ["await using"]),
+        ("", "", ["on every path"]),
+        ("an unknown one", "an unknown one", ["on every path"]),
+    ],
+)
+def test_a_leak_is_mended_in_the_words_of_what_the_person_runs(
+    framework: str, library: str, words: list[str]
+) -> None:
+    text = remedy(Cause.LEAK, library, framework)
+    assert [word for word in words if word not in text] == []
+
+
+def test_the_size_of_a_pool_is_set_where_its_framework_has_it() -> None:
+    assert 'OPTIONS["pool"]' in remedy(Cause.POOL_TOO_SMALL, "psycopg_pool", "django")
+    assert "OPTIONS" not in remedy(Cause.POOL_TOO_SMALL, "SQLAlchemy", "django")
+    assert "SQLALCHEMY_ENGINE_OPTIONS" in remedy(Cause.POOL_TOO_SMALL, "SQLAlchemy", "flask")
+    assert "max_overflow" in remedy(Cause.POOL_TOO_SMALL, "SQLAlchemy", "fastapi")

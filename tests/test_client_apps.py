@@ -50,6 +50,8 @@ def test_a_web_application_shows_what_each_of_its_processes_does(
         assert (running.reported("client"), running.reported("app")) == ({client}, {app})
         assert (running.reported("pool"), running.reported("database")) == ({pool}, {"shop"})
         assert running.reported("application") == {"shop"}
+        if name in ("flask", "fastapi", "django"):
+            assert running.reported("framework") == {name}
         if name == "fastapi":
             assert sum(values(running.get("/metrics/"), "pg_pool_acquired_total")) == asked
         if name == "gunicorn":
@@ -100,6 +102,7 @@ def test_the_processes_of_a_task_queue_show_what_each_of_them_does(
         assert running.reported("app") == {"from-outside" if without_us else "shop-worker"}
         # The parent has no session.
         assert running.reported("application") == {"", "shop-worker"}
+        assert running.reported("framework") == {"celery"}
         returned = [value for page in running.pages()
                     for value in values(page, "pg_pool_returned_total")]  # fmt: skip
         assert sum(returned) == sent

@@ -98,6 +98,8 @@ class PoolView:
     leak_after: float
     client: str
     """The pool library, where known."""
+    framework: str
+    """What its processes run in, where known."""
     active: float | None
     """Sums over the processes that report it; None where none does."""
     idle: float | None
@@ -234,6 +236,7 @@ def pool_view(
         app_on_server=app_on_server,
         leak_after=leak_after,
         client=next((one.info.client for one in samples if one.info), ""),
+        framework=next((one.info.framework for one in samples if one.info), ""),
         active=active,
         idle=_sum(one.idle for one in samples),
         waiting=_sum(one.waiting for one in samples),

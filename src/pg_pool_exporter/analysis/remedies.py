@@ -1,59 +1,12 @@
-"""What to do first, by cause and by pool library."""
+"""What to do first, by cause, and the runbook that says more."""
 
 from __future__ import annotations
 
-from pg_pool_exporter.analysis.finding import Cause
+from collections.abc import Mapping
 
-_LEAK = {
-    "psycopg_pool": (
-        "Check out with `with pool.connection() as conn:`, which returns on every path; where "
-        "getconn() must be used, call putconn() in a `finally`."
-    ),
-    "sqlalchemy": (
-        "Use `with Session(engine) as session:` or `with engine.connect() as conn:`; a session "
-        "that lives as long as the program holds its connection."
-    ),
-    "asyncpg": (
-        "Check out with `async with pool.acquire() as conn:`, and give acquire() a timeout."
-    ),
-    "psycopg2": "Call putconn() in a `finally`; the pool has no queue and fails at once when full.",
-    "hikaricp": (
-        "Close each Connection with try-with-resources; leakDetectionThreshold=60000 logs the "
-        "stack of the checkout."
-    ),
-    "node-postgres": (
-        "Prefer pool.query(); after pool.connect() call client.release() in a `finally`."
-    ),
-    "sequelize": (
-        "Commit or roll back each unmanaged transaction; `sequelize.transaction(async (t) => …)` "
-        "does both automatically."
-    ),
-    "npgsql": "Dispose each NpgsqlConnection with `await using`.",
-    "pgx": (
-        "Call conn.Release() by `defer` right after Acquire(), and rows.Close() where rows are not "
-        "read to their end."
-    ),
-    "database/sql": (
-        "Call rows.Close() by `defer` right after Query(), and Commit() or Rollback() on every "
-        "path; SetMaxOpenConns bounds the damage."
-    ),
-    "activerecord": (
-        "Check out with `connection_pool.with_connection { … }` in threads of your own."
-    ),
-}
-_SIZE = {
-    "psycopg_pool": "raise max_size",
-    "sqlalchemy": "raise pool_size or max_overflow",
-    "asyncpg": "raise max_size",
-    "psycopg2": "raise maxconn",
-    "hikaricp": "raise maximumPoolSize",
-    "node-postgres": "raise max",
-    "sequelize": "raise pool.max",
-    "npgsql": "raise Maximum Pool Size",
-    "pgx": "raise pool_max_conns",
-    "database/sql": "raise SetMaxOpenConns",
-    "activerecord": "raise pool in database.yml",
-}
+from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.libraries import words
+
 OPEN_TRANSACTION = (
     "The open transaction keeps its locks, and VACUUM keeps old row versions, until then; "
     "`SELECT pg_terminate_backend(PID)` releases both at once, but not the slot."
@@ -66,90 +19,90 @@ OF_BOUNCERS = (
     "disconnect, in transaction mode until they commit."
 )
 """For a bouncer whose clients wait."""
-# Other names of libraries.
-_ALIASES = {
-    "pg": "node-postgres",
-    "node_postgres": "node-postgres",
-    "pgxpool": "pgx",
-    "go_sql": "database/sql",
-    "go database/sql": "database/sql",
-    "rails": "activerecord",
-    "active record": "activerecord",
+# With the words of the pool's library. Backticks mark code.
+_REMEDIES: Mapping[Cause, str] = {
+    Cause.LEAK: (
+        "{returning} Only returning the connection, or restarting the process, frees its slot: "
+        "ending the session on the server does not."
+    ),
+    Cause.POOL_TOO_SMALL: (
+        "Let requests hold connections for less time; if the server has room for all pools "
+        "together, {enlarging}."
+    ),
+    Cause.LONG_CHECKOUTS: (
+        "Find why checkouts last so long: slow statements (pg_stat_statements), or work between "
+        "checkout and return that needs no connection, such as calls to other services. A larger "
+        "pool would only move the queue to the server."
+    ),
+    Cause.IDLE_IN_TRANSACTION: (
+        "Commit or roll back on every path, and set idle_in_transaction_session_timeout for the "
+        "role: it ends such sessions. The present ones: `SELECT pid, application_name, "
+        "client_addr, now() - state_change AS silent_for FROM pg_stat_activity WHERE state LIKE "
+        "'idle in transaction%' ORDER BY 4 DESC`; `SELECT pg_terminate_backend(PID)` ends one and "
+        "rolls its work back."
+    ),
+    Cause.LOCK_PILE_UP: (
+        "Find the blocking session: `SELECT pid, application_name, state, pg_blocking_pids(pid) AS "
+        "waits_for, query FROM pg_stat_activity WHERE pid IN (SELECT unnest(pg_blocking_pids(pid)) "
+        "FROM pg_stat_activity)`. The one that waits for none is the head: `SELECT "
+        "pg_terminate_backend(PID)` ends it, and all others go on. Take locks in the same order "
+        "everywhere, and set lock_timeout before ALTER TABLE and the like."
+    ),
+    Cause.SERVER_OVERSUBSCRIBED: (
+        "Make the pools smaller, run fewer processes, or put a PgBouncer in between: together the "
+        "pools may open more connections than the server accepts."
+    ),
+    Cause.SERVER_FULL: (
+        "See which application has the sessions (pg_stat_activity by application_name and state); "
+        "close idle ones by a smaller minimum or idle timeout of their pool."
+    ),
+    Cause.POSTGRESQL_UNREACHABLE: (
+        "Try psql from the exporter's host: is the server running, and does it answer?"
+    ),
+    Cause.TARGET_UNREACHABLE: (
+        "Is it running, and does it serve its metrics page to the exporter's host?"
+    ),
+    Cause.LOGIN_FAILED: (
+        "Change what the reason names: password, role, database or pg_hba.conf. The server's log "
+        "has more than a client learns."
+    ),
+    Cause.SESSIONS_HIDDEN: "GRANT pg_monitor to the exporter's role.",
+    Cause.EXPORTER_IMPAIRED: (
+        "Correct the file or directory on the exporter's host. `pg-pool-exporter check-config` "
+        "names every mistake in a configuration; the exporter's log has all details. Then reload "
+        "(SIGHUP); directories and lists are tried again by themselves."
+    ),
+    Cause.UNKNOWN: (
+        "Watch for some minutes to see why. Meanwhile see what the sessions of the checked-out "
+        "connections do (pg_stat_activity by application_name and state): idle ones point to a "
+        "leak, active ones to slow statements, waiting ones to a lock."
+    ),
+}
+_RUNBOOKS: Mapping[Cause, str] = {
+    Cause.LEAK: "returning-connections",
+    Cause.POOL_TOO_SMALL: "pool-size",
+    Cause.LONG_CHECKOUTS: "long-checkouts",
+    Cause.IDLE_IN_TRANSACTION: "transactions",
+    Cause.LOCK_PILE_UP: "locks",
+    Cause.SERVER_OVERSUBSCRIBED: "pool-size",
+    Cause.SERVER_FULL: "PgServerFull",
+    Cause.POSTGRESQL_UNREACHABLE: "PgServerDown",
+    Cause.TARGET_UNREACHABLE: "PgPoolTargetDown",
+    Cause.LOGIN_FAILED: "PgServerDown",
+    Cause.SESSIONS_HIDDEN: "PgServerSessionsHidden",
+    Cause.EXPORTER_IMPAIRED: "PgPoolExporterImpaired",
 }
 
 
-def remedy(cause: Cause, client: str = "") -> str:
-    """What to do, in sentences. `client` is the library's name as the pool reports it."""
-    library = client.lower()
-    library = _ALIASES.get(library, library)
-    match cause:
-        case Cause.LEAK:
-            how = _LEAK.get(library, "Return the connection on every path, also after an error.")
-            return (
-                f"{how} Only returning the connection, or restarting the process, frees its slot: "
-                "ending the session on the server does not."
-            )
-        case Cause.POOL_TOO_SMALL:
-            how = _SIZE.get(library, "raise the pool's maximum")
-            return (
-                "Let requests hold connections for less time; if the server has room for all pools "
-                f"together, {how}."
-            )
-        case Cause.LONG_CHECKOUTS:
-            return (
-                "Find why checkouts last so long: slow statements (pg_stat_statements), or "
-                "work between checkout and return that needs no connection, such as calls to other "
-                "services. A larger pool would only move the queue to the server."
-            )
-        case Cause.IDLE_IN_TRANSACTION:
-            return (
-                "Commit or roll back on every path, and set idle_in_transaction_session_timeout "
-                "for the role: it ends such sessions. The present ones: "
-                "`SELECT pid, application_name, client_addr, now() - state_change AS silent_for "
-                "FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' ORDER BY 4 DESC`; "
-                "`SELECT pg_terminate_backend(PID)` ends one and rolls its work back (see "
-                "docs/runbooks/transactions.md)."
-            )
-        case Cause.LOCK_PILE_UP:
-            return (
-                "Find the blocking session: `SELECT pid, application_name, state, "
-                "pg_blocking_pids(pid) AS waits_for, query FROM pg_stat_activity WHERE pid IN "
-                "(SELECT unnest(pg_blocking_pids(pid)) FROM pg_stat_activity)`. The one that "
-                "waits for none is the head: `SELECT pg_terminate_backend(PID)` ends it, and "
-                "all others go on (see docs/runbooks/locks.md). Take locks in the same order "
-                "everywhere, and set lock_timeout before ALTER TABLE and the like."
-            )
-        case Cause.SERVER_OVERSUBSCRIBED:
-            return (
-                "Make the pools smaller, run fewer processes, or put a PgBouncer in between: "
-                "together the pools may open more connections than the server accepts."
-            )
-        case Cause.SERVER_FULL:
-            return (
-                "See which application has the sessions (pg_stat_activity by application_name and "
-                "state); close idle ones by a smaller minimum or idle timeout of their pool."
-            )
-        case Cause.POSTGRESQL_UNREACHABLE:
-            return "Try psql from the exporter's host: is the server running, and does it answer?"
-        case Cause.TARGET_UNREACHABLE:
-            return "Is it running, and does it serve its metrics page to the exporter's host?"
-        case Cause.LOGIN_FAILED:
-            return (
-                "Change what the reason names: password, role, database or pg_hba.conf. The "
-                "server's log has more than a client learns."
-            )
-        case Cause.SESSIONS_HIDDEN:
-            return "GRANT pg_monitor to the exporter's role."
-        case Cause.EXPORTER_IMPAIRED:
-            return (
-                "Correct the file or directory on the exporter's host. `pg-pool-exporter "
-                "check-config` names every mistake in a configuration; the exporter's log has all "
-                "details. Then reload (SIGHUP); directories and lists are tried again by "
-                "themselves."
-            )
-        case Cause.UNKNOWN:
-            return (
-                "Watch for some minutes to see why. Meanwhile see what the sessions of the checked-"
-                "out connections do (pg_stat_activity by application_name and state): idle ones "
-                "point to a leak, active ones to slow statements, waiting ones to a lock."
-            )
+def remedy(cause: Cause, client: str = "", framework: str = "") -> str:
+    """What to do, in sentences.
+
+    `client` and `framework` are the pool's library and what it runs in, as its page reports them.
+    """
+    its = words(client, framework)
+    return _REMEDIES[cause].format(returning=its.returning, enlarging=its.enlarging)
+
+
+def runbook(cause: Cause) -> str:
+    """The name of the page of docs/runbooks about a cause; empty for an unknown one."""
+    return _RUNBOOKS.get(cause, "")

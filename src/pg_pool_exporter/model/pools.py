@@ -35,6 +35,8 @@ class PoolInfo:
 
     client: str = ""
     client_version: str = ""
+    framework: str = ""
+    """What the process runs in, such as django."""
     source: str = ""
     pid: str = ""
     host: str = ""

@@ -73,7 +73,7 @@ def capacity_of_pool(pool: PoolView) -> Iterator[Finding]:
             **({"turnover_ratio": recent.turnover / most} if recent.turnover is not None else {}),
         },
         evidence=tuple(evidence),
-        remedy=remedy(cause, pool.client),
+        remedy=remedy(cause, pool.client, pool.framework),
     )
 
 

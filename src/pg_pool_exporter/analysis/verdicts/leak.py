@@ -50,7 +50,7 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
             **({"seconds_to_saturation": left} if left is not None else {}),
         },
         evidence=tuple(_evidence(pool)),
-        remedy=_remedy(pool.client, in_transaction=bool(transactions)),
+        remedy=_remedy(pool, in_transaction=bool(transactions)),
         sites=dict(sites.most_common()),
         sites_are_certain=kept.are_certain,
     )
@@ -64,8 +64,8 @@ def _open_transactions(pool: PoolView) -> int:
     return app.sessions.count(*IN_TRANSACTION, longer_than=app.leak_after)
 
 
-def _remedy(client: str, *, in_transaction: bool) -> str:
-    text = remedy(Cause.LEAK, client)
+def _remedy(pool: PoolView, *, in_transaction: bool) -> str:
+    text = remedy(Cause.LEAK, pool.client, pool.framework)
     return f"{text} {OPEN_TRANSACTION}" if in_transaction else text
 
 
@@ -151,5 +151,5 @@ def leak_of_app(app: AppView, pools: Iterable[PoolView]) -> Iterator[Finding]:
             *((f"Their sessions come from {biggest(at)}.",) if at else ()),
             f"They belong to one or several of its {app.pools} pools on this server.",
         ),
-        remedy=remedy(Cause.LEAK, pools[0].client),
+        remedy=remedy(Cause.LEAK, pools[0].client, pools[0].framework),
     )

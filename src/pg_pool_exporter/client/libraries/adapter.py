@@ -7,6 +7,7 @@ ours: see `faults.absorb`.
 from __future__ import annotations
 
 import os
+import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from pg_pool_exporter.client.sites import calling_site, describe
 from pg_pool_exporter.client.tracker import Reading, Tracker
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
 
+# Applications that send tasks import celery too, so it comes last.
+_FRAMEWORKS: Final = ("fastapi", "flask", "celery")
 # What the tracker counts for us, besides checkouts.
 TIMEOUT: Final = "timeout"
 REJECTED: Final = "rejected"
@@ -251,9 +254,18 @@ class PoolAdapter:
             instances={describe(self._made_at): 1},
             acquire=reading.acquire,
             hold=reading.hold,
-            info=replace(self._info, pid=str(os.getpid())),
+            info=replace(self._info, framework=_framework(), pid=str(os.getpid())),
         )
 
     def _unaccounted(self, pool: Any, leaked: int) -> int:
         missing = self.missing(pool, leaked)
         return self._missing.read(missing, self.tracker.clock(), self.tracker.leak_after)
+
+
+def _framework() -> str:
+    """What the process runs in, as far as its imports show."""
+    # Celery imports parts of Django where it is installed, but sets nothing up.
+    apps = getattr(sys.modules.get("django.apps"), "apps", None)
+    if getattr(apps, "ready", False):
+        return "django"
+    return next((name for name in _FRAMEWORKS if name in sys.modules), "")

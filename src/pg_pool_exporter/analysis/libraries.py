@@ -1,0 +1,116 @@
+"""What pool libraries and frameworks call the things that a remedy asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Of a library, or of a framework. Backticks mark code."""
+
+    returning: str
+    """How a connection is returned on every path, in sentences."""
+    enlarging: str = ""
+    """How the pool's maximum is raised, in an imperative."""
+
+
+def words(client: str, framework: str = "") -> Words:
+    """Those for a pool, by the names that its page reports; general ones for an unknown library."""
+    name = client.lower()
+    library = _ALIASES.get(name, name)
+    own = _LIBRARIES.get(library, _ANY)
+    around = _FRAMEWORKS.get((framework, library)) or _FRAMEWORKS.get((framework, ""))
+    if around is None:
+        return own
+    return Words(f"{own.returning} {around.returning}", around.enlarging or own.enlarging)
+
+
+_ANY = Words(
+    "Return the connection on every path, also after an error.", "raise the pool's maximum"
+)
+_LIBRARIES: Mapping[str, Words] = {
+    "psycopg_pool": Words(
+        "Check out with `with pool.connection() as conn:`, which returns on every path; where "
+        "getconn() must be used, call putconn() in a `finally`.",
+        "raise max_size",
+    ),
+    "sqlalchemy": Words(
+        "Use `with Session(engine) as session:` or `with engine.connect() as conn:`, in "
+        "asynchronous code `async with`; a session that lives as long as the program holds its "
+        "connection.",
+        "raise pool_size or max_overflow",
+    ),
+    "asyncpg": Words(
+        "Check out with `async with pool.acquire() as conn:`, and give acquire() a timeout.",
+        "raise max_size",
+    ),
+    "psycopg2": Words(
+        "Call putconn() in a `finally`; the pool has no queue and fails at once when full.",
+        "raise maxconn",
+    ),
+    "hikaricp": Words(
+        "Close each Connection with try-with-resources, or leave it to JdbcTemplate or "
+        "`@Transactional`; leakDetectionThreshold=60000 logs the stack of the checkout.",
+        "raise maximumPoolSize",
+    ),
+    "node-postgres": Words(
+        "Prefer pool.query(); after pool.connect() call client.release() in a `finally`.",
+        "raise max",
+    ),
+    "sequelize": Words(
+        "Commit or roll back each unmanaged transaction; `sequelize.transaction(async (t) => …)` "
+        "does both automatically.",
+        "raise pool.max",
+    ),
+    "npgsql": Words(
+        "Dispose each NpgsqlConnection, and each reader, with `await using`.",
+        "raise Maximum Pool Size",
+    ),
+    "pgx": Words(
+        "Call conn.Release() by `defer` right after Acquire(), and rows.Close() where rows are not "
+        "read to their end.",
+        "raise pool_max_conns",
+    ),
+    "database/sql": Words(
+        "Call rows.Close() by `defer` right after Query(), and Commit() or Rollback() on every "
+        "path; SetMaxOpenConns bounds the damage.",
+        "raise SetMaxOpenConns",
+    ),
+    "activerecord": Words(
+        "Check out with `connection_pool.with_connection { … }` in threads of your own.",
+        "raise pool in database.yml",
+    ),
+}
+# Other names of libraries.
+_ALIASES = {
+    "pg": "node-postgres",
+    "node_postgres": "node-postgres",
+    "pgxpool": "pgx",
+    "go_sql": "database/sql",
+    "go database/sql": "database/sql",
+    "rails": "activerecord",
+    "active record": "activerecord",
+}
+# By framework and library; with "" for the framework's other libraries.
+_FRAMEWORKS: Mapping[tuple[str, str], Words] = {
+    ("django", "psycopg_pool"): Words(
+        "Django returns the connections of its own pool at the end of each request: in threads, "
+        "consumers and long commands call `close_old_connections()` when the work is done.",
+        'raise max_size (in Django `OPTIONS["pool"]` of the database)',
+    ),
+    ("fastapi", ""): Words(
+        "In FastAPI check out in a dependency that yields inside `with` or `async with`; a "
+        "background task, which outlives its request, checks out for itself."
+    ),
+    ("flask", "sqlalchemy"): Words(
+        "Flask-SQLAlchemy returns at the end of each request: in threads, and without the "
+        "extension in `@app.teardown_appcontext`, call `session.remove()`.",
+        "raise pool_size or max_overflow (with Flask-SQLAlchemy in SQLALCHEMY_ENGINE_OPTIONS)",
+    ),
+    ("celery", ""): Words(
+        "In Celery check out inside the task, in a block that ends with it: what a module keeps "
+        "stays checked out between tasks."
+    ),
+}
