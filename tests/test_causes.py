@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,8 @@ from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.analysis.remedies import remedy, runbook
 from pg_pool_exporter.client.libraries import LIBRARIES as INSTRUMENTED
 from pg_pool_exporter.formats import FORMATS
-from support.rule_files import ALERTS, ROOT, WITHOUT_ALERT, causes
+from pg_pool_exporter.web import paths as web_paths
+from support.rule_files import ALERTS, RECORDS, ROOT, WITHOUT_ALERT, causes
 
 CAUSES = {cause.value for cause in Cause}
 OF_ALERTS = CAUSES - WITHOUT_ALERT.keys()
@@ -39,12 +41,17 @@ def test_what_to_do_is_reported_in_the_words_of_the_pool_library(
     assert remedy(cause, library) != remedy(cause)
 
 
+def test_findings_lead_where_the_alerts_do() -> None:
+    (links,) = [one for one in RECORDS if one.name == "pg_pool_exporter:links:info"]
+    assert links.labels["runbooks"] == web_paths.RUNBOOKS
+
+
 @pytest.mark.parametrize("cause", Cause)
 def test_each_cause_has_a_remedy_and_a_runbook_that_is_there(cause: Cause) -> None:
     assert remedy(cause)
     assert not re.search("[{}]", remedy(cause))
-    page = runbook(cause)
-    assert (ROOT / f"docs/runbooks/{page}.md").is_file() or (cause is Cause.UNKNOWN and not page)
+    page = runbook(cause, str(ROOT / "docs/runbooks"))
+    assert Path(page).is_file() if page else cause is Cause.UNKNOWN
 
 
 @pytest.mark.parametrize(

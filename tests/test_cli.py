@@ -77,6 +77,11 @@ def refused(*arguments: str, **environment: str) -> str:
         ),
         (["--web.enable-lifecycle"], {}, Options(command="run", web_enable_lifecycle=True)),
         (
+            ["--web.runbook-url=https://wiki.example/runbooks/"],
+            {},
+            Options(command="run", web_runbook_url="https://wiki.example/runbooks"),
+        ),
+        (
             [],
             {"WEB_ENABLE_LIFECYCLE": "true"},
             Options(command="run", web_enable_lifecycle=True),
@@ -114,6 +119,7 @@ def test_the_options_do_not_show_the_connection_string() -> None:
         ([f"--web.enable-lifecycle={SECRET}"], {}, ["--web.enable-lifecycle", "takes none"]),
         (["--web.listen-address=9090"], {}, ["--web.listen-address", "HOST:PORT", "[IPV6]:PORT"]),
         (["--web.telemetry-path=/-/ready"], {}, ["--web.telemetry-path", "like /metrics"]),
+        (["--web.runbook-url=javascript:x"], {}, ["--web.runbook-url", "https://"]),
         (["--web.telemetry-path=/api/v1/findings"], {}, ["--web.telemetry-path", "like /metrics"]),
         (["demo", "--for=30"], {}, ["--for", "ms, s, m, h or d"]),
         (["--for=30s"], {}, ["--for", "run"]),

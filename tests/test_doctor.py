@@ -80,6 +80,12 @@ def test_a_person_reads_a_line_a_point_with_what_speaks_for_it() -> None:
     ]
 
 
+def test_a_person_finds_the_runbook_of_a_daemon_that_has_one() -> None:
+    text = document("problem", runbooks=["https://wiki.example/locks.md"])
+    assert "> https://wiki.example/locks.md" in written(read(text), colours=False, width=80)
+    assert "wiki" not in written(read(document("problem")), colours=False, width=80)
+
+
 def test_lines_are_no_wider_than_the_terminal() -> None:
     long = "word " * 100
     report = read(document("warning", figure=long, evidence=[long], remedy=[long]))

@@ -22,7 +22,7 @@ HOSTILE = '"</script><b>\u2028ü'
 
 def document(sides: BothSides) -> dict[str, Any]:
     """The document, which must be plain JSON in ASCII."""
-    text = findings_json(sides.analysis, 1.7e9)
+    text = findings_json(sides.analysis, 1.7e9, "https://wiki.example")
     assert text.isascii()
 
     def refuse(constant: str) -> None:
@@ -52,6 +52,7 @@ def test_findings_pools_servers_and_targets_are_reported() -> None:
             )
         ],
         "remedy": [remedy(Cause.LEAK, "psycopg_pool")],
+        "runbooks": ["https://wiki.example/returning-connections.md"],
     }
     assert found == {
         "version": 1,
@@ -74,6 +75,7 @@ def test_findings_pools_servers_and_targets_are_reported() -> None:
                     )
                 ],
                 "remedy": remedy(Cause.LEAK, "psycopg_pool"),
+                "runbook": "https://wiki.example/returning-connections.md",
                 "sites": [{"site": "shop.py:1 f", "connections": 1}],
                 "sites_are_certain": True,
             }

@@ -58,7 +58,7 @@ def page(sides: BothSides) -> Elements:
 def html(sides: BothSides) -> str:
     return document(
         sides.analysis, NOW, telemetry_path="/metrics", findings_path="/api/v1/findings",
-        refresh=True,
+        refresh=True, runbooks="https://wiki.example",
     ).decode()  # fmt: skip
 
 
@@ -95,6 +95,7 @@ def test_a_leak_is_reported_first_with_its_line_and_then_with_all_that_is_known(
     assert "6 connections checked out and not returned." in found.text
     assert "with pool.connection() as conn:" in found.text
     assert "6 not returned" in found.text
+    assert 'href="https://wiki.example/returning-connections.md"' in html(sides)
 
 
 def test_of_several_pools_of_an_application_each_tells_what_all_together_have_not_given_back() -> (

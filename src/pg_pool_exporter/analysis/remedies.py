@@ -103,6 +103,9 @@ def remedy(cause: Cause, client: str = "", framework: str = "") -> str:
     return _REMEDIES[cause].format(returning=its.returning, enlarging=its.enlarging)
 
 
-def runbook(cause: Cause) -> str:
-    """The name of the page of docs/runbooks about a cause; empty for an unknown one."""
-    return _RUNBOOKS.get(cause, "")
+def runbook(cause: Cause, base: str) -> str | None:
+    """The address of the page about a cause, where docs/runbooks can be read at `base`; None for an
+    unknown cause.
+    """
+    page = _RUNBOOKS.get(cause)
+    return None if page is None else f"{base}/{page}.md"

@@ -29,6 +29,7 @@ from pg_pool_exporter.polling.store import Store, TargetState
 from pg_pool_exporter.sources.server_log.state_lock import StateLock
 from pg_pool_exporter.web.config import WebConfigFile
 from pg_pool_exporter.web.handlers import Web
+from pg_pool_exporter.web.paths import RUNBOOKS
 from pg_pool_exporter.web.server import Address, WebServer
 
 log = structlog.get_logger(__name__)
@@ -54,6 +55,8 @@ class Settings:
     listen: tuple[Address, ...] = ()
     """Empty: every interface where clients must authenticate, else the loopback only."""
     telemetry_path: str = "/metrics"
+    runbooks: str = RUNBOOKS
+    """Their address."""
     web_config_file: Path | None = None
     enable_lifecycle: bool = False
 
@@ -92,6 +95,7 @@ class Daemon:
             self._exposition,
             self._analyzer,
             telemetry_path=settings.telemetry_path,
+            runbooks=settings.runbooks,
             unpolled=self.unpolled,
             reload=self.reload if settings.enable_lifecycle else None,
         )

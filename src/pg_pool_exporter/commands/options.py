@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pg_pool_exporter import durations
 from pg_pool_exporter.commands.demo import scenarios
-from pg_pool_exporter.web.paths import FINDINGS_PATH, PROBE_PATH
+from pg_pool_exporter.web.paths import FINDINGS_PATH, PROBE_PATH, RUNBOOKS
 
 if TYPE_CHECKING:
     from pg_pool_exporter.web.server import Address
@@ -129,6 +129,12 @@ def _telemetry_path(text: str) -> str:
     return text
 
 
+def _runbook_url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s\"<>?#]+", text, re.ASCII):
+        raise ValueError("must be an address like https://wiki.example/runbooks")
+    return text.rstrip("/")
+
+
 def _daemon_url(text: str) -> SplitResult:
     """`http://HOST:PORT` or `https://HOST:PORT`, with `USER:PASSWORD@` if the daemon needs them."""
     try:
@@ -189,6 +195,14 @@ class Options:
             _telemetry_path, _SERVING,
         ),
     ] = "/metrics"
+    web_runbook_url: Annotated[
+        str,
+        Flag(
+            "web.runbook-url", "URL",
+            f"address of docs/runbooks, where findings lead (default {RUNBOOKS})",
+            _runbook_url, _SERVING | _DOCTOR,
+        ),
+    ] = RUNBOOKS
     web_config_file: Annotated[
         Path | None,
         Flag(

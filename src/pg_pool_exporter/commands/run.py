@@ -28,6 +28,7 @@ async def _serve(options: Options) -> None:
         config_file=options.config_file,
         listen=options.web_listen_address or (),
         telemetry_path=options.web_telemetry_path,
+        runbooks=options.web_runbook_url,
         web_config_file=options.web_config_file,
         enable_lifecycle=options.web_enable_lifecycle,
     )

@@ -16,8 +16,10 @@ from pg_pool_exporter.analysis.checklist.check import Check
 from pg_pool_exporter.analysis.finding import Finding, Subject
 from pg_pool_exporter.analysis.fleet_view import TargetView
 from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.remedies import runbook
 from pg_pool_exporter.analysis.server_view import ServerView
 from pg_pool_exporter.model import LeakEvidence
+from pg_pool_exporter.web.paths import RUNBOOKS
 
 VERSION = 1
 MAX_POOLS = 1000
@@ -26,16 +28,19 @@ MAX_TARGETS = 2000
 """Those that are down first; the others are counted."""
 
 
-def findings_json(analysis: Analysis, generated: float) -> str:
-    """The document as text, ASCII only. `generated` is the time, in seconds since the epoch."""
+def findings_json(analysis: Analysis, generated: float, runbooks: str = RUNBOOKS) -> str:
+    """The document as text, ASCII only.
+
+    `generated` is the time, in seconds since the epoch; `runbooks` the address of the runbooks.
+    """
     fleet = analysis.fleet
     pools = sorted(fleet.pools, key=lambda pool: -(pool.utilisation or 0.0))
     targets = sorted(fleet.targets, key=lambda target: target.health.up)
     parts = {
         "version": [json.dumps(VERSION)],
         "generated": [json.dumps(generated)],
-        "checks": _array(map(_check, analysis.checks)),
-        "findings": _array(map(_finding, analysis.findings)),
+        "checks": _array(_check(one, runbooks) for one in analysis.checks),
+        "findings": _array(_finding(one, runbooks) for one in analysis.findings),
         "pools": _array(map(_pool, pools[:MAX_POOLS])),
         "pools_left_out": [json.dumps(max(0, len(pools) - MAX_POOLS))],
         "bouncer_pools": _array(map(_bouncer_pool, fleet.bouncer_pools[:MAX_POOLS])),
@@ -56,17 +61,18 @@ def _array(items: Iterable[dict[str, Any]]) -> Iterator[str]:
     yield "]"
 
 
-def _check(check: Check) -> dict[str, Any]:
+def _check(check: Check, runbooks: str) -> dict[str, Any]:
     return {
         "check": check.name,
         "verdict": check.verdict.title,
         "figure": check.figure,
         "evidence": list(check.evidence),
         "remedy": list(check.remedy),
+        "runbooks": list(filter(None, (runbook(cause, runbooks) for cause in check.causes))),
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Finding, runbooks: str) -> dict[str, Any]:
     return {
         "cause": finding.cause.value,
         "severity": finding.severity.title,
@@ -76,6 +82,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "figures": {name: _number(value) for name, value in finding.figures.items()},
         "evidence": list(finding.evidence),
         "remedy": finding.remedy,
+        "runbook": runbook(finding.cause, runbooks),
         "sites": [
             {"site": site, "connections": _number(count)} for site, count in finding.sites.items()
         ],

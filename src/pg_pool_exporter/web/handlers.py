@@ -25,6 +25,7 @@ from pg_pool_exporter.web.paths import (
     PROBE_PATH,
     READY_PATH,
     RELOAD_PATH,
+    RUNBOOKS,
 )
 from pg_pool_exporter.web.server import Answer, Routes, plain_answer
 
@@ -42,8 +43,9 @@ _PAGE_HEADERS = {
 class Web:
     """The endpoints' handlers.
 
-    `unpolled` lists the targets that are still to be polled for the first time. `reload` loads the
-    configuration again and returns whether that worked; None disables it over HTTP.
+    `runbooks` is their address. `unpolled` lists the targets that are still to be polled for the
+    first time. `reload` loads the configuration again and returns whether that worked; None
+    disables it over HTTP.
     """
 
     def __init__(
@@ -55,13 +57,19 @@ class Web:
         telemetry_path: str,
         unpolled: Callable[[], list[str]],
         reload: Callable[[], Awaitable[bool]] | None,
+        runbooks: str = RUNBOOKS,
     ) -> None:
         self._store = store
         self._exposition = exposition
         # A single thread: clients that ask for pages must not take the CPU from the polls.
         lane = Lane("rendering")
-        page = partial(document, telemetry_path=telemetry_path, findings_path=FINDINGS_PATH)
-        self._findings_body = _Body(analyzer, _findings_body, lane)
+        page = partial(
+            document,
+            telemetry_path=telemetry_path,
+            findings_path=FINDINGS_PATH,
+            runbooks=runbooks,
+        )
+        self._findings_body = _Body(analyzer, partial(_findings_body, runbooks=runbooks), lane)
         self._page_body = {
             refresh: _Body(analyzer, partial(page, refresh=refresh), lane)
             for refresh in (True, False)
@@ -164,8 +172,8 @@ class _Body:
         return await self._compressed.get() if compressed else self._latest
 
 
-def _findings_body(analysis: Analysis, now: float) -> bytes:
-    return findings_json(analysis, now).encode()
+def _findings_body(analysis: Analysis, now: float, *, runbooks: str) -> bytes:
+    return findings_json(analysis, now, runbooks).encode()
 
 
 def _negotiated(

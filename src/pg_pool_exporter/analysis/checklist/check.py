@@ -21,6 +21,8 @@ class Check:
     figure: str
     evidence: tuple[str, ...] = ()
     remedy: tuple[str, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    """Of its findings, each once."""
 
 
 def findings_of(judged: Judged, *causes: Cause) -> list[Finding]:
@@ -38,6 +40,7 @@ def of_findings(name: str, figure: str, findings: Iterable[Finding]) -> Check:
         figure=figure,
         evidence=few(_in_words(one) for one in findings),
         remedy=remedies(findings),
+        causes=causes(findings),
     )
 
 
@@ -64,6 +67,11 @@ def _in_words(finding: Finding) -> str:
 def remedies(findings: Iterable[Finding]) -> tuple[str, ...]:
     """The remedies of all findings, each once."""
     return few(dict.fromkeys(one.remedy for one in findings if one.remedy))
+
+
+def causes(findings: Iterable[Finding]) -> tuple[Cause, ...]:
+    """The causes of all findings, each once."""
+    return tuple(dict.fromkeys(one.cause for one in findings))
 
 
 def few(lines: Iterable[str]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from functools import wraps
 
 from pg_pool_exporter.analysis.checklist.check import (
     Check,
+    causes,
     few,
     findings_of,
     no_server,
@@ -169,4 +170,5 @@ def deadlocks(judged: Judged) -> Check:
             for database, deadlocks in server.deadlocks.items()
         ),
         remedy=remedies(findings),
+        causes=causes(findings),
     )

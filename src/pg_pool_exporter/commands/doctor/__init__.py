@@ -49,4 +49,10 @@ def _document(options: Options) -> str:
 
     # The report has everything else.
     logs.configure("error", "logfmt")
-    return asyncio.run(watch(configuration(options), options.duration or DEFAULT_SECONDS))
+    return asyncio.run(
+        watch(
+            configuration(options),
+            options.duration or DEFAULT_SECONDS,
+            options.web_runbook_url,
+        )
+    )

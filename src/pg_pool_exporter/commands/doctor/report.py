@@ -29,6 +29,7 @@ class Point(_Read):
     figure: str
     evidence: tuple[str, ...]
     remedy: tuple[str, ...]
+    runbooks: tuple[str, ...] = ()
 
     @property
     def level(self) -> Verdict:

@@ -68,7 +68,7 @@ def _point(point: Point, colours: bool, width: int) -> Iterator[str]:
         yield f"{' ' * margin}{line}"
     for evidence in point.evidence:
         yield from _wrapped(printable(evidence), f"{_INDENT}- ", width)
-    for remedy in point.remedy:
+    for remedy in (*point.remedy, *point.runbooks):
         yield from _wrapped(printable(remedy), f"{_INDENT}> ", width)
 
 

@@ -23,8 +23,11 @@ _LOOK_SECONDS = 1.0
 _SCHEDULED = ("servers", "apps", "pgbouncers")
 
 
-async def watch(config: Config, seconds: float) -> str:
-    """The document of `/api/v1/findings` after this time; failures are in the log."""
+async def watch(config: Config, seconds: float, runbooks: str) -> str:
+    """The document of `/api/v1/findings` after this time; failures are in the log.
+
+    `runbooks` is their address.
+    """
     discovery = Discovery(_hurried(config, seconds))
     store = Store()
     analyzer = Analyzer(store, config)
@@ -38,7 +41,7 @@ async def watch(config: Config, seconds: float) -> str:
             analyzer.update()  # else all states of a long watch would wait for the end
             await asyncio.sleep(min(left, _LOOK_SECONDS))
         analyzer.exporter = status_of(discovery)
-        return findings_json(analyzer.update(), time.time())
+        return findings_json(analyzer.update(), time.time(), runbooks)
     finally:
         await asyncio.gather(pollers.close(), discovery.tasks.close())
 

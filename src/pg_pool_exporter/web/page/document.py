@@ -19,6 +19,7 @@ from pg_pool_exporter.web.page.markup import Html, as_html, element, join
 from pg_pool_exporter.web.page.pools import pools_section
 from pg_pool_exporter.web.page.servers import servers_section
 from pg_pool_exporter.web.page.targets import targets_section
+from pg_pool_exporter.web.paths import RUNBOOKS
 
 REFRESH_SECONDS = 10
 
@@ -47,16 +48,24 @@ _PAGE = """<!DOCTYPE html>
 
 
 def document(
-    analysis: Analysis, now: float, *, telemetry_path: str, findings_path: str, refresh: bool
+    analysis: Analysis,
+    now: float,
+    *,
+    telemetry_path: str,
+    findings_path: str,
+    refresh: bool,
+    runbooks: str = RUNBOOKS,
 ) -> bytes:
-    """The page, in UTF-8. `now` is the time, in seconds since the epoch; with `refresh` the page
-    reloads itself.
+    """The page, in UTF-8.
+
+    `now` is the time, in seconds since the epoch; with `refresh` the page reloads itself;
+    `runbooks` is their address.
     """
     fleet, findings = analysis.fleet, analysis.findings
     severity, words = verdict(findings) if findings else _without_findings(analysis)
     meta = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n' if refresh else ""
     sections = (
-        in_full(findings),
+        in_full(findings, runbooks),
         pools_section(fleet.pools),
         bouncers_section(fleet.bouncer_pools),
         servers_section(fleet.servers),

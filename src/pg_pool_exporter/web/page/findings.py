@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pg_pool_exporter.analysis.finding import Finding, Severity
+from pg_pool_exporter.analysis.remedies import runbook
 from pg_pool_exporter.analysis.wording import figure, number
 from pg_pool_exporter.web.page.markup import Html, element, join, name, sentence
 
@@ -51,11 +52,11 @@ def in_brief(findings: Sequence[Finding]) -> Html | None:
     return element("ul", join(lines), class_="brief")
 
 
-def in_full(findings: Sequence[Finding]) -> Html | None:
-    """Each with figures, evidence, lines of code and remedy."""
+def in_full(findings: Sequence[Finding], runbooks: str) -> Html | None:
+    """Each with figures, evidence, lines of code, remedy and a link to its runbook."""
     if not findings:
         return None
-    shown = [_finding(one, at) for at, one in enumerate(findings[:_MAX_SHOWN], 1)]
+    shown = [_finding(one, at, runbooks) for at, one in enumerate(findings[:_MAX_SHOWN], 1)]
     more = len(findings) - _MAX_SHOWN
     left_out = element("p", f"{more} more are not shown.") if more > 0 else None
     return element(
@@ -67,7 +68,7 @@ def in_full(findings: Sequence[Finding]) -> Html | None:
     )
 
 
-def _finding(finding: Finding, at: int) -> Html:
+def _finding(finding: Finding, at: int, runbooks: str) -> Html:
     heading = element(
         "summary",
         element("span", finding.severity.title, class_="badge"),
@@ -92,13 +93,20 @@ def _finding(finding: Finding, at: int) -> Html:
         element("ul", join(element("li", one) for one in finding.evidence), class_="evidence")
         if finding.evidence
         else None,
-        element("p", element("b", "What to do: "), sentence(finding.remedy), class_="remedy")
-        if finding.remedy
-        else None,
+        _remedy(finding, runbooks),
         id=f"finding-{at}",
         class_=f"finding {finding.severity.title}",
         open="" if at <= _MAX_OPEN else None,
     )
+
+
+def _remedy(finding: Finding, runbooks: str) -> Html | None:
+    if not finding.remedy:
+        return None
+    parts = [element("b", "What to do: "), sentence(finding.remedy)]
+    if (address := runbook(finding.cause, runbooks)) is not None:
+        parts += [Html(" "), element("a", "Runbook", href=address)]
+    return element("p", join(parts), class_="remedy")
 
 
 def _site_in_brief(finding: Finding) -> tuple[str, ...]:
