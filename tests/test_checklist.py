@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from pg_pool_exporter.analysis.checklist.check import Check
+from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.finding import Verdict
 from pg_pool_exporter.model import (
     DatabaseCounters,
+    Health,
     LogCounts,
     SessionGroup,
     Snapshot,
@@ -20,6 +22,7 @@ from pg_pool_exporter.model import (
 )
 from pg_pool_exporter.polling.store import TargetState
 from support.both_sides import INFO, SETTINGS, BothSides, session_key
+from support.sources import process_id
 
 SITE = "shop/cart.py:88 hold"
 TIMEOUT = "idle_in_transaction_session_timeout"
@@ -448,3 +451,53 @@ def test_its_size_is_bounded() -> None:
         sides.pool(0, 10, app=f"a{number}", target=TargetId("app", str(number), "a"))
     for point in checks(sides).values():
         assert len(point.evidence) <= 22
+
+
+PLACE = "/run/pg-pool-exporter (user 0, group 995, mode 2770), as user 998"
+
+
+def looking(sides: BothSides, place: str = PLACE) -> Check:
+    """The point about targets, while sockets are looked for in a place."""
+    sides.analyzer.exporter = ExporterStatus(socket_directory=place)
+    return checks(sides)["targets"]
+
+
+def test_a_server_without_any_application_is_not_called_fine() -> None:
+    sides = BothSides()
+    sides.server({"idle": [5.0]})
+    point = looking(sides)
+    assert (point.verdict, point.figure) == (
+        Verdict.WARNING, "1 of 1 answer; no application is watched",
+    )  # fmt: skip
+    assert PLACE in point.evidence[0]
+    assert "instrument(pool)" in point.remedy[0]
+
+
+def test_nothing_at_all_is_watched() -> None:
+    point = looking(BothSides())
+    assert (point.verdict, point.figure) == (Verdict.WARNING, "none; no application is watched")
+    assert PLACE in point.evidence[0]
+
+
+def test_a_process_without_a_pool_is_not_called_fine() -> None:
+    sides = BothSides()
+    sides.store.put(
+        TargetState(
+            key=process_id("orders-0"), interval=5, health=Health(up=True, polls=1),
+            snapshot=Snapshot(),
+        )
+    )  # fmt: skip
+    point = looking(sides)
+    assert (point.verdict, point.figure) == (Verdict.WARNING, "1 of 1 answer; no pool is watched")
+
+
+def test_servers_alone_are_fine_where_applications_are_not_looked_for() -> None:
+    sides = BothSides()
+    sides.server({"idle": [5.0]})
+    assert looking(sides, place="").verdict is Verdict.FINE
+
+
+def test_an_application_that_is_not_read_yet_is_not_called_a_missing_one() -> None:
+    sides = BothSides()
+    sides.unread(process_id("orders-0"))
+    assert looking(sides).verdict is Verdict.FINE

@@ -284,7 +284,8 @@ def test_it_watches_a_server_itself(any_postgres: Cluster) -> None:
         done = run_command("doctor", "--for=2s", "--json", PG_POOL_EXPORTER_DSN=any_postgres.dsn())
     assert done.returncode == 1, done.stderr  # the timeout is off, as it is by default
     found = {one["check"]: one for one in json.loads(done.stdout)["checks"]}
-    assert found["targets"]["figure"] == "1 of 1 answer"
+    assert found["targets"]["figure"] == "1 of 1 answer; no application is watched"
+    assert "Sockets of applications are looked for in" in found["targets"]["evidence"][0]
     assert "idle" in found["sessions"]["figure"]
     assert found["settings"]["verdict"] == "warning"
     assert found["lock_waits"]["verdict"] == found["demand_and_supply"]["verdict"] == "fine"
@@ -298,7 +299,7 @@ def test_a_server_that_does_not_answer_is_a_problem() -> None:
     dsn = f"host=127.0.0.1 port={free_port()} user=x"
     done = run_command("doctor", "--for=1s", PG_POOL_EXPORTER_DSN=dsn)
     assert done.returncode == 3
-    assert "PROBLEM  targets               0 of 1 answer" in done.stdout
+    assert "PROBLEM  targets               0 of 1 answer; no application is watched" in done.stdout
     assert "connection refused" in " ".join(done.stdout.split())
     assert done.stderr == ""
     assert "\x1b[" not in done.stdout

@@ -58,7 +58,7 @@ def verdict(analysis: Analysis) -> Verdict:
         ),
         (
             ExporterStatus(
-                has_socket_directory=True, socket_directory_problem="/tmp/x is a symbolic link"
+                socket_directory="/tmp/x", socket_directory_problem="/tmp/x is a symbolic link"
             ),
             ("socket directory", "/tmp/x is a symbolic link"),
         ),

@@ -195,7 +195,7 @@ def exposition() -> Exposition:
         ),
     )
     analyzer.exporter = ExporterStatus(
-        config_loaded=999.0, has_web_config=True, has_socket_directory=True, lists=lists
+        config_loaded=999.0, has_web_config=True, socket_directory="/run/sockets", lists=lists
     )
     return Exposition(store, analyzer, clock=lambda: 0.0)
 

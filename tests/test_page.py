@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import DatabaseCounters, SessionGroup, TargetId
 from pg_pool_exporter.web.page import document
@@ -78,13 +79,24 @@ def test_nothing_is_wrong() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unread", "words"), [(False, "Nothing to look at yet"), (True, "Nothing is known yet")]
+    ("unread", "words"), [(False, "Nothing is watched"), (True, "Nothing is known yet")]
 )
 def test_what_has_not_been_read_is_not_called_healthy(unread: bool, words: str) -> None:
     sides = BothSides()
     if unread:
         sides.unread(TargetId("server", "main"))
     assert words in page(sides).text
+
+
+def test_no_pool_is_never_green_and_leads_to_the_next_step() -> None:
+    sides = BothSides()
+    sides.server({"idle": [5.0]})
+    sides.analyzer.exporter = ExporterStatus(socket_directory="/run/sockets (mode 2770)")
+    found = page(sides)
+    assert in_order(
+        found.text, "No pool is watched", "/run/sockets (mode 2770)", "instrument(pool)"
+    )
+    assert 'class="fine"' not in html(sides)
 
 
 def test_a_leak_is_reported_first_with_its_line_and_then_with_all_that_is_known() -> None:

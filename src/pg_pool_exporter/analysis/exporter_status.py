@@ -21,8 +21,8 @@ class ExporterStatus:
     has_web_config: bool = False
     """Whether there is a `--web.config.file`."""
     web_config_problem: str | None = None
-    has_socket_directory: bool = False
-    """Whether sockets of processes are looked for."""
+    socket_directory: str = ""
+    """Where sockets of processes are looked for, whose it is, and who looks; empty: nowhere."""
     socket_directory_problem: str | None = None
     lists: tuple[DiscoveryStatus, ...] = ()
     """How service discovery goes."""

@@ -268,7 +268,7 @@ def _load(settings: Settings, held: StateLock) -> _Loaded:
 def status_of(discovery: Discovery) -> ExporterStatus:
     """How the target lists and the socket directory are."""
     return ExporterStatus(
-        has_socket_directory=discovery.socket_directory is not None,
+        socket_directory=discovery.socket_place,
         socket_directory_problem=discovery.socket_problem,
         lists=discovery.tasks.statuses,
     )

@@ -41,6 +41,8 @@ class _Found(NamedTuple):
     """Nobody listens at them, and they can't be removed."""
     removed: int = 0
     problem: str | None = None
+    access: str = ""
+    """Who may write into the directory."""
 
 
 class SocketDirectory:
@@ -55,6 +57,14 @@ class SocketDirectory:
     def sockets(self) -> tuple[SocketFile, ...]:
         """The sockets found by the last look, sorted by name, at most `MAX_SOCKETS`."""
         return self._found.sockets
+
+    @property
+    def place(self) -> str:
+        """The directory, who may write into it, and who looks into it. Users are numbers: their
+        names can be in another container, or on a server that does not answer.
+        """
+        access = f" ({self._found.access})" if self._found.access else ""
+        return f"{self._path}{access}, as user {os.geteuid()}"
 
     @property
     def problem(self) -> str | None:
@@ -92,15 +102,18 @@ class SocketDirectory:
 
 
 def _look(path: Path, former: _Found) -> _Found:
+    access = ""
     try:
+        access = _access(path)
         check_directory(path)
         with os.scandir(path) as entries:
             names = [entry.name for entry in islice(entries, MAX_ENTRIES + 1)]
     except FileNotFoundError:
-        return _Found(problem=former.problem)  # that it is gone solves nothing
+        # That it is gone solves nothing.
+        return _Found(problem=former.problem, access="it does not exist yet")
     except OSError as error:
         # A refusal of `check_directory` has no number.
-        return _Found(problem=str(error.strerror or error))
+        return _Found(problem=str(error.strerror or error), access=access)
     sockets: list[SocketFile] = []
     dead: set[SocketFile] = set()
     removed = 0
@@ -123,7 +136,12 @@ def _look(path: Path, former: _Found) -> _Found:
         problem = f"has more than {MAX_SOCKETS} sockets: the others are not polled"
     elif dead:
         problem = "has dead sockets that this user may not remove"
-    return _Found(_first(sockets, former.sockets), frozenset(dead), removed, problem)
+    return _Found(_first(sockets, former.sockets), frozenset(dead), removed, problem, access)
+
+
+def _access(directory: Path) -> str:
+    found = directory.lstat()
+    return f"user {found.st_uid}, group {found.st_gid}, mode {stat.S_IMODE(found.st_mode):o}"
 
 
 def _unwritable(directory: Path) -> str | None:

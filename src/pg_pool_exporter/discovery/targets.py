@@ -83,6 +83,11 @@ class Discovery:
             self._directory = former._directory
 
     @property
+    def socket_place(self) -> str:
+        """Where sockets are looked for, whose it is, and who looks; empty: nowhere."""
+        return self._directory.place if self._directory is not None else ""
+
+    @property
     def socket_problem(self) -> str | None:
         """What is wrong with the socket directory; None without a problem."""
         return self._directory.problem if self._directory is not None else None

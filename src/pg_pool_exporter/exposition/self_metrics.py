@@ -27,7 +27,7 @@ def series(exporter: ExporterStatus) -> Iterator[Series]:
     yield Series(c.RELOAD_TIMESTAMP, (), exporter.config_loaded)
     if exporter.has_web_config:
         yield Series(c.WEB_RELOAD_SUCCESSFUL, (), int(exporter.web_config_problem is None))
-    if exporter.has_socket_directory:
+    if exporter.socket_directory:
         yield Series(c.SOCKET_DIRECTORY_UP, (), int(exporter.socket_directory_problem is None))
     for status in exporter.lists:
         labels = (status.app, status.mechanism, status.name)

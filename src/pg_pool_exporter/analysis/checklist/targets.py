@@ -1,22 +1,65 @@
-"""Which targets are read at all."""
+"""Which targets are read at all, and whether any pool is."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pg_pool_exporter.analysis.checklist.check import Check, findings_of, of_findings
 from pg_pool_exporter.analysis.finding import Cause, Verdict
+from pg_pool_exporter.analysis.fleet_view import FleetView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
+
+_WITH_POOLS = ("app", "process", "bouncer")
 
 
 def targets(judged: Judged) -> Check:
-    """Targets that answer, and those that do not."""
-    targets = judged.fleet.targets
-    if not targets:
-        return Check(
-            name="targets",
-            verdict=Verdict.WARNING,
-            figure="none",
-            remedy=("Name servers and applications in the configuration: nothing is watched.",),
+    """Targets that answer, those that do not, and whether anything is missing."""
+    fleet = judged.fleet
+    up = sum(one.health.up for one in fleet.targets)
+    point = of_findings(
+        "targets",
+        f"{up} of {len(fleet.targets)} answer" if fleet.targets else "none",
+        findings_of(
+            judged, Cause.POSTGRESQL_UNREACHABLE, Cause.TARGET_UNREACHABLE, Cause.LOGIN_FAILED
+        ),
+    )
+    if fleet.pools or fleet.bouncer_pools:
+        return point
+    with_pools = [one for one in fleet.targets if one.key.kind in _WITH_POOLS]
+    if not with_pools:
+        return _without_applications(point, fleet)
+    if any(one.health.up for one in with_pools):
+        return replace(
+            point,
+            verdict=max(point.verdict, Verdict.WARNING),
+            figure=f"{point.figure}; no pool is watched",
+            evidence=(*point.evidence, "Applications or bouncers answer, and none shows a pool."),
+            remedy=(
+                *point.remedy,
+                "Call instrument(pool) for each pool, or check the format of pages.",
+            ),
         )
-    up = sum(one.health.up for one in targets)
-    findings = findings_of(judged, Cause.POSTGRESQL_UNREACHABLE, Cause.TARGET_UNREACHABLE)
-    return of_findings("targets", f"{up} of {len(targets)} answer", findings)
+    return point
+
+
+def _without_applications(point: Check, fleet: FleetView) -> Check:
+    place = fleet.exporter.socket_directory
+    if fleet.targets and not place and not fleet.exporter.lists:
+        return point  # as configured: servers only
+    looked = f"Sockets of applications are looked for in {place}; there is none."
+    return replace(
+        point,
+        verdict=max(point.verdict, Verdict.WARNING),
+        figure=f"{point.figure}; no application is watched",
+        evidence=(*point.evidence, *((looked,) if place else ())),
+        remedy=(
+            *point.remedy,
+            (
+                "Call instrument(pool) in an application that may write into that directory, or "
+                "name the same one for both in PG_POOL_EXPORTER_SOCKET_DIR; metrics endpoints "
+                "stand under `apps:` in the configuration."
+            )
+            if place
+            else "Name the metrics endpoints of applications under `apps:` in the configuration.",
+        ),
+    )

@@ -92,16 +92,19 @@ def document(
 
 
 def _without_findings(analysis: Analysis) -> tuple[str, str]:
-    """How good it is (a class), and in words: only what has been read is known."""
-    targets = analysis.fleet.targets
+    """How good it is (a class), and in words: only what has been read is known, and good."""
+    fleet = analysis.fleet
     if analysis.failed:
         return "warning", "An analysis failed: see the log"
-    if not targets:
-        return "warning", "Nothing to look at yet"
-    if warnings := sum(one.verdict is Verdict.WARNING for one in analysis.checks):
+    if not fleet.targets:
+        return "warning", "Nothing is watched"
+    warnings = sum(one.verdict is Verdict.WARNING for one in analysis.checks)
+    if not fleet.pools and not fleet.bouncer_pools:
+        if all(not one.health.polls for one in fleet.targets):
+            return "", "Nothing is known yet"
+        return "warning" if warnings else "", "No pool is watched"
+    if warnings:
         return "warning", number(warnings, "warning", "warnings")
-    if all(not one.health.polls for one in targets):
-        return "fine", "Nothing is known yet"
     return "fine", "Nothing is wrong"
 
 
