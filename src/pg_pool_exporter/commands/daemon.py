@@ -18,6 +18,7 @@ from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.blocking import files
 from pg_pool_exporter.blocking.threads import Lane, LaneFullError
+from pg_pool_exporter.commands.finding_log import FindingLog
 from pg_pool_exporter.commands.latency import responsive
 from pg_pool_exporter.config import Config, ConfigError, Problem, warnings
 from pg_pool_exporter.discovery import Discovery, DiscoveryStatus, state_directory
@@ -83,6 +84,7 @@ class Daemon:
         self._exposition = Exposition(self._store, self._analyzer)
         self._config_problem: str | None = None
         self._config_loaded = time.time()
+        self._findings = FindingLog()
         self._pollers = Pollers(self._store)
         self._unpolled: set[TargetId] = set()
         self._reloads: set[asyncio.Task[bool]] = set()
@@ -233,6 +235,7 @@ class Daemon:
             await self._pollers.follow(targets)
             self._unpolled.intersection_update(target.id for target in targets)
             self._report()
+            self._findings.follow(self._analyzer.analysis)
             try:
                 async with asyncio.timeout(DISCOVERY_INTERVAL):
                     await self._wake.wait()

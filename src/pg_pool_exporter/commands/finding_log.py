@@ -1,0 +1,96 @@
+"""Writes into the log what appears and what is gone: a leak is an event."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from math import inf
+
+import structlog
+
+from pg_pool_exporter.analysis.analyzer import Analysis
+from pg_pool_exporter.analysis.events import Change, Event, Known, follow
+from pg_pool_exporter.analysis.finding import Cause
+
+log = structlog.get_logger(__name__)
+
+# Lines at once, and seconds until there may be one more: a fleet that flaps must not fill a disk.
+_BURST = 50
+_SECONDS_PER_LINE = 6.0
+_REPORT_SECONDS = 60.0
+_MAX_SITES = 3
+# The log has these from where they happen.
+_LOGGED_ELSEWHERE = frozenset(
+    {
+        Cause.POSTGRESQL_UNREACHABLE,
+        Cause.TARGET_UNREACHABLE,
+        Cause.LOGIN_FAILED,
+        Cause.EXPORTER_IMPAIRED,
+    }
+)
+
+
+class FindingLog:
+    """Logs events, a line each, and how many it had to leave out.
+
+    `clock` is monotonic, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._known: Known = {}
+        self._last: Analysis | None = None
+        self._lines = float(_BURST)
+        self._counted = clock()
+        self._left_out = 0
+        self._reported = -inf
+
+    def follow(self, analysis: Analysis) -> None:
+        """Log what has happened since the analysis before this one."""
+        if analysis is self._last:
+            return
+        self._last = analysis
+        now = self._clock()
+        self._lines = min(_BURST, self._lines + (now - self._counted) / _SECONDS_PER_LINE)
+        self._counted = now
+        self._known, events = follow(self._known, analysis, now)
+        for event in events:
+            if event.what.cause in _LOGGED_ELSEWHERE:
+                continue
+            if self._lines < 1:
+                self._left_out += 1
+            else:
+                self._lines -= 1
+                _write(event)
+        if self._left_out and now - self._reported >= _REPORT_SECONDS:
+            log.warning("findings come and go too often to log all", left_out=self._left_out)
+            self._left_out, self._reported = 0, now
+
+
+def _write(event: Event) -> None:
+    what, subject = event.what, event.what.subject
+    subjects = {
+        "app": subject.app,
+        "pool": subject.pool,
+        "server": subject.server,
+        "target": subject.target.title if subject.target else "",
+    }
+    facts = {name: value for name, value in subjects.items() if value}
+    if what.sites:
+        sites = list(what.sites.items())
+        shown = [f"{site} ({count:g})" for site, count in sites[:_MAX_SITES]]
+        more = len(sites) - _MAX_SITES
+        facts["sites"] = ", ".join([*shown, f"{more} more"] if more > 0 else shown)
+    if what.cause is None:
+        log.info(f"overdue checkouts {event.change.value}", count=what.amount, **facts)
+        return
+    assert what.severity is not None
+    write = log.info if event.change is Change.GONE else log.warning
+    write(
+        f"finding {event.change.value}",
+        cause=what.cause.value,
+        severity=what.severity.title,
+        amount=what.amount,
+        **facts,
+        summary=what.summary,
+    )
