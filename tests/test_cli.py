@@ -337,12 +337,51 @@ class TestCheckConfig:
         )
         (tmp_path / "wrong.json").write_text("{}")
         done = run("check-config", "--probe", f"--config.file={path}")
-        assert done.returncode == 1
-        assert done.stdout.splitlines()[1:] == [
-            f"file_sd {tmp_path}/none-*.json of orders: ok, 0 targets",
-            f"file_sd {tmp_path}/wrong.json of orders: failed, 0 targets",
-        ]
-        assert "wrong.json is wrong: must be a list" in done.stderr
+        assert (done.returncode, done.stderr) == (1, "")
+        _, empty, wrong, *_ = done.stdout.splitlines()
+        assert empty == f"file_sd {tmp_path}/none-*.json of orders: ok, 0 targets"
+        assert wrong.startswith(f"file_sd {tmp_path}/wrong.json of orders: failed, 0 targets: ")
+        assert "must be a list" in wrong
+
+    def test_probe_fails_where_a_right_is_missing_that_a_metric_needs(
+        self, postgres: Cluster
+    ) -> None:
+        postgres.run("CREATE ROLE watcher LOGIN; REVOKE SELECT ON pg_db_role_setting FROM PUBLIC")
+        try:
+            dsn = postgres.dsn(user="watcher")
+            done = run("check-config", "--probe", PG_POOL_EXPORTER_DSN=dsn)
+            assert (done.returncode, done.stderr) == (1, "")
+            _, *lines = done.stdout.splitlines()
+            assert [line.partition(": ")[0] for line in lines] == ["server main"] * 3
+            assert lines[0].endswith(": ok")
+            assert 'GRANT pg_monitor TO "watcher"' in lines[1]
+            assert 'GRANT SELECT ON pg_db_role_setting TO "watcher"' in lines[2]
+            postgres.run("GRANT pg_monitor TO watcher")
+            postgres.run("GRANT SELECT ON pg_db_role_setting TO watcher")
+            done = run("check-config", "--probe", PG_POOL_EXPORTER_DSN=dsn)
+            assert (done.returncode, done.stdout.splitlines()[1:]) == (0, ["server main: ok"])
+        finally:
+            postgres.run("GRANT SELECT ON pg_db_role_setting TO PUBLIC")
+            postgres.run("REVOKE SELECT ON pg_db_role_setting FROM watcher; DROP ROLE watcher")
+
+    def test_probe_fails_where_the_socket_directory_is_unsafe(self, tmp_path: Path) -> None:
+        unsafe = tmp_path / "sockets"
+        unsafe.mkdir()
+        unsafe.chmod(0o777)
+        done = run("check-config", "--probe", f"--socket-dir={unsafe}")
+        assert (done.returncode, done.stderr) == (1, "")
+        assert f"socket directory {unsafe} (" in done.stdout
+        assert "no sticky bit" in done.stdout
+        unsafe.chmod(0o755)
+        done = run("check-config", "--probe", f"--socket-dir={unsafe}")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"no target: sockets are looked for in {unsafe} (" in done.stdout
+
+    def test_probe_says_once_why_a_target_fails(self) -> None:
+        dsn = f"host=127.0.0.1 port={free_port()} user=x"
+        done = run("check-config", "--probe", PG_POOL_EXPORTER_DSN=dsn)
+        assert (done.returncode, done.stderr) == (1, "")
+        assert done.stdout.count("connection refused") == 1
 
     def test_tells_that_there_is_no_file(self) -> None:
         message = refused("check-config", "--config.file=/nonexistent/config.yaml")

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
+from itertools import chain
+from typing import NamedTuple
 
+from psycopg.sql import Identifier
+
+from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.commands import logs
 from pg_pool_exporter.commands.command_line import unknown_variables
 from pg_pool_exporter.commands.configuration import configuration
@@ -12,6 +18,9 @@ from pg_pool_exporter.commands.daemon import probe
 from pg_pool_exporter.commands.options import DSN_VARIABLE, Options
 from pg_pool_exporter.commands.output import FAILURE, SUCCESS, complain, count, write
 from pg_pool_exporter.config import Config, warnings
+from pg_pool_exporter.discovery import DiscoveryStatus
+from pg_pool_exporter.model import ServerSettings
+from pg_pool_exporter.polling.store import TargetState
 from pg_pool_exporter.web import config as web_config
 
 
@@ -35,14 +44,57 @@ def main(options: Options) -> int:
 
 
 def _probe(options: Options, config: Config) -> int:
-    """Poll all targets once and print the results. The log on standard error has the causes."""
-    logs.configure(options.log_level, options.log_format)
+    """Poll all targets once and print the results: a line each, and one for each missing right."""
+    # The lines have everything that the log has.
+    logs.configure("error", options.log_format)
     polled = asyncio.run(probe(config))
-    for one in polled.discovered:
-        condition = f"{'ok' if one.up else 'failed'}, {count(one.targets, 'target')}"
-        write(f"{one.mechanism} {one.name} of {one.app}: {condition}\n")
-    for state in polled.states:
-        health = state.health
-        condition = "ok" if health.up else f"failed ({health.reason}): {health.error}"
-        write(f"{state.key.title}: {condition}\n")
-    return SUCCESS if polled.successful else FAILURE
+    lines = [
+        *map(_listed, polled.exporter.lists),
+        *_socket_directory(polled.exporter),
+        *chain.from_iterable(map(_polled, polled.states)),
+    ]
+    for line in lines:
+        write(f"{line.text}\n")
+    if not polled.states:
+        write(
+            f"no target: sockets are looked for in {polled.exporter.socket_directory or 'none'}\n"
+        )
+    return SUCCESS if all(line.is_fine for line in lines) else FAILURE
+
+
+class _Line(NamedTuple):
+    text: str
+    is_fine: bool
+
+
+def _listed(status: DiscoveryStatus) -> _Line:
+    targets = count(status.targets, "target")
+    condition = f"ok, {targets}" if status.up else f"failed, {targets}: {status.problem}"
+    return _Line(f"{status.mechanism} {status.name} of {status.app}: {condition}", status.up)
+
+
+def _socket_directory(exporter: ExporterStatus) -> Iterator[_Line]:
+    problem = exporter.socket_directory_problem
+    if problem is not None:
+        yield _Line(f"socket directory {exporter.socket_directory}: failed: {problem}", False)
+
+
+def _polled(state: TargetState) -> Iterator[_Line]:
+    health, name = state.health, state.key.title
+    condition = "ok" if health.up else f"failed ({health.reason}): {health.error}"
+    yield _Line(f"{name}: {condition}", health.up)
+    if health.up and state.snapshot is not None and state.snapshot.server is not None:
+        for missing in _missing_rights(state.snapshot.server.settings):
+            yield _Line(f"{name}: {missing}", False)
+
+
+def _missing_rights(settings: ServerSettings) -> Iterator[str]:
+    """What the exporter's role lacks, without which metrics are absent: a sentence each."""
+    role = Identifier(settings.role).as_string()
+    if not settings.sees_all:
+        yield (
+            "what sessions of other roles do is hidden: leaks, transactions and lock waits are "
+            f"unknown; GRANT pg_monitor TO {role}"
+        )
+    for catalogue in settings.denied:
+        yield f"its series of {catalogue} are absent; GRANT SELECT ON {catalogue} TO {role}"

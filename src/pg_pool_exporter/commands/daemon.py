@@ -21,7 +21,7 @@ from pg_pool_exporter.blocking.threads import Lane, LaneFullError
 from pg_pool_exporter.commands.finding_log import FindingLog
 from pg_pool_exporter.commands.latency import responsive
 from pg_pool_exporter.config import Config, ConfigError, Problem, warnings
-from pg_pool_exporter.discovery import Discovery, DiscoveryStatus, state_directory
+from pg_pool_exporter.discovery import Discovery, state_directory
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.poller import Poller, unforeseen
@@ -319,17 +319,15 @@ class Probe(NamedTuple):
     """The states after polling all targets once."""
 
     states: Sequence[TargetState]
-    discovered: Sequence[DiscoveryStatus]
-    """How service discovery went."""
-    successful: bool
-    """Whether service discovery succeeded, and every target answered."""
+    exporter: ExporterStatus
+    """How service discovery went, and how the socket directory is."""
 
 
 async def probe(config: Config) -> Probe:
-    """Discover targets and poll each of them once. Failures are in the log."""
+    """Discover targets and poll each of them once."""
     store = Store()
     discovery = await _poll_into(store, config)
-    return Probe(store.states(), discovery.tasks.statuses, _all_up(store, discovery))
+    return Probe(store.states(), status_of(discovery))
 
 
 def _all_up(store: Store, discovery: Discovery) -> bool:

@@ -47,7 +47,8 @@ COMMANDS = {
     ),
     "check-config": Command(
         "validate the configuration",
-        "Exit code 2 if it has mistakes; with --probe, exit code 1 if a target failed.",
+        "Exit code 2 if it has mistakes; with --probe, exit code 1 if a target failed,\n"
+        "a right is missing, or the socket directory is unsafe.",
     ),
     "doctor": Command(
         "print the checklist: what is wrong, and what to do",

@@ -117,6 +117,10 @@ class ServerSettings:
     overrides: Mapping[TimeoutOverride, float] = field(default_factory=dict)
     sees_all: bool = True
     """Whether the exporter's role may see what sessions of other roles do (pg_monitor)."""
+    role: str = ""
+    """The exporter's role."""
+    denied: tuple[str, ...] = ()
+    """Catalogues that this role may not read: their series are absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -97,6 +98,8 @@ class SettingsReader:
             Limits(*[rows[name] for name in _CATALOGUES]),
             MOST_ENTRIES,
         )
+        denied = tuple(sorted(_CATALOGUES[name] for name in self._denied))
+        settings = replace(settings, role=server.role, denied=denied)
         self._report_denied(server.role)
         self._check_rights(server)
         self._read_at = self._clock()
