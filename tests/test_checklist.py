@@ -389,18 +389,40 @@ def test_deadlocks_are_a_point_of_their_own() -> None:
     assert found["lock_waits"].verdict is Verdict.FINE
 
 
+def log_is_read(sides: BothSides) -> None:
+    counts = LogCounts(
+        timeouts={"shop": {"lock": 3, "statement": 0}}, opened=None, closed=None, refused={},
+        read=0, lag=0,
+    )  # fmt: skip
+    sides.store.put(
+        TargetState(
+            key=TargetId("log", "main"), interval=5, snapshot=Snapshot(log=counts), taken=sides.now
+        )
+    )
+
+
+def test_counts_of_a_log_that_is_read_no_more_are_not_fine() -> None:
+    sides = BothSides()
+    log_is_read(sides)
+    assert checks(sides)["timeouts"].verdict is Verdict.FINE
+    sides.now += 86400
+    point = checks(sides)["timeouts"]
+    assert (point.verdict, point.figure) == (Verdict.UNKNOWN, "no pools, and no log is read")
+    watched(sides, waiting=0, leaked=0)
+    point = checks(sides)["timeouts"]
+    assert point.verdict is Verdict.UNKNOWN
+    assert point.evidence == ("server main: its log is not read now",)
+    log_is_read(sides)
+    assert checks(sides)["timeouts"].verdict is Verdict.FINE
+
+
 def test_requests_that_got_no_connection_and_time_outs_of_the_log() -> None:
     sides = healthy()
     for minute in range(3):
         sides.pool(0, 10, timeouts={"pool": 2.0 * minute})
         sides.now += 60
     sides.now -= 60
-    counts = LogCounts(
-        timeouts={"shop": {"lock": 3, "statement": 0}}, opened=None, closed=None, refused={},
-        read=0, lag=0,
-    )  # fmt: skip
-    key = TargetId("log", "main")
-    sides.store.put(TargetState(key=key, interval=5, snapshot=Snapshot(log=counts)))
+    log_is_read(sides)
     point = checks(sides)["timeouts"]
     assert point.verdict is Verdict.PROBLEM
     assert point.figure == "4 requests got no connection in the last 2 min"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from math import isfinite
 
 from pg_pool_exporter.analysis.checklist.check import Check, few, findings_of, of_findings, unknown
 from pg_pool_exporter.analysis.finding import Cause, Verdict
-from pg_pool_exporter.analysis.fleet_view import FleetView
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.model import LogCounts
 
 _WATCHED_TOO_SHORT = "the pools have been watched for less than a minute"
 
@@ -116,34 +117,32 @@ def timeouts(judged: Judged) -> Check:
             failed[pool.name] = failed.get(pool.name, 0.0) + pool.failed
     watched = max((pool.watched for pool in fleet.pools), default=0.0)
     figure = f"{number(sum(failed.values()), 'request', 'requests')} got no connection"
-    logged = _logged_timeouts(fleet)
+    logs = [target for target in fleet.targets if target.key.kind == "log"]
+    logged = {one.key.name: _timeouts(one.log) for one in logs if one.is_fresh and one.log}
+    unread = [one.key.name for one in logs if one.key.name not in logged]
+    not_read = few(f"server {name}: its log is not read now" for name in unread)
     if not fleet.pools and not logged:
-        return unknown("timeouts", "no pools, and no log is read")
+        return replace(unknown("timeouts", "no pools, and no log is read"), evidence=not_read)
     if fleet.pools and not watched:
         return unknown("timeouts", _WATCHED_TOO_SHORT)
+    without = Verdict.UNKNOWN if unread else Verdict.FINE
     return Check(
         name="timeouts",
-        verdict=Verdict.PROBLEM if failed else Verdict.FINE,
+        verdict=Verdict.PROBLEM if failed else without,
         figure=f"{figure} in the last {spell(watched)}" if watched else figure,
         evidence=(
             *few(f"{name}: {count:g} requests got none" for name, count in failed.items()),
-            *few(f"{server}, since its log is read: {kinds}" for server, kinds in logged.items()),
+            *few(f"server {name}, since its log is read: {text}" for name, text in logged.items()),
+            *not_read,
         ),
         remedy=("See the points above for why requests had to wait.",) if failed else (),
     )
 
 
-def _logged_timeouts(fleet: FleetView) -> dict[str, str]:
-    """Timeouts by kind in words, by server whose log is read."""
-    logged = {}
-    for target in fleet.targets:
-        if target.log is not None:
-            kinds: dict[str, float] = {}
-            for counts in target.log.timeouts.values():
-                for kind, count in counts.items():
-                    kinds[kind] = kinds.get(kind, 0.0) + count
-            words = ", ".join(
-                f"{count:g} {kind.replace('_', ' ')}" for kind, count in kinds.items() if count
-            )
-            logged[f"server {target.key.name}"] = words or "none"
-    return logged
+def _timeouts(log: LogCounts) -> str:
+    """Timeouts in a log by kind, in words."""
+    kinds: Counter[str] = Counter()
+    for counts in log.timeouts.values():
+        kinds.update(counts)
+    counted = (f"{count:g} {kind.replace('_', ' ')}" for kind, count in kinds.items() if count)
+    return ", ".join(counted) or "none"
