@@ -8,26 +8,18 @@ from typing import Any
 import pytest
 
 from dashboards.builder import queries as q
+from rule_cases.findings import found
 from rule_cases.leaks import by_site
-from rule_cases.pool_series import INFO, pool
+from rule_cases.pool_series import pool
 from rule_cases.server_series import ELSEWHERE
 from support.dashboards import Question
-from support.promtool import Series, run_tests, series
+from support.promtool import Series, run_tests
 
 pytestmark = pytest.mark.debian
 
-OVERDUE = INFO | by_site("overdue_connections", "2x20")
-
-
-def session(state: str, age: str) -> dict[str, str]:
-    """The server's sessions of the application in one state, the oldest of which has that age."""
-    key = {"server": "main", "database": "shop", "user": "orders", "application": "orders-api"}
-    return series("pg_server_connections", "1x60", **key, state=state) | series(
-        "pg_server_oldest_state_seconds", age, **key, state=state
-    )
-
-
-LEAK, HELD_UP, LOAD, HIGH, HEALTHY = 4, 3, 2, 1, 0
+PROBLEM, WARNING, HIGH, NOTHING = 3, 2, 1, 0
+OF_APP = {"app": "orders", "server": "main"}
+OF_POOL = {**OF_APP, "pool": "main"}
 
 
 def value(promtool: Path, directory: Path, expr: str, series: Series, expected: float) -> str:
@@ -49,23 +41,28 @@ def value(promtool: Path, directory: Path, expr: str, series: Series, expected: 
 @pytest.mark.parametrize(
     ("fed", "expected"),
     [
-        pytest.param(pool("2x20"), HEALTHY, id="healthy"),
+        pytest.param(pool("2x20"), NOTHING, id="healthy"),
         pytest.param(pool("9x20"), HIGH, id="nobody waits yet"),
-        pytest.param(pool("10x20", waiting="3x20"), LOAD, id="requests wait"),
-        pytest.param(pool("3x20") | by_site("leaked_slots", "1x20"), LEAK, id="a lost slot"),
         pytest.param(
-            pool("3x20") | OVERDUE | session("idle", "600x20"), LEAK, id="nothing explains it"
+            pool("9x20") | found("leak", "problem", "2x20", OF_POOL), PROBLEM, id="a leak"
         ),
         pytest.param(
-            pool("3x20") | OVERDUE | session("active", "600x20"), HELD_UP, id="a long statement"
+            pool("9x20") | found("pool_too_small", "warning", "2x20", OF_POOL), WARNING,
+            id="some requests wait",
         ),
         pytest.param(
-            pool("3x20") | OVERDUE | session("idle_in_transaction", "600x20"), HELD_UP,
-            id="a transaction that was left open",
+            pool("9x20")
+            | found("pool_too_small", "warning", "2x20", OF_POOL)
+            | found("leak", "problem", "2x20", OF_APP),
+            PROBLEM, id="one of the application's pools leaks",
         ),
         pytest.param(
-            pool("3x20") | INFO | session("active", "600x20"), HEALTHY,
-            id="a long statement that nobody waits for",
+            pool("2x20") | found("leak", "problem", "2x20", {**OF_APP, "app": "jobs"}), NOTHING,
+            id="another application leaks",
+        ),
+        pytest.param(
+            pool("2x20") | found("server_full", "problem", "91x20", {"server": "main"}), NOTHING,
+            id="of the server only",
         ),
     ],
 )  # fmt: skip
@@ -74,10 +71,10 @@ def test_what_is_wrong(promtool: Path, tmp_path: Path, fed: Series, expected: fl
 
 
 def test_what_is_wrong_where_two_exporters_see_the_same(promtool: Path, tmp_path: Path) -> None:
-    series = pool("3x20") | OVERDUE | session("active", "600x20")
+    fed = pool("3x20") | found("leak", "problem", "2x20", OF_POOL)
     (instance,) = ELSEWHERE.values()
-    series |= {name.replace("db:10432", instance): one for name, one in series.items()}
-    assert value(promtool, tmp_path, q.VERDICT, series, HELD_UP) == ""
+    fed |= {name.replace("db:10432", instance): one for name, one in fed.items()}
+    assert value(promtool, tmp_path, q.VERDICT, fed, PROBLEM) == ""
 
 
 def test_a_line_that_loses_some_and_keeps_others_counts_both(
@@ -97,11 +94,11 @@ def threshold(value: float, **labels: str) -> dict[str, str]:
     ("thresholds", "expected"),
     [
         pytest.param({}, HIGH, id="the default"),
-        pytest.param(threshold(0.95), HEALTHY, id="of everything"),
+        pytest.param(threshold(0.95), NOTHING, id="of everything"),
         pytest.param(threshold(0.95) | threshold(0.5, app="orders"), HIGH, id="of the app"),
-        pytest.param(threshold(0.5) | threshold(0.95, app="orders"), HEALTHY, id="a higher one"),
+        pytest.param(threshold(0.5) | threshold(0.95, app="orders"), NOTHING, id="a higher one"),
         pytest.param(
-            threshold(0.5, app="orders") | threshold(0.95, app="orders", pool="main"), HEALTHY,
+            threshold(0.5, app="orders") | threshold(0.95, app="orders", pool="main"), NOTHING,
             id="of the pool",
         ),
         pytest.param(threshold(0.95, app="orders", pool="reports"), HIGH, id="of another pool"),

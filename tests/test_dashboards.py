@@ -190,12 +190,15 @@ def test_one_screen_tells_the_story(name: str) -> None:
     """The panels that matter at night stand in the first 20 of a screen's rows."""
     top = {panel["title"] for panel in panels(name) if panel["gridPos"]["y"] < 20}
     expected: dict[str, set[str]] = {
-        "fleet": {"Pools, the worst first", "Firing alerts"},
+        "fleet": {"Findings", "Pools, the worst first", "Firing alerts"},
         "pool": {
-            "What is wrong", "Since when", "Not returned, by line of checkout",
+            "What is wrong", "Findings", "Since when", "Not returned, by line of checkout",
             "The same application, seen by the server", "What to do",
         },
-        "server": {"Who has them, the oldest state first", "Who waits for a lock, who holds it"},
+        "server": {
+            "Findings", "Who has them, the oldest state first",
+            "Who waits for a lock, who holds it",
+        },
         "exporter": {"Targets, those down and the oldest data first", "Failed polls"},
     }  # fmt: skip
     assert expected[name] <= top

@@ -6,6 +6,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards.builder import queries as q
 from dashboards.builder.alerts import firing
+from dashboards.builder.found import findings
 from dashboards.builder.frame import ALERTS, fill, page, to_pool, to_server
 from dashboards.builder.panels import (
     ANY,
@@ -38,6 +39,13 @@ def dashboard() -> builders.Dashboard:
     return fill(
         made,
         *_summary(),
+        findings(w=14, h=7),
+        firing(
+            "Firing alerts",
+            "Since when each alert's condition has held, the critical first. Its name leads to "
+            "its runbook.",
+            ALERTS, about="Server or target", with_pool=True, w=10, h=7, none="nothing is firing",
+        ),
         rows(
             "Pools, the worst first",
             "One row a pool. Click its name for what is wrong with it and what to do.",
@@ -54,7 +62,7 @@ def dashboard() -> builders.Dashboard:
             [
                 Column("app", "App", link=_POOL_LINK),
                 Column("pool", "Pool", link=_POOL_LINK),
-                Column("B", "What is wrong", mappings=q.VERDICTS, width=220),
+                Column("B", "What is wrong", mappings=q.VERDICTS, width=140),
                 Column("H", "Worst process", "percentunit", q.POOL_SCALE),
                 Column("A", "Use", "percentunit", q.POOL_SCALE),
                 Column("C", "Active"),
@@ -63,13 +71,7 @@ def dashboard() -> builders.Dashboard:
                 Column("F", "Not returned", steps=ANY),
                 Column("G", "Full in", "s", SOON, q.NOW),
             ],
-            w=14, h=9, by="Worst process",
-        ),
-        firing(
-            "Firing alerts",
-            "Since when each alert's condition has held, the critical first. Its name leads to "
-            "its runbook.",
-            ALERTS, about="Server or target", with_pool=True, w=10, h=9, none="nothing is firing",
+            w=24, h=9, by="Worst process",
         ),
         lines(
             "Use of each pool",
@@ -115,7 +117,7 @@ def _summary() -> list[Panel]:
         ),
         numbers(
             "Next pool full in",
-            "The soonest of those that are half full and filling, at the trend of half an hour.",
+            "The soonest of those that fill, at the pace of the last hour.",
             "s", Query(f"min({q.seconds_to_saturation()})"), steps=SOON, none="not in sight",
             mappings=q.NOW,
         ),

@@ -8,6 +8,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards.builder import queries as q
 from dashboards.builder.alerts import firing
+from dashboards.builder.found import findings
 from dashboards.builder.frame import ALERTS_OF_POOLS, fill, page, to_server
 from dashboards.builder.panels import (
     ANY,
@@ -36,15 +37,18 @@ _THRESHOLD = Query(q.threshold_lines("pool_utilisation"), f"threshold {_NAME}")
 _QUANTILES = (0.5, 0.95, 0.99)
 
 _WHAT_TO_DO = """\
-**LEAK**: a line of code checks out and never returns. Open the line in the table above; restart \
+**leak**: a line of code checks out and never returns. Open the line in the table above; restart \
 that process to have its slots back. More connections only delay it.
 
-**Held up in the server**: a transaction was left open, a lock is waited for, or a statement is \
-slow. The table on the left has whose, the server's dashboard who blocks. End that session: \
+**idle_in_transaction**, **lock_pile_up**, **long_checkouts**: the server holds it up. The table \
+on the left has whose session, the server's dashboard who blocks. End that session: \
 `pg_terminate_backend`.
 
-**LOAD**: everything is in use and comes back. Does *hold* rise? Queries have become slow. Does \
-only the rate rise? The pool is too small, or traffic is new.
+**pool_too_small**: everything is in use and comes back. Is the server's CPU free? Then a larger \
+pool; else fewer requests at once.
+
+**unknown**, or nearly saturated without a finding: does *hold* rise? Queries have become slow. \
+Does only the rate rise? Traffic is new.
 """
 
 
@@ -58,6 +62,7 @@ def dashboard() -> builders.Dashboard:
     return fill(
         made,
         *_now(),
+        findings(w=24, h=5),
         *_story(),
         "Waiting for a connection, and holding it",
         *_durations(),
@@ -71,9 +76,8 @@ def dashboard() -> builders.Dashboard:
 def _now() -> Iterator[Panel]:
     yield numbers(
         "What is wrong",
-        "A leak is certain or overdue connections; held up is a transaction left open for a "
-        "minute, a lock waited for, or a long statement of an overdue one; load is requests that "
-        "wait although nothing is lost.",
+        "The worst finding about the pool or its application; else whether it is nearly saturated. "
+        "Findings need an exporter that reads the pool.",
         "short", Query(q.VERDICT, _NAME), w=6, mappings=q.VERDICTS, none="no data",
     )  # fmt: skip
     yield numbers(
@@ -94,7 +98,7 @@ def _now() -> Iterator[Panel]:
         w=4, steps={1 / 3600: RED},
     )  # fmt: skip
     yield numbers(
-        "Full in", "At the trend of half an hour, when the pool is half full and filling.",
+        "Full in", "At the pace of the last hour, while the pool fills.",
         "s", Query(q.seconds_to_saturation(), _NAME),
         w=4, steps=SOON, none="not in sight", mappings=q.NOW,
     )  # fmt: skip

@@ -13,12 +13,6 @@ from pg_pool_exporter.metrics import catalogue as c
 
 POOL = "app, pool"
 _PROCESS = "job, instance, app, pool, process"
-_ZOMBIE_SECONDS = 60
-_LOCK_SECONDS = 30
-_STATEMENT_SECONDS = 30
-_FLOOR = 0.5
-"""Below this utilisation a pool is not shown as filling."""
-_WINDOW = "30m"
 
 _LIMITS = Thresholds()  # for pools of applications that Prometheus scrapes itself
 
@@ -47,9 +41,8 @@ def worst_use() -> str:
 
 
 def seconds_to_saturation() -> str:
-    """At the trend of the last half hour; only for pools that are half full and filling."""
-    trend = f"deriv({ACTIVE}[{_WINDOW}]) and on ({_PROCESS}) {MAX}"
-    return f"({total(MAX)} - {total(BOUNDED)}) / ({total(trend)} > 0) and {use()} > {_FLOOR}"
+    """Of the process that is full first."""
+    return f"min by ({POOL}) ({select(c.TIME_TO_SATURATION)})"
 
 
 def threshold(name: str) -> str:
@@ -94,11 +87,10 @@ LEAKED = select(c.POOL_LEAKED_SLOTS)
 OVERDUE = select(c.POOL_OVERDUE)
 # Both may be of one line: without a label that distinguishes them, `or` would leave one out.
 NOT_RETURNED = f'({LEAKED} > 0 or label_replace({OVERDUE} > 0, "how", "overdue", "", ""))'
-UNRETURNED = select(c.UNRETURNED)
 WAITING = select(c.POOL_WAITING)
 POOL_TIMEOUTS = select(c.POOL_TIMEOUTS)
-ZOMBIES = select(c.SERVER_OLDEST_STATE, state="idle_in_transaction.*")
 LOCK_AGES = select(c.SERVER_OLDEST_WAITING)
+ZOMBIES = select(c.SERVER_OLDEST_STATE, state="idle_in_transaction.*")
 
 # Where a server's sessions belong to pools: by the application's name, as PostgreSQL has it.
 APPLICATIONS = f"max by (application) ({select(c.POOL_INFO, application='.+')})"
@@ -113,33 +105,45 @@ def oldest_of_the_applications(series: str, by: str) -> str:
     return f"max by ({by}) ({series} * on (application) group_left () {APPLICATIONS})"
 
 
-_POOL_INFO = select(c.POOL_INFO)
-_STUCK = f"max by (application) ({ZOMBIES} > {_ZOMBIE_SECONDS} or {LOCK_AGES} > {_LOCK_SECONDS})"
-_LONG = f"{select(c.SERVER_OLDEST_STATE, state='active')} > {_STATEMENT_SECONDS}"
-_WITH_LONG = f"({_POOL_INFO} and on (application) {_LONG})"
+def findings(**labels: str) -> str:
+    """Those about what is selected; all that are about none of these are among them."""
+    anything = {name: f"${name}|" for name in ("app", "pool", "server")}
+    return select(c.FINDING, **{**anything, **labels})
+
+
+FINDINGS = (
+    f"max by (cause, severity, app, pool, server, about) "
+    f'(label_join({findings()}, "about", "", "bouncer", "target"))'
+)
+"""`about` is the bouncer or the target, where it is about one."""
+
+
+def _pools_with(severity: str, number: int) -> str:
+    """This number for each pool with such a finding, of its own or of its application."""
+    own = f"max by ({POOL}) ({findings(severity=severity, pool='.+')})"
+    of_app = f"max by (app) ({findings(severity=severity, app='.+', pool='')})"
+    pools = f"count by ({POOL}) ({ACTIVE})"
+    return f"0 * {own} + {number} or 0 * ({pools} and on (app) {of_app}) + {number}"
+
+
 VERDICT = " or ".join(
     (
-        f"0 * count by ({POOL}) ({LEAKED} > 0) + 4",
-        # Before what is overdue: a checkout that waits for a lock is overdue, too.
-        f"0 * max by ({POOL}) ({_POOL_INFO} and on (application) {_STUCK}) + 3",
-        f"0 * count by ({POOL}) ({OVERDUE} > 0 and on ({POOL}) {_WITH_LONG}) + 3",
-        f"0 * count by ({POOL}) ({OVERDUE} > 0) + 4",
-        f"0 * max by ({POOL}) ({ACTIVE} and on (app) ({UNRETURNED} > 0)) + 4",
-        f"0 * ({total(WAITING)} > 0) + 2",
+        _pools_with("problem", 3),
+        _pools_with("warning", 2),
         f"0 * ({USED_POOLS}) + 1",
         f"0 * {total(ACTIVE)}",
     )
 )
-"""One number a pool: what is wrong with it, the worst first."""
+"""One number a pool, the worst first: what was found, else whether it is nearly saturated."""
 VERDICTS = mapped(
     {
-        4: ("LEAK: not returned", RED),
-        3: ("Held up in the server", ORANGE),
-        2: ("LOAD: all in use, some wait", ORANGE),
-        1: ("Nearly saturated", YELLOW),
-        0: ("Healthy", GREEN),
+        3: ("problem", RED),
+        2: ("warning", ORANGE),
+        1: ("nearly saturated", YELLOW),
+        0: ("no finding", GREEN),
     }
 )
+FOUND = mapped({"problem": ("problem", RED), "warning": ("warning", ORANGE)})
 
 
 SEVERITIES = mapped(

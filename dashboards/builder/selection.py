@@ -15,20 +15,21 @@ SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 _WORD = r"\w+"
 _SCRAPED = ("job", "instance")
 # A pool's `server` is a label of pg_pool_info only, and often absent there.
-_NARROWED = {"pool": ("app", "pool"), "server": ("server",), "joined": ("app", "server")}
+_NARROWED = {"pool": ("app", "pool"), "server": ("server",), "joined": ("app", "pool", "server")}
 # Each of these is on every page of the exporter, or of an application that Prometheus scrapes.
 _ALWAYS = (c.POOL_CONNECTIONS, c.SERVER_UP, c.BOUNCER_UP, c.BUILD_INFO)
 
 
 def select(metric: Metric, suffix: str = "", **labels: str) -> str:
-    """The series of `metric` that the dashboard's variables and `labels` leave.
+    """The series of `metric` that `labels` and the dashboard's other variables leave.
 
     A value of `labels` is a word or a regular expression. `suffix` is a histogram's, like
     `_bucket`. Raises `ValueError` for a label that the metric doesn't have.
     """
     if unknown := labels.keys() - set(metric.labels):
         raise ValueError(f"{metric.name} has no {', '.join(unknown)}")
-    variables = (*_SCRAPED, *_NARROWED.get(metric.section, ()))
+    narrowed = [name for name in _NARROWED.get(metric.section, ()) if name in metric.labels]
+    variables = [name for name in (*_SCRAPED, *narrowed) if name not in labels]
     matchers = [f'{name}=~"${name}"' for name in variables]
     matchers += [
         f'{name}{"=" if re.fullmatch(_WORD, value) else "=~"}"{value}"'

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards.builder import queries as q
+from dashboards.builder.found import findings
 from dashboards.builder.frame import fill, page
 from dashboards.builder.panels import (
     ANY,
@@ -40,6 +41,7 @@ def dashboard() -> builders.Dashboard:
     return fill(
         made,
         *_now(),
+        findings(w=24, h=6),
         *_sessions(),
         "Ages, locks, limits",
         *_ages(),

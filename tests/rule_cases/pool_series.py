@@ -48,6 +48,3 @@ def acquire(quick: int, slow: int, key: dict[str, str] = ONE) -> dict[str, str]:
     for bound, each in buckets.items():
         made |= series("pg_pool_acquire_seconds_bucket", f"0+{each}x60", **key, le=bound)
     return made
-
-
-INFO = series("pg_pool_info", "1x60", **ONE, client="psycopg_pool", application="orders-api")

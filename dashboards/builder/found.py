@@ -1,0 +1,27 @@
+"""The table of what the exporter finds."""
+
+from __future__ import annotations
+
+from dashboards.builder import queries as q
+from dashboards.builder.frame import to_pool, to_server
+from dashboards.builder.panels import Column, Panel, rows
+
+
+def findings(*, w: int, h: int) -> Panel:
+    """Those about what is selected, the worst and largest first."""
+    return rows(
+        "Findings",
+        "What the exporter finds wrong, the problems first; page, doctor and alerts say the same. "
+        "Amount: connections, requests or sessions that it is about, 1 for one thing that is down.",
+        {"A": q.FINDINGS},
+        [
+            Column("severity", "Severity", mappings=q.FOUND, width=80),
+            Column("cause", "Cause", width=170),
+            Column("app", "App"),
+            Column("pool", "Pool", link=to_pool("${__data.fields.App}", "${__data.fields.Pool}")),
+            Column("server", "Server", link=to_server("${__data.fields.Server}")),
+            Column("about", "Bouncer or target"),
+            Column("A", "Amount", width=80),
+        ],
+        w=w, h=h, rising="Severity", by="Amount", none="nothing is wrong, or no exporter judges",
+    )  # fmt: skip
