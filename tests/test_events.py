@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +13,11 @@ from structlog.testing import capture_logs
 
 from pg_pool_exporter.analysis.events import GONE_SECONDS, Change, Known, follow
 from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.commands import finding_log
 from pg_pool_exporter.commands.finding_log import FindingLog
 from pg_pool_exporter.model import TargetId
 from support.both_sides import BothSides
+from support.daemons import exporting
 
 SITE = "shop/cart.py:88 hold"
 OTHER = "shop/jobs.py:7 run"
@@ -136,3 +140,25 @@ def test_a_target_that_does_not_answer_is_logged_where_it_is_polled_only(lines: 
     sides.fail(TargetId("server", "main"))
     FindingLog(lambda: sides.now).follow(sides.analysis)
     assert lines == []
+
+
+def test_a_fault_in_it_costs_the_log_lines_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(finding_log, "follow", fails)
+    config = tmp_path / "config.yaml"
+    config.write_text("servers: []\n")
+
+    async def main() -> None:
+        async with exporting(config) as scraper:
+
+            async def failed() -> bool:
+                name = "pg_pool_exporter_analysis_failures_total"
+                return (await scraper.value(name, "events") or 0) > 0
+
+            await scraper.until(failed)
+
+    asyncio.run(main())

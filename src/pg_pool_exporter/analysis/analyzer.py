@@ -22,7 +22,9 @@ from pg_pool_exporter.config import Config
 from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.store import Change, Store
 
-ANALYSES = ("correlation", "history", "records", *VERDICTS, "checklist", "exposition")
+# What is made of an analysis: where it fails, the analysis itself is sound.
+_USES = ("exposition", "events")
+ANALYSES = ("correlation", "history", "records", *VERDICTS, "checklist", *_USES)
 """What is counted apart when it fails."""
 # Seconds from one analysis to the next: with changes, and without (then time has passed).
 _MIN_PERIOD = 0.2
@@ -130,7 +132,7 @@ class Analyzer:
     def _count_failures(self) -> int:
         """Of everything that an analysis is made of."""
         counts = self.faults.counts
-        return sum(counts.values()) - counts["exposition"]
+        return sum(count for name, count in counts.items() if name not in _USES)
 
     def _analysed(self) -> Analysis:
         now, thresholds = self._clock(), self._thresholds

@@ -235,7 +235,8 @@ class Daemon:
             await self._pollers.follow(targets)
             self._unpolled.intersection_update(target.id for target in targets)
             self._report()
-            self._findings.follow(self._analyzer.analysis)
+            with self._analyzer.faults.contained("events"):
+                self._findings.follow(self._analyzer.analysis)
             try:
                 async with asyncio.timeout(DISCOVERY_INTERVAL):
                     await self._wake.wait()

@@ -82,7 +82,7 @@ def _write(event: Event) -> None:
         more = len(sites) - _MAX_SITES
         facts["sites"] = ", ".join([*shown, f"{more} more"] if more > 0 else shown)
     if what.cause is None:
-        log.info(f"overdue checkouts {event.change.value}", count=what.amount, **facts)
+        log.info(f"overdue checkouts {event.change.value}", count=_number(what.amount), **facts)
         return
     assert what.severity is not None
     write = log.info if event.change is Change.GONE else log.warning
@@ -90,7 +90,11 @@ def _write(event: Event) -> None:
         f"finding {event.change.value}",
         cause=what.cause.value,
         severity=what.severity.title,
-        amount=what.amount,
+        amount=_number(what.amount),
         **facts,
         summary=what.summary,
     )
+
+
+def _number(value: float) -> float:
+    return int(value) if value.is_integer() else value
