@@ -15,8 +15,8 @@ from pg_pool_exporter.analysis.events import GONE_SECONDS, Change, Known, follow
 from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.commands import finding_log
 from pg_pool_exporter.commands.finding_log import FindingLog
-from pg_pool_exporter.model import TargetId
-from support.both_sides import BothSides
+from pg_pool_exporter.model import SessionGroup, TargetId
+from support.both_sides import BothSides, session_key
 from support.daemons import exporting
 
 SITE = "shop/cart.py:88 hold"
@@ -133,6 +133,15 @@ def test_a_fleet_that_flaps_does_not_flood_the_log(lines: list[Any]) -> None:
     assert 100 < len(lines) < 200
     left_out = sum(one.get("left_out", 0) for one in lines)
     assert left_out > 5000
+
+
+def test_whole_numbers_are_written_as_such(lines: list[Any]) -> None:
+    sides = BothSides()
+    waiting = SessionGroup(waiting=5, oldest_waiting=1.0)
+    sides.server({"active": [1.0]}, groups={session_key(): waiting})
+    FindingLog(lambda: sides.now).follow(sides.analysis)
+    (line,) = lines
+    assert (line["cause"], str(line["amount"])) == ("lock_pile_up", "5")
 
 
 def test_a_target_that_does_not_answer_is_logged_where_it_is_polled_only(lines: list[Any]) -> None:

@@ -97,4 +97,4 @@ def _write(event: Event) -> None:
 
 
 def _number(value: float) -> float:
-    return int(value) if value.is_integer() else value
+    return int(value) if value == int(value) else value
