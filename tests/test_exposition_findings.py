@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.exposition.findings import series
+from pg_pool_exporter.metrics.catalogue import FINDING_SITE_CONNECTIONS
 from pg_pool_exporter.model import TargetId
 from support.both_sides import INTERVAL, BothSides
 
@@ -52,6 +55,16 @@ def test_findings_that_share_all_labels_are_one_series() -> None:
     limits = [found(Cause.SERVER_FULL, server, 9), found(Cause.SERVER_FULL, server, 5)]
     (one,) = series(limits)
     assert one.value == 14
+
+
+def test_the_lines_to_blame_are_series_where_they_are_certain() -> None:
+    sites = {f"shop.py:{line} f": 2.0 for line in range(12)}
+    leak = replace(found(Cause.LEAK, Subject(app="orders", pool="main"), 24), sites=sites)
+    _, *blamed = series([leak])
+    assert {one.metric for one in blamed} == {FINDING_SITE_CONNECTIONS}
+    assert sum(one.value for one in blamed if isinstance(one.value, float)) == 24
+    assert len(blamed) == 11
+    assert len([*series([replace(leak, sites_are_certain=False)])]) == 1
 
 
 def test_no_finding_is_no_series() -> None:

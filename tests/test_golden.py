@@ -160,6 +160,7 @@ ANALYSIS = Analysis(
         Finding(
             cause=Cause.LEAK, severity=Severity.PROBLEM, amount=3, summary="3 connections leaked.",
             subject=Subject(app="orders", pool="main", server="main"),
+            sites={"orders/views.py:42 checkout": 3},
         ),
         Finding(
             cause=Cause.TARGET_UNREACHABLE, severity=Severity.WARNING, summary="No answer.",

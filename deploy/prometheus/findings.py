@@ -62,9 +62,13 @@ class Alert:
 
 LINES = """\
 {{ with query (printf `sort_desc(topk(5, sum by (site) (
-{__name__=~"pg_pool_leaked_slots|pg_pool_overdue_connections",%s}) > 0))` $same) }}By line of code:
+pg_pool_finding_site_connections{cause="leak",%s})))` $same) }}By line of code:
 {{ range $number, $line := . }}{{ if $number }}, {{ end -}}
-{{ $line.Labels.site }} ({{ $line.Value }}){{ end }}. {{ end -}}"""
+{{ $line.Labels.site }} ({{ $line.Value }}){{ end }}. {{ else -}}
+{{ with query (printf `sort_desc(topk(5, sum by (site) (
+{__name__=~"pg_pool_leaked_slots|pg_pool_overdue_connections",%s}) > 0))` $same) -}}
+At one of the lines with long checkouts: {{ range $number, $line := . }}{{ if $number }}, {{ end -}}
+{{ $line.Labels.site }} ({{ $line.Value }}){{ end }}. {{ end -}}{{ end -}}"""
 IN_USE = """\
 {{ with query (printf `sum(pg_pool_connections{state="active",%s})` $same) }}Checked out now:
 {{ . | first | value -}}

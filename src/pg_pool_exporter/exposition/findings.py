@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from pg_pool_exporter.analysis.finding import Finding, Subject
 from pg_pool_exporter.metrics import catalogue as c
 from pg_pool_exporter.metrics.series import Series
 
+_MAX_SITES = 10
+"""Lines of code of each finding; the others are folded into one."""
+
 
 def series(findings: Iterable[Finding]) -> Iterator[Series]:
-    """One series by cause, severity and subject; amounts of findings that share these add up."""
-    amounts: dict[tuple[str, ...], float] = {}
+    """One series by cause, severity and subject, and by blamed line of code.
+
+    Amounts of findings that share these add up.
+    """
+    amounts: defaultdict[tuple[str, ...], float] = defaultdict(float)
+    blamed: defaultdict[tuple[str, ...], float] = defaultdict(float)
     for one in findings:
-        labels: tuple[str, ...] = (one.cause.value, one.severity.title, *_subject(one.subject))
-        amounts[labels] = amounts.get(labels, 0.0) + one.amount
+        amounts[one.cause.value, one.severity.title, *_subject(one.subject)] += one.amount
+        if one.sites_are_certain:
+            about = (one.cause.value, one.subject.app, one.subject.pool, one.subject.server)
+            for place, (site, count) in enumerate(one.sites.items()):
+                blamed[*about, site if place < _MAX_SITES else c.OTHER] += count
     for labels, amount in amounts.items():
         yield Series(c.FINDING, labels, amount)
+    for labels, count in blamed.items():
+        yield Series(c.FINDING_SITE_CONNECTIONS, labels, count)
 
 
 def _subject(subject: Subject) -> tuple[str, ...]:

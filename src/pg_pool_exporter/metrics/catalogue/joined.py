@@ -39,10 +39,14 @@ TIME_TO_SATURATION = family("joined", "pg_pool", "app", "pool", "process")(
     "Time until all connections are checked out at the pace at which the pool fills, at most an "
     "hour; 0 while they are, absent where the pool does not fill.",
 )  # fmt: skip
-FINDING = family(
-    "joined", "pg_pool", "cause", "severity", "app", "pool", "server", "bouncer", "target"
-)(
+_FOUND = ("app", "pool", "server")
+FINDING = family("joined", "pg_pool", "cause", "severity", *_FOUND, "bouncer", "target")(
     "gauge", "finding",
     "Something is wrong now: the number of connections, requests or sessions that it is about; 1 "
     "for one thing, such as a target that is down. At most 500 series, the worst first.",
+)  # fmt: skip
+FINDING_SITE_CONNECTIONS = family("joined", "pg_pool_finding", "cause", *_FOUND, "site")(
+    "gauge", "site_connections",
+    "Connections for which a finding blames a line of code; absent where it is unknown which lines "
+    "are to blame.",
 )  # fmt: skip
