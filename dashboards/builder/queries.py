@@ -13,6 +13,7 @@ from pg_pool_exporter.metrics import catalogue as c
 
 POOL = "app, pool"
 _PROCESS = "job, instance, app, pool, process"
+_RECORDED_TIME = "app_pool_process:pg_pool_time_to_saturation_seconds:min"
 
 _LIMITS = Thresholds()  # for pools of applications that Prometheus scrapes itself
 
@@ -41,8 +42,12 @@ def worst_use() -> str:
 
 
 def seconds_to_saturation() -> str:
-    """Of the process that is full first."""
-    return f"min by ({POOL}) ({select(c.TIME_TO_SATURATION)})"
+    """Of the process that is full first: the exporter's figure, or that of the rules where
+    Prometheus scrapes the applications itself.
+    """
+    known = select(c.TIME_TO_SATURATION)
+    recorded = known.replace(c.TIME_TO_SATURATION.name, _RECORDED_TIME)
+    return f"min by ({POOL}) ({known} or {recorded})"
 
 
 def threshold(name: str) -> str:

@@ -177,9 +177,6 @@ CASES = {
             pool("10+0.1x80", "20x80"),
             70,
             [at_process()],
-            """Pool main of orders (process web:0) grows; at this pace the number of connections
-            that are checked out at once in 1h 0m 0s would be 23, as many as it may have, or more.
-            First look whether requests grow as well: if they don't, it leaks.""",
         ),
         Case(
             "fires",
@@ -187,6 +184,9 @@ CASES = {
             pool("10x9 11x9 12x9 13x9 14x9 15x9 16x9 17x9", "20x100"),
             75,
             [at_process()],
+            """Pool main of orders (process web:0) fills: at this pace all its connections are
+            checked out in 25m 0s. First look whether requests grow as well: if they don't, it
+            leaks.""",
         ),
         Case("just below", "it would take longer than an hour", pool("10+0.05x80", "20x80"), 70),
         Case("just below", "it grows quickly but is hardly used", pool("1+0.1x80", "20x80"), 70),
@@ -204,7 +204,20 @@ CASES = {
             pool("2x30 2+0.067x180 14x40", "20x300"),
             215,
         ),
-        Case("silent", "no half hour of data yet", pool("10+0.3x20", "20x40"), 20),
+        Case("silent", "it has just started", pool("8+0.5x20", "20x40"), 18),
+        Case(
+            "fires",
+            "one each minute, for a quarter of an hour",
+            pool("6x30 6+1x22", "30x60"),
+            50,
+            [at_process()],
+        ),
+        Case(
+            "silent",
+            "it is saturated at this moment, and says so itself",
+            pool("12x40", "20x60") | series("pg_pool_time_to_saturation_seconds", "0x40", **ONE),
+            30,
+        ),
         Case("restart", "the new process begins anew", pool("10+0.1x69 1x40", "20x120"), 90),
         Case("unlimited", "there is no maximum", pool("10+0.1x80", None), 70),
         Case(

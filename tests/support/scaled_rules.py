@@ -15,6 +15,8 @@ _OF_THE_APPLICATIONS = {
     "pg_pool_exporter:threshold:pool_slow_hold_seconds",
     "pg_pool_exporter:threshold:bouncer_waiting_seconds",
 }
+# The time to saturation stays that of the unscaled rules, where factors of time are numbers.
+_OF_AN_ESTIMATE = {"pg_pool_exporter:threshold:pool_prediction_horizon_seconds"}
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _UNIT = r"\d+(?:ms|[smhd])"
 # A range, with a subquery's step, or an offset.
@@ -42,7 +44,7 @@ def scaled(document: Any, factor: float) -> Any:
         for rule in group["rules"]:
             name = rule.get("record", "")
             if re.fullmatch(r"pg_pool_exporter:threshold:\w+_seconds", name):
-                if name not in _OF_THE_APPLICATIONS:
+                if name not in _OF_THE_APPLICATIONS | _OF_AN_ESTIMATE:
                     rule["expr"] = float(rule["expr"]) / factor
                 continue
             rule["expr"] = scaled_expression(str(rule["expr"]), factor)
