@@ -27,9 +27,9 @@ from support.sources import process_id
 SITE = "shop/cart.py:88 hold"
 TIMEOUT = "idle_in_transaction_session_timeout"
 NAMES = [
-    "targets", "pool_utilisation", "waiting_requests", "leaks", "sessions", "old_sessions",
-    "idle_in_transaction", "lock_waits", "deadlocks", "timeouts", "settings", "demand_and_supply",
-    "exporter",
+    "targets", "pool_utilisation", "waiting_requests", "leaks", "pool_handling", "sessions",
+    "old_sessions", "idle_in_transaction", "lock_waits", "deadlocks", "timeouts", "settings",
+    "demand_and_supply", "exporter",
 ]  # fmt: skip
 
 

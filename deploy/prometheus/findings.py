@@ -30,6 +30,7 @@ class About(Enum):
     """What a finding is about: the labels that other series of the same have, and its dashboard."""
 
     POOL = (("app", "pool"), f"pgpe-pool?var-app={{{{ urlquery $labels.app }}}}{_THE_POOL}")
+    APP = (("app",), POOL[1])
     SERVER = (("server",), "pgpe-server?var-server={{ urlquery $labels.server }}")
     SERVER_AS_TARGET = ((), SERVER[1])
     TARGET = (("target",), "pgpe-exporter")
@@ -69,6 +70,16 @@ pg_pool_finding_site_connections{cause="leak",%s})))` $same) }}By line of code:
 {__name__=~"pg_pool_leaked_slots|pg_pool_overdue_connections",%s}) > 0))` $same) -}}
 At one of the lines with long checkouts: {{ range $number, $line := . }}{{ if $number }}, {{ end -}}
 {{ $line.Labels.site }} ({{ $line.Value }}){{ end }}. {{ end -}}{{ end -}}"""
+RECLAIMED = """\
+{{ with query (printf `sort_desc(topk(5, sum by (site) (
+increase(pg_pool_reclaimed_connections_total{%s}[5m])) > 0))` $same) }}By line of code:
+{{ range $number, $line := . }}{{ if $number }}, {{ end -}}
+{{ $line.Labels.site }} ({{ $line.Value | printf "%.0f" }}){{ end }}. {{ end -}}"""
+MADE_AT = """\
+{{ with query (printf `sort_desc(topk(3, sum by (site) (
+increase(pg_pool_instances_total{%s}[5m])) > 0))` $same) }}Made at
+{{ range $number, $line := . }}{{ if $number }}, {{ end -}}
+{{ $line.Labels.site }} ({{ $line.Value | printf "%.0f" }}){{ end }}. {{ end -}}"""
 IN_USE = """\
 {{ with query (printf `sum(pg_pool_connections{state="active",%s})` $same) }}Checked out now:
 {{ . | first | value -}}
@@ -132,6 +143,44 @@ Connections checked out and not returned: {{ $value }}.""",
         first="""\
 read the code that checks them out: each way out of it, also by an exception, must return the
 connection. Until that is mended, a restart of the process gives its slots back.""",
+    ),
+    Alert(
+        name="PgPoolSlotsLost",
+        cause=Cause.SLOTS_LOST_IN_LIBRARY,
+        about=About.POOL,
+        severity="warning",  # as for a leak
+        summary="A pool library has lost connections of its pool.",
+        says="""\
+Pool {{ $labels.pool }} of {{ $labels.app }} counts connections that do not exist any more. Slots
+lost: {{ $value }}.""",
+        shows=(IN_USE,),
+        first="restart the process: nothing else frees these slots. Then update the library.",
+    ),
+    Alert(
+        name="PgPoolConnectionsReclaimed",
+        cause=Cause.RECLAIMED_CONNECTIONS,
+        about=About.POOL,
+        waits="5m",
+        stays="5m",
+        summary="Connections are returned by the garbage collector, not by the application.",
+        says="""\
+Pool {{ $labels.pool }} of {{ $labels.app }} gets connections back from the garbage collector. In
+the last minutes: {{ $value }}.""",
+        shows=(RECLAIMED,),
+        first="read the code that checks them out: it must return them on every path.",
+    ),
+    Alert(
+        name="PgPoolPerRequest",
+        cause=Cause.POOL_PER_REQUEST,
+        about=About.APP,
+        severity="warning",
+        waits="5m",
+        stays="5m",
+        summary="A process makes its connection pool again and again.",
+        says="""\
+{{ $labels.app }} makes pools in place of former ones. In the last minutes: {{ $value }}.""",
+        shows=(MADE_AT,),
+        first="move the line that makes the pool to where the process starts.",
     ),
     Alert(
         name="PgPoolTooSmall",

@@ -134,6 +134,35 @@ CASES = {
             [{**TARGET, **POOL, "cause": "leak"}],
         ),
     ],
+    "PgPoolSlotsLost": cases(
+        "slots_lost_in_library",
+        POOL,
+        """Pool main of orders counts connections that do not exist any more. Slots lost: 4. Checked
+        out now: 5 of 20. First restart the process: nothing else frees these slots. Then update the
+        library.""",
+        amount=4,
+        evidence=pool("5x20") | pool("0x20", key=TWO),
+        severities=ALWAYS_WARNING,
+    ),
+    "PgPoolConnectionsReclaimed": cases(
+        "reclaimed_connections",
+        POOL,
+        """Pool main of orders gets connections back from the garbage collector. In the last
+        minutes: 10. By line of code: orders/report.py:42 build (10). First read the code that
+        checks them out: it must return them on every path.""",
+        amount=10,
+        evidence=by_site("reclaimed_connections_total", "0+2x20"),
+    ),
+    "PgPoolPerRequest": cases(
+        "pool_per_request",
+        {"app": "orders", "server": "main"},
+        """orders makes pools in place of former ones. In the last minutes: 60. Made at
+        orders/report.py:42 build (60). First move the line that makes the pool to where the
+        process starts.""",
+        amount=60,
+        evidence=by_site("instances_total", "0+12x20"),
+        severities=ALWAYS_WARNING,
+    ),
     "PgPoolTooSmall": cases(
         "pool_too_small",
         POOL,

@@ -22,6 +22,22 @@ class Cause(Enum):
     that runs a statement as old as `long_statement`, waits for a lock, or is in a transaction whose
     statements follow each other; checkouts that both sides prove to be silent.
     """
+    SLOTS_LOST_IN_LIBRARY = "slots_lost_in_library"
+    """The pool library has lost connections.
+
+    It counts more than there are idle, checked out or being made, for the leak threshold. The
+    evidence names the versions that are known to be faulty.
+    """
+    RECLAIMED_CONNECTIONS = "reclaimed_connections"
+    """Connections are returned by the garbage collector, not by the application.
+
+    At least `reclaimed_connections` in five minutes, of a pool of SQLAlchemy.
+    """
+    POOL_PER_REQUEST = "pool_per_request"
+    """A process makes its pool again and again.
+
+    At least `pools_made` in five minutes, each under the name of one that is closed or collected.
+    """
     POOL_TOO_SMALL = "pool_too_small"
     """Requests wait although connections come back soon.
 

@@ -33,6 +33,10 @@ class Recent(NamedTuple):
     """Mean seconds of the checkouts that ended."""
     failed: float
     """Requests that got no connection: timed out, or were rejected."""
+    reclaimed: Mapping[str, float]
+    """Connections returned by the garbage collector, by site; only where there were any."""
+    instances: Mapping[str, float]
+    """Pools made in place of former ones of its name, likewise."""
 
 
 class _Counters(NamedTuple):
@@ -41,11 +45,21 @@ class _Counters(NamedTuple):
     returned: float | None
     acquire_wait: float | None
     failed: float
+    reclaimed: Mapping[str, float]
+    instances: Mapping[str, float]
 
     @classmethod
     def of(cls, at: float, sample: PoolSample) -> _Counters:
         failed = sample.timeouts.get("pool", 0.0) + (sample.rejected or 0.0)
-        return cls(at, sample.held, sample.returned, sample.acquire_wait, failed)
+        return cls(
+            at, sample.held, sample.returned, sample.acquire_wait, failed, sample.reclaimed,
+            sample.instances,
+        )  # fmt: skip
+
+    @property
+    def totals(self) -> tuple[float | None, ...]:
+        """Those that are one number."""
+        return self.held, self.returned, self.acquire_wait, self.failed
 
 
 class PoolHistory:
@@ -114,6 +128,8 @@ class PoolHistory:
             turnover=None if held is None else held / seconds,
             hold=held / returned if held is not None and returned else None,
             failed=last.failed - first.failed,
+            reclaimed=_increases(first.reclaimed, last.reclaimed),
+            instances=_increases(first.instances, last.instances),
         )
 
     def seconds_to(self, most: float, hour: LastHour, now: float) -> float | None:
@@ -236,9 +252,14 @@ class History:
 def _has_restarted(before: _Counters, after: _Counters) -> bool:
     return any(
         now is not None and then is not None and now < then
-        for then, now in zip(before, after, strict=True)
+        for then, now in zip(before.totals, after.totals, strict=True)
     )
 
 
 def _difference(first: float | None, last: float | None) -> float | None:
     return None if first is None or last is None else last - first
+
+
+def _increases(first: Mapping[str, float], last: Mapping[str, float]) -> Mapping[str, float]:
+    more = ((site, count - first.get(site, 0.0)) for site, count in last.items())
+    return {site: increase for site, increase in more if increase > 0}

@@ -106,6 +106,8 @@ class PoolView:
     waiting: float | None
     max: float | None
     """Sum of the maxima; None when one of them is unknown, or there is none."""
+    unaccounted: float | None
+    """Connections that the library counts, and that do not exist."""
     fullest: ProcessView
     """The process whose pool has the highest utilisation; without maxima, the most active one."""
     dropped_by_site: Mapping[str, float]
@@ -241,6 +243,7 @@ def pool_view(
         idle=_sum(one.idle for one in samples),
         waiting=_sum(one.waiting for one in samples),
         max=None if None in maxima else sum(filter(None, maxima)),
+        unaccounted=_sum(one.unaccounted for one in samples),
         fullest=fullest,
         dropped_by_site=dropped,
         overdue_by_site=overdue,

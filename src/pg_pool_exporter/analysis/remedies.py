@@ -25,6 +25,16 @@ _REMEDIES: Mapping[Cause, str] = {
         "{returning} Only returning the connection, or restarting the process, frees its slot: "
         "ending the session on the server does not."
     ),
+    Cause.SLOTS_LOST_IN_LIBRARY: (
+        "Restart the process: nothing else frees these slots. Then update the pool library. An "
+        "exception that a signal handler raises (a task's time limit, Ctrl-C) has the same effect "
+        "in any version."
+    ),
+    Cause.RECLAIMED_CONNECTIONS: "{returning}",
+    Cause.POOL_PER_REQUEST: (
+        "Make one engine or pool when the process starts (in a module, or in the application's "
+        "lifespan), and use it for all requests."
+    ),
     Cause.POOL_TOO_SMALL: (
         "Let requests hold connections for less time; if the server has room for all pools "
         "together, {enlarging}."
@@ -80,6 +90,9 @@ _REMEDIES: Mapping[Cause, str] = {
 }
 _RUNBOOKS: Mapping[Cause, str] = {
     Cause.LEAK: "returning-connections",
+    Cause.SLOTS_LOST_IN_LIBRARY: "PgPoolSlotsLost",
+    Cause.RECLAIMED_CONNECTIONS: "PgPoolConnectionsReclaimed",
+    Cause.POOL_PER_REQUEST: "PgPoolPerRequest",
     Cause.POOL_TOO_SMALL: "pool-size",
     Cause.LONG_CHECKOUTS: "long-checkouts",
     Cause.IDLE_IN_TRANSACTION: "transactions",

@@ -50,6 +50,11 @@ class PoolThresholds(Section):
     long_statement: Duration = 30.0
     """Age at which a statement, or a transaction whose statements follow each other, explains an
     overdue checkout; half of `leak_after` if shorter."""
+    reclaimed_connections: _Count = 5.0
+    """Connections returned by the garbage collector in five minutes at which they are a finding."""
+    pools_made: _Count = 10.0
+    """Pools that a process makes in place of former ones in five minutes at which they are a
+    finding."""
 
 
 class AppThresholds(PoolThresholds):

@@ -29,6 +29,7 @@ _CHECKS: tuple[Callable[[Judged], Check], ...] = (
     pools.pool_utilisation,
     waiting.waiting_requests,
     pools.leaks,
+    pools.pool_handling,
     sessions.sessions,
     sessions.old_sessions,
     sessions.idle_in_transaction,

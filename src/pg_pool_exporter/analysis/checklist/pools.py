@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from math import isfinite
 
 from pg_pool_exporter.analysis.checklist.check import Check, few, findings_of, of_findings, unknown
-from pg_pool_exporter.analysis.finding import Cause, Verdict
+from pg_pool_exporter.analysis.finding import Cause, Finding, Verdict
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 from pg_pool_exporter.analysis.wording import number, spell
@@ -106,6 +107,24 @@ def _not_proven(pool: PoolView) -> str:
         f"{pool.name}: no proof until both sides have been read for {spell(app.leak_after)}, and "
         "every process answers"
     )
+
+
+def pool_handling(judged: Judged) -> Check:
+    """Slots lost in a library, connections left to the garbage collector, pools made anew."""
+    findings = findings_of(
+        judged, Cause.SLOTS_LOST_IN_LIBRARY, Cause.RECLAIMED_CONNECTIONS, Cause.POOL_PER_REQUEST
+    )
+    pools = judged.fleet.pools
+    if not pools:
+        return unknown("pool_handling", "no pools")
+    if not any(each.sample.instances for pool in pools for each in pool.processes):
+        return unknown("pool_handling", "not reported by any pool")
+    return of_findings("pool_handling", _titles(findings) or "as it should be", findings)
+
+
+def _titles(findings: Iterable[Finding]) -> str:
+    counts = Counter(one.cause.title for one in findings)
+    return ", ".join(f"{title} ({count})" for title, count in counts.items())
 
 
 def timeouts(judged: Judged) -> Check:

@@ -24,6 +24,11 @@ from pg_pool_exporter.analysis.verdicts.capacity import capacity_of_pool
 from pg_pool_exporter.analysis.verdicts.exporter import exporter_impaired, log_state_lost
 from pg_pool_exporter.analysis.verdicts.leak import leak_of_app, leak_of_pool
 from pg_pool_exporter.analysis.verdicts.locks import locks_of_server
+from pg_pool_exporter.analysis.verdicts.pool_handling import (
+    pool_per_request,
+    reclaimed_connections,
+    slots_lost,
+)
 from pg_pool_exporter.analysis.verdicts.server import (
     hidden_sessions,
     idle_in_transaction,
@@ -41,7 +46,7 @@ MAX_FINDINGS = 500
 """More than a person reads: the rest is left out."""
 VERDICTS = (
     "leak", "capacity", "waiting", "idle_in_transaction", "locks", "slots", "sessions", "bouncers",
-    "targets", "exporter",
+    "targets", "exporter", "pool_handling",
 )  # fmt: skip
 
 
@@ -89,6 +94,10 @@ def judge(fleet: FleetView, faults: Faults) -> Judged:
     for pool in fleet.pools:
         add("leak", leak_of_pool, pool)
         add("capacity", capacity_of_pool, pool)
+        add("pool_handling", slots_lost, pool)
+        add("pool_handling", reclaimed_connections, pool)
+    for (name, on), of_app in groupby(sorted(fleet.pools, key=_app_of), key=_app_of):
+        add("pool_handling", pool_per_request, name, on, list(of_app))
     for app, pools in chain.from_iterable(apps_on.values()):
         add("leak", leak_of_app, app, pools)
     with faults.contained("waiting"):
@@ -123,6 +132,10 @@ def _with_verdicts(pools: Iterable[PoolView], findings: Iterable[Finding]) -> It
         own = tuple(by_subject.get(pool.subject, ()))
         of_app = tuple(one for about in pool.app_subjects for one in by_subject.get(about, ()))
         yield replace(pool, verdict=PoolVerdict(own, of_app)) if own or of_app else pool
+
+
+def _app_of(pool: PoolView) -> tuple[str, str]:
+    return pool.subject.app, pool.subject.server
 
 
 def _bouncer_of(pool: BouncerPoolView) -> str:

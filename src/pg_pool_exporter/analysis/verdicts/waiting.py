@@ -9,12 +9,14 @@ from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.wording import number, spell
 
+_NO_EXPLANATION = (Cause.UNKNOWN, Cause.POOL_PER_REQUEST)
+
 
 def explanations(pool: PoolView, of_servers: Mapping[str, Iterable[Finding]]) -> Sequence[Finding]:
     """The findings for which requests of the pool have to wait: its own, its application's, and
     those in `of_servers`, by server, that hold it up.
     """
-    own = [one for one in pool.verdict.all if one.cause is not Cause.UNKNOWN]
+    own = [one for one in pool.verdict.all if one.cause not in _NO_EXPLANATION]
     app = pool.app_on_server
     if app is not None:
         own += [one for one in of_servers.get(app.key.server, ()) if _holds_up(one, pool)]

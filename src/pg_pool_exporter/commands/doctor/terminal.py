@@ -23,6 +23,7 @@ _TITLES = {
     "pool_utilisation": "pool utilisation",
     "waiting_requests": "waiting requests",
     "leaks": "leaks",
+    "pool_handling": "pool handling",
     "sessions": "sessions by state",
     "old_sessions": "old sessions",
     "idle_in_transaction": "idle in transaction",

@@ -1,0 +1,126 @@
+"""Pools that are not used as they are meant to be, or whose library loses connections."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.wording import biggest, number, spell
+
+# By library: the first version without the fault, and what the ones before it do.
+_CANCELLED = "loses a connection where a request is cancelled during `check` or a rollback"
+_FAULTY = {"psycopg_pool": ((3, 2, 8), _CANCELLED)}
+
+
+def slots_lost(pool: PoolView) -> Iterator[Finding]:
+    """The finding about slots that are lost inside the pool library."""
+    if not pool.unaccounted:
+        return
+    full = "; the pool is full" if (pool.utilisation or 0.0) >= 1 else ""
+    counted = number(pool.unaccounted, "connection that does", "connections that do")
+    yield Finding(
+        cause=Cause.SLOTS_LOST_IN_LIBRARY,
+        severity=Severity.PROBLEM,
+        subject=pool.subject,
+        summary=f"The pool counts {counted} not exist any more{full}.",
+        amount=pool.unaccounted,
+        figures={
+            "unaccounted_connections": pool.unaccounted,
+            **({"utilisation_ratio": pool.utilisation} if pool.utilisation is not None else {}),
+        },
+        evidence=(
+            f"For {spell(pool.leak_after)} they are neither idle, nor checked out, nor being made.",
+            *_known_faults(pool),
+        ),
+        remedy=remedy(Cause.SLOTS_LOST_IN_LIBRARY),
+    )
+
+
+def _known_faults(pool: PoolView) -> Iterator[str]:
+    infos = {each.sample.info for each in pool.processes if each.sample.unaccounted}
+    for client, version in sorted({(one.client, one.client_version) for one in infos if one}):
+        first_good, fault = _FAULTY.get(client, ((), ""))
+        if _numbers(version) < first_good:
+            good = ".".join(map(str, first_good))
+            yield f"{client} {version} {fault}; {good} does not."
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """`(3, 2, 7)` of `3.2.7`; what follows the numbers is left out."""
+    numbers = []
+    for part in version.split("."):
+        if not part.isdecimal():
+            break
+        numbers.append(int(part))
+    return tuple(numbers)
+
+
+def reclaimed_connections(pool: PoolView) -> Iterator[Finding]:
+    """The finding about connections that the garbage collector returns, not the application."""
+    sites: Counter[str] = Counter()
+    for each in pool.processes:
+        if each.recent is not None:
+            sites.update(each.recent.reclaimed)
+    count = sites.total()
+    if count < pool.thresholds.reclaimed_connections:
+        return
+    yield Finding(
+        cause=Cause.RECLAIMED_CONNECTIONS,
+        severity=Severity.WARNING,
+        subject=pool.subject,
+        summary=(
+            f"{number(count, 'connection', 'connections')} returned by the garbage collector in "
+            f"the last {spell(pool.watched)}, not by the application."
+        ),
+        amount=count,
+        figures={"reclaimed_connections": count},
+        evidence=(
+            "Each stayed checked out until it was collected.",
+            "A connection of an asynchronous engine loses its session by that.",
+        ),
+        remedy=remedy(Cause.RECLAIMED_CONNECTIONS, pool.client, pool.framework),
+        sites=dict(sites.most_common()),
+    )
+
+
+def pool_per_request(app: str, server: str, pools: Sequence[PoolView]) -> Iterator[Finding]:
+    """The finding about an application that makes its pools again and again; `pools` are all of
+    its pools on a server.
+    """
+    sites: Counter[str] = Counter()
+    by_process: dict[str, float] = {}
+    for pool in pools:
+        for each in pool.processes:
+            if each.recent is not None:
+                sites.update(each.recent.instances)
+                process = each.sample.key.process
+                made = sum(each.recent.instances.values())
+                by_process[process] = by_process.get(process, 0.0) + made
+    count, most = sum(by_process.values()), max(by_process.values(), default=0.0)
+    if most < max(pool.thresholds.pools_made for pool in pools):
+        return
+    watched = max(pool.watched for pool in pools)
+    yield Finding(
+        cause=Cause.POOL_PER_REQUEST,
+        severity=Severity.WARNING,
+        subject=Subject(app=app, server=server),
+        summary=(
+            f"{number(count, 'pool was', 'pools were')} made in place of former ones in the last "
+            f"{spell(watched)}."
+        ),
+        amount=count,
+        figures={"pools_made": count, "most_by_one_process": most},
+        evidence=tuple(_made_at(sites)),
+        remedy=remedy(Cause.POOL_PER_REQUEST),
+    )
+
+
+def _made_at(sites: Counter[str]) -> Iterator[str]:
+    yield (
+        "Each connects anew and keeps its sessions until it is collected; none limits how many "
+        "there are."
+    )
+    yield f"They are made at {biggest(sites)}."
