@@ -12,6 +12,7 @@ from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.analysis.finding import Finding, Verdict
 from pg_pool_exporter.commands.doctor.report import EXIT_CODES, read
 from pg_pool_exporter.exposition import findings
+from pg_pool_exporter.metrics.catalogue import FINDING
 from pg_pool_exporter.web.findings_json import findings_json
 from pg_pool_exporter.web.page import document
 
@@ -117,6 +118,8 @@ def _in_metrics(finding: Finding) -> Said:
 def _metrics(analysis: Analysis) -> set[Said]:
     said = set()
     for one in findings.series(analysis.findings):
+        if one.metric is not FINDING:
+            continue
         labels = dict(zip(one.metric.labels, one.labels, strict=True))
         said.add(tuple(labels[name] for name in ("severity", "cause", "pool", "server")))
     return said
