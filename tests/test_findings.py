@@ -233,14 +233,18 @@ def test_a_leak_that_both_sides_prove_needs_no_client() -> None:
     assert leak.sites == {}
 
 
-def of_two_pools(reports: int) -> Patient:
-    """Three sessions do nothing; one is in a pool, and `reports` connections of another are out."""
+def of_two_pools(reports: int, state: str = "idle") -> Patient:
+    """Three sessions do nothing, in a `state`; one is in a pool, and `reports` connections of
+    another are out.
+    """
     patient = Patient()
 
     def poll(_: float) -> None:
         patient.sides.pool(1, 2)
         patient.sides.pool(0, reports, name="reports", process="web:1")
-        patient.sides.server({"idle": [300.0, 200.0, 100.0, *[1.0] * reports]})
+        silent, others = [300.0, 200.0, 100.0], [1.0] * reports
+        ages = {"idle": silent + others} if state == "idle" else {state: silent, "idle": others}
+        patient.sides.server(ages)
 
     return patient.live(70, poll)
 
@@ -249,6 +253,13 @@ def test_of_several_pools_on_one_server_the_application_leaks() -> None:
     leak = of_two_pools(reports=2).the(Cause.LEAK)
     assert leak.subject == Subject(app="orders", server="main")
     assert leak.figures["unreturned_connections"] == 2
+
+
+def test_an_application_that_leaks_in_transactions_is_not_reported_for_these_as_well() -> None:
+    leak = of_two_pools(reports=2, state="idle_in_transaction").the(Cause.LEAK)
+    assert leak.subject == Subject(app="orders", server="main")
+    assert leak.figures["idle_in_transaction_sessions"] == 3
+    assert "open transaction keeps its locks" in leak.remedy
 
 
 def test_what_other_pools_can_not_have_is_the_pools_own_and_is_reported_once() -> None:

@@ -20,6 +20,7 @@ from pg_pool_exporter.analysis.checklist.check import (
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
 from pg_pool_exporter.analysis.finding import Cause, Verdict
 from pg_pool_exporter.analysis.server_view import ServerView
+from pg_pool_exporter.analysis.verdicts import open_transactions
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 from pg_pool_exporter.analysis.wording import number, spell
 
@@ -129,7 +130,7 @@ def idle_in_transaction(judged: Judged) -> Check:
         *(
             one
             for one in findings_of(judged, Cause.LEAK)
-            if one.figures.get("idle_in_transaction_sessions")
+            if open_transactions.FIGURE in one.figures
         ),
     ]
     return of_findings("idle_in_transaction", figure, findings)

@@ -11,11 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from pg_pool_exporter.analysis.app_view import AppView
-from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION
 from pg_pool_exporter.analysis.evidence.blame import blame
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
-from pg_pool_exporter.analysis.remedies import OPEN_TRANSACTION, remedy
+from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.verdicts import open_transactions
 from pg_pool_exporter.analysis.wording import biggest, number, spell
 
 
@@ -29,7 +29,7 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
     count = number(leak.total, "connection", "connections")
     kept = blame(pool.overdue_by_site if leak.unreturned else {}, leak.unreturned)
     sites = Counter(pool.dropped_by_site) + Counter(kept.sites)
-    transactions = _open_transactions(pool)
+    kept_on = pool.app_on_server if leak.unreturned else None
     yield Finding(
         cause=Cause.LEAK,
         severity=Severity.PROBLEM if leak.is_certain else Severity.WARNING,
@@ -45,28 +45,20 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
             "overdue_connections": leak.overdue,
             "unreturned_connections": leak.proven,
             "held_connections": leak.total,
-            **({"idle_in_transaction_sessions": transactions} if transactions else {}),
+            **open_transactions.figure(kept_on),
             **({"utilisation_ratio": pool.utilisation} if pool.utilisation is not None else {}),
             **({"seconds_to_saturation": left} if left is not None else {}),
         },
         evidence=tuple(_evidence(pool)),
-        remedy=_remedy(pool, in_transaction=bool(transactions)),
+        remedy=_remedy(pool, kept_on),
         sites=dict(sites.most_common()),
         sites_are_certain=kept.are_certain,
     )
 
 
-def _open_transactions(pool: PoolView) -> int:
-    """Sessions that may be those of leaked connections and are idle in transaction."""
-    app = pool.app_on_server
-    if app is None or app.sessions is None or not pool.leak.unreturned:
-        return 0
-    return app.sessions.count(*IN_TRANSACTION, longer_than=app.leak_after)
-
-
-def _remedy(pool: PoolView, *, in_transaction: bool) -> str:
-    text = remedy(Cause.LEAK, pool.client, pool.framework)
-    return f"{text} {OPEN_TRANSACTION}" if in_transaction else text
+def _remedy(pool: PoolView, kept_on: AppView | None) -> str:
+    parts = remedy(Cause.LEAK, pool.client, pool.framework), open_transactions.remedy(kept_on)
+    return " ".join(filter(None, parts))
 
 
 def _evidence(pool: PoolView) -> Iterator[str]:
@@ -82,8 +74,8 @@ def _evidence(pool: PoolView) -> Iterator[str]:
         yield _proof(app, leak.proven)
         if app.evidence.unreturned_at and app.pools == 1:
             yield f"Their sessions come from {biggest(app.evidence.unreturned_at)}."
-    if app is not None and _open_transactions(pool):
-        yield from _transactions(app)
+    if leak.unreturned:
+        yield from open_transactions.evidence(app)
     if app is not None and leak.unreturned and app.lost_sessions_now:
         of = f"of {app.key.app}"
         lost = number(app.lost_sessions_now, f"connection {of} has", f"connections {of} have")
@@ -108,28 +100,6 @@ def _proof(app: AppView, count: float) -> str:
     )
 
 
-def _transactions(app: AppView) -> Iterator[str]:
-    """The open transactions in which nothing happens, and what they hold."""
-    assert app.sessions is not None
-    sessions = app.sessions
-    count = sessions.count(*IN_TRANSACTION, longer_than=app.leak_after)
-    began = spell(sessions.oldest_transaction or sessions.oldest(*IN_TRANSACTION) or 0.0)
-    yield (
-        f"{number(count, 'session', 'sessions')} of {app.key.app} on server {app.key.server} kept "
-        f"a transaction open and did nothing in it for longer than {spell(app.leak_after)}; the "
-        f"oldest transaction began {began} ago."
-    )
-    if sessions.writers:
-        changed = number(sessions.writers, "transaction has", "transactions have")
-        yield f"{changed} changed data and not committed: the locks on these rows stay."
-    if sessions.oldest_snapshot is not None:
-        ago = number(sessions.oldest_snapshot, "transaction", "transactions")
-        yield f"The oldest snapshot is {ago} old: VACUUM keeps what was deleted since."
-    if sessions.blocking:
-        block = number(sessions.blocking, "session blocks", "sessions block")
-        yield f"{block} others that wait for a lock."
-
-
 def leak_of_app(app: AppView, pools: Iterable[PoolView]) -> Iterator[Finding]:
     """The leak of an application that has several `pools` on a server: what both sides prove beyond
     the leaks of the single pools is in one of them, unknown which.
@@ -145,11 +115,12 @@ def leak_of_app(app: AppView, pools: Iterable[PoolView]) -> Iterator[Finding]:
         subject=Subject(app=app.key.app, server=app.key.server),
         summary=f"{number(more, 'connection', 'connections')} checked out and not returned.",
         amount=more,
-        figures={"unreturned_connections": more},
+        figures={"unreturned_connections": more, **open_transactions.figure(app)},
         evidence=(
             _proof(app, app.evidence.unreturned or 0.0),
             *((f"Their sessions come from {biggest(at)}.",) if at else ()),
             f"They belong to one or several of its {app.pools} pools on this server.",
+            *open_transactions.evidence(app),
         ),
-        remedy=remedy(Cause.LEAK, pools[0].client, pools[0].framework),
+        remedy=_remedy(pools[0], app),
     )
