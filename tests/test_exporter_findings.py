@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,24 @@ def test_a_log_whose_state_is_not_saved_is_a_finding_with_the_reason() -> None:
 @pytest.mark.parametrize("saved", [True, None], ids=["saved", "no state directory"])
 def test_a_log_whose_state_is_saved_or_not_kept_is_no_finding(saved: bool | None) -> None:
     assert analysed(ExporterStatus(), of_log(state_saved=saved)).findings == ()
+
+
+@pytest.mark.parametrize(("share", "found"), [(None, False), (0.49, False), (0.5, True)])
+def test_a_log_half_of_whose_lines_are_no_records_is_a_finding_with_their_shape(
+    share: float | None, found: bool
+) -> None:
+    state = of_log(unparsed_ratio=share, unparsed_shape="a: a")
+    findings = analysed(ExporterStatus(), state).findings
+    assert [one.cause for one in findings] == [Cause.LOG_NOT_UNDERSTOOD] * found
+    assert all("'a: a'" in " ".join(one.evidence) for one in findings)
+
+
+def test_a_log_that_is_not_understood_at_all_is_a_finding_at_once() -> None:
+    error = "the last lines are no records of csv; their shape is 'a: a'"
+    health = Health(polls=2, failures={"not_understood": 1}, reason="not_understood", error=error)
+    (found,) = analysed(ExporterStatus(), replace(of_log(), health=health)).findings
+    assert found.cause is Cause.LOG_NOT_UNDERSTOOD
+    assert "'a: a'" in " ".join(found.evidence)
 
 
 def problem_of(directory: Path) -> str:

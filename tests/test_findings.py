@@ -585,7 +585,9 @@ def test_a_connection_limit_is_reached_long_before_the_server_is_full(
     settings = replace(SETTINGS, database_limits={"shop": limit}, role_limits={"orders": limit})
     patient.sides.server({"idle": [1.0] * count}, settings=settings)
     full = limit and count / limit > 0.8
-    assert patient.causes() == [Cause.SERVER_FULL] * (2 if full else 0)
+    assert patient.causes() == [Cause.CONNECTION_LIMIT] * (2 if full else 0)
+    subjects = {(one.subject.database, one.subject.user) for one in patient.findings()}
+    assert subjects == ({("shop", ""), ("", "orders")} if full else set())
 
 
 @pytest.mark.parametrize(
@@ -593,6 +595,8 @@ def test_a_connection_limit_is_reached_long_before_the_server_is_full(
     [
         ("server", "timeout", Cause.POSTGRESQL_UNREACHABLE, Severity.PROBLEM),
         ("server", "too_many_connections", Cause.SERVER_FULL, Severity.PROBLEM),
+        ("server", "role_limit", Cause.CONNECTION_LIMIT, Severity.PROBLEM),
+        ("server", "database_limit", Cause.CONNECTION_LIMIT, Severity.PROBLEM),
         ("app", "refused", Cause.TARGET_UNREACHABLE, Severity.WARNING),
         ("process", "timeout", Cause.TARGET_UNREACHABLE, Severity.WARNING),
     ],

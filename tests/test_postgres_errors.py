@@ -23,7 +23,8 @@ Multiple connection attempts failed. All failures were:
         ('FATAL:  role "u" is not permitted to log in', "auth"),
         ("fe_sendauth: no password supplied", "auth"),
         ("FATAL:  sorry, too many clients already", "too_many_connections"),
-        ('FATAL:  too many connections for database "d"', "too_many_connections"),
+        ('FATAL:  too many connections for database "d"', "database_limit"),
+        ('FATAL:  too many connections for role "u"', "role_limit"),
         ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute",
          "too_many_connections"),
         (("FATAL:  remaining connection slots are reserved for non-replication superuser "

@@ -542,7 +542,7 @@ def test_a_log_that_is_not_understood_fails_and_is_not_counted_as_0(
     line = plain("connection authorized: user=secret_user database=shop")
     append(log, *(WRAPPED[wrapping](line).encode() for _ in range(4)))
     error = follower.failure()
-    assert error.reason == "protocol"
+    assert error.reason == "not_understood"
     assert "secret" not in str(error)
     assert "4711" not in str(error)
     assert "line_prefix" in str(error)
@@ -560,9 +560,24 @@ def test_single_lines_of_other_programs_are_counted_and_fail_nothing(
     counts = follower.poll()
     assert (timeouts(counts), counts.unparsed) == (2, 2)
     append(log, b"rsync: done\n" * 2000)
-    assert follower.failure().reason == "protocol"
+    assert follower.failure().reason == "not_understood"
     append(log, event())
     assert follower.poll().unparsed == 2002
+
+
+@pytest.mark.parametrize(
+    ("events", "foreign", "share"),
+    [(40, 0, None), (50, 0, 0.0), (150, 100, 0.25), (50, 300, 0.75), (20, 30, None)],
+)
+def test_the_share_of_lines_that_belong_to_no_record(
+    follower: Follower, log: Path, events: int, foreign: int, share: float | None
+) -> None:
+    """Unknown while there are few. An event is two lines."""
+    for _ in range(10):
+        append(log, event() * (events // 10), b"rsync: done\n" * (foreign // 10))
+        counts = follower.poll()
+    assert counts.unparsed_ratio == (None if share is None else pytest.approx(share, abs=0.01))
+    assert counts.unparsed_shape == ("a: a" if foreign else "")
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -184,7 +184,8 @@ def _truncated(stand: Stand) -> Iterator[None]:
 
 
 @fault(_LOG, "lines wrapped in an unknown format",
-       Expected("log main", log="are no records", cause="target_unreachable"))  # fmt: skip
+       Expected("log main", "not_understood", log="are no records", cause="log_not_understood",
+                check="targets"))  # fmt: skip
 def _wrapped(stand: Stand) -> Iterator[None]:
     # A log that had records before counts as not understood after 1,000 lines without one.
     with stand.log_file.open("a") as file:

@@ -37,7 +37,8 @@ steps(_SERVER, "the exporters' sessions stopped (SIGSTOP)", _pause_own, _resume,
       Expected(log="own session replaced"), peer=True)  # fmt: skip
 steps(_SERVER, "postmaster stopped, its sessions run",
       lambda stand: stand.cluster.pause_postmaster(), _resume,
-      Expected(series="pg_server_last_login_seconds", least=4, most=1e9), peer=True)  # fmt: skip
+      Expected(series="pg_server_last_login_seconds", least=4, most=1e9, cause="logins_hang",
+               check="targets", within=120), peer=True)  # fmt: skip
 steps(_SERVER, "all processes stopped (SIGSTOP)", lambda stand: stand.cluster.pause_all(), _resume,
       _down("timeout", "target down"), peer=True)  # fmt: skip
 steps(_SERVER, "killed (immediate shutdown)", lambda stand: stand.cluster.stop("immediate"),
@@ -107,12 +108,12 @@ _REFUSED = _down("auth", "refused the login", "login_failed")
 _new_login(
     "role's CONNECTION LIMIT reached",
     "ALTER ROLE exporter CONNECTION LIMIT 0", "ALTER ROLE exporter CONNECTION LIMIT -1",
-    _down("too_many_connections", "of the exporter's role", "server_full"),
+    _down("role_limit", "of the exporter's role", "connection_limit"),
 )  # fmt: skip
 _new_login(
     "database's CONNECTION LIMIT reached",
     "ALTER DATABASE monitored CONNECTION LIMIT 0", "ALTER DATABASE monitored CONNECTION LIMIT -1",
-    _down("too_many_connections", "of the database", "server_full"),
+    _down("database_limit", "of the database", "connection_limit"),
 )  # fmt: skip
 _new_login(
     "password changed",

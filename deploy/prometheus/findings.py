@@ -241,11 +241,44 @@ the others then go on by themselves.""",
         cause=Cause.SERVER_FULL,
         about=About.SERVER,
         stays="2m",
-        summary="Most connections of a server, a database or a role are in use.",
+        summary="Most connections of a server are in use.",
         says="The connections of {{ $labels.server }} are nearly used up. In use: {{ $value }}.",
-        shows=(SLOTS, LIMITS, MOST_SESSIONS),
+        shows=(SLOTS, MOST_SESSIONS),
         first="""\
 free some: stop what is not needed, or end sessions that have been idle for longest.""",
+    ),
+    Alert(
+        name="PgServerConnectionLimit",
+        cause=Cause.CONNECTION_LIMIT,
+        about=About.SERVER,
+        stays="2m",
+        summary="Most of the CONNECTION LIMIT of a role or a database is in use.",
+        says="""\
+The CONNECTION LIMIT of {{ if $labels.database }}database {{ $labels.database }}{{ else -}}
+role {{ $labels.user }}{{ end }} on {{ $labels.server }} is nearly used up. In use:
+{{ $value }}.""",
+        shows=(LIMITS, MOST_SESSIONS),
+        first="""\
+look which application has most of its sessions, and whether they work or are idle.""",
+    ),
+    Alert(
+        name="PgServerLoginsHang",
+        cause=Cause.LOGINS_HANG,
+        about=About.SERVER,
+        severity="critical",
+        summary="PostgreSQL accepts no new connections, and answers those that it has.",
+        says="A login on {{ $labels.server }} has had no answer for at least a minute.",
+        first="look whether the postmaster runs, and whether a lock or the authentication hangs.",
+    ),
+    Alert(
+        name="PgPoolLogNotUnderstood",
+        cause=Cause.LOG_NOT_UNDERSTOOD,
+        about=About.TARGET,
+        severity="warning",
+        waits="10m",
+        summary="Lines of a server's log are not understood; its counters are absent or too low.",
+        says="The log of {{ $labels.target }} is not in the format that is read.",
+        first="look at the exporter's page: it has the shape of a line and the expected format.",
     ),
     Alert(
         name="PgServerOversubscribed",
@@ -328,7 +361,9 @@ groups:
     rules:
 """
 _LINK = '{{ with query "pg_pool_exporter:links:info" }}{{ . | first | label "%s" }}{{ end }}/%s'
-_OF_A_FINDING = ("cause", "severity", "app", "pool", "server", "bouncer", "target")
+_OF_A_FINDING = (
+    "cause", "severity", "app", "pool", "server", "database", "user", "bouncer", "target",
+)  # fmt: skip
 
 
 def rules() -> str:

@@ -11,6 +11,7 @@ from support.promtool import TARGET, Case, Labels, series
 
 POOL = {"app": "orders", "pool": "main", "server": "main"}
 MAIN = {"server": "main"}
+ROLE = {"server": "main", "user": "orders"}
 EDGE = {"bouncer": "edge", "target": "edge"}
 WORKER = {"target": "web:0"}
 LONGEST = 12
@@ -217,21 +218,52 @@ CASES = {
             | sessions("10x20", state="active")
             | sessions("21x20", application="jobs"),
         ),
-        Case(
-            "fires",
-            "a CONNECTION LIMIT is reached",
-            found("server_full", "problem", "20x20", MAIN)
-            | sessions("16x20")
+    ],
+    "PgServerConnectionLimit": [
+        *cases(
+            "connection_limit",
+            ROLE,
+            """The CONNECTION LIMIT of role orders on main is nearly used up. In use: 16. CONNECTION
+            LIMIT of database shop in use: 80%. CONNECTION LIMIT of role orders in use: 100%. Most
+            sessions: orders-api (16). First look which application has most of its sessions, and
+            whether they work or are idle.""",
+            amount=16,
+            evidence=sessions("16x20")
             | server("database_connection_limit", "20x20", database="shop")
             | server("role_connection_limit", "16x20", user="orders"),
+        ),
+        Case(
+            "fires",
+            "of a database",
+            found("connection_limit", "warning", "17x20", {**MAIN, "database": "shop"}),
             3,
-            [{**TARGET, **MAIN, "cause": "server_full", "severity": "critical"}],
-            """The connections of main are nearly used up. In use: 20. CONNECTION LIMIT of database
-            shop in use: 80%. CONNECTION LIMIT of role orders in use: 100%. Most sessions:
-            orders-api (16). First free some: stop what is not needed, or end sessions that have
-            been idle for longest.""",
+            [
+                {
+                    **TARGET,
+                    **MAIN,
+                    "database": "shop",
+                    "cause": "connection_limit",
+                    "severity": "warning",
+                }
+            ],
+            """The CONNECTION LIMIT of database shop on main is nearly used up. In use: 17. First
+            look which application has most of its sessions, and whether they work or are idle.""",
         ),
     ],
+    "PgServerLoginsHang": cases(
+        "logins_hang",
+        MAIN,
+        """A login on main has had no answer for at least a minute. First look whether the
+        postmaster runs, and whether a lock or the authentication hangs.""",
+        severities={"problem": "critical"},
+    ),
+    "PgPoolLogNotUnderstood": cases(
+        "log_not_understood",
+        {"target": "main"},
+        """The log of main is not in the format that is read. First look at the exporter's page: it
+        has the shape of a line and the expected format.""",
+        severities=ALWAYS_WARNING,
+    ),
     "PgServerOversubscribed": cases(
         "server_oversubscribed",
         MAIN,

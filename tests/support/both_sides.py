@@ -156,16 +156,26 @@ class BothSides:
         self.store.put(_state(key))
 
     def fail(
-        self, target: TargetId, reason: str = "timeout", error: str = "nothing answers"
+        self,
+        target: TargetId,
+        reason: str = "timeout",
+        error: str = "nothing answers",
+        limited: str = "",
     ) -> None:
         """A poll that fails."""
-        self._fail(target, reason, error)
+        self._fail(target, reason, error, limited)
 
-    def _fail(self, key: TargetId, reason: str = "timeout", error: str = "nothing answers") -> None:
+    def _fail(
+        self,
+        key: TargetId,
+        reason: str = "timeout",
+        error: str = "nothing answers",
+        limited: str = "",
+    ) -> None:
         former = self.store.get(key) or _state(key)
         health = replace(
             former.health, up=False, polls=former.health.polls + 1, reason=reason,
-            error=error,
+            error=error, limited=limited,
             failures={reason: former.health.failures.get(reason, 0) + 1},
         )  # fmt: skip
         self.store.put(replace(former, health=health))

@@ -67,10 +67,22 @@ class Cause(Enum):
     The sum of their maxima exceeds the slots of ordinary roles.
     """
     SERVER_FULL = "server_full"
-    """A limit of the server, a database or a role is reached, or nearly.
+    """The server's slots are in use, or nearly.
 
-    More than `server_utilisation` of the slots of the server or of a CONNECTION LIMIT are in use, a
-    problem above `server_full`; or there is none for the exporter.
+    More than `server_utilisation` of them are, a problem above `server_full`; or there is none for
+    the exporter.
+    """
+    CONNECTION_LIMIT = "connection_limit"
+    """The CONNECTION LIMIT of a role or a database is reached, or nearly; the server has slots.
+
+    More than `server_utilisation` of it is in use, a problem above `server_full`; or the exporter
+    is refused because of it.
+    """
+    LOGINS_HANG = "logins_hang"
+    """The server accepts no new session, while those that it has go on.
+
+    A login of the exporter beside its own session has had no answer for 10 seconds. It is tried
+    where nobody has logged in for a minute.
     """
     POSTGRESQL_UNREACHABLE = "postgresql_unreachable"
     """The server does not answer.
@@ -87,6 +99,12 @@ class Cause(Enum):
 
     A server, a bouncer or an application refuses it (password, role, database, `pg_hba.conf`,
     status 401 or 403), or its password can't be read.
+    """
+    LOG_NOT_UNDERSTOOD = "log_not_understood"
+    """Lines of a server's log are no records of the format that is read.
+
+    None of the last lines is: then its counters are absent. Or at least half of the last 1,000:
+    then they are lower bounds.
     """
     SESSIONS_HIDDEN = "sessions_hidden"
     """What sessions do is hidden from the exporter.
@@ -153,6 +171,9 @@ class Subject:
     app: str = ""
     pool: str = ""
     server: str = ""
+    database: str = ""
+    user: str = ""
+    """A role."""
     target: TargetId | None = None
 
     def __str__(self) -> str:
@@ -161,6 +182,9 @@ class Subject:
         if self.app:
             where = f" on server {self.server}" if self.server else ""
             return f"{self.app}/{self.pool}{where}" if self.pool else f"{self.app}{where}"
+        if self.database or self.user:
+            what = f"database {self.database}" if self.database else f"role {self.user}"
+            return f"{what} on server {self.server}"
         return f"server {self.server}" if self.server else "the exporter"
 
 

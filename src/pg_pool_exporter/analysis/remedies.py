@@ -66,6 +66,21 @@ _REMEDIES: Mapping[Cause, str] = {
         "See which application has the sessions (pg_stat_activity by application_name and state); "
         "close idle ones by a smaller minimum or idle timeout of their pool."
     ),
+    Cause.CONNECTION_LIMIT: (
+        "See which application has the sessions (pg_stat_activity by usename, datname and state). "
+        "`ALTER ROLE … CONNECTION LIMIT` or `ALTER DATABASE … CONNECTION LIMIT` raises the limit, "
+        "where the server has slots; -1 removes it."
+    ),
+    Cause.LOGINS_HANG: (
+        "New connections of applications hang, too. On the server's host: does the postmaster run "
+        "(`ps -o stat`: T is stopped, D waits for a disk), is memory left for a fork, does a lock "
+        "on pg_authid or pg_database, or the authentication (LDAP, PAM), hang?"
+    ),
+    Cause.LOG_NOT_UNDERSTOOD: (
+        "Set `log: format:` and `line_prefix:` to what the server writes (`SHOW log_destination; "
+        "SHOW log_line_prefix`), name only its own files, and read them as PostgreSQL writes them, "
+        "not as a log shipper wraps them."
+    ),
     Cause.POSTGRESQL_UNREACHABLE: (
         "Try psql from the exporter's host: is the server running, and does it answer?"
     ),
@@ -99,6 +114,9 @@ _RUNBOOKS: Mapping[Cause, str] = {
     Cause.LOCK_PILE_UP: "locks",
     Cause.SERVER_OVERSUBSCRIBED: "pool-size",
     Cause.SERVER_FULL: "PgServerFull",
+    Cause.CONNECTION_LIMIT: "PgServerConnectionLimit",
+    Cause.LOGINS_HANG: "PgServerLoginsHang",
+    Cause.LOG_NOT_UNDERSTOOD: "PgPoolLogNotUnderstood",
     Cause.POSTGRESQL_UNREACHABLE: "PgServerDown",
     Cause.TARGET_UNREACHABLE: "PgPoolTargetDown",
     Cause.LOGIN_FAILED: "PgServerDown",

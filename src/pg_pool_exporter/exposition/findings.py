@@ -33,9 +33,11 @@ def series(findings: Iterable[Finding]) -> Iterator[Series]:
 
 
 def _subject(subject: Subject) -> tuple[str, ...]:
-    """Values of `app`, `pool`, `server`, `bouncer`, `target`."""
+    """Values of `app`, `pool`, `server`, `database`, `user`, `bouncer`, `target`."""
     target = subject.target
     if target is None:
-        return subject.app, subject.pool, subject.server, "", ""
+        return (
+            subject.app, subject.pool, subject.server, subject.database, subject.user, "", "",
+        )  # fmt: skip
     bouncer = target.name if target.kind == "bouncer" else ""
-    return target.app, "", "", bouncer, target.label
+    return target.app, "", "", "", "", bouncer, target.label

@@ -144,6 +144,8 @@ class ServerSample:
     last_login: float | None = None
     """Age of the youngest session, in seconds, the exporter's own included: upper bound of the time
     since the last login. A server whose postmaster hangs serves its sessions, but accepts none."""
+    login_waiting: float | None = None
+    """Seconds for which a login of the exporter, beside its own session, has waited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +166,10 @@ class LogCounts:
     """Bytes not read yet."""
     unparsed: float | None = None
     """Lines that belong to no record, of those checked."""
+    unparsed_ratio: float | None = None
+    """Share of the last lines that belong to no record; None while it is unknown."""
+    unparsed_shape: str = ""
+    """The last of them, its letters as `a` and its digits as `9`."""
     state_saved: bool | None = None
     """Whether positions and counts were saved for a restart; None without a state directory."""
     state_problem: str | None = None

@@ -36,6 +36,8 @@ class Health:
     """Why the last poll failed; None when it succeeded."""
     error: str | None = None
     """The same in a sentence, without secrets."""
+    limited: str = ""
+    """The role or database whose CONNECTION LIMIT is the reason."""
     duration: float | None = None
     """Of the last poll, in seconds."""
     last_success: float | None = None

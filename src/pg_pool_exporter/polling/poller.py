@@ -33,6 +33,7 @@ class Failure(NamedTuple):
     """One of `catalogue.POLL_FAILURE_REASONS`."""
     error: str
     stack: str | None = None
+    limited: str = ""
 
 
 class Poller:
@@ -95,7 +96,7 @@ class Poller:
         except TimeoutError:
             failure = Failure("timeout", f"no answer within {self._target.timeout:g} s")
         except PollError as error:
-            failure = Failure(error.reason, str(error))
+            failure = Failure(error.reason, str(error), limited=error.limited)
         except asyncio.CancelledError as error:
             # Nobody cancelled this task: it escaped from something that the source awaited.
             task = asyncio.current_task()
@@ -140,6 +141,7 @@ class Poller:
                 failures={**health.failures, reason: health.failures.get(reason, 0) + 1},
                 reason=reason,
                 error=redact(failure.error),
+                limited=failure.limited,
                 duration=asyncio.get_running_loop().time() - started,
                 last_success=health.last_success,
             ),

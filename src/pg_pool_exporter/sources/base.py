@@ -11,12 +11,14 @@ class PollError(Exception):
     """A poll that failed for a known reason.
 
     `reason` is one of `catalogue.POLL_FAILURE_REASONS` and becomes a label. The message is for the
-    log: what happened and what to do, without a secret, a query or a text from outside.
+    log: what happened and what to do, without a secret, a query or a text from outside. `limited`
+    names the role or database whose CONNECTION LIMIT is the reason.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, limited: str = "") -> None:
         super().__init__(message)
         self.reason = reason
+        self.limited = limited
 
 
 class TargetGoneError(Exception):

@@ -95,6 +95,8 @@ def _subject(subject: Subject) -> dict[str, str]:
         "app": subject.app,
         "pool": subject.pool,
         "server": subject.server,
+        "database": subject.database,
+        "user": subject.user,
         "target": subject.target.title if subject.target else "",
     }
     return {name: value for name, value in parts.items() if value}

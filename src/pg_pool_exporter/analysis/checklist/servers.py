@@ -59,7 +59,9 @@ def _missing(server: ServerView) -> str:
 def demand_and_supply(judged: Judged) -> Check:
     """Slots in use, and how many connections the pools may open."""
     servers = judged.fleet.servers
-    findings = findings_of(judged, Cause.SERVER_OVERSUBSCRIBED, Cause.SERVER_FULL)
+    findings = findings_of(
+        judged, Cause.SERVER_OVERSUBSCRIBED, Cause.SERVER_FULL, Cause.CONNECTION_LIMIT
+    )
     if not servers and not findings:
         return unknown("demand_and_supply", no_server(judged))
     lines = (

@@ -9,6 +9,13 @@ from pg_pool_exporter.analysis.finding import Cause, Verdict
 from pg_pool_exporter.analysis.fleet_view import FleetView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 
+_CAUSES = (
+    Cause.POSTGRESQL_UNREACHABLE,
+    Cause.TARGET_UNREACHABLE,
+    Cause.LOGIN_FAILED,
+    Cause.LOGINS_HANG,
+    Cause.LOG_NOT_UNDERSTOOD,
+)
 _WITH_POOLS = ("app", "process", "bouncer")
 
 
@@ -19,9 +26,7 @@ def targets(judged: Judged) -> Check:
     point = of_findings(
         "targets",
         f"{up} of {len(fleet.targets)} answer" if fleet.targets else "none",
-        findings_of(
-            judged, Cause.POSTGRESQL_UNREACHABLE, Cause.TARGET_UNREACHABLE, Cause.LOGIN_FAILED
-        ),
+        findings_of(judged, *_CAUSES),
     )
     if fleet.pools or fleet.bouncer_pools:
         return point

@@ -32,9 +32,10 @@ from pg_pool_exporter.analysis.verdicts.pool_handling import (
 from pg_pool_exporter.analysis.verdicts.server import (
     hidden_sessions,
     idle_in_transaction,
+    logins_hang,
     slots_of_server,
 )
-from pg_pool_exporter.analysis.verdicts.targets import target_unreachable
+from pg_pool_exporter.analysis.verdicts.targets import log_in_part, target_unreachable
 from pg_pool_exporter.analysis.verdicts.waiting import (
     by_server,
     explanations,
@@ -45,8 +46,8 @@ from pg_pool_exporter.model import AppOnServer
 MAX_FINDINGS = 500
 """More than a person reads: the rest is left out."""
 VERDICTS = (
-    "leak", "capacity", "waiting", "idle_in_transaction", "locks", "slots", "sessions", "bouncers",
-    "targets", "exporter", "pool_handling",
+    "leak", "capacity", "waiting", "idle_in_transaction", "locks", "slots", "logins", "sessions",
+    "bouncers", "targets", "exporter", "pool_handling",
 )  # fmt: skip
 
 
@@ -83,11 +84,13 @@ def judge(fleet: FleetView, faults: Faults) -> Judged:
     add("exporter", exporter_impaired, fleet.exporter)
     for target in fleet.targets:
         add("targets", target_unreachable, target)
+        add("targets", log_in_part, target)
         add("exporter", log_state_lost, target)
     for server in fleet.servers:
         add("idle_in_transaction", idle_in_transaction, server, apps_on.get(server.name, ()))
         add("locks", locks_of_server, server)
         add("slots", slots_of_server, server)
+        add("logins", logins_hang, server)
         add("sessions", hidden_sessions, server)
     for name, those in groupby(sorted(fleet.bouncer_pools, key=_bouncer_of), key=_bouncer_of):
         add("bouncers", clients_waiting, name, list(those))

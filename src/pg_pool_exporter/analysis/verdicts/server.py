@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import ceil
 
 from pg_pool_exporter.analysis.app_view import AppView
@@ -14,6 +14,9 @@ from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.server_view import IDLE_IN_TRANSACTION_TIMEOUT, ServerView
 from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest, number, spell
 from pg_pool_exporter.model import ClientKey, SessionKey
+
+_LOGIN_SECONDS = 10.0
+"""A login that waits for so long hangs."""
 
 
 def idle_in_transaction(
@@ -107,6 +110,25 @@ def hidden_sessions(server: ServerView) -> Iterator[Finding]:
     )
 
 
+def logins_hang(server: ServerView) -> Iterator[Finding]:
+    """The finding about a server that answers its sessions and accepts no new one."""
+    waiting, last = server.sample.login_waiting, server.sample.last_login
+    if waiting is None or waiting < _LOGIN_SECONDS:
+        return
+    yield Finding(
+        cause=Cause.LOGINS_HANG,
+        severity=Severity.PROBLEM,
+        subject=Subject(server=server.name),
+        summary=f"It accepts no new session: a login has waited for {spell(waiting)}.",
+        figures={
+            "login_waiting_seconds": waiting,
+            **({"last_login_seconds": last} if last is not None else {}),
+        },
+        evidence=("Sessions that it has are answered.",),
+        remedy=remedy(Cause.LOGINS_HANG),
+    )
+
+
 def slots_of_server(server: ServerView) -> Iterator[Finding]:
     """The findings about a server, database or role whose connections are nearly used up."""
     yield from _slots(server)
@@ -152,14 +174,25 @@ def _slots(server: ServerView) -> Iterator[Finding]:
     )
 
 
+_Limited = Callable[[str, str], Subject]
+
+
+def _limited_database(server: str, name: str) -> Subject:
+    return Subject(server=server, database=name)
+
+
+def _limited_role(server: str, name: str) -> Subject:
+    return Subject(server=server, user=name)
+
+
 def _limits(server: ServerView) -> Iterator[Finding]:
     """CONNECTION LIMIT of databases and roles."""
     settings, limit = server.sample.settings, server.thresholds.general
-    kinds: tuple[tuple[str, dict[str, int], Callable[[SessionKey], str]], ...] = (
-        ("database", dict(settings.database_limits), lambda key: key.database),
-        ("role", dict(settings.role_limits), lambda key: key.user),
+    kinds: tuple[tuple[Mapping[str, int], Callable[[SessionKey], str], _Limited], ...] = (
+        (settings.database_limits, lambda key: key.database, _limited_database),
+        (settings.role_limits, lambda key: key.user, _limited_role),
     )
-    for kind, limits, name_of in kinds:
+    for limits, name_of, limited in kinds:
         used: dict[str, int] = {}
         for key, group in server.sample.sessions.items():
             name = name_of(key.sessions)
@@ -169,13 +202,13 @@ def _limits(server: ServerView) -> Iterator[Finding]:
             if most <= 0 or count / most <= limit.server_utilisation:
                 continue
             yield Finding(
-                cause=Cause.SERVER_FULL,
+                cause=Cause.CONNECTION_LIMIT,
                 severity=(
                     Severity.PROBLEM if count / most > limit.server_full else Severity.WARNING
                 ),
-                subject=Subject(server=server.name),
-                summary=f"{count / most:.0%} of the CONNECTION LIMIT of {kind} {name} is in use.",
+                subject=limited(server.name, name),
+                summary=f"{count / most:.0%} of its CONNECTION LIMIT is in use.",
                 amount=count,
                 figures={"used_connections": count, "available_connections": most},
-                remedy=remedy(Cause.SERVER_FULL),
+                remedy=remedy(Cause.CONNECTION_LIMIT),
             )

@@ -9,11 +9,15 @@ from pg_pool_exporter.analysis.fleet_view import TargetView
 from pg_pool_exporter.analysis.remedies import remedy
 
 _SUMMARIES = {
-    Cause.SERVER_FULL: (
-        "No connection is left for the exporter: the server or a CONNECTION LIMIT is full."
+    Cause.SERVER_FULL: ("No connection is left for the exporter: the server is full."),
+    Cause.CONNECTION_LIMIT: (
+        "No connection is left for the exporter: the CONNECTION LIMIT is reached."
     ),
+    Cause.LOG_NOT_UNDERSTOOD: "None of its last lines is understood: its counters are absent.",
     Cause.LOGIN_FAILED: "The exporter can't log in: the present state is unknown.",
 }
+# Share of lines from which on the format is more likely wrong than other programs talkative.
+_MANY = 0.5
 _SILENT = "It does not answer: its present state is unknown."
 _UNREADABLE = "It can't be read: its present state is unknown."
 
@@ -26,14 +30,15 @@ def target_unreachable(target: TargetView) -> Iterator[Finding]:
     """
     health = target.health
     is_server = target.key.kind == "server"
-    if health.up or not health.polls or (target.is_fresh and not is_server):
-        return
     cause = _cause(target)
+    is_certain = is_server or cause is Cause.LOG_NOT_UNDERSTOOD
+    if health.up or not health.polls or (target.is_fresh and not is_certain):
+        return
     silent = health.reason in ("timeout", "refused")
     yield Finding(
         cause=cause,
         severity=Severity.PROBLEM if is_server else Severity.WARNING,
-        subject=Subject(server=target.key.name) if is_server else Subject(target=target.key),
+        subject=_subject(target),
         summary=_SUMMARIES.get(cause, _SILENT if silent else _UNREADABLE),
         figures={"failed_polls": sum(health.failures.values())},
         evidence=(f"The last poll failed ({health.reason}): {health.error}",)
@@ -43,8 +48,47 @@ def target_unreachable(target: TargetView) -> Iterator[Finding]:
     )
 
 
+def log_in_part(target: TargetView) -> Iterator[Finding]:
+    """The finding about a log many of whose lines are no records."""
+    counts = target.log
+    if not target.is_fresh or not target.health.up or counts is None:
+        return
+    if counts.unparsed_ratio is None or counts.unparsed_ratio < _MANY:
+        return
+    yield Finding(
+        cause=Cause.LOG_NOT_UNDERSTOOD,
+        severity=Severity.WARNING,
+        subject=Subject(target=target.key),
+        summary=(
+            f"{counts.unparsed_ratio:.0%} of its last lines are no records: its counters are lower "
+            "bounds."
+        ),
+        figures={"unparsed_ratio": counts.unparsed_ratio},
+        evidence=(
+            f"The shape of the last one (a: letters, 9: digits) is {counts.unparsed_shape!r}.",
+            "Lines of other programs may be there, too.",
+        ),
+        remedy=remedy(Cause.LOG_NOT_UNDERSTOOD),
+    )
+
+
+def _subject(target: TargetView) -> Subject:
+    key, health = target.key, target.health
+    if key.kind != "server":
+        return Subject(target=key)
+    return Subject(
+        server=key.name,
+        database=health.limited if health.reason == "database_limit" else "",
+        user=health.limited if health.reason == "role_limit" else "",
+    )
+
+
 def _cause(target: TargetView) -> Cause:
     kind, reason = target.key.kind, target.health.reason
+    if reason in ("role_limit", "database_limit"):
+        return Cause.CONNECTION_LIMIT
+    if reason == "not_understood":
+        return Cause.LOG_NOT_UNDERSTOOD
     if kind == "server" and reason == "too_many_connections":
         return Cause.SERVER_FULL
     # Files and sockets of this host need a permission too, and no login.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.model import PoolInfo
 
 _NO_EXPLANATION = (Cause.UNKNOWN, Cause.POOL_PER_REQUEST)
 
@@ -91,7 +92,21 @@ def _holds_up(finding: Finding, pool: PoolView) -> bool:
             return finding.severity is Severity.PROBLEM and any(
                 (one.utilisation or 0.0) < 1 for one in pool.processes
             )
-        case Cause.POSTGRESQL_UNREACHABLE:
+        case Cause.CONNECTION_LIMIT:
+            return finding.severity is Severity.PROBLEM and any(
+                (one.utilisation or 0.0) < 1 and _is_limited(one.sample.info, finding.subject)
+                for one in pool.processes
+            )
+        case Cause.POSTGRESQL_UNREACHABLE | Cause.LOGINS_HANG:
             return True
         case _:
             return False
+
+
+def _is_limited(info: PoolInfo | None, subject: Subject) -> bool:
+    """Whether the pool's sessions are of the role or database; unknown counts as yes."""
+    if info is None:
+        return True
+    return (not subject.database or info.database in ("", subject.database)) and (
+        not subject.user or info.user in ("", subject.user)
+    )

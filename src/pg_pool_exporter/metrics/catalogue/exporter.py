@@ -7,8 +7,8 @@ from pg_pool_exporter.model import Health, LogCounts
 
 # Values of the label, whose counters exist from 0 from the first moment.
 POLL_FAILURE_REASONS = (
-    "timeout", "refused", "auth", "protocol", "too_large", "too_many_connections", "permission",
-    "other",
+    "timeout", "refused", "auth", "protocol", "too_large", "too_many_connections", "role_limit",
+    "database_limit", "permission", "not_understood", "other",
 )  # fmt: skip
 
 _exporter = family("exporter", "pg_pool_exporter")

@@ -40,7 +40,9 @@ TIME_TO_SATURATION = family("joined", "pg_pool", "app", "pool", "process")(
     "hour; 0 while they are, absent where the pool does not fill.",
 )  # fmt: skip
 _FOUND = ("app", "pool", "server")
-FINDING = family("joined", "pg_pool", "cause", "severity", *_FOUND, "bouncer", "target")(
+FINDING = family(
+    "joined", "pg_pool", "cause", "severity", *_FOUND, "database", "user", "bouncer", "target"
+)(
     "gauge", "finding",
     "Something is wrong now: the number of connections, requests or sessions that it is about; 1 "
     "for one thing, such as a target that is down. At most 500 series, the worst first.",

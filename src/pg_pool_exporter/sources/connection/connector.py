@@ -59,14 +59,23 @@ class Connector:
         self._takes_options = True
 
     @property
+    def user(self) -> str:
+        """The role that logs in, as far as the dsn or the environment name it."""
+        return str({**libpq_defaults(), **self._params}.get("user", ""))
+
+    @property
+    def database(self) -> str:
+        """The database of the dsn."""
+        return str({**libpq_defaults(), **self._params}.get("dbname") or self.user)
+
+    @property
     def where(self) -> str:
         """What this is and what libpq will connect to, for messages."""
         known: Params = {**libpq_defaults(), **self._params}
         host = known.get("host") or known.get("hostaddr") or known.get("service")
-        user = known.get("user", "")
         return (
             f"{self._what} ({host or 'a local socket'}, port {known.get('port', '5432')}, "
-            f"database {known.get('dbname') or user}, user {user})"
+            f"database {self.database}, user {self.user})"
         )
 
     def failure(self, error: psycopg.Error | PasswordError) -> PollError:

@@ -61,12 +61,12 @@ _FULL = Cause(
     "GRANT pg_use_reserved_connections keep one free for the exporter",
 )
 _ROLE_LIMIT = Cause(
-    "too_many_connections",
+    "role_limit",
     "the server has slots, but the CONNECTION LIMIT of the exporter's role is reached, trying "
     "again: ALTER ROLE … CONNECTION LIMIT raises it",
 )
 _DATABASE_LIMIT = Cause(
-    "too_many_connections",
+    "database_limit",
     "the server has slots, but the CONNECTION LIMIT of the database is reached, trying again: name "
     "another database in the dsn, or ALTER DATABASE … CONNECTION LIMIT raises it",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable
 
@@ -12,9 +13,12 @@ from pg_pool_exporter.blocking.secrets import PasswordError
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import ServerSample, Snapshot
+from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection, Results
+from pg_pool_exporter.sources.connection.login_trial import LoginTrial
 from pg_pool_exporter.sources.connection.server import ServerConnector
 from pg_pool_exporter.sources.postgres.activity import read_activity
+from pg_pool_exporter.sources.postgres.limits import reached_limit
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
 from pg_pool_exporter.sources.postgres.settings_reader import MOST_ENTRIES, SettingsReader
 from pg_pool_exporter.sources.queries import Batch, batch
@@ -24,6 +28,8 @@ from pg_pool_exporter.sources.server_log.settings import LogSettingsReader
 
 log = structlog.get_logger(__name__)
 
+# Of refused logins whose text is not English, or says no more than that one was refused.
+_IN_ANY_LANGUAGE = ("other", "too_many_connections")
 MOST_DATABASES = 1000
 """Most databases whose counters are shown."""
 
@@ -52,6 +58,8 @@ class PostgresSource:
         self._log_settings = LogSettingsReader(self._held, clock) if reads_files else None
         self._groups = SessionGroups(config.max_groups, protected)
         self._databases = NameLimiter[str](MOST_DATABASES)
+        self._trial = LoginTrial(self._connector.connect, clock)
+        self._last: ServerSample | None = None
         self._session: Session | None = None
         self._due: tuple[str, ...] = ()
         """What the last message read besides sessions and databases."""
@@ -70,7 +78,7 @@ class PostgresSource:
             if self._log_settings is not None:
                 self._log_context.put_settings(await self._log_settings.read())
         except (psycopg.Error, PasswordError) as error:
-            raise self._connector.failure(error) from None
+            raise self._failure(error) from None
         self._note_session(ready.session)
         databases.sort(key=lambda row: row.datid)  # for less than what it costs the server
         names = {row.datid: row.database for row in databases}
@@ -81,21 +89,31 @@ class PostgresSource:
         groups, folded = self._groups.fold(activity.sessions, now)
         shown = self._databases.choose({row.database: 0.0 for row in databases}, now)
         counters = {row.database: row for row in databases if row.database in shown}
+        self._last = ServerSample(
+            host=ready.connection.info.host,
+            port=str(ready.connection.info.port),
+            used=len(activity.own) + clients,
+            groups=groups,
+            databases=counters,
+            settings=settings,
+            address=ready.connection.info.hostaddr,
+            sessions=activity.sessions,
+            clock=activity.clock,
+            last_login=self._trial.follow(activity.last_login),
+            login_waiting=self._trial.waiting,
+        )
         return Snapshot(
-            server=ServerSample(
-                host=ready.connection.info.host,
-                port=str(ready.connection.info.port),
-                used=len(activity.own) + clients,
-                groups=groups,
-                databases=counters,
-                settings=settings,
-                address=ready.connection.info.hostaddr,
-                sessions=activity.sessions,
-                clock=activity.clock,
-                last_login=activity.last_login,
-            ),
+            server=self._last,
             folded=folded + len(databases) - len(counters) + self._settings.left_out,
         )
+
+    def _failure(self, error: psycopg.Error | PasswordError) -> PollError:
+        failure = self._connector.failure(error)
+        reason, user, database = failure.reason, self._connector.user, self._connector.database
+        if reason in _IN_ANY_LANGUAGE and self._last is not None:
+            reason = reached_limit(self._last, user, database) or reason
+        limited = {"role_limit": user, "database_limit": database}.get(reason, "")
+        return PollError(reason, str(failure), limited)
 
     def _note_session(self, session: Session) -> None:
         """Log once that another session has taken the place of the former one."""
@@ -108,7 +126,7 @@ class PostgresSource:
 
     async def close(self) -> None:
         """Close the connection at once."""
-        await self._held.close()
+        await asyncio.gather(self._held.close(), self._trial.close())
 
     async def _fetched(self) -> tuple[ReadyConnection, Results]:
         try:

@@ -12,6 +12,9 @@ _SAMPLE_BYTES = 1024
 # record was found yet, and of one that has had records (other programs write there, too).
 _NEVER_UNDERSTOOD = 3
 _NO_LONGER_UNDERSTOOD = 1000
+# Lines of the present share: half of them are forgotten when there are more.
+_RECENT_LINES = 2000
+_FEWEST_LINES = 100
 _MOST_SHAPE = 60
 _RUNS = ((rb"[A-Za-z]+", b"a"), (rb"[0-9]+", b"9"), (rb"[^\x20-\x7e]+", b"?"))
 
@@ -30,20 +33,35 @@ class Coverage:
         self._understood = False
         self._since_record = 0
         self._last = b""
+        self._records = self._foreign = 0.0
         self.unparsed = 0
         """Lines that belong to no record."""
 
     @property
-    def foreign_shape(self) -> str | None:
-        """The shape of the last line if the log is not understood, else None.
+    def is_understood(self) -> bool:
+        """False when none of the last lines belongs to a record."""
+        limit = _NO_LONGER_UNDERSTOOD if self._understood else _NEVER_UNDERSTOOD
+        return self._since_record < limit
+
+    @property
+    def unparsed_ratio(self) -> float | None:
+        """Share of the last lines that belong to no record; None while they are few."""
+        lines = self._records + self._foreign
+        return self._foreign / lines if lines >= _FEWEST_LINES else None
+
+    @property
+    def last_shape(self) -> str:
+        """The shape of the last line that belongs to no record; empty without one.
 
         Letters are shown as `a`, digits as `9`: nothing of the text.
         """
-        limit = _NO_LONGER_UNDERSTOOD if self._understood else _NEVER_UNDERSTOOD
-        return shape(self._last) if self._since_record >= limit else None
+        return shape(self._last)
 
     def check(self, data: bytes, end: int) -> None:
         """Check the whole lines `data[:end]`."""
+        if self._records + self._foreign > _RECENT_LINES:
+            self._records /= 2
+            self._foreign /= 2
         if end > _SMALL_BYTES:
             start = data.find(b"\n", end - _SAMPLE_BYTES, end - 1)
             if start < 0:
@@ -60,6 +78,7 @@ class Coverage:
             if match(data, start, end):
                 self._understood = True
                 self._since_record = 0
+                self._records += 1
                 if further is None:
                     return found
             elif further is None and self._understood:
@@ -70,6 +89,7 @@ class Coverage:
                     return True
                 self.unparsed += 1
                 self._since_record += 1
+                self._foreign += 1
                 self._last = data[start : start + 4 * _MOST_SHAPE]
             start = data.find(b"\n", start, end) + 1 or end
         return found

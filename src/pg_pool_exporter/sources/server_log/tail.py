@@ -95,21 +95,29 @@ class LogTail:
         )
         saved = None if self._file is None else self._save_error is None
         unparsed = self._unparsed + self._parser.coverage.unparsed
-        return replace(counts, unparsed=unparsed, state_saved=saved, state_problem=self._save_error)
+        coverage = self._parser.coverage
+        return replace(
+            counts,
+            unparsed=unparsed,
+            unparsed_ratio=coverage.unparsed_ratio,
+            unparsed_shape=coverage.last_shape,
+            state_saved=saved,
+            state_problem=self._save_error,
+        )
 
     def check(self) -> None:
         """Raise `PollError` if the last lines belong to no record: counts would be too low."""
-        shape = self._parser.coverage.foreign_shape
-        if shape is None:
+        coverage = self._parser.coverage
+        if coverage.is_understood:
             return
         form: str = self._form.name
         if form == "stderr":
             form += f" with log_line_prefix {self._form.line_prefix!r}"
         raise PollError(
-            "protocol",
+            "not_understood",
             f"the last lines are no records of {form}; their shape (a: letters, 9: digits) is "
-            f"{shape!r}: correct format and line_prefix, or read the log as PostgreSQL writes it, "
-            "without the wrapping of a log shipper",
+            f"{coverage.last_shape!r}: correct format and line_prefix, or read the log as "
+            "PostgreSQL writes it, without the wrapping of a log shipper",
         )
 
     def warn_of_gaps(self, settings: LogSettings | None) -> None:

@@ -1,0 +1,81 @@
+"""A login that a limit has refused: which one, by the server's own numbers."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.model import ClientKey, ServerSample, SessionGroup, SessionKey, TargetId
+from pg_pool_exporter.sources.postgres.limits import reached_limit
+from support.both_sides import SETTINGS, BothSides
+from support.fake_server import LOGIN, lying_server, notice
+from support.polling import failure, outcome, run, source_at
+from support.server_answers import poll_answers
+
+
+def sample(used: int = 20, **settings: Any) -> ServerSample:
+    """One session of the exporter's role and four of another one, in one database."""
+    own = ClientKey(SessionKey("shop", "exporter", "psql"))
+    other = ClientKey(SessionKey("shop", "app", "orders"))
+    return ServerSample(
+        host="", port="", used=used, groups={}, databases={},
+        sessions={
+            own: SessionGroup(ages={"idle": (1.0,)}),
+            other: SessionGroup(ages={"idle": (1.0,) * 4}),
+        },
+        settings=replace(SETTINGS, **settings),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("last", "limit"),
+    [
+        (sample(), None),
+        (sample(role_limits={"exporter": 2}), "role_limit"),
+        (sample(role_limits={"exporter": 3}), None),
+        (sample(role_limits={"app": 4}), None),
+        (sample(database_limits={"shop": 6}), "database_limit"),
+        (sample(database_limits={"shop": 7}), None),
+        (sample(database_limits={"other": 1}), None),
+        (sample(role_limits={"exporter": 2}, database_limits={"shop": 6}), "role_limit"),
+        (sample(used=97), "too_many_connections"),
+        (sample(used=96), None),
+    ],
+)
+def test_the_limit_that_was_reached(last: ServerSample, limit: str | None) -> None:
+    assert reached_limit(last, "exporter", "shop") == limit
+
+
+def test_a_limit_of_the_exporters_role_names_it_in_the_finding() -> None:
+    sides = BothSides()
+    sides.server({"idle": [1.0]})
+    sides.fail(TargetId("server", "main"), "role_limit", limited="exporter")
+    (found,) = (one for one in sides.analysis.findings if one.cause is Cause.CONNECTION_LIMIT)
+    assert (found.subject.server, found.subject.user) == ("main", "exporter")
+
+
+def test_a_limit_is_told_from_other_failures_in_any_language() -> None:
+    """The exporter is `u`, whose limit is 1."""
+    text = "zu viele Verbindungen von Rolle »u«".encode()
+    logins = iter([LOGIN, notice(text, b"E", b"53300")])
+    values = {"user": b"u", "sessions": b"1"}
+
+    async def login(writer: asyncio.StreamWriter) -> None:
+        writer.write(next(logins))
+
+    async def hang_up(writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async def main() -> None:
+        async with lying_server([*poll_answers(values), hang_up], login) as port:
+            source = source_at("server", port)
+            assert await outcome(source) == "up"
+            refused = await failure(source)
+            assert (refused.reason, refused.limited) == ("role_limit", "u")
+            await source.close()
+
+    run(main())
