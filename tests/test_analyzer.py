@@ -119,7 +119,7 @@ def test_a_point_of_the_checklist_that_fails_is_unknown(monkeypatch: pytest.Monk
     monkeypatch.setattr(pool_checks, "findings_of", fails)
     found = {one.name: one for one in sides.analysis.checks}
     assert found["leaks"].verdict is Verdict.UNKNOWN
-    assert len(found) == 13
+    assert len(found) == 14
 
 
 def test_a_fault_that_repeats_is_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
