@@ -15,6 +15,7 @@ from pg_pool_exporter.model import (
     DatabaseCounters,
     Kind,
     OpenTransaction,
+    PoolInfo,
     SessionGroup,
     TargetId,
 )
@@ -297,6 +298,33 @@ def test_who_had_to_wait_for_a_server_that_was_away_has_no_pool_that_is_too_smal
 
     assert patient.live(200, poll).causes() == causes
     assert patient.live(600, poll).causes() == [Cause.POOL_TOO_SMALL]
+
+
+def test_a_leak_that_is_estimated_is_a_warning_until_it_is_proven() -> None:
+    patient = Patient(AppConfig(name="orders", server="main"))
+    info = PoolInfo(client="HikariCP", source="micrometer", server="main", application="orders")
+
+    def poll(active: float) -> Callable[[float], None]:
+        def both(passed: float) -> None:
+            for process, out in (("web:0", active), ("web:1", 0)):
+                patient.sides.pool(
+                    10 - out, out, process=process, info=info, leak_after=None,
+                    target=TargetId("app", process, "orders"),
+                    held=0.02 * patient.sides.now, returned=patient.sides.now,
+                )  # fmt: skip
+            patient.sides.server({"idle": [300.0] * 12 + [0.5] * 8})
+
+        return both
+
+    leak = patient.live(100, poll(1)).the(Cause.LEAK)
+    assert (leak.severity, leak.amount) == (Severity.WARNING, 1)
+    assert leak.figures["unexplained_connections"] == leak.figures["held_connections"] == 1
+    assert leak.summary.startswith("About 1 connection ")
+    evidence = " ".join(leak.evidence)
+    assert "Little's law" in evidence
+    assert "web:0 (1)" in evidence
+    leak = patient.live(100, poll(9)).the(Cause.LEAK)
+    assert (leak.severity, leak.amount) == (Severity.PROBLEM, 9)
 
 
 @pytest.mark.parametrize("pools", [1, 2])

@@ -74,9 +74,11 @@ class Recorder:
 
 
 class Exporter:
-    """Polls, joins, judges, and is scraped; on the world's clock."""
+    """Polls, and if it is `judged` joins, judges, and is scraped; on the world's clock."""
 
-    def __init__(self, world: World, apps: Iterable[AppConfig] = ()) -> None:
+    def __init__(
+        self, world: World, apps: Iterable[AppConfig] = (), *, judged: bool = True
+    ) -> None:
         self.store = Store()
         self.recorder = Recorder()
         self.failing: set[str] = set()
@@ -90,7 +92,8 @@ class Exporter:
         self._analyzer = Analyzer(self.store, Config(apps=tuple(apps)), clock=lambda: world.now)
         self._pages: dict[str, TargetId] = {}
         self._gone: set[TargetId] = set()
-        world.every(SCRAPE, self._scrape, SCRAPE)
+        if judged:
+            world.every(SCRAPE, self._scrape, SCRAPE)
 
     def watch_server(self, name: str, server: Server, locks: list[Lock]) -> None:
         """Poll a server from now on."""

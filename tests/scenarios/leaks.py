@@ -40,7 +40,6 @@ def _scenario(
     hosts: tuple[str, ...] = ("a",),
     *,
     grows: bool = False,
-    unproven: frozenset[str] = frozenset(),
     also: frozenset[Cause] = frozenset(),
     rules_differ: frozenset[str] = frozenset(),
 ) -> Scenario:
@@ -52,7 +51,6 @@ def _scenario(
         behind_foreign_page=also,
         to_blame=frozenset({fault.site}),
         leak=True,
-        unproven=unproven,
         rules_differ=rules_differ,
         pages=("client", "foreign, FIFO", "foreign, LIFO"),
     )
@@ -73,13 +71,8 @@ LEAKS = (
     _scenario(
         "leak-growing-pool", "Leak in a pool that opens connections as needed", _KEEP, grows=True
     ),
-    # As many connections as one process loses are in the other one's pool, and used in turns.
     _scenario(
-        "leak-two-processes",
-        "Leak in one of two processes on a host",
-        _KEEP,
-        hosts=("a", "a"),
-        unproven=frozenset({"foreign, FIFO"}),
+        "leak-two-processes", "Leak in one of two processes on a host", _KEEP, hosts=("a", "a")
     ),
     _scenario(
         "leak-two-hosts", "Leak in one of two processes on two hosts", _KEEP, hosts=("a", "b")

@@ -23,9 +23,11 @@ SATURATED_FOR = 30.0
 class Setup:
     """What a scenario builds its workload from."""
 
-    def __init__(self, *, native: bool, lifo: bool, long_lived: int = 0) -> None:
+    def __init__(
+        self, *, native: bool, lifo: bool, long_lived: int = 0, seed: int = 1, judged: bool = True
+    ) -> None:
         self.native, self.lifo = native, lifo
-        self.world = World()
+        self.world = World(seed)
         self.locks: list[Lock] = [Lock()]
         self.exporter = Exporter(
             self.world,
@@ -34,6 +36,7 @@ class Setup:
                 for name in ("orders", "billing", "reports")
                 if not native
             ],
+            judged=judged,
         )
         self.server = Server(self.world)
         self.pools: dict[PoolId, Pool] = {}
@@ -134,8 +137,6 @@ class Scenario:
     """How its pools are read: by our client, or by another one's page and with which discipline."""
     leak: bool = field(default=False)
     """Whether the lead over saturation is asked for."""
-    unproven: frozenset[str] = frozenset()
-    """Pages with which no sound bound can name the cause: then none may be named."""
     rules_differ: frozenset[str] = frozenset()
     """Pages with which the rules, which judge by themselves, name another cause than the findings:
     then only the findings are asked."""

@@ -60,12 +60,11 @@ class Verdict:
     def faults(self) -> list[str]:
         """What is wrong with the verdict; empty when it is the truth."""
         truth = self.scenario.truth(self.page)
-        wanted = truth if self.page not in self.scenario.unproven else frozenset[Cause]()
-        alerted = wanted if self.page in self.scenario.rules_differ else self.alerted.keys()
+        alerted = truth if self.page in self.scenario.rules_differ else self.alerted.keys()
         said = [
             *(f"at {at:.0f} s {difference}" for at, difference in self.disagreements),
-            *(f"no alert says {cause.title}" for cause in wanted - alerted),
-            *(f"no finding says {cause.title}" for cause in wanted - self.found.keys()),
+            *(f"no alert says {cause.title}" for cause in truth - alerted),
+            *(f"no finding says {cause.title}" for cause in truth - self.found.keys()),
             *(f"an alert says {cause.title}" for cause in alerted - truth),
             *(f"a finding says {cause.title}" for cause in self.found.keys() - truth),
             *(f"{site} is blamed" for site in self.blamed - self.scenario.to_blame),

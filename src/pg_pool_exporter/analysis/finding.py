@@ -20,7 +20,8 @@ class Cause(Enum):
 
     Slots lost by dropping a connection; overdue checkouts that no session that works explains: one
     that runs a statement as old as `long_statement`, waits for a lock, or is in a transaction whose
-    statements follow each other; checkouts that both sides prove to be silent.
+    statements follow each other; checkouts that both sides prove to be silent, or that Little's law
+    estimates to be.
     """
     SLOTS_LOST_IN_LIBRARY = "slots_lost_in_library"
     """The pool library has lost connections.

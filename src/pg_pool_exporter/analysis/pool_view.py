@@ -12,7 +12,7 @@ from pg_pool_exporter.analysis.finding import PoolVerdict, Subject
 from pg_pool_exporter.analysis.history import PoolHistory, Recent
 from pg_pool_exporter.analysis.minutes import LastHour, total
 from pg_pool_exporter.config import PoolThresholds
-from pg_pool_exporter.model import PoolSample
+from pg_pool_exporter.model import PoolId, PoolSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +67,13 @@ class PoolLeak:
     """Overdue ones that no session that works explains."""
     proven: float
     """Checked out and silent, as both sides prove."""
+    estimated: float
+    """Checked out and silent, as Little's law estimates."""
 
     @property
     def unreturned(self) -> float:
         """Those that still have a session."""
-        return max(self.unexplained, self.proven)
+        return max(self.unexplained, self.proven, self.estimated)
 
     @property
     def total(self) -> float:
@@ -257,6 +259,7 @@ def pool_view(
             active or 0.0,
             sum(dropped.values()),
             sum(overdue.values()),
+            [one.key for one in samples],
         ),
         active_by_minute=total(each.active_by_minute for each in processes),
         seconds_to_saturation=min(times, default=None),
@@ -284,8 +287,12 @@ def _leak(
     active: float,
     dropped: float,
     overdue: float,
+    processes: Iterable[PoolId],
 ) -> PoolLeak:
-    proven = 0.0
+    proven = estimated = 0.0
+    if app is not None and app.evidence.unexplained:
+        found = app.evidence.unexplained_in
+        estimated = min(app.evidence.unexplained, sum(found.get(key, 0.0) for key in processes))
     if app is not None and app.evidence.unreturned:
         # An application's pools on one server share their sessions: the others may
         # hold as many of the silent ones as they have checked out.
@@ -296,6 +303,7 @@ def _leak(
         overdue=overdue,
         unexplained=_unexplained(app, long_statement, leak_after, overdue),
         proven=proven,
+        estimated=estimated,
     )
 
 

@@ -1,8 +1,8 @@
 """Leaks: connections that are checked out, do nothing, and are not returned.
 
 Their slots were lost by dropping the connection, or both sides prove that they are checked out and
-silent, or they are overdue and no session that works explains that. An open transaction in which
-nothing happens explains nothing: the library began it by itself.
+silent, or Little's law estimates that, or they are overdue and no session that works explains that.
+An open transaction in which nothing happens explains nothing: the library began it by itself.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
     if not leak.total:
         return
     left = pool.seconds_to_saturation
-    full = "; the pool is full" if (pool.utilisation or 0.0) >= 1 else ""
-    count = number(leak.total, "connection", "connections")
     kept = blame(pool.overdue_by_site if leak.unreturned else {}, leak.unreturned)
     sites = Counter(pool.dropped_by_site) + Counter(kept.sites)
     kept_on = pool.app_on_server if leak.unreturned else None
@@ -34,16 +32,13 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
         cause=Cause.LEAK,
         severity=Severity.PROBLEM if leak.is_certain else Severity.WARNING,
         subject=pool.subject,
-        summary=(
-            f"{count} checked out and not returned{full}."
-            if leak.is_certain
-            else f"{count} checked out for too long, without work that explains it{full}."
-        ),
+        summary=_summary(pool),
         amount=leak.total,
         figures={
             "leaked_slots": leak.dropped,
             "overdue_connections": leak.overdue,
             "unreturned_connections": leak.proven,
+            **({"unexplained_connections": leak.estimated} if leak.estimated else {}),
             "held_connections": leak.total,
             **open_transactions.figure(kept_on),
             **({"utilisation_ratio": pool.utilisation} if pool.utilisation is not None else {}),
@@ -54,6 +49,17 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
         sites=dict(sites.most_common()),
         sites_are_certain=kept.are_certain,
     )
+
+
+def _summary(pool: PoolView) -> str:
+    leak = pool.leak
+    count = number(leak.total, "connection", "connections")
+    full = "; the pool is full" if (pool.utilisation or 0.0) >= 1 else ""
+    if leak.is_certain:
+        return f"{count} checked out and not returned{full}."
+    if leak.unexplained:
+        return f"{count} checked out for too long, without work that explains it{full}."
+    return f"About {count} checked out and not returned, by an estimate{full}."
 
 
 def _remedy(pool: PoolView, kept_on: AppView | None) -> str:
@@ -74,6 +80,8 @@ def _evidence(pool: PoolView) -> Iterator[str]:
         yield _proof(app, leak.proven)
         if app.evidence.unreturned_at and app.pools == 1:
             yield f"Their sessions come from {biggest(app.evidence.unreturned_at)}."
+    if app is not None and leak.estimated:
+        yield from _estimate(pool, app)
     if leak.unreturned:
         yield from open_transactions.evidence(app)
     if app is not None and leak.unreturned and app.lost_sessions_now:
@@ -98,6 +106,21 @@ def _proof(app: AppView, count: float) -> str:
         f"transaction for longer than {spell(app.leak_after)}; at each reading in that time at "
         "least that many connections were checked out."
     )
+
+
+def _estimate(pool: PoolView, app: AppView) -> Iterator[str]:
+    count = number(pool.leak.estimated, "connection was", "connections were")
+    yield (
+        f"{count} checked out at every reading for at least {spell(app.leak_after)} beyond what "
+        "returned checkouts and working sessions explain (Little's law). The estimate assumes that "
+        "requests come independently of each other, and that a session works whose checkout is "
+        "longer."
+    )
+    found = app.evidence.unexplained_in
+    processes = [each.sample.key for each in pool.processes]
+    if len(processes) > 1:
+        by_process = {key.process: found[key] for key in processes if found.get(key)}
+        yield f"By process: {biggest(by_process)}."
 
 
 def leak_of_app(app: AppView, pools: Iterable[PoolView]) -> Iterator[Finding]:
