@@ -205,8 +205,9 @@ def _name(scenario: Scenario, page: str) -> str:
 RUNS = {
     _name(scenario, page): (scenario, page)
     for scenario in SCENARIOS
-    for page in (scenario.pages if scenario.leak else ("client",))
+    for page in scenario.pages
+    if scenario.leak or page == "client"
 }
-"""What runs live, by name: leaks with each page, all others with the client's."""
+"""What runs live, by name: leaks with each page, others with the client's if they have one."""
 ALWAYS = ("leak-drop-slow", "leak-keep-lifo", "lock-pile-up", "low-traffic")
 """Those that run with all tests."""

@@ -12,9 +12,10 @@ from scenarios.alerts import Alert, alerts
 from scenarios.faults import FAULTS
 from scenarios.healthy import HEALTHY
 from scenarios.leaks import LEAKS
+from scenarios.long_holds import LONG_HOLDS
 from scenarios.scenario import FAULT, HOUR, Scenario, Setup
 
-SCENARIOS = (*LEAKS, *FAULTS, *HEALTHY)
+SCENARIOS = (*LEAKS, *FAULTS, *HEALTHY, *LONG_HOLDS)
 RUNS = [(scenario, page) for scenario in SCENARIOS for page in scenario.pages]
 
 
