@@ -143,7 +143,10 @@ class Process:
         with suppress(OSError):
             slot.take()
         former_slot, self._slot = self._slot, slot
-        former_socket, self._socket = self._socket, SocketListener(self.own_page, slot)
+        former_socket, self._socket = (
+            self._socket,
+            SocketListener(self.own_page, slot, self.registry.report_events),
+        )
         self._socket.start()
         if former_socket is not None:
             former_socket.close()

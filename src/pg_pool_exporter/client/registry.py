@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 from pg_pool_exporter.client.collected import Collected, with_counters
-from pg_pool_exporter.client.faults import log
+from pg_pool_exporter.client.events import EventLog, PoolEvents
+from pg_pool_exporter.client.faults import absorb, log
 from pg_pool_exporter.client.libraries import LIBRARIES
 from pg_pool_exporter.client.libraries.adapter import PoolAdapter
 from pg_pool_exporter.client.options import (
@@ -28,6 +29,7 @@ class _Instrumented:
     wanted: str
     name: str
     """The wanted one, made unique; empty where a fork has made the name free for others."""
+    events: PoolEvents = field(default_factory=PoolEvents)
     retired: bool = False
     """It is closed or gone, and its counters are among the collected ones."""
     unreadable: bool = False
@@ -42,6 +44,7 @@ class Registry:
         self._lock = threading.RLock()
         self._pools: list[_Instrumented] = []
         self._collected = Collected()
+        self._event_log = EventLog()
 
     def add(self, pool: Any, options: PoolOptions) -> None:
         """Instrument a pool, or that of an engine; if it is already, change the given options.
@@ -108,6 +111,17 @@ class Registry:
             samples.append(sample if before is None else with_counters(sample, before))
         return [*samples, *former.values()]
 
+    def report_events(self) -> None:
+        """Log leaks and overdue checkouts that are new since the last call."""
+        with self._lock:
+            in_use = [one for one in self._pools if _in_use(one) is not None]
+        try:
+            for one in in_use:
+                events = one.events.look(one.adapter.tracker)
+                self._event_log.write(one.app, one.name or one.wanted, events)
+        except Exception as error:  # noqa: BLE001 - what it serves is more important
+            absorb(error, "logging leaks")
+
     def apps(self) -> list[str]:
         """The applications of the pools, the first pool's first, then those of former pools."""
         with self._lock:
@@ -123,9 +137,10 @@ class Registry:
         """Start anew in a child process, where another thread may have held the lock."""
         self._lock = threading.RLock()
         self._collected = Collected()
+        self._event_log = EventLog()
         for one in self._pools:
             pool = one.adapter.pool()
-            one.name = ""
+            one.name, one.events = "", PoolEvents()
             if pool is not None:
                 one.adapter.forked(pool, wake)
 

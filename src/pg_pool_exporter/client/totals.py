@@ -34,7 +34,7 @@ class Checkout(weakref.ref[object]):
     It lives until the return, or until the connection is collected and its callback has run.
     """
 
-    __slots__ = ("ended", "holder", "long_lived", "since", "site")
+    __slots__ = ("ended", "holder", "long_lived", "lost", "since", "site")
 
     since: float
     site: Site
@@ -42,6 +42,8 @@ class Checkout(weakref.ref[object]):
     """What the application holds, where that is not the connection itself."""
     ended: float | None
     long_lived: bool
+    lost: bool
+    """Set, to True, only when it ended by losing its slot."""
 
 
 class Observations:
@@ -148,6 +150,7 @@ class Totals:
                     name = self.leaked_slots.name(checkout.site, now)
                     slots = self.leaked_slots.counts[name] + 1
                     checkout.ended = now
+                    checkout.lost = True
                     self.leaked += 1
                     self._leaked_since += checkout.since
                     self.leaked_slots.counts[name] = slots

@@ -209,6 +209,12 @@ class Tracker:
             self._totals.settle({id(one) for one in checkouts}, self.limit, self.clock())
             return self._reading(checkouts)
 
+    def overdue(self) -> list[Checkout]:
+        """The checkouts that are overdue now."""
+        now = self.clock()
+        checkouts = self._open.copy().values()
+        return [one for one in checkouts if one.ended is None and self._is_overdue(one, now)]
+
     def _is_free_soon(self) -> bool:
         deadline = monotonic() + _PATIENCE_SECONDS
         while self._lock.locked():

@@ -12,7 +12,9 @@ import stat
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from pathlib import Path
+from time import monotonic
 
 from pg_pool_exporter.client.faults import log
 from pg_pool_exporter.client.serving.server import LOOK_SECONDS, Server
@@ -65,6 +67,9 @@ class Listener:
     def leave(self) -> None:
         """Remove what `listen` has put into the file system."""
 
+    def look(self) -> None:
+        """Do what is done every few seconds, and after each request."""
+
     def _run(self) -> None:
         logged = ""
         while not self._closed.is_set():
@@ -77,6 +82,7 @@ class Listener:
                 if logged != str(error):
                     logged = str(error)
                     log.warning("metrics of this process can't be served: %s", error)
+            self.look()
             self._closed.wait(LOOK_SECONDS)
         with suppress(OSError):  # its directory may be gone or somebody else's
             self.leave()
@@ -93,6 +99,7 @@ class Listener:
                 while not self._closed.is_set() and self.in_place():
                     self._server.handle_request()
                     self._server.end_slow_readers()
+                    self.look()
         finally:
             self._server.server_close()
             self._listening = None
@@ -100,11 +107,21 @@ class Listener:
 
 
 class SocketListener(Listener):
-    """Serves on the unix socket of a slot. A socket that somebody removes is bound again."""
+    """Serves on the unix socket of a slot. A socket that somebody removes is bound again.
 
-    def __init__(self, page: Callable[[], str], slot: Slot) -> None:
+    `each_look` is called every few seconds.
+    """
+
+    def __init__(
+        self,
+        page: Callable[[], str],
+        slot: Slot,
+        each_look: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(page, "pg-pool-exporter-socket")
         self._slot = slot
+        self._each_look = each_look
+        self._looked = -inf
         self._path: Path | None = None
         self._bound: os.stat_result | None = None
 
@@ -136,6 +153,12 @@ class SocketListener(Listener):
             return os.path.samestat(self._path.lstat(), self._bound)
         except OSError:
             return False
+
+    def look(self) -> None:
+        """Look at the pools, however often pages are read."""
+        if monotonic() - self._looked >= LOOK_SECONDS:
+            self._looked = monotonic()
+            self._each_look()
 
     def leave(self) -> None:
         """Remove the socket, unless it is somebody else's by now."""
