@@ -131,7 +131,7 @@ FAULTS = (
     Scenario(
         name="leak-beside-statements", title="One leak beside reports that run for minutes",
         build=_leak_beside_statements, causes=_one(Cause.LEAK), to_blame=frozenset({_EXPORT}),
-        pages=("client",), rules_differ=frozenset({"client"}),
+        pages=("client",),
     ),
     Scenario(
         name="leak-elsewhere", title="Leak in a pool whose server is not polled",

@@ -41,7 +41,6 @@ def _scenario(
     *,
     grows: bool = False,
     also: frozenset[Cause] = frozenset(),
-    rules_differ: frozenset[str] = frozenset(),
 ) -> Scenario:
     return Scenario(
         name=name,
@@ -51,7 +50,6 @@ def _scenario(
         behind_foreign_page=also,
         to_blame=frozenset({fault.site}),
         leak=True,
-        rules_differ=rules_differ,
         pages=("client", "foreign, FIFO", "foreign, LIFO"),
     )
 
@@ -65,7 +63,6 @@ LEAKS = (
         "Leak by keeping, in a transaction that the library began",
         _KEEP_OPEN,
         also=frozenset({Cause.IDLE_IN_TRANSACTION}),
-        rules_differ=frozenset({"client"}),
     ),
     _scenario("leak-exception", "Leak on the exception path", _ERROR),
     _scenario(

@@ -137,9 +137,6 @@ class Scenario:
     """How its pools are read: by our client, or by another one's page and with which discipline."""
     leak: bool = field(default=False)
     """Whether the lead over saturation is asked for."""
-    rules_differ: frozenset[str] = frozenset()
-    """Pages with which the rules, which judge by themselves, name another cause than the findings:
-    then only the findings are asked."""
 
     def truth(self, page: str) -> frozenset[Cause]:
         """What is wrong, as far as it can be known from pages of a kind."""

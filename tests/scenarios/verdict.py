@@ -52,8 +52,7 @@ class Verdict:
         """
         if not self.scenario.leak or self.saturated is None:
             return None
-        named = self.found if self.page in self.scenario.rules_differ else self.alerted
-        times = [named[cause] for cause in self.scenario.causes if cause in named]
+        times = [self.alerted[cause] for cause in self.scenario.causes if cause in self.alerted]
         if not times:
             return 0.0
         return max(0.0, (self.saturated - min(times)) / (self.saturated - FAULT))
@@ -61,12 +60,11 @@ class Verdict:
     def faults(self) -> list[str]:
         """What is wrong with the verdict; empty when it is the truth."""
         truth = self.scenario.truth(self.page)
-        alerted = truth if self.page in self.scenario.rules_differ else self.alerted.keys()
         said = [
             *(f"at {at:.0f} s {difference}" for at, difference in self.disagreements),
-            *(f"no alert says {cause.title}" for cause in truth - alerted),
+            *(f"no alert says {cause.title}" for cause in truth - self.alerted.keys()),
             *(f"no finding says {cause.title}" for cause in truth - self.found.keys()),
-            *(f"an alert says {cause.title}" for cause in alerted - truth),
+            *(f"an alert says {cause.title}" for cause in self.alerted.keys() - truth),
             *(f"a finding says {cause.title}" for cause in self.found.keys() - truth),
             *(f"{site} is blamed" for site in self.blamed - self.scenario.to_blame),
             *(f"{cause.title} is found at {at:.0f} s" for cause, at in self.found.items()
@@ -74,11 +72,7 @@ class Verdict:
         ]  # fmt: skip
         if self.symptom is not None and (not truth or self.symptom < FAULT):
             said.append(f"requests wait for an unknown reason at {self.symptom:.0f} s")
-        early = [
-            alert for alert in self.alerts
-            if (not truth or alert.first < FAULT)
-            and not (alert.cause and self.page in self.scenario.rules_differ)
-        ]  # fmt: skip
+        early = [alert for alert in self.alerts if not truth or alert.first < FAULT]
         return [*said, *(f"{alert.name} fires at {alert.first:.0f} s" for alert in early)]
 
 
