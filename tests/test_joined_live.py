@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import sqlalchemy
 from psycopg_pool import ConnectionPool
+from sqlalchemy.orm import Session
 
 from pg_pool_exporter.analysis.analyzer import Analyzer
+from pg_pool_exporter.analysis.finding import Cause, Finding
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.model import AppOnServer, LeakEvidence, Snapshot, TargetId
@@ -20,6 +23,7 @@ from pg_pool_exporter.polling.poller import Poller
 from pg_pool_exporter.polling.store import Store
 from support.client import Watched
 from support.polling import source_of
+from support.pools import url
 from support.postgres import Cluster
 from support.sources import process_id
 
@@ -55,8 +59,16 @@ def watch(
     cluster: Cluster, watched: Watched, seen: Callable[[LeakEvidence], bool], *, seconds: float
 ) -> LeakEvidence:
     """Poll both sides until what is joined has been `seen`, or for so long; gives the last."""
+    analyzer = poll_both(cluster, watched, lambda one: seen(evidence(one)), seconds=seconds)
+    return evidence(analyzer)
 
-    async def main() -> LeakEvidence:
+
+def poll_both(
+    cluster: Cluster, watched: Watched, seen: Callable[[Analyzer], bool], *, seconds: float
+) -> Analyzer:
+    """Poll both sides until something has been `seen`, or for so long."""
+
+    async def main() -> Analyzer:
         store = Store()
         analyzer = Analyzer(store, Config())
         pollers = [
@@ -69,14 +81,14 @@ def watch(
         ]
         until = time.monotonic() + seconds
         try:
-            while time.monotonic() < until and not seen(evidence(analyzer)):
+            while time.monotonic() < until and not seen(analyzer):
                 for poller in pollers:
                     await poller.poll()
                 await asyncio.sleep(INTERVAL)
         finally:
             for poller in pollers:
                 await poller.close()
-        return evidence(analyzer)
+        return analyzer
 
     return asyncio.run(main())
 
@@ -188,3 +200,72 @@ def test_a_connection_that_was_dropped_is_missing_on_the_server(
         joined = watch(any_postgres, watched, look, seconds=20)
     assert joined.missing == 1
     assert joined.unreturned == 0
+
+
+def found(analyzer: Analyzer) -> list[Finding]:
+    """What is wrong, but for settings of the server."""
+    causes = (Cause.LEAK, Cause.IDLE_IN_TRANSACTION)
+    return [one for one in analyzer.update().findings if one.cause in causes]
+
+
+@contextmanager
+def engine_of(cluster: Cluster, name: str) -> Iterator[sqlalchemy.Engine]:
+    """Of an application that begins transactions by itself, as SQLAlchemy does; `name` may be
+    empty.
+    """
+    engine = sqlalchemy.create_engine(
+        url("postgresql+psycopg", cluster.dsn()), connect_args={"application_name": name}
+    )
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def test_a_kept_session_of_sqlalchemy_is_a_leak_with_its_line(
+    any_postgres: Cluster, name: str
+) -> None:
+    with engine_of(any_postgres, name) as engine:
+        watched = Watched(engine, leak_after=THRESHOLD)
+        kept = Session(engine)
+        kept.execute(sqlalchemy.text("SELECT 1"))
+        analyzer = poll_both(any_postgres, watched, lambda one: bool(found(one)), seconds=20)
+        (leak,) = found(analyzer)
+        kept.close()
+    assert leak.cause is Cause.LEAK
+    (site,) = leak.sites
+    assert site.startswith("test_joined_live.py:")
+    assert leak.figures["idle_in_transaction_sessions"] == 1
+    assert any("a transaction open" in one for one in leak.evidence)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_work_in_one_transaction_explains_its_checkout_with_or_without_a_name(
+    any_postgres: Cluster, name: str, named: bool
+) -> None:
+    """Statements with pauses between them, then a long one."""
+
+    def work() -> None:
+        with engine.begin() as connection:
+            for _ in range(12):
+                connection.execute(sqlalchemy.text("SELECT 1"))
+                time.sleep(THRESHOLD / 4)
+            connection.execute(sqlalchemy.text(f"SELECT pg_sleep({3 * THRESHOLD})"))
+
+    with engine_of(any_postgres, name if named else "") as engine:
+        watched = Watched(engine, leak_after=THRESHOLD)
+        with engine.connect(), engine.connect():
+            pass  # two that are idle all the time
+        worker = threading.Thread(target=work)
+        worker.start()
+        overdue = 0
+
+        def look(analyzer: Analyzer) -> bool:
+            nonlocal overdue
+            assert found(analyzer) == []
+            overdue += bool(watched.sample().overdue)
+            return not worker.is_alive()
+
+        poll_both(any_postgres, watched, look, seconds=30)
+        worker.join()
+    assert overdue >= 5
