@@ -40,6 +40,7 @@ def test_findings_pools_servers_and_targets_are_reported() -> None:
     sides.server({"idle": [5.0]})
     sides.unread(TargetId("app", "web:80", "billing"))
     found = document(sides)
+    assert found.pop("analysed") == sides.analyzer.analysis.made
     assert found.pop("checks")[3] == {
         "check": "leaks",
         "verdict": "problem",

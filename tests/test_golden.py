@@ -151,6 +151,7 @@ PROCESS = ProcessView(
     thresholds=Thresholds(),
 )  # fmt: skip
 ANALYSIS = Analysis(
+    made=998.5,
     fleet=FleetView(
         apps=(APP,),
         pools=(pool_view((PROCESS,), APP, 60.0),),

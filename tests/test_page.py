@@ -320,3 +320,21 @@ def test_tables_are_tables_for_a_screen_reader() -> None:
     assert all(one["scope"] in ("row", "col") for one in found.tags("th"))
     assert all(one["role"] == "img" and one["aria-label"] for one in found.tags("svg"))
     assert len(found.tags("h1")) == len(found.tags("main")) == 1
+
+
+def test_an_analysis_that_hangs_is_neither_the_present_nor_fine() -> None:
+    sides = BothSides()
+    sides.pool(9, 1)
+    sides.server({"idle": [1.0]})
+    analysis = sides.analysis
+
+    def shown(age: float) -> str:
+        assert analysis.made is not None
+        return document(
+            analysis, analysis.made + age, telemetry_path="/metrics",
+            findings_path="/api/v1/findings", refresh=True,
+        ).decode()  # fmt: skip
+
+    assert "Nothing is wrong" in shown(5)
+    assert "Nothing is wrong" not in shown(300)
+    assert "known 5 min ago: the analysis hangs" in shown(300)

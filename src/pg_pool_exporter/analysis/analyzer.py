@@ -33,6 +33,10 @@ _IDLE_PERIOD = 1.0
 _PAUSES = 25.0
 
 
+OLD_SECONDS = 60.0
+"""An analysis of this age is late, also with many targets on a busy machine."""
+
+
 # Compared by identity: it is large.
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Analysis:
@@ -44,6 +48,13 @@ class Analysis:
     checks: tuple[Check, ...] = ()
     failed: bool = False
     """Whether a part of it failed: then what is missing here is unknown, not fine."""
+    made: float | None = None
+    """When, in seconds since the epoch."""
+
+    def lateness(self, now: float) -> float | None:
+        """Its age in seconds where the next analysis should have replaced it; None where not."""
+        age = 0.0 if self.made is None else now - self.made
+        return age if age >= OLD_SECONDS else None
 
 
 class Analyzer:
@@ -135,7 +146,7 @@ class Analyzer:
         return sum(count for name, count in counts.items() if name not in _USES)
 
     def _analysed(self) -> Analysis:
-        now, thresholds = self._clock(), self._thresholds
+        now, made, thresholds = self._clock(), time.time(), self._thresholds
         judged = Judged(FleetView(thresholds=thresholds), ())
         with self.faults.contained("records"):
             fleet = fleet_view(
@@ -147,7 +158,13 @@ class Analyzer:
         failed = self._failures > before or bool(self._incomplete)
         if failed:
             checks = tuple(map(_no_longer_fine, checks))
-        return Analysis(fleet=judged.fleet, findings=judged.findings, checks=checks, failed=failed)
+        return Analysis(
+            fleet=judged.fleet,
+            findings=judged.findings,
+            checks=checks,
+            failed=failed,
+            made=made,
+        )
 
 
 def _no_longer_fine(check: Check) -> Check:

@@ -18,6 +18,7 @@ from pg_pool_exporter.blocking.shared import SharedResult
 from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.exposition import findings, self_metrics, trends
 from pg_pool_exporter.exposition.self_metrics import ProcessMetrics
+from pg_pool_exporter.metrics import catalogue as c
 from pg_pool_exporter.metrics.series import (
     Series,
     of_analyses,
@@ -234,6 +235,8 @@ def _same_snapshot(one: TargetState, other: TargetState) -> bool:
 
 def _of_analysis(analysis: Analysis) -> Iterator[Blocks]:
     fleet = analysis.fleet
+    if analysis.made is not None:
+        yield blocks([Series(c.LAST_ANALYSIS, (), analysis.made)])
     yield blocks(self_metrics.of_thresholds(fleet.thresholds))
     yield blocks(of_evidence(fleet.evidence, fleet.pools_max))
     yield blocks(trends.series(fleet.pools))

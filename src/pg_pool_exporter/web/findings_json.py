@@ -39,6 +39,7 @@ def findings_json(analysis: Analysis, generated: float, runbooks: str = RUNBOOKS
     parts = {
         "version": [json.dumps(VERSION)],
         "generated": [json.dumps(generated)],
+        "analysed": [json.dumps(analysis.made)],
         "checks": _array(_check(one, runbooks) for one in analysis.checks),
         "findings": _array(_finding(one, runbooks) for one in analysis.findings),
         "pools": _array(map(_pool, pools[:MAX_POOLS])),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
+from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
@@ -154,18 +155,37 @@ class Web:
         )
 
 
+class _Shown(NamedTuple):
+    """What a body is made of."""
+
+    analysis: Analysis
+    minutes_late: int
+
+
 class _Body:
-    """A body made of the latest analysis, once for all who ask; gzip is made of the plain one."""
+    """A body made of the latest analysis, once for all who ask, and anew for each minute that the
+    next one is late; gzip is made of the plain one.
+    """
 
     def __init__(
         self, analyzer: Analyzer, make: Callable[[Analysis, float], bytes], lane: Lane
     ) -> None:
-        def plain(analysis: Analysis) -> bytes:
-            return make(analysis, time.time())
+        def plain(shown: _Shown) -> bytes:
+            return make(shown.analysis, time.time())
 
+        self._analyzer = analyzer
+        self._shown = _Shown(analyzer.analysis, 0)
         self._latest = b""
-        self._plain = SharedResult(lambda: analyzer.analysis, plain, lane)
+        self._plain = SharedResult(self._current, plain, lane)
         self._compressed = SharedResult(lambda: self._latest, gzipped, lane)
+
+    def _current(self) -> _Shown:
+        analysis = self._analyzer.analysis
+        late = analysis.lateness(time.time())
+        shown = _Shown(analysis, 0 if late is None else int(late // 60))
+        if shown != self._shown:
+            self._shown = shown
+        return self._shown
 
     async def get(self, compressed: bool) -> bytes:
         self._latest = await self._plain.get()

@@ -47,6 +47,11 @@ ANALYSIS_FAILURES = _exporter(
     "Faults of the exporter itself in an analysis. A fault costs that analysis only.",
     "analysis",
 )  # fmt: skip
+LAST_ANALYSIS = _exporter(
+    "gauge", "last_analysis_timestamp_seconds",
+    "Time of the last analysis, since the epoch: findings, and what both sides prove together, are "
+    "of that time.",
+)  # fmt: skip
 RELOAD_SUCCESSFUL = _exporter(
     "gauge", "config_last_reload_successful",
     "1 if the last (re)load of the configuration succeeded, else 0.",

@@ -11,7 +11,7 @@ from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.analysis.finding import Verdict
 from pg_pool_exporter.analysis.fleet_view import FleetView
-from pg_pool_exporter.analysis.wording import number
+from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.web.page.bouncers import bouncers_section
 from pg_pool_exporter.web.page.checklist import checklist_section, warnings_in_brief
 from pg_pool_exporter.web.page.findings import in_brief, in_full, verdict
@@ -62,7 +62,8 @@ def document(
     `runbooks` is their address.
     """
     fleet, findings = analysis.fleet, analysis.findings
-    severity, words = verdict(findings) if findings else _without_findings(analysis)
+    late = analysis.lateness(now)
+    severity, words = verdict(findings) if findings else _without_findings(analysis, late)
     meta = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n' if refresh else ""
     sections = (
         in_full(findings, runbooks),
@@ -77,6 +78,7 @@ def document(
             element(
                 "header",
                 element("h1", words, class_="verdict"),
+                None if late is None else element("p", element("strong", _late(late))),
                 in_brief(findings) if findings else warnings_in_brief(analysis.checks),
                 element("p", _counts(fleet), class_="counts"),
                 class_=severity,
@@ -91,9 +93,18 @@ def document(
     return text.encode()
 
 
-def _without_findings(analysis: Analysis) -> tuple[str, str]:
+def _late(seconds: float) -> str:
+    return (
+        f"All of this was known {spell(seconds)} ago: the analysis hangs. Restart the exporter, "
+        "and please report it."
+    )
+
+
+def _without_findings(analysis: Analysis, late: float | None) -> tuple[str, str]:
     """How good it is (a class), and in words: only what has been read is known, and good."""
     fleet = analysis.fleet
+    if late is not None:
+        return "warning", "Nothing is known of the last minutes"
     if analysis.failed:
         return "warning", "An analysis failed: see the log"
     if not fleet.targets:
