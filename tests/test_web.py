@@ -260,7 +260,7 @@ def test_the_page_links_to_everything_and_escapes_names() -> None:
         page = Links()
         page.feed(text)
         assert page.loaded == []
-        for link in page.links:
+        for link in (one for one in page.links if one.startswith("/")):
             async with session.get(link) as answer:
                 assert answer.status == 200
         assert "/pools/metrics" in page.links
