@@ -650,6 +650,19 @@ def test_a_target_that_flaps_is_not_told_before_nothing_is_known_any_more() -> N
     assert patient.causes() == [Cause.TARGET_UNREACHABLE]
 
 
+@pytest.mark.parametrize(
+    ("up", "causes"),
+    [(False, [Cause.POSTGRESQL_UNREACHABLE]), (True, [Cause.TARGET_UNREACHABLE])],
+)
+def test_a_log_is_not_reported_besides_its_server_that_does_not_answer(
+    up: bool, causes: list[Cause]
+) -> None:
+    patient = Patient()
+    patient.sides.server({}, up=up)
+    patient.sides.fail(TargetId("log", "main"))
+    assert patient.causes() == causes
+
+
 def test_two_causes_at_once_are_two_findings_the_worse_first() -> None:
     patient = Patient()
     patient.sides.pool(1, 2, leaked_slots={SITE: 1})

@@ -32,6 +32,11 @@ class TargetView:
     log: LogCounts | None
     """What was counted in a server's log."""
 
+    @property
+    def is_down(self) -> bool:
+        """Whether its last poll failed."""
+        return self.health.polls > 0 and not self.health.up
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:

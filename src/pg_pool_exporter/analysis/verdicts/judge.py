@@ -82,8 +82,10 @@ def judge(fleet: FleetView, faults: Faults) -> Judged:
     for app in fleet.apps:
         apps_on.setdefault(app.key.server, []).append((app, by_app.get(app.key, ())))
     add("exporter", exporter_impaired, fleet.exporter)
+    down = {one.key.name for one in fleet.targets if one.key.kind == "server" and one.is_down}
     for target in fleet.targets:
-        add("targets", target_unreachable, target)
+        if target.key.kind != "log" or target.key.name not in down:  # its server is why
+            add("targets", target_unreachable, target)
         add("targets", log_in_part, target)
         add("exporter", log_state_lost, target)
     for server in fleet.servers:

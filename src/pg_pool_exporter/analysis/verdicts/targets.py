@@ -32,7 +32,7 @@ def target_unreachable(target: TargetView) -> Iterator[Finding]:
     is_server = target.key.kind == "server"
     cause = _cause(target)
     is_certain = is_server or cause is Cause.LOG_NOT_UNDERSTOOD
-    if health.up or not health.polls or (target.is_fresh and not is_certain):
+    if not target.is_down or (target.is_fresh and not is_certain):
         return
     silent = health.reason in ("timeout", "refused")
     yield Finding(
