@@ -14,12 +14,9 @@ import yaml
 from support.pgbouncer import PASSWORD, Bouncer
 from support.postgres import Cluster, wait_until
 from support.programs import Prometheus, answers, exporter, free_port, running
+from support.rule_files import FILES
 from support.scaled_rules import write_scaled
 
-RULES = [
-    Path(__file__).parents[2] / "deploy/prometheus" / f"{name}.yml"
-    for name in ("settings", "pools", "servers", "pgbouncer", "exporter")
-]
 FACTOR = 30
 """So much faster do rules see time pass: their 5 minutes are 10 s."""
 _DEADLINE = 90
@@ -86,6 +83,6 @@ def _wait_for_a_connection(bouncer: Bouncer) -> None:
 @contextmanager
 def watched(directory: Path, addresses: Sequence[str]) -> Iterator[Prometheus]:
     """A Prometheus that scrapes `addresses`, with our rules `FACTOR` times faster."""
-    rules = write_scaled(RULES, directory, FACTOR)
+    rules = write_scaled(FILES, directory, FACTOR)
     with Prometheus(directory, *addresses, rules=rules) as prometheus:
         yield prometheus
