@@ -40,7 +40,7 @@ EXPECTED = {
     ("shop-leaky", "PgPoolNearSaturation"),
     ("shop-leaky", "PgPoolSaturated"),
     ("shop-keeping", "PgPoolLeak"),
-    ("demo", "PgServerIdleInTransaction"),
+    ("shop-stuck", "PgServerIdleInTransaction"),
     ("demo", "PgServerLockPileUp"),
     ("demo", "PgServerTimeoutNotSet"),
     ("gone", "PgPoolTargetDown"),
