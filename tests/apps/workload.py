@@ -20,9 +20,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import psycopg
+import sqlalchemy
 from psycopg2.pool import PoolError
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -158,6 +160,35 @@ def listen(pool: Pool) -> None:
     connection = long_lived(pool.getconn())
     connection.execute("LISTEN orders")
     kept.append(connection)
+
+
+def lose(pool: Pool) -> None:
+    """As a fault of the library does: it counts the connection, and nobody has it."""
+    assert isinstance(pool, ConnectionPool)
+    with suppress(IndexError):
+        pool._pool.popleft().close()
+
+
+@cache
+def engine_of(dsn: str) -> sqlalchemy.Engine:
+    engine = sqlalchemy.create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), pool_size=5
+    )
+    return instrument(engine, app="orders", name="engine")
+
+
+def forget(pool: Pool) -> None:
+    """A connection of SQLAlchemy, which returns it when it is collected."""
+    assert isinstance(pool, ConnectionPool)
+    engine_of(str(pool.conninfo)).connect()
+
+
+def own_pool(pool: Pool) -> None:
+    assert isinstance(pool, ConnectionPool)
+    with ConnectionPool(pool.conninfo, min_size=1, max_size=2, open=True) as own:
+        instrument(own, app="orders", name="own")
+        with own.connection() as connection:
+            connection.execute("SELECT 1")
 
 
 def attempt(request: Callable[[Pool], None], pool: Pool) -> None:

@@ -203,10 +203,13 @@ def native(key: PoolId, pool: Pool, page: Page) -> PoolSample:
         lost=0,
         leaked=pool.lost.total() if page.loses_slots else None,
         leak_after=LEAK_AFTER,
+        unaccounted=sum(now - since >= LEAK_AFTER for since in pool.missing),
         long_lived=sum(one.long_lived for one in pool.out),
         timeouts={"pool": pool.counts["timeouts"], "connect": 0},
         leaked_slots=dict(pool.lost),
         overdue=overdue,
+        reclaimed=dict(pool.reclaimed),
+        instances=dict(pool.made),
         acquire=pool.acquire.histogram(),
         hold=pool.hold.histogram(),
         info=PoolInfo(

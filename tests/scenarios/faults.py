@@ -111,6 +111,31 @@ def _page_gone(setup: Setup) -> None:
     setup.world.at(FAULT, lambda: setup.exporter.failing.update({"web-1", "web:1"}))
 
 
+def _slots_lost(setup: Setup) -> None:
+    setup.load(setup.pool(), 1.5, setup.one_in(200, Work(ending="lose")))
+
+
+def _reclaimed(setup: Setup) -> None:
+    setup.load(
+        setup.pool(), 2.0, setup.one_in(40, Work(ending="forget", site="shop/search.py:55 find"))
+    )
+
+
+def _pool_per_request(setup: Setup) -> None:
+    client = setup.pool(least=0)
+    load = setup.load(client, 2.0)
+
+    def request() -> None:
+        client.pool.make_anew("shop/api.py:12 session")
+        client.request(Work())
+
+    def begin() -> None:
+        load.stopped = True
+        setup.world.every(2.0, request, FAULT)
+
+    setup.world.at(FAULT, begin)
+
+
 def _one(*causes: Cause) -> frozenset[Cause]:
     return frozenset(causes)
 
@@ -141,6 +166,18 @@ FAULTS = (
     Scenario(
         name="lock-pile-up", title="Lock pile-up behind one blocker", build=_blocker, hours=1.0,
         causes=_one(Cause.LOCK_PILE_UP),
+    ),
+    Scenario(
+        name="slots-lost", title="Slots lost inside the pool library", build=_slots_lost,
+        causes=_one(Cause.SLOTS_LOST_IN_LIBRARY), pages=("client",),
+    ),
+    Scenario(
+        name="reclaimed", title="Connections left to the garbage collector", build=_reclaimed,
+        causes=_one(Cause.RECLAIMED_CONNECTIONS), hours=1.0, pages=("client",),
+    ),
+    Scenario(
+        name="pool-per-request", title="A pool for each request", build=_pool_per_request,
+        causes=_one(Cause.POOL_PER_REQUEST), hours=1.0, pages=("client",),
     ),
     Scenario(
         name="deadlocks", title="Deadlocks", build=_deadlocks, hours=1.0,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from scenarios.exporter import Page
 from scenarios.scenario import Scenario, Setup
 from scenarios.world import Work
@@ -134,6 +136,33 @@ def _listen(setup: Setup) -> None:
     setup.load(client, 1.0)
 
 
+def _lost_attempts(setup: Setup) -> None:
+    """A slot is missing now and then for a moment: a connection is on its way."""
+    client = setup.pool()
+    setup.load(client, 2.0)
+    setup.world.every(_MINUTE, lambda: client.pool.missing.append(setup.world.now), 300.0)
+    setup.world.every(_MINUTE, client.pool.missing.clear, 340.0)
+
+
+def _seldom_reclaimed(setup: Setup) -> None:
+    client = setup.pool()
+    setup.load(client, 2.0)
+    setup.world.every(2 * _MINUTE, lambda: client.request(Work(ending="forget")), 300.0)
+
+
+def _made_anew(setup: Setup) -> None:
+    """A new pool at each reload of the configuration, and one for each tenant, once."""
+    client = setup.pool()
+    setup.load(client, 2.0)
+    setup.world.every(2 * _MINUTE, lambda: client.pool.make_anew("shop/reload.py:5 reload"), 300.0)
+
+    def tenant(number: int) -> None:
+        setup.pool(app="billing", process=f"tenant:{number}", most=2, least=1)
+
+    for number in range(12):
+        setup.world.at(1800.0 + 10 * number, partial(tenant, number))
+
+
 HEALTHY = (
     Scenario(name="bursts", title="Bursts to 100 % for a few seconds", build=_bursts),
     Scenario(name="batch", title="Nightly batch with long queries", build=_batch),
@@ -153,6 +182,12 @@ HEALTHY = (
     Scenario(name="flapping", title="A target that flaps", build=_flapping),
     Scenario(name="low-traffic", title="Low traffic: idle for hours, checked out for milliseconds",
              build=_low_traffic),
+    Scenario(name="on-their-way", title="Connections that are counted before they are made",
+             build=_lost_attempts, pages=("client",)),
+    Scenario(name="seldom-reclaimed", title="A few connections left to the garbage collector",
+             build=_seldom_reclaimed, pages=("client",)),
+    Scenario(name="made-anew", title="A pool made anew at each reload", build=_made_anew,
+             pages=("client",)),
     Scenario(name="listen", title="A LISTEN connection, declared long-lived", build=_listen,
              long_lived=1),
 )  # fmt: skip

@@ -130,6 +130,9 @@ LIVE: dict[str, Live] = {
     "lock-pile-up": Live(
         apps=(App(most=20, otherwise="lock", fault="lock"), _MIGRATION), seconds=28.0
     ),
+    "slots-lost": _leak("lose"),
+    "reclaimed": Live(apps=(App(fault="forget", one_in=20, rate=40),)),
+    "pool-per-request": Live(apps=(App(fault="own_pool", one_in=10, rate=30),)),
     "deadlocks": Live(apps=(App(fault="deadlock", one_in=240),)),
     "oversubscribed": Live(
         apps=(App(processes=6, rate=5),), act=_deploy, seconds=70.0
@@ -183,6 +186,9 @@ LIVE: dict[str, Live] = {
     "clock-skew": Live(apps=(App(),), environment=_BEHIND, act=_is_behind),
     "flapping": Live(apps=(App(processes=2),), act=_flap),
     "low-traffic": Live(apps=(App(least=5, rate=1 / 30),)),
+    "on-their-way": Live(apps=(App(fault="burst", one_in=600, max_idle=2),)),
+    "seldom-reclaimed": Live(apps=(App(fault="forget", one_in=150),)),
+    "made-anew": Live(apps=(App(fault="own_pool", one_in=150),)),
     "listen": Live(apps=(App(at_start=("listen",)),)),
 }  # fmt: skip
 

@@ -87,6 +87,10 @@ class Lock:
     queue: deque[tuple[Session, Action]] = field(default_factory=deque)
 
 
+# Seconds until the garbage collector finds what is part of a cycle.
+_COLLECTED_AFTER = 20.0
+
+
 class FullError(Exception):
     """The server has no slot left."""
 
@@ -181,6 +185,12 @@ class Pool:
         self.idle: deque[tuple[float, Session]] = deque()
         self.out: set[Checkout] = set()
         self.lost: Counter[str] = Counter()  # slots lost by dropping, by site
+        self.missing: list[float] = []
+        """When each slot was lost inside the library."""
+        self.reclaimed: Counter[str] = Counter()
+        """Connections that the garbage collector has returned, by site."""
+        self.made: Counter[str] = Counter({"shop/db.py:3 <module>": 1})
+        """Pools of this name, by the line that makes them."""
         self.queue: deque[tuple[float, Callable[[], bool]]] = deque()
         self.acquire, self.hold = Observations(ACQUIRE_BOUNDS), Observations(HOLD_BOUNDS)
         self.counts: Counter[str] = Counter()
@@ -238,6 +248,26 @@ class Pool:
         self.lost[checkout.site] += 1
         self.counts["leaked"] += 1
 
+    def lose(self, checkout: Checkout) -> None:
+        """The library loses the connection on its way back: it counts it, and nobody has it."""
+        self._integrate()
+        self.out.discard(checkout)
+        self.hold.add(self.world.now - checkout.since)
+        self.server.close(checkout.session)
+        self.missing.append(self.world.now)
+
+    def reclaim(self, checkout: Checkout) -> None:
+        """The garbage collector returns the connection, which the application has dropped."""
+        self.reclaimed[checkout.site] += 1
+        self.give_back(checkout)
+
+    def make_anew(self, site: str) -> None:
+        """The application makes another pool in place of this one, whose connections end."""
+        self.made[site] += 1
+        while self.idle:
+            self.server.close(self.idle.popleft()[1])
+        self._tend()
+
     def close(self) -> None:
         """The process ends."""
         self._closed = True
@@ -255,7 +285,7 @@ class Pool:
         self._integrate()
         if self.idle:
             session = (self.idle.pop() if self.lifo else self.idle.popleft())[1]
-        elif self.active < self.most:
+        elif self.active + len(self.missing) < self.most:
             try:
                 session = self.server.connect(self.application, self.address, self.user)
             except FullError:
@@ -272,11 +302,11 @@ class Pool:
     def _tend(self) -> None:
         """Close connections that were idle for long, and open those that there must be."""
         now = self.world.now
-        while len(self.idle) + self.active > self.least and (
+        while len(self.idle) + self.active + len(self.missing) > self.least and (
             self.idle and now - self.idle[0][0] > self.idle_timeout
         ):
             self.server.close(self.idle.popleft()[1])
-        while len(self.idle) + self.active < self.least and not self._closed:
+        while len(self.idle) + self.active + len(self.missing) < self.least and not self._closed:
             try:
                 self.idle.append(
                     (now, self.server.connect(self.application, self.address, self.user))
@@ -292,7 +322,7 @@ class Pool:
     def _integrate(self) -> None:
         passed = self.world.now - self._counted
         self.active_seconds += passed * self.active
-        self.full_seconds += passed * (self.active >= self.most)
+        self.full_seconds += passed * (self.active + len(self.missing) >= self.most)
         self._counted = self.world.now
 
 
@@ -311,7 +341,8 @@ class Work:
     lock: Lock | None = None
     site: str = "shop/views.py:42 show"
     ending: str = "return"
-    """`return`, `drop`, or `keep`, with its transaction open where it has one."""
+    """`return`, `drop`, or `keep`, with its transaction open where it has one; `lose`: returned,
+    and lost by the library; `forget`: dropped, and returned by the garbage collector."""
     long_lived: bool = False
 
 
@@ -364,6 +395,11 @@ class Client:
             self.pool.give_back(checkout)
         elif work.ending == "drop":
             self.pool.drop(checkout)
+        elif work.ending == "lose":
+            self.pool.lose(checkout)
+        elif work.ending == "forget":
+            yield _COLLECTED_AFTER
+            self.pool.reclaim(checkout)
 
 
 class Load:
