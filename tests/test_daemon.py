@@ -21,7 +21,8 @@ import structlog
 
 from pg_pool_exporter.blocking import files
 from pg_pool_exporter.commands import daemon
-from pg_pool_exporter.commands.daemon import Daemon, Settings, poll_once
+from pg_pool_exporter.commands.daemon import Daemon, Settings
+from pg_pool_exporter.commands.single_poll import poll_once
 from pg_pool_exporter.config import Config, ConfigError, load
 from pg_pool_exporter.web import config as web_config
 from pg_pool_exporter.web.server import ListenError, parse_address

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pg_pool_exporter.commands.daemon import poll_once
+from pg_pool_exporter.commands.single_poll import poll_once
 from pg_pool_exporter.config import load
 from pg_pool_exporter.discovery import dns_sd
 from support import pages

@@ -14,9 +14,9 @@ from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.commands import logs
 from pg_pool_exporter.commands.command_line import unknown_variables
 from pg_pool_exporter.commands.configuration import configuration
-from pg_pool_exporter.commands.daemon import probe
 from pg_pool_exporter.commands.options import DSN_VARIABLE, Options
 from pg_pool_exporter.commands.output import FAILURE, SUCCESS, complain, count, write
+from pg_pool_exporter.commands.single_poll import probe
 from pg_pool_exporter.config import Config, warnings
 from pg_pool_exporter.discovery import DiscoveryStatus
 from pg_pool_exporter.model import ServerSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,18 +15,18 @@ import structlog
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.analyzer import Analyzer
-from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.blocking import files
 from pg_pool_exporter.blocking.threads import Lane, LaneFullError
 from pg_pool_exporter.commands.finding_log import FindingLog
 from pg_pool_exporter.commands.latency import responsive
+from pg_pool_exporter.commands.status import status_of
 from pg_pool_exporter.config import Config, ConfigError, Problem, warnings
 from pg_pool_exporter.discovery import Discovery, state_directory
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.model import TargetId
-from pg_pool_exporter.polling.poller import Poller, unforeseen
+from pg_pool_exporter.polling.poller import unforeseen
 from pg_pool_exporter.polling.pollers import Pollers
-from pg_pool_exporter.polling.store import Store, TargetState
+from pg_pool_exporter.polling.store import Store
 from pg_pool_exporter.sources.server_log.state_lock import StateLock
 from pg_pool_exporter.web.config import WebConfigFile
 from pg_pool_exporter.web.handlers import Web
@@ -244,15 +244,6 @@ class Daemon:
                 continue
 
 
-class Outcome(NamedTuple):
-    """The result of polling all targets once."""
-
-    page: str
-    """Text format."""
-    successful: bool
-    """Whether service discovery succeeded, and every target answered."""
-
-
 class _Loaded(NamedTuple):
     """A valid configuration, and what loading it has acquired or found."""
 
@@ -267,15 +258,6 @@ def _load(settings: Settings, held: StateLock) -> _Loaded:
     directory = state_directory(config)
     lock = held if directory == held.directory else StateLock(directory)
     return _Loaded(config, lock, tuple(warnings(config, settings.config_file)))
-
-
-def status_of(discovery: Discovery) -> ExporterStatus:
-    """How the target lists and the socket directory are."""
-    return ExporterStatus(
-        socket_directory=discovery.socket_place,
-        socket_directory_problem=discovery.socket_problem,
-        lists=discovery.tasks.statuses,
-    )
 
 
 def _default_addresses(web_config: WebConfigFile | None) -> tuple[Address, ...]:
@@ -299,60 +281,3 @@ def _timed_out() -> Problem:
 def _warn(loaded: _Loaded) -> None:
     for sentence in loaded.warnings:
         log.warning(sentence)
-
-
-async def poll_once(config: Config) -> Outcome:
-    """Look up targets, and poll each of them once, pools and then servers.
-
-    Failures are in the log.
-    """
-    store = Store()
-    analyzer = Analyzer(store, config)
-    exposition = Exposition(store, analyzer)
-    discovery = await _poll_into(store, config)
-    analyzer.exporter = replace(status_of(discovery), config_loaded=time.time())
-    analyzer.update()
-    page = exposition.plain(openmetrics=False).decode()
-    return Outcome(page, _all_up(store, discovery))
-
-
-class Probe(NamedTuple):
-    """The states after polling all targets once."""
-
-    states: Sequence[TargetState]
-    exporter: ExporterStatus
-    """How service discovery went, and how the socket directory is."""
-
-
-async def probe(config: Config) -> Probe:
-    """Discover targets and poll each of them once."""
-    store = Store()
-    discovery = await _poll_into(store, config)
-    return Probe(store.states(), status_of(discovery))
-
-
-def _all_up(store: Store, discovery: Discovery) -> bool:
-    return all(one.up for one in discovery.tasks.statuses) and all(
-        state.health.up for state in store.states()
-    )
-
-
-async def _poll_into(store: Store, config: Config) -> Discovery:
-    # The positions in servers' logs belong to the daemon.
-    discovery = Discovery(config.model_copy(update={"state_dir": ""}))
-    await asyncio.gather(discovery.tasks.refresh(), discovery.look())
-    pollers = [(target, Poller(target, target.source(), store)) for target in discovery.targets()]
-    try:
-        # Servers last: their sessions are joined with the pools that are known by then. Logs with
-        # them, because the server reports their format.
-        for servers in (False, True):
-            await asyncio.gather(
-                *(
-                    poller.poll()
-                    for target, poller in pollers
-                    if (target.id.kind in ("server", "log")) is servers
-                )
-            )
-    finally:
-        await asyncio.gather(*(poller.close() for _, poller in pollers))
-    return discovery

@@ -6,9 +6,9 @@ import asyncio
 
 from pg_pool_exporter.commands import logs
 from pg_pool_exporter.commands.configuration import configuration
-from pg_pool_exporter.commands.daemon import poll_once
 from pg_pool_exporter.commands.options import Options
 from pg_pool_exporter.commands.output import FAILURE, SUCCESS, write
+from pg_pool_exporter.commands.single_poll import poll_once
 
 
 def main(options: Options) -> int:

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from pg_pool_exporter.analysis.analyzer import Analyzer
-from pg_pool_exporter.commands.daemon import status_of
+from pg_pool_exporter.commands.status import status_of
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.discovery import Discovery
 from pg_pool_exporter.polling.pollers import Pollers
