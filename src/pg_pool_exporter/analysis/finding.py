@@ -219,6 +219,8 @@ class PoolVerdict:
     own: tuple[Finding, ...] = ()
     of_app: tuple[Finding, ...] = ()
     """About all of its application on its server."""
+    explanations: tuple[Finding, ...] = ()
+    """Those for which its requests have to wait, the server's included; none where none waits."""
 
     @property
     def all(self) -> tuple[Finding, ...]:

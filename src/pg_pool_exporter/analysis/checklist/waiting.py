@@ -9,7 +9,6 @@ from pg_pool_exporter.analysis.checklist.check import Check, few, findings_of, o
 from pg_pool_exporter.analysis.finding import Cause, Finding, Verdict
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
-from pg_pool_exporter.analysis.verdicts.waiting import by_server, explanations
 from pg_pool_exporter.analysis.wording import number
 
 # Their finding says that requests wait; those with another cause are points of their own.
@@ -22,13 +21,12 @@ def waiting_requests(judged: Judged) -> Check:
     if not pools and not judged.fleet.bouncer_pools:
         return unknown("waiting_requests", "no pools")
     point = of_findings("waiting_requests", _figure(judged), findings_of(judged, *_OWN))
-    of_servers = by_server(judged.findings)
     explained = [
         (pool, why)
         for pool in pools
         if pool.requests_wait
         and not any(one.cause in _OWN for one in pool.verdict.own)
-        and (why := explanations(pool, of_servers))
+        and (why := pool.verdict.explanations)
     ]
     for_a_moment = [pool for pool in pools if not pool.requests_wait and _may_wait(pool)]
     verdict = max([point.verdict, *(Verdict(one.severity) for _, why in explained for one in why)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, groupby
 from typing import NamedTuple, ParamSpec
@@ -105,38 +105,54 @@ def judge(fleet: FleetView, faults: Faults) -> Judged:
         add("pool_handling", pool_per_request, name, on, list(of_app))
     for app, pools in chain.from_iterable(apps_on.values()):
         add("leak", leak_of_app, app, pools)
+    why: Mapping[Subject, tuple[Finding, ...]] = {}
     with faults.contained("waiting"):
-        findings = list(_with_sufferers(_with_verdicts(fleet.pools, findings), findings))
-    judged = replace(fleet, pools=tuple(_with_verdicts(fleet.pools, findings)))
+        findings, why = _explained(tuple(_with_verdicts(fleet.pools, findings, {})), findings)
+    judged = replace(fleet, pools=tuple(_with_verdicts(fleet.pools, findings, why)))
     return Judged(judged, tuple(sorted(findings, key=_badness)[:MAX_FINDINGS]))
 
 
-def _with_sufferers(pools: Iterable[PoolView], findings: Sequence[Finding]) -> Iterator[Finding]:
-    """The findings, and those about requests that wait for unknown reasons.
+def _explained(
+    pools: Sequence[PoolView], findings: Sequence[Finding]
+) -> tuple[list[Finding], Mapping[Subject, tuple[Finding, ...]]]:
+    """The findings, with those about requests that wait for unknown reasons; and by pool the ones
+    for which its requests have to wait.
 
     What makes requests suffer is a problem: they do now.
     """
     of_servers = by_server(findings)
-    suffered: set[int] = set()
-    for pool in pools:
-        if pool.is_starved or pool.requests_wait:
-            why = explanations(pool, of_servers)
-            if not why:
-                yield from unexplained_waiting(pool)
-            elif pool.is_starved:
-                suffered.update(map(id, why))
-    for one in findings:
-        yield replace(one, severity=Severity.PROBLEM) if id(one) in suffered else one
+    waiting = [pool for pool in pools if pool.is_starved or pool.requests_wait]
+    why = {pool.subject: explanations(pool, of_servers) for pool in waiting}
+    problems = {
+        id(one): replace(one, severity=Severity.PROBLEM)
+        for pool in waiting
+        if pool.is_starved
+        for one in why[pool.subject]
+    }
+
+    def judged(those: Iterable[Finding]) -> Iterator[Finding]:
+        return (problems.get(id(one), one) for one in those)
+
+    unexplained = (unexplained_waiting(pool) for pool in waiting if not why[pool.subject])
+    return (
+        [*chain.from_iterable(unexplained), *judged(findings)],
+        {subject: tuple(judged(those)) for subject, those in why.items()},
+    )
 
 
-def _with_verdicts(pools: Iterable[PoolView], findings: Iterable[Finding]) -> Iterator[PoolView]:
+def _with_verdicts(
+    pools: Iterable[PoolView],
+    findings: Iterable[Finding],
+    why_waiting: Mapping[Subject, tuple[Finding, ...]],
+) -> Iterator[PoolView]:
     by_subject: dict[Subject, list[Finding]] = {}
     for one in findings:
         by_subject.setdefault(one.subject, []).append(one)
     for pool in pools:
         own = tuple(by_subject.get(pool.subject, ()))
         of_app = tuple(one for about in pool.app_subjects for one in by_subject.get(about, ()))
-        yield replace(pool, verdict=PoolVerdict(own, of_app)) if own or of_app else pool
+        why = why_waiting.get(pool.subject, ())
+        yield replace(pool, verdict=PoolVerdict(own, of_app, why)) if own or of_app or why else pool
 
 
 def _app_of(pool: PoolView) -> tuple[str, str]:
