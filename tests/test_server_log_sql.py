@@ -325,35 +325,87 @@ def test_a_log_on_another_machine_survives_a_restart_of_both(
     asyncio.run(main())
 
 
-def test_of_many_files_the_newest_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server can list as many as an answer holds, and each costs a round trip."""
-    looked_at: list[int] = []
-    settings = LogSettingsRow(
-        prefix="%m ", destination="stderr", collector=True, connections="on",
-        disconnections=True, least="warning", role="exporter", messages="C",
-    )  # fmt: skip
-    listed = [LogFileRow(name=f"{at}.log", size=1, modified=float(at)) for at in range(20_000)]
+class ListedServer:
+    """A server that lists these log files, of one byte each, to every held connection."""
 
-    async def fetch(_held: HeldConnection, compose: Callable[[Any], Batch]) -> tuple[Any, Any]:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.files: list[LogFileRow] = []
+        self.looked_at: list[str] = []
+        monkeypatch.setattr(HeldConnection, "fetch", lambda _held, compose: self._fetch(compose))
+
+    def list(self, modified: dict[str, float]) -> None:
+        self.files = [
+            LogFileRow(name=name, size=1, modified=time) for name, time in modified.items()
+        ]
+
+    async def _fetch(self, compose: Callable[[Any], Batch]) -> tuple[Any, Any]:
         ready = SimpleNamespace(version=16, session=Session(1, "1"))
         asked = compose(cast(ReadyConnection, ready))
         if "read_log" in asked.statements:
-            looked_at.append(int(asked.params["name"].removesuffix(".log")))
+            self.looked_at.append(asked.params["name"])
             return ready, ([], [LogPieceRow(piece=b"x")])
         if "log_files" in asked.statements:
-            return ready, ([], listed)
-        return ready, ([settings], []) if "log_line_prefix" in asked.statements else ([],)
+            return ready, ([], self.files)
+        return ready, ([HOW_IT_LOGS], []) if "log_line_prefix" in asked.statements else ([],)
+
+
+HOW_IT_LOGS = LogSettingsRow(
+    prefix="%m ", destination="stderr", collector=True, connections="on",
+    disconnections=True, least="warning", role="exporter", messages="C",
+)  # fmt: skip
+LISTED = ServerConfig.model_validate(
+    {"name": "main", "dsn": "host=h", "log": {"sql": True, "interval": "10s"}}
+)
+
+
+def test_of_many_files_the_newest_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server can list as many as an answer holds, and each costs a round trip."""
+    listed = ListedServer(monkeypatch)
+    listed.list({f"{at}.log": float(at) for at in range(20_000)})
 
     async def main() -> None:
-        config = ServerConfig.model_validate(
-            {"name": "main", "dsn": "host=h", "log": {"sql": True, "interval": "10s"}}
-        )
-        source = log_source(config, "", ServerLogContext())
+        source = log_source(LISTED, "", ServerLogContext())
         await source.poll()
         await source.close()
 
-    monkeypatch.setattr(HeldConnection, "fetch", fetch)
     started = time.monotonic()
     asyncio.run(main())
     assert time.monotonic() - started < within(2)
-    assert sorted(looked_at) == list(range(19_000, 20_000))
+    assert sorted(listed.looked_at, key=lambda name: int(name[:-4])) == [
+        f"{at}.log" for at in range(19_000, 20_000)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("then", "gone"),
+    [
+        ({"1.log": 1, "2.log": 2}, False),
+        ({"1.log": 1, "2.log": 2, "3.log": 3}, False),
+        ({"2.log": 2}, False),
+        ({"3.log": 3}, False),
+        ({"1.log": 1}, True),
+        ({"1.log": 1, "2.log": 0}, False),
+    ],
+    ids=["same", "rotated", "an old one removed", "only the next one", "current removed", "older"],
+)
+def test_a_current_file_that_is_removed_is_missed(
+    monkeypatch: pytest.MonkeyPatch, then: dict[str, float], gone: bool
+) -> None:
+    listed = ListedServer(monkeypatch)
+
+    async def main() -> None:
+        source = log_source(LISTED, "", ServerLogContext())
+        listed.list({"1.log": 1, "2.log": 2})
+        await source.poll()
+        listed.list(then)
+        for _ in range(2):
+            if gone:
+                with pytest.raises(PollError, match="pg_rotate_logfile"):
+                    await source.poll()
+            else:
+                await source.poll()
+        listed.list({**then, "4.log": 4})
+        await source.poll()
+        await source.close()
+
+    asyncio.run(main())

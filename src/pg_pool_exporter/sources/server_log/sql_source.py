@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psycopg
 
@@ -16,6 +16,7 @@ from pg_pool_exporter.sources.connection.held import HeldConnection
 from pg_pool_exporter.sources.connection.results import AnswerError, only
 from pg_pool_exporter.sources.connection.server import ServerConnector
 from pg_pool_exporter.sources.queries import batch
+from pg_pool_exporter.sources.queries.rows import LogFileRow
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.layouts import SUFFIXES
 from pg_pool_exporter.sources.server_log.log_format import LogFormat, choose_format
@@ -62,6 +63,7 @@ class SqlLogSource:
         self._install = ""
         self._file = file
         self._tail: LogTail | None = None
+        self._newest: LogFileRow | None = None
         self._lane = Lane(f"log {server.name}")
 
     async def poll(self) -> Snapshot:
@@ -73,7 +75,7 @@ class SqlLogSource:
             self._check(settings)
             form = choose_format(self._config.format, self._config.line_prefix, settings)
             tail = await self._lane.run(lambda: self._opened(form))
-            await self._scan(tail, form)
+            problem = await self._scan(tail, form)
             for position in tail.positions.behind():
                 await self._follow(tail, position, end)
         except _MISSING:
@@ -86,6 +88,8 @@ class SqlLogSource:
         except (psycopg.Error, PasswordError) as error:
             raise self._connector.failure(error) from None
         await self._lane.run(lambda: tail.commit(settings))
+        if problem is not None:
+            raise problem
         tail.check()
         tail.warn_of_gaps(settings)
         return Snapshot(log=tail.counts(settings))
@@ -109,8 +113,11 @@ class SqlLogSource:
         self._tail.use(form)
         return self._tail
 
-    async def _scan(self, tail: LogTail, form: LogFormat) -> None:
-        """List the newest files, and read the beginnings of those that changed."""
+    async def _scan(self, tail: LogTail, form: LogFormat) -> PollError | None:
+        """List the newest files, and read the beginnings of those that changed.
+
+        Returns what is wrong although there are files to read.
+        """
         ready, (_, files) = await self._held.fetch(
             lambda ready: batch("log_owner", "log_files", version=ready.version)
         )
@@ -127,6 +134,26 @@ class SqlLogSource:
                 "other",
                 f"{self._where}: the server's log directory has no {form.name} file",
             )
+        return self._removed(wanted)
+
+    def _removed(self, files: Sequence[LogFileRow]) -> PollError | None:
+        """Whether the newest file is gone without a successor: the server writes on where nobody
+        can read it.
+        """
+        latest = max(files, key=lambda file: file.modified)
+        former = self._newest
+        if (
+            former is not None
+            and latest.modified < former.modified
+            and all(one.name != former.name for one in files)
+        ):
+            return PollError(
+                "other",
+                f"{self._where}: the server's current log file was removed; it writes on, and "
+                "nobody can read that: SELECT pg_rotate_logfile() makes another one",
+            )
+        self._newest = latest
+        return None
 
     async def _follow(self, tail: LogTail, position: Position, end: float) -> None:
         """Read one file to its end, or until `end`."""
