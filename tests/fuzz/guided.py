@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -51,6 +52,7 @@ def run(
             if session.report.mutants >= mutants or session.report.seconds >= seconds:
                 status = finish(session.report)
                 sys.stdout.flush()
+                shutil.rmtree(corpus, ignore_errors=True)  # nothing after `_exit` does
                 os._exit(status)
 
         def mutated(data: bytes, max_bytes: int, _seed: int) -> bytes:

@@ -11,6 +11,8 @@ NAMES = (
     "foreign_pages",
     "jolokia",
     "siblings",
+    "http_answers",
+    "client_requests",
     "server_log",
     "bouncers",
     "server_answers",
