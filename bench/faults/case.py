@@ -47,7 +47,7 @@ class Fault(NamedTuple):
     peer: bool = False
     """Whether it concerns postgres_exporter too."""
     needs: str = ""
-    """`bouncer` or `clock`, where they are not on every machine."""
+    """`bouncer`, `clock` or `device`, where they are not on every machine."""
 
 
 FAULTS: list[Fault] = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -14,6 +16,7 @@ import psycopg
 
 from bench.faults.case import Expected, fault
 from bench.faults.stand import Stand
+from support.busy import within
 
 _SOCKETS, _CONFIG, _LISTS, _LOG = "Sockets", "Configuration", "Lists of targets", "Server log"
 
@@ -159,6 +162,57 @@ def _state(stand: Stand) -> Iterator[None]:
     _log_an_error(stand)
     yield
     stand.state.chmod(0o755)
+
+
+@fault(_LOG, "disk of the state directory full", _STATE_NOT_SAVED, needs="device")
+def _disk_full(stand: Stand) -> Iterator[None]:
+    # The kernel's own "no space left", where the new state would be written.
+    device = stand.state / "log-main.new"
+    os.mknod(device, 0o666 | stat.S_IFCHR, os.stat("/dev/full").st_rdev)  # noqa: PTH116
+    _log_an_error(stand)
+    yield
+    device.unlink()
+    _log_an_error(stand)
+
+
+@fault(_LOG, "rotated: what is logged then is counted")
+def _rotated(stand: Stand) -> Iterator[None]:
+    rotated = stand.log_directory / "server.log.1"
+    stand.log_file.rename(rotated)
+    stand.cluster.run("SELECT pg_rotate_logfile()")
+    _must_be_counted(stand)
+    yield
+    rotated.unlink()
+
+
+@fault(_LOG, "log_line_prefix changed: what is logged then is counted")
+def _prefix(stand: Stand) -> Iterator[None]:
+    stand.cluster.run("ALTER SYSTEM SET log_line_prefix = '%t %d [%p] '")
+    stand.cluster.run("SELECT pg_reload_conf()")
+    try:
+        _must_be_counted(stand)
+        yield
+    finally:
+        stand.cluster.run("ALTER SYSTEM RESET log_line_prefix")
+        stand.cluster.run("SELECT pg_reload_conf()")
+
+
+def _must_be_counted(stand: Stand) -> None:
+    """A statement timeout that is logged from now on. The daemon may learn later how it is."""
+    before = _timeouts(stand)
+    end = time.monotonic() + within(20)
+    while _timeouts(stand) == before:
+        assert time.monotonic() < end, "a statement timeout is not counted"
+        with suppress(psycopg.errors.QueryCanceled), stand.cluster.connect() as session:
+            session.execute("SET statement_timeout = 1")
+            session.execute("SELECT pg_sleep(5)")
+        time.sleep(0.5)
+
+
+def _timeouts(stand: Stand) -> float:
+    start = "pg_server_timeouts_total{"
+    series = stand.scrape().series.items()
+    return sum(value for name, value in series if name.startswith(start) and "statement" in name)
 
 
 @fault(_LOG, "file gone", Expected("log main", log="target down", cause="target_unreachable"))

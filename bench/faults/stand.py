@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,13 +109,11 @@ class Stand:
         self.state = directory / "state"
         self.log_file = self.log_directory / "server.log"
         self._log = directory / "daemon.log"
-        self._clock = directory / "clock"
         self._write_files()
-        self.set_clock(0)
         self.app = stack.enter_context(self.application())
         self.daemon = stack.enter_context(running(
             [*_bound_by_modes(), *exporter(*self.arguments(self.address))],
-            log=self._log, environment=self._environment(),
+            log=self._log,
         ))  # fmt: skip
         self._peer_stack = stack.enter_context(ExitStack())
         self.peer: str | None = None
@@ -185,20 +185,20 @@ class Stand:
             f"--web.listen-address={address}", "--web.enable-lifecycle", "--log.format=json",
         )  # fmt: skip
 
-    def _environment(self) -> dict[str, str]:
-        if LIBFAKETIME is None:
-            return {}
-        return {
-            "LD_PRELOAD": str(LIBFAKETIME),
-            "FAKETIME_TIMESTAMP_FILE": str(self._clock),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-        }
-
-    def set_clock(self, seconds: float) -> None:
-        """Set the daemon's wall clock so much ahead, or behind; its monotonic clock stays."""
-        self._clock.write_text(f"{seconds:+.0f}s\n")
+    @contextmanager
+    def second_daemon(
+        self, environment: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+        """Another daemon for the same targets, but for what only one may use: its address too."""
+        file = self.directory / "second.yaml"
+        own = {**self.configuration(), "state_dir": "", "socket_dir": ""}
+        file.write_text(yaml.safe_dump(own))
+        address = f"127.0.0.1:{free_port()}"
+        command = exporter("run", f"--config.file={file}", f"--web.listen-address={address}")
+        log = self.directory / "second.log"
+        with running(command, log=log, environment=environment) as process:
+            wait_until(lambda: is_up(series_of(address)), "the second daemon polls all targets")
+            yield address, process
 
     def start_peer(self) -> None:
         """Start Debian's postgres_exporter on the same server, over the same link, anew."""
@@ -344,7 +344,23 @@ _HEALTH = (
 
 def is_possible(needs: str) -> bool:
     """Whether this machine has what a fault needs."""
-    return {"bouncer": PGBOUNCER.exists(), "clock": LIBFAKETIME is not None}.get(needs, True)
+    return {
+        "bouncer": PGBOUNCER.exists(),
+        "clock": LIBFAKETIME is not None,
+        "device": _may_make_devices(),
+    }.get(needs, True)
+
+
+@cache
+def _may_make_devices() -> bool:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "full")
+        try:
+            os.mknod(path, 0o666 | stat.S_IFCHR, os.stat("/dev/full").st_rdev)  # noqa: PTH116
+            path.open("wb").close()
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager
@@ -373,6 +389,20 @@ async def _wants_the_token(peer: Peer) -> None:
 
 def _bound_by_modes() -> list[str]:
     return _BOUND_BY_MODES if os.getuid() == 0 and shutil.which("setpriv") else []
+
+
+def is_up(series: Mapping[str, float]) -> bool:
+    """Whether all targets are up, and there is a server."""
+    up = {name: value for name, value in series.items() if name.startswith(_HEALTH[0])}
+    return any('kind="server"' in name for name in up) and all(up.values())
+
+
+def series_of(address: str) -> dict[str, float]:
+    """The series that a daemon shows; none while it does not answer."""
+    try:
+        return _series(_get(address, "/metrics", 5.0))
+    except (OSError, HTTPException):
+        return {}
 
 
 def _get(address: str, path: str, seconds: float) -> str:
