@@ -566,6 +566,15 @@ def test_only_the_line_to_blame_is_named_beside_long_statements() -> None:
     assert (known.sites, known.sites_are_certain) == ({OTHER: 4}, True)
 
 
+def test_a_line_that_drops_connections_is_named_where_that_of_the_kept_ones_is_unknown() -> None:
+    more = "shop/search.py:55 find"
+    five_work = {"active": [100.0] * 5, "idle": [90.0]}
+    patient = looked_at(0, 7, five_work, overdue={OTHER: 5, more: 1}, leaked_slots={SITE: 1})
+    leak = patient.the(Cause.LEAK)
+    assert (leak.sites, leak.sites_are_certain) == ({SITE: 1}, True)
+    assert any(OTHER in one and more in one for one in leak.evidence)
+
+
 @pytest.mark.parametrize("application", ["", "orders"])
 def test_a_long_statement_explains_its_checkout_with_or_without_an_application_name(
     application: str,

@@ -16,8 +16,6 @@ SILENT = ("idle", *IN_TRANSACTION)
 """States in which a session does nothing. SQLAlchemy and psycopg begin transactions by themselves,
 so the session of a kept connection is mostly idle in transaction."""
 _RUNNING = ("active", "fastpath_function_call")
-
-
 # A transaction whose statements all came in its first moments (a share of `longer_than`) is one
 # that somebody left open.
 _MOMENTS = 0.1

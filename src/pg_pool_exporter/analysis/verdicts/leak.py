@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from pg_pool_exporter.analysis.app_view import AppView
-from pg_pool_exporter.analysis.evidence.blame import blame
+from pg_pool_exporter.analysis.evidence.blame import Blame, blame
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
@@ -25,8 +25,7 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
     if not leak.total:
         return
     left = pool.seconds_to_saturation
-    kept = blame(pool.overdue_by_site if leak.unreturned else {}, leak.unreturned)
-    sites = Counter(pool.dropped_by_site) + Counter(kept.sites)
+    blamed = _blamed(pool)
     kept_on = pool.app_on_server if leak.unreturned else None
     yield Finding(
         cause=Cause.LEAK,
@@ -46,9 +45,18 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
         },
         evidence=tuple(_evidence(pool)),
         remedy=_remedy(pool, kept_on),
-        sites=dict(sites.most_common()),
-        sites_are_certain=kept.are_certain,
+        sites=blamed.sites,
+        sites_are_certain=blamed.are_certain,
     )
+
+
+def _blamed(pool: PoolView) -> Blame:
+    """The lines that drop connections, and those that keep them, as far as these are certain."""
+    kept = blame(pool.overdue_by_site if pool.leak.unreturned else {}, pool.leak.unreturned)
+    if not kept.are_certain and not pool.dropped_by_site:
+        return kept
+    sites = Counter(pool.dropped_by_site) + Counter(kept.sites if kept.are_certain else {})
+    return Blame(dict(sites.most_common()), True)
 
 
 def _summary(pool: PoolView) -> str:
@@ -75,7 +83,9 @@ def _evidence(pool: PoolView) -> Iterator[str]:
         yield f"{dropped} dropped without being returned: the pool has lost the {slots} forever."
     if leak.unreturned and leak.overdue:
         overdue = number(leak.overdue, "connection has", "connections have")
-        yield f"{overdue} been checked out for longer than {spell(pool.leak_after)}."
+        lines = pool.overdue_by_site
+        at = f", at {biggest(lines)}" if len(lines) > 1 else ""
+        yield f"{overdue} been checked out for longer than {spell(pool.leak_after)}{at}."
     if app is not None and leak.proven:
         yield _proof(app, leak.proven)
         if app.evidence.unreturned_at and app.pools == 1:

@@ -64,13 +64,13 @@ def _of_leaks(
     """
     found: Counter[str] = Counter()
     for app, pools in apps:
-        if app.sessions is not None:
-            proven = app.evidence.unreturned or 0.0
-            known = max(proven, sum(pool.leak.unreturned for pool in pools))
-            for name in app.session_names:
-                longest = server.thresholds.of_sessions(name).idle_in_transaction
-                silent = app.sessions.count(*IN_TRANSACTION, longer_than=longest)
-                found[name] += min(silent, ceil(known))
+        known = max(app.evidence.unreturned or 0.0, sum(pool.leak.unreturned for pool in pools))
+        if not known or app.sessions is None:
+            continue
+        for name in app.session_names:
+            longest = server.thresholds.of_sessions(name).idle_in_transaction
+            silent = app.sessions.count(*IN_TRANSACTION, longer_than=longest)
+            found[name] += min(silent, ceil(known))
     return found
 
 
