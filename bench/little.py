@@ -103,7 +103,10 @@ def _row(scenario: Scenario, runs: Iterable[Run]) -> tuple[str, bool]:
             for run in runs
             if run.saturated is not None and run.named is not None
         ]
-        cells += [f"{median(after):.0f}, {max(after):.0f}", f"{min(leads):.0%}"]
+        cells += [
+            f"{median(after):.0f}, {max(after):.0f}" if after else "-",
+            f"{min(leads):.0%}" if leads else "-",
+        ]
     else:
         cells += ["-", "-"]
     missed = scenario.leak and len(named) < len(runs)

@@ -54,11 +54,18 @@ def window(active: Iterable[float], turnover: float, returned: float = 0.0) -> H
 def test_what_ended_checkouts_and_work_do_not_explain(
     active: list[float], turnover: float, work: float, count: int
 ) -> None:
-    assert unexplained(window(active, turnover), work) == count
+    readings = window(active, turnover)
+    assert unexplained(readings, [readings], work) == count
 
 
 def test_durations_that_are_rounded_down_to_nothing_still_explain_checkouts() -> None:
-    assert unexplained(window([1] * 13, turnover=0.0, returned=1000), 0) == 0
+    assert unexplained(window([1] * 13, turnover=0.0, returned=1000), [], 0) == 0
+
+
+def test_a_burst_of_long_checkouts_in_a_part_of_the_window_is_no_leak() -> None:
+    before, burst = window([3] * 7, 3.0), window([11] * 7, 3.0)
+    assert unexplained(window([3] * 7 + [11] * 7, 3.0), [before, burst], 0) == 0
+    assert unexplained(window([11] * 14, 3.0), [burst, burst], 0) > 0
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,17 @@ def _busy(setup: Setup) -> None:
     setup.load(setup.pool(most=20, least=20), 20.0, Work(statement=0.1, statements=2, pause=0.05))
 
 
+def _long_bursts(setup: Setup) -> None:
+    client = setup.pool(most=20, least=20)
+    setup.load(client, 6.0, Work(statement=0.2, statements=2, pause=0.1))
+
+    def burst() -> None:
+        for _ in range(8):
+            client.request(Work(statement=0.02, statements=50, pause=0.8))
+
+    setup.world.every(8 * _MINUTE, burst, 5 * _MINUTE)
+
+
 LONG_HOLDS = (
     Scenario(name="holds-20", title="Some checkouts last 20 seconds", build=_twenty_seconds,
              pages=_FOREIGN, hours=1.0),
@@ -74,5 +85,7 @@ LONG_HOLDS = (
              pages=_FOREIGN, hours=1.0),
     Scenario(name="in-step", title="A job each second, in step with the polls", build=_in_step,
              pages=_FOREIGN, hours=1.0),
+    Scenario(name="long-bursts", title="Bursts of 40-second checkouts in a busy pool",
+             build=_long_bursts, pages=_FOREIGN, hours=1.0),
     Scenario(name="busy", title="A busy pool", build=_busy, pages=_FOREIGN, hours=1.0),
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
 from pg_pool_exporter.analysis.correlate.pools import KnownPool
 from pg_pool_exporter.analysis.correlate.sessions import SILENT, AppSessions
@@ -71,22 +71,35 @@ class WorkReadings:
             window = length * leak_after
             # As many sessions must have done nothing: each connection has one.
             silent = sessions.count(*SILENT, longer_than=window)
-            for key, count in self._within(now - window, now, pools):
-                if key in in_use:
-                    found[key] = max(found.get(key, 0), min(count, silent))
+            for key, count in self._within(now - window, now, pools, in_use):
+                found[key] = max(found.get(key, 0), min(count, silent))
         return found
 
     def _within(
-        self, start: float, end: float, pools: Collection[KnownPool]
+        self, start: float, end: float, pools: Iterable[KnownPool], in_use: Container[PoolId]
     ) -> Iterator[tuple[PoolId, int]]:
+        """The estimates of a window, of the pools `in_use`."""
         work = self._readings.within(start, end)
         if work is None or not work.whole or work.number < _MIN_POLLS:
             return
-        held: dict[PoolId, HoldReading] = {}
-        for pool in pools:
-            one = pool.holds.within(start, end)
-            if one is not None and one.whole and one.reading.number >= little.MIN_READINGS:
-                held[pool.sample.key] = one.reading
-        unfinished = little.unfinished_work(work.reading, held.values())
-        for key, reading in held.items():
-            yield key, little.unexplained(reading, unfinished)
+        held = {
+            pool.sample.key: (one.reading, pool)
+            for pool in pools
+            if (one := pool.holds.within(start, end)) is not None
+            and one.whole
+            and one.reading.number >= little.MIN_READINGS
+        }
+        unfinished = little.unfinished_work(work.reading, (window for window, _ in held.values()))
+        for key, (window, pool) in held.items():
+            if key in in_use:
+                yield key, little.unexplained(window, _parts(pool, start, end), unfinished)
+
+
+def _parts(pool: KnownPool, start: float, end: float) -> Iterator[HoldReading]:
+    """The readings in equal parts of a window, without those parts in which nothing was read."""
+    length = (end - start) / little.PARTS
+    for number in range(little.PARTS):
+        begin = start + number * length
+        part = pool.holds.within(begin, begin + length)
+        if part is not None:
+            yield part.reading

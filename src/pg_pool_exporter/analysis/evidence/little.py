@@ -20,8 +20,8 @@ What is neither leaked nor ended yet is subtracted, as far as its session works:
 Assumptions:
 
 - The polls are not in step with the requests. So their times stray (`polling.poller`).
-- Requests come independently of each other. Bursts weaken that, and end: at every reading of the
-  window at least as many must be checked out as are estimated to be leaked.
+- Requests come independently of each other. Those that come in bursts are not, and end: so each
+  part of the window must show the leaked connections too, and each reading at least as many.
 - A checkout that lasts longer than the window works. One that is silent for longer is what is
   sought.
 """
@@ -36,11 +36,14 @@ WINDOWS = (1, 2, 4)
 """Lengths of the windows, in leak thresholds. The longer one finds a leak in a busier pool."""
 MIN_READINGS = 8
 """Readings of a pool in a window."""
+PARTS = 4
+"""Equal parts of a window."""
 LONG_WORK = 1.0
 """Seconds after which a statement or a transaction is not one of a short checkout."""
 
-# Poisson's tail is below e**-20: twice in a billion windows.
+# Poisson's tail is below e**-20, twice in a billion windows; and below e**-5 in each part.
 _SURPRISE = 20.0
+_SURPRISE_OF_PART = 5.0
 # Durations are rounded down to milliseconds by some libraries.
 _ROUNDED = 0.001
 # Mean of a pool that seems never to be used: nothing is measured more exactly.
@@ -120,17 +123,22 @@ def unfinished_work(work: WorkReading, pools: Iterable[HoldReading]) -> float:
     return max(work.for_long / work.number, beyond, 0.0)
 
 
-def unexplained(pool: HoldReading, work: float) -> int:
+def unexplained(window: HoldReading, parts: Iterable[HoldReading], work: float) -> int:
     """Connections of a pool that neither ended checkouts nor `work` in progress explain."""
-    expected = pool.number * max(pool.turnover + work, _LEAST_MEAN)
+    least = max(window.turnover + work, _LEAST_MEAN)
+    tests = [(window, least, _SURPRISE)]
+    tests += [(one, max(least, one.turnover + work), _SURPRISE_OF_PART) for one in parts]
     count = 0
-    while count < int(pool.active_min) and _is_surprise(
-        pool.active_sum - count * pool.number, expected
+    while count < int(window.active_min) and all(
+        _surprise(one.active_sum - count * one.number, one.number * mean) > least_surprise
+        for one, mean, least_surprise in tests
     ):
         count += 1
     return count
 
 
-def _is_surprise(total: float, expected: float) -> bool:
-    """Whether a sum of readings is all but impossible where `expected` is its mean."""
-    return total > expected and total * log(total / expected) - total + expected > _SURPRISE
+def _surprise(total: float, expected: float) -> float:
+    """How unlikely it is that a sum of readings is so high where `expected` is its mean: minus the
+    logarithm of an upper bound of the probability.
+    """
+    return total * log(total / expected) - total + expected if total > expected else 0.0
