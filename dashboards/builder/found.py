@@ -20,7 +20,7 @@ def findings(*, w: int, h: int) -> Panel:
             Column("app", "App"),
             Column("pool", "Pool", link=to_pool("${__data.fields.App}", "${__data.fields.Pool}")),
             Column("server", "Server", link=to_server("${__data.fields.Server}")),
-            Column("about", "Bouncer or target"),
+            Column("target", "Target"),
             Column("A", "Amount", width=80),
         ],
         w=w, h=h, rising="Severity", by="Amount", none="nothing is wrong, or no exporter judges",

@@ -116,11 +116,7 @@ def findings(**labels: str) -> str:
     return select(c.FINDING, **{**anything, **labels})
 
 
-FINDINGS = (
-    f"max by (cause, severity, app, pool, server, about) "
-    f'(label_join({findings()}, "about", "", "bouncer", "target"))'
-)
-"""`about` is the bouncer or the target, where it is about one."""
+FINDINGS = f"max by (cause, severity, app, pool, server, target) ({findings()})"
 
 
 def _pools_with(severity: str, number: int) -> str:

@@ -1,15 +1,19 @@
-"""Which alerts our rules raise on recorded series, and when: by promtool, on its own clock."""
+"""What Prometheus makes of recorded series: which alerts our rules raise and when, and what the
+dashboards' table of findings shows. By promtool, on its own clock.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from dashboards.builder.queries import FINDINGS
 from scenarios.exporter import SCRAPE, Recorder
+from support.dashboards import Question
 from support.programs import PROMTOOL
 from support.rule_files import FILES
 
@@ -25,16 +29,47 @@ class Alert(NamedTuple):
     """Empty for a symptom, such as a pool that is full."""
     first: float
     """When it began to fire, in seconds from the start."""
+    last: float
+    """When it fired last."""
     labels: dict[str, str]
 
 
-def alerts(recorder: Recorder, seconds: float, directory: Path) -> list[Alert]:
-    """The alerts that fire in the first `seconds` of what was recorded, the first ones first.
+class Watched(NamedTuple):
+    """What Prometheus and Grafana show of a run."""
+
+    alerts: list[Alert]
+    """Those that fired, the first ones first."""
+    table: list[dict[str, str]]
+    """The rows of the dashboards' table of findings at the end."""
+
+
+def watched(recorder: Recorder, seconds: float, directory: Path) -> Watched:
+    """What is shown of what was recorded in the first `seconds`.
 
     promtool compares with nothing, and so says what it has got.
     """
     steps = int(seconds // SCRAPE)
-    expression = f'min_over_time(timestamp(ALERTS{{alertstate="firing"}})[{steps * SCRAPE:g}s:15s])'
+    fired = f'timestamp(ALERTS{{alertstate="firing"}})[{steps * SCRAPE:g}s:15s]'
+    table = Question("", FINDINGS).filled("1m")
+    first, last, rows = _evaluated(
+        recorder, steps, (f"min_over_time({fired})", f"max_over_time({fired})", table), directory
+    )
+    ended = {tuple(sorted(labels.items())): at for labels, at in last}
+    alerts = (alert_of(labels, at, ended[tuple(sorted(labels.items()))]) for labels, at in first)
+    return Watched(
+        sorted((one for one in alerts if one is not None), key=lambda one: (one.first, one.name)),
+        [labels for labels, _ in rows],
+    )
+
+
+_Samples = list[tuple[dict[str, str], float]]
+
+
+def _evaluated(
+    recorder: Recorder, steps: int, expressions: Sequence[str], directory: Path
+) -> list[_Samples]:
+    """The samples of each expression at the end."""
+    end = f"{steps * SCRAPE:g}s"
     path = directory / "scenario.json"
     path.write_text(
         json.dumps(
@@ -49,11 +84,8 @@ def alerts(recorder: Recorder, seconds: float, directory: Path) -> list[Alert]:
                             for name, values in recorder.series.items()
                         ],
                         "promql_expr_test": [
-                            {
-                                "expr": expression,
-                                "eval_time": f"{steps * SCRAPE:g}s",
-                                "exp_samples": [{"labels": "nothing", "value": 0}],
-                            }
+                            {"expr": one, "eval_time": end, "exp_samples": _NOTHING}
+                            for one in expressions
                         ],
                     }
                 ],
@@ -64,27 +96,24 @@ def alerts(recorder: Recorder, seconds: float, directory: Path) -> list[Alert]:
         [PROMTOOL, "test", "rules", path], capture_output=True, text=True, check=False
     )
     said = run.stdout + run.stderr
-    if "got:" not in said:
+    _, *each = re.split(r"\n +expr: ", said)
+    if len(each) != len(expressions) or any("got:" not in one for one in each):
         raise AssertionError(said[:2000])
-    return sorted(
-        (alert for part in _parts(said) if (alert := _alert(part)) is not None),
-        key=lambda alert: (alert.first, alert.name),
-    )
+    return [[*_samples(one)] for one in each]
 
 
-def _parts(said: str) -> list[str]:
+_NOTHING = [{"labels": "nothing", "value": 0}]
+
+
+def _samples(said: str) -> Iterator[tuple[dict[str, str], float]]:
     """Each sample that promtool got, as `{labels} value`."""
     got = said[said.index("got:") + len("got:") :]
-    return re.findall(r"\{[^\n]*?\} [0-9.eE+-]+(?=,|\s|$)", got)
+    for sample in re.findall(r"\{[^\n]*?\} [0-9.eE+-]+(?=,|\s|$)", got):
+        text, value = sample.rsplit(" ", 1)
+        yield {name: json.loads(f'"{raw}"') for name, raw in _LABEL.findall(text)}, float(value)
 
 
-def _alert(sample: str) -> Alert | None:
-    text, value = sample.rsplit(" ", 1)
-    labels = {name: json.loads(f'"{raw}"') for name, raw in _LABEL.findall(text)}
-    return alert_of(labels, float(value))
-
-
-def alert_of(labels: Mapping[str, str], first: float) -> Alert | None:
+def alert_of(labels: Mapping[str, str], first: float, last: float) -> Alert | None:
     """One that has these labels; None for mere information."""
     if labels["severity"] == "info":
         return None
@@ -93,6 +122,7 @@ def alert_of(labels: Mapping[str, str], first: float) -> Alert | None:
         severity=labels["severity"],
         cause=labels.get("cause", ""),
         first=first,
+        last=last,
         labels={name: labels[name] for name in ("app", "pool", "server", "site") if name in labels},
     )
 

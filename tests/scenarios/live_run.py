@@ -121,10 +121,12 @@ def _findings(address: str, interval: float) -> Iterator[_Found]:
 
 def _alerts(prometheus: Prometheus, fault: float, virtual: Callable[[float], float]) -> list[Alert]:
     seconds = time.time() - fault + _HEALTHY_SECONDS + 30
-    firing = prometheus.query(
-        f'min_over_time(timestamp(ALERTS{{alertstate="firing"}})[{seconds:.0f}s:250ms])'
-    )
-    alerts = [alert_of(labels, virtual(at)) for labels, at in firing]
+    fired = f'timestamp(ALERTS{{alertstate="firing"}})[{seconds:.0f}s:250ms]'
+    first = prometheus.query(f"min_over_time({fired})")
+    ended = {str(labels): at for labels, at in prometheus.query(f"max_over_time({fired})")}
+    alerts = [
+        alert_of(labels, virtual(at), virtual(ended.get(str(labels), at))) for labels, at in first
+    ]
     return sorted((one for one in alerts if one is not None), key=lambda one: one.first)
 
 

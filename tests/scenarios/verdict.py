@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from pg_pool_exporter.analysis.finding import Cause
-from scenarios.alerts import Alert, alerts
+from deploy.prometheus.findings import WITHOUT_ALERT
+from pg_pool_exporter.analysis.finding import Cause, Finding
+from scenarios.alerts import Alert, Watched, watched
+from scenarios.exporter import SCRAPE
 from scenarios.faults import FAULTS
 from scenarios.healthy import HEALTHY
 from scenarios.leaks import LEAKS
@@ -93,13 +96,55 @@ def run(scenario: Scenario, page: str, directory: Path) -> Verdict:
         for _, finding in setup.exporter.seen
         if finding.cause is Cause.LEAK and finding.sites_are_certain
     )
+    shown = watched(setup.exporter.recorder, seconds, directory)
+    differences = _at_the_end(setup.exporter.seen, shown, seconds)
     return Verdict(
         scenario=scenario,
         page=page,
-        alerts=alerts(setup.exporter.recorder, seconds, directory),
+        alerts=shown.alerts,
         found=found,
         saturated=setup.saturated,
         blamed=frozenset(chain.from_iterable(blamed)),
         symptom=symptom,
-        disagreements=setup.exporter.disagreements,
+        disagreements=[*setup.exporter.disagreements, *((seconds, one) for one in differences)],
     )
+
+
+# The longest `for` and `keep_firing_for` of an alert about a finding, and a minute.
+_FIRES_AFTER = 11 * 60.0
+_FIRES_UNTIL = 6 * 60.0
+
+_About = tuple[str, ...]
+
+
+def _at_the_end(seen: Sequence[tuple[float, Finding]], shown: Watched, end: float) -> Iterator[str]:
+    """How alerts and dashboards differ from the findings."""
+    now = [finding for at, finding in seen if at > end - SCRAPE]
+    table = sorted(_about(row) for row in shown.table)
+    wanted = sorted({(one.severity.title, *_of(one)) for one in now})
+    if table != wanted:
+        yield f"the findings say {wanted}, the dashboards {table}"
+    firing = {
+        _about({**one.labels, "cause": one.cause})[1:]
+        for one in shown.alerts
+        if one.cause and one.last > end - SCRAPE
+    }
+    scrapes = Counter(_of(one) for at, one in seen if at > end - _FIRES_AFTER)
+    standing = {about for about, count in scrapes.items() if count >= _FIRES_AFTER / SCRAPE}
+    silent = {cause.value for cause in WITHOUT_ALERT}
+    for about in sorted(standing - firing):
+        if about[0] not in silent:
+            yield f"no alert fires for {about}"
+    recent = {_of(one) for at, one in seen if at > end - _FIRES_UNTIL}
+    for about in sorted(firing - recent):
+        yield f"an alert fires for {about}, without a finding"
+
+
+def _of(finding: Finding) -> _About:
+    subject = finding.subject
+    app = subject.target.app if subject.target else subject.app
+    return finding.cause.value, app, subject.pool, subject.server
+
+
+def _about(labels: Mapping[str, str]) -> _About:
+    return tuple(labels.get(name, "") for name in ("severity", "cause", "app", "pool", "server"))
