@@ -155,10 +155,27 @@ def test_the_number_of_files_is_bounded_and_reported(
     assert problem == "stands for more than 2 files"
 
 
+def test_what_all_files_hold_together_is_bounded_and_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        write(tmp_path / f"{name}.json", f"{name}:1")
+    size = (tmp_path / "a.json").stat().st_size
+    monkeypatch.setattr(file_sd, "MAX_TOTAL_BYTES", 2 * size)
+    place = FileDiscoverer(f"{tmp_path}/*.json")
+    for _ in range(2):  # read, and not read again
+        addresses, problem = listed(place)
+        assert addresses == ["a:1", "b:1"]
+        assert problem is not None
+        assert "of lists" in problem
+    (tmp_path / "a.json").unlink()
+    assert listed(place) == (["b:1", "c:1"], None)
+
+
 def test_a_file_that_may_be_read_again_is_read_although_it_has_not_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def deny(path: str) -> list[Address]:
+    def deny(path: str, text: bytes) -> list[Address]:
         raise FileError("cannot be read: Permission denied")
 
     write(tmp_path / "a.json", "a:1")
@@ -177,11 +194,11 @@ def test_a_file_system_that_hangs_has_one_thread_at_most_and_is_read_when_it_goe
     goes_on, reads = threading.Event(), 0
     parse = file_sd._parse
 
-    def hang(path: str) -> list[Address]:
+    def hang(path: str, text: bytes) -> list[Address]:
         nonlocal reads
         reads += 1
         goes_on.wait(10)
-        return parse(path)
+        return parse(path, text)
 
     async def main() -> None:
         for _ in range(3):

@@ -21,6 +21,8 @@ from pg_pool_exporter.discovery.discoverer import Listing
 WATCH_SECONDS = 1.0
 MAX_FILES = 1000
 """Most files that one pattern stands for."""
+MAX_TOTAL_BYTES = 4 * MAX_BYTES
+"""Of all of them together: a list in memory is larger than its file."""
 
 _MOST_PROBLEMS = 3
 _LISTS = Lane("read-lists", threads=32)
@@ -31,6 +33,8 @@ class _File(NamedTuple):
 
     stamp: Stamp
     listing: Listing
+    size: int
+    """Of what `listing` was read from, in bytes."""
 
 
 class FileDiscoverer:
@@ -53,21 +57,30 @@ class FileDiscoverer:
     async def discover(self) -> Listing:
         """All files' addresses, in the order of the files' names."""
         # The key: later reads wait for one that hangs, after a reload too.
-        self._files, more = await _LISTS.run(self._read_all, key=self.key)
+        self._files, problems = await _LISTS.run(self._read_all, key=self.key)
         addresses: list[Address] = []
-        problems = [f"stands for more than {MAX_FILES} files"] if more else []
         for file in self._files.values():
             addresses += file.listing.addresses
             problems += [file.listing.problem] if file.listing.problem else []
         return Listing(tuple(addresses), "; ".join(problems[:_MOST_PROBLEMS]) or None)
 
-    def _read_all(self) -> tuple[dict[str, _File], bool]:
-        """The files as they are now, and whether there are more of them than are read."""
+    def _read_all(self) -> tuple[dict[str, _File], list[str]]:
+        """The files as they are now, and why some of them are left out."""
         matching = glob.iglob(self.name)  # noqa: PTH207 - a pattern can begin anywhere
         paths = list(islice(matching, MAX_FILES + 1))
-        found = {path: _read(path, self._files.get(path)) for path in sorted(paths[:MAX_FILES])}
-        files = {path: file for path, file in found.items() if file is not None}
-        return files, len(paths) > MAX_FILES
+        problems = [f"stands for more than {MAX_FILES} files"] if len(paths) > MAX_FILES else []
+        files: dict[str, _File] = {}
+        left = MAX_TOTAL_BYTES
+        for path in sorted(paths[:MAX_FILES]):
+            file = _read(path, self._files.get(path))
+            if file is None:
+                continue
+            left -= file.size
+            if left < 0:
+                problems.append(f"stands for more than {MAX_TOTAL_BYTES // 1024} KiB of lists")
+                break
+            files[path] = file
+        return files, problems
 
 
 def _read(path: str, former: _File | None) -> _File | None:
@@ -77,7 +90,8 @@ def _read(path: str, former: _File | None) -> _File | None:
     if former is not None and now and now == former.stamp:
         return former
     try:
-        return _File(now, Listing(tuple(_parse(path))))
+        text = content(path, MAX_BYTES)
+        return _File(now, Listing(tuple(_parse(path, text))), len(text))
     except MissingFileError:
         return None
     except FileError as error:
@@ -85,11 +99,11 @@ def _read(path: str, former: _File | None) -> _File | None:
         now, problem = (), str(error)
     except ListError as error:
         problem = str(error)
-    addresses = former.listing.addresses if former is not None else ()
+    addresses, size = (former.listing.addresses, former.size) if former is not None else ((), 0)
     name = os.fsencode(path).decode("utf-8", "replace")
-    return _File(now, Listing(addresses, f"{name} {problem}"))
+    return _File(now, Listing(addresses, f"{name} {problem}"), size)
 
 
-def _parse(path: str) -> list[Address]:
+def _parse(path: str, text: bytes) -> list[Address]:
     read = from_json if path.lower().endswith(".json") else from_yaml
-    return read(content(path, MAX_BYTES))
+    return read(text)
