@@ -20,7 +20,7 @@ def warnings_in_brief(checks: Sequence[Check]) -> Html | None:
             element("a", _title(one), href="#checklist"),
             ": ",
             name(one.figure),
-            *(" ", name(one.evidence[0])) if one.evidence else (),
+            *(". ", element("bdi", one.evidence[0])) if one.evidence else (),
             *(" ", sentence(one.remedy[0])) if one.remedy else (),
             class_=one.verdict.title,
         )
