@@ -118,6 +118,36 @@ def test_a_format_yields_to_one_that_shows_more(promtool: Path, tmp_path: Path) 
 
 
 @pytest.mark.debian
+def test_a_format_yields_to_no_page_of_another_environment(promtool: Path, tmp_path: Path) -> None:
+    """Though it has the same names."""
+    generic = b'jdbc_connections_active{name="main"} 7\n'
+    better = b'hikaricp_connections_active{pool="main"} 7\n'
+    production, staging = {**TARGET, "env": "production"}, {**TARGET, "env": "staging"}
+    pool = {"app": "orders", "pool": "main", "process": "orders:8080", "state": "active"}
+    labels = f"pg_pool_connections{selector({**pool, **production})}"
+    tests = {
+        "rule_files": [str(mapped("spring-jdbc"))],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [
+                    *scraped(generic, production), *scraped(generic + better, staging),
+                ],
+                "promql_expr_test": [
+                    {
+                        "expr": "pg_pool_connections",
+                        "eval_time": "15m",
+                        "exp_samples": [{"labels": labels, "value": 7}],
+                    }
+                ],
+            }
+        ],
+    }  # fmt: skip
+    assert run_tests(promtool, tests, tmp_path) == ""
+
+
+@pytest.mark.debian
 def test_the_page_names_the_application_better_than_the_job(promtool: Path, tmp_path: Path) -> None:
     page = b'hikaricp_connections_active{application="shop",pool="main"} 7\n'
     labels = {"app": "shop", "pool": "main", "process": "orders:8080", "state": "active", **TARGET}

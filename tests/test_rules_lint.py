@@ -214,7 +214,12 @@ def test_every_runbook_belongs_to_an_alert() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((DIRECTORY / "mapped").iterdir()), ids=lambda one: one.stem)
-def test_mapped_rules_record_series_of_the_catalogue(path: Path) -> None:
+def test_mapped_rules_record_series_of_the_catalogue_and_join_by_all_labels(path: Path) -> None:
     for group in yaml.safe_load(path.read_text())["groups"]:
         for rule in group["rules"]:
+            assert not any(
+                _is_on(node)
+                for node in nodes(rule["expr"])
+                if isinstance(node, promql_parser.BinaryExpr)
+            )
             assert rule.get("labels", {}).keys() <= set(BY_NAME[rule["record"]].labels)

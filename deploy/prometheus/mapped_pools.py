@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, product
 from pathlib import Path
-from textwrap import indent
+from textwrap import fill, indent
 
 from pg_pool_exporter.formats import DEFAULT_POOL, FORMATS, UNLIMITED, Condition, Format, Value
 from pg_pool_exporter.metrics.series import POOL
@@ -172,32 +172,42 @@ def _call(function: str, expression: str, *arguments: str) -> str:
 
 def _dropped(form: Format) -> list[str]:
     """Labels that are on the page, or made on the way, and are none of ours."""
-    names = {"application", "names", *_parts("pool", form.pool), *_parts("own", form.process)}
+    names = {*_of_page(form), "names", *_parts("pool", form.pool), *_parts("own", form.process)}
     if form.process:
         names.add("own")
     if any(value.part for value in form.values):
         names.add("part")
+    return sorted(names - {"pool"})
+
+
+def _of_page(form: Format) -> set[str]:
+    """Labels that the page has of its own."""
+    names = {"application"}
     for aliases in (*form.pool, *form.process, *form.info.values()):
         names |= {_RENAMED.get(name, name) for name in aliases}
     conditions = [*form.unless, *(one for value in form.values for one in value.where)]
     names |= {label for condition in conditions for label in condition.labels}
     if any(name.startswith("db_client_") for name in form.names()):
         names |= set(_SCOPE)
-    return sorted(names - {"pool"})
+    return names
 
 
 def _yielding(form: Format) -> str:
     """Nothing where a format is scraped beside it that shows the same pools, and more of them."""
+    others = [FORMATS[name] for name in form.yields_to]
     better = [
         f"{name}{{{', '.join(_unless(other))}}}" if other.unless else name
-        for other in map(FORMATS.__getitem__, form.yields_to)
+        for other in others
         for value in other.values
         if value.field == "active"
         for name in value.series
     ]
     if not better:
         return ""
-    return "\n" + _call("unless on (job, instance) ", "\nor ".join(dict.fromkeys(better)))
+    # Not `on (job, instance)`: a page of another environment may have the same.
+    own = {"app", "pool", "process"}.union(*map(_of_page, (form, *others)))
+    head = fill(f"unless ignoring ({', '.join(sorted(own))}) ", 80) + " "
+    return "\n" + _call(head, "\nor ".join(dict.fromkeys(better)))
 
 
 def main() -> None:

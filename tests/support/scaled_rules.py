@@ -12,7 +12,6 @@ import yaml
 # How long applications take for their work doesn't change with our clock.
 _OF_THE_APPLICATIONS = {
     "pg_pool_exporter:threshold:pool_acquire_seconds",
-    "pg_pool_exporter:threshold:pool_slow_hold_seconds",
     "pg_pool_exporter:threshold:bouncer_waiting_seconds",
 }
 # The time to saturation stays that of the unscaled rules, where factors of time are numbers.
