@@ -88,6 +88,13 @@ CASES = {
             code, sessions of the application by state on the server. If they are leaked, restart
             this process.""",
         ),
+        Case(
+            "fires",
+            "the library has lost most of them",
+            pool("5x20", "20x20") | series("pg_pool_unaccounted_connections", "15x20", **ONE),
+            3,
+            [at_process()],
+        ),
         Case("just below", "19 of 20", pool("19x20", "20x20"), 15),
         Case(
             "silent",
@@ -117,6 +124,13 @@ CASES = {
             requests wait. First find out what holds them: the server's sessions of this application
             that are idle point to a leak, active ones to slow queries, waiting ones to a lock. If
             they are leaked, restart this process.""",
+        ),
+        Case(
+            "fires",
+            "the library has lost the others",
+            pool("2x20", waiting="1x20") | series("pg_pool_unaccounted_connections", "8x20", **ONE),
+            1,
+            [at_process()],
         ),
         Case("just below", "all are out and nobody waits", pool("10x20", waiting="0x20"), 15),
         Case(
