@@ -76,6 +76,9 @@ class Coverage:
         found = False
         while start < end:
             if match(data, start, end):
+                if not self.is_understood:
+                    # It is again: what came before says nothing about it.
+                    self._records = self._foreign = 0.0
                 self._understood = True
                 self._since_record = 0
                 self._records += 1
