@@ -28,7 +28,7 @@ help:
 	@echo "make docs   write the generated documentation again"
 	@echo "make rules  write the generated rules again"
 	@echo "make dashboards  write the dashboards' JSON again"
-	@echo "make lock   write the lock file of the container image again (needs uv)"
+	@echo "make lock   write the lock files of the container image and of CI again (needs uv)"
 	@echo "make clean  remove the virtual environment and caches"
 
 demo: $(VENV)/.demo
@@ -70,11 +70,15 @@ rules: $(VENV)/.dev
 dashboards: $(VENV)/.dev
 	$(BIN)/python -W ignore::DeprecationWarning -m dashboards.builder
 
+LOCK = uv pip compile pyproject.toml --quiet --generate-hashes --upgrade --no-header \
+  --no-annotate --no-emit-index-url --no-emit-find-links
+
 lock:
-	uv pip compile pyproject.toml deploy/compose/requirements.in --extra daemon --quiet \
-	  --python-version 3.12 --python-platform linux --generate-hashes --upgrade \
-	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	$(LOCK) deploy/compose/requirements.in --extra daemon \
+	  --python-version 3.12 --python-platform linux \
 	  --output-file deploy/compose/requirements.lock
+	$(LOCK) .ci/requirements.in --extra fuzz --universal --python-version 3.11 \
+	  --output-file .ci/requirements.lock
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
