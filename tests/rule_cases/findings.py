@@ -128,6 +128,18 @@ CASES = {
         ),
         Case(
             "fires",
+            "a name that a query must escape",
+            found("leak", "problem", "2x20", {**POOL, "app": 'the "orders" \\ jobs'})
+            | blamed("2x20", app='the "orders" \\ jobs'),
+            3,
+            [{**TARGET, **POOL, "cause": "leak", "app": 'the "orders" \\ jobs'}],
+            """Pool main of the "orders" \\ jobs leaks. Connections checked out and not returned: 2.
+            By line of code: orders/report.py:42 build (2). First read the code that checks them
+            out: each way out of it, also by an exception, must return the connection. Until that is
+            mended, a restart of the process gives its slots back.""",
+        ),
+        Case(
+            "fires",
             "it goes on for minutes as a warning, and is certain then",
             found("leak", "warning", "2x9 stale", POOL)
             | found("leak", "problem", "_x10 2x20", POOL),
