@@ -120,7 +120,8 @@ def exchange(port: int, sent: bytes, timeout: float) -> bytes:
         suppress(ConnectionError),
     ):
         connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # it is cut already
+            connection.shutdown(socket.SHUT_WR)
         while part := connection.recv(65536):
             parts.append(part)
     return b"".join(parts)
