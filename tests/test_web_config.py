@@ -236,6 +236,7 @@ def test_a_renewed_certificate_and_another_client_authority_hold_without_a_resta
         (None, "cannot be read"),
         ("pipe", "not a regular file"),
     ],
+    ids=["no YAML", "TLS is added", "gone", "a pipe"],
 )
 def test_a_file_that_is_wrong_later_changes_nothing_and_is_logged_once(
     certificate: Path, text: str | None, problem: str
