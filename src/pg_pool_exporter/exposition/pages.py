@@ -85,10 +85,16 @@ class Exposition:
         return self._current().text(openmetrics=openmetrics)
 
     async def of_targets(self, keys: tuple[TargetId, ...], *, openmetrics: bool) -> bytes:
-        """A page with nothing but the series of these targets, made off the loop."""
-        states = (state for key in keys if (state := self._store.get(key)) is not None)
-        lines = list(self._lines(states, self._clock()))
-        return await self._lane.run(lambda: page(lines, openmetrics=openmetrics).encode())
+        """A page with nothing but the series of these targets, made off the loop; the same object
+        until something changes.
+        """
+        probed = self._current().probed
+        if (keys, openmetrics) not in probed:
+            states = (state for key in keys if (state := self._store.get(key)) is not None)
+            lines = list(self._lines(states, self._clock()))
+            made = self._lane.run(lambda: page(lines, openmetrics=openmetrics).encode())
+            probed[keys, openmetrics] = asyncio.create_task(made)
+        return await asyncio.shield(probed[keys, openmetrics])
 
     def _current(self) -> _Edition:
         now, edition = self._clock(), self._edition
@@ -192,6 +198,8 @@ class _Edition:
         self._parts = parts
         self._begun = begun
         self._clock = clock
+        self.probed: dict[tuple[tuple[TargetId, ...], bool], asyncio.Task[bytes]] = {}
+        """Pages of some of the targets, by these and by whether they are OpenMetrics."""
         self._texts: dict[bool, bytes] = {}
 
     @classmethod
