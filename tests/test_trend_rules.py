@@ -78,3 +78,21 @@ def test_the_figure_of_the_exporter_comes_first(promtool: Path, tmp_path: Path) 
         "promql_expr_test": [holds(f"{ESTIMATE} == 42", end)],
     }
     assert run_groups(promtool, ALERTS["PgPoolSaturationPredicted"], [test], tmp_path) == ""
+
+
+def test_connections_lost_inside_the_library_leave_less_room(
+    promtool: Path, tmp_path: Path
+) -> None:
+    leak = next(case for case in TREND_CASES if case.name == "a leak of one in five minutes")
+    length = len(leak.active)
+    known = {
+        **series("pg_pool_connections", values(leak), **ONE, state="active"),
+        **series("pg_pool_max_connections", f"{MAX + 4:g}x{length}", **ONE),
+        **series("pg_pool_unaccounted_connections", f"4x{length}", **ONE),
+    }
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": one} for name, one in known.items()],
+        "promql_expr_test": [expected(leak)],
+    }
+    assert run_groups(promtool, ALERTS["PgPoolSaturationPredicted"], [test], tmp_path) == ""

@@ -105,7 +105,19 @@ def test_the_figure_is_a_metric_that_page_and_api_repeat() -> None:
     assert found == {("orders", "main", "web:0"): shown["seconds_to_saturation"]}
 
 
-def test_a_saturated_pool_has_no_time_left() -> None:
+@pytest.mark.parametrize(("active", "unaccounted"), [(10, None), (6, 4)])
+def test_a_saturated_pool_has_no_time_left(active: float, unaccounted: float | None) -> None:
     sides = BothSides()
-    sides.pool(0, 10)
+    sides.pool(0, active, unaccounted=unaccounted)
     assert [one.value for one in series(sides.analysis.fleet.pools)] == [0]
+
+
+def test_connections_lost_inside_the_library_leave_less_room() -> None:
+    def shown(most: float, unaccounted: float) -> list[object]:
+        sides = BothSides()
+        for minute in range(41):
+            sides.now += 60
+            sides.pool(0, 1 + minute // 5, max=most, unaccounted=unaccounted)
+        return [one.value for one in series(sides.analysis.fleet.pools)]
+
+    assert shown(14, 4) == shown(10, 0) != []

@@ -214,9 +214,10 @@ def _time_left(
 ) -> float | None:
     if not sample.max:
         return None
-    if sample.active is not None and sample.active >= sample.max:
+    usable = sample.max - (sample.unaccounted or 0.0)
+    if sample.active is not None and sample.active >= usable:
         return 0.0
-    return history.seconds_to(sample.max, hour, now)
+    return history.seconds_to(usable, hour, now)
 
 
 def pool_view(
