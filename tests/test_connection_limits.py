@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.model import ClientKey, ServerSample, SessionGroup, SessionKey, TargetId
 from pg_pool_exporter.sources.postgres.limits import reached_limit
 from support.both_sides import SETTINGS, BothSides
-from support.fake_server import LOGIN, lying_server, notice
+from support.fake_server import LOGIN, READY, lying_server, message, notice
 from support.polling import failure, outcome, run, source_at
 from support.server_answers import poll_answers
 
@@ -58,11 +59,25 @@ def test_a_limit_of_the_exporters_role_names_it_in_the_finding() -> None:
     assert (found.subject.server, found.subject.user) == ("main", "exporter")
 
 
-def test_a_limit_is_told_from_other_failures_in_any_language() -> None:
+AT_ITS_LIMIT = {"user": b"u", "sessions": b"1"}
+REFUSED = notice("zu viele Verbindungen von Rolle »u«".encode(), b"E", b"53300")
+UNKNOWN_METHOD = message(b"R", struct.pack("!i", 99))
+"""libpq refuses it with a text of its own, as it does a certificate."""
+
+
+@pytest.mark.parametrize(
+    ("answer", "passed", "reason", "limited"),
+    [
+        pytest.param(REFUSED, 15, "role_limit", "u", id="refused"),
+        pytest.param(REFUSED, 3600, "other", "", id="refused an hour later"),
+        pytest.param(UNKNOWN_METHOD, 15, "other", "", id="ended by libpq"),
+    ],
+)
+def test_a_limit_is_told_from_other_failures_in_any_language(
+    answer: bytes, passed: float, reason: str, limited: str
+) -> None:
     """The exporter is `u`, whose limit is 1."""
-    text = "zu viele Verbindungen von Rolle »u«".encode()
-    logins = iter([LOGIN, notice(text, b"E", b"53300")])
-    values = {"user": b"u", "sessions": b"1"}
+    logins, now = iter([LOGIN, answer]), [0.0]
 
     async def login(writer: asyncio.StreamWriter) -> None:
         writer.write(next(logins))
@@ -71,11 +86,25 @@ def test_a_limit_is_told_from_other_failures_in_any_language() -> None:
         writer.close()
 
     async def main() -> None:
-        async with lying_server([*poll_answers(values), hang_up], login) as port:
+        async with lying_server([*poll_answers(AT_ITS_LIMIT), hang_up], login) as port:
+            source = source_at("server", port, lambda: now[0])
+            assert await outcome(source) == "up"
+            now[0] += passed
+            refused = await failure(source)
+            assert (refused.reason, refused.limited) == (reason, limited)
+            await source.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("sqlstate", [b"53100", b"53200", b"XX000"])
+def test_a_query_that_fails_is_no_reached_limit(sqlstate: bytes) -> None:
+    async def main() -> None:
+        failed = notice(b"kaputt", b"E", sqlstate) + READY
+        async with lying_server([*poll_answers(AT_ITS_LIMIT), failed]) as port:
             source = source_at("server", port)
             assert await outcome(source) == "up"
-            refused = await failure(source)
-            assert (refused.reason, refused.limited) == ("role_limit", "u")
+            assert await outcome(source) == "other"
             await source.close()
 
     run(main())

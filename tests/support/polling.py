@@ -43,11 +43,13 @@ def server_source(dsn: str, **config: Any) -> PostgresSource:
     return PostgresSource(ServerConfig(name="main", dsn=SecretStr(dsn), **config))
 
 
-def source_at(kind: str, port: int) -> PostgresSource | BouncerSource:
+def source_at(
+    kind: str, port: int, clock: Callable[[], float] = time.monotonic
+) -> PostgresSource | BouncerSource:
     """A source for a `server` or a `bouncer` on this port of the loopback."""
     dsn = f"host=127.0.0.1 port={port} user=u password={SECRET} sslmode=disable dbname=d"
     if kind == "server":
-        return server_source(dsn)
+        return PostgresSource(ServerConfig(name="main", dsn=SecretStr(dsn)), clock=clock)
     return BouncerSource(BouncerConfig(name="edge", dsn=SecretStr(dsn)))
 
 

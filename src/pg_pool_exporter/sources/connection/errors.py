@@ -80,12 +80,13 @@ _NO_DATABASE = Cause(
 _NOT_READY = Cause("refused", "the server is starting up, shutting down or recovering")
 _LOST = Cause("protocol", "the connection was lost, or the other side is not PostgreSQL")
 
+_TOO_MANY = "53300"
 _BY_SQLSTATE = {
     "28000": _AUTH,
     "28P01": _AUTH,
     "3D000": _NO_DATABASE,
     "42501": _PERMISSION,
-    "53300": _FULL,
+    _TOO_MANY: _FULL,
     "55000": _NO_DATABASE,
     "55P03": Cause("timeout", "a system catalogue is locked, and lock_timeout expired"),
     "57014": Cause("timeout", "the server cancelled the queries: statement_timeout expired"),
@@ -133,7 +134,9 @@ NETWORK = patterns(
 """On the way to any of them."""
 POSTGRES = Causes(_AUTH, _BY_SQLSTATE, (*_BY_TEXT, *NETWORK))
 # Limits of the server, its databases and its roles share one SQLSTATE; so do all of a bouncer's.
-_TOLD_APART_BY_TEXT = {"53300", "08P01"}
+_TOLD_APART_BY_TEXT = {_TOO_MANY, "08P01"}
+# "FATAL:  " in any language: libpq's own texts have no second space.
+_FROM_SERVER = re.compile(r":  ")
 _MOST_READ = 4096
 _MOST_TEXT = 200
 
@@ -154,6 +157,16 @@ def explain(
             secrets = (*secrets, error.pgconn.password.decode(errors="replace"))
         cause = Cause("other", shown(text, secrets))
     return PollError(cause.reason, f"{where}: {cause.advice}")
+
+
+def may_be_limit(error: psycopg.Error) -> bool:
+    """Whether a limit may have refused the login, by what is the same in every language.
+
+    While connecting there is no SQLSTATE: then anything that the server itself sent may be one.
+    """
+    if error.sqlstate is not None or error.pgconn is None:
+        return error.sqlstate == _TOO_MANY
+    return _FROM_SERVER.search(str(error)[:_MOST_READ]) is not None
 
 
 def shown(text: str, secrets: Iterable[str] = ()) -> str:

@@ -14,6 +14,7 @@ from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import ServerSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.connection.errors import may_be_limit
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection, Results
 from pg_pool_exporter.sources.connection.login_trial import LoginTrial
 from pg_pool_exporter.sources.connection.server import ServerConnector
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 
 # Of refused logins whose text is not English, or says no more than that one was refused.
 _IN_ANY_LANGUAGE = ("other", "too_many_connections")
+_MOST_AGE = 600.0
+"""Seconds for which a reading says which limit refuses a login."""
 MOST_DATABASES = 1000
 """Most databases whose counters are shown."""
 
@@ -60,6 +63,7 @@ class PostgresSource:
         self._databases = NameLimiter[str](MOST_DATABASES)
         self._trial = LoginTrial(self._connector.connect, clock)
         self._last: ServerSample | None = None
+        self._last_at = 0.0
         self._session: Session | None = None
         self._due: tuple[str, ...] = ()
         """What the last message read besides sessions and databases."""
@@ -89,6 +93,7 @@ class PostgresSource:
         groups, folded = self._groups.fold(activity.sessions, now)
         shown = self._databases.choose({row.database: 0.0 for row in databases}, now)
         counters = {row.database: row for row in databases if row.database in shown}
+        self._last_at = now
         self._last = ServerSample(
             host=ready.connection.info.host,
             port=str(ready.connection.info.port),
@@ -110,10 +115,17 @@ class PostgresSource:
     def _failure(self, error: psycopg.Error | PasswordError) -> PollError:
         failure = self._connector.failure(error)
         reason, user, database = failure.reason, self._connector.user, self._connector.database
-        if reason in _IN_ANY_LANGUAGE and self._last is not None:
-            reason = reached_limit(self._last, user, database) or reason
+        if reason in _IN_ANY_LANGUAGE and not isinstance(error, PasswordError):
+            reason = self._reached_limit(error) or reason
         limited = {"role_limit": user, "database_limit": database}.get(reason, "")
         return PollError(reason, str(failure), limited)
+
+    def _reached_limit(self, error: psycopg.Error) -> str | None:
+        if self._last is None or self._clock() - self._last_at > _MOST_AGE:
+            return None
+        if not may_be_limit(error):
+            return None
+        return reached_limit(self._last, self._connector.user, self._connector.database)
 
     def _note_session(self, session: Session) -> None:
         """Log once that another session has taken the place of the former one."""
