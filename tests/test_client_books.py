@@ -7,6 +7,7 @@ import gc
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
@@ -148,6 +149,50 @@ def test_connections_that_cannot_be_made_are_not_lost(postgres: Cluster) -> None
         assert lasting(watched, clock) == 0
     finally:
         pool.close()
+
+
+class ByValue(psycopg.Connection[Any]):
+    """An application's own class, equal to any other of its kind, so that it has no hash."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByValue)
+
+
+@pytest.mark.parametrize("instrumented", ["before", "after"])
+def test_connections_that_are_equal_are_made_and_counted_each(
+    postgres: Cluster, instrumented: str
+) -> None:
+    clock = Clock()
+    pool = ConnectionPool(postgres.dsn(), connection_class=ByValue, min_size=3, open=False)
+    if instrumented == "before":
+        watched = Watched(pool, leak_after=60, clock=clock)
+    with pool:
+        pool.wait(timeout=10)
+        if instrumented == "after":
+            watched = Watched(pool, leak_after=60, clock=clock)
+        assert lasting(watched, clock) == 0
+        assert watched.sample().idle == 3
+
+
+@pytest.mark.parametrize("kind", LIMITED, ids=repr)
+def test_a_fault_in_counting_connections_keeps_no_pool_from_connecting(
+    postgres: Cluster, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Sessions, connection: object) -> None:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        pool = kind.make(postgres.dsn())
+        Watched(pool.own)
+        monkeypatch.setattr(Sessions, "add", fail)
+        await asyncio.wait_for(pool.open(), 10)
+        async with pool.block() as connection:
+            await pool.ask(connection, "select 1")
+        await pool.close()
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(

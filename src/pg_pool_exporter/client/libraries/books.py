@@ -7,7 +7,7 @@ such as by a cancellation at the wrong moment: nobody can return it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 
 class Sessions:
@@ -17,18 +17,19 @@ class Sessions:
     """
 
     def __init__(self, unseen: int = 0) -> None:
-        self._seen: WeakSet[object] = WeakSet()
+        # By identity: an application's own class of connections may compare them by value.
+        self._seen: WeakValueDictionary[int, object] = WeakValueDictionary()
         self._unseen = unseen
 
     def add(self, connection: object) -> None:
         """Add one that is made."""
-        self._seen.add(connection)
+        self._seen[id(connection)] = connection
 
     def find(self, connections: Iterable[object]) -> None:
         """Add those that were there before, which become known when they are first idle."""
         for connection in connections:
-            if connection not in self._seen:
-                self._seen.add(connection)
+            if self._seen.get(id(connection)) is not connection:
+                self.add(connection)
                 self._unseen = max(0, self._unseen - 1)
 
     def __len__(self) -> int:

@@ -171,9 +171,12 @@ class PsycopgAdapter(PoolAdapter):
 
     def get_to_know(self, connection: Any) -> None:
         """Look at a session for the first time."""
-        self._sessions.add(connection)
-        if not hasattr(connection, _IDLE_SINCE):
-            self._idle_from_now(connection)
+        try:
+            self._sessions.add(connection)
+            if not hasattr(connection, _IDLE_SINCE):
+                self._idle_from_now(connection)
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(error, "counting a session")
         super().get_to_know(connection)
 
     def _idle_from_now(self, connection: Any) -> None:

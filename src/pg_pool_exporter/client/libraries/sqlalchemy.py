@@ -41,8 +41,8 @@ class SqlalchemyAdapter(PoolAdapter):
     def __init__(self, pool: pools.Pool, *, leak_after: float, server: str) -> None:
         super().__init__(pool, leak_after=leak_after, server=server)
         self._waiting = Waiting(self.tracker.clock)
-        self.records = Sessions()
-        """The pool's records of connections, also of those that are being made."""
+        # The pool's records of connections, also of those that are being made.
+        self._records = Sessions()
         # Weak, as the application's listeners stand there, and know their engine most of the time.
         self._dialect: Callable[[], Dialect | None] = lambda: None
         # A pool without an engine has none.
@@ -81,7 +81,7 @@ class SqlalchemyAdapter(PoolAdapter):
         # First, as an application's own class can refuse to have a subclass.
         cls = _measuring(own.__class__)
         now = self.tracker.clock()
-        self.records = Sessions(_size(pool))
+        self._records = Sessions(_size(pool))
         for record in _idle(pool):
             record._pg_pool_exporter_idle_since = now
             self.get_to_know(record.driver_connection)
@@ -107,7 +107,7 @@ class SqlalchemyAdapter(PoolAdapter):
             attach(pool, self)
             self._measure_queue(pool)
             self.follow(pool)
-            self.records = Sessions()
+            self._records = Sessions()
         except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
             absorb(error, "measuring the pool of an engine that was disposed of")
 
@@ -130,9 +130,16 @@ class SqlalchemyAdapter(PoolAdapter):
         """The kind of an error of `connect`."""
         return TIMEOUT if isinstance(error, exc.TimeoutError) else FAILED
 
-    def connected(self, connection: Any) -> None:
-        """Record a new session, behind what SQLAlchemy makes of the driver's connection."""
-        super().connected(getattr(connection, "driver_connection", connection))
+    def about_to_connect(self, record: Any) -> None:
+        """Record that a session is about to be made for this record of the pool."""
+        try:
+            self._records.add(record)
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(error, "counting a session")
+
+    def look_at(self, connection: Any) -> None:
+        """Learn where a session leads, behind what SQLAlchemy makes of the driver's connection."""
+        super().look_at(getattr(connection, "driver_connection", connection))
 
     def gauges(self, pool: pools.Pool) -> PoolGauges:
         """The pool's own state."""
@@ -144,8 +151,8 @@ class SqlalchemyAdapter(PoolAdapter):
 
     def missing(self, pool: pools.Pool, leaked: int) -> int:
         """Those that the pool counts without a record."""
-        self.records.find(_records(pool))
-        return _size(pool) - len(self.records)
+        self._records.find(_records(pool))
+        return _size(pool) - len(self._records)
 
     def lost(self, pool: pools.Pool | None, noted: Mapping[str, int]) -> int | None:
         """Sessions found dead; unknown for a pool without an engine."""
@@ -260,7 +267,7 @@ def _connect_by(pool: Any, create: Callable[[Any], Any]) -> None:
 
 
 def _connect(adapter: SqlalchemyAdapter, create: Callable[[Any], Any], record: Any) -> Any:
-    adapter.records.add(record)
+    adapter.about_to_connect(record)
     try:
         connection = create(record)
     except Exception as error:
