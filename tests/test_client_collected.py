@@ -98,6 +98,18 @@ def test_no_counter_falls_while_pools_of_a_name_come_and_go(
         assert all(before <= now for before, now in zip(earlier, later, strict=True))
 
 
+def test_a_pool_that_is_gone_keeps_its_leak_threshold(
+    client_process: Process, postgres: Cluster
+) -> None:
+    """Or the default one would count for its application, where that is longer."""
+    with ConnectionPool(postgres.dsn(), min_size=1, open=True) as pool:
+        instrument(pool, app="shop", name="main", leak_after="5s")
+        with pool.connection():
+            pass
+    (gone,) = client_process.samples()
+    assert (gone.active, gone.leak_after) == (0, 5.0)
+
+
 @pytest.mark.parametrize(
     ("names", "pools", "expected"),
     [

@@ -107,7 +107,9 @@ class PoolView:
     idle: float | None
     waiting: float | None
     max: float | None
-    """Sum of the maxima; None when one of them is unknown, or there is none."""
+    """Sum of the maxima, without pools that are gone; None when one of them is unknown, or there is
+    none.
+    """
     unaccounted: float | None
     """Connections that the library counts, and that do not exist."""
     fullest: ProcessView
@@ -121,7 +123,7 @@ class PoolView:
     reports_overdue: bool
     """Whether a process counts its overdue checkouts."""
     all_report_overdue: bool
-    """Whether all of them do, as with our client."""
+    """Whether all of them do, as with our client, without pools that are gone."""
     leak: PoolLeak
     active_by_minute: Sequence[float]
     """Of the last hour, all processes together, the latest minute last; NaN: not all of them were
@@ -227,7 +229,8 @@ def pool_view(
     samples = [each.sample for each in processes]
     key = samples[0].key
     fullest = max(processes, key=lambda each: (each.utilisation or 0.0, each.sample.active or 0.0))
-    maxima = [one.max for one in samples]
+    live = [one for one in samples if not _is_gone(one)] or samples
+    maxima = [one.max for one in live]
     dropped = _by_site(one.leaked_slots for one in samples)
     overdue = _by_site(one.overdue for one in samples)
     active = _sum(one.active for one in samples)
@@ -252,7 +255,7 @@ def pool_view(
         overdue_by_site=overdue,
         reports_dropped=any(one.leaked is not None or one.leaked_slots for one in samples),
         reports_overdue=any(one.leak_after is not None for one in samples),
-        all_report_overdue=all(one.leak_after is not None for one in samples),
+        all_report_overdue=all(one.leak_after is not None for one in live),
         leak=_leak(
             app_on_server,
             min(fullest.thresholds.long_statement, leak_after / 2),
@@ -267,6 +270,11 @@ def pool_view(
         failed=sum(one.failed for one in recents),
         watched=max((one.seconds for one in recents), default=0.0),
     )
+
+
+def _is_gone(sample: PoolSample) -> bool:
+    """Whether these are the totals of a former pool: it has no connections, and no maximum."""
+    return sample.idle == 0 and sample.active == 0 and sample.max is None
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

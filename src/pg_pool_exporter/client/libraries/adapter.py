@@ -215,7 +215,6 @@ class PoolAdapter:
             oldest_idle=now - min(idle_since) if idle_since else None,
             oldest_active=reading.oldest_active,
             oldest_waiting=now - min(waiting) if waiting else None,
-            leak_after=self.tracker.leak_after,
             unaccounted=self._unaccounted(pool, reading.leaked) if limited else None,
             long_lived=reading.long_lived,
             leaked_slots=reading.leaked_slots,
@@ -223,7 +222,7 @@ class PoolAdapter:
         )
 
     def last_counters(self, key: PoolId) -> PoolSample:
-        """The counters of a pool that is gone."""
+        """The counters of a pool that is gone, and its leak threshold."""
         reading = self.tracker.read()
         return self._counters(key, reading, self.lost(None, reading.noted))
 
@@ -237,6 +236,7 @@ class PoolAdapter:
             requests=reading.acquire.count + failed,
             queued=self._queued,
             rejected=noted[REJECTED],
+            leak_after=self.tracker.leak_after,
             acquire_wait=reading.acquire.total,
             acquired=reading.acquire.count,
             held=reading.hold.total,
