@@ -650,6 +650,26 @@ def test_what_has_never_answered_is_reported(
     assert found.evidence == (f"The last poll failed ({reason}): nothing answers",)
 
 
+@pytest.mark.parametrize(
+    ("reason", "limited", "settings", "cause"),
+    [
+        ("too_many_connections", "", {"max_connections": 14}, Cause.SERVER_FULL),
+        ("role_limit", "orders", {"role_limits": {"orders": 10}}, Cause.CONNECTION_LIMIT),
+        ("database_limit", "shop", {"database_limits": {"shop": 10}}, Cause.CONNECTION_LIMIT),
+    ],
+)
+def test_a_refused_login_is_evidence_of_the_limit_that_is_nearly_used_up(
+    reason: str, limited: str, settings: dict[str, Any], cause: Cause
+) -> None:
+    patient = Patient()
+    patient.sides.server({"idle": [1.0] * 9}, used=9, settings=replace(SETTINGS, **settings))
+    assert patient.the(cause).severity is Severity.WARNING
+    patient.sides.fail(TargetId("server", "main"), reason, limited=limited)
+    found = patient.the(cause)
+    assert (found.severity, found.amount) == (Severity.PROBLEM, 9)
+    assert any("last poll failed" in one for one in found.evidence)
+
+
 def test_a_target_that_flaps_is_not_told_before_nothing_is_known_any_more() -> None:
     patient = Patient()
     patient.sides.pool(1, 1)

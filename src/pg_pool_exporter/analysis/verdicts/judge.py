@@ -35,7 +35,11 @@ from pg_pool_exporter.analysis.verdicts.server import (
     logins_hang,
     slots_of_server,
 )
-from pg_pool_exporter.analysis.verdicts.targets import log_in_part, target_unreachable
+from pg_pool_exporter.analysis.verdicts.targets import (
+    log_in_part,
+    target_unreachable,
+    with_refusals,
+)
 from pg_pool_exporter.analysis.verdicts.waiting import (
     by_server,
     explanations,
@@ -94,6 +98,8 @@ def judge(fleet: FleetView, faults: Faults) -> Judged:
         add("slots", slots_of_server, server)
         add("logins", logins_hang, server)
         add("sessions", hidden_sessions, server)
+    with faults.contained("slots"):
+        findings = list(with_refusals(findings))
     for name, those in groupby(sorted(fleet.bouncer_pools, key=_bouncer_of), key=_bouncer_of):
         add("bouncers", clients_waiting, name, list(those))
     for pool in fleet.pools:

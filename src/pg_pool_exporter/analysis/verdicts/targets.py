@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.fleet_view import TargetView
@@ -46,6 +47,32 @@ def target_unreachable(target: TargetView) -> Iterator[Finding]:
         else (),
         remedy=remedy(cause),
     )
+
+
+def with_refusals(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """The findings; a refused login is evidence of the one about the limit that refused it, and one
+    of its own only where there is none.
+    """
+    used = {_about(one) for one in findings if "used_connections" in one.figures}
+    refusals = {
+        _about(one): one
+        for one in findings
+        if "failed_polls" in one.figures and _about(one) in used
+    }
+    for one in findings:
+        refusal = refusals.get(_about(one))
+        if refusal is None:
+            yield one
+        elif one is not refusal:
+            yield replace(
+                one,
+                severity=max(one.severity, refusal.severity),
+                evidence=(*one.evidence, *refusal.evidence),
+            )
+
+
+def _about(finding: Finding) -> tuple[Cause, Subject]:
+    return finding.cause, finding.subject
 
 
 def log_in_part(target: TargetView) -> Iterator[Finding]:
