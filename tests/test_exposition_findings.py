@@ -50,11 +50,11 @@ def test_a_finding_has_the_labels_that_it_is_about(
     assert one.value == 4
 
 
-def test_findings_that_share_all_labels_are_one_series() -> None:
+def test_findings_that_share_all_labels_are_one_series_of_the_largest_amount() -> None:
     server = Subject(server="main")
-    limits = [found(Cause.SERVER_FULL, server, 9), found(Cause.SERVER_FULL, server, 5)]
+    limits = [found(Cause.SERVER_FULL, server, 9), found(Cause.SERVER_FULL, server, 1)]
     (one,) = series(limits)
-    assert one.value == 14
+    assert one.value == 9
 
 
 def test_the_lines_to_blame_are_series_where_they_are_certain() -> None:

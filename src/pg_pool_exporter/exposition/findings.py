@@ -16,12 +16,13 @@ _MAX_SITES = 10
 def series(findings: Iterable[Finding]) -> Iterator[Series]:
     """One series by cause, severity and subject, and by blamed line of code.
 
-    Amounts of findings that share these add up.
+    Of findings that share all labels the largest amount counts: they are about the same thing.
     """
-    amounts: defaultdict[tuple[str, ...], float] = defaultdict(float)
+    amounts: dict[tuple[str, ...], float] = {}
     blamed: defaultdict[tuple[str, ...], float] = defaultdict(float)
     for one in findings:
-        amounts[one.cause.value, one.severity.title, *_subject(one.subject)] += one.amount
+        labels = (one.cause.value, one.severity.title, *_subject(one.subject))
+        amounts[labels] = max(one.amount, amounts.get(labels, one.amount))
         if one.sites_are_certain:
             about = (one.cause.value, one.subject.app, one.subject.pool, one.subject.server)
             for place, (site, count) in enumerate(one.sites.items()):
