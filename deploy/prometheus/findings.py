@@ -242,7 +242,7 @@ the others then go on by themselves.""",
         about=About.SERVER,
         stays="2m",
         summary="Most connections of a server are in use.",
-        says="The connections of {{ $labels.server }} are nearly used up. In use: {{ $value }}.",
+        says="The connections of {{ $labels.server }} are nearly used up.",
         shows=(SLOTS, MOST_SESSIONS),
         first="""\
 free some: stop what is not needed, or end sessions that have been idle for longest.""",
@@ -255,8 +255,7 @@ free some: stop what is not needed, or end sessions that have been idle for long
         summary="Most of the CONNECTION LIMIT of a role or a database is in use.",
         says="""\
 The CONNECTION LIMIT of {{ if $labels.database }}database {{ $labels.database }}{{ else -}}
-role {{ $labels.user }}{{ end }} on {{ $labels.server }} is nearly used up. In use:
-{{ $value }}.""",
+role {{ $labels.user }}{{ end }} on {{ $labels.server }} is nearly used up.""",
         shows=(LIMITS, MOST_SESSIONS),
         first="""\
 look which application has most of its sessions, and whether they work or are idle.""",
@@ -310,8 +309,7 @@ stand in between.""",
         waits="10m",
         summary="""\
 The exporter may not see what sessions do; leaks, transactions and locks are unknown.""",
-        says="""\
-The state of sessions on {{ $labels.server }} is hidden from the exporter. Number: {{ $value }}.""",
+        says="The state of sessions on {{ $labels.server }} is hidden from the exporter.",
         first="GRANT pg_monitor to the exporter's role.",
     ),
     Alert(

@@ -221,7 +221,7 @@ CASES = {
         *cases(
             "server_full",
             MAIN,
-            """The connections of main are nearly used up. In use: 91. Slots of ordinary roles in
+            """The connections of main are nearly used up. Slots of ordinary roles in
             use: 95.79%. Most sessions: orders-api (70), jobs (21). First free some: stop what is
             not needed, or end sessions that have been idle for longest.""",
             amount=91,
@@ -235,7 +235,7 @@ CASES = {
         *cases(
             "connection_limit",
             ROLE,
-            """The CONNECTION LIMIT of role orders on main is nearly used up. In use: 16. CONNECTION
+            """The CONNECTION LIMIT of role orders on main is nearly used up. CONNECTION
             LIMIT of database shop in use: 80%. CONNECTION LIMIT of role orders in use: 100%. Most
             sessions: orders-api (16). First look which application has most of its sessions, and
             whether they work or are idle.""",
@@ -258,7 +258,7 @@ CASES = {
                     "severity": "warning",
                 }
             ],
-            """The CONNECTION LIMIT of database shop on main is nearly used up. In use: 17. First
+            """The CONNECTION LIMIT of database shop on main is nearly used up. First
             look which application has most of its sessions, and whether they work or are idle.""",
         ),
     ],
@@ -302,7 +302,7 @@ CASES = {
     "PgServerSessionsHidden": cases(
         "sessions_hidden",
         MAIN,
-        """The state of sessions on main is hidden from the exporter. Number: 2. First GRANT
+        """The state of sessions on main is hidden from the exporter. First GRANT
         pg_monitor to the exporter's role.""",
         amount=2,
         severities={"warning": "warning"},
