@@ -107,14 +107,15 @@ class Fleet:
         until = self._passed + seconds
         while self._passed < until:
             if self._passed % self._page == 0:
-                times = {
+                shown = {
+                    "leak_after": None,
                     "held": None if held is None else held * self._passed,
                     "returned": self._passed,
                     **sample,
                 }
                 self.sides.pool(
-                    3 - active, active, process=process, info=INFO, leak_after=None,
-                    target=TargetId("app", process, "orders"), **times,
+                    3 - active, active, process=process, info=INFO,
+                    target=TargetId("app", process, "orders"), **shown,
                 )  # fmt: skip
             if self._passed % self._server == 0:
                 self.sides.server(sessions)
@@ -161,6 +162,7 @@ def test_as_many_sessions_must_be_silent(sessions: Any, count: float) -> None:
         pytest.param({"held": None}, id="the page shows no times"),
         pytest.param({"returned": None}, id="the page does not show how many were returned"),
         pytest.param({"leaked": 0.0}, id="the page reports leaks itself"),
+        pytest.param({"leak_after": 60.0}, id="the page reports overdue checkouts itself"),
     ],
 )
 def test_without_times_nothing_is_estimated(sample: dict[str, Any]) -> None:

@@ -144,6 +144,7 @@ class KnownPools:
             or sample.held is None
             or sample.returned is None
             or sample.leaked is not None
+            or sample.leak_after is not None
         ):
             return
         active = max(0.0, sample.active - self._long_lived(sample))
