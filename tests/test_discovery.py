@@ -268,6 +268,19 @@ def test_a_directory_that_is_gone_is_not_said_to_be_well_again(tmp_path: Path) -
     assert logs[1]["event"] == "socket directory recovered"
 
 
+def test_a_directory_that_goes_during_a_look_costs_nothing_but_that_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_path: object) -> None:
+        raise FileNotFoundError
+
+    directory = SocketDirectory(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "statvfs", gone)
+        assert scan(directory) == ()
+    assert scan(directory) == ()
+
+
 def test_a_process_comes_and_goes_with_its_socket(
     tmp_path: Path, bind: Callable[[str], Path]
 ) -> None:

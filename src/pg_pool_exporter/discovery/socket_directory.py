@@ -106,6 +106,7 @@ def _look(path: Path, former: _Found) -> _Found:
     try:
         access = _access(path)
         check_directory(path)
+        unwritable = _unwritable(path)
         with os.scandir(path) as entries:
             names = [entry.name for entry in islice(entries, MAX_ENTRIES + 1)]
     except FileNotFoundError:
@@ -128,8 +129,8 @@ def _look(path: Path, former: _Found) -> _Found:
             else:
                 dead.add(found)
     problem = None
-    if (reason := _unwritable(path)) is not None:
-        problem = reason
+    if unwritable is not None:
+        problem = unwritable
     elif len(names) > MAX_ENTRIES:
         problem = f"has more than {MAX_ENTRIES} entries: the others are not looked at"
     elif len(sockets) > MAX_SOCKETS:
