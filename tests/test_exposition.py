@@ -136,7 +136,7 @@ def test_a_failed_poll_leaves_the_last_values_and_shows_the_target_down(page: Pa
 
 def test_values_older_than_three_intervals_go_although_nothing_is_polled(page: Page) -> None:
     page.polled("a", snapshot("orders/main/web:0"))
-    page.clock.now += 14.9
+    page.clock.now += 15.9
     assert page.value(ACTIVE) is not None
     page.clock.now += 0.1
     assert page.value(ACTIVE) is None

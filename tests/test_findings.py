@@ -675,7 +675,7 @@ def test_a_target_that_flaps_is_not_told_before_nothing_is_known_any_more() -> N
     patient.sides.pool(1, 1)
     patient.sides.fail(TargetId("process", "orders-0", "orders"))
     assert patient.findings() == []
-    patient.sides.now += 15
+    patient.sides.now += 16
     assert patient.causes() == [Cause.TARGET_UNREACHABLE]
 
 
@@ -799,7 +799,7 @@ def test_a_server_is_down_at_its_first_failure_and_others_when_their_readings_ar
     assert patient.causes() == []
     patient.sides.server({}, up=False)
     assert patient.causes() == [Cause.POSTGRESQL_UNREACHABLE]
-    patient.sides.now += 3 * INTERVAL
+    patient.sides.now += 4 * INTERVAL
     assert patient.causes() == [Cause.POSTGRESQL_UNREACHABLE, Cause.TARGET_UNREACHABLE]
 
 

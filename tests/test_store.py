@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pg_pool_exporter.model import Health, Snapshot, TargetId
+from pg_pool_exporter.polling.poller import next_poll
 from pg_pool_exporter.polling.store import Change, Store, TargetState
 from support.sources import snapshot
 
@@ -66,10 +67,22 @@ def test_a_state_is_stored_when_everything_is_prepared() -> None:
     assert store.get(ORDERS.key) is newer
 
 
-def test_a_snapshot_is_fresh_for_three_intervals() -> None:
+def test_a_snapshot_is_fresh_for_three_intervals_and_what_polls_stray() -> None:
     state = TargetState(key=ORDERS.key, interval=5.0, snapshot=Snapshot(), taken=100.0)
-    assert state.fresh(114.9) is state.snapshot
-    assert state.fresh(115.0) is None
+    assert state.fresh(115.9) is state.snapshot
+    assert state.fresh(116.0) is None
+
+
+def test_two_failed_polls_leave_a_snapshot_fresh_until_the_third_poll() -> None:
+    state = TargetState(key=ORDERS.key, interval=5.0, snapshot=Snapshot(), taken=100.0)
+    at = 100.0
+    for number in range(1, 30):
+        due = at
+        for failed in range(3):
+            due = next_poll("orders", 5.0, due, due, number + failed)
+        late = replace(state, taken=at)
+        assert late.fresh(due - 0.01) is state.snapshot, number
+        at = next_poll("orders", 5.0, at, at, number)
 
 
 def test_a_subscriber_reads_all_changes_in_order() -> None:
@@ -131,7 +144,7 @@ def test_a_pool_passes_to_the_other_target_at_its_next_poll(fleet: Fleet, gone: 
         fleet.store.remove(FIRST)
     elif gone == "reports it no more":
         fleet.polled(FIRST, OTHER, at=14.0)
-    now = 15.0 if gone == "expired" else 14.0
+    now = 16.0 if gone == "expired" else 14.0
     fleet.polled(SECOND, POOL, at=now)
     assert fleet.shown(now)["b"] == ["web:0"]
     fleet.polled(FIRST, POOL, at=now)

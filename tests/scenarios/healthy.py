@@ -122,7 +122,7 @@ def _flapping(setup: Setup) -> None:
     setup.load(setup.pool(process="web:1"), 2.0)
     names = {"web-1", "web:1"}
     setup.world.every(40.0, lambda: setup.exporter.failing.update(names), 300.0)
-    setup.world.every(40.0, lambda: setup.exporter.failing.difference_update(names), 311.0)
+    setup.world.every(40.0, lambda: setup.exporter.failing.difference_update(names), 309.0)
 
 
 def _low_traffic(setup: Setup) -> None:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from pg_pool_exporter.model import Health, PoolId, PoolSample, Snapshot, TargetId
 
-# A snapshot older than this many intervals says nothing about the present.
-_EXPIRY_INTERVALS = 3
+# A snapshot older than this many intervals says nothing about the present. Two polls may fail; the
+# rest is what the polls before and after them stray from their schedule.
+_EXPIRY_INTERVALS = 3.2
 
 
 # Compared by identity: a state is the outcome of one poll.
