@@ -89,12 +89,13 @@ class Exposition:
         until something changes.
         """
         probed = self._current().probed
-        if (keys, openmetrics) not in probed:
+        task = probed.get((keys, openmetrics))
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             states = (state for key in keys if (state := self._store.get(key)) is not None)
             lines = list(self._lines(states, self._clock()))
             made = self._lane.run(lambda: page(lines, openmetrics=openmetrics).encode())
-            probed[keys, openmetrics] = asyncio.create_task(made)
-        return await asyncio.shield(probed[keys, openmetrics])
+            task = probed[keys, openmetrics] = asyncio.create_task(made)
+        return await asyncio.shield(task)
 
     def _current(self) -> _Edition:
         now, edition = self._clock(), self._edition
