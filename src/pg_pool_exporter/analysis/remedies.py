@@ -119,7 +119,7 @@ _RUNBOOKS: Mapping[Cause, str] = {
     Cause.LOG_NOT_UNDERSTOOD: "PgPoolLogNotUnderstood",
     Cause.POSTGRESQL_UNREACHABLE: "PgServerDown",
     Cause.TARGET_UNREACHABLE: "PgPoolTargetDown",
-    Cause.LOGIN_FAILED: "PgServerDown",
+    Cause.LOGIN_FAILED: "PgPoolLoginFailed",
     Cause.SESSIONS_HIDDEN: "PgServerSessionsHidden",
     Cause.EXPORTER_IMPAIRED: "PgPoolExporterImpaired",
 }

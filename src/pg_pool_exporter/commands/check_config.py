@@ -56,9 +56,13 @@ def _probe(options: Options, config: Config) -> int:
     for line in lines:
         write(f"{line.text}\n")
     if not polled.states:
-        write(
-            f"no target: sockets are looked for in {polled.exporter.socket_directory or 'none'}\n"
+        directory = polled.exporter.socket_directory
+        where = (
+            f"sockets are looked for in {directory}"
+            if directory
+            else "no socket directory: name servers or apps in the configuration"
         )
+        write(f"no target: {where}\n")
     return SUCCESS if all(line.is_fine for line in lines) else FAILURE
 
 

@@ -73,6 +73,8 @@ def _write(event: Event) -> None:
         "app": subject.app,
         "pool": subject.pool,
         "server": subject.server,
+        "database": subject.database,
+        "user": subject.user,
         "target": subject.target.title if subject.target else "",
     }
     facts = {name: value for name, value in subjects.items() if value}

@@ -19,6 +19,11 @@ _SUMMARIES = {
 }
 # Share of lines from which on the format is more likely wrong than other programs talkative.
 _MANY = 0.5
+_UNREADABLE_REMEDIES = {
+    "log": "Correct what the reason names: the path, the right to read it, logging_collector.",
+    "bouncer": "Try psql to its admin console from the exporter's host: does it run and answer?",
+}
+"""By the kind of a target; applications have the cause's own."""
 _SILENT = "It does not answer: its present state is unknown."
 _UNREADABLE = "It can't be read: its present state is unknown."
 
@@ -45,7 +50,9 @@ def target_unreachable(target: TargetView) -> Iterator[Finding]:
         evidence=(f"The last poll failed ({health.reason}): {health.error}",)
         if health.reason
         else (),
-        remedy=remedy(cause),
+        remedy=_UNREADABLE_REMEDIES.get(target.key.kind, remedy(cause))
+        if cause is Cause.TARGET_UNREACHABLE
+        else remedy(cause),
     )
 
 

@@ -7,8 +7,8 @@
 -- count when they wait. pg_blocking_pids() locks the lock table: it is called for waiting sessions
 -- only. ages: how long each has been in its state, in seconds. transaction_ages and
 -- transaction_state_ages: of those with an open transaction, in the same order. writers: those that
--- have changed data in it. oldest_snapshot: how many transactions ago it was taken, which is negative
--- for one that is younger than our own. clock: the server's, which jumps when somebody sets it.
+-- have changed data in it. oldest_snapshot: how many transactions ago it was taken, 0 for one
+-- that is younger than our own. clock: the server's, which jumps when somebody sets it.
 -- address: of the client, empty for a unix socket.
 SELECT coalesce(pid = pg_backend_pid()
                     OR (pid = ANY (%(abandoned_pids)s::int[])
