@@ -160,8 +160,8 @@ CASES = {
             discovered("1x5 0x20"),
             12,
             [{**TARGET, **LIST}],
-            """The target list /etc/orders.json of orders on db:10432 can't be used; the former one
-            stays. First look at the exporter's page: it names what and why.""",
+            """The target list /etc/orders.json of orders on db:10432 can't be used; its former
+            targets stay. First look at the exporter's page: it names what and why.""",
         ),
         Case(
             "fires",
