@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterator
 from itertools import chain
@@ -45,8 +46,10 @@ def main(options: Options) -> int:
 
 def _probe(options: Options, config: Config) -> int:
     """Poll all targets once and print the results: a line each, and one for each missing right."""
-    # The lines have everything that the log has.
-    logs.configure("error", options.log_format)
+    logs.configure("warning", options.log_format)
+    for room in ("discovery", "polling", "sources.postgres"):
+        # The lines have everything that these log.
+        logging.getLogger(f"pg_pool_exporter.{room}").setLevel(logging.ERROR)
     polled = asyncio.run(probe(config))
     lines = [
         *map(_listed, polled.exporter.lists),
