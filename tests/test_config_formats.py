@@ -119,7 +119,7 @@ def test_all_mistakes_are_reported_with_their_places(tmp_path: Path) -> None:
         ["formats[0].name", "must not be the name of a format that is known already; found 'otel'"],
         ["formats[1].values.maximum", said[2].split(": ", 2)[2]],
         ["formats[1].values.idle", "must be a mapping of keys to values"],
-        ["formats[1].values.active.series", "must name 1 to 20; found a list"],
+        ["formats[1].values.active.series", "must name 1 to 20; found nothing"],
         [
             "formats[1].values.waiting.series[0]",
             "must be the name of a series: letters, digits and _; found 'a{b=\"c\"}'",

@@ -76,7 +76,7 @@ def test_a_target_comes_and_goes_with_its_line_in_a_file_and_the_others_go_on(
                 assert await scraper.until(lambda: found(scraper, stays.url)) < 2
                 _, text = await scraper.get()
                 assert target(leaves.url) not in text
-                assert 'pool="mail"' not in text
+                assert 'pg_pool_max_connections{app="orders",pool="mail"' not in text
                 after = await scraper.value("pg_pool_exporter_polls_total", target(stays.url))
                 assert (after or 0) >= (polls or 0) > 0, "its poller is the same"
                 assert await scraper.value(TARGETS) == 1

@@ -9,7 +9,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -34,6 +34,11 @@ _EVENTS = ("slots lost: ", "checkouts overdue: ")
 """How lines begin that the client logs of leaks, at standard error where nothing is configured."""
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def only_totals(samples: Iterable[PoolSample]) -> bool:
+    """Whether no pool is open: the totals of closed ones go on."""
+    return all((one.idle, one.active, one.max) == (0, 0, None) for one in samples)
 
 
 class Watched:
