@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, Thread
 
+from fuzz.beside import Records
 from fuzz.harness import Check, Harness
 from pg_pool_exporter.client.faults import log
 from pg_pool_exporter.client.serving.server import Server
@@ -19,20 +19,9 @@ _PAGE = page_of(pool(process="web:1"))
 _STATUSES = (b"200", b"400", b"404", b"405")
 
 
-class _Records(logging.Handler):
-    """Keeps what is logged as an error: a traceback of ours."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.texts: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(self.format(record))
-
-
 @contextmanager
 def _start() -> Iterator[Check]:
-    records, closed = _Records(), Event()
+    records, closed = Records(), Event()
     listening = socket.create_server(("127.0.0.1", 0))
     port: int = listening.getsockname()[1]
     server = Server(listening, _PAGE.decode, closed)

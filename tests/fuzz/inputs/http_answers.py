@@ -6,9 +6,9 @@ import asyncio
 import gzip
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from threading import Thread
+from contextlib import contextmanager
 
+from fuzz.beside import Endpoint
 from fuzz.harness import Check, Harness, check_error
 from pg_pool_exporter.metrics.series import of_pools
 from pg_pool_exporter.metrics.text_format import Blocks, blocks
@@ -21,37 +21,11 @@ from support.pages import page_of, pool
 _DEADLINE = 0.5
 
 
-class _Endpoint:
-    """Answers each connection with `answer`, and ends it."""
-
-    def __init__(self) -> None:
-        self.answer = b""
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listening.getsockname()[1]
-        self._thread = Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            try:
-                reader, _ = self._listening.accept()
-            except OSError:
-                return
-            # The other end hangs up when it has read enough.
-            with reader, suppress(OSError):
-                reader.recv(4000)
-                reader.sendall(self.answer)
-
-    def close(self) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._listening.close()
-
-
 @contextmanager
 def _start() -> Iterator[Check]:
-    endpoint = _Endpoint()
-    url = f"http://127.0.0.1:{endpoint.port}/metrics"
+    listening = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}/metrics"
+    endpoint = Endpoint(listening)
     with asyncio.Runner() as runner:
 
         def check(data: bytes) -> Sequence[Blocks]:

@@ -6,25 +6,15 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from fuzz.beside import Records
 from fuzz.harness import Check, Harness
 from pg_pool_exporter.metrics.text_format import Blocks
 from support.serving import exchange, serving_in_thread
 
 
-class _Records(logging.Handler):
-    """Keeps what is logged as an error: a traceback of ours."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.texts: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(self.format(record))
-
-
 @contextmanager
 def _start() -> Iterator[Check]:
-    records = _Records()
+    records = Records()
     with serving_in_thread() as port:
 
         def check(data: bytes) -> Sequence[Blocks]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
 
+from fuzz.beside import Endpoint
 from fuzz.harness import Check, Harness
 from pg_pool_exporter.client.serving.siblings import sibling_pages
 from pg_pool_exporter.metrics.series import of_pools
@@ -19,39 +19,14 @@ from support.pages import page_of, pool
 _OWN = blocks(of_pools([pool()]))
 
 
-class _Sibling:
-    """Answers each connection with `answer`."""
-
-    def __init__(self, path: Path) -> None:
-        self.answer = b""
-        self._listening = socket.socket(socket.AF_UNIX)
-        self._listening.bind(str(path))
-        self._listening.listen(8)
-        self._thread = Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            try:
-                reader, _ = self._listening.accept()
-            except OSError:
-                return
-            # The other end hangs up when it has read enough.
-            with reader, suppress(OSError):
-                reader.recv(1000)
-                reader.sendall(self.answer)
-
-    def close(self) -> None:
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._listening.close()
-
-
 @contextmanager
 def _start() -> Iterator[Check]:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "orders-7.sock")
-        sibling = _Sibling(path)
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(path))
+        listening.listen(8)
+        sibling = Endpoint(listening)
 
         def check(data: bytes) -> list[Blocks]:
             # A head that fits as a rule, or nearly every mutant would end there.
