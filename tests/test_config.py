@@ -9,22 +9,14 @@ import pytest
 import trustme
 
 from pg_pool_exporter.config import (
-    AppConfig,
-    BouncerConfig,
     Config,
     ConfigError,
-    DnsSdConfig,
-    HttpSdConfig,
-    LogConfig,
-    PoolConfig,
     Section,
-    ServerConfig,
-    Thresholds,
     from_dsn,
     load,
 )
 from support.busy import within
-from support.configuration import SECRET, mistakes, write
+from support.configuration import SECRET, SECTIONS, mistakes, write
 
 DURATION = "must be a duration: a number with its unit (ms, s, m, h or d), like 500ms or 1h"
 DSN = "postgresql://exporter@db.example/postgres"
@@ -551,20 +543,7 @@ def test_secrets_are_in_no_repr(tmp_path: Path) -> None:
         assert SECRET not in str(value)
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        Config,
-        ServerConfig,
-        LogConfig,
-        AppConfig,
-        PoolConfig,
-        Thresholds,
-        BouncerConfig,
-        HttpSdConfig,
-        DnsSdConfig,
-    ],
-)
+@pytest.mark.parametrize("model", SECTIONS)
 def test_the_example_has_every_key(model: type[Section]) -> None:
     text = (Path(__file__).parents[1] / "config.example.yaml").read_text()
     assert [

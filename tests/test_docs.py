@@ -18,34 +18,15 @@ from pg_pool_exporter.commands.command_line import parse
 from pg_pool_exporter.commands.metrics import markdown
 from pg_pool_exporter.commands.options import COMMANDS, FLAGS, Flag
 from pg_pool_exporter.config import (
-    AppConfig,
-    BouncerConfig,
-    Config,
-    DnsSdConfig,
-    HttpSdConfig,
-    LogConfig,
-    PoolConfig,
     Section,
-    ServerConfig,
-    Thresholds,
 )
 from pg_pool_exporter.metrics import catalogue
+from support.configuration import SECTIONS
 from support.programs import PROMTOOL
 from support.rule_files import ALERTS
 from tools.tables import PAGES, with_tables
 
 ROOT = Path(__file__).parents[1]
-SECTIONS: list[type[Section]] = [
-    Config,
-    ServerConfig,
-    LogConfig,
-    AppConfig,
-    PoolConfig,
-    Thresholds,
-    BouncerConfig,
-    HttpSdConfig,
-    DnsSdConfig,
-]
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 
 

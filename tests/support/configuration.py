@@ -7,10 +7,35 @@ from textwrap import dedent
 
 import pytest
 
-from pg_pool_exporter.config import ConfigError, load
+from pg_pool_exporter.config import (
+    AppConfig,
+    BouncerConfig,
+    Config,
+    ConfigError,
+    DnsSdConfig,
+    HttpSdConfig,
+    LogConfig,
+    PoolConfig,
+    Section,
+    ServerConfig,
+    Thresholds,
+    load,
+)
 
 SECRET = "hunter2"
 """In no message."""
+SECTIONS: list[type[Section]] = [
+    Config,
+    ServerConfig,
+    LogConfig,
+    AppConfig,
+    PoolConfig,
+    Thresholds,
+    BouncerConfig,
+    HttpSdConfig,
+    DnsSdConfig,
+]
+"""Those whose keys are documented."""
 
 
 def write(directory: Path, text: str) -> Path:
