@@ -19,11 +19,15 @@ _SUMMARIES = {
 }
 # Share of lines from which on the format is more likely wrong than other programs talkative.
 _MANY = 0.5
-_UNREADABLE_REMEDIES = {
-    "log": "Correct what the reason names: the path, the right to read it, logging_collector.",
-    "bouncer": "Try psql to its admin console from the exporter's host: does it run and answer?",
+_REMEDIES = {
+    (Cause.TARGET_UNREACHABLE, "log"): (
+        "Correct what the reason names: the path, the right to read it, logging_collector."
+    ),
+    (Cause.TARGET_UNREACHABLE, "bouncer"): (
+        "Try psql to its admin console from the exporter's host: does it run and answer?"
+    ),
 }
-"""By the kind of a target; applications have the cause's own."""
+"""By cause and kind of the target, where the cause's own does not fit."""
 _SILENT = "It does not answer: its present state is unknown."
 _UNREADABLE = "It can't be read: its present state is unknown."
 
@@ -50,9 +54,7 @@ def target_unreachable(target: TargetView) -> Iterator[Finding]:
         evidence=(f"The last poll failed ({health.reason}): {health.error}",)
         if health.reason
         else (),
-        remedy=_UNREADABLE_REMEDIES.get(target.key.kind, remedy(cause))
-        if cause is Cause.TARGET_UNREACHABLE
-        else remedy(cause),
+        remedy=_REMEDIES.get((cause, target.key.kind)) or remedy(cause),
     )
 
 
