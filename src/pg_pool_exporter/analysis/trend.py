@@ -77,7 +77,7 @@ def seconds_to(most: float, floors: Sequence[float], trends: Sequence[Pace]) -> 
 
 
 def _highest(floors: Sequence[float], minutes: int) -> float:
-    """Floor of any so many minutes."""
+    """Floor of each window of that many minutes."""
     parts = (floors[at : at + minutes] for at in range(len(floors) - minutes + 1))
     return max(floor for part in parts if (floor := _floor(part)) is not None)
 

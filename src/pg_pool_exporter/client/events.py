@@ -81,7 +81,7 @@ class EventLog:
         self._thread: threading.Thread | None = None
 
     def write(self, app: str, pool: str, events: Iterable[Event]) -> None:
-        """Have events of a pool written; beyond so many a minute they are counted only."""
+        """Have events of a pool written; above the limit a minute they are only counted."""
         now = monotonic()
         if now - self._begun >= _PER_SECONDS:
             if self._left_out:

@@ -35,8 +35,8 @@ _UNREADABLE = "It can't be read: its present state is unknown."
 def target_unreachable(target: TargetView) -> Iterator[Finding]:
     """The finding about a target whose last poll has failed.
 
-    A server's first failure counts: whoever needs it suffers now. Of other targets a single one
-    says nothing: earlier readings still hold for some intervals.
+    A server's first failure counts: its applications suffer now. Other targets count when their
+    readings are too old.
     """
     health = target.health
     is_server = target.key.kind == "server"

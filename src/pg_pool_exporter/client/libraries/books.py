@@ -47,7 +47,7 @@ class Lasting:
         self._since: list[float] = []  # since when there is at least one, at least two, …
 
     def read(self, count: int, now: float, seconds: float) -> int:
-        """How many of `count`, found `now`, have been there for so many seconds."""
+        """How many of `count`, found `now`, have been there for at least `seconds`."""
         since = self._since[: max(0, count)]
         since += [now] * (count - len(since))
         # Replaced as a whole: readers run in several threads.
