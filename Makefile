@@ -11,7 +11,7 @@ SEED ?= 1
 INPUTS ?=
 SECONDS ?= 3600
 
-.PHONY: help demo test test-all fuzz soak clients lint docs rules dashboards lock clean
+.PHONY: help demo test test-all fuzz soak clients servers lint docs rules dashboards lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make soak   an hour in which everything restarts: memory, descriptors and so on stay flat"
 	@echo "            (make soak SECONDS=600)"
 	@echo "make clients  builds the applications in Node, Java and Go that tests start, with their tools"
+	@echo "make servers  fetches PostgreSQL 13, 14, 15 and 17, which tests start"
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"
 	@echo "make rules  write the generated rules again"
@@ -51,6 +52,10 @@ clients:
 	cd tests/clients/java/hikari && mvn --quiet --batch-mode package
 	cd tests/clients/java/spring && mvn --quiet --batch-mode package
 	cd tests/clients/go && GOTOOLCHAIN=local go build -buildvcs=false -o build/app .
+
+# The packages' own scripts make the links between their libraries.
+servers:
+	cd tests/servers && npm ci --silent
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

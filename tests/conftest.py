@@ -25,7 +25,14 @@ from pg_pool_exporter.client.serving import listeners, server
 from pg_pool_exporter.sockets import ENVIRONMENT
 from support.client import own_process, page_of
 from support.polling import SECRET
-from support.postgres import EMBEDDED_16, EMBEDDED_18, Cluster, system_bindirs, wait_until
+from support.postgres import (
+    EMBEDDED_16,
+    EMBEDDED_18,
+    OTHER_VERSIONS,
+    Cluster,
+    system_bindirs,
+    wait_until,
+)
 from support.promtool import PROMTOOLS
 
 _MISSING = pytest.param(None, id="debian", marks=pytest.mark.debian)
@@ -37,6 +44,13 @@ _ANY = [
     pytest.param(EMBEDDED_16, id="embedded-16"),
     pytest.param(EMBEDDED_18, id="embedded-18"),
     *(_SYSTEM or [_MISSING]),
+]
+_EVERY = [
+    *_ANY,
+    *(
+        pytest.param(bindir, id=f"version-{version}", marks=pytest.mark.slow)
+        for version, bindir in OTHER_VERSIONS.items()
+    ),
 ]
 
 
@@ -107,6 +121,21 @@ def any_postgres(
 ) -> Cluster:
     """A running PostgreSQL of each version at hand, shared: leave it as you found it."""
     require(request.param, "PostgreSQL from Debian's packages")
+    return shared_cluster(request.param)
+
+
+@pytest.fixture(scope="session", params=_EVERY)
+def every_postgres(
+    request: pytest.FixtureRequest, shared_cluster: Callable[[Path], Cluster]
+) -> Cluster:
+    """A running PostgreSQL of each version that is supported, shared: leave it as you found it.
+
+    For tests of statements that differ between versions, or read what does.
+    """
+    require(
+        request.param and request.param.exists(),
+        "PostgreSQL from Debian's packages, or from `make servers`",
+    )
     return shared_cluster(request.param)
 
 

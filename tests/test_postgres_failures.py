@@ -346,11 +346,11 @@ def test_the_held_connection_is_not_ended_for_being_idle() -> None:
 
 
 def test_without_pg_monitor_sessions_count_as_unknown_and_the_grant_is_named_once(
-    any_postgres: Cluster,
+    every_postgres: Cluster,
 ) -> None:
     async def main() -> None:
-        source = source_of(any_postgres, dsn=any_postgres.dsn(user="blind"))
-        with any_postgres.connect(application_name="seen"), capture_logs() as logs:
+        source = source_of(every_postgres, dsn=every_postgres.dsn(user="blind"))
+        with every_postgres.connect(application_name="seen"), capture_logs() as logs:
             server = await poll(source)
             await poll(source)
         groups = {key.application: group for key, group in server.groups.items()}
@@ -366,8 +366,8 @@ def test_without_pg_monitor_sessions_count_as_unknown_and_the_grant_is_named_onc
         assert warning["remedy"] == 'GRANT pg_monitor TO "blind"'
         await source.close()
 
-    any_postgres.run("CREATE ROLE blind LOGIN")
+    every_postgres.run("CREATE ROLE blind LOGIN")
     try:
         run(main())
     finally:
-        any_postgres.run("DROP ROLE blind")
+        every_postgres.run("DROP ROLE blind")

@@ -72,11 +72,11 @@ def test_a_value_set_for_all_roles_is_server_wide(tuned: Cluster) -> None:
     tuned.run("ALTER ROLE ALL RESET idle_session_timeout")
 
 
-def test_each_version_gives_the_timeouts_that_it_has(any_postgres: Cluster) -> None:
-    timeouts = settings_of(any_postgres).timeouts
+def test_each_version_gives_the_timeouts_that_it_has(every_postgres: Cluster) -> None:
+    timeouts = settings_of(every_postgres).timeouts
     assert timeouts["statement_timeout"] == 0
     assert timeouts["authentication_timeout"] == 60
-    assert ("transaction_timeout" in timeouts) == (any_postgres.version >= 17)
+    assert ("transaction_timeout" in timeouts) == (every_postgres.version >= 17)
 
 
 def test_overrides_and_limits_are_shown_with_all_where_one_of_them_is_open(
@@ -124,7 +124,7 @@ def test_settings_are_read_again_after_two_minutes_and_after_a_reconnection(
     run(main())
 
 
-@pytest.mark.parametrize("text", ["1e3", "0x10", ".5s", "010", "250us", "1.5min"])
+@pytest.mark.parametrize("text", ["1e3", "0x10", ".5s", "01750", "250us", "1.5min"])
 def test_a_timeout_is_read_as_the_server_reads_it(cluster: Cluster, text: str) -> None:
     cluster.run(f"ALTER ROLE postgres SET statement_timeout = '{text}'")
     (setting,) = cluster.run(

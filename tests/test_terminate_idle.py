@@ -80,9 +80,9 @@ def idle(cluster: Cluster, *applications: str, **params: Any) -> Iterator[list[S
         yield sessions
 
 
-def test_it_shows_what_it_would_end_and_does_nothing(any_postgres: Cluster) -> None:
-    with idle(any_postgres, "orders", "billing") as (orders, billing):
-        shown = run(any_postgres, Choice(NOW, "orders"))
+def test_it_shows_what_it_would_end_and_does_nothing(every_postgres: Cluster) -> None:
+    with idle(every_postgres, "orders", "billing") as (orders, billing):
+        shown = run(every_postgres, Choice(NOW, "orders"))
         assert shown.successful
         assert lives(orders)
         assert lives(billing)
@@ -96,25 +96,25 @@ def test_it_shows_what_it_would_end_and_does_nothing(any_postgres: Cluster) -> N
         assert "does not return a leaked connection" in shown.text
 
 
-def test_the_sql_that_it_shows_does_the_same(any_postgres: Cluster) -> None:
-    with idle(any_postgres, "orders", "billing") as (orders, billing):
-        text = run(any_postgres, Choice(NOW, "orders")).text
+def test_the_sql_that_it_shows_does_the_same(every_postgres: Cluster) -> None:
+    with idle(every_postgres, "orders", "billing") as (orders, billing):
+        text = run(every_postgres, Choice(NOW, "orders")).text
         sql = text.partition("The SQL that ends them:")[2].partition("Nothing has been done")[0]
-        any_postgres.run(sql)
+        every_postgres.run(sql)
         wait_until(lambda: not lives(orders), "the session is gone")
         assert lives(billing)
 
 
-def test_it_ends_the_applications_idle_sessions_and_no_others(any_postgres: Cluster) -> None:
+def test_it_ends_the_applications_idle_sessions_and_no_others(every_postgres: Cluster) -> None:
     with (
-        idle(any_postgres, "orders", "orders", "billing") as (first, second, billing),
-        closing(any_postgres.connect(application_name="orders")) as active,
-        closing(any_postgres.connect(application_name="orders")) as in_transaction,
+        idle(every_postgres, "orders", "orders", "billing") as (first, second, billing),
+        closing(every_postgres.connect(application_name="orders")) as active,
+        closing(every_postgres.connect(application_name="orders")) as in_transaction,
     ):
         in_transaction.execute("BEGIN")
         active.pgconn.send_query(b"SELECT pg_sleep(60)")
-        wait_until(lambda: state(any_postgres, active) == "active", "a session works")
-        done = run(any_postgres, Choice(NOW, "orders"), end=True)
+        wait_until(lambda: state(every_postgres, active) == "active", "a session works")
+        done = run(every_postgres, Choice(NOW, "orders"), end=True)
         assert done.successful
         assert done.text.count(": ended") == 2
         assert done.text.startswith("Server main, application orders: 2 sessions to end")
@@ -123,25 +123,25 @@ def test_it_ends_the_applications_idle_sessions_and_no_others(any_postgres: Clus
         assert not lives(second)
         assert lives(billing)
         assert lives(in_transaction)
-        assert state(any_postgres, active) == "active"
-        any_postgres.run(f"SELECT pg_terminate_backend({pid(active)}, 5000)")
+        assert state(every_postgres, active) == "active"
+        every_postgres.terminate(pid(active))
 
 
-def test_a_session_that_does_not_end_is_reported(any_postgres: Cluster) -> None:
-    with idle(any_postgres, "orders", "orders") as (stopped, other):
-        any_postgres.pause_backend(pid(stopped))
+def test_a_session_that_does_not_end_is_reported(every_postgres: Cluster) -> None:
+    with idle(every_postgres, "orders", "orders") as (stopped, other):
+        every_postgres.pause_backend(pid(stopped))
         try:
-            done = run(any_postgres, Choice(NOW, "orders"), end=True, patience=0.2)
+            done = run(every_postgres, Choice(NOW, "orders"), end=True, patience=0.2)
         finally:
-            any_postgres.resume()
+            every_postgres.resume()
         assert not done.successful
         assert re.search(rf"pid {pid(stopped)},.*: signalled, but still there", done.text)
         assert re.search(rf"pid {pid(other)},.*: ended\n", done.text)
 
 
-def test_younger_sessions_are_left_alone(any_postgres: Cluster) -> None:
-    with idle(any_postgres, "orders") as (orders,):
-        done = run(any_postgres, Choice(3600.0, "orders"), end=True)
+def test_younger_sessions_are_left_alone(every_postgres: Cluster) -> None:
+    with idle(every_postgres, "orders") as (orders,):
+        done = run(every_postgres, Choice(3600.0, "orders"), end=True)
         assert done == Outcome(
             "Server main: no session of application orders is idle for 60 min or longer.\n"
             "It has 1 other session.\n",
@@ -151,10 +151,10 @@ def test_younger_sessions_are_left_alone(any_postgres: Cluster) -> None:
 
 
 def test_a_mistyped_application_is_reported_apart_from_one_that_works(
-    any_postgres: Cluster,
+    every_postgres: Cluster,
 ) -> None:
-    with idle(any_postgres, "orders", "orders", "bill\x1b[2Jing"):
-        done = run(any_postgres, Choice(NOW, "order"), end=True)
+    with idle(every_postgres, "orders", "orders", "bill\x1b[2Jing"):
+        done = run(every_postgres, Choice(NOW, "order"), end=True)
     text = done.text
     assert not done.successful
     assert "No session has that application_name. There are: orders (2), " in text
@@ -168,18 +168,18 @@ def test_an_application_that_works_is_found_though_many_others_have_more_session
     assert text.endswith("It has 1 other session.\n")
 
 
-def test_what_was_done_is_shown_as_sql_too(any_postgres: Cluster) -> None:
-    with idle(any_postgres, "orders") as (orders,):
-        done = run(any_postgres, Choice(NOW, "orders"), end=True)
+def test_what_was_done_is_shown_as_sql_too(every_postgres: Cluster) -> None:
+    with idle(every_postgres, "orders") as (orders,):
+        done = run(every_postgres, Choice(NOW, "orders"), end=True)
         assert f"'{{{pid(orders)}}}'" in done.text.partition("The SQL that ended them:")[2]
 
 
 @pytest.mark.parametrize("change", ["works again", "is another"])
-def test_what_is_not_as_it_was_listed_is_left_alone(any_postgres: Cluster, change: str) -> None:
+def test_what_is_not_as_it_was_listed_is_left_alone(every_postgres: Cluster, change: str) -> None:
     """Between listing and ending: a statement has come, or the process id was used again."""
 
     async def main(session: Session) -> Ended:
-        config = ServerConfig(name="main", dsn=SecretStr(any_postgres.dsn()))
+        config = ServerConfig(name="main", dsn=SecretStr(every_postgres.dsn()))
         async with connected(config) as server:
             listed = await server.sessions(Choice(NOW, "orders"))
             assert [one.pid for one in listed] == [pid(session)]
@@ -189,27 +189,27 @@ def test_what_is_not_as_it_was_listed_is_left_alone(any_postgres: Cluster, chang
                 listed = [replace(one, backend_start=1_577_836_800_000_000) for one in listed]
             return await server.end(listed, 5.0)
 
-    with idle(any_postgres, "orders") as (orders,):
+    with idle(every_postgres, "orders") as (orders,):
         assert asyncio.run(main(orders)) == Ended(frozenset(), frozenset())
         assert lives(orders)
 
 
-def test_a_session_in_the_middle_of_a_statement_is_left_alone(any_postgres: Cluster) -> None:
+def test_a_session_in_the_middle_of_a_statement_is_left_alone(every_postgres: Cluster) -> None:
     async def main(session: Session) -> Ended:
-        config = ServerConfig(name="main", dsn=SecretStr(any_postgres.dsn()))
+        config = ServerConfig(name="main", dsn=SecretStr(every_postgres.dsn()))
         async with connected(config) as server:
             listed = await server.sessions(Choice(NOW, "orders"))
             session.execute("BEGIN")
             return await server.end(listed, 5.0)
 
-    with idle(any_postgres, "orders") as (orders,):
+    with idle(every_postgres, "orders") as (orders,):
         assert asyncio.run(main(orders)) == Ended(frozenset(), frozenset())
         assert lives(orders)
 
 
-def test_one_session_by_its_process_id(any_postgres: Cluster) -> None:
-    with idle(any_postgres, "orders", "orders") as (one, other):
-        done = run(any_postgres, Choice(NOW, pid=pid(one)), end=True)
+def test_one_session_by_its_process_id(every_postgres: Cluster) -> None:
+    with idle(every_postgres, "orders", "orders") as (one, other):
+        done = run(every_postgres, Choice(NOW, pid=pid(one)), end=True)
         assert done.successful
         assert done.text.startswith(f"Server main, process {pid(one)}: 1 session to end")
         assert not lives(one)
@@ -221,45 +221,45 @@ def test_one_session_by_its_process_id(any_postgres: Cluster) -> None:
     [(NOW, True, "it is idle in transaction"), (3600.0, False, "ms only")],
 )
 def test_a_process_id_is_no_reason_to_end_what_is_not_idle_for_long(
-    any_postgres: Cluster, older_than: float, begin: bool, reason: str
+    every_postgres: Cluster, older_than: float, begin: bool, reason: str
 ) -> None:
-    with idle(any_postgres, "orders") as (orders,):
+    with idle(every_postgres, "orders") as (orders,):
         if begin:
             orders.execute("BEGIN")
-        done = run(any_postgres, Choice(older_than, pid=pid(orders)), end=True)
+        done = run(every_postgres, Choice(older_than, pid=pid(orders)), end=True)
         assert not done.successful
         assert re.search(rf"left alone, .*{reason}", done.text)
         assert lives(orders)
 
 
-def test_a_process_that_is_no_clients_is_left_alone(any_postgres: Cluster) -> None:
-    ((other,),) = any_postgres.run(
+def test_a_process_that_is_no_clients_is_left_alone(every_postgres: Cluster) -> None:
+    ((other,),) = every_postgres.run(
         "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
     )
-    done = run(any_postgres, Choice(NOW, pid=other), end=True)
+    done = run(every_postgres, Choice(NOW, pid=other), end=True)
     assert "it is no client backend but a checkpointer" in done.text
     assert not done.successful
 
 
-def test_a_process_id_that_nobody_has(any_postgres: Cluster) -> None:
-    done = run(any_postgres, Choice(NOW, pid=2**31 - 1), end=True)
+def test_a_process_id_that_nobody_has(every_postgres: Cluster) -> None:
+    done = run(every_postgres, Choice(NOW, pid=2**31 - 1), end=True)
     assert not done.successful
     assert "no session of process 2147483647" in done.text
 
 
-def test_it_never_ends_itself(any_postgres: Cluster) -> None:
-    with idle(any_postgres, "pg_pool_exporter") as (other,):
-        done = run(any_postgres, Choice(NOW, "pg_pool_exporter"), end=True)
+def test_it_never_ends_itself(every_postgres: Cluster) -> None:
+    with idle(every_postgres, "pg_pool_exporter") as (other,):
+        done = run(every_postgres, Choice(NOW, "pg_pool_exporter"), end=True)
         assert done.text.count(": ended") == 1
         assert f"pid {pid(other)}," in done.text
 
 
 @pytest.fixture
-def roles(any_postgres: Cluster) -> Iterator[Cluster]:
+def roles(every_postgres: Cluster) -> Iterator[Cluster]:
     """A server with a role that owns sessions, and one that asks."""
-    any_postgres.run("CREATE ROLE owner LOGIN; CREATE ROLE helper LOGIN")
-    yield any_postgres
-    any_postgres.run("DROP ROLE owner, helper")
+    every_postgres.run("CREATE ROLE owner LOGIN; CREATE ROLE helper LOGIN")
+    yield every_postgres
+    every_postgres.run("DROP ROLE owner, helper")
 
 
 def test_without_the_right_to_see_them_nothing_is_ended(roles: Cluster) -> None:
@@ -307,9 +307,9 @@ def test_a_right_that_is_taken_meanwhile_is_an_error_with_the_grant(roles: Clust
         asyncio.run(main())
 
 
-def test_names_are_values_and_no_sql(any_postgres: Cluster) -> None:
-    with idle(any_postgres, "orders", HOSTILE) as (orders, hostile):
-        done = run(any_postgres, Choice(NOW, HOSTILE), end=True)
+def test_names_are_values_and_no_sql(every_postgres: Cluster) -> None:
+    with idle(every_postgres, "orders", HOSTILE) as (orders, hostile):
+        done = run(every_postgres, Choice(NOW, HOSTILE), end=True)
         assert done.text.count(": ended") == 1
         assert lives(orders)
         assert not lives(hostile)

@@ -20,10 +20,23 @@ from psycopg.rows import TupleRow
 from pg_pool_exporter.commands.demo.postgres import ThrowAwayPostgres, embedded_binaries, wait_until
 from support.programs import free_port
 
-__all__ = ["EMBEDDED_16", "EMBEDDED_18", "Cluster", "system_bindirs", "wait_until"]
+__all__ = [
+    "EMBEDDED_16",
+    "EMBEDDED_18",
+    "OTHER_VERSIONS",
+    "Cluster",
+    "system_bindirs",
+    "wait_until",
+]
 
 EMBEDDED_16 = embedded_binaries("pginstall")
 EMBEDDED_18 = embedded_binaries("pginstall18")
+_SERVERS = Path(__file__).parents[1] / "servers"
+OTHER_VERSIONS = {
+    version: _SERVERS / f"node_modules/postgresql-{version}/native/bin"
+    for version in (13, 14, 15, 17)
+}
+"""By major version, the `bin` directories of the servers that `make servers` fetches."""
 
 
 def system_bindirs() -> list[Path]:
@@ -91,6 +104,11 @@ class Cluster(ThrowAwayPostgres):
         with self.connect(**params) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
+
+    def terminate(self, pid: int) -> None:
+        """End a session and wait until it is gone."""
+        self.run(f"SELECT pg_terminate_backend({pid})")
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the session is gone")
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server; what is paused must run to do so."""
