@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pg_pool_exporter.model import BouncerDatabase, BouncerPool, BouncerPoolKey
+from pg_pool_exporter.sources.pgbouncer.answers import Answers, Row, Rows
+from pg_pool_exporter.sources.pgbouncer.databases import databases, users
 from pg_pool_exporter.sources.pgbouncer.dialects import dialect
-from pg_pool_exporter.sources.pgbouncer.tables import Answers, Row, Rows, databases, pools, together
+from pg_pool_exporter.sources.pgbouncer.pools import pools, together
 from support.consoles import CONSOLES, Recorded, rows
 
 SHOP = BouncerPoolKey("shop", "app")
@@ -17,6 +19,7 @@ def test_each_console_tells_what_it_knows_and_no_more(recorded: Recorded) -> Non
     told = dialect(recorded.version)
     assert pools(recorded.answers, told) == recorded.pools
     assert databases(recorded.answers, told) == recorded.databases
+    assert users(recorded.answers) == recorded.users
 
 
 def only_pool(row: Row, version: str = "PgBouncer 1.18.0", **answers: Rows) -> BouncerPool:
@@ -44,6 +47,40 @@ def test_a_user_s_own_pool_size_wins_over_the_database_s() -> None:
         users=rows("name | pool_size | reserve_pool_size", "app |         7 | ", "other | 1 | 1"),
     )
     assert (pool.size, pool.reserve_size) == (7, 5)
+
+
+@pytest.mark.parametrize(
+    ("version", "users_shown", "sizes"),
+    [
+        # The first three are as a console repeats the size of `anna`.
+        (
+            "PgBouncer 1.25.2",
+            "admin: anna:5 bert:5 carl:5",
+            {"anna": 5, "bert": None, "carl": None},
+        ),
+        ("PgBouncer 1.23.1", "anna:5 bert:5 carl:7 dora:7", {"anna": 5, "carl": 7, "dora": None}),
+        ("something else", "anna:5 bert:5", {"anna": 5, "bert": None}),
+        # The same number as the database's: whichever holds, it is that.
+        ("PgBouncer 1.25.2", "anna:20 bert:20", {"anna": 20, "bert": 20}),
+        # A user without a size after one that has one: nothing is repeated.
+        ("PgBouncer 1.25.2", "anna:5 bert:5 carl:", {"anna": 5, "bert": 5, "carl": 20}),
+        ("PgBouncer 1.26.1", "anna:5 bert:5", {"anna": 5, "bert": 5}),
+        ("PgBouncer 2.0.0", "anna:5 bert:5", {"anna": 5, "bert": 5}),
+    ],
+)
+def test_a_size_that_may_be_another_user_s_is_not_reported(
+    version: str, users_shown: str, sizes: dict[str, float | None]
+) -> None:
+    """Up to 1.25 PgBouncer repeats a user's size for those after it (its issue 1323)."""
+    lines = [one.split(":") for one in users_shown.split()]
+    answers = Answers(
+        console="pgbouncer",
+        pools=[{"database": "shop", "user": user, "sv_active": "1"} for user in sizes],
+        databases=rows("name | pool_size", "shop | 20"),
+        users=[{"name": name, "pool_size": size and f"{size:>9}"} for name, size in lines],
+    )
+    found = {key.user: pool.size for key, pool in pools(answers, dialect(version)).items()}
+    assert found == sizes
 
 
 @pytest.mark.parametrize(

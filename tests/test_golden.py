@@ -36,6 +36,7 @@ from pg_pool_exporter.model import (
     BouncerPool,
     BouncerPoolKey,
     BouncerSample,
+    BouncerUser,
     DatabaseCounters,
     Health,
     Histogram,
@@ -135,9 +136,14 @@ BOUNCER = BouncerSample(
     },
     databases={
         "shop": BouncerDatabase(
-            transactions=100, queries=200, wait=1.5, connections=5, max_connections=50
+            transactions=100, queries=200, transaction_time=30, query_time=20, wait=1.5,
+            received=1000, sent=2000, assignments=90, logins=4, client_parses=5, server_parses=6,
+            binds=7, connections=5, max_connections=50, clients=3, max_clients=60, paused=True,
+            disabled=False,
         )
     },
+    users={"orders": BouncerUser(connections=5, max_connections=8, clients=3, max_clients=30)},
+    paused=False,
     max_clients=100,
     clients=3,
 )  # fmt: skip

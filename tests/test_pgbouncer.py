@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -18,7 +20,7 @@ from pg_pool_exporter.model import BouncerPool, BouncerPoolKey, BouncerSample, S
 from pg_pool_exporter.sources.pgbouncer import source
 from pg_pool_exporter.sources.pgbouncer.source import SETTINGS_SECONDS, BouncerSource
 from pg_pool_exporter.sources.postgres.source import PostgresSource
-from support.pgbouncer import PGBOUNCER, Bouncer
+from support.pgbouncer import NEWER, PGBOUNCER, Bouncer
 from support.polling import failure, outcome, run, snapshot_of, sockets_to_port
 from support.postgres import Cluster, wait_until
 from support.programs import free_port
@@ -37,9 +39,24 @@ def roles(postgres: Cluster) -> Cluster:
     return postgres
 
 
-@pytest.fixture
-def start(roles: Cluster) -> Iterator[Callable[..., Bouncer]]:
-    """Starts a bouncer with these settings: `shop` and `archive` are databases of it."""
+_NEWER = [pytest.param(one, marks=pytest.mark.slow) for one in NEWER]
+
+
+@pytest.fixture(params=["18", *_NEWER])
+def program(request: pytest.FixtureRequest) -> Path:
+    """PgBouncer, by minor version."""
+    return _program(request.param)
+
+
+def _program(version: str) -> Path:
+    path = PGBOUNCER if version == "18" else NEWER[version]
+    require(path, f"PgBouncer {version} (`.ci/newer_pgbouncer`)")
+    assert path is not None
+    return path
+
+
+def starting(roles: Cluster, program: Path) -> Iterator[Callable[..., Bouncer]]:
+    """Starts bouncers with these settings: `shop` and `archive` are databases of them."""
     databases = {
         "shop": "dbname=postgres pool_size=3 reserve_pool=2 min_pool_size=1 max_db_connections=7",
         "archive": "dbname=postgres",
@@ -47,9 +64,22 @@ def start(roles: Cluster) -> Iterator[Callable[..., Bouncer]]:
     with ExitStack() as stack:
 
         def make(settings: dict[str, str | int] | None = None, **environment: str) -> Bouncer:
-            return stack.enter_context(Bouncer(roles, databases, settings, environment))
+            bouncer = Bouncer(roles, databases, settings, environment, program=program)
+            return stack.enter_context(bouncer)
 
         yield make
+
+
+@pytest.fixture
+def start(roles: Cluster) -> Iterator[Callable[..., Bouncer]]:
+    """Starts Debian's bouncer."""
+    yield from starting(roles, PGBOUNCER)
+
+
+@pytest.fixture
+def start_any(roles: Cluster, program: Path) -> Iterator[Callable[..., Bouncer]]:
+    """Starts a bouncer of each version: of what its tables show."""
+    yield from starting(roles, program)
 
 
 def source_of(
@@ -86,9 +116,9 @@ def polled_whole(bouncer: Bouncer, **config: Any) -> Snapshot:
 
 
 def test_active_and_idle_connections_and_clients_that_wait_are_counted_exactly(
-    start: Callable[..., Bouncer],
+    start_any: Callable[..., Bouncer],
 ) -> None:
-    bouncer = start()
+    bouncer = start_any()
     with bouncer.holding(3, "shop"):
         pass
     with bouncer.holding(2, "shop"), bouncer.holding(1, "archive", "reports"):
@@ -155,9 +185,9 @@ def test_no_age_is_reported_of_logins_that_wait_for_a_server_that_is_down(roles:
 
 
 def test_limits_are_shown_and_those_that_are_unlimited_are_not(
-    start: Callable[..., Bouncer],
+    start_any: Callable[..., Bouncer],
 ) -> None:
-    bouncer = start({"max_client_conn": 50, "default_pool_size": 0})
+    bouncer = start_any({"max_client_conn": 50, "default_pool_size": 0})
     with bouncer.holding(1, "shop"):
         sample = polled(bouncer)
     shop = sample.pools[SHOP]
@@ -169,11 +199,18 @@ def test_limits_are_shown_and_those_that_are_unlimited_are_not(
     archive = sample.databases["archive"]
     assert (archive.connections, archive.max_connections) == (0, None)
     assert (sample.max_clients, sample.clients) == (50, 2), "the exporter is one of its clients"
-    assert sample.version == "PgBouncer 1.18.0"
 
 
-def test_counters_exist_from_zero_for_every_database(start: Callable[..., Bouncer]) -> None:
-    bouncer = start()
+def test_each_version_is_the_one_that_is_wanted(
+    start_any: Callable[..., Bouncer], request: pytest.FixtureRequest
+) -> None:
+    wanted = {"18": r"1\.18\.", "24": r"1\.24\.", "NEWEST": r"1\.(2[6-9]|[3-9]\d)\."}
+    version = wanted[request.node.callspec.params["program"]]
+    assert re.match(f"PgBouncer {version}", polled(start_any()).version)
+
+
+def test_counters_exist_from_zero_for_every_database(start_any: Callable[..., Bouncer]) -> None:
+    bouncer = start_any()
     with bouncer.connect("shop") as client:
         for _ in range(4):
             client.execute("SELECT 1")
@@ -181,6 +218,88 @@ def test_counters_exist_from_zero_for_every_database(start: Callable[..., Bounce
     shop, archive = sample.databases["shop"], sample.databases["archive"]
     assert (shop.transactions, shop.queries) == (5, 5)
     assert (archive.transactions, archive.queries, archive.wait) == (0, 0, 0)
+    assert archive.transaction_time == archive.query_time == archive.received == archive.sent == 0
+
+
+def test_time_in_transactions_and_in_queries_and_bytes_are_counted(
+    start_any: Callable[..., Bouncer],
+) -> None:
+    """So mean transaction, query and wait times are known."""
+    bouncer = start_any()
+    with bouncer.connect("shop") as client:
+        client.execute("BEGIN")
+        client.execute("SELECT pg_sleep(0.2), repeat('x', 10000)")
+        time.sleep(0.3)
+        client.execute("COMMIT")
+    sample = polled(bouncer).databases["shop"]
+    assert sample.query_time is not None
+    assert sample.transaction_time is not None
+    assert 0.2 <= sample.query_time < 5
+    assert 0.5 <= sample.transaction_time < 5
+    assert sample.sent is not None
+    assert sample.sent > 10_000
+    assert sample.received
+
+
+@pytest.fixture(params=_NEWER)
+def newer(roles: Cluster, request: pytest.FixtureRequest) -> Callable[..., Bouncer]:
+    """A bouncer of a version that knows sizes and limits of users (from 1.23 on), with these."""
+    program = _program(request.param)
+    databases = {"shop": "dbname=postgres pool_size=3 max_db_client_connections=40"}
+
+    def make(users: dict[str, str], settings: dict[str, str | int] | None = None) -> Bouncer:
+        return Bouncer(roles, databases, settings, users=users, program=program)
+
+    return make
+
+
+def test_limits_of_users_and_databases_are_shown_with_what_is_in_use(
+    newer: Callable[..., Bouncer],
+) -> None:
+    limits = {"app": "max_user_connections=8 max_user_client_connections=30"}
+    with newer(limits) as bouncer, bouncer.holding(2, "shop"):
+        sample = polled(bouncer)
+    app, shop = sample.users["app"], sample.databases["shop"]
+    assert (app.connections, app.max_connections, app.clients, app.max_clients) == (2, 8, 2, 30)
+    assert (shop.clients, shop.max_clients, shop.assignments) == (2, 40, 2)
+    assert "postgres" not in sample.users, "neither a limit nor a client"
+
+
+def test_a_size_that_a_console_repeats_for_other_users_is_not_theirs(
+    newer: Callable[..., Bouncer],
+) -> None:
+    """SHOW USERS of PgBouncer 1.23 to 1.25 does (its issue 1323), that of 1.26 does not."""
+    with (
+        newer({"app": "pool_size=1"}) as bouncer,
+        bouncer.holding(1, "shop"),
+        bouncer.holding(1, "shop", "reports"),
+    ):
+        sample = polled(bouncer)
+    sizes = {key.user: pool.size for key, pool in sample.pools.items()}
+    assert sizes["app"] == 1
+    assert sizes["reports"] in ([None, 3] if "1.24." in sample.version else [3])
+
+
+def test_paused_and_disabled_databases_are_shown(start_any: Callable[..., Bouncer]) -> None:
+    bouncer = start_any()
+    sample = polled(bouncer)
+    assert not any(one.paused or one.disabled for one in sample.databases.values())
+    bouncer.console("PAUSE shop")
+    bouncer.console("DISABLE archive")
+    sample = polled(bouncer)
+    shop, archive = sample.databases["shop"], sample.databases["archive"]
+    assert (shop.paused, shop.disabled) == (True, False)
+    assert (archive.paused, archive.disabled) == (False, True)
+
+
+def test_a_bouncer_that_is_paused_as_a_whole_is_shown(
+    start_any: Callable[..., Bouncer], program: Path
+) -> None:
+    bouncer = start_any()
+    known = program != PGBOUNCER  # from 1.19 on
+    assert polled(bouncer).paused == (False if known else None)
+    bouncer.console("PAUSE")
+    assert polled(bouncer).paused == (True if known else None)
 
 
 def test_the_time_that_clients_waited_is_counted_in_seconds(start: Callable[..., Bouncer]) -> None:

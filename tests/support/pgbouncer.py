@@ -1,4 +1,4 @@
-"""A throw-away PgBouncer from Debian's package, before a throw-away PostgreSQL."""
+"""A throw-away PgBouncer from Debian's packages, before a throw-away PostgreSQL."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ from support.postgres import Cluster, wait_until
 from support.programs import free_port
 
 PGBOUNCER = Path("/usr/sbin/pgbouncer")
+NEWER = {
+    version: Path(path) if (path := os.environ.get(f"PGPE_PGBOUNCER_{version}")) else None
+    for version in ("24", "NEWEST")
+}
+"""1.24, and the newest of a Debian suite, where a variable says that there is one."""
 PASSWORD = "let me in"
 """Of every user."""
 _USERS = ("stats", "admin", "postgres", "app", "reports")
@@ -32,9 +37,9 @@ _USERS = ("stats", "admin", "postgres", "app", "reports")
 class Bouncer:
     """A PgBouncer on a port of the loopback. Use it as a context manager.
 
-    `databases` are lines of its section by name, without host and port; `settings` go into the
-    section [pgbouncer]. `stats` is one of its stats_users, `admin` one of its admin_users; the
-    others must be roles of the server.
+    `databases` are lines of its section by name, without host and port, and `users` of theirs;
+    `settings` go into the section [pgbouncer]. `stats` is one of its stats_users, `admin` one of
+    its admin_users; the others must be roles of the server.
     """
 
     def __init__(
@@ -43,8 +48,12 @@ class Bouncer:
         databases: Mapping[str, str],
         settings: Mapping[str, str | int] | None = None,
         environment: Mapping[str, str] | None = None,
+        *,
+        users: Mapping[str, str] | None = None,
+        program: Path = PGBOUNCER,
     ) -> None:
         self.port = free_port()
+        self._program = program
         self._environment = dict(environment or {})
         self._directory = Path(tempfile.mkdtemp(prefix="pgpe-bouncer-"))
         self._log = self._directory / "log"
@@ -63,12 +72,14 @@ class Bouncer:
         lines = [
             "[databases]",
             *(f"{name} = {where} {rest}" for name, rest in databases.items()),
+            "[users]",
+            *(f"{name} = {rest}" for name, rest in (users or {}).items()),
             "[pgbouncer]",
             *(f"{name} = {value}" for name, value in {**own, **(settings or {})}.items()),
         ]  # fmt: skip
         (self._directory / "ini").write_text("\n".join(lines) + "\n")
-        users = "".join(f'"{user}" "{PASSWORD}"\n' for user in _USERS)
-        (self._directory / "users").write_text(users)
+        passwords = "".join(f'"{user}" "{PASSWORD}"\n' for user in _USERS)
+        (self._directory / "users").write_text(passwords)
         self._directory.chmod(0o755)
 
     def __enter__(self) -> Self:
@@ -94,7 +105,7 @@ class Bouncer:
         """Start it and wait until it takes clients."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [PGBOUNCER, self._directory / "ini"], stdin=subprocess.DEVNULL, stdout=log,
+                [self._program, self._directory / "ini"], stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, **as_nobody(self._directory, self._environment),
             )  # fmt: skip
         wait_until(self._ready, f"PgBouncer takes clients: {self.log}")
@@ -103,7 +114,8 @@ class Bouncer:
         """End it at once, with all its connections; what is paused must run to do so."""
         assert self._process is not None
         self.resume()
-        self._process.terminate()
+        # From 1.23 on, SIGTERM waits for the clients.
+        self._process.send_signal(signal.SIGTERM if self._program == PGBOUNCER else signal.SIGQUIT)
         self._process.wait(20)
 
     def restart(self) -> None:

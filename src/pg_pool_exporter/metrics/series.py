@@ -16,6 +16,7 @@ from pg_pool_exporter.model import (
     BouncerDatabase,
     BouncerPool,
     BouncerSample,
+    BouncerUser,
     DatabaseCounters,
     Health,
     Histogram,
@@ -81,6 +82,7 @@ _LOG_TARGET = _table(LogCounts, "exporter")
 _BOUNCER = _table(BouncerSample, "bouncer")
 _BOUNCER_POOL = _table(BouncerPool, "bouncer")
 _BOUNCER_DATABASE = _table(BouncerDatabase, "bouncer")
+_BOUNCER_USER = _table(BouncerUser, "bouncer")
 _EVIDENCE = _table(LeakEvidence, "joined")
 _HEALTH = _table(Health, "exporter")
 
@@ -157,6 +159,8 @@ def of_bouncer(name: str, sample: BouncerSample) -> Iterator[Series]:
         yield from _of(_BOUNCER_POOL, pool, (name, *key))
     for database, counters in sample.databases.items():
         yield from _of(_BOUNCER_DATABASE, counters, (name, database))
+    for user, counts in sample.users.items():
+        yield from _of(_BOUNCER_USER, counts, (name, user))
 
 
 def of_evidence(

@@ -9,6 +9,7 @@ from pg_pool_exporter.model.bouncers import (
     BouncerPool,
     BouncerPoolKey,
     BouncerSample,
+    BouncerUser,
 )
 from pg_pool_exporter.model.evidence import LeakEvidence
 from pg_pool_exporter.model.identity import AppOnServer, Kind, PoolId, TargetId, is_local
@@ -40,6 +41,7 @@ __all__ = [
     "BouncerPool",
     "BouncerPoolKey",
     "BouncerSample",
+    "BouncerUser",
     "ClientKey",
     "DatabaseCounters",
     "Health",

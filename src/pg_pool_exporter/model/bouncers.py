@@ -27,6 +27,9 @@ class BouncerPool:
     size: float | None = None
     reserve_size: float | None = None
     min_size: float | None = None
+    mode: str = ""
+    """How long a client keeps a connection: `session`, `transaction` or `statement`; empty:
+    unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +38,40 @@ class BouncerDatabase:
 
     transactions: float | None = None
     queries: float | None = None
+    transaction_time: float | None = None
+    """Total seconds that connections were in a transaction."""
+    query_time: float | None = None
+    """Total seconds that connections ran queries."""
     wait: float | None = None
     """Total seconds that clients have waited for a connection."""
+    received: float | None = None
+    """Bytes from clients."""
+    sent: float | None = None
+    """Bytes to clients."""
+    assignments: float | None = None
+    """How often a client was given a connection."""
+    logins: float | None = None
+    client_parses: float | None = None
+    """Prepared statements that clients made."""
+    server_parses: float | None = None
+    """Those of them that the bouncer had to make on a connection."""
+    binds: float | None = None
     connections: float | None = None
     max_connections: float | None = None
+    clients: float | None = None
+    max_clients: float | None = None
+    paused: bool | None = None
+    disabled: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BouncerUser:
+    """One user of a bouncer at one poll. A limit of None is unlimited or unknown."""
+
+    connections: float | None = None
+    max_connections: float | None = None
+    clients: float | None = None
+    max_clients: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,5 +81,8 @@ class BouncerSample:
     version: str
     pools: Mapping[BouncerPoolKey, BouncerPool]
     databases: Mapping[str, BouncerDatabase]
+    users: Mapping[str, BouncerUser] = field(default_factory=dict)
+    paused: bool | None = None
+    """Whether all of it is paused, or suspended."""
     max_clients: float | None = None
     clients: float | None = None

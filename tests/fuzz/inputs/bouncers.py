@@ -12,9 +12,11 @@ from fuzz.harness import Harness, pure
 from pg_pool_exporter.metrics.series import of_bouncer
 from pg_pool_exporter.metrics.text_format import Blocks, blocks
 from pg_pool_exporter.model import BouncerSample
+from pg_pool_exporter.sources.pgbouncer.answers import Answers, Rows, value
+from pg_pool_exporter.sources.pgbouncer.databases import databases, users
 from pg_pool_exporter.sources.pgbouncer.dialects import dialect
 from pg_pool_exporter.sources.pgbouncer.folding import BouncerFolding
-from pg_pool_exporter.sources.pgbouncer.tables import Answers, Rows, databases, pools, value
+from pg_pool_exporter.sources.pgbouncer.pools import pools
 from support.consoles import CONSOLES
 
 _TABLES = tuple(one.name for one in fields(Answers) if one.name != "console")
@@ -52,11 +54,14 @@ def _read(text: str) -> tuple[str, Answers]:
 def _check(data: bytes) -> list[Blocks]:
     version, answers = _read(data.decode("utf-8", "replace"))
     spoken = dialect(version)
-    shown = BouncerFolding(100).fold(pools(answers, spoken), databases(answers, spoken), 0.0)
+    shown = BouncerFolding(100).fold(
+        pools(answers, spoken), databases(answers, spoken), users(answers), 0.0
+    )
     sample = BouncerSample(
         version=version[:100],
         pools=shown.pools,
         databases=shown.databases,
+        users=shown.users,
         max_clients=value(answers.stats, "database", "shop", "total_xact_count"),
         clients=None,
     )

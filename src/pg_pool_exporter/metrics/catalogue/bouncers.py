@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from pg_pool_exporter.metrics.catalogue.metric import family
-from pg_pool_exporter.model import BouncerDatabase, BouncerPool, BouncerSample
+from pg_pool_exporter.model import BouncerDatabase, BouncerPool, BouncerSample, BouncerUser
 
 BOUNCER_SERVER_STATES = ("idle", "active", "login", "tested", "cancel")
 BOUNCER_CLIENT_STATES = ("active", "waiting", "cancel")
@@ -14,6 +14,7 @@ _family = partial(family, "bouncer", "pg_bouncer", "bouncer")
 _bouncer = _family(record=BouncerSample)
 _pool = _family("database", "user", record=BouncerPool)
 _database = _family("database", record=BouncerDatabase)
+_user = _family("user", record=BouncerUser)
 
 BOUNCER_UP = _bouncer(
     "gauge", "up", "1 if the last poll of the bouncer succeeded within its deadline, else 0."
@@ -56,10 +57,47 @@ BOUNCER_TRANSACTIONS = _database(
     "counter", "transactions_total", "Transactions.", field="transactions"
 )
 BOUNCER_QUERIES = _database("counter", "queries_total", "Queries.", field="queries")
+BOUNCER_TRANSACTION_TIME = _database(
+    "counter", "transaction_seconds_total",
+    "Total time that server connections were in a transaction; by transactions_total, their mean.",
+    field="transaction_time",
+)  # fmt: skip
+BOUNCER_QUERY_TIME = _database(
+    "counter", "query_seconds_total",
+    "Total time that server connections ran queries; by queries_total, their mean.",
+    field="query_time",
+)  # fmt: skip
 BOUNCER_WAIT = _database(
     "counter", "wait_seconds_total",
     "Total time that clients spent waiting for a connection.",
     field="wait",
+)  # fmt: skip
+BOUNCER_RECEIVED = _database(
+    "counter", "received_bytes_total", "Bytes received from clients.", field="received"
+)
+BOUNCER_SENT = _database("counter", "sent_bytes_total", "Bytes sent to clients.", field="sent")
+BOUNCER_ASSIGNMENTS = _database(
+    "counter", "server_assignments_total",
+    "How often a client was given a server connection.",
+    field="assignments",
+)  # fmt: skip
+BOUNCER_LOGINS = _database(
+    "counter", "client_logins_total", "Successful logins of clients.", field="logins"
+)
+BOUNCER_CLIENT_PARSES = _database(
+    "counter", "client_parses_total",
+    "Prepared statements made by clients, where the bouncer tracks them.",
+    field="client_parses",
+)  # fmt: skip
+BOUNCER_SERVER_PARSES = _database(
+    "counter", "server_parses_total",
+    "Prepared statements that the bouncer made on server connections.",
+    field="server_parses",
+)  # fmt: skip
+BOUNCER_BINDS = _database(
+    "counter", "binds_total",
+    "Prepared statements that clients had executed, where the bouncer tracks them.",
+    field="binds",
 )  # fmt: skip
 BOUNCER_DATABASE_CONNECTIONS = _database(
     "gauge", "database_connections",
@@ -70,6 +108,45 @@ BOUNCER_DATABASE_MAX = _database(
     "gauge", "database_max_connections",
     "Maximum server connections of the database; absent when unlimited.",
     field="max_connections",
+)  # fmt: skip
+BOUNCER_DATABASE_CLIENTS = _database(
+    "gauge", "database_client_connections", "Connected clients of the database.", field="clients"
+)
+BOUNCER_DATABASE_MAX_CLIENTS = _database(
+    "gauge", "database_max_client_connections",
+    "Maximum clients of the database; absent when unlimited.",
+    field="max_clients",
+)  # fmt: skip
+BOUNCER_DATABASE_PAUSED = _database(
+    "gauge", "database_paused",
+    "1 if the database is paused: its clients wait until somebody resumes it.",
+    field="paused",
+)  # fmt: skip
+BOUNCER_DATABASE_DISABLED = _database(
+    "gauge", "database_disabled",
+    "1 if the database is disabled: new clients are refused.",
+    field="disabled",
+)  # fmt: skip
+BOUNCER_USER_CONNECTIONS = _user(
+    "gauge", "user_connections", "Server connections of a user.", field="connections"
+)
+BOUNCER_USER_MAX = _user(
+    "gauge", "user_max_connections",
+    "Maximum server connections of a user; absent when unlimited.",
+    field="max_connections",
+)  # fmt: skip
+BOUNCER_USER_CLIENTS = _user(
+    "gauge", "user_client_connections", "Connected clients of a user.", field="clients"
+)
+BOUNCER_USER_MAX_CLIENTS = _user(
+    "gauge", "user_max_client_connections",
+    "Maximum clients of a user; absent when unlimited.",
+    field="max_clients",
+)  # fmt: skip
+BOUNCER_PAUSED = _bouncer(
+    "gauge", "paused",
+    "1 if all of the bouncer is paused or suspended: clients wait until somebody resumes it.",
+    field="paused",
 )  # fmt: skip
 BOUNCER_MAX_CLIENTS = _bouncer(
     "gauge", "max_client_connections",

@@ -24,8 +24,10 @@ class Dialect:
     """Whether the names of SHOW DATABASES are those of SHOW POOLS."""
     clients: str | None = "used_clients"
     """The item of SHOW LISTS that counts all its clients; None where there is none."""
-    wait_unit: float = 1e-6
-    """Of `total_wait_time`, in seconds."""
+    time_unit: float = 1e-6
+    """Of counters of time (`total_wait_time` and others), in seconds."""
+    repeats_user_sizes: bool = True
+    """Whether SHOW USERS may show one user's size for others, too (PgBouncer 1.23 to 1.25)."""
 
 
 _PGBOUNCER = Dialect()
@@ -35,7 +37,7 @@ _ODYSSEY = Dialect(
     idle_as_waiting=True,
     unreliable={
         "sv_used", "sv_tested", "sv_login", "maxwait", "maxwait_us", "total_wait_time",
-        "reserve_pool", "max_connections", "current_connections",
+        "reserve_pool", "max_connections", "current_connections", "paused", "disabled",
     },
 )  # fmt: skip
 # Free clients are idle ones there; those that wait are in neither list. Its databases are single
@@ -45,10 +47,11 @@ _BY_NAME = {
     "PgBouncer": _PGBOUNCER,
     "Odyssey": _ODYSSEY,
     "PgCat": _PGCAT,
-    "PgDog": Dialect(clients=None, wait_unit=1e-3),
+    "PgDog": Dialect(clients=None, time_unit=1e-3),
 }
 # Older versions consist of number, commit (if built from one) and kind of build, without a name.
 _ODYSSEY_VERSION = re.compile(r"\d[\w.]*-\w*-\w+")
+_MENDED_USERS = re.compile(r"PgBouncer (1\.(2[6-9]|[3-9]\d)|[2-9])\.")
 # Their maxwait is the longest wait ever of a connected client, not of those that wait now.
 _ALL_TIME_WAIT = re.compile(r"PgCat (0|1\.[01])\.")
 
@@ -59,4 +62,6 @@ def dialect(version: str) -> Dialect:
         return _ODYSSEY
     if _ALL_TIME_WAIT.match(version):
         return replace(_PGCAT, unreliable=_PGCAT.unreliable | {"maxwait", "maxwait_us"})
+    if _MENDED_USERS.match(version):
+        return replace(_PGBOUNCER, repeats_user_sizes=False)
     return _BY_NAME.get(version.partition(" ")[0], _PGBOUNCER)

@@ -17,30 +17,35 @@ from pg_pool_exporter.model import (
     BouncerPool,
     BouncerPoolKey,
     BouncerSample,
+    BouncerUser,
     Snapshot,
 )
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.connector import Connector
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
-from pg_pool_exporter.sources.pgbouncer import tables
+from pg_pool_exporter.sources.pgbouncer.answers import Answers, Rows, value
+from pg_pool_exporter.sources.pgbouncer.databases import databases, users
 from pg_pool_exporter.sources.pgbouncer.dialects import Dialect, dialect
 from pg_pool_exporter.sources.pgbouncer.errors import BOUNCER
 from pg_pool_exporter.sources.pgbouncer.folding import BouncerFolding
-from pg_pool_exporter.sources.pgbouncer.tables import Answers, Rows
+from pg_pool_exporter.sources.pgbouncer.pools import pools
 from pg_pool_exporter.sources.queries import Batch
 from pg_pool_exporter.sources.queries.rows import Session
 
 Pools: TypeAlias = dict[BouncerPoolKey, BouncerPool]
 Databases: TypeAlias = dict[str, BouncerDatabase]
+Users: TypeAlias = dict[str, BouncerUser]
 
 SETTINGS_SECONDS = 120.0
-"""How often the bouncer's version, configuration and users are read."""
+"""How often the bouncer's version and configuration are read, and users that are many."""
 CONSOLE = "pgbouncer"
 """The console's database where the dsn names none."""
 
 _MOST_VERSION = 100
 # Read in some milliseconds.
 _MOST_ROWS_INLINE = 1000
+_MOST_USERS = 1000
+"""More are read with the configuration, for their pools' sizes only: what they have changes."""
 _PARSING = Lane("parse-console")
 # Products choose different types for the same number. 0 stands for unknown ones.
 _TYPES = (
@@ -96,8 +101,9 @@ class BouncerSource:
                 stats=await self._try("STATS", settings),
                 servers=await self._try("SERVERS", settings),
                 active_sockets=await self._try("ACTIVE_SOCKETS", settings),
-                users=settings.users,
+                users=await self._users(settings),
             )
+            state = await self._try("STATE", settings)
             lists = await self._try("LISTS", settings)
         except (psycopg.Error, PasswordError) as error:
             raise self._connector.failure(error) from None
@@ -109,8 +115,10 @@ class BouncerSource:
                 version=settings.version,
                 pools=shown.pools,
                 databases=shown.databases,
+                users=shown.users,
+                paused=_is_paused(state),
                 max_clients=settings.max_clients,
-                clients=tables.value(lists, "list", settings.dialect.clients, "items"),
+                clients=value(lists, "list", settings.dialect.clients, "items"),
             ),
             folded=shown.folded,
         )
@@ -139,12 +147,17 @@ class BouncerSource:
             settings.read.add("VERSION")
         if "CONFIG" not in settings.read:
             config = await self._try("CONFIG", settings)
-            settings.max_clients = tables.value(config, "key", "max_client_conn", "value") or None
+            settings.max_clients = value(config, "key", "max_client_conn", "value") or None
             settings.read.add("CONFIG")
         if "USERS" not in settings.read:
             settings.users = await self._try("USERS", settings)
             settings.read.add("USERS")
         return settings
+
+    async def _users(self, settings: _Settings) -> Rows | None:
+        if settings.users is not None and len(settings.users) <= _MOST_USERS:
+            settings.users = await self._try("USERS", settings)
+        return settings.users
 
     async def _show(self, what: str) -> tuple[ReadyConnection, Rows]:
         batch = Batch(f"SHOW {what}", {}, (dict,))
@@ -166,11 +179,18 @@ class BouncerSource:
         return rows
 
 
-async def _read(answers: Answers, dialect: Dialect) -> tuple[Pools, Databases]:
-    """The pools and the databases; of many rows in a thread, so that no scrape waits."""
+def _is_paused(state: Rows | None) -> bool | None:
+    """Whether SHOW STATE (from 1.19 on) shows that all is paused or suspended."""
+    active = next((row.get("value") for row in state or () if row.get("key") == "active"), None)
+    return {"yes": False, "no": True}.get(active or "")
 
-    def read() -> tuple[Pools, Databases]:
-        return tables.pools(answers, dialect), tables.databases(answers, dialect)
+
+async def _read(answers: Answers, dialect: Dialect) -> tuple[Pools, Databases, Users]:
+    """Pools, databases and users; of many rows in a thread, so that no scrape waits."""
+
+    def read() -> tuple[Pools, Databases, Users]:
+        its = users(answers) if len(answers.users or ()) <= _MOST_USERS else {}
+        return pools(answers, dialect), databases(answers, dialect), its
 
     if answers.rows <= _MOST_ROWS_INLINE:
         return read()
