@@ -10,8 +10,11 @@ MUTANTS ?= 1000000
 SEED ?= 1
 INPUTS ?=
 SECONDS ?= 3600
+TAG ?=
+RELEASE = build/release/bin
 
-.PHONY: help demo test test-all fuzz soak clients servers lint docs rules dashboards lock clean
+.PHONY: help demo test test-all fuzz soak clients servers lint docs rules dashboards lock release-check
+.PHONY: clean
 .DEFAULT_GOAL := help
 
 help:
@@ -30,6 +33,8 @@ help:
 	@echo "make rules  write the generated rules again"
 	@echo "make dashboards  write the dashboards' JSON again"
 	@echo "make lock   write the lock files of the container image and of CI again (needs uv)"
+	@echo "make release-check  builds the package and checks it as an index would"
+	@echo "            (make release-check TAG=v0.1.0: also whether that may be published)"
 	@echo "make clean  remove the virtual environment and caches"
 
 demo: $(VENV)/.demo
@@ -66,6 +71,7 @@ lint: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/pg-pool-exporter metrics > docs/metrics.md
 	$(BIN)/python tools/formats_page.py > docs/apps/formats.md
+	$(BIN)/python tools/shell_files.py
 	PYTHONPATH=tests $(BIN)/python tools/tables.py
 
 rules: $(VENV)/.dev
@@ -75,18 +81,35 @@ rules: $(VENV)/.dev
 dashboards: $(VENV)/.dev
 	$(BIN)/python -W ignore::DeprecationWarning -m dashboards.builder
 
-LOCK = uv pip compile pyproject.toml --quiet --generate-hashes --upgrade --no-header \
+LOCK = uv pip compile --quiet --generate-hashes --upgrade --no-header \
   --no-annotate --no-emit-index-url --no-emit-find-links
 
 lock:
-	$(LOCK) deploy/compose/requirements.in --extra daemon \
+	$(LOCK) pyproject.toml deploy/compose/requirements.in --extra daemon \
 	  --python-version 3.12 --python-platform linux \
 	  --output-file deploy/compose/requirements.lock
-	$(LOCK) .ci/requirements.in --extra fuzz --universal --python-version 3.11 \
+	$(LOCK) pyproject.toml .ci/requirements.in --extra fuzz --universal --python-version 3.11 \
 	  --output-file .ci/requirements.lock
+	$(LOCK) .ci/release.in --universal --python-version 3.11 --output-file .ci/release.lock
+
+# Without isolation: exactly the packages of the lock build it.
+release-check: build/release/.done
+	rm -rf dist
+	$(RELEASE)/validate-pyproject pyproject.toml
+	$(RELEASE)/python -W error::UserWarning -m build --no-isolation
+	$(RELEASE)/twine check --strict dist/*
+	$(RELEASE)/check-wheel-contents dist/*.whl
+	$(RELEASE)/pyroma --min=10 dist/*.tar.gz
+	$(if $(TAG),$(RELEASE)/python tools/release.py ready $(TAG))
+
+build/release/.done: .ci/release.lock
+	$(PYTHON) -m venv --clear build/release
+	$(RELEASE)/pip install --quiet --disable-pip-version-check --require-hashes \
+	  --requirement .ci/release.lock
+	@touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 # An extra is installed anew when what it asks for may have changed.
 $(VENV)/.%: pyproject.toml | $(VENV)

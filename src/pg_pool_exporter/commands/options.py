@@ -103,18 +103,22 @@ class Flag:
         return PREFIX + re.sub(r"[.-]", "_", self.name).upper()
 
 
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(f"must be one of {', '.join(allowed)}")
-        return text
+class OneOf:
+    """The parser of a flag with few values."""
 
-    return parse
+    def __init__(self, *allowed: str) -> None:
+        self.allowed = allowed
+
+    def __call__(self, text: str) -> str:
+        """`text`, which must be one of the values."""
+        if text not in self.allowed:
+            raise ValueError(f"must be one of {', '.join(self.allowed)}")
+        return text
 
 
 def boolean(text: str) -> bool:
     """`true` or `false`."""
-    return _one_of("true", "false")(text) == "true"
+    return OneOf("true", "false")(text) == "true"
 
 
 def _listen_address(text: str) -> "Address":
@@ -223,14 +227,14 @@ class Options:
         LogLevel,
         Flag(
             "log.level", "LEVEL", f"lowest level to log: {', '.join(LOG_LEVELS)} (default info)",
-            _one_of(*LOG_LEVELS), _POLLING,
+            OneOf(*LOG_LEVELS), _POLLING,
         ),
     ] = "info"
     log_format: Annotated[
         LogFormat,
         Flag(
             "log.format", "FORMAT", f"format of the log: {', '.join(LOG_FORMATS)} (default logfmt)",
-            _one_of(*LOG_FORMATS), _POLLING,
+            OneOf(*LOG_FORMATS), _POLLING,
         ),
     ] = "logfmt"
     probe: Annotated[
@@ -264,7 +268,7 @@ class Options:
         Flag(
             "scenario", "NAME",
             f"what goes wrong: {', '.join(scenarios.SCENARIOS)} (default {scenarios.DEFAULT})",
-            _one_of(*scenarios.SCENARIOS), _DEMO,
+            OneOf(*scenarios.SCENARIOS), _DEMO,
         ),
     ] = scenarios.DEFAULT
     server: Annotated[
