@@ -8,6 +8,7 @@ import pytest
 
 from pg_pool_exporter.model import ClientKey, SessionGroup, SessionKey
 from pg_pool_exporter.sources.postgres.activity import Activity, read_activity
+from pg_pool_exporter.sources.postgres.server_clock import ServerClock
 from pg_pool_exporter.sources.queries.rows import ActivityRow
 
 
@@ -23,6 +24,10 @@ def row(**values: Any) -> ActivityRow:
     return ActivityRow(**{**default, **values})
 
 
+def read(rows: list[ActivityRow], databases: dict[int, str], waits: dict[int, float]) -> Activity:
+    return read_activity(rows, databases, waits, ServerClock())
+
+
 def only(activity: Activity) -> tuple[ClientKey, SessionGroup]:
     (found,) = activity.sessions.items()
     return found
@@ -33,25 +38,25 @@ def by_application(activity: Activity) -> dict[str, SessionGroup]:
 
 
 def test_our_own_sessions_are_counted_apart() -> None:
-    activity = read_activity([row(own=True, pids=[1, 2]), row()], {5: "db"}, {})
+    activity = read([row(own=True, pids=[1, 2]), row()], {5: "db"}, {})
     assert activity.own == {1, 2}
     assert only(activity)[1].sessions == 1
 
 
 @pytest.mark.parametrize(("datid", "name"), [(5, "db"), (None, "unknown"), (6, "unknown")])
 def test_a_database_without_a_name_is_unknown(datid: int | None, name: str) -> None:
-    key, _ = only(read_activity([row(datid=datid)], {5: "db"}, {}))
+    key, _ = only(read([row(datid=datid)], {5: "db"}, {}))
     assert key.sessions.database == name
 
 
 def test_a_clock_set_back_on_the_server_gives_no_negative_age() -> None:
-    _, found = only(read_activity([row(ages=[-3.0], oldest_backend=2.0)], {}, {}))
+    _, found = only(read([row(ages=[-3.0], oldest_backend=2.0)], {}, {}))
     assert found.ages == {"idle": (0.0,)}
     assert (found.oldest_backend, found.oldest_transaction) == (2, None)
 
 
 def test_whoever_is_waited_for_blocks_whatever_it_is_that_waits() -> None:
-    activity = read_activity(
+    activity = read(
         [
             row(application="holder", pids=[1, 2, 3]),
             row(application="waiter", pids=[4], waiting=1, blockers="1,2"),
@@ -67,7 +72,7 @@ def test_whoever_is_waited_for_blocks_whatever_it_is_that_waits() -> None:
 
 
 def test_a_hidden_session_has_no_known_wait_and_makes_it_unknown_who_blocks() -> None:
-    activity = read_activity([row(application="seen"), row(application="", hidden=True)], {}, {})
+    activity = read([row(application="seen"), row(application="", hidden=True)], {}, {})
     assert {
         name: (one.waiting, one.blocking) for name, one in by_application(activity).items()
     } == {
@@ -77,13 +82,13 @@ def test_a_hidden_session_has_no_known_wait_and_makes_it_unknown_who_blocks() ->
 
 
 def test_a_hidden_background_process_hides_no_wait_of_a_client() -> None:
-    _, found = only(read_activity([row(), row(client=False, hidden=True)], {}, {}))
+    _, found = only(read([row(), row(client=False, hidden=True)], {}, {}))
     assert (found.waiting, found.blocking) == (0, 0)
 
 
 def test_the_longest_wait_of_a_group_is_that_of_its_sessions() -> None:
     rows = [row(pids=[1, 2, 3], waiting=2), row(application="other", pids=[4], waiting=1)]
-    activity = read_activity(rows, {}, {1: 5.0, 3: 7.0, 9: 100.0})
+    activity = read(rows, {}, {1: 5.0, 3: 7.0, 9: 100.0})
     assert [one.oldest_waiting for one in activity.sessions.values()] == [7.0, None]
 
 
@@ -128,10 +133,10 @@ KEY = SessionKey("db", "role", "app")
 def test_sessions_are_grouped_by_client_with_the_age_of_each(
     rows: list[ActivityRow], ages: dict[str, tuple[float, ...]], hidden: dict[str, int]
 ) -> None:
-    key, group = only(read_activity([*rows, row(own=True, pids=[1])], {5: "db"}, {}))
+    key, group = only(read([*rows, row(own=True, pids=[1])], {5: "db"}, {}))
     assert key == ClientKey(KEY, "192.0.2.7")
     assert (group.ages, group.hidden) == (ages, hidden)
 
 
 def test_the_clock_of_the_server_is_reported_also_when_nobody_else_is_there() -> None:
-    assert read_activity([row(own=True, clock=1234.5)], {}, {}).clock == 1234.5
+    assert read([row(own=True, clock=1234.5)], {}, {}).clock == 1234.5

@@ -16,12 +16,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from conftest import require
-from scenarios.live import ALWAYS, LIBFAKETIME, LIVE, RUNS
+from scenarios.live import ALWAYS, LIVE, RUNS
 from scenarios.live_run import Outcome, run_live
 from scenarios.scenario import Setup
 from scenarios.verdict import SCENARIOS
 from support.pgbouncer import PGBOUNCER
 from support.programs import PROMETHEUS
+from support.wall_clock import LIBFAKETIME
 
 # One worker has all that is live, one after the other: each measures real time.
 pytestmark = [pytest.mark.debian, pytest.mark.slow, pytest.mark.xdist_group("live")]

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from bench.faults.case import Expected, fault
 from bench.faults.stand import Stand, is_up, series_of
-from scenarios.live import LIBFAKETIME
 from support.busy import within
 from support.postgres import wait_until
 from support.programs import exporter
+from support.wall_clock import WallClock
 
 _PROCESS, _SCRAPERS = "Process", "Scrapers"
 _SLOW = Expected(within=60)
@@ -69,18 +69,10 @@ def _clock_jumps(title: str, seconds: float) -> None:
     """Of a daemon of its own: libfaketime costs much CPU time where the machine is busy."""
 
     def generator(stand: Stand) -> Iterator[None]:
-        clock = stand.directory / "clock"
-        clock.write_text("+0s\n")
-        environment = {
-            "LD_PRELOAD": str(LIBFAKETIME),
-            "FAKETIME_TIMESTAMP_FILE": str(clock),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "DONT_FAKE_MONOTONIC": "1",
-        }
+        clock = WallClock(stand.directory / "clock")
         last = 'pg_pool_exporter_last_success_timestamp_seconds{target="main",kind="server"}'
-        with stand.second_daemon(environment) as (address, _):
-            clock.write_text(f"{seconds:+.0f}s\n")
+        with stand.second_daemon(environment=clock.environment) as (address, _):
+            clock.set(f"{seconds:+.0f}")
             wait_until(
                 lambda: abs(series_of(address).get(last, 0.0) - time.time() - seconds) < 600,
                 "it polls at the new time",

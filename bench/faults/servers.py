@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 
 import psycopg
 
 from bench.faults.case import Expected, fault, steps
-from bench.faults.stand import END_EXPORTERS, PASSWORD, Stand
+from bench.faults.stand import END_EXPORTERS, PASSWORD, Stand, findings_of, series_of
+from support.postgres import EMBEDDED_16, Cluster, wait_until
+from support.wall_clock import WallClock
 
+_AGE = re.compile(r"pg_server_(oldest|longest|last_login|session\w*_age)\w*_seconds\b")
 _SERVER, _LINK, _BOUNCER = "PostgreSQL", "The way to it", "PgBouncer"
 
 
@@ -215,6 +220,46 @@ def _promote(stand: Stand) -> None:
 steps(_SERVER, "it becomes a standby, and is promoted", _standby, _promote,
       Expected(series='pg_server_info{server="main",version="16', least=1, most=1,
                log="own session replaced"), peer=True)  # fmt: skip
+
+
+def _clock_is_set(title: str, offset: str) -> None:
+    """The clock of a server of its own, while one session waits for another that is idle."""
+
+    def generator(stand: Stand) -> Iterator[None]:
+        cluster = Cluster(EMBEDDED_16)
+        clock = WallClock(cluster.directory / "clock")
+        cluster.environment.update(clock.environment)
+        begun = time.monotonic()
+        with (
+            cluster,
+            cluster.connect() as keeps,
+            cluster.connect() as waits,
+            stand.second_daemon(server=cluster.dsn()) as (address, _),
+            ThreadPoolExecutor(1) as beside,
+        ):
+            keeps.execute("BEGIN; LOCK TABLE pg_catalog.pg_description")
+            waiting = beside.submit(waits.execute, "BEGIN; LOCK TABLE pg_catalog.pg_description")
+            clock.set(offset)
+            wait_until(lambda: "clock was set" in stand.second_log.read_text(), "it is noticed")
+            time.sleep(2)
+            series, findings = series_of(address), findings_of(address)["findings"]
+            passed = time.monotonic() - begun
+            keeps.rollback()
+            waiting.result()
+        assert series['pg_server_up{server="main"}'] == 1, "it is down"
+        assert not findings, f"a false finding: {findings[0]['cause']}"
+        wrong = [
+            name for name, age in series.items()
+            if _AGE.match(name) and not 0 <= age <= passed
+        ]  # fmt: skip
+        assert not wrong, f"wrong ages: {wrong}"
+        yield
+
+    fault(_SERVER, title, Expected(within=60), needs="clock")(generator)
+
+
+_clock_is_set("its clock is set an hour ahead", "+3600")
+_clock_is_set("its clock is set 20 years back", "-7300d")
 
 
 def _lag(stand: Stand) -> None:

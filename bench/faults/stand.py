@@ -23,12 +23,12 @@ import yaml
 
 from bench.faults.page import Certificates, Page
 from pg_pool_exporter.sockets import ENVIRONMENT
-from scenarios.live import LIBFAKETIME
 from support.link import Link
 from support.pages import Peer, answer, page_of, pool
 from support.pgbouncer import PGBOUNCER, Bouncer
 from support.postgres import EMBEDDED_16, Cluster, wait_until
 from support.programs import answers, exporter, free_port, running
+from support.wall_clock import LIBFAKETIME
 
 INTERVAL, TIMEOUT = 1.0, 0.9
 """Of all polls, in seconds."""
@@ -109,6 +109,7 @@ class Stand:
         self.state = directory / "state"
         self.log_file = self.log_directory / "server.log"
         self._log = directory / "daemon.log"
+        self.second_log = directory / "second.log"
         self._write_files()
         self.app = stack.enter_context(self.application())
         self.daemon = stack.enter_context(running(
@@ -187,16 +188,20 @@ class Stand:
 
     @contextmanager
     def second_daemon(
-        self, environment: Mapping[str, str] | None = None
+        self, environment: Mapping[str, str] | None = None, server: str = ""
     ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-        """Another daemon for the same targets, but for what only one may use: its address too."""
+        """Another daemon for the same targets, but for what only one may use: its address too.
+
+        With the dsn of another `server` it polls that one, and nothing else.
+        """
         file = self.directory / "second.yaml"
         own = {**self.configuration(), "state_dir": "", "socket_dir": ""}
+        if server:
+            own = {"servers": [{"name": "main", "dsn": server, "interval": "1s"}]}
         file.write_text(yaml.safe_dump(own))
         address = f"127.0.0.1:{free_port()}"
         command = exporter("run", f"--config.file={file}", f"--web.listen-address={address}")
-        log = self.directory / "second.log"
-        with running(command, log=log, environment=environment) as process:
+        with running(command, log=self.second_log, environment=environment) as process:
             wait_until(lambda: is_up(series_of(address)), "the second daemon polls all targets")
             yield address, process
 
@@ -238,8 +243,7 @@ class Stand:
 
     def findings(self) -> dict[str, Any]:
         """The document of `/api/v1/findings`."""
-        document: dict[str, Any] = json.loads(_get(self.address, "/api/v1/findings", 5.0))
-        return document
+        return findings_of(self.address)
 
     def doctor(self) -> int:
         """The exit code of `doctor --url`."""
@@ -403,6 +407,12 @@ def series_of(address: str) -> dict[str, float]:
         return _series(_get(address, "/metrics", 5.0))
     except (OSError, HTTPException):
         return {}
+
+
+def findings_of(address: str) -> dict[str, Any]:
+    """The document of a daemon's `/api/v1/findings`."""
+    document: dict[str, Any] = json.loads(_get(address, "/api/v1/findings", 5.0))
+    return document
 
 
 def _get(address: str, path: str, seconds: float) -> str:

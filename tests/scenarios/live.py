@@ -10,19 +10,12 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from scenarios.live_stand import App, Stand
 from scenarios.scenario import Scenario
 from scenarios.verdict import SCENARIOS
-
-LIBFAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-"""Of Debian's package faketime; None where it isn't installed."""
-_BEHIND = {
-    "LD_PRELOAD": str(LIBFAKETIME), "FAKETIME": "-3600", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    "FAKETIME_DISABLE_SHM": "1",
-}  # fmt: skip
+from support.wall_clock import offset_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +176,7 @@ LIVE: dict[str, Live] = {
         factor=10.0,
         settings={"max_connections": "400"},
     ),
-    "clock-skew": Live(apps=(App(),), environment=_BEHIND, act=_is_behind),
+    "clock-skew": Live(apps=(App(),), environment=offset_by("-3600"), act=_is_behind),
     "flapping": Live(apps=(App(processes=2),), act=_flap),
     "low-traffic": Live(apps=(App(least=5, rate=1 / 30),)),
     "on-their-way": Live(apps=(App(fault="burst", one_in=600, max_idle=2),)),

@@ -20,6 +20,7 @@ from pg_pool_exporter.model.pools import (
 )
 from pg_pool_exporter.model.servers import (
     ClientKey,
+    ClockAhead,
     DatabaseCounters,
     LogCounts,
     OpenTransaction,
@@ -43,6 +44,7 @@ __all__ = [
     "BouncerSample",
     "BouncerUser",
     "ClientKey",
+    "ClockAhead",
     "DatabaseCounters",
     "Health",
     "Histogram",

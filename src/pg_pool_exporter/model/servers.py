@@ -123,6 +123,39 @@ class ServerSettings:
     """Catalogues that this role may not read: their series are absent."""
 
 
+_CLOCK_JUMP = 0.5
+"""Seconds; smaller ones are a clock that is corrected, or one that runs too fast."""
+
+
+class ClockAhead(NamedTuple):
+    """Bounds of a server's clock minus a monotonic one of ours at one poll, in seconds."""
+
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, clock: float, begun: float, ended: float) -> ClockAhead:
+        """Where the server's `clock` was read between `begun` and `ended` on ours."""
+        return cls(clock - ended, clock - begun)
+
+    @property
+    def middle(self) -> float:
+        """The best estimate."""
+        return (self.least + self.most) / 2
+
+    @property
+    def width(self) -> float:
+        """How uncertain it is."""
+        return self.most - self.least
+
+    def was_set_since(self, before: ClockAhead) -> bool:
+        """Whether the server's clock was set since the poll with these bounds.
+
+        Or ours stood still, as it does while this machine is suspended.
+        """
+        return self.least - before.most > _CLOCK_JUMP or before.least - self.most > _CLOCK_JUMP
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSample:
     """One PostgreSQL server at one poll."""

@@ -15,7 +15,7 @@ from pg_pool_exporter.analysis.evidence.addresses import AddressReadings, Unretu
 from pg_pool_exporter.analysis.evidence.bounds import PoolReading, ServerReading
 from pg_pool_exporter.analysis.evidence.readings import Readings
 from pg_pool_exporter.config import DEFAULT_LEAK_AFTER
-from pg_pool_exporter.model import LeakEvidence, is_local
+from pg_pool_exporter.model import ClockAhead, LeakEvidence, is_local
 
 MIN_READINGS = 3
 """One reading proves nothing: every checkout is silent for a moment."""
@@ -29,8 +29,7 @@ class ServerPoll(NamedTuple):
 
     begun: float
     taken: float
-    clock_ahead: tuple[float, float]
-    """Lower and upper bound of the server's clock minus ours, in seconds."""
+    clock_ahead: ClockAhead
     sessions: ServerSessions
     is_here: bool
     """Whether the server is on the exporter's machine: then 127.0.0.1 means the same to both."""
@@ -82,7 +81,7 @@ class AppReadings:
             ServerReading(
                 self.sessions.sessions,
                 sum(one.checked_out_min for one in last) - self.sessions.running,
-                poll.clock_ahead[0],
+                poll.clock_ahead.least,
             ),
             keep=keep,
             max_gap=poll.max_gap,
@@ -129,7 +128,7 @@ class AppReadings:
         ):
             return LeakEvidence()
         # Ages are too long by what the server's clock may have gained meanwhile.
-        age = leak_after + poll.clock_ahead[1] - seen.reading.clock_ahead_min
+        age = leak_after + poll.clock_ahead.most - seen.reading.clock_ahead_min
         old = self.sessions.count(*SILENT, longer_than=age)
         # No session matched: `application_name` differs, or the pools use another server.
         are_known = seen.reading.sessions_max > 0 or not any(one.connections_max for one in last)

@@ -12,20 +12,24 @@ from pg_pool_exporter.analysis.correlate.app_readings import AppReadings, Server
 from pg_pool_exporter.analysis.correlate.pools import KnownPool, KnownPools
 from pg_pool_exporter.analysis.correlate.sessions import AppSessions, ServerSessions, SharedNames
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.model import AppOnServer, Kind, LeakEvidence, ServerSample, TargetId, is_local
+from pg_pool_exporter.model import (
+    AppOnServer,
+    ClockAhead,
+    Kind,
+    LeakEvidence,
+    ServerSample,
+    TargetId,
+    is_local,
+)
 from pg_pool_exporter.polling.store import Change, TargetState
-
-# A larger difference between what passed on the server's clock and here means that its clock was
-# set; in seconds.
-_CLOCK_JUMP = 0.5
 
 
 @dataclass(slots=True)
 class _Server:
     """What is remembered of one server since the last long break, and since its clock was set."""
 
-    clock_ahead: tuple[float, float]
-    """Bounds of its clock minus ours at the last poll, in seconds."""
+    clock_ahead: ClockAhead
+    """At the last poll."""
     taken: float
     apps: dict[str, AppReadings] = field(default_factory=lambda: defaultdict(AppReadings))
     evidence: Mapping[AppOnServer, LeakEvidence] = field(default_factory=dict)
@@ -103,13 +107,12 @@ class Correlation:
 
     def _remember(self, name: str, state: TargetState, sample: ServerSample) -> _Server:
         clock = sample.clock if sample.clock is not None else state.taken
-        ahead = clock - state.taken, clock - state.begun
+        ahead = ClockAhead.of(clock, state.begun, state.taken)
         server = self._servers.get(name)
         if (
             server is None
             or state.begun - server.taken > state.max_gap
-            or ahead[0] - server.clock_ahead[1] > _CLOCK_JUMP
-            or server.clock_ahead[0] - ahead[1] > _CLOCK_JUMP
+            or ahead.was_set_since(server.clock_ahead)
         ):
             server = self._servers[name] = _Server(ahead, state.taken)
         server.clock_ahead, server.taken = ahead, state.taken

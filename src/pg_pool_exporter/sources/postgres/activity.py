@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pg_pool_exporter.metrics.catalogue import BACKEND_STATES
 from pg_pool_exporter.model import ClientKey, OpenTransaction, SessionGroup, SessionKey
+from pg_pool_exporter.sources.postgres.server_clock import ServerClock
 from pg_pool_exporter.sources.postgres.session_groups import merge
 from pg_pool_exporter.sources.queries.rows import ActivityRow
 
@@ -26,13 +27,16 @@ class Activity(NamedTuple):
 
 
 def read_activity(
-    rows: Iterable[ActivityRow], databases: Mapping[int, str], waits: Mapping[int, float]
+    rows: Iterable[ActivityRow],
+    databases: Mapping[int, str],
+    waits: Mapping[int, float],
+    clock: ServerClock,
 ) -> Activity:
     """Group the rows, with names for the `databases` (by oid), and find the sessions that block.
 
-    `waits` has the seconds that sessions have waited for a lock, by process id. Blockers are
-    clients; what waits for them may be any process. A hidden session may wait for any other, so
-    one of them makes the number of blockers unknown.
+    `waits` has the seconds that sessions have waited for a lock, by process id; `clock` corrects
+    all ages. Blockers are clients; what waits for them may be any process. A hidden session may
+    wait for any other, so one of them makes the number of blockers unknown.
     """
     rows = list(rows)
     blockers = {pid for row in rows for pid in (row.blockers or "").split(",")}
@@ -43,42 +47,50 @@ def read_activity(
         if not row.own:
             database = databases.get(row.datid, "unknown") if row.datid is not None else "unknown"
             key = ClientKey(SessionKey(database, row.user, row.application), row.address)
-            groups.setdefault(key, []).append(_group(row, waits, blockers if all_seen else None))
+            groups.setdefault(key, []).append(
+                _group(row, waits, blockers if all_seen else None, clock)
+            )
     return Activity(
         sessions={key: merge(each) for key, each in groups.items()},
         own={pid for row in clients if row.own for pid in row.pids},
         clock=rows[0].clock if rows else None,
         last_login=min(
-            (_age(row.youngest_backend) for row in clients if row.youngest_backend is not None),
+            (
+                clock.age(row.youngest_backend)
+                for row in clients
+                if row.youngest_backend is not None
+            ),
             default=None,
         ),
     )
 
 
-def _group(row: ActivityRow, waits: Mapping[int, float], blockers: Set[str] | None) -> SessionGroup:
+def _group(
+    row: ActivityRow, waits: Mapping[int, float], blockers: Set[str] | None, clock: ServerClock
+) -> SessionGroup:
     state = _state(row.state)
     hidden = row.hidden or state == "disabled"
     idle_in_transaction = state.startswith("idle_in_transaction")
     waited = [waits[pid] for pid in row.pids if pid in waits]
     return SessionGroup(
         # A session that has just begun has no state yet, and no age.
-        ages={} if hidden else {state: tuple(sorted(map(_age, row.ages), reverse=True))},
+        ages={} if hidden else {state: tuple(sorted(map(clock.age, row.ages), reverse=True))},
         hidden={state: len(row.pids)} if hidden else {},
-        transactions={} if hidden else {state: tuple(_transactions(row))},
+        transactions={} if hidden else {state: tuple(_transactions(row, clock))},
         writers=None if hidden else row.writers if idle_in_transaction else 0,
         oldest_snapshot=row.oldest_snapshot if idle_in_transaction else None,
-        oldest_backend=_known_age(row.oldest_backend),
-        oldest_transaction=_known_age(row.oldest_transaction),
+        oldest_backend=_known_age(row.oldest_backend, clock),
+        oldest_transaction=_known_age(row.oldest_transaction, clock),
         waiting=None if row.hidden else row.waiting,
-        oldest_waiting=_known_age(max(waited, default=None)),
+        oldest_waiting=_known_age(max(waited, default=None), clock),
         blocking=None if blockers is None else sum(str(pid) in blockers for pid in row.pids),
     )
 
 
-def _transactions(row: ActivityRow) -> Iterator[OpenTransaction]:
+def _transactions(row: ActivityRow, clock: ServerClock) -> Iterator[OpenTransaction]:
     # A lying server may send fewer of one than of the other.
     pairs = zip(row.transaction_ages or (), row.transaction_state_ages or (), strict=False)
-    return (OpenTransaction(_age(age), _age(state_age)) for age, state_age in pairs)
+    return (OpenTransaction(clock.age(age), clock.age(state_age)) for age, state_age in pairs)
 
 
 def _state(reported: str | None) -> str:
@@ -89,10 +101,5 @@ def _state(reported: str | None) -> str:
     return state if state in _STATES else "unknown"
 
 
-def _known_age(seconds: float | None) -> float | None:
-    return None if seconds is None else _age(seconds)
-
-
-def _age(seconds: float | None) -> float:
-    """Never negative, though the server's clock may be set back."""
-    return max(0.0, seconds or 0.0)
+def _known_age(seconds: float | None, clock: ServerClock) -> float | None:
+    return None if seconds is None else clock.age(seconds)

@@ -20,6 +20,7 @@ from pg_pool_exporter.sources.connection.login_trial import LoginTrial
 from pg_pool_exporter.sources.connection.server import ServerConnector
 from pg_pool_exporter.sources.postgres.activity import read_activity
 from pg_pool_exporter.sources.postgres.limits import reached_limit
+from pg_pool_exporter.sources.postgres.server_clock import ServerClock
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
 from pg_pool_exporter.sources.postgres.settings_reader import MOST_ENTRIES, SettingsReader
 from pg_pool_exporter.sources.queries import Batch, batch
@@ -62,6 +63,7 @@ class PostgresSource:
         self._groups = SessionGroups(config.max_groups, protected)
         self._databases = NameLimiter[str](MOST_DATABASES)
         self._trial = LoginTrial(self._connector.connect, clock)
+        self._server_clock = ServerClock()
         self._last: ServerSample | None = None
         self._last_at = 0.0
         self._session: Session | None = None
@@ -76,7 +78,10 @@ class PostgresSource:
         `PollError`; cancelling takes effect at once.
         """
         try:
+            begun = self._clock()
             ready, (sessions, databases, *rows) = await self._fetched()
+            if sessions:
+                self._follow_clock(sessions[0].clock, begun)
             waits = await self._waits(ready, sessions)
             settings = await self._settings.settings(ready, dict(zip(self._due, rows, strict=True)))
             if self._log_settings is not None:
@@ -86,7 +91,7 @@ class PostgresSource:
         self._note_session(ready.session)
         databases.sort(key=lambda row: row.datid)  # for less than what it costs the server
         names = {row.datid: row.database for row in databases}
-        activity = read_activity(sessions, names, waits)
+        activity = read_activity(sessions, names, waits, self._server_clock)
         self._held.forget_gone(activity.own)
         clients = sum(group.sessions for group in activity.sessions.values())
         now = self._clock()
@@ -111,6 +116,15 @@ class PostgresSource:
             server=self._last,
             folded=folded + len(databases) - len(counters) + self._settings.left_out,
         )
+
+    def _follow_clock(self, clock: float, begun: float) -> None:
+        """Take in the server's clock; log that it was set since the last poll."""
+        set_by = self._server_clock.follow(clock, begun, self._clock())
+        if set_by is not None:
+            self._log.warning(
+                "server's clock was set, or this machine was suspended: ages are corrected",
+                set_by_seconds=round(set_by, 1),
+            )
 
     def _failure(self, error: psycopg.Error | PasswordError) -> PollError:
         failure = self._connector.failure(error)
