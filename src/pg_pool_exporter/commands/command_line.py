@@ -30,7 +30,7 @@ from pg_pool_exporter.commands.options import (
 
 _PARSERS_OWN = ("--help", "-h", "--version")
 # Flags of doctor that need targets to watch.
-_WATCHING = ("config_file", "socket_dir", "duration", "web_runbook_url")
+_WATCHING = ("config_file", "socket_dir", "shard", "duration", "web_runbook_url")
 # Variables that applications set for the client, on hosts where both run.
 _CLIENT_VARIABLES = {f"{PREFIX}{name}" for name in ("APP", "SERVER", "LEAK_AFTER", "SOCKET_DIR")}
 # Kubernetes sets these in every pod when a service is called pg-pool-exporter.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pg_pool_exporter.commands.options import DSN_VARIABLE, Options
-from pg_pool_exporter.config import Config, from_dsn, load
+from pg_pool_exporter.config import Config, from_dsn, load, part_of
 
 
 def configuration(options: Options) -> Config:
@@ -17,6 +17,8 @@ def configuration(options: Options) -> Config:
         config = from_dsn(options.dsn, DSN_VARIABLE)
     else:
         config = Config()
+    if options.shard is not None:
+        config = part_of(config, options.shard)
     if options.socket_dir is None:
         return config
     return config.model_copy(update={"socket_dir": options.socket_dir})

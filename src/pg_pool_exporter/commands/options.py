@@ -16,6 +16,7 @@ from pg_pool_exporter.commands.demo import scenarios
 from pg_pool_exporter.web.paths import FINDINGS_PATH, PROBE_PATH, RUNBOOKS
 
 if TYPE_CHECKING:
+    from pg_pool_exporter.config import Shard
     from pg_pool_exporter.web.server import Address
 
 PROGRAM = "pg-pool-exporter"
@@ -152,6 +153,12 @@ def _daemon_url(text: str) -> SplitResult:
     return url
 
 
+def _shard(text: str) -> "Shard":
+    from pg_pool_exporter.config import parse_shard
+
+    return parse_shard(text)
+
+
 def _pid(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d{0,9}", text, re.ASCII) or int(text) >= 2**31:
         raise ValueError("must be the process id of a session, as in pg_stat_activity")
@@ -178,6 +185,14 @@ class Options:
             "socket-dir", "DIRECTORY",
             "directory of the instrumented processes' sockets; wins over the configuration file",
             str, _POLLING | _DOCTOR,
+        ),
+    ] = None
+    shard: Annotated[
+        "Shard | None",
+        Flag(
+            "shard", "NUMBER/ALL",
+            "poll only this exporter's part of the configuration, like 2/5: the second of five",
+            _shard, _POLLING | _DOCTOR,
         ),
     ] = None
     web_listen_address: Annotated[

@@ -17,6 +17,7 @@ from pg_pool_exporter.config.models import (
     ServerConfig,
 )
 from pg_pool_exporter.config.section import Section
+from pg_pool_exporter.config.sharding import Shard, parse_shard, part_of
 from pg_pool_exporter.config.thresholds import AppThresholds, PoolThresholds, Thresholds
 from pg_pool_exporter.config.warnings import warnings
 
@@ -39,9 +40,12 @@ __all__ = [
     "ProcessesConfig",
     "Section",
     "ServerConfig",
+    "Shard",
     "Thresholds",
     "from_dsn",
     "load",
+    "parse_shard",
+    "part_of",
     "read",
     "validate",
     "warnings",

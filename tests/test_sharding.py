@@ -1,0 +1,106 @@
+"""Several exporters divide the targets of one configuration."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pg_pool_exporter.commands.configuration import configuration
+from pg_pool_exporter.commands.options import Options
+from pg_pool_exporter.config import Config, Shard, parse_shard, part_of
+from pg_pool_exporter.config.sharding import divided
+
+PATTERNS = ("server-{}", "db{}", "pg-{:03}.shop.svc")
+
+
+def _names(pattern: str, count: int = 300) -> list[str]:
+    return [pattern.format(number) for number in range(count)]
+
+
+def _config() -> Config:
+    return Config.model_validate(
+        {
+            "servers": [{"name": f"s{n}", "dsn": f"host=s{n}"} for n in range(30)],
+            "apps": [
+                {"name": f"a{n}", "server": f"s{n % 30}", "targets": [f"http://a{n}:80"]}
+                for n in range(90)
+            ]
+            + [{"name": f"alone{n}", "targets": [f"http://b{n}:80"]} for n in range(10)],
+            "pgbouncers": [{"name": f"b{n}", "dsn": f"host=b{n} port=6432"} for n in range(10)],
+        }
+    )
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_the_work_is_divided_evenly(pattern: str) -> None:
+    parts = Counter(divided(_names(pattern), 5).values())
+    assert set(parts) == {1, 2, 3, 4, 5}
+    assert max(parts.values()) <= 60 * 1.05
+    assert min(parts.values()) >= 60 * 0.8
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_further_shard_takes_its_share_and_little_else_moves(pattern: str) -> None:
+    names = _names(pattern)
+    before, after = divided(names, 5), divided(names, 6)
+    moved = [name for name in names if before[name] != after[name]]
+    assert len(moved) <= 300 / 6 * 1.25
+    assert sum(after[name] != 6 for name in moved) <= 10
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_one_server_more_moves_few_others(pattern: str) -> None:
+    before, after = divided(_names(pattern), 5), divided(_names(pattern, 301), 5)
+    assert sum(before[name] != after[name] for name in before) <= 10
+
+
+def test_the_order_of_the_file_has_no_effect() -> None:
+    names = _names("db{}")
+    assert divided(names, 7) == divided(reversed(names), 7)
+
+
+def test_every_target_has_exactly_one_shard_and_an_application_that_of_its_server() -> None:
+    config = _config()
+    parts = [part_of(config, Shard(number, 4)) for number in range(1, 5)]
+    for kind in ("servers", "apps", "pgbouncers"):
+        names = [one.name for part in parts for one in getattr(part, kind)]
+        assert sorted(names) == sorted(one.name for one in getattr(config, kind))
+    for part in parts:
+        here = {server.name for server in part.servers}
+        assert {app.server for app in part.apps if app.server} <= here
+
+
+def test_one_shard_has_everything_and_more_shards_than_names_leave_some_empty() -> None:
+    config = _config()
+    assert part_of(config, Shard(1, 1)) == config
+    small = Config.model_validate({"servers": [{"name": "main", "dsn": "host=x"}]})
+    assert sum(len(part_of(small, Shard(number, 9)).servers) for number in range(1, 10)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("1/1", Shard(1, 1)), ("2/5", Shard(2, 5)), ("100/100", Shard(100, 100))],
+)
+def test_a_shard_is_a_number_of_all(text: str, expected: Shard) -> None:
+    assert parse_shard(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "2", "0/5", "6/5", "1/101", "-1/5", "1/5/5", "a/b", "1 / 5"])
+def test_a_wrong_shard_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match=r"like 2/5"):
+        parse_shard(text)
+
+
+def test_the_flag_leaves_out_what_others_poll(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "servers:\n" + "".join(f"  - {{name: s{n}, dsn: host=s{n}}}\n" for n in range(20))
+    )
+    loaded = [
+        configuration(Options(command="run", config_file=file, shard=Shard(number, 2)))
+        for number in (1, 2)
+    ]
+    assert all(part.servers for part in loaded)
+    assert sum(len(part.servers) for part in loaded) == 20
