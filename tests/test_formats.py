@@ -87,7 +87,7 @@ EXPECTED: dict[str, tuple[PoolSample, ...]] = {
             key=key("main"),
             idle=3, active=7, max=10, min=5, waiting=2, timeouts={"pool": 1},
             acquire_wait=2.5, acquired=100, held=31, returned=93, connects=12,
-            info=info(source="otel"),
+            info=info(client="HikariCP", source="otel"),
         ),
     ),
     "otel-old": (
@@ -95,7 +95,7 @@ EXPECTED: dict[str, tuple[PoolSample, ...]] = {
             key=key("main"),
             idle=3, active=7, max=10, min=5, waiting=2, timeouts={"pool": 1},
             acquire_wait=2.5, acquired=100, held=31, returned=93, connects=12,
-            info=info(source="otel-old"),
+            info=info(client="HikariCP", source="otel-old"),
         ),
     ),
     "npgsql": (
@@ -119,21 +119,27 @@ EXPECTED: dict[str, tuple[PoolSample, ...]] = {
         PoolSample(
             key=key("orders"),
             idle=3, active=7, max=100, waiting=2, timeouts={"pool": 1}, connects=12,
-            info=info(source="otel"),
+            info=info(client="Npgsql", source="otel"),
         ),
     ),
     "otel-python": (
         PoolSample(
             key=key("127.0.0.1:45135/shop"),
             idle=1, active=2,
-            info=info(source="otel-old", host="127.0.0.1", port="45135", database="shop"),
+            info=info(
+                client="SQLAlchemy", source="otel-old",
+                host="127.0.0.1", port="45135", database="shop",
+            ),
         ),
     ),
     "otel-node": (
         PoolSample(
             key=key("127.0.0.1:53729/shop"),
             idle=0, active=3, max=3,
-            info=info(source="otel", host="127.0.0.1", port="53729", database="shop"),
+            info=info(
+                client="node-postgres", source="otel",
+                host="127.0.0.1", port="53729", database="shop",
+            ),
         ),
     ),
     "pgxpool": (
@@ -327,12 +333,6 @@ UNKNOWN_OR_UNLIMITED = [
 def test_what_is_unlimited_or_miscounted_is_absent(line: str, field: str) -> None:
     [sample] = read(lines(line))
     assert getattr(sample, field) is None
-
-
-def test_a_pool_without_a_limit_has_none_however_many_series_there_are() -> None:
-    first, second = (f'go_sql_max_open_connections{{db_name="p",n="{n}"}}' for n in "ab")
-    assert read(lines(f"{first} 5", f"{second} 0"))[0].max is None
-    assert read(lines(f"{first} 5", f"{second} 6"))[0].max == 11
 
 
 def test_the_declared_maximum_is_taken_where_the_page_tells_none() -> None:

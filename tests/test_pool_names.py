@@ -22,6 +22,8 @@ NAMES = {
     f'Server=db;Pwd="{SECRET}"";Host=x;";User Id=me': "me@db",
     f"Host=db;Password={SECRET}=;Timeout=3": "db",
     f'Host=db;Password="{SECRET};Database=x': "db",
+    f"Host=db;Application Name=orders;Username=me;Password={SECRET}": "orders me@db",
+    f"application_name=orders password={SECRET}": "orders",
     f"me:{SECRET}@db:5432/shop": "me@db:5432/shop",
     "me@db": "me@db",
     f"Password={SECRET}": HIDDEN,
@@ -55,6 +57,17 @@ def test_what_a_name_tells_is_known_of_the_pool() -> None:
     assert safe_pool_name(said).info == info
     place = PoolInfo(host="db.example", port="5432", database="shop")
     assert safe_pool_name("db.example:5432/shop").info == place
+
+
+def test_settings_that_are_no_secret_distinguish_pools() -> None:
+    said = f'Host=db;Maximum Pool Size=3;Password={SECRET};Search Path="a;b";Passfile={SECRET}'
+    assert safe_pool_name(said).rest == (("Maximum Pool Size", "3"), ("Search Path", "a;b"))
+
+
+@pytest.mark.parametrize("text", ["Host=db;Pooling=False", "pooling=false;host=db"])
+def test_a_connection_string_can_be_that_of_no_pool(text: str) -> None:
+    assert safe_pool_name(text).is_unpooled
+    assert not safe_pool_name(text.replace("alse", "")).is_unpooled
 
 
 def test_a_name_that_somebody_chose_tells_nothing_of_where_the_pool_leads() -> None:

@@ -162,7 +162,6 @@ MALFORMED = {
     "wrong escape": (r'pg_pool_waiting_requests{app="\x"} 1', "malformed"),
     "double comma": ('pg_pool_waiting_requests{app="a",,pool="b"} 1', "malformed"),
     "label twice": (f'pg_pool_waiting_requests{{{OWN},app="b"}} 1', "same label twice"),
-    "unknown label": (f'pg_pool_waiting_requests{{{OWN},tenant="b"}} 1', "does not have"),
     "unknown state": (f'pg_pool_connections{{{OWN},state="busy"}} 1', "value of state"),
     "no state": (f"pg_pool_connections{{{OWN}}} 1", "value of state"),
     "no site": (f"pg_pool_leaked_slots{{{OWN}}} 1", "site is missing"),

@@ -32,13 +32,23 @@ fails the poll; the log lists the formats.
   code. A maximum that means "unlimited" (0, or Java's 2147483647) counts as missing;
   `max_connections` in the configuration replaces it.
 - Summaries and histograms are read as sum and count: their bounds are not ours.
-- A pool named by a connection string is shown as `user@host:port/database`, because the string can
-  hold a password.
+- Series that differ in a label are different pools or processes, never a sum. Labels of what was
+  scraped (`instance`, `pod`, `namespace`, `service`, `job` and the like) become part of `process`,
+  any other part of `pool`: `shop (db_host=db-1)`. A name does not change when other pools appear. A
+  label whose value is the application's name is left out.
+- A pool named by a connection string is shown as `application user@host:port/database` with the
+  other settings that are no secret, because the string can hold a password. One with
+  `Pooling=false` is no pool.
 - A value below 0 counts as missing: some libraries miscount.
-- Of several names for one value, the first one on the page counts. Series of the same name and pool
-  that differ in other labels are added up.
-- Our own format, `native`, may lack the labels `app` and `process`. On a page that has it, nothing
-  else is read.
+- Of several names for one value, the first one on the page counts.
+- Our own format, `native`, may lack the labels `app` and `process`. An application can add some of
+  [our metrics](../metrics.md) to the page of its library, such as
+  `pg_pool_overdue_connections{pool="main",site="Report.java:42 month"}`: it is one pool with both,
+  joined by the pool's name and the other labels. What both have is taken from ours. Names as
+  exporters change them are read, too: without `_total` or the unit, counters as gauges, the meter's
+  name in front (`pg_pool_pg_pool_hold_sum`), and histograms with other buckets as sum and count.
+- Where a client of ours measures the pools of a page, other formats of it are not read: they would
+  show the same pools again.
 - `jolokia` is not a page: it reads HikariCP's MBeans through a Jolokia agent (`targets:
   [http://orders:8778/jolokia/]`), only if it is named. The pools need `registerMbeans=true`. MBeans
   have connections, limits and waiting requests, but no counters.
@@ -90,6 +100,8 @@ def _section(form: Format) -> Iterator[str]:
     yield f"- Pool: {_all(form.pool)}.\n"
     if form.process:
         yield f"- Process: the page's address, with {_all(form.process)} where there is one.\n"
+    if form.only:
+        yield f"- Only series with {_conditions(form.only)}.\n"
     if form.unless:
         yield f"- Not of another database: no series with {_conditions(form.unless)}.\n"
     if form.yields_to:

@@ -181,9 +181,9 @@ def _dropped(form: Format) -> list[str]:
 
 
 def _of_page(form: Format) -> set[str]:
-    """Labels that the page has of its own."""
-    names = {"application"}
-    for aliases in (*form.pool, *form.process, *form.info.values()):
+    """Labels that the page has of its own, and that distinguish no pools of one name."""
+    names = {"application", *form.quiet}
+    for aliases in (*form.pool, *form.process):
         names |= {_RENAMED.get(name, name) for name in aliases}
     conditions = [*form.unless, *(one for value in form.values for one in value.where)]
     names |= {label for condition in conditions for label in condition.labels}

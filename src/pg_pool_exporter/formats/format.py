@@ -63,6 +63,8 @@ class Format:
     """The library and its collector, for people."""
     client: str = ""
     """The pool library, for `pg_pool_info{client}`."""
+    clients: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The pool library by `otel_scope_name`, where the format is that of several."""
     pool: tuple[Aliases, ...] = ()
     """Labels that together name a pool; without any of them it is `DEFAULT_POOL`."""
     process: tuple[Aliases, ...] = ()
@@ -71,8 +73,17 @@ class Format:
     """Labels by field of `PoolInfo`."""
     values: tuple[Value, ...]
     """Of several for one field, kind and part, the first one on the page counts."""
+    quiet: Aliases = ()
+    """Labels that the pool's name does without, because its own labels always distinguish it."""
     unless: tuple[Condition, ...] = ()
     """Conditions, each of which excludes a series: it is about something else."""
+    only: tuple[Condition, ...] = ()
+    """Conditions that every series fulfils: others of its name are about something else."""
+    gauges: tuple[str, ...] = ()
+    """Fields that a pool loses when it is closed, while its counters stay: one without any of them
+    is gone."""
+    gauges_where: tuple[Condition, ...] = ()
+    """Which pools that holds for."""
     yields_to: tuple[str, ...] = ()
     """Formats that show more of the same pools: beside one of them, this one is left out."""
     facts: str = ""

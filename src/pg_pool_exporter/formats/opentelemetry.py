@@ -41,8 +41,24 @@ _OTHER_DATABASES = (
     ),
 )  # fmt: skip
 
+_FIRST = "There is no series before the first one."
 _PLAIN_COUNTER = ".NET's exporter can be configured to leave out `_total`."
 _NPGSQL = "Npgsql"
+_CLIENTS = {
+    _NPGSQL: "Npgsql",
+    "io.opentelemetry.hikaricp-3.0": "HikariCP",
+    "io.opentelemetry.c3p0-0.9": "c3p0",
+    "io.opentelemetry.apache-dbcp-2.0": "DBCP2",
+    "io.opentelemetry.tomcat-jdbc": "Tomcat JDBC",
+    "io.opentelemetry.vibur-dbcp-11.0": "Vibur DBCP",
+    "io.opentelemetry.alibaba-druid-1.0": "Druid",
+    "io.opentelemetry.oracle-ucp-11.2": "UCP",
+    "@opentelemetry/instrumentation-pg": "node-postgres",
+    "opentelemetry.instrumentation.sqlalchemy": "SQLAlchemy",
+}
+# A disposed data source keeps its counters on the page and loses these (tried with Npgsql 8 to 10).
+_GAUGES = ("max", "idle", "active")
+_OF_NPGSQL = (Condition(("otel_scope_name",), _NPGSQL),)
 # Others don't count timeouts: theirs are unknown, not 0.
 _COUNT_TIMEOUTS = (_NPGSQL, "io.opentelemetry.hikaricp-3.0")
 
@@ -64,7 +80,7 @@ def _none_yet(field: str, *shown: str, scopes: tuple[str, ...], kind: str = "") 
             scale=0.0,
             kind=kind,
             part=1,
-            note="There is no series before the first one.",
+            note=_FIRST,
         )
         for scope in scopes
     ]
@@ -89,10 +105,13 @@ def _times(field: str, counted: str, name: str, *, milliseconds: bool) -> tuple[
 OTEL = Format(
     name="otel",
     title="OpenTelemetry, conventions from 1.26 (and Npgsql from 10)",
+    clients=_CLIENTS,
     pool=(_POOL,),
     process=_PROCESS,
     info=_INFO,
     unless=_OTHER_DATABASES,
+    gauges=_GAUGES,
+    gauges_where=_OF_NPGSQL,
     values=(
         value("max", *_MAX),
         value("min", "db_client_connection_idle_min", "db_client_connection_idle_min_connections"),
@@ -145,10 +164,13 @@ OTEL = Format(
 OTEL_OLD = Format(
     name="otel-old",
     title="OpenTelemetry, conventions before 1.26 (and Npgsql 8 and 9)",
+    clients=_CLIENTS,
     pool=(_POOL,),
     process=_PROCESS,
     info=_INFO,
     unless=_OTHER_DATABASES,
+    gauges=_GAUGES,
+    gauges_where=_OF_NPGSQL,
     values=(
         value("max", *_MAX_OLD),
         value(
@@ -221,6 +243,7 @@ NPGSQL = Format(
             "npgsql_db_client_connections_pending_requests",
             "npgsql_db_client_connection_npgsql_pending_requests",
         ),
+        value("waiting", *_MAX_NET, scale=0.0, part=1, note=_FIRST),
         value(
             "timeouts",
             "npgsql_db_client_connections_timeouts",
@@ -235,7 +258,7 @@ NPGSQL = Format(
             scale=0.0,
             kind="pool",
             part=1,
-            note="There is no series before the first one.",
+            note=_FIRST,
         ),
         value(
             "connects",

@@ -10,6 +10,8 @@ _CANCELED = (
 _QUEUED = "Those that waited and got a connection, its opening included."
 # Names that users of the collectors give the label of a pool.
 _DATABASE = ("db_name", "db", "database", "pool", "name")
+# Labels that users of the collectors add.
+_ADDRESS = {"host": ("db_host",), "port": ("db_port",)}
 
 NODE_POSTGRES = Format(
     name="node-postgres",
@@ -33,6 +35,7 @@ PGXPOOL = Format(
     title="pgxpool by IBM/pgxpoolprometheus",
     client="pgxpool",
     pool=(_DATABASE,),
+    info=_ADDRESS,
     values=(
         value("max", "pgxpool_max_conns"),
         value("idle", "pgxpool_idle_conns"),
@@ -51,6 +54,7 @@ PGX_POOL = Format(
     title="pgxpool by cmackenzie1/pgxpool-prometheus",
     client="pgxpool",
     pool=(_DATABASE,),
+    info=_ADDRESS,
     values=(
         value("max", "pgx_pool_max_connections"),
         value("idle", "pgx_pool_idle_connections"),
@@ -72,6 +76,7 @@ GO_SQL = Format(
     title="Go database/sql by client_golang's DBStatsCollector",
     client="database/sql",
     pool=(_DATABASE,),
+    info=_ADDRESS,
     values=(
         value("max", "go_sql_max_open_connections"),
         value("idle", "go_sql_idle_connections"),
@@ -92,6 +97,7 @@ RAILS = Format(
     # Containers that send to one exporter all have a process 1.
     process=(("hostname",), ("pid",)),
     info={"host": ("dbconfig_host",), "database": ("dbconfig_database",), "pid": ("pid",)},
+    quiet=("dbconfig_host", "dbconfig_database"),
     values=(
         value(
             "max",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 from pg_pool_exporter.model.identity import PoolId
 
@@ -45,6 +45,11 @@ class PoolInfo:
     database: str = ""
     user: str = ""
     application: str = ""
+
+    def over(self, other: PoolInfo) -> PoolInfo:
+        """What this one knows, and `other` where it knows nothing."""
+        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(other, **{name: text for name, text in known.items() if text})
 
     @property
     def asked_a_session(self) -> bool:

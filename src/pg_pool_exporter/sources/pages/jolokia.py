@@ -124,7 +124,7 @@ def hikari_pools(document: bytes, defaults: TargetDefaults) -> list[PoolSample]:
                 **fields,
             )
         )
-        for (name, info), fields in by_pool.items()
+        for (name, info, _), fields in by_pool.items()
     ]
 
 

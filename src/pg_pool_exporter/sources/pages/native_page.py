@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import inf
+from collections.abc import Callable, Iterator
+from math import inf, isnan, nan
+from typing import NamedTuple
 
 from pg_pool_exporter.formats import NATIVE_NAME, Labels
 from pg_pool_exporter.metrics.catalogue import METRICS, POOL_INFO, Metric
 from pg_pool_exporter.metrics.series import POOL
 from pg_pool_exporter.model import PoolId, PoolInfo
+from pg_pool_exporter.sources.pages.identity import PagePool, split
+from pg_pool_exporter.sources.pages.native_names import PREFIX, spellings
+from pg_pool_exporter.sources.pages.pool_names import safe_pool_name
 from pg_pool_exporter.sources.pages.table import (
     COUNT,
     SUM,
     WHOLE,
+    AliasRank,
     FieldPart,
     FieldTarget,
-    FormatPool,
     Table,
     Targets,
     wanted_lines,
@@ -27,20 +31,36 @@ _KEY_LABELS = PoolId._fields
 
 # From the values of a metric's own labels, those after the pool's, to a field and its part.
 _Part = Callable[[tuple[str, ...]], tuple[str, FieldPart]]
+_BUCKET = "_bucket"
+_COUNT = "_count"
 
 
-def _targets(labels_of_metric: tuple[str, ...], part: _Part) -> Targets:
-    own = labels_of_metric[len(_KEY_LABELS) :]
-    known = frozenset(labels_of_metric)
+def _targets(row: _Row, rank: int, *, milliseconds: bool) -> Targets:
+    own = row.labels[len(_KEY_LABELS) :]
+    known = frozenset(row.labels)
+    bounds = {*row.metric.bounds, inf} if row.suffix == _BUCKET else frozenset()
+    alias = AliasRank(0, rank)
+    is_time = milliseconds and row.suffix not in (_BUCKET, _COUNT)
+
+    def value(text: bytes) -> float | None:
+        found = number(text)
+        return found if found is None or not is_time else found / 1000
 
     def targets(labels: Labels, defaults: TargetDefaults) -> tuple[FieldTarget, ...]:
-        key = defaults.key(*[labels.get(name, "") for name in _KEY_LABELS])
-        if not all(key):
+        app, pool, process = [labels.get(name, "") for name in _KEY_LABELS]
+        if not (pool and (app or defaults.app) and (process or defaults.process)):
             raise Malformed("app, pool or process is missing")
-        values = tuple([labels.get(name, "") for name in own])
-        if not labels.keys() <= known:
-            raise Malformed("a label that the metric does not have")
-        return (FieldTarget(FormatPool(NATIVE_NAME, key), *part(values), number),)
+        others = () if labels.keys() <= known else split(labels, known)
+        page_pool = PagePool(NATIVE_NAME, app, pool, process, *others)
+        if not page_pool.is_of_our_client:
+            page_pool = page_pool._replace(name=safe_pool_name(pool).name)
+        field, part = row.part(tuple([labels.get(name, "") for name in own]))
+        if bounds:
+            if milliseconds and isinstance(part, float):
+                part /= 1000
+            if page_pool.is_of_our_client and part not in bounds:
+                raise Malformed(f"{row.metric.name} does not have this bucket")
+        return (FieldTarget(page_pool, field, part, value, alias),)
 
     return targets
 
@@ -66,15 +86,13 @@ def _mapping(field: str, metric: Metric) -> _Part:
 
 
 def _bucket(field: str, metric: Metric) -> _Part:
-    bounds = {*metric.bounds, inf}
-
     def part(values: tuple[str, ...]) -> tuple[str, FieldPart]:
         try:
             bound = float(values[0])
         except ValueError:
-            bound = -inf
-        if bound not in bounds:
-            raise Malformed(f"{metric.name} does not have this bucket")
+            bound = nan
+        if isnan(bound):
+            raise Malformed(f"{metric.name} has a bucket without a bound")
         return field, bound
 
     return part
@@ -88,19 +106,33 @@ def _constant(field: str, part: FieldPart) -> _Part:
     return lambda _values: (field, part)
 
 
-def _native_parts() -> dict[str, tuple[tuple[str, ...], _Part]]:
-    parts: dict[str, tuple[tuple[str, ...], _Part]] = {
-        scalar.metric.name: (scalar.metric.labels, _scalar(scalar.metric))
-        for scalar in POOL.scalars
-    }
+class _Row(NamedTuple):
+    """A series of a metric: the suffix of its name, its labels, and where its value goes."""
+
+    metric: Metric
+    suffix: str
+    labels: tuple[str, ...]
+    part: _Part
+
+
+def _rows() -> Iterator[_Row]:
+    for metric in dict.fromkeys(scalar.metric for scalar in POOL.scalars):
+        yield _Row(metric, "", metric.labels, _scalar(metric))
     for field, metric in POOL.mappings:
-        parts[metric.name] = metric.labels, _mapping(field, metric)
+        yield _Row(metric, "", metric.labels, _mapping(field, metric))
     for field, metric in POOL.histograms:
-        parts[f"{metric.name}_bucket"] = (*metric.labels, "le"), _bucket(field, metric)
-        parts[f"{metric.name}_sum"] = metric.labels, _constant(field, SUM)
-        parts[f"{metric.name}_count"] = metric.labels, _constant(field, COUNT)
-    parts[POOL_INFO.name] = POOL_INFO.labels, _info
-    return parts
+        yield _Row(metric, _BUCKET, (*metric.labels, "le"), _bucket(field, metric))
+        yield _Row(metric, "_sum", metric.labels, _constant(field, SUM))
+        yield _Row(metric, _COUNT, metric.labels, _constant(field, COUNT))
+    yield _Row(POOL_INFO, "", POOL_INFO.labels, _info)
+
+
+def _native_targets() -> dict[bytes, Targets]:
+    return {
+        spelling.name.encode(): _targets(row, rank, milliseconds=spelling.milliseconds)
+        for row in _rows()
+        for rank, spelling in enumerate(spellings(row.metric.name, row.suffix))
+    }
 
 
 def _native_types() -> dict[bytes, bytes]:
@@ -113,11 +145,8 @@ def _native_types() -> dict[bytes, bytes]:
     return types
 
 
-PREFIX = b"pg_pool_"
 NATIVE = Table(
-    wanted=wanted_lines([PREFIX], types=True),
+    wanted=wanted_lines([PREFIX.encode()], types=True),
     types=_native_types(),
-    targets={
-        name.encode(): _targets(labels, part) for name, (labels, part) in _native_parts().items()
-    },
+    targets=_native_targets(),
 )

@@ -18,39 +18,53 @@ from pg_pool_exporter.sources.pages.text_syntax import Malformed
 # The only kinds with a name of their own: so no counter moves between its name and `other`.
 _KINDS = frozenset(POOL_TIMEOUT_KINDS)
 
+TOTALS = {"acquire": ("acquire_wait", "acquired"), "hold": ("held", "returned")}
+"""By histogram: the fields with its sum and its count."""
+
 SiteLimiters = Mapping[str, NameLimiter[str]]
 
 
 class PoolSampleBuilder:
-    """Collects the values of one pool.
+    """Collects the values of one pool as one format shows it.
 
-    In our own format each value appears once. In a foreign one the series of the best alias are
-    added up (see `AliasRank`), and `info` is what their labels say.
+    Each value appears once. `info` is what the labels of foreign series say. `strict`: the page is
+    a client's of ours, whose histograms are whole.
     """
 
-    __slots__ = ("_info", "_values", "at")
+    __slots__ = ("_info", "_strict", "_values", "at")
 
-    def __init__(self, at: int, info: PoolInfo | None) -> None:
+    def __init__(self, at: int, info: PoolInfo | None, *, strict: bool) -> None:
         self.at = at
         """Where the pool begins on its page."""
         self._info = info
+        self._strict = strict
         # By field, part and group: the rank of the best alias so far, and its value.
         self._values: dict[tuple[str, FieldPart, int], tuple[int, float]] = {}
 
     def put(self, target: FieldTarget, value: float) -> None:
         """Add a value of the page. Raises `Malformed` when it appears twice."""
-        if target.alias is None:
-            key = target.field, target.part, 0
-            if key in self._values:
-                raise Malformed("the same series twice")
-            self._values[key] = 0, value
-            return
         key = target.field, target.part, target.alias.group
-        rank, before = self._values.get(key, (target.alias.rank, 0.0))
-        if rank == target.alias.rank:
-            self._values[key] = rank, before + value
-        elif rank > target.alias.rank:
-            self._values[key] = target.alias.rank, value
+        rank = target.alias.rank
+        before = self._values.get(key)
+        if before is not None and before[0] == rank:
+            raise Malformed("the same series twice")
+        if before is None or before[0] > rank:
+            self._values[key] = rank, value
+
+    def complements(self, other: PoolSampleBuilder) -> bool:
+        """Whether no value is in both."""
+        return self._values.keys().isdisjoint(other._values)
+
+    def add(self, other: PoolSampleBuilder) -> None:
+        """Take the values of another, which complements this one."""
+        self._values |= other._values
+        if self._info is not None and other._info is not None:
+            self._info = other._info.over(self._info)
+
+    @property
+    def fields(self) -> set[str]:
+        """The fields of `PoolSample` that are known."""
+        return {field for field, _, _ in self._values}
 
     @property
     def has_values(self) -> bool:
@@ -79,11 +93,16 @@ class PoolSampleBuilder:
         for field, metric in POOL.histograms:
             if values := parts.pop(field, None):
                 fields[field] = _histogram(metric.bounds, values)
-                if fields[field] is None:
+                if fields[field] is not None:
+                    continue
+                if self._strict:
                     raise Malformed(
                         f"the pool that begins here has a {metric.name} whose buckets, sum and "
                         "count are incomplete or disagree"
                     )
+                for total, part in zip(TOTALS[field], (SUM, COUNT), strict=True):
+                    if part in values:
+                        parts.setdefault(total, {WHOLE: values[part]})
         fields.update({field: values[WHOLE] for field, values in parts.items()})
         return PoolSample(key=key, info=info, **fields), folded
 
@@ -119,7 +138,7 @@ def _with_other(values: Mapping[str, float], named: Set[str]) -> dict[str, float
 def _histogram(bounds: tuple[float, ...], values: Mapping[FieldPart, float]) -> Histogram | None:
     """The histogram; None when a bucket, the sum or the count is missing, or they disagree."""
     expected: tuple[FieldPart, ...] = (*bounds, inf, COUNT, SUM)
-    if len(values) != len(expected):
+    if values.keys() != {*expected}:
         return None
     *cumulated, count, total = [values[part] for part in expected]
     if count != cumulated[-1] or not all(value.is_integer() for value in cumulated):

@@ -49,11 +49,30 @@ _FIELDS = {
 }
 
 
+# Settings of Npgsql and libpq that are no secret. Each makes another pool of the same server.
+_HARMLESS = frozenset({
+    "maximum pool size", "minimum pool size", "max pool size", "min pool size", "timeout",
+    "command timeout", "connection idle lifetime", "connection lifetime", "pooling", "search path",
+    "target session attributes", "load balance hosts", "multiplexing", "enlist", "keepalive",
+    "tcp keepalive", "ssl mode", "timezone", "options", "client encoding", "encoding",
+    "max auto prepare", "no reset on close", "read buffer size", "write buffer size",
+    "include error detail", "persist security info", "connect_timeout", "sslmode",
+    "target_session_attrs",
+})  # fmt: skip
+
+
 class PoolName(NamedTuple):
     """The name of a pool, and what it says about the server."""
 
     name: str
     info: PoolInfo
+    rest: tuple[tuple[str, str], ...] = ()
+    """Other settings of a connection string, which distinguish pools of one server."""
+
+    @property
+    def is_unpooled(self) -> bool:
+        """Whether each connection is opened for one use: then nothing can be full, nor wait."""
+        return any((key.lower(), value.lower()) == ("pooling", "false") for key, value in self.rest)
 
 
 def safe_pool_name(text: str) -> PoolName:
@@ -64,7 +83,8 @@ def safe_pool_name(text: str) -> PoolName:
     if "://" in text:
         return _of(_url(text))
     if "=" in text:
-        return _of(_pairs(text))
+        fields, rest = _pairs(text)
+        return _of(fields)._replace(rest=rest)
     # One like `orders@eu` has no place for a password, and need not be that of a user at a host.
     if "@" in text and (":" in text or "/" in text):
         return _of(_url(f"//{text}"))
@@ -77,6 +97,7 @@ def _of(fields: Mapping[str, str]) -> PoolName:
     name = f"{info.user}@" if info.user else ""
     name += f"{info.host}:{info.port}" if info.port else info.host
     name += f"/{info.database}" if info.database else ""
+    name = " ".join(filter(None, (info.application, name)))
     return PoolName(name or HIDDEN, info)
 
 
@@ -100,22 +121,25 @@ def _url(text: str) -> dict[str, str]:
     }
 
 
-def _pairs(text: str) -> dict[str, str]:
+def _pairs(text: str) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
     pattern = _PAIR if ";" in text else _WORD
     fields: dict[str, str] = {}
+    rest: list[tuple[str, str]] = []
     at = 0
     while at < len(text):
         pair = pattern.match(text, at)
         if pair is None or pair.end() == at:
             # The rest may be a password.
-            return {}
+            return {}, ()
         at = pair.end()
         if at == len(text) >= MAX_LABEL_CHARACTERS:
             break  # Cut, and a digest of all that was there is at its end.
-        field = _FIELDS.get(pair[1].lower())
-        if field is not None:
-            fields[field] = _unquoted(pair[2])
-    return fields
+        key = pair[1].lower()
+        if key in _FIELDS:
+            fields[_FIELDS[key]] = _unquoted(pair[2])
+        elif key in _HARMLESS:
+            rest.append((pair[1], _unquoted(pair[2])))
+    return fields, tuple(rest)
 
 
 def _unquoted(value: str) -> str:

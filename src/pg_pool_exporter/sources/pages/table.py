@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pg_pool_exporter.formats import Format, Labels
-from pg_pool_exporter.model import PoolId, PoolInfo
+from pg_pool_exporter.model import PoolInfo
+from pg_pool_exporter.sources.pages.identity import PagePool
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 
 FieldPart = str | float | PoolInfo
@@ -22,34 +23,26 @@ SUM = "sum"
 COUNT = "count"
 
 
-class FormatPool(NamedTuple):
-    """A pool as one format of its page shows it."""
-
-    format: str
-    pool: PoolId
-
-
 class AliasRank(NamedTuple):
-    """How a series of a foreign format ranks among those that fill the same part of a field."""
+    """How a series ranks among those that fill the same part of a field."""
 
     group: int
     """Within a group the series replace one another; groups are added up."""
     rank: int
-    """The lowest wins; equal ones are added up."""
-    info: PoolInfo
-    """What the series' labels say of the pool."""
+    """The lowest wins."""
+    info: PoolInfo | None = None
+    """What the labels of a foreign series say of the pool."""
 
 
 class FieldTarget(NamedTuple):
     """Where the value of a series goes: a field of one pool's `PoolSample`."""
 
-    pool: FormatPool
+    pool: PagePool
     field: str
     part: FieldPart
     number: Callable[[bytes], float | None]
     """Reads the value; None for an unknown one. Raises `Malformed`."""
-    alias: AliasRank | None = None
-    """None in our own format, where each value appears once."""
+    alias: AliasRank
 
 
 Targets = Callable[[Labels, TargetDefaults], tuple[FieldTarget, ...]]
@@ -70,6 +63,8 @@ class Table:
     `Malformed` for labels that do not fit the name."""
     formats: tuple[Format, ...] = ()
     """The foreign ones among them. A page with none of these, and not our own, is an error."""
+    native_alone: bool = True
+    """Whether our own names may be without a foreign format beside them."""
 
 
 def wanted_lines(prefixes: Iterable[bytes], *, types: bool) -> re.Pattern[bytes]:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from itertools import islice
 
 from pg_pool_exporter.formats import NATIVE_NAME
 from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.pages.combine import combined, keys, overlaid
+from pg_pool_exporter.sources.pages.identity import PagePool
 from pg_pool_exporter.sources.pages.native_page import NATIVE
 from pg_pool_exporter.sources.pages.pool_builder import (
     PoolSampleBuilder,
     SiteLimiters,
     site_limiters,
 )
-from pg_pool_exporter.sources.pages.table import TYPE, FieldTarget, FormatPool, Table
+from pg_pool_exporter.sources.pages.table import TYPE, FieldTarget, Table
 from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
 from pg_pool_exporter.sources.pages.text_syntax import Malformed, metric_name, series_line
 
@@ -56,6 +58,7 @@ class PageReader:
         self._clock = clock
         self._pools: NameLimiter[PoolId] = NameLimiter(max_pools)
         self._sites: dict[PoolId, SiteLimiters] = {}
+        self._owners: Mapping[PoolId, PagePool] = {}
         self._had_foreign_pools = False
         self._sizes = (0, 0)  # series on the last page, and on the last one that was accepted
 
@@ -102,7 +105,10 @@ class PageReader:
 
     def _check(self, page: bytes, reading: _Reading, length_known: bool) -> None:
         """Raise `PollError` for a page that is well-formed and yet not to be believed."""
-        if not reading.pools:
+        if reading.wrong_type is not None and reading.has_pools_of_our_client:
+            reading.at = reading.wrong_type
+            raise Malformed("a known metric has another type")
+        if not reading.has_pools:
             if self._table.formats and not _is_empty(page):
                 raise PollError("protocol", _not_recognised(self._table))
             if self._had_foreign_pools:
@@ -122,19 +128,25 @@ class PageReader:
 
     def _snapshot(self, reading: _Reading) -> Snapshot:
         now = self._clock()
-        chosen = reading.chosen()
-        named = self._pools.choose(dict.fromkeys(chosen, 0.0), now)
+        pools = combined(reading.pools, self._table.formats, native_alone=self._table.native_alone)
+        names = keys(pools, self._table.formats, self._defaults, self._owners)
+        self._owners = {key: pool for pool, key in names.items()}
+        named = self._pools.choose(dict.fromkeys(names.values(), 0.0), now)
         sites = {key: self._sites.get(key) or site_limiters(self._max_sites) for key in named}
         samples: list[PoolSample] = []
         folded = len(reading.left_out)
-        for key, builder in chosen.items():
+        for pool, builders in pools.items():
+            key = names[pool]
             if key not in named:
                 folded += 1
                 continue
-            reading.at = builder.at
-            sample, others = builder.sample(key, sites[key], now)
-            samples.append(self._defaults.complete(sample))
-            folded += others
+            parts: list[PoolSample] = []
+            for builder in builders:
+                reading.at = builder.at
+                sample, others = builder.sample(key, sites[key], now)
+                parts.append(sample)
+                folded += others
+            samples.append(self._defaults.complete(overlaid(parts)))
         self._sites = sites
         if reading.pools:
             self._had_foreign_pools = any(pool.format != NATIVE_NAME for pool in reading.pools)
@@ -148,7 +160,7 @@ def _is_empty(page: bytes) -> bool:
 
 def _not_recognised(table: Table) -> str:
     looked_for = ", ".join(form.name for form in table.formats)
-    if table.types:
+    if table.native_alone:
         looked_for = f"{NATIVE_NAME}, {looked_for}"
     return (
         f"no series of a pool is on the page; looked for: {looked_for}. If the page is right, "
@@ -162,15 +174,17 @@ class _Reading:
     def __init__(
         self, table: Table, defaults: TargetDefaults, known: Set[PoolId], max_pools: int
     ) -> None:
-        self.pools: dict[FormatPool, PoolSampleBuilder] = {}
+        self.pools: dict[PagePool, PoolSampleBuilder] = {}
         """In the order of the page: those that are `known`, and others up to `max_pools`."""
-        self.left_out: set[FormatPool] = set()
+        self.left_out: set[PagePool] = set()
         self.seen: set[bytes] = set()
         """All series, as they are spelt."""
         self.has_nan = False
         """Whether a value is not a number."""
         self.at = 0
         """Where on the page the reading is."""
+        self.wrong_type: int | None = None
+        """Where a metric of ours has another type. Exporters of other languages do that."""
         self._table = table
         self._defaults = defaults
         self._known = known
@@ -204,34 +218,30 @@ class _Reading:
                 elif text.lower() == b"nan":
                     self.has_nan = True
 
-    def chosen(self) -> dict[PoolId, PoolSampleBuilder]:
-        """The pools, without those that another format of the page shows better."""
-        present = {key.format for key in self.pools}
-        worse = {
-            form.name for form in self._table.formats if not present.isdisjoint(form.yields_to)
-        }
-        if NATIVE_NAME in present:
-            worse = present - {NATIVE_NAME}
-        chosen: dict[PoolId, PoolSampleBuilder] = {}
-        for (form, pool), builder in self.pools.items():
-            if form not in worse:
-                # Two libraries of one process can call their pools alike.
-                other = pool._replace(pool=f"{pool.pool} ({form})")
-                chosen[other if pool in chosen else pool] = builder
-        return chosen
+    @property
+    def has_pools(self) -> bool:
+        """Whether the page has a pool in a format that is looked for."""
+        if self._table.native_alone:
+            return bool(self.pools)
+        return any(pool.format != NATIVE_NAME for pool in self.pools)
+
+    @property
+    def has_pools_of_our_client(self) -> bool:
+        """Whether the page is one that our client writes, or has no pool at all."""
+        return not self.pools or any(pool.is_of_our_client for pool in self.pools)
 
     def _new(self, target: FieldTarget) -> PoolSampleBuilder | None:
-        key = target.pool
-        if key in self.left_out or (
-            key.pool not in self._known and len(self.pools) >= self._max_pools
+        pool = target.pool
+        if pool in self.left_out or (
+            len(self.pools) >= self._max_pools and pool.key(self._defaults) not in self._known
         ):
-            self.left_out.add(key)
+            self.left_out.add(pool)
             return None
-        info = target.alias.info if target.alias is not None else None
-        return self.pools.setdefault(key, PoolSampleBuilder(self.at, info))
+        builder = PoolSampleBuilder(self.at, target.alias.info, strict=pool.is_of_our_client)
+        return self.pools.setdefault(pool, builder)
 
     def _check_type(self, line: bytes) -> None:
         words = line.split(maxsplit=4)
         expected = self._table.types.get(words[2]) if len(words) > 2 else None
-        if expected is not None and words[3:] != [expected]:
-            raise Malformed("a known metric has another type")
+        if expected is not None and words[3:] != [expected] and self.wrong_type is None:
+            self.wrong_type = self.at

@@ -1,0 +1,201 @@
+"""Combines what a page shows of the same pool: in several parts, in several formats, and in ours.
+
+An application can add some of our series to those of its library: then ours count, and the
+library's fill the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from itertools import chain
+from typing import Any
+
+from pg_pool_exporter.formats import NATIVE_NAME, Format
+from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
+from pg_pool_exporter.sources.pages.identity import PagePool, agree
+from pg_pool_exporter.sources.pages.pool_builder import TOTALS, PoolSampleBuilder
+from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
+
+Parts = tuple[PoolSampleBuilder, ...]
+"""What is known of one pool: of a foreign format first, then ours."""
+
+_STATE = ("idle", "active")
+
+
+def combined(
+    found: Mapping[PagePool, PoolSampleBuilder],
+    formats: Sequence[Format],
+    *,
+    native_alone: bool,
+) -> dict[PagePool, Parts]:
+    """The pools that are `found` on a page, each once, in the order of the page.
+
+    `native_alone`: our series may be all that the page has of a pool.
+    """
+    whole = _whole(found)
+    ours = {pool: builder for pool, builder in whole.items() if pool.format == NATIVE_NAME}
+    theirs = _best({pool: builder for pool, builder in whole.items() if pool not in ours}, formats)
+    pairs = _pairs(ours, theirs)
+    alone = {pool: builder for pool, builder in ours.items() if pool not in pairs}
+    if any(not builder.fields.isdisjoint(_STATE) for builder in alone.values()):
+        # Pools that our client measures; the foreign ones may be the same under other names.
+        theirs = {pool: builder for pool, builder in theirs.items() if pool in pairs.values()}
+    added = {their: our for our, their in pairs.items()}
+    pools: dict[PagePool, Parts] = {
+        _named_by_both(added[pool], pool) if pool in added else pool: (
+            (builder, ours[added[pool]]) if pool in added else (builder,)
+        )
+        for pool, builder in theirs.items()
+    }
+    if native_alone or theirs:
+        pools |= {pool: (builder,) for pool, builder in alone.items()}
+    return dict(sorted(pools.items(), key=lambda item: min(part.at for part in item[1])))
+
+
+def _whole(found: Mapping[PagePool, PoolSampleBuilder]) -> dict[PagePool, PoolSampleBuilder]:
+    """Pools whose series differ in quiet labels only are one where no value is in both."""
+    groups: dict[PagePool, list[PagePool]] = {}
+    for pool in found:
+        groups.setdefault(pool._replace(quiet=()), []).append(pool)
+    whole: dict[PagePool, PoolSampleBuilder] = {}
+    for group in groups.values():
+        joined: dict[PagePool, PoolSampleBuilder] = {}
+        for pool in sorted(group, key=lambda one: one.quiet):
+            builder = found[pool]
+            fitting = next(
+                (
+                    one
+                    for one, other in joined.items()
+                    if (pool.format == NATIVE_NAME or agree(one.quiet, pool.quiet))
+                    and other.complements(builder)
+                ),
+                None,
+            )
+            if fitting is None:
+                joined[pool] = builder
+            else:
+                together = joined.pop(fitting)
+                together.add(builder)
+                quiet = tuple(sorted({*fitting.quiet, *pool.quiet}))
+                joined[fitting._replace(quiet=quiet)] = together
+        whole |= joined
+    return whole
+
+
+def _best(
+    pools: Mapping[PagePool, PoolSampleBuilder], formats: Sequence[Format]
+) -> dict[PagePool, PoolSampleBuilder]:
+    """Without closed pools, and those that another format of the page shows better."""
+    by_name = {form.name: form for form in formats}
+    present = {pool.format for pool in pools}
+    worse = {form.name for form in formats if not present.isdisjoint(form.yields_to)}
+    return {
+        pool: builder
+        for pool, builder in pools.items()
+        if pool.format not in worse and not _is_closed(by_name[pool.format], pool, builder)
+    }
+
+
+def _is_closed(form: Format, pool: PagePool, builder: PoolSampleBuilder) -> bool:
+    labels = dict(chain(pool.labels, pool.target, pool.quiet))
+    return (
+        bool(form.gauges)
+        and all(condition.holds(labels) for condition in form.gauges_where)
+        and builder.fields.isdisjoint(form.gauges)
+    )
+
+
+def _pairs(ours: Iterable[PagePool], theirs: Iterable[PagePool]) -> dict[PagePool, PagePool]:
+    """Which foreign pool each of ours is about: the only one of its name whose labels agree."""
+    ours, theirs = [*ours], [*theirs]
+    pairs: dict[PagePool, PagePool] = {}
+    for fits in (_same_labels, _agreeing, _unnamed):
+        left = [pool for pool in ours if pool not in pairs]
+        free = [pool for pool in theirs if pool not in pairs.values()]
+        choices = {our: [their for their in free if fits(our, their)] for our in left}
+        wanted = [their for some in choices.values() for their in some]
+        pairs |= {
+            our: some[0]
+            for our, some in choices.items()
+            if len(some) == 1 and wanted.count(some[0]) == 1
+        }
+        if fits is _agreeing and (len(ours) > 1 or len(theirs) > 1):
+            break
+    return pairs
+
+
+def _same_labels(our: PagePool, their: PagePool) -> bool:
+    return our.name == their.name and (our.labels, our.target) == (their.labels, their.target)
+
+
+def _agreeing(our: PagePool, their: PagePool) -> bool:
+    return (
+        our.name == their.name
+        and agree(our.target, their.target)
+        and agree(our.labels, their.labels)
+    )
+
+
+def _unnamed(our: PagePool, their: PagePool) -> bool:
+    """The only pool of a library that gives it no name is the only one of ours."""
+    return not their.name and agree(our.target, their.target)
+
+
+def _named_by_both(our: PagePool, their: PagePool) -> PagePool:
+    return their._replace(
+        app=our.app,
+        name=their.name or our.name,
+        process=our.process,
+        labels=tuple(dict([*their.labels, *our.labels]).items()),
+        target=tuple(dict([*their.target, *our.target]).items()),
+    )
+
+
+def keys(
+    pools: Iterable[PagePool],
+    formats: Sequence[Format],
+    defaults: TargetDefaults,
+    owners: Mapping[PoolId, PagePool],
+) -> dict[PagePool, PoolId]:
+    """Names for all, no two alike. A pool of `owners` keeps its name."""
+    order = {form.name: at for at, form in enumerate(formats)}
+    by_key: dict[PoolId, list[PagePool]] = {}
+    for pool in pools:
+        by_key.setdefault(pool.key(defaults), []).append(pool)
+    named: dict[PagePool, PoolId] = {}
+    for key, group in by_key.items():
+        group.sort(key=lambda pool: (owners.get(key) != pool, order.get(pool.format, -1), pool))
+        seen: dict[str, int] = {}
+        for number, pool in enumerate(group):
+            # Two libraries of one process can call their pools alike.
+            number_of_format = seen.get(pool.format, 0)
+            seen[pool.format] = number_of_format + 1
+            shown = key
+            if number and pool.format != group[0].format:
+                shown = key._replace(pool=f"{key.pool} ({pool.format})")
+            named[pool] = pool.distinct(shown, number_of_format) if number_of_format else shown
+    return named
+
+
+def overlaid(samples: Iterable[PoolSample]) -> PoolSample:
+    """The samples of one pool as one: what several know is the last one's."""
+    together: dict[str, Any] = {}
+    for sample in samples:
+        known = {field.name: getattr(sample, field.name) for field in fields(PoolSample)}
+        known = {name: value for name, value in known.items() if value is not None}
+        for histogram, totals in TOTALS.items():
+            if histogram in known:
+                # The same checkouts, counted by another.
+                together |= dict.fromkeys(totals)
+        together |= {name: _both(together.get(name), value) for name, value in known.items()}
+    return PoolSample(**together)
+
+
+def _both(before: Any, value: Any) -> Any:
+    """A field of two samples: the second's, and what it leaves out."""
+    if isinstance(value, Mapping):
+        return {**(before or {}), **value}
+    if isinstance(value, PoolInfo) and before is not None:
+        return value.over(before)
+    return value

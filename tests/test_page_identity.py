@@ -1,0 +1,182 @@
+"""Series of one page that differ in any label are different pools or processes, never a sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from pg_pool_exporter.formats import FORMATS, Format
+from pg_pool_exporter.model import PoolId
+from pg_pool_exporter.sources.pages.foreign_page import automatic
+from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
+from pg_pool_exporter.sources.pages.text_reader import PageReader
+
+DEFAULTS = TargetDefaults(app="orders", process="gateway:9090")
+
+
+def read(*lines: str, reader: PageReader | None = None) -> Mapping[PoolId, float | None]:
+    """The active connections of each pool."""
+    reader = reader or PageReader(automatic(), DEFAULTS)
+    page = "\n".join([*lines, ""]).encode()
+    return {sample.key: sample.active for sample in reader.read(page).pools}
+
+
+def active(labels: str, value: int) -> str:
+    return f"hikaricp_connections_active{{{labels}}} {value}"
+
+
+def pool(name: str, process: str = "gateway:9090") -> PoolId:
+    return PoolId("orders", name, process)
+
+
+NAMED = {
+    'pool="main",pod="web-1"': pool("main", "gateway:9090:web-1"),
+    'pool="main",exported_instance="web-1:8080"': pool("main", "gateway:9090:web-1:8080"),
+    'pool="main",pod="web-1",namespace="shop"': pool("main", "gateway:9090:shop:web-1"),
+    'namespace="shop",pod="web-1",pool="main"': pool("main", "gateway:9090:shop:web-1"),
+    'pool="main",service="billing"': pool("main", "gateway:9090:billing"),
+    'pool="main",application="orders"': pool("main"),
+    'pool="main",tenant="eu"': pool("main (tenant=eu)"),
+    'shard="2",pool="main",db_host="db-1"': pool("main (db_host=db-1, shard=2)"),
+    'pool="main",tenant=""': pool("main"),
+    'pool="main",tenant="postgresql://me:hunter2@db/shop"': pool("main (tenant=me@db/shop)"),
+    'pool="main",otel_scope_name="x",otel_scope_version="1"': pool("main"),
+}
+
+
+@pytest.mark.parametrize(("labels", "key"), NAMED.items())
+def test_a_label_is_part_of_the_name_of_what_it_distinguishes(labels: str, key: PoolId) -> None:
+    assert read(active(labels, 3)) == {key: 3}
+
+
+@pytest.mark.parametrize("label", ["pod", "exported_instance", "service", "db_host", "tenant"])
+def test_pools_that_differ_in_a_label_keep_their_names_when_others_come(label: str) -> None:
+    lines = [active(f'pool="main",{label}="{text}"', at) for at, text in enumerate("abc")]
+    alone = [read(line) for line in lines]
+    assert read(*lines) == {key: value for one in alone for key, value in one.items()}
+    assert read(*lines) == read(*lines[::-1])
+    assert len(read(*lines)) == 3
+
+
+GAUGES = {
+    name: next(value for value in form.values if value.field == "active")
+    for name, form in FORMATS.items()
+}
+
+
+MORE: tuple[Mapping[str, str], ...] = (
+    {"tenant": "a"},
+    {"tenant": "b"},
+    {"pod": "a"},
+    {"pod": "b"},
+    {},
+)
+
+
+@pytest.mark.parametrize("form", FORMATS.values(), ids=FORMATS)
+def test_no_format_adds_pools_up(form: Format) -> None:
+    value = GAUGES[form.name]
+    name = value.series[0].replace("*", "shop")
+    given = {one.labels[0]: one.value for one in (*form.only, *value.where) if not one.negated}
+    lines = []
+    for number, more in enumerate(MORE, start=1):
+        labels = ",".join(f'{label}="{text}"' for label, text in {**given, **more}.items())
+        lines.append(f"{name}{{{labels}}} {number}")
+    assert sorted(value or 0 for value in read(*lines).values()) == [1, 2, 3, 4, 5]
+
+
+def test_three_processes_on_a_collectors_page() -> None:
+    lines = [
+        active(f'pool="HikariPool-1",job="shop",instance="10.0.0.{host}:8080"', host)
+        for host in (1, 2, 3)
+    ]
+    assert read(*lines) == {
+        pool("HikariPool-1", f"gateway:9090:shop:10.0.0.{host}:8080"): host for host in (1, 2, 3)
+    }
+
+
+def test_two_pgxpools_of_one_name_lead_to_two_hosts() -> None:
+    page = b"".join(
+        f'pgxpool_acquired_conns{{db_host="{host}",db_name="shop"}} 1\n'.encode()
+        for host in ("db-1", "db-2")
+    )
+    pools = PageReader(automatic(), DEFAULTS).read(page).pools
+    assert [(one.key.pool, one.info and one.info.host) for one in pools] == [
+        ("shop (db_host=db-1)", "db-1"),
+        ("shop (db_host=db-2)", "db-2"),
+    ]
+
+
+def test_the_second_name_of_a_label_distinguishes_too() -> None:
+    lines = [f'pgxpool_acquired_conns{{db="shop",name="{name}"}} 1' for name in "ab"]
+    assert [*read(*lines)] == [pool("shop (name=a)"), pool("shop (name=b)")]
+
+
+def test_a_scope_that_is_on_some_series_only_makes_no_second_pool() -> None:
+    """OpenTelemetry's Java agent leaves it out on histograms."""
+    lines = [
+        'db_client_connection_max{pool_name="main",otel_scope_name="a"} 5',
+        'db_client_connection_count{pool_name="main",state="used",otel_scope_name="a"} 3',
+        'db_client_connection_use_time_seconds_count{pool_name="main"} 7',
+    ]
+    assert read(*lines) == read(*lines[::-1]) == {pool("main"): 3}
+
+
+def test_pools_of_two_instrumentations_are_two() -> None:
+    used = 'db_client_connection_count{{pool_name="main",state="used",otel_scope_name="{}"}} {}'
+    lines = [used.format("a", 1), used.format("b", 2)]
+    named = {pool("main"): 1, pool("main (otel_scope_name=b)"): 2}
+    assert read(*lines) == read(*lines[::-1]) == named
+
+
+def test_a_pool_keeps_its_name_when_one_that_is_called_alike_comes() -> None:
+    used = 'db_client_connection_count{{pool_name="main",state="used",otel_scope_name="{}"}} {}'
+    reader = PageReader(automatic(), DEFAULTS)
+    assert read(used.format("b", 2), reader=reader) == {pool("main"): 2}
+    both = read(used.format("a", 1), used.format("b", 2), reader=reader)
+    assert both == {pool("main"): 2, pool("main (otel_scope_name=a)"): 1}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "Application Name=reports", "Maximum Pool Size=7", "Search Path=eu", "Port=1", "Timeout=9",
+        "Username=other", "Database=other", "Kerberos Service Name=x",
+    ],
+)  # fmt: skip
+def test_connection_strings_that_differ_in_any_part_are_different_pools(other: str) -> None:
+    texts = ["Host=db;Port=5432", f"Host=db;Port=5432;{other}"]
+    lines = [
+        f'db_client_connection_count{{pool_name="{text}",state="used"}} {at}'
+        for at, text in enumerate(texts)
+    ]
+    assert sorted(value or 0 for value in read(*lines).values()) == [0, 1]
+    assert read(lines[0]).keys() < read(*lines).keys()
+
+
+def test_a_data_source_without_a_pool_is_none() -> None:
+    text = "Host=db;Application Name=batch;Pooling=False"
+    line = f'db_client_connection_count{{pool_name="{text}",state="used"}} 1'
+    assert read(line, active('pool="main"', 2)) == {pool("main"): 2}
+
+
+def test_a_label_that_our_own_names_do_not_have_makes_another_pool() -> None:
+    own = 'app="orders",pool="main",process="web:0"'
+    lines = [
+        f'pg_pool_connections{{{own},state="active"}} 1',
+        f'pg_pool_connections{{{own},state="active",tenant="b"}} 2',
+        f'pg_pool_connections{{{own},state="active",pod="b"}} 3',
+    ]
+    assert read(*lines) == {
+        PoolId("orders", "main", "web:0"): 1,
+        PoolId("orders", "main (tenant=b)", "web:0"): 2,
+        PoolId("orders", "main", "web:0:b"): 3,
+    }
+
+
+def test_the_bound_on_pools_holds() -> None:
+    lines = [active(f'pool="main",pod="web-{at}"', at) for at in range(300)]
+    page = "\n".join([*lines, ""]).encode()
+    snapshot = PageReader(automatic(), DEFAULTS).read(page)
+    assert (len(snapshot.pools), snapshot.folded) == (100, 200)
