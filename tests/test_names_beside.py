@@ -192,3 +192,15 @@ def test_a_named_format_does_not_show_pools_of_our_names_alone() -> None:
 def test_a_page_of_lines_of_ours_alone_needs_no_library() -> None:
     sample = the(OVERDUE)
     assert (sample.key, sample.overdue) == (PoolId("orders", "main", "orders:8080"), {SITE: 2})
+
+
+def test_histograms_that_are_left_of_a_closed_pool_are_none() -> None:
+    """OpenTelemetry keeps them, and Npgsql's counters of the pool, after its data source's end."""
+    scope = 'otel_scope_name="Npgsql",db_client_connection_pool_name="{}"'
+    pools = read(
+        f"db_client_connection_npgsql_timeouts_total{{{scope.format('main')}}} 3",
+        f"db_client_connection_max{{{scope.format('other')}}} 5",
+        'pg_pool_hold_seconds_sum{pool="main"} 8',
+        'pg_pool_hold_seconds_count{pool="main"} 4',
+    )
+    assert pools.keys() == {"other"}

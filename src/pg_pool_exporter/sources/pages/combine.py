@@ -37,7 +37,11 @@ def combined(
     ours = {pool: builder for pool, builder in whole.items() if pool.format == NATIVE_NAME}
     theirs = _best({pool: builder for pool, builder in whole.items() if pool not in ours}, formats)
     pairs = _pairs(ours, theirs)
-    alone = {pool: builder for pool, builder in ours.items() if pool not in pairs}
+    alone = {
+        pool: builder
+        for pool, builder in ours.items()
+        if pool not in pairs and not (len(whole) > len(ours) and _is_history(pool, builder))
+    }
     if any(not builder.fields.isdisjoint(_STATE) for builder in alone.values()):
         # Pools that our client measures; the foreign ones may be the same under other names.
         theirs = {pool: builder for pool, builder in theirs.items() if pool in pairs.values()}
@@ -104,6 +108,11 @@ def _is_closed(form: Format, pool: PagePool, builder: PoolSampleBuilder) -> bool
         and all(condition.holds(labels) for condition in form.gauges_where)
         and builder.fields.isdisjoint(form.gauges)
     )
+
+
+def _is_history(pool: PagePool, builder: PoolSampleBuilder) -> bool:
+    """Whether only histograms are left of a pool of ours, which exporters keep after its end."""
+    return not pool.is_of_our_client and builder.fields <= TOTALS.keys()
 
 
 def _pairs(ours: Iterable[PagePool], theirs: Iterable[PagePool]) -> dict[PagePool, PagePool]:
