@@ -56,7 +56,8 @@ clients:
 	cd tests/clients/node && npm ci --silent --ignore-scripts
 	cd tests/clients/java/hikari && mvn --quiet --batch-mode package
 	cd tests/clients/java/spring && mvn --quiet --batch-mode package
-	cd tests/clients/go && GOTOOLCHAIN=local go build -buildvcs=false -o build/app .
+	cd tests/clients/go && GOTOOLCHAIN=local go build -buildvcs=false -o build/app . && \
+	  GOTOOLCHAIN=local go build -buildvcs=false -o build/scenarios ./scenarios
 
 # The packages' own scripts make the links between their libraries.
 servers:

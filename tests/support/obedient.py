@@ -54,6 +54,11 @@ class ObedientProcess:
     ) -> None:
         self._end()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def tell(self, command: str) -> str:
         """Its answer to a command: `done`, or `failed` and why."""
         assert self._process.stdin is not None

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -220,13 +221,26 @@ class Kind:
     (`leaked`), keeps it forever (`overdue`), or takes it back when it is collected (`returned`).
     """
     when_full: str = "timeout"
-    """A request that finds no free connection ends in a `timeout`, or is `rejected` at once."""
+    """A request that finds no free connection ends in a `timeout`, or is `rejected` at once; or its
+    end is `unseen`."""
     lost: int | None = 1
     """What is counted for a session that has died; None where the library does not report it."""
     survives_close: bool = False
     """Whether it can be used again after it was closed, as an engine can."""
     library: str = "psycopg_pool"
     """Its name in the documentation's table of libraries."""
+    source: Path = Path(__file__)
+    """The file in which connections are checked out."""
+    toolchain: str = ""
+    """Of a client in another language: its command, and the marker of its tests."""
+    built: Path | None = None
+    """What `make clients` builds for it."""
+    leaks: tuple[str, ...] = ()
+    """The mistakes that leave a connection out, of a client in another language."""
+    drops: str = ""
+    """The mistake by which a slot is lost that the language tells of."""
+    cancels: bool = False
+    """Whether a request can be cancelled while it waits."""
 
     def __repr__(self) -> str:
         return self.name

@@ -5,6 +5,7 @@ go 1.25.0
 require (
 	github.com/IBM/pgxpoolprometheus v1.1.3
 	github.com/jackc/pgx/v5 v5.12.0
+	github.com/pg-pool-exporter/pg-pool-exporter/clients/go v0.0.0
 	github.com/prometheus/client_golang v1.23.2
 )
 
@@ -24,3 +25,5 @@ require (
 	golang.org/x/text v0.41.0 // indirect
 	google.golang.org/protobuf v1.36.8 // indirect
 )
+
+replace github.com/pg-pool-exporter/pg-pool-exporter/clients/go => ../../../clients/go

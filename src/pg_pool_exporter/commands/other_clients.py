@@ -1,0 +1,28 @@
+"""What the clients in other languages cannot measure, for the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from typing import NamedTuple
+
+from pg_pool_exporter.metrics.catalogue import POOL_TIMEOUT_KINDS
+
+
+class OtherClient(NamedTuple):
+    """One kind of pool, by a client of `clients`."""
+
+    unknown: Set[str]
+    """Fields of `PoolSample`."""
+    timeouts: Set[str]
+    """The kinds that it counts."""
+
+
+_NEVER = {"rejected", "reclaimed", "unaccounted"}
+_OF_REQUESTS = {"requests", "waiting", "oldest_waiting", "acquire"}
+_KEEPS_DROPPED = {"leaked", "leaked_slots"}
+
+OTHER_CLIENTS = {
+    "pgxpool": OtherClient({*_NEVER, *_KEEPS_DROPPED}, {*POOL_TIMEOUT_KINDS}),
+    "database/sql": OtherClient({*_NEVER, *_OF_REQUESTS, "min"}, {*POOL_TIMEOUT_KINDS} - {"pool"}),
+}
+"""By the name of the pool library."""

@@ -1,0 +1,128 @@
+"""A pool that a test plays with, of any library and language, and what is true of it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import linecache
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import require
+from pg_pool_exporter.model import PoolSample
+from support import remote_pools
+from support.client import Watched
+from support.pools import KINDS, SIZE, Kind, Pool
+from support.postgres import Cluster, wait_until
+from support.remote_pools import RemotePool, RemoteWatched
+
+Scenario = Callable[["Case"], Awaitable[None]]
+
+
+def of_toolchain(name: str) -> pytest.MarkDecorator:
+    """The marker of tests that need a toolchain."""
+    marker: pytest.MarkDecorator = getattr(pytest.mark, name)
+    return marker
+
+
+OTHERS = [
+    pytest.param(kind, id=kind.name, marks=[of_toolchain(kind.toolchain), pytest.mark.slow])
+    for kind in remote_pools.KINDS
+]
+
+each_kind = pytest.mark.parametrize("kind", [*KINDS, *OTHERS], ids=repr)
+each_other_kind = pytest.mark.parametrize("kind", OTHERS)
+
+
+class Case:
+    """A pool in use, and what the test knows of it."""
+
+    def __init__(self, kind: Kind, pool: Pool, watched: Watched | RemoteWatched) -> None:
+        self.kind = kind
+        self.pool = pool
+        self.watched = watched
+        self.acquired = self.returned = self.refused = 0
+
+    async def check_out(self) -> Any:
+        connection = await self.pool.check_out()
+        self.acquired += 1
+        return connection
+
+    async def give_back(self, connection: Any) -> None:
+        await self.pool.give_back(connection)
+        self.returned += 1
+
+    async def ask(self, connection: Any) -> None:
+        await self.pool.ask(connection, "select 1")
+
+    async def check_out_all(self) -> list[Any]:
+        return [await self.check_out() for _ in range(SIZE)]
+
+    async def give_all_back(self, out: list[Any]) -> None:
+        while out:
+            await self.give_back(out.pop())
+
+    def sample(self) -> PoolSample:
+        return self.watched.sample()
+
+    async def until(self, condition: Callable[[], object], what: str) -> None:
+        """Poll for it, while the loop goes on."""
+        await asyncio.to_thread(wait_until, condition, what, 20)
+
+    def collect(self) -> None:
+        """Collect the garbage, wherever it is."""
+        if isinstance(self.pool, RemotePool):
+            self.pool.collect()
+        gc.collect()
+
+    def check(self, active: int = 0) -> None:
+        """What is shown is what has happened, and the rest is out, and nothing else."""
+        self.collect()
+        sample = self.sample()
+        assert (sample.acquired, sample.returned) == (self.acquired, self.returned)
+        assert sample.requests in (self.acquired + self.refused, None)
+        assert sample.active == active
+        assert (sample.leaked_slots, sample.reclaimed) == ({}, {})
+        assert (sample.leaked or 0, sample.unaccounted or 0) == (0, 0)
+        if not active:
+            assert sample.overdue == {}
+
+
+def run(kind: Kind, postgres: Cluster, scenario: Scenario) -> None:
+    """Instrument a pool before it is opened, and play the scenario with it."""
+
+    async def main() -> None:
+        watched: Watched | RemoteWatched
+        if kind.toolchain:
+            built(kind.built)
+        pool = kind.make(postgres.dsn())
+        if isinstance(pool, RemotePool):
+            watched = RemoteWatched(pool)
+        else:
+            watched = Watched(pool.own, leak_after=1e-9)
+        await pool.open()
+        try:
+            await scenario(Case(kind, pool, watched))
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(2):
+                    await pool.close()
+
+    asyncio.run(main())
+
+
+def built(program: Path | None) -> None:
+    """Skip the test, or fail it in CI, when a program has not been built."""
+    require(program and program.exists(), f"{program}, which `make clients` builds")
+
+
+def source_of(kind: Kind, site: str) -> str:
+    """The source line of a site in the file that borrows."""
+    place, _, _ = site.partition(" ")
+    file, _, line = place.rpartition(":")
+    assert kind.source.match(f"**/{file}"), site
+    return linecache.getline(str(kind.source), int(line)).strip()
