@@ -14,7 +14,7 @@ TAG ?=
 RELEASE = build/release/bin
 
 .PHONY: help demo test test-all fuzz soak clients servers lint docs rules dashboards lock release-check
-.PHONY: clean
+.PHONY: test-clients clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "            (make soak SECONDS=600)"
 	@echo "make clients  builds the applications in Node, Java and Go that tests start, with their tools"
 	@echo "make servers  fetches PostgreSQL 13, 14, 15 and 17, which tests start"
+	@echo "make test-clients  the own tests of the clients in Go, Node and Java"
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"
 	@echo "make rules  write the generated rules again"
@@ -63,6 +64,10 @@ clients:
 servers:
 	cd tests/servers && npm ci --silent
 
+# Needs DATABASE_URL and JDBC_URL: .venv/bin/python .ci/with_postgres.py make test-clients
+test-clients:
+	cd clients/go && GOTOOLCHAIN=local go vet ./... && GOTOOLCHAIN=local go test ./...
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -73,6 +78,7 @@ docs: $(VENV)/.dev
 	$(BIN)/pg-pool-exporter metrics > docs/metrics.md
 	$(BIN)/python tools/formats_page.py > docs/apps/formats.md
 	$(BIN)/python tools/shell_files.py
+	$(BIN)/python tools/client_catalogues.py
 	PYTHONPATH=tests $(BIN)/python tools/tables.py
 
 rules: $(VENV)/.dev

@@ -101,6 +101,12 @@ _JOLOKIA = (
     "host=127.0.0.1,port={port},policyLocation=file:jolokia-access.xml"
 )
 
+# Our own clients. What needs more than counting has tests of its own.
+_CLIENT_APART = (
+    "active_seconds", "saturated_seconds", "oldest_active", "oldest_idle", "oldest_waiting",
+    "acquire", "hold", "connect_errors", "lost", "leak_after", "long_lived", "instances", "overdue",
+)  # fmt: skip
+
 LIBRARIES = {
     "pg.Pool": _node(
         command=("node", "obey.js", "./pg-pool.js"),
@@ -169,6 +175,32 @@ LIBRARIES = {
         times=_HIKARI_TIMES,
         path="/actuator/prometheus",
         fills=True,
+    ),
+    "our client": _go(
+        command=("build/app", "client"),
+        format="native",
+        shows=(
+            *_GAUGES,
+            "min",
+            "waiting",
+            "timeouts",
+            "requests",
+            "queued",
+            "acquired",
+            "returned",
+            "connects",
+        ),
+        times={"acquire_wait": False, "held": False},
+        apart=_CLIENT_APART,
+        timeout_kinds=(
+            "pool",
+            "connect",
+            "statement",
+            "lock",
+            "idle_in_transaction",
+            "idle_session",
+            "transaction",
+        ),
     ),
     "pgxpool": _go(
         command=("build/app", "pgxpool"),

@@ -35,7 +35,7 @@ func NewWithConfig(
 	ctx context.Context, config *pgxpool.Config, options poolexporter.Options,
 ) (*pgxpool.Pool, error) {
 	measured := measure.NewPool(options, infoOf("pgxpool", config.ConnConfig), measure.Abilities{
-		Requests: true,
+		Requests: true, Near: 6,
 		Timeouts: append([]string{"pool", "connect"}, serverTimeouts...),
 	})
 	config = config.Copy()

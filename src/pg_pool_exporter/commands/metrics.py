@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 
 from pg_pool_exporter.client.libraries import KINDS
 from pg_pool_exporter.client.libraries.drivers import timeouts
 from pg_pool_exporter.commands.options import Options
+from pg_pool_exporter.commands.other_clients import OTHER_CLIENTS
 from pg_pool_exporter.commands.output import SUCCESS, write
 from pg_pool_exporter.metrics import catalogue as c
 
@@ -68,6 +69,12 @@ _LIBRARIES = """\
 "—" marks a series that instrumented pools of this library do not have. How timeouts and dropped
 connections are recognised: [instrument.md](instrument.md).
 """
+_OTHERS = """\
+### By client in another language
+
+The clients for Go, Node and Java ([clients](../clients)) measure their pools as the Python client
+does. They write no lines into the application's log, and a port shows one process.
+"""
 _CELLS = {True: "yes", False: "—"}
 
 
@@ -85,26 +92,33 @@ def markdown() -> str:
 
 
 def _libraries() -> str:
-    """The pool metrics that some library lacks, by library."""
-    kinds = KINDS.values()
+    """What some kind of pool lacks, for Python and for the other languages."""
+    python = {name: (kind.unknown, {*timeouts(kind.driver)}) for name, kind in KINDS.items()}
+    others = {name: (kind.unknown, kind.timeouts) for name, kind in OTHER_CLIENTS.items()}
+    return f"{_LIBRARIES}\n{_table(python)}\n{_OTHERS}\n{_table(others)}"
+
+
+def _table(kinds: Mapping[str, tuple[Set[str], Set[str]]]) -> str:
+    """The pool metrics that some kind lacks; of each its unknown fields and its timeouts."""
     rows = [
-        (f"`{metric.name}`", [kind.unknown.isdisjoint(metric.fields) for kind in kinds])
+        (f"`{metric.name}`", [unknown.isdisjoint(metric.fields) for unknown, _ in kinds.values()])
         for metric in c.METRICS
         if metric.section == "pool"
     ]
-    rows = [(name, present) for name, present in rows if not all(present)]
     rows += [
         (
             f'`{c.POOL_TIMEOUTS.name}{{kind="{timeout}"}}`',
-            [timeout in timeouts(kind.driver) for kind in kinds],
+            [timeout in counted for _, counted in kinds.values()],
         )
         for timeout in c.POOL_TIMEOUT_KINDS
     ]
-    columns = "".join(f" {library} |" for library in KINDS)
+    columns = "".join(f" {kind} |" for kind in kinds)
     lines = "".join(
-        f"| {name} |{''.join(f' {_CELLS[has]} |' for has in present)}\n" for name, present in rows
+        f"| {name} |{''.join(f' {_CELLS[has]} |' for has in present)}\n"
+        for name, present in rows
+        if not all(present) or name.startswith(f"`{c.POOL_TIMEOUTS.name}{{")
     )
-    return f"{_LIBRARIES}\n| metric |{columns}\n|---|{'---|' * len(KINDS)}\n{lines}"
+    return f"| metric |{columns}\n|---|{'---|' * len(kinds)}\n{lines}"
 
 
 def _section(section: c.Section) -> str:

@@ -1,6 +1,6 @@
-// An application with a pool, `pgxpool`, `cmackenzie1` or `database/sql`, and a page of metrics. It
-// does what the lines of its input say; each is answered by a line once it is done: take, give, ask
-// (without waiting for the answer), forget.
+// An application with a pool, `client`, `pgxpool`, `cmackenzie1` or `database/sql`, and a page of
+// metrics. It does what the lines of its input say; each is answered by a line once it is done: take,
+// give, ask (without waiting for the answer), forget.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -31,8 +32,11 @@ func open(kind string) (borrow, http.Handler, error) {
 			return func() { _ = conn.Close() }, err
 		}, page, err
 	}
-	pool, err := openPgxpool()
-	if err == nil && kind == "cmackenzie1" {
+	var pool *pgxpool.Pool
+	var err error
+	if kind == "client" {
+		pool, page, err = openInstrumented()
+	} else if pool, err = openPgxpool(); err == nil && kind == "cmackenzie1" {
 		page = documentedPage(pool)
 	}
 	return func(ctx context.Context) (func(), error) {

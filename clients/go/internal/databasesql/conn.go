@@ -19,7 +19,7 @@ import (
 // Abilities are what can be measured with a driver that tells these kinds of timeouts. database/sql
 // shows nothing of a request before it has a connection.
 func Abilities(timeouts ...string) measure.Abilities {
-	return measure.Abilities{Drops: true, Timeouts: timeouts}
+	return measure.Abilities{Drops: true, Near: 11, Timeouts: timeouts}
 }
 
 // Open opens a database/sql pool like sql.OpenDB, and measures it.

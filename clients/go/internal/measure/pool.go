@@ -37,6 +37,8 @@ type State struct {
 type Abilities struct {
 	// Requests: when a request begins and how it ends. Else only checkouts are known.
 	Requests bool
+	// Near is how many frames most applications have between their code and a checkout, at most 16.
+	Near int
 	// Drops: whether a connection that is dropped can be seen.
 	Drops bool
 	// Timeouts are the kinds that it can tell.
@@ -287,7 +289,7 @@ func (p *Pool) site() uintptr {
 			return 0
 		}
 	}
-	return callingSite()
+	return callingSite(p.Near)
 }
 
 var started = time.Now()

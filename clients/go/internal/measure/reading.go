@@ -216,7 +216,7 @@ func (p *Pool) readCounters(r *reader, state State, t time.Duration) {
 		r.add("saturated_seconds_total", saturated.Seconds())
 	}
 	if p.Requests {
-		r.add("requests_total", float64(p.acquire.count)+p.failed)
+		r.add("requests_total", float64(p.acquire.count)+p.failed+float64(p.inFlight))
 		r.add("queued_requests_total", p.queued)
 		r.add("acquire_wait_seconds_total", p.acquire.sum.Seconds())
 		r.histogram("acquire_seconds", p.acquire)

@@ -31,7 +31,7 @@ var Default Registry
 // taken gets a number.
 func (r *Registry) Add(p *Pool) {
 	p.defaults()
-	site := describe(callingSite())
+	site := describe(callingSite(mostNear))
 	r.mu.Lock()
 	wanted := p.name
 	for number := 2; ; number++ {
