@@ -569,7 +569,7 @@ def test_the_example_is_valid(tmp_path: Path) -> None:
 
 
 NO_FILES = "log.files: must name the log's files, or sql must be true; found nothing"
-LOG_KEYS = "interval, timeout, sql, files, format, line_prefix"
+LOG_KEYS = "interval, timeout, sql, files, format, line_prefix, wrapping"
 
 
 @pytest.mark.parametrize(
@@ -595,6 +595,10 @@ LOG_KEYS = "interval, timeout, sql, files, format, line_prefix"
           ("log.files[1]: must be a path of files, or a pattern like /var/log/postgresql/*.log; "
            "found '/x/'"),
           "log.files[2]: must be text (put it in quotes); found 3"]),
+        ("{sql: true, wrapping: cri}", []),
+        ("{sql: true, wrapping: kubernetes}",
+         [("log.wrapping: must be one of 'auto', 'none', 'docker', 'cri', 'compose', 'syslog', "
+           "'cloudnativepg' or 'json'; found 'kubernetes'")]),
         ("{sql: true, format: syslog}",
          [("log.format: must be one of 'auto', 'stderr', 'csvlog' or 'jsonlog'; "
            "found 'syslog'")]),

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from pg_pool_exporter.sources.server_log.files import LogFiles
 from pg_pool_exporter.sources.server_log.layouts import Format
-from pg_pool_exporter.sources.server_log.parser import MAX_LINE
+from pg_pool_exporter.sources.server_log.reader import MAX_LINE
 from support.busy import within
 from support.polling import eventually
 from support.server_log import FORMATS, TIME, Follower, event, record, timeouts
@@ -497,8 +497,10 @@ def test_a_long_log_is_caught_up_with_in_steps(log: Path) -> None:
 
 def test_databases_that_only_the_log_knows_are_bounded(follower: Follower, log: Path) -> None:
     """A client can name any database that it likes."""
-    text = "connection authorized: user=app database=x"
-    append(log, *(record("stderr", "LOG", text, database=f"d{one}") for one in range(2000)))
+    text = "connection authorized: user=app database="
+    append(
+        log, *(record("stderr", "LOG", f"{text}d{one}", database=f"d{one}") for one in range(2000))
+    )
     counts = follower.poll()
     assert counts.opened is not None
     assert len(counts.opened) == 1000 + 1
@@ -524,23 +526,28 @@ def plain(message: str, severity: str = "LOG") -> str:
     return f"{TIME} [4711] app@shop 00000 {severity}:  {message}\n"
 
 
-WRAPPED: dict[str, Callable[[str], str]] = {
-    "a cluster operator's JSON": lambda line: json.dumps({"level": "info", "msg": line}) + "\n",
-    "docker": lambda line: json.dumps({"log": line, "stream": "stderr"}) + "\n",
-    "compose": lambda line: f"db-1  | {line}",
-    "syslog": lambda line: f"Nov 28 22:30:00 db1 postgres[100]: [3-1] {line.partition('] ')[2]}",
+def shipped(line: str) -> str:
+    return json.dumps({"log": line, "stream": "stderr"}) + "\n"
+
+
+NOT_UNDERSTOOD: dict[str, Callable[[str], str]] = {
+    "an unknown shipper": lambda line: f"shop-1 postgres >> {line}",
+    "JSON without a line": lambda line: json.dumps({"payload": [line]}) + "\n",
     "a mistake in the prefix": lambda line: line.replace(" 00000 ", " "),
+    "a mistake in the prefix, shipped": lambda line: shipped(line.replace(" 00000 ", " ")),
+    "the prefix of another server": lambda line: line.replace("[4711]", "4711"),
+    "another format": lambda _: record(
+        "csvlog", "LOG", "connection authorized: user=secret_user database=shop"
+    ).decode(),
 }
 
 
-@pytest.mark.parametrize("wrapping", WRAPPED)
-def test_a_log_that_is_not_understood_fails_and_is_not_counted_as_0(
-    log: Path, wrapping: str
-) -> None:
+@pytest.mark.parametrize("kind", NOT_UNDERSTOOD)
+def test_a_log_that_is_not_understood_fails_and_is_not_counted_as_0(log: Path, kind: str) -> None:
     follower = Follower(log.parent, NAME)
     follower.poll()
     line = plain("connection authorized: user=secret_user database=shop")
-    append(log, *(WRAPPED[wrapping](line).encode() for _ in range(4)))
+    append(log, *(NOT_UNDERSTOOD[kind](line).encode() for _ in range(4)))
     error = follower.failure()
     assert error.reason == "not_understood"
     assert "secret" not in str(error)

@@ -15,7 +15,7 @@ from pg_pool_exporter.metrics.catalogue import REFUSAL_REASONS, SERVER_TIMEOUT_K
 from pg_pool_exporter.sources import server_log
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.messages import language, languages
-from pg_pool_exporter.sources.server_log.parser import MAX_LINE
+from pg_pool_exporter.sources.server_log.reader import MAX_LINE
 from support.server_log import FORMATS, TIME, counted, parser_of, record, seen
 
 formats = pytest.mark.parametrize("form", FORMATS)
@@ -248,8 +248,8 @@ def test_names_with_spaces_and_separators(prefix: str, line: str, name: str) -> 
     head = line.format(TIME=TIME, name=name)
     log = (
         f"{head}LOG:  connection authorized: user=app database=shop application_name={name}\n"
-        f"{head}LOG:  disconnection: session time: 0:00:01.2 user=app database=shop host=x\n"
         f"{head}FATAL:  terminating connection due to idle-in-transaction timeout\n"
+        f"{head}LOG:  disconnection: session time: 0:00:01.2 user=app database=shop host=x\n"
     ).encode()
     found = counted("stderr", log, prefix=prefix)
     assert found["session", "opened", "shop"] == 1
@@ -375,8 +375,8 @@ def test_every_language_is_understood(form: Format, name: str) -> None:
             assert counted(form, log, spoken=None) == {("timeout", kind, "shop"): 1}
     for use in ("opened", "closed"):
         for message in own.get(use, []):
-            log = record(form, "LOG", message.replace("%s", "x"))
-            assert counted(form, log, spoken=[name]) == {("session", use, "shop"): 1}
+            log = record(form, "LOG", message.replace("%s", "x"), database="x")
+            assert counted(form, log, spoken=[name]) == {("session", use, "x"): 1}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "koi8-r", "cp1251", "iso8859-5"])

@@ -23,6 +23,14 @@ TEXTS = {
     "unknown": ["[unknown]"],
     "opened": ["connection authorized: user=%s", "replication connection authorized: user=%s"],
     "opened_database": [" database=%s"],
+    "opened_end": [
+        " application_name=%s",
+        " SSL enabled (protocol=%s, cipher=%s, bits=%d)",
+        " GSS (authenticated=%s, encrypted=%s, principal=%s)",
+        " GSS (authenticated=%s, encrypted=%s)",
+        " GSS (authenticated=%s, encrypted=%s, delegated_credentials=%s, principal=%s)",
+        " GSS (authenticated=%s, encrypted=%s, delegated_credentials=%s)",
+    ],
     "closed": [
         "disconnection: session time: %d:%02d:%02d.%03d user=%s database=%s host=%s%s%s",
     ],

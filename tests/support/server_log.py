@@ -16,8 +16,7 @@ from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.file_source import FileLogSource
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.log_format import LogFormat
-from pg_pool_exporter.sources.server_log.messages import messages
-from pg_pool_exporter.sources.server_log.parser import LogParser
+from pg_pool_exporter.sources.server_log.reader import LogReader
 from pg_pool_exporter.sources.server_log.settings import LogSettings
 from pg_pool_exporter.sources.server_log.state import StateFile
 
@@ -26,10 +25,17 @@ PREFIX = "%m [%p] %q%u@%d %e "
 TIME = "2026-11-24 10:00:00.123 UTC"
 
 
-def parser_of(form: Format, prefix: str = PREFIX, spoken: Iterable[str] | None = ()) -> LogParser:
-    """A parser of English texts, or of more languages; None is all."""
+def parser_of(
+    form: Format,
+    prefix: str = PREFIX,
+    spoken: Iterable[str] | None = (),
+    *,
+    wrapping: str = "auto",
+    is_fixed: bool = True,
+) -> LogReader:
+    """A reader of English texts, or of more languages; None is all."""
     languages = None if spoken is None else tuple(spoken)
-    return LogParser(LogFormat(form, prefix, languages).layout(), messages(languages))
+    return LogReader(LogFormat(form, prefix, languages, wrapping, is_fixed))
 
 
 def record(
@@ -96,11 +102,11 @@ def _json(
     return json.dumps(present, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def seen(parser: LogParser) -> dict[tuple[str, str, str | None], int]:
+def seen(parser: LogReader) -> dict[tuple[str, str, str | None], int]:
     """What a parser has counted: family, value and database of each event, and how often."""
     found: Counter[tuple[str, str, str | None]] = Counter()
-    for (event, raw), count in parser.take_tally().items():
-        found[event.family, event.value, parser.database(raw)] += count
+    for (event, database), count in parser.take_tally().items():
+        found[event.family, event.value, database] += count
     return dict(found)
 
 

@@ -75,6 +75,10 @@ class LogConfig(_Scheduled):
     format: Literal["auto", "stderr", "csvlog", "jsonlog"] = "auto"
     line_prefix: str | None = Field(default=None, max_length=1000)
     """The server's log_line_prefix; None asks the server."""
+    wrapping: Literal[
+        "auto", "none", "docker", "cri", "compose", "syslog", "cloudnativepg", "json"
+    ] = "auto"
+    """What a log shipper or container runtime puts around each line; auto finds it out."""
 
     @field_validator("files")
     @classmethod

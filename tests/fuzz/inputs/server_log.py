@@ -9,7 +9,7 @@ from fuzz.harness import Harness, pure
 from pg_pool_exporter.metrics.series import of_log
 from pg_pool_exporter.metrics.text_format import Blocks, blocks
 from pg_pool_exporter.sources.server_log.events import Tally
-from pg_pool_exporter.sources.server_log.parser import LogParser
+from pg_pool_exporter.sources.server_log.reader import LogReader
 from pg_pool_exporter.sources.server_log.totals import LogTotals
 from support.server_log import PREFIX, parser_of, record
 
@@ -34,12 +34,12 @@ _MESSAGES = (
 )
 
 
-def _parser(kind: int) -> LogParser:
+def _parser(kind: int) -> LogReader:
     form, prefix = _KINDS[kind]
     return parser_of(form, prefix, None if kind % 2 else ())  # type: ignore[arg-type]
 
 
-def _counted(parser: LogParser, pieces: list[bytes]) -> Tally:
+def _counted(parser: LogReader, pieces: list[bytes]) -> Tally:
     parser.restart()
     for piece in pieces:
         parser.feed(piece)
@@ -62,7 +62,7 @@ def _check(data: bytes) -> list[Blocks]:
     tally = _counted(whole, [log])
     assert _counted(_TORN[kind], pieces) == tally, "counts depend on where the log is cut"
     totals = LogTotals(None)
-    totals.add(tally, whole.database, ("shop", "postgres"), 0.0)
+    totals.add(tally, ("shop", "postgres"), 0.0)
     return [blocks(of_log("main", totals.counts(None, by_database=True, lag=whole.pending)))]
 
 

@@ -4,44 +4,60 @@ from __future__ import annotations
 
 import re
 
+from pg_pool_exporter.sources.server_log.layouts import Layout
+
 # Of a longer piece only the lines at its end are checked, and all only if one of those belongs to
 # no record: to check each line would halve the speed.
-_SMALL_BYTES = 8 * 1024
-_SAMPLE_BYTES = 1024
+SMALL_BYTES = 8 * 1024
+SAMPLE_BYTES = 1024
 # Lines without a record between them after which a log is not understood: of one in which no
 # record was found yet, and of one that has had records (other programs write there, too).
 _NEVER_UNDERSTOOD = 3
 _NO_LONGER_UNDERSTOOD = 1000
+# Lines of csvlog after which one that is no record is taken for the start of something else, if
+# nothing showed yet where a record begins.
+_MOST_UNSURE = 2000
+# Lines inside quotes that look like records, after which they are.
+_MOST_INSIDE = 100
 # Lines of the present share: half of them are forgotten when there are more.
 _RECENT_LINES = 2000
 _FEWEST_LINES = 100
 _MOST_SHAPE = 60
 _RUNS = ((rb"[A-Za-z]+", b"a"), (rb"[0-9]+", b"9"), (rb"[^\x20-\x7e]+", b"?"))
+# Programs that write into the same log as a rule: Patroni, pgBackRest, WAL-G. Their lines say
+# nothing about those of the server.
+_COMPANIONS = re.compile(
+    rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:,\d{3} (?:- )?[A-Z]|\.\d{3} P\d\d +[A-Z]+:)"
+    rb"|[A-Z]+: \d{4}/\d\d/\d\d \d\d:\d\d:\d\d"
+)
 
 
 class Coverage:
-    """Counts lines that belong to no record.
+    """Counts lines that belong to no record, whatever the formats of the others."""
 
-    `record` matches the beginning of a record at the start of a line. `further` does so for the
-    further lines of a record; None: they may be any text, so only lines before the first record
-    are counted.
-    """
-
-    def __init__(self, record: re.Pattern[bytes], further: bytes | None) -> None:
-        self._record = record
-        self._further = further
+    def __init__(self) -> None:
         self._understood = False
         self._since_record = 0
         self._last = b""
         self._records = self._foreign = 0.0
+        # Of csvlog: whether the next line is inside quotes; None: unknown.
+        self._quoted: bool | None = None
+        self._unsure = self._inside = 0
         self.unparsed = 0
         """Lines that belong to no record."""
+        self.records = 0
+        """Records seen, of the lines that were checked."""
 
     @property
     def is_understood(self) -> bool:
         """False when none of the last lines belongs to a record."""
         limit = _NO_LONGER_UNDERSTOOD if self._understood else _NEVER_UNDERSTOOD
         return self._since_record < limit
+
+    @property
+    def is_quoted(self) -> bool:
+        """Whether the next line of csvlog is inside a text, as far as it is known."""
+        return bool(self._quoted)
 
     @property
     def unparsed_ratio(self) -> float | None:
@@ -57,45 +73,100 @@ class Coverage:
         """
         return shape(self._last)
 
-    def check(self, data: bytes, end: int) -> None:
+    def check(self, layout: Layout, data: bytes, end: int) -> None:
         """Check the whole lines `data[:end]`."""
         if self._records + self._foreign > _RECENT_LINES:
             self._records /= 2
             self._foreign /= 2
-        if end > _SMALL_BYTES:
-            start = data.find(b"\n", end - _SAMPLE_BYTES, end - 1)
+        start = 0
+        if end > SMALL_BYTES:
+            start = data.find(b"\n", end - SAMPLE_BYTES, end - 1)
             if start < 0:
                 start = data.rfind(b"\n", 0, end - 1)
-            if not self._check(data, start + 1, end, count=False):
-                return
-        self._check(data, 0, end, count=True)
+            start += 1
+        if layout.further is None:
+            self._check_quoted(layout, data, start, end)
+        elif start == 0 or self._walk(layout, data, start, end, count=False):
+            self._walk(layout, data, 0, end, count=True)
 
-    def _check(self, data: bytes, start: int, end: int, *, count: bool) -> bool:
+    def _walk(self, layout: Layout, data: bytes, start: int, end: int, *, count: bool) -> bool:
         """Whether a line of this part belongs to no record; with `count` they are counted."""
-        match, further = self._record.match, self._further
+        match, further = layout.record.match, layout.further
+        assert further is not None
         found = False
         while start < end:
             if match(data, start, end):
-                if not self.is_understood:
-                    # It is again: what came before says nothing about it.
-                    self._records = self._foreign = 0.0
-                self._understood = True
-                self._since_record = 0
-                self._records += 1
-                if further is None:
-                    return found
-            elif further is None and self._understood:
-                return found
+                self._record()
             elif not (further and data.startswith(further, start)):
                 found = True
                 if not count:
                     return True
-                self.unparsed += 1
-                self._since_record += 1
-                self._foreign += 1
-                self._last = data[start : start + 4 * _MOST_SHAPE]
+                self._no_record(data, start)
             start = data.find(b"\n", start, end) + 1 or end
         return found
+
+    def _check_quoted(self, layout: Layout, data: bytes, start: int, end: int) -> None:
+        """The same for csvlog: lines inside quotes may be any text.
+
+        An odd number of quotes before a line shows that it is inside. From `start` on it is enough
+        to check the lines after the first record.
+        """
+        match = layout.record.match
+        if start:
+            while start < end and not match(data, start, end):
+                start = data.find(b"\n", start, end) + 1 or end
+            before, self._quoted = self._quoted, None
+            if start < end and not self._walk_quoted(layout, data, start, end, count=False):
+                return
+            self._quoted = before
+        self._walk_quoted(layout, data, 0, end, count=True)
+
+    def _walk_quoted(
+        self, layout: Layout, data: bytes, start: int, end: int, *, count: bool
+    ) -> bool:
+        match, quoted = layout.record.match, self._quoted
+        found = False
+        while start < end:
+            stop = data.find(b"\n", start, end) + 1 or end
+            is_record = match(data, start, end) is not None
+            if is_record and quoted:
+                # In a text, or else a quote was lost before.
+                self._inside += 1
+                quoted = self._inside < _MOST_INSIDE
+            if is_record and not quoted:
+                self._inside = 0
+                self._record()
+            elif quoted is None and self._understood and self._unsure < _MOST_UNSURE:
+                self._unsure += 1
+            elif not quoted:
+                quoted, found = False, True
+                if not count:
+                    return True
+                self._no_record(data, start)
+                start = stop
+                continue
+            if is_record or quoted is not None:
+                quoted = bool(quoted) ^ (data.count(b'"', start, stop) & 1 == 1)
+            start = stop
+        self._quoted = quoted
+        return found
+
+    def _record(self) -> None:
+        if not self.is_understood:
+            # It is again: what came before says nothing about it.
+            self._records = self._foreign = 0.0
+        self._understood = True
+        self._since_record = self._unsure = 0
+        self._records += 1
+        self.records += 1
+
+    def _no_record(self, data: bytes, start: int) -> None:
+        self.unparsed += 1
+        if _COMPANIONS.match(data, start):
+            return
+        self._since_record += 1
+        self._foreign += 1
+        self._last = data[start : start + 4 * _MOST_SHAPE]
 
 
 def shape(line: bytes) -> str:

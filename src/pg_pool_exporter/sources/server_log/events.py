@@ -29,8 +29,8 @@ class Event(NamedTuple):
 OPENED = Event("session", "opened")
 CLOSED = Event("session", "closed")
 
-Tally = Counter[tuple[Event, bytes | None]]
-"""Number of events by database: its name as written in the log, or None."""
+Tally = Counter[tuple[Event, str | None]]
+"""Number of events by database, None where it is unknown."""
 
 _TIMEOUTS = ("statement", "lock", "idle_in_transaction", "idle_session", "transaction")
 _BY_MEANING = {
@@ -93,6 +93,14 @@ class Classifier:
         if event is not None and event.family == "refused" and not fatal:
             return None
         return event
+
+    def database(self, message: bytes) -> bytes | None:
+        """The database named in the first line of the message about a refusal, if it is one."""
+        for meaning in ("database_limit", "database"):
+            found = self._patterns[meaning].fullmatch(message)
+            if found is not None:
+                return next((one for one in found.groups() if one is not None), None)
+        return None
 
     def _by_message(self, message: bytes, meanings: Iterable[str]) -> Event | None:
         for meaning in meanings:

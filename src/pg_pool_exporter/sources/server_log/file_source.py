@@ -58,7 +58,9 @@ class FileLogSource:
         """Read what was written since the last poll, or part of it. Raises `PollError`."""
         patience = self._config.timeout * _PATIENCE if self._form is None else 0
         settings = await self._context.settings(patience)
-        form = choose_format(self._config.format, self._config.line_prefix, settings)
+        form = choose_format(
+            self._config.format, self._config.line_prefix, settings, self._config.wrapping
+        )
         tail = await self._lane.run(lambda: self._read(form, settings))
         tail.warn_of_gaps(settings)
         return Snapshot(log=tail.counts(settings))

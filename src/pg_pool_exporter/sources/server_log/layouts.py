@@ -28,6 +28,8 @@ SUFFIXES: Mapping[Format, str] = {"csvlog": ".csv", "jsonlog": ".json"}
 class Layout(Protocol):
     """One format. Its patterns are used for each event, and take linear time."""
 
+    is_quoted: bool
+    """Whether names are quoted, so that each line can be read in one way only."""
     before_error: bytes
     """What directly precedes the severity of a record."""
     before_message: bytes
@@ -42,12 +44,16 @@ class Layout(Protocol):
     session_origin: re.Pattern[bytes]
     """Match the line up to the severity of an error, or up to the message about a session.
 
-    Groups: `database` and `code`, where the format has them. `endpos` is the end of that part."""
+    Groups: `database`, `code` and `session`, where the format has them. `endpos` is the end of
+    that part."""
     loose_error_origin: re.Pattern[bytes]
     loose_session_origin: re.Pattern[bytes]
     """The same for a line without a label before the severity: names may have spaces there."""
     body: re.Pattern[bytes]
     """Matches a message as written."""
+    strict_error_origin: re.Pattern[bytes] | None
+    strict_session_origin: re.Pattern[bytes] | None
+    """The same for lines whose names are certain; None where there is no such pattern."""
     record: re.Pattern[bytes]
     """Matches the beginning of a record at the start of a line."""
     further: bytes | None
@@ -68,13 +74,19 @@ class Layout(Protocol):
         """A name, unescaped."""
         ...
 
+    def candidates(self, header: bytes) -> frozenset[bytes] | None:
+        """The databases that a line with this text before its severity can mean; None: any."""
+        ...
+
 
 class Stderr:
     """Plain text: `log_line_prefix`, the severity, the message.
 
-    `words` are the translations of LOG in the server's languages.
+    `words` are the translations of LOG in the server's languages. With `headless` a line may lack
+    the time and the process id that the prefix begins with.
     """
 
+    is_quoted = False
     before_error = before_message = b""
     most_before = 1024
     label = b":  "
@@ -82,29 +94,35 @@ class Stderr:
     body = re.compile(rb"[^\n]*+")
     _POSITION = re.compile(rb" at character \d+$")
     # A severity, or another word that text of the record follows, in any language.
-    _LABEL = rb'[^\n:=@,"\[\]0-9]{1,64}+:  '
+    LABEL = rb'[^\n:=@,"\[\]0-9]{1,64}+:  '
 
-    def __init__(self, prefix: Prefix, words: Iterable[bytes]) -> None:
+    def __init__(self, prefix: Prefix, words: Iterable[bytes], *, headless: bool = False) -> None:
         word = b"|".join(map(re.escape, words))
         log = rb"(?:" + word + rb"):  (?:[0-9A-Z]{5}: )?"
+        self._prefix = prefix = prefix.headless if headless else prefix
         start = rb"(?!\t)" + prefix.pattern
-        self.record = re.compile(rb"(?!\t)" + prefix.pattern + self._LABEL)
-        self.error_origin = self._origin(prefix, b"")
-        self.session_origin = self._origin(prefix, log)
+        self.record = re.compile(start + self.LABEL)
+        self.error_origin = self._origin(prefix.pattern, b"")
+        self.session_origin = self._origin(prefix.pattern, log)
         self.loose_error_origin = re.compile(start + rb"\Z")
         self.loose_session_origin = re.compile(start + log + rb"\Z")
+        self.strict_error_origin: re.Pattern[bytes] | None = None
+        self.strict_session_origin: re.Pattern[bytes] | None = None
+        if prefix.strict is not None:
+            self.strict_error_origin = re.compile(rb"(?!\t)" + prefix.strict + rb"\Z")
+            self.strict_session_origin = re.compile(rb"(?!\t)" + prefix.strict + log + rb"\Z")
         self.cut_line: re.Pattern[bytes] | None = (
             re.compile(rb"(?!\t)" + prefix.before_names + rb"(?![^\n]*?:  )")
             if prefix.before_names is not None
             else None
         )
 
-    def _origin(self, prefix: Prefix, severity: bytes) -> re.Pattern[bytes]:
+    def _origin(self, prefix: bytes, severity: bytes) -> re.Pattern[bytes]:
         """The first prefix that a label follows, up to the severity.
 
         Atomic: a later one is in a text of the record.
         """
-        first = prefix.pattern + rb"(?:" + severity + rb"\Z|(?=" + self._LABEL + rb"))"
+        first = prefix + rb"(?:" + severity + rb"\Z|(?=" + self.LABEL + rb"))"
         return re.compile(rb"(?!\t)(?>" + first + rb")\Z")
 
     def error(self, severity: bytes) -> bytes:
@@ -112,22 +130,29 @@ class Stderr:
         return re.escape(severity) + rb":  (?:([0-9A-Z]{5}): )?"
 
     def message(self, body: bytes) -> bytes:
-        """See `Layout`."""
-        return self._POSITION.sub(b"", body)
+        """See `Layout`; servers on Windows end lines with a carriage return."""
+        return self._POSITION.sub(b"", body.removesuffix(b"\r"))
 
     def plain(self, raw: bytes) -> bytes:
         """See `Layout`; padding is no part of a name."""
         return raw.strip()
 
+    def candidates(self, header: bytes) -> frozenset[bytes] | None:
+        """See `Layout`."""
+        return self._prefix.candidates(header)
+
 
 class Csv:
     """`csvlog`."""
 
+    is_quoted = True
     before_error = b","
     before_message = b',00000,"'
     most_before = 4096
     label = b""
     cut_line: re.Pattern[bytes] | None = None
+    strict_error_origin: re.Pattern[bytes] | None = None
+    strict_session_origin: re.Pattern[bytes] | None = None
     # log_time, user_name, database_name
     error_origin = session_origin = loose_error_origin = loose_session_origin = re.compile(
         rb'[^",\n]*+,(?:"(?:[^"\n]++|"")*+")?,(?:"(?P<database>(?:[^"\n]++|"")*+)")?,'
@@ -149,16 +174,23 @@ class Csv:
         """See `Layout`."""
         return raw.replace(b'""', b'"')
 
+    def candidates(self, header: bytes) -> frozenset[bytes] | None:
+        """See `Layout`: a quoted name is never ambiguous."""
+        return None
+
 
 class Json:
     """`jsonlog`, from PostgreSQL 15 on."""
 
     _TEXT = rb'(?:[^"\\\n]++|\\.)*+'
+    is_quoted = True
     before_error = b'"error_severity":"'
     before_message = b'"message":"'
     most_before = 4096
     label = b""
     cut_line: re.Pattern[bytes] | None = None
+    strict_error_origin: re.Pattern[bytes] | None = None
+    strict_session_origin: re.Pattern[bytes] | None = None
     error_origin = session_origin = loose_error_origin = loose_session_origin = re.compile(
         rb'\{"timestamp":"[^"\n]*+",(?:"user":"' + _TEXT + rb'",)?'
         rb'(?:"dbname":"(?P<database>' + _TEXT + rb')",)?'
@@ -186,3 +218,7 @@ class Json:
         except ValueError:
             return raw
         return text.encode("latin-1", "replace")
+
+    def candidates(self, header: bytes) -> frozenset[bytes] | None:
+        """See `Layout`: a quoted name is never ambiguous."""
+        return None

@@ -10,6 +10,7 @@ from pg_pool_exporter.sources.server_log.layouts import Csv, Format, Json, Layou
 from pg_pool_exporter.sources.server_log.messages import messages, texts_for
 from pg_pool_exporter.sources.server_log.prefix import parse
 from pg_pool_exporter.sources.server_log.settings import LogSettings
+from pg_pool_exporter.sources.server_log.wrapping import WRAPPINGS, Wrapping
 
 _FORMATS: tuple[Format, ...] = ("stderr", "csvlog", "jsonlog")
 _UNREACHED = (
@@ -22,39 +23,70 @@ class LogFormat(NamedTuple):
     """How a log is written."""
 
     name: Format
-    line_prefix: str
-    """`log_line_prefix`; "" unless the format is `stderr`."""
+    line_prefix: str | None
+    """`log_line_prefix`; None where it is unknown and the format is not `stderr`."""
     languages: tuple[str, ...] | None
     """Of its messages; None: any."""
+    wrapping: str = "auto"
+    """What is around each line: one of `WRAPPINGS`, or "auto"."""
+    is_fixed: bool = True
+    """Whether lines of another format are none of this log."""
 
-    def layout(self) -> Layout:
-        """Where the parts of a record stand."""
-        if self.name == "stderr":
-            return Stderr(parse(self.line_prefix), texts_for(messages(self.languages), "LOG"))
-        return Csv() if self.name == "csvlog" else Json()
+    def layout(self, form: Format | None = None, *, headless: bool = False) -> Layout:
+        """Where the parts of a record stand, in this format or in another one.
+
+        With `headless` a line may lack the time and process id of the prefix.
+        """
+        form = form or self.name
+        if form == "stderr":
+            words = texts_for(messages(self.languages), "LOG")
+            return Stderr(parse(self.line_prefix or ""), words, headless=headless)
+        return Csv() if form == "csvlog" else Json()
+
+    @property
+    def unwrapped(self) -> frozenset[Wrapping]:
+        """What may be around a line."""
+        if self.wrapping != "auto":
+            return frozenset(one for one in WRAPPINGS if one == self.wrapping)
+        # A prefix with this separator looks like the output of Compose.
+        own = "compose" if "|" in (self.line_prefix or "") else None
+        return frozenset(one for one in WRAPPINGS if one != own)
+
+    @property
+    def has_prefix(self) -> bool:
+        """Whether `log_line_prefix` is known."""
+        return self.line_prefix is not None
 
     @property
     def has_time(self) -> bool:
         """Whether each record begins with the time it was written."""
         return self.name != "stderr" or any(
-            escape in self.line_prefix for escape in ("%m", "%t", "%n")
+            escape in (self.line_prefix or "") for escape in ("%m", "%t", "%n")
         )
 
     @property
     def has_database(self) -> bool:
         """Whether each record of a session names its database."""
-        return self.name != "stderr" or parse(self.line_prefix).has_database
+        return self.name != "stderr" or parse(self.line_prefix or "").has_database
+
+    def __str__(self) -> str:
+        return (
+            f"stderr with log_line_prefix {self.line_prefix!r}"
+            if self.name == "stderr"
+            else self.name
+        )
 
 
 def choose_format(
-    configured: str, line_prefix: str | None, settings: LogSettings | None
+    configured: str, line_prefix: str | None, settings: LogSettings | None, wrapping: str = "auto"
 ) -> LogFormat:
     """The format from the configuration, completed by the server's settings.
 
     Raises `PollError` if both together do not determine it.
     """
     languages = settings.languages if settings is not None else None
-    if configured != "auto":
+    is_fixed = configured != "auto"
+    if is_fixed:
         name = next(one for one in _FORMATS if one == configured)
     elif settings is None:
         raise PollError("other", "the log's format is unknown: " + _UNREACHED)
@@ -64,13 +96,11 @@ def choose_format(
         )
     else:
         name = settings.formats[0]
-    if name != "stderr":
-        return LogFormat(name, "", languages)
-    if line_prefix is None:
-        if settings is None:
-            raise PollError("other", "log_line_prefix is unknown: " + _UNREACHED)
+    if line_prefix is None and settings is not None:
         line_prefix = settings.line_prefix
-    return LogFormat(name, line_prefix, languages)
+    if name == "stderr" and line_prefix is None:
+        raise PollError("other", "log_line_prefix is unknown: " + _UNREACHED)
+    return LogFormat(name, line_prefix, languages, wrapping, is_fixed)
 
 
 class Gap(NamedTuple):
@@ -89,7 +119,7 @@ def gaps(settings: LogSettings, form: LogFormat) -> Iterator[Gap]:
     if not settings.closed:
         yield Gap("closed sessions are not logged", "log_disconnections = on")
     if form.name == "stderr":
-        prefix = parse(form.line_prefix)
+        prefix = parse(form.line_prefix or "")
         if not prefix.has_database:
             yield Gap(
                 'log_line_prefix has no database: timeouts are counted as database="unknown"',

@@ -1,26 +1,24 @@
-"""From the bytes of a log, in pieces of any size, to counts of events."""
+"""From lines of a log to counts of events."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import NamedTuple
 
-from pg_pool_exporter.sources.server_log.coverage import Coverage
 from pg_pool_exporter.sources.server_log.events import (
     AMBIGUOUS,
     CLOSED,
     OPENED,
     Classifier,
     Event,
-    Tally,
 )
 from pg_pool_exporter.sources.server_log.layouts import Layout
 from pg_pool_exporter.sources.server_log.messages import Message, texts_for
+from pg_pool_exporter.sources.server_log.sessions import AMBIGUOUS_NAME, SessionTexts
+from pg_pool_exporter.sources.server_log.shared_counts import SharedCounts
 
-MAX_LINE = 64 * 1024
-"""Only the beginning of a longer line is parsed; everything of interest stands there."""
 # Bytes of a message: those of interest are short, apart from the names in them.
 _MOST_MESSAGE = 2048
 # Severities of one line that are tried; names in a prefix may look like one.
@@ -47,17 +45,37 @@ class _Sessions(NamedTuple):
     """Starts of messages that contain the text, each with the offset of the text in it."""
 
 
+class _Hit(NamedTuple):
+    """A record whose database depends on those before it, at `place` in the lines."""
+
+    place: int
+    event: Event
+    session: bytes | None
+    database: bytes | None = None
+    """As the record has it."""
+    header: bytes = b""
+    """What precedes its severity, where that can be read in several ways."""
+
+    @property
+    def counts(self) -> Event:
+        """What is counted for the database: the end of a session, if it was refused."""
+        return CLOSED if self.event.ends_session else self.event
+
+
+_place = itemgetter(0)
+
+
 class LogParser:
-    """Counts the events of one log, fed in pieces of any size.
+    """Counts the events in whole lines of one format.
 
     Every record of interest has one of a few texts in its first line. Searching for those is the
     fastest way; only lines that contain one are parsed. `messages` are those of the server's
-    languages.
+    languages; what is counted goes to `shared`.
     """
 
-    def __init__(self, layout: Layout, messages: Iterable[Message]) -> None:
+    def __init__(self, layout: Layout, messages: Iterable[Message], shared: SharedCounts) -> None:
         messages = tuple(messages)
-        self._layout = layout
+        self.layout = layout
         self._classifier = Classifier(messages)
         self._errors = tuple(_errors(layout, messages))
         self._sessions = (*_sessions(OPENED, messages), *_sessions(CLOSED, messages))
@@ -65,61 +83,23 @@ class LogParser:
         self._ascii_errors = tuple(one for one in self._errors if one.word.isascii())
         self._ascii_sessions = tuple(one for one in self._sessions if one.text.isascii())
         self._unknown = set(texts_for(messages, "unknown"))
-        self._named = _database_patterns(messages)
+        self._texts = SessionTexts(messages)
         self._cached: dict[tuple[bool, bytes | None, bytes], Event | None] = {}
-        self._rest = b""
-        self._skipping = False
         self._last_line = b""
-        self._tally = Tally()
-        self.coverage = Coverage(layout.record, layout.further)
-        """Which lines are understood."""
+        self._shared = shared
+        self._open = shared.open_sessions
+        self._last_opened: bytes | None = None
 
-    @property
-    def pending(self) -> int:
-        """Bytes of the incomplete line at the end of what was fed."""
-        return len(self._rest)
+    def restart(self) -> None:
+        """The next lines do not follow those before them."""
+        self._last_line = b""
 
-    @property
-    def skipping(self) -> bool:
-        """Whether the rest of an overlong line is being skipped."""
-        return self._skipping
-
-    def restart(self, *, skipping: bool = False) -> None:
-        """Drop the incomplete line: the next piece begins elsewhere, at the start of a line.
-
-        With `skipping` it begins inside a line that has been parsed.
-        """
-        self._rest = self._last_line = b""
-        self._skipping = skipping
-
-    def feed(self, piece: bytes) -> None:
-        """Count the events of the next piece."""
-        if self._skipping:
-            end = piece.find(b"\n")
-            if end < 0:
-                return
-            piece = piece[end + 1 :]
-            self._skipping = False
-        data = self._rest + piece if self._rest else piece
-        end = data.rfind(b"\n") + 1
-        if end:
-            self._scan(data, end)
-        self._rest = data[end:]
-        if len(self._rest) > MAX_LINE:
-            self._scan(self._rest[:MAX_LINE] + b"\n", MAX_LINE + 1)
-            self.restart(skipping=True)
-
-    def take_tally(self) -> Tally:
-        """The events counted since the last call."""
-        tally, self._tally = self._tally, Tally()
-        return tally
-
-    def database(self, raw: bytes | None) -> str | None:
+    def name(self, raw: bytes | None) -> str | None:
         """The name of a database from its bytes in the log; None: unknown.
 
         Names may be in any encoding: what is not UTF-8 is read as Latin-1.
         """
-        plain = self._layout.plain(raw) if raw else b""
+        plain = self.layout.plain(raw) if raw else b""
         if not plain or plain in self._unknown:
             return None
         try:
@@ -127,23 +107,27 @@ class LogParser:
         except UnicodeDecodeError:
             return plain.decode("latin-1")
 
-    def _scan(self, data: bytes, end: int) -> None:
+    def scan(self, data: bytes, end: int) -> None:
         """Count the events of the whole lines `data[:end]`."""
-        self.coverage.check(data, end)
+        self._shared.coverage.check(self.layout, data, end)
         ascii_only = data.isascii()
-        for errors in self._ascii_errors if ascii_only else self._errors:
-            self._count_errors(data, end, errors)
+        hits: list[_Hit] = []
         for sessions in self._ascii_sessions if ascii_only else self._sessions:
-            self._count_sessions(data, end, sessions)
+            self._count_sessions(data, end, sessions, hits)
+        for errors in self._ascii_errors if ascii_only else self._errors:
+            self._count_errors(data, end, errors, hits)
+        if hits:
+            hits.sort(key=_place)
+            self._shared.add([(hit.counts, self._database(hit)) for hit in hits], self.name)
         start = data.rfind(b"\n", 0, end - 1) + 1
-        self._last_line = data[start : min(end, start + self._layout.most_before)]
+        self._last_line = data[start : min(end, start + self.layout.most_before)]
 
     def _may_be_forged(self, data: bytes, start: int) -> bool:
         """Whether the line before the one at `start` ends inside a name of the prefix.
 
         A client chooses the names, line ends included, and can write lines of its own that way.
         """
-        cut_line = self._layout.cut_line
+        cut_line = self.layout.cut_line
         if cut_line is None:
             return False
         if not start:
@@ -151,13 +135,15 @@ class LogParser:
         before = data.rfind(b"\n", 0, start - 1) + 1
         return bool(cut_line.match(data, before, start))
 
-    def _count_errors(self, data: bytes, end: int, errors: _Errors) -> None:
+    def _count_errors(self, data: bytes, end: int, errors: _Errors, hits: list[_Hit]) -> None:
+        layout = self.layout
         find, rfind = data.find, data.rfind
-        before, body = self._layout.before_error, self._layout.body.match
-        origin, most_before = self._layout.error_origin, self._layout.most_before
+        before, body = layout.before_error, layout.body.match
+        origin, most_before = layout.error_origin, layout.most_before
         match, groups = origin.match, origin.groupindex
-        loose, label = self._layout.loose_error_origin.match, self._layout.label
-        forgeable = self._layout.cut_line is not None
+        strict = None if layout.strict_error_origin is None else layout.strict_error_origin.match
+        loose, label = layout.loose_error_origin.match, layout.label
+        forgeable = layout.cut_line is not None
         failed, tries = -1, 0
         database, code_group = groups.get("database", 0), groups.get("code", 0)
         pattern, _, fatal = errors
@@ -174,7 +160,10 @@ class LogParser:
                 continue
             if start == failed and tries >= _MOST_TRIES:
                 continue
-            head = match(data, start, at)
+            head = strict(data, start, at) if strict is not None else None
+            is_certain = head is not None or layout.is_quoted
+            if head is None:
+                head = match(data, start, at)
             if head is None:
                 tries = tries + 1 if start == failed else 1
                 failed = start
@@ -202,25 +191,68 @@ class LogParser:
             except KeyError:
                 if len(cached) >= _MOST_CACHED:
                     cached.clear()
-                event = self._classifier.event(fatal, code, self._layout.message(text))
+                event = self._classifier.event(fatal, code, layout.message(text))
                 cached[key] = event
-            if event is not None:
-                counted = start
-                name = head[database] if database else None
-                seen.append((event, name))
-                if event.ends_session:
-                    seen.append((CLOSED, name))
-        self._tally.update(seen)
+            if event is None:
+                continue
+            counted = start
+            name = head[database] if is_certain and database else None
+            if event.family == "timeout" and not is_certain:
+                hits.append(_Hit(start, event, _session(head), header=data[start:at]))
+                continue
+            seen.append((event, name))
+            if event.ends_session:
+                if name is None and not layout.is_quoted:
+                    whole = body(data, message, min(end, message + _MOST_MESSAGE))
+                    name = self._classifier.database(layout.message(whole[0] if whole else b""))
+                header = b"" if is_certain else data[start:at]
+                hits.append(_Hit(start, event, _session(head), name, header))
+        self._shared.add(seen, self.name)
 
-    def _count_sessions(self, data: bytes, end: int, sessions: _Sessions) -> None:
+    def _database(self, hit: _Hit) -> bytes | None:
+        """The database that a record counts for; it is the same at both ends of a session."""
+        event, session, known = hit.event, hit.session, self._open
+        if event is OPENED:
+            if session is not None:
+                known.open(session, hit.database)
+            self._last_opened = hit.database
+            return hit.database
+        if event.family == "timeout":
+            database = known.database(session) if session is not None else None
+            return database or self._only_one(hit.header)
+        if session is not None and session in known:
+            opened = known.close(session)
+            # A session of a standby has opened without one.
+            return hit.database or opened if event is CLOSED and opened else opened
+        if event is CLOSED:
+            return hit.database
+        # Refused as soon as it was opened.
+        return hit.database or self._only_one(hit.header) or self._last_opened
+
+    def _only_one(self, header: bytes) -> bytes | None:
+        """The database of a line that can be read in several ways; None if it is unknown."""
+        candidates = self.layout.candidates(header) if header else None
+        if not candidates:
+            return None
+        if len(candidates) > 1:
+            candidates = frozenset(
+                one for one in candidates if self.name(one) in self._shared.known
+            )
+        return next(iter(candidates)) if len(candidates) == 1 else None
+
+    def _count_sessions(self, data: bytes, end: int, sessions: _Sessions, hits: list[_Hit]) -> None:
+        layout = self.layout
         find, rfind = data.find, data.rfind
-        before, origin = self._layout.before_message, self._layout.session_origin
+        before, origin = layout.before_message, layout.session_origin
         match, database = origin.match, origin.groupindex.get("database", 0)
+        strict = (
+            None if layout.strict_session_origin is None else layout.strict_session_origin.match
+        )
         event, text, starts = sessions
-        most_before = self._layout.most_before
-        loose, label = self._layout.loose_session_origin.match, self._layout.label
-        forgeable = self._layout.cut_line is not None
-        seen: list[bytes | None] = []
+        most_before = layout.most_before
+        loose, label = layout.loose_session_origin.match, layout.label
+        forgeable = layout.cut_line is not None
+        seen: list[tuple[Event, bytes | None]] = []
         at = find(text, 0, end)
         while at >= 0:
             start = rfind(b"\n", 0, at) + 1
@@ -230,7 +262,10 @@ class LogParser:
                     before and not data.endswith(before, start, message)
                 ):
                     continue
-                head = match(data, start, message)
+                head = strict(data, start, message) if strict is not None else None
+                is_certain = head is not None
+                if head is None:
+                    head = match(data, start, message)
                 if head is None and label and find(label, start, message) >= message - 10:
                     # The only label is that of the severity, with a code of seven bytes or not.
                     head = loose(data, start, message)
@@ -242,16 +277,23 @@ class LogParser:
                     and self._may_be_forged(data, start)
                 ):
                     continue
-                seen.append(head[database] if database else self._named_in(event, data, message))
+                if layout.is_quoted:
+                    seen.append((event, head[database]))
+                    break
+                session = _session(head)
+                name = self._texts.database(event, data, message)
+                if name is None or (name == AMBIGUOUS_NAME and session is not None):
+                    name = head[database] if is_certain and database else None
+                hits.append(_Hit(start, event, session, name or None))
                 break
             at = find(text, at + len(text), end)
-        for name, count in Counter(seen).items():
-            self._tally[event, name] += count
+        self._shared.add(seen, self.name)
 
-    def _named_in(self, event: Event, data: bytes, message: int) -> bytes | None:
-        """The database named in the message about a session."""
-        found = self._named[event].match(data, message)
-        return found["database"] if found else None
+
+def _session(head: re.Match[bytes]) -> bytes | None:
+    """What identifies the session of a record."""
+    group = head.re.groupindex.get("session", 0)
+    return head[group] if group else None
 
 
 def _errors(layout: Layout, messages: Iterable[Message]) -> Iterator[_Errors]:
@@ -267,16 +309,3 @@ def _sessions(event: Event, messages: Iterable[Message]) -> Iterator[_Sessions]:
         if not any(other in text for other in starts[:position]):
             containing = tuple((one.find(text), one) for one in starts if text in one)
             yield _Sessions(event, text, containing)
-
-
-def _database_patterns(messages: Iterable[Message]) -> dict[Event, re.Pattern[bytes]]:
-    """Where messages about sessions name the database, for prefixes that do not."""
-    opened = {text.split(b"%s")[0] for text in texts_for(messages, "opened_database")}
-    # The first %s of the message is the user, the second the database.
-    closed = {text.split(b"%s")[1] for text in texts_for(messages, "closed")}
-    return {OPENED: _after(opened), CLOSED: _after(closed)}
-
-
-def _after(fields: Iterable[bytes]) -> re.Pattern[bytes]:
-    names = b"|".join(map(re.escape, sorted(fields)))
-    return re.compile(rb"[^\n]*?(?:" + names + rb")(?P<database>[^ \n]+)")

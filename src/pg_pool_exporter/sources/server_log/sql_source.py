@@ -73,7 +73,9 @@ class SqlLogSource:
             settings = await self._settings.read()
             self._install = _INSTALL.format(role=settings.role)
             self._check(settings)
-            form = choose_format(self._config.format, self._config.line_prefix, settings)
+            form = choose_format(
+                self._config.format, self._config.line_prefix, settings, self._config.wrapping
+            )
             tail = await self._lane.run(lambda: self._opened(form))
             problem = await self._scan(tail, form)
             for position in tail.positions.behind():

@@ -11,9 +11,8 @@ import structlog
 from pg_pool_exporter.model import LogCounts
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.server_log.log_format import Gap, LogFormat, gaps
-from pg_pool_exporter.sources.server_log.messages import messages
-from pg_pool_exporter.sources.server_log.parser import LogParser
 from pg_pool_exporter.sources.server_log.positions import Position, Positions
+from pg_pool_exporter.sources.server_log.reader import LogReader
 from pg_pool_exporter.sources.server_log.settings import LogSettings
 from pg_pool_exporter.sources.server_log.state import LogState, StateError, StateFile
 from pg_pool_exporter.sources.server_log.totals import LogTotals
@@ -41,7 +40,7 @@ class LogTail:
         self._file = file
         self._form = form
         self._clock = clock
-        self._parser = _parser(form)
+        self._reader = LogReader(form)
         self._unparsed = 0
         self._saved: LogState | None = None
         self._save_error: str | None = None
@@ -59,12 +58,12 @@ class LogTail:
             # The server may log in both formats: what is in these files has been counted.
             self.positions = _positions(None, form)
         self._form = form
-        self._unparsed += self._parser.coverage.unparsed
-        self._parser = _parser(form)
+        self._unparsed += self._reader.coverage.unparsed
+        self._reader = LogReader(form)
 
     def begin(self, position: Position) -> int:
         """Continue in this file; returns the offset of the first byte to feed."""
-        self._parser.restart(skipping=position.skipping)
+        self._reader.restart(position.key, skipping=position.skipping)
         return position.offset
 
     def feed(self, position: Position, at: int, piece: bytes) -> int:
@@ -73,19 +72,19 @@ class LogTail:
             # The end of the file, or it was truncated or removed after its size was read.
             position.size = at
             return at
-        parser = self._parser
-        parser.feed(piece)
+        reader = self._reader
+        reader.feed(piece)
         end = at + len(piece)
         self._totals.read += max(0, end - position.offset - position.pending)
-        position.offset, position.pending = end - parser.pending, parser.pending
-        position.skipping = parser.skipping
+        position.offset, position.pending = end - reader.pending, reader.pending
+        position.skipping = reader.skipping
         return end
 
     def commit(self, settings: LogSettings | None) -> None:
         """Add up what has been counted, and save it with the positions."""
         databases = settings.databases if settings is not None else None
-        tally = self._parser.take_tally()
-        self._totals.add(tally, self._parser.database, databases, self._clock())
+        tally = self._reader.take_tally(frozenset(databases or ()))
+        self._totals.add(tally, databases, self._clock())
         self._save()
 
     def counts(self, settings: LogSettings | None) -> LogCounts:
@@ -94,8 +93,8 @@ class LogTail:
             settings, by_database=self._form.has_database, lag=self.positions.lag
         )
         saved = None if self._file is None else self._save_error is None
-        unparsed = self._unparsed + self._parser.coverage.unparsed
-        coverage = self._parser.coverage
+        unparsed = self._unparsed + self._reader.coverage.unparsed
+        coverage = self._reader.coverage
         return replace(
             counts,
             unparsed=unparsed,
@@ -107,7 +106,7 @@ class LogTail:
 
     def check(self) -> None:
         """Raise `PollError` if the last lines belong to no record: counts would be too low."""
-        coverage = self._parser.coverage
+        coverage = self._reader.coverage
         if coverage.is_understood:
             return
         form: str = self._form.name
@@ -164,10 +163,6 @@ class LogTail:
             return
         self._save_error = None
         self._saved = state
-
-
-def _parser(form: LogFormat) -> LogParser:
-    return LogParser(form.layout(), messages(form.languages))
 
 
 def _positions(former: LogState | None, form: LogFormat) -> Positions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from pg_pool_exporter.metrics.catalogue import REFUSAL_REASONS, SERVER_TIMEOUT_KINDS
 from pg_pool_exporter.metrics.limiter import NameLimiter
@@ -41,7 +41,6 @@ class LogTotals:
     def add(
         self,
         tally: Tally,
-        named: Callable[[bytes | None], str | None],
         databases: Iterable[str] | None,
         now: float,
     ) -> None:
@@ -50,16 +49,14 @@ class LogTotals:
         `databases` are those that the server has; None: unknown. Other names may be inventions of
         a client: they keep their series only while they appear.
         """
-        names = {raw: named(raw) or UNKNOWN for event, raw in tally if event.family != "refused"}
+        names = {name or UNKNOWN for event, name in tally if event.family != "refused"}
         held = self._held() if databases is None else databases
-        places = self._choice.choose(
-            {**dict.fromkeys(names.values(), 0.0), **dict.fromkeys(held, 1.0)}, now
-        )
-        for (event, raw), count in tally.items():
+        places = self._choice.choose({**dict.fromkeys(names, 0.0), **dict.fromkeys(held, 1.0)}, now)
+        for (event, database), count in tally.items():
             if event.family == "refused":
                 self._refused[event.value] += count
                 continue
-            name = names[raw]
+            name = database or UNKNOWN
             if name not in places and name not in _ALWAYS:
                 name = OTHER
             if event.family == "timeout":

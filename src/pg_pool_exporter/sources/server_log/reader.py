@@ -1,0 +1,236 @@
+"""From the bytes of a log, in pieces of any size, to lines without wrapping for the parsers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pg_pool_exporter.sources.server_log.coverage import SAMPLE_BYTES, SMALL_BYTES, Coverage
+from pg_pool_exporter.sources.server_log.events import Tally
+from pg_pool_exporter.sources.server_log.layouts import Format
+from pg_pool_exporter.sources.server_log.log_format import LogFormat
+from pg_pool_exporter.sources.server_log.messages import messages
+from pg_pool_exporter.sources.server_log.parser import LogParser
+from pg_pool_exporter.sources.server_log.prefix import parse
+from pg_pool_exporter.sources.server_log.shared_counts import SharedCounts
+from pg_pool_exporter.sources.server_log.wrapping import Unwrapped, Unwrapper, Wrapping
+
+MAX_LINE = 64 * 1024
+"""Only the beginning of a longer line is parsed; everything of interest stands there."""
+# Files whose state is kept between two reads.
+_MOST_FILES = 64
+_NATIVE = b'{"timestamp":"'
+
+
+class Recognised(NamedTuple):
+    """How the last lines are written that were understood."""
+
+    format: Format
+    wrapping: Wrapping
+
+
+class _File:
+    """What is known of one file from the lines before: it may change in the middle."""
+
+    def __init__(self, form: Format, unwrapper: Unwrapper) -> None:
+        self.form: Format = form
+        """Of lines without wrapping that are no JSON."""
+        self.is_quoted = False
+        """Of csvlog: the next line is inside quotes."""
+        self.is_wrapped = False
+        """Whether the last line had a wrapping."""
+        self.unwrapper = unwrapper
+
+
+class LogReader:
+    """Counts the events of one log, written as `form` says, in files that are read in turns."""
+
+    def __init__(self, form: LogFormat) -> None:
+        self._form = form
+        self._shared = SharedCounts()
+        self._parsers: dict[tuple[Format, bool], LogParser] = {}
+        self._files: dict[str, _File] = {}
+        # A name at the beginning of a line can be anything, also what a shipper puts there.
+        self._may_hide = form.name == "stderr" and parse(form.line_prefix or "").begins_with_name
+        self._file = self._state("")
+        self._rest = b""
+        self._skipping = False
+        self.recognised: Recognised | None = None
+        """How the last records were written; None before the first one."""
+
+    @property
+    def coverage(self) -> Coverage:
+        """Which lines are understood."""
+        return self._shared.coverage
+
+    @property
+    def pending(self) -> int:
+        """Bytes of the incomplete line at the end of what was fed."""
+        return len(self._rest)
+
+    @property
+    def skipping(self) -> bool:
+        """Whether the rest of an overlong line is being skipped."""
+        return self._skipping
+
+    def restart(self, file: str = "", *, skipping: bool = False) -> None:
+        """Drop the incomplete line: the next piece is of `file`, and begins at a line's start.
+
+        With `skipping` it begins inside a line that has been parsed.
+        """
+        self._rest = b""
+        self._skipping = skipping
+        self._file = self._state(file)
+        for parser in self._parsers.values():
+            parser.restart()
+
+    def feed(self, piece: bytes) -> None:
+        """Count the events of the next piece."""
+        if self._skipping:
+            end = piece.find(b"\n")
+            if end < 0:
+                return
+            piece = piece[end + 1 :]
+            self._skipping = False
+        data = self._rest + piece if self._rest else piece
+        end = data.rfind(b"\n") + 1
+        if end:
+            self._scan(data, end)
+        self._rest = data[end:]
+        if len(self._rest) > MAX_LINE:
+            self._scan(self._rest[:MAX_LINE] + b"\n", MAX_LINE + 1)
+            self._rest = b""
+            self._skipping = True
+
+    def take_tally(self, known: frozenset[str] = frozenset()) -> Tally:
+        """The events counted since the last call.
+
+        `known` are the databases of the server, which decide from now on where a prefix leaves
+        open which one it names.
+        """
+        self._shared.known = known
+        return self._shared.take_tally()
+
+    def _state(self, file: str) -> _File:
+        state = self._files.pop(file, None)
+        if state is None:
+            if len(self._files) >= _MOST_FILES:
+                del self._files[next(iter(self._files))]
+            state = _File(self._form.name, Unwrapper(self._form.unwrapped, self._is_record))
+        self._files[file] = state
+        return state
+
+    def _parser(self, form: Format, *, headless: bool = False) -> LogParser:
+        key = (form, headless)
+        if key not in self._parsers:
+            layout = self._form.layout(form, headless=headless)
+            texts = messages(self._form.languages)
+            self._parsers[key] = LogParser(layout, texts, self._shared)
+        return self._parsers[key]
+
+    def _is_record(self, line: bytes) -> bool:
+        """Whether the line without wrapping begins a record, maybe without time and process id."""
+        form = self._file.form
+        headless = form == "stderr"
+        return self._parser(form, headless=headless).layout.record.match(line) is not None
+
+    def _scan(self, data: bytes, end: int) -> None:
+        """Count the events of the whole lines `data[:end]`."""
+        if self._is_plain(data, end):
+            self._count(self._file.form, data, end, "none")
+        else:
+            self._unwrap(data, end)
+
+    def _count(
+        self, form: Format, data: bytes, end: int, wrapping: Wrapping, *, headless: bool = False
+    ) -> None:
+        before = self.coverage.records
+        self._parser(form, headless=headless).scan(data, end)
+        if self.coverage.records != before and self.recognised != (form, wrapping):
+            self.recognised = Recognised(form, wrapping)
+
+    def _is_plain(self, data: bytes, end: int) -> bool:
+        """Whether all lines are of the file's format, as far as a sample shows."""
+        layout = self._parser(self._file.form).layout
+        match, further = layout.record.match, layout.further
+        if self._may_hide:
+            return not any(map(self._is_strange, _sample(data, end)))
+        return not any(
+            self._is_strange(line)
+            for line in _sample(data, end)
+            if not match(line) and not (further and line.startswith(further))
+        )
+
+    def _is_strange(self, line: bytes) -> bool:
+        """Whether a line has a wrapping, or is of another format than the file."""
+        return self._file.unwrapper.is_wrapped(line) or (
+            not self._form.is_fixed and self._format_of(line) is not None
+        )
+
+    def _format_of(self, line: bytes) -> Format | None:
+        """The format of which the line begins a record, if it is not that of the file."""
+        if line.startswith(_NATIVE):
+            return "jsonlog"
+        others: tuple[Format, ...] = ("csvlog", "stderr")
+        for form in others:
+            if (
+                form != self._file.form
+                and (form != "stderr" or self._form.has_prefix)
+                and self._parser(form).layout.record.match(line)
+            ):
+                return form
+        return None
+
+    def _unwrap(self, data: bytes, end: int) -> None:
+        """Count the events of whole lines, each of which may be written in its own way."""
+        file = self._file
+        unwrap = file.unwrapper.unwrap
+        # Of csvlog without wrapping: a text may hold lines of any format.
+        is_text = file.form == "csvlog" and self.coverage.is_quoted and not file.is_wrapped
+        file.is_quoted = file.form == "csvlog" and self.coverage.is_quoted
+        found: dict[tuple[Format, bool, Wrapping], list[bytes]] = {}
+        for line in data[: end - 1].split(b"\n"):
+            unwrapped = None if is_text else unwrap(line)
+            file.is_wrapped = unwrapped is not None
+            if unwrapped is None:
+                unwrapped = Unwrapped("text", line, "none")
+            elif unwrapped.kind == "nothing":
+                continue
+            kind, text, wrapping = unwrapped
+            form: Format = "jsonlog" if kind == "record" else self._follow(text)
+            is_text = file.is_quoted and not file.is_wrapped
+            headless = kind == "syslog" and form == "stderr"
+            found.setdefault((form, headless, wrapping), []).append(text)
+        for (form, headless, wrapping), lines in found.items():
+            lines.append(b"")
+            joined = b"\n".join(lines)
+            self._count(form, joined, len(joined), wrapping, headless=headless)
+
+    def _follow(self, line: bytes) -> Format:
+        """The format of a line without wrapping; the file goes on in it, if it may change."""
+        file = self._file
+        if self._form.is_fixed:
+            return file.form
+        if not file.is_quoted:
+            form = self._format_of(line)
+            if form == "jsonlog":
+                return form
+            if form is not None and not (
+                form == "stderr" and self._parser(file.form).layout.record.match(line)
+            ):
+                file.form = form
+        if file.form == "csvlog":
+            file.is_quoted ^= line.count(b'"') & 1 == 1
+        return file.form
+
+
+def _sample(data: bytes, end: int) -> Iterator[bytes]:
+    """Lines that show how all are written: of a long piece the first one and the last ones."""
+    if end <= SMALL_BYTES:
+        yield from data[: end - 1].split(b"\n")
+        return
+    yield data[: data.find(b"\n")]
+    start = data.find(b"\n", end - SAMPLE_BYTES, end - 1)
+    if start < 0:
+        start = data.rfind(b"\n", 0, end - 1)
+    yield from data[start + 1 : end - 1].split(b"\n")

@@ -1,0 +1,121 @@
+"""Which database the record of a session belongs to, the same one when it opens and when it ends.
+
+The messages about sessions name user and database themselves, without quotes. What is between
+`user=` and what follows the database is the same text in both messages, so both are read alike:
+where a name makes that text ambiguous, neither of them has a database.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from pg_pool_exporter.sources.server_log.events import CLOSED, OPENED, Event
+from pg_pool_exporter.sources.server_log.messages import Message, texts_for
+
+# Where user, database and host stand between the conversions of the message about a closed session.
+_USER, _DATABASE, _HOST = 4, 5, 6
+_CONVERSION = re.compile(rb"%[0-9]*[sdu]")
+
+AMBIGUOUS_NAME = b""
+"""Where a message names a database, and leaves open which one."""
+MOST_SESSIONS = 20_000
+"""Open sessions whose database is known; the oldest are forgotten first."""
+
+
+class SessionTexts:
+    """Reads the database from messages about sessions, in the languages of `messages`."""
+
+    def __init__(self, messages: Iterable[Message]) -> None:
+        messages = tuple(messages)
+        closed = [_CONVERSION.split(text) for text in texts_for(messages, "closed")]
+        hosts = {parts[_HOST] for parts in closed}
+        ends = {_before(text) for text in texts_for(messages, "opened_end")}
+        self._ends = _any_of(ends)
+        self._hosts = tuple(sorted(hosts))
+        users = {
+            OPENED: {_before(text) for text in texts_for(messages, "opened")},
+            CLOSED: {parts[_USER] for parts in closed},
+        }
+        databases = {
+            OPENED: {_before(text) for text in texts_for(messages, "opened_database")},
+            CLOSED: {parts[_DATABASE] for parts in closed},
+        }
+        self._users = {event: _any_of(texts) for event, texts in users.items()}
+        self._databases = {event: _any_of(texts) for event, texts in databases.items()}
+        # Names without spaces and equals signs: nearly all.
+        self._plain = {
+            event: re.compile(
+                rb"[^\n]*?(?:%s)[^\r\n= ]*+(?:%s)(?P<database>[^\r\n= ]++)(?=\r?\n|%s)"
+                % tuple(map(_alternatives, (users[event], databases[event], ends | hosts)))
+            )
+            for event in (OPENED, CLOSED)
+        }
+
+    def database(self, event: Event, data: bytes, message: int) -> bytes | None:
+        """The database named in the message that begins there; None if it names none.
+
+        `AMBIGUOUS_NAME` if it is open which one.
+        """
+        plain = self._plain[event].match(data, message)
+        if plain is not None:
+            return plain["database"]
+        end = data.find(b"\n", message)
+        text = data[message : end if end >= 0 else len(data)].removesuffix(b"\r")
+        user = self._users[event].search(text)
+        if user is None:
+            return None
+        text = text[user.end() :]
+        if event is CLOSED:
+            # An address has no spaces, so its label is the last one.
+            at = max(text.rfind(host) for host in self._hosts)
+            text = text[:at] if at >= 0 else text
+        text = self._ends.split(text, maxsplit=1)[0]
+        names = self._databases[event].split(text)
+        if len(names) > 2:
+            return AMBIGUOUS_NAME
+        return names[1] if len(names) == 2 else None
+
+
+class OpenSessions:
+    """The databases of sessions that are open, by what their prefix identifies them with.
+
+    A record whose prefix leaves its database open is of the database that its session was counted
+    in when it opened. Bounded by `MOST_SESSIONS`.
+    """
+
+    def __init__(self) -> None:
+        self._databases: dict[bytes, bytes | None] = {}
+
+    def open(self, session: bytes, database: bytes | None) -> None:
+        """Remember a session."""
+        known = self._databases
+        if session in known:
+            del known[session]
+        elif len(known) >= MOST_SESSIONS:
+            del known[next(iter(known))]
+        known[session] = database
+
+    def database(self, session: bytes) -> bytes | None:
+        """Its database; None if it has none or is unknown."""
+        return self._databases.get(session)
+
+    def close(self, session: bytes) -> bytes | None:
+        """Forget a session; returns its database."""
+        return self._databases.pop(session, None)
+
+    def __contains__(self, session: bytes) -> bool:
+        return session in self._databases
+
+
+def _before(text: bytes) -> bytes:
+    """What precedes the first variable."""
+    return text.split(b"%", 1)[0]
+
+
+def _alternatives(texts: Iterable[bytes]) -> bytes:
+    return b"|".join(map(re.escape, sorted(texts)))
+
+
+def _any_of(texts: Iterable[bytes]) -> re.Pattern[bytes]:
+    return re.compile(_alternatives(texts))

@@ -1,0 +1,35 @@
+"""What the parsers of one log add to together, whatever the formats of its lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from pg_pool_exporter.sources.server_log.coverage import Coverage
+from pg_pool_exporter.sources.server_log.events import Event, Tally
+from pg_pool_exporter.sources.server_log.sessions import OpenSessions
+
+
+class SharedCounts:
+    """Events by database, sessions that are open, and which lines were understood."""
+
+    def __init__(self) -> None:
+        self.coverage = Coverage()
+        self.open_sessions = OpenSessions()
+        self.known: frozenset[str] = frozenset()
+        """The databases that the server has, as far as they are known."""
+        self._tally = Tally()
+
+    def add(
+        self,
+        events: Iterable[tuple[Event, bytes | None]],
+        name: Callable[[bytes | None], str | None],
+    ) -> None:
+        """Count events; `name` makes a database's name from its bytes in the log."""
+        for (event, raw), count in Counter(events).items():
+            self._tally[event, name(raw)] += count
+
+    def take_tally(self) -> Tally:
+        """The events counted since the last call."""
+        tally, self._tally = self._tally, Tally()
+        return tally

@@ -1,0 +1,100 @@
+"""Excerpts of logs as servers, containers, platforms and shippers write them: all is counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pg_pool_exporter.sources.server_log.reader import LogReader
+from support.server_log import parser_of, seen
+
+DIRECTORY = Path(__file__).parent / "log_excerpts"
+EXPECTED: dict[str, dict[str, Any]] = yaml.safe_load((DIRECTORY / "expected.yaml").read_text())
+KNOWN = frozenset({"shop", "web shop", "billing", "postgres"})
+
+
+def reader_of(expected: dict[str, Any]) -> LogReader:
+    form = expected["format"]
+    return parser_of(
+        "stderr" if form == "auto" else form,
+        expected.get("line_prefix", ""),
+        wrapping=expected.get("wrapping", "auto"),
+        is_fixed=form != "auto",
+    )
+
+
+def counts(reader: LogReader) -> dict[str, Any]:
+    """As in the file of what is expected."""
+    found: dict[str, Any] = {"opened": {}, "closed": {}, "timeouts": {}, "refused": Counter()}
+    for (family, value, database), count in sorted(seen(reader).items(), key=str):
+        name = database or "unknown"
+        if family == "refused":
+            found["refused"][value] += count
+        elif family == "timeout":
+            found["timeouts"].setdefault(value, {})[name] = count
+        else:
+            found[value][name] = count
+    return found | {"refused": dict(found["refused"])}
+
+
+def written(reader: LogReader) -> str:
+    if reader.recognised is None:
+        return ""
+    form, wrapping = reader.recognised
+    return form if wrapping == "none" else f"{form}, {wrapping}"
+
+
+def test_there_are_enough_of_them() -> None:
+    files = {path.stem for path in DIRECTORY.glob("*.log")}
+    assert files == EXPECTED.keys()
+    assert len(files) >= 40
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_everything_in_the_excerpt_is_counted_and_nothing_else(name: str) -> None:
+    expected = EXPECTED[name]
+    reader = reader_of(expected)
+    reader.take_tally(KNOWN)
+    reader.feed((DIRECTORY / f"{name}.log").read_bytes())
+    assert counts(reader) == expected["counts"]
+    assert written(reader) == expected["written"]
+    assert reader.coverage.unparsed == expected.get("unparsed", 0)
+    assert reader.coverage.is_understood == (expected["written"] != "")
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("size", [97, 1000])
+def test_it_does_not_matter_where_reads_end(name: str, size: int) -> None:
+    expected = EXPECTED[name]
+    reader = reader_of(expected)
+    reader.take_tally(KNOWN)
+    data = (DIRECTORY / f"{name}.log").read_bytes()
+    for at in range(0, len(data), size):
+        reader.feed(data[at : at + size])
+    assert counts(reader) == expected["counts"]
+    assert reader.coverage.unparsed == expected.get("unparsed", 0)
+
+
+@pytest.mark.parametrize("name", [name for name in EXPECTED if EXPECTED[name]["written"]])
+def test_a_long_log_is_read_like_a_short_one(name: str) -> None:
+    """Of long pieces only a sample shows how they are written."""
+    expected = EXPECTED[name]
+    reader = reader_of(expected)
+    reader.take_tally(KNOWN)
+    times = 30
+    reader.feed((DIRECTORY / f"{name}.log").read_bytes() * times)
+    once = expected["counts"]
+    assert counts(reader) == {
+        family: {key: _times(value, times) for key, value in of_family.items()}
+        for family, of_family in once.items()
+    }
+
+
+def _times(value: Any, times: int) -> Any:
+    if isinstance(value, dict):
+        return {key: _times(one, times) for key, one in value.items()}
+    return value * times
