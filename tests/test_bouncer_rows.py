@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pg_pool_exporter.model import BouncerDatabase, BouncerPool, BouncerPoolKey
+from pg_pool_exporter.model import BouncerDatabase, BouncerOrigin, BouncerPool, BouncerPoolKey, Hold
 from pg_pool_exporter.sources.pgbouncer.answers import Answers, Row, Rows
 from pg_pool_exporter.sources.pgbouncer.databases import databases, users
 from pg_pool_exporter.sources.pgbouncer.dialects import dialect
+from pg_pool_exporter.sources.pgbouncer.folding import BouncerFolding, Shown
 from pg_pool_exporter.sources.pgbouncer.pools import pools, together
 from support.consoles import CONSOLES, Recorded, rows
 
@@ -116,8 +117,9 @@ def test_rows_of_each_kind_count_for_how_long_they_take_to_read() -> None:
     all_kinds = Answers(
         console="pgbouncer",
         pools=one, databases=one, stats=one, servers=one, active_sockets=one, users=one,
+        clients=one,
     )  # fmt: skip
-    assert (few.rows, all_kinds.rows) == (1, 6)
+    assert (few.rows, all_kinds.rows) == (1, 7)
 
 
 def servers(*times: str | None, state: str = "idle") -> Rows:
@@ -149,6 +151,116 @@ def test_the_longest_idle_connection_by_the_bouncer_s_own_clock(
     active: Rows = [{"request_time": "2025-03-30 01:00:00 CET"}, {"request_time": now}]
     pool = only_pool({}, servers=servers(*since), active_sockets=active)
     assert pool.oldest_idle == age
+
+
+def read_clients(clients: Rows, servers: Rows | None = None, **more: Rows) -> BouncerPool:
+    """The pool `shop`/`app` with these clients, at 10:00:30 on the console."""
+    now: Rows = [{"request_time": "2026-11-24 10:00:30 UTC"}]
+    answers = {"clients": clients, "servers": servers or [], "active_sockets": now, **more}
+    return only_pool({}, "PgBouncer 1.18.0", **answers)
+
+
+def client(
+    application: str, state: str = "active", *, addr: str = "10.0.0.7", port: int = 40000,
+    since: int = 30, ptr: str = "", link: str = "", user: str = "app", wait: float = 0,
+) -> Row:  # fmt: skip
+    """A row of SHOW CLIENTS whose last request was at a second of the minute."""
+    return {
+        "user": user, "database": "shop", "state": state, "addr": addr, "port": str(port),
+        "request_time": f"2026-11-24 10:00:{since:02} UTC", "wait": f"{int(wait)}",
+        "wait_us": f"{wait % 1 * 1e6:.0f}", "ptr": ptr, "link": link,
+        "application_name": application,
+    }  # fmt: skip
+
+
+def test_clients_are_counted_by_application_address_and_state() -> None:
+    pool = read_clients(
+        [
+            client("web", ptr="0x1", link="0xa", since=10),
+            client("web", since=25),  # without a link: idle, as PgBouncer shows it up to 1.24
+            client("web", "idle", since=20),
+            client("web", "waiting", wait=2.5),
+            client("web", "waiting", wait=0.5),
+            client("web", "waiting_cancel_req", addr="10.0.0.8"),
+            client("", addr="unix"),
+            client("web", "strange"),
+        ]
+    )
+    assert {(*key,): dict(group.counts) for key, group in pool.origins.items()} == {
+        ("web", "10.0.0.7"): {"idle": 2, "active": 1, "waiting": 2},
+        ("web", "10.0.0.8"): {"idle": 0, "active": 0, "waiting": 0, "cancel": 1},
+        ("", ""): {"idle": 1, "active": 0, "waiting": 0},
+    }
+    web = pool.origins[BouncerOrigin("web", "10.0.0.7")]
+    assert (web.oldest_waiting, web.oldest_active) == (2.5, 20)
+    assert web.silent["idle"] == (10, 5)
+    assert pool.clients_read
+
+
+def test_a_connection_s_holder_is_the_client_that_it_is_linked_to() -> None:
+    pool = read_clients(
+        [
+            client("web", ptr="0x1", link="0xa", since=10, port=40001),
+            client("jobs", ptr="0x2", link="0xb", since=5, addr="unix", port=6432),
+            client("web", ptr="0x3"),
+        ],
+        rows(
+            "user | database | state | addr | port | link | remote_pid",
+            "app | shop | active | 10.0.0.1 | 5432 | 0x1 | 77",
+            "app | shop | active | unix | 5432 | 0x2 | 0",
+            "app | shop | idle | 10.0.0.1 | 5432 | | 78",
+            "app | shop | active | 10.0.0.1 | 5432 | 0x99 | 79",
+        ),
+    )
+    assert pool.holds == (
+        Hold("jobs", "", "6432", 25, "", "5432", None),
+        Hold("web", "10.0.0.7", "40001", 20, "10.0.0.1", "5432", 77),
+    )
+
+
+@pytest.mark.parametrize(
+    ("shown", "addr", "name"),
+    [
+        ("web - 10.0.0.7:40000", "10.0.0.7", "web"),
+        ("web - [::1]:40000", "::1", "web"),
+        ("web - unix(123@db-1):40000", "unix", "web"),
+        ("web - unix:40000", "unix", "web"),
+        ("web - 10.0.0.9:40000", "10.0.0.7", "web - 10.0.0.9:40000"),
+        ("a - b", "10.0.0.7", "a - b"),
+        ("x" * 100, "10.0.0.7", "x" * 63),
+    ],
+)
+def test_the_host_that_the_bouncer_adds_is_no_part_of_the_application(
+    shown: str, addr: str, name: str
+) -> None:
+    pool = read_clients([client(shown, addr=addr)])
+    assert [one.application for one in pool.origins] == [name]
+
+
+def test_a_client_whose_user_the_bouncer_replaces_belongs_to_that_user_s_pool() -> None:
+    """`user=` of a database: SHOW CLIENTS has the client's own name, SHOW POOLS the other."""
+    pool = read_clients(
+        [client("web", user="guest")], databases=rows("name | force_user", "shop | app")
+    )
+    assert sum(pool.origins[BouncerOrigin("web", "10.0.0.7")].counts.values()) == 1
+
+
+def test_applications_beyond_the_limit_are_added_up_as_other() -> None:
+    names = ["web"] * 5 + ["jobs"] * 3 + ["a", "b", "other"]
+    pool = read_clients([client(name) for name in names])
+    shown = BouncerFolding(10, 2).fold(Shown(pools={SHOP: pool}, databases={}, users={}), 0.0)
+    counts = {name: one.counts["idle"] for name, one in shown.pools[SHOP].applications.items()}
+    assert counts == {"web": 5, "jobs": 3, "other": 3}
+    assert shown.folded == 3
+
+
+def test_clients_that_are_not_read_have_an_unknown_application() -> None:
+    pool = only_pool({"cl_active": "3", "cl_waiting": "1"})
+    shown = BouncerFolding(10, 10).fold(Shown(pools={SHOP: pool}, databases={}, users={}), 0.0)
+    applications = shown.pools[SHOP].applications
+    assert {name: one.counts for name, one in applications.items()} == {
+        "unknown": {"active": 3, "waiting": 1}
+    }
 
 
 def test_a_connection_that_is_idle_for_long_is_idle_and_one_in_use_is_not() -> None:

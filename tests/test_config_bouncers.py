@@ -28,10 +28,11 @@ def test_mistakes_about_bouncers_are_reported(tmp_path: Path) -> None:
         f"""
         pgbouncers:
           - {{name: edge, dsn: "postgresql://u:{SECRET}@h/d", password_file: {SECRET}}}
-          - {{name: edge, dsn: "postgresql://h:99999/d", max_pools: 0, max_groups: 5}}
+          - {{name: edge, dsn: "postgresql://h:99999/d", max_pools: 0, max_pool: 5}}
         """,
     )
-    keys = "name, interval, timeout, dsn, password_file, password_command, max_pools"
+    keys = "name, interval, timeout, dsn, password_file, password_command, max_pools, "
+    keys += "max_groups, max_clients"
     told = mistakes(path)
     assert SECRET not in str(told)
     assert told == [
@@ -43,7 +44,7 @@ def test_mistakes_about_bouncers_are_reported(tmp_path: Path) -> None:
         "4: pgbouncers[1].dsn: must have a port from 1 to 65535",
         "4: pgbouncers[1].max_pools: must be at least 1; found 0",
         (
-            "4: pgbouncers[1].max_groups: is an unknown key; did you mean max_pools? "
+            "4: pgbouncers[1].max_pool: is an unknown key; did you mean max_pools? "
             f"(known keys: {keys})"
         ),
     ]

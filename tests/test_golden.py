@@ -37,6 +37,7 @@ from pg_pool_exporter.model import (
     BouncerPoolKey,
     BouncerSample,
     BouncerUser,
+    ClientGroup,
     DatabaseCounters,
     Health,
     Histogram,
@@ -131,6 +132,12 @@ BOUNCER = BouncerSample(
         BouncerPoolKey("shop", "orders"): BouncerPool(
             connections={"idle": 3, "active": 2, "login": 0, "tested": 0, "cancel": 0},
             clients={"active": 2, "waiting": 1, "cancel": 0},
+            applications={
+                "web": ClientGroup(
+                    counts={"idle": 1, "active": 1, "waiting": 1},
+                    oldest_waiting=0.25, oldest_active=3,
+                )
+            },
             oldest_waiting=0.25, oldest_idle=7, size=20, reserve_size=5, min_size=1,
         )
     },

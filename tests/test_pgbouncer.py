@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -278,6 +280,54 @@ def test_a_size_that_a_console_repeats_for_other_users_is_not_theirs(
     sizes = {key.user: pool.size for key, pool in sample.pools.items()}
     assert sizes["app"] == 1
     assert sizes["reports"] in ([None, 3] if "1.24." in sample.version else [3])
+
+
+def test_clients_are_shown_by_application_with_the_connections_that_they_hold(
+    start_any: Callable[..., Bouncer], roles: Cluster
+) -> None:
+    bouncer = start_any({"pool_mode": "transaction", "application_name_add_host": 1})
+    with (
+        psycopg.connect(bouncer.dsn("shop", "app", application_name="web")) as holder,
+        psycopg.connect(bouncer.dsn("shop", "app", application_name="web"), autocommit=True),
+        psycopg.connect(bouncer.dsn("archive", "reports", application_name="jobs")) as job,
+    ):
+        pid = holder.execute("SELECT pg_backend_pid()").fetchone()
+        job.execute("SELECT 1")
+        sample = polled(bouncer)
+        pool = sample.pools[SHOP]
+        (hold,) = pool.holds
+        assert pid == (hold.pid,)
+        assert (hold.application, hold.address) == ("web", "127.0.0.1")
+        assert hold.port == str(_port_of(holder))
+        assert (hold.server_host, hold.server_port) == (roles.host, str(roles.port))
+        assert hold.silent_for is not None
+        assert hold.silent_for <= 2
+    assert {name: dict(one.counts) for name, one in pool.applications.items()} == {
+        "web": {"idle": 1, "active": 1, "waiting": 0}
+    }
+    jobs = sample.pools[BouncerPoolKey("archive", "reports")].applications
+    assert jobs["jobs"].counts["active"] == 1
+
+
+def _port_of(client: psycopg.Connection[Any]) -> int:
+    with socket.socket(fileno=os.dup(client.fileno())) as end:
+        port: int = end.getsockname()[1]
+        return port
+
+
+def test_applications_are_left_out_above_the_limit_and_pools_are_not(
+    start: Callable[..., Bouncer],
+) -> None:
+    bouncer = start()
+    with bouncer.holding(3, "shop"):
+        sample = polled(bouncer, max_clients=3)
+        assert sample.clients_left_out
+        pool = sample.pools[SHOP]
+        assert (pool.clients["active"], pool.holds) == (3, ())
+        assert {name: one.counts["active"] for name, one in pool.applications.items()} == {
+            "unknown": 3
+        }
+        assert not polled(bouncer, max_clients=4).clients_left_out
 
 
 def test_paused_and_disabled_databases_are_shown(start_any: Callable[..., Bouncer]) -> None:

@@ -15,7 +15,10 @@ def bouncer(name: str, values: str, **labels: str) -> dict[str, str]:
 
 
 def queue(waiting: str, oldest: str) -> dict[str, str]:
-    return bouncer("clients", waiting, state="waiting") | bouncer("oldest_waiting_seconds", oldest)
+    """Clients of two applications, the second of which waits for the longest."""
+    web = bouncer("clients", waiting, state="waiting", application="web")
+    idle = bouncer("clients", "0x20", state="waiting", application="jobs")
+    return web | idle | bouncer("oldest_waiting_seconds", oldest)
 
 
 def connections(active: str, size: str | None = "20x20") -> dict[str, str]:

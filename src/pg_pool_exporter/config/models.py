@@ -132,6 +132,10 @@ class BouncerConfig(ConnectionConfig, _Scheduled, _Named):
 
     max_pools: int = Field(default=100, ge=1, le=10_000)
     """Most pools with names; the rest is added up as `other`."""
+    max_groups: int = Field(default=100, ge=1, le=10_000)
+    """Most groups of clients by pool and application with names; the rest is `other`."""
+    max_clients: int = Field(default=20_000, ge=0, le=40_000)
+    """Of more clients, or connections to servers, the applications are not read."""
 
 
 class PoolConfig(_Named):

@@ -17,6 +17,7 @@ from pg_pool_exporter.model import (
     BouncerPool,
     BouncerSample,
     BouncerUser,
+    ClientGroup,
     DatabaseCounters,
     Health,
     Histogram,
@@ -82,6 +83,7 @@ _LOG_TARGET = _table(LogCounts, "exporter")
 _BOUNCER = _table(BouncerSample, "bouncer")
 _BOUNCER_POOL = _table(BouncerPool, "bouncer")
 _BOUNCER_DATABASE = _table(BouncerDatabase, "bouncer")
+_BOUNCER_CLIENTS = _table(ClientGroup, "bouncer")
 _BOUNCER_USER = _table(BouncerUser, "bouncer")
 _EVIDENCE = _table(LeakEvidence, "joined")
 _HEALTH = _table(Health, "exporter")
@@ -157,6 +159,8 @@ def of_bouncer(name: str, sample: BouncerSample) -> Iterator[Series]:
     yield from _of(_BOUNCER, sample, (name,))
     for key, pool in sample.pools.items():
         yield from _of(_BOUNCER_POOL, pool, (name, *key))
+        for application, group in pool.applications.items():
+            yield from _of(_BOUNCER_CLIENTS, group, (name, *key, application))
     for database, counters in sample.databases.items():
         yield from _of(_BOUNCER_DATABASE, counters, (name, database))
     for user, counts in sample.users.items():

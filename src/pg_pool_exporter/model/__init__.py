@@ -6,10 +6,13 @@ seconds. The standard library only, because the client imports it.
 
 from pg_pool_exporter.model.bouncers import (
     BouncerDatabase,
+    BouncerOrigin,
     BouncerPool,
     BouncerPoolKey,
     BouncerSample,
     BouncerUser,
+    ClientGroup,
+    Hold,
 )
 from pg_pool_exporter.model.evidence import LeakEvidence
 from pg_pool_exporter.model.identity import AppOnServer, Kind, PoolId, TargetId, is_local
@@ -39,15 +42,18 @@ from pg_pool_exporter.model.snapshot import (
 __all__ = [
     "AppOnServer",
     "BouncerDatabase",
+    "BouncerOrigin",
     "BouncerPool",
     "BouncerPoolKey",
     "BouncerSample",
     "BouncerUser",
+    "ClientGroup",
     "ClientKey",
     "ClockAhead",
     "DatabaseCounters",
     "Health",
     "Histogram",
+    "Hold",
     "Kind",
     "LeakEvidence",
     "LogCounts",

@@ -14,6 +14,44 @@ class BouncerPoolKey(NamedTuple):
     user: str
 
 
+class BouncerOrigin(NamedTuple):
+    """What a bouncer's clients are grouped by."""
+
+    application: str
+    """Without what the bouncer's `application_name_add_host` adds."""
+    address: str
+    """The client's IP address; empty on a unix socket."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientGroup:
+    """Clients of one pool with one application: from one address, or from all."""
+
+    counts: Mapping[str, float]
+    """By `catalogue.BOUNCER_CLIENT_STATES`."""
+    oldest_waiting: float | None = None
+    oldest_active: float | None = None
+    """Seconds since the last request of the client that holds a connection since the oldest one."""
+    silent: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """By state, the seconds since each client's last request, longest first, in whole ones."""
+
+
+class Hold(NamedTuple):
+    """A client of a bouncer that has a connection to the server."""
+
+    application: str
+    address: str
+    """IP address; empty on a unix socket."""
+    port: str
+    silent_for: float | None
+    """Seconds since its last request, which may run still."""
+    server_host: str
+    """As the bouncer sees it; empty on a unix socket."""
+    server_port: str
+    pid: int | None
+    """Of the backend."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BouncerPool:
     """One pool of a bouncer at one poll. A limit of None is unlimited or unknown."""
@@ -21,7 +59,15 @@ class BouncerPool:
     connections: Mapping[str, float] = field(default_factory=dict)
     """Server connections by `catalogue.BOUNCER_SERVER_STATES`; unknown states are missing."""
     clients: Mapping[str, float] = field(default_factory=dict)
-    """By `catalogue.BOUNCER_CLIENT_STATES`; unknown states are missing."""
+    """By state of SHOW POOLS, where `active` ones may be idle; unknown states are missing."""
+    origins: Mapping[BouncerOrigin, ClientGroup] = field(default_factory=dict)
+    """The clients by where they come from."""
+    clients_read: bool = False
+    """Whether `origins`, `holds` and `applications` are known."""
+    holds: tuple[Hold, ...] = ()
+    """Clients that have a connection to the server, the one of the oldest request first."""
+    applications: Mapping[str, ClientGroup] = field(default_factory=dict)
+    """The clients by application, of which many are folded; `unknown` where they are not read."""
     oldest_waiting: float | None = None
     oldest_idle: float | None = None
     size: float | None = None
@@ -84,5 +130,11 @@ class BouncerSample:
     users: Mapping[str, BouncerUser] = field(default_factory=dict)
     paused: bool | None = None
     """Whether all of it is paused, or suspended."""
+    host: str = ""
+    port: str = ""
+    address: str = ""
+    """The IP address behind `host`; empty on a unix socket."""
+    clients_left_out: bool = False
+    """Whether its clients are more than are read, so that their applications are unknown."""
     max_clients: float | None = None
     clients: float | None = None

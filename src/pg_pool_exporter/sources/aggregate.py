@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 Number = TypeVar("Number", int, float)
@@ -21,3 +21,12 @@ def total(counts: Iterable[Number | None]) -> Number | None:
             return None
         known.append(count)
     return sum(known)
+
+
+def added(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Counts by state, summed."""
+    added: dict[str, float] = {}
+    for by_state in counts:
+        for state, count in by_state.items():
+            added[state] = added.get(state, 0.0) + count
+    return added

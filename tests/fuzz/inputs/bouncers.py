@@ -15,7 +15,7 @@ from pg_pool_exporter.model import BouncerSample
 from pg_pool_exporter.sources.pgbouncer.answers import Answers, Rows, value
 from pg_pool_exporter.sources.pgbouncer.databases import databases, users
 from pg_pool_exporter.sources.pgbouncer.dialects import dialect
-from pg_pool_exporter.sources.pgbouncer.folding import BouncerFolding
+from pg_pool_exporter.sources.pgbouncer.folding import BouncerFolding, Shown
 from pg_pool_exporter.sources.pgbouncer.pools import pools
 from support.consoles import CONSOLES
 
@@ -54,9 +54,10 @@ def _read(text: str) -> tuple[str, Answers]:
 def _check(data: bytes) -> list[Blocks]:
     version, answers = _read(data.decode("utf-8", "replace"))
     spoken = dialect(version)
-    shown = BouncerFolding(100).fold(
-        pools(answers, spoken), databases(answers, spoken), users(answers), 0.0
+    read = Shown(
+        pools=pools(answers, spoken), databases=databases(answers, spoken), users=users(answers)
     )
+    shown = BouncerFolding(100, 100).fold(read, 0.0)
     sample = BouncerSample(
         version=version[:100],
         pools=shown.pools,

@@ -5,14 +5,21 @@ from __future__ import annotations
 from functools import partial
 
 from pg_pool_exporter.metrics.catalogue.metric import family
-from pg_pool_exporter.model import BouncerDatabase, BouncerPool, BouncerSample, BouncerUser
+from pg_pool_exporter.model import (
+    BouncerDatabase,
+    BouncerPool,
+    BouncerSample,
+    BouncerUser,
+    ClientGroup,
+)
 
 BOUNCER_SERVER_STATES = ("idle", "active", "login", "tested", "cancel")
-BOUNCER_CLIENT_STATES = ("active", "waiting", "cancel")
+BOUNCER_CLIENT_STATES = ("idle", "active", "waiting", "cancel")
 
 _family = partial(family, "bouncer", "pg_bouncer", "bouncer")
 _bouncer = _family(record=BouncerSample)
 _pool = _family("database", "user", record=BouncerPool)
+_clients = _family("database", "user", "application", record=ClientGroup)
 _database = _family("database", record=BouncerDatabase)
 _user = _family("user", record=BouncerUser)
 
@@ -27,10 +34,22 @@ BOUNCER_CONNECTIONS = _pool(
     "Server connections of a pool, by state.",
     "state", field="connections", values=BOUNCER_SERVER_STATES,
 )  # fmt: skip
-BOUNCER_CLIENTS = _pool(
+BOUNCER_CLIENTS = _clients(
     "gauge", "clients",
-    "Clients of a pool, by state.",
-    "state", field="clients", values=BOUNCER_CLIENT_STATES,
+    "Clients of a pool, by application and state: an active one has a server connection. The "
+    "application is `unknown`, and idle clients are active ones, where clients are not read.",
+    "state", field="counts", values=BOUNCER_CLIENT_STATES,
+)  # fmt: skip
+BOUNCER_CLIENT_OLDEST_WAITING = _clients(
+    "gauge", "client_oldest_waiting_seconds",
+    "Age of the oldest waiting request of a client of the application.",
+    field="oldest_waiting",
+)  # fmt: skip
+BOUNCER_CLIENT_OLDEST_ACTIVE = _clients(
+    "gauge", "client_oldest_active_seconds",
+    "Age of the last request of a client that has a server connection, in whole seconds: it runs, "
+    "or the client keeps the connection and does nothing.",
+    field="oldest_active",
 )  # fmt: skip
 BOUNCER_OLDEST_WAITING = _pool(
     "gauge", "oldest_waiting_seconds",

@@ -26,12 +26,14 @@ class Answers:
     servers: Rows | None = None
     active_sockets: Rows | None = None
     users: Rows | None = None
+    clients: Rows | None = None
 
     @property
     def rows(self) -> int:
         """Number of rows of all kinds."""
         kinds = (
             self.pools, self.databases, self.stats, self.servers, self.active_sockets, self.users,
+            self.clients,
         )  # fmt: skip
         return sum(len(rows) for rows in kinds if rows is not None)
 

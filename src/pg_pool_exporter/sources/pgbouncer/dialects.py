@@ -24,13 +24,15 @@ class Dialect:
     """Whether the names of SHOW DATABASES are those of SHOW POOLS."""
     clients: str | None = "used_clients"
     """The item of SHOW LISTS that counts all its clients; None where there is none."""
+    lists_clients: bool = False
+    """Whether SHOW CLIENTS and SHOW SERVERS are PgBouncer's: with links, ports and applications."""
     time_unit: float = 1e-6
     """Of counters of time (`total_wait_time` and others), in seconds."""
     repeats_user_sizes: bool = True
     """Whether SHOW USERS may show one user's size for others, too (PgBouncer 1.23 to 1.25)."""
 
 
-_PGBOUNCER = Dialect()
+_PGBOUNCER = Dialect(lists_clients=True)
 # Its limit and its number of connections are those of clients. Its clients "wait" when they have no
 # connection, whether they want one or not (`count_pending`), but in versions with `cl_idle`.
 _ODYSSEY = Dialect(

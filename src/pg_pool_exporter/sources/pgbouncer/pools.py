@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pg_pool_exporter.model import BouncerPool, BouncerPoolKey
-from pg_pool_exporter.sources.aggregate import oldest, total
+from pg_pool_exporter.sources.aggregate import added, oldest, total
 from pg_pool_exporter.sources.pgbouncer.answers import Answers, Row, limit, number, scaled
+from pg_pool_exporter.sources.pgbouncer.clients import NO_CLIENTS, clients, merged_origins
 from pg_pool_exporter.sources.pgbouncer.dialects import Dialect
 from pg_pool_exporter.sources.pgbouncer.limits import Limits
 from pg_pool_exporter.sources.pgbouncer.times import ConsoleClock
@@ -43,9 +44,14 @@ def pools(answers: Answers, dialect: Dialect) -> dict[BouncerPoolKey, BouncerPoo
             found[key] = together([found[key], pool]) if key in found else pool
     idle = _oldest_idle(answers)
     limits = Limits(answers, dialect)
+    its_clients = clients(answers)
+    are_read = its_clients is not None
     return {
         key: replace(
             pool,
+            origins=(its := (its_clients or {}).get(key, NO_CLIENTS)).origins,
+            holds=its.holds,
+            clients_read=are_read,
             oldest_idle=idle.get(key),
             size=limit(limits.of_user(key.user, "pool_size", limits.of(key.database, "pool_size"))),
             reserve_size=limits.of_user(
@@ -65,8 +71,11 @@ def together(some: Iterable[BouncerPool]) -> BouncerPool:
     some = list(some)
     modes = {pool.mode for pool in some}
     return BouncerPool(
-        connections=_added(pool.connections for pool in some),
-        clients=_added(pool.clients for pool in some),
+        connections=added(pool.connections for pool in some),
+        clients=added(pool.clients for pool in some),
+        origins=merged_origins(pool.origins for pool in some),
+        holds=tuple(hold for pool in some for hold in pool.holds),
+        clients_read=any(pool.clients_read for pool in some),
         oldest_waiting=oldest(pool.oldest_waiting for pool in some),
         oldest_idle=oldest(pool.oldest_idle for pool in some),
         size=total(pool.size for pool in some),
@@ -129,11 +138,3 @@ def _all_known(ages: Iterable[float | None]) -> list[float]:
             return []
         known.append(age)
     return known
-
-
-def _added(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    added: dict[str, float] = {}
-    for by_state in counts:
-        for state, count in by_state.items():
-            added[state] = added.get(state, 0.0) + count
-    return added

@@ -5,21 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import psycopg
 
 from pg_pool_exporter.blocking.secrets import PasswordError
 from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.config import BouncerConfig
-from pg_pool_exporter.model import (
-    BouncerDatabase,
-    BouncerPool,
-    BouncerPoolKey,
-    BouncerSample,
-    BouncerUser,
-    Snapshot,
-)
+from pg_pool_exporter.model import BouncerSample, Snapshot
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.connector import Connector
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
@@ -27,14 +19,10 @@ from pg_pool_exporter.sources.pgbouncer.answers import Answers, Rows, value
 from pg_pool_exporter.sources.pgbouncer.databases import databases, users
 from pg_pool_exporter.sources.pgbouncer.dialects import Dialect, dialect
 from pg_pool_exporter.sources.pgbouncer.errors import BOUNCER
-from pg_pool_exporter.sources.pgbouncer.folding import BouncerFolding
+from pg_pool_exporter.sources.pgbouncer.folding import BouncerFolding, Shown
 from pg_pool_exporter.sources.pgbouncer.pools import pools
 from pg_pool_exporter.sources.queries import Batch
 from pg_pool_exporter.sources.queries.rows import Session
-
-Pools: TypeAlias = dict[BouncerPoolKey, BouncerPool]
-Databases: TypeAlias = dict[str, BouncerDatabase]
-Users: TypeAlias = dict[str, BouncerUser]
 
 SETTINGS_SECONDS = 120.0
 """How often the bouncer's version and configuration are read, and users that are many."""
@@ -83,7 +71,8 @@ class BouncerSource:
             causes=BOUNCER,
         )
         self._held = HeldConnection(self._connector.connect, _prepare, clock)
-        self._folding = BouncerFolding(config.max_pools)
+        self._folding = BouncerFolding(config.max_pools, config.max_groups)
+        self._most_clients = config.max_clients
         self._settings: _Settings | None = None
 
     async def poll(self) -> Snapshot:
@@ -94,22 +83,26 @@ class BouncerSource:
         try:
             ready, pools = await self._show("POOLS")
             settings = await self._read_settings(ready)
+            lists = await self._try("LISTS", settings)
+            few = _sockets(lists) <= self._most_clients
+            reads_clients = few and settings.dialect.lists_clients
             answers = Answers(
                 console=ready.connection.info.dbname,
                 pools=pools,
                 databases=await self._try("DATABASES", settings),
                 stats=await self._try("STATS", settings),
-                servers=await self._try("SERVERS", settings),
+                servers=await self._try("SERVERS", settings) if few else None,
+                clients=await self._try("CLIENTS", settings) if reads_clients else None,
                 active_sockets=await self._try("ACTIVE_SOCKETS", settings),
                 users=await self._users(settings),
             )
             state = await self._try("STATE", settings)
-            lists = await self._try("LISTS", settings)
         except (psycopg.Error, PasswordError) as error:
             raise self._connector.failure(error) from None
         # It is one process: since it answers, it has closed abandoned connections, too.
         self._held.forget_gone(())
-        shown = self._folding.fold(*await _read(answers, settings.dialect), self._clock())
+        shown = self._folding.fold(await _read(answers, settings.dialect), self._clock())
+        where = ready.connection.info
         return Snapshot(
             bouncer=BouncerSample(
                 version=settings.version,
@@ -119,6 +112,10 @@ class BouncerSource:
                 paused=_is_paused(state),
                 max_clients=settings.max_clients,
                 clients=value(lists, "list", settings.dialect.clients, "items"),
+                host=where.host,
+                port=str(where.port),
+                address=where.hostaddr,
+                clients_left_out=settings.dialect.lists_clients and not few,
             ),
             folded=shown.folded,
         )
@@ -185,12 +182,21 @@ def _is_paused(state: Rows | None) -> bool | None:
     return {"yes": False, "no": True}.get(active or "")
 
 
-async def _read(answers: Answers, dialect: Dialect) -> tuple[Pools, Databases, Users]:
-    """Pools, databases and users; of many rows in a thread, so that no scrape waits."""
+def _sockets(lists: Rows | None) -> float:
+    """Clients, or connections to servers, whichever are more, as SHOW LISTS counts them."""
+    return max(value(lists, "list", f"used_{one}", "items") or 0 for one in ("clients", "servers"))
 
-    def read() -> tuple[Pools, Databases, Users]:
-        its = users(answers) if len(answers.users or ()) <= _MOST_USERS else {}
-        return pools(answers, dialect), databases(answers, dialect), its
+
+async def _read(answers: Answers, dialect: Dialect) -> Shown:
+    """Everything that the answers show; of many rows in a thread, so that no scrape waits."""
+
+    def read() -> Shown:
+        few = len(answers.users or ()) <= _MOST_USERS
+        return Shown(
+            pools=pools(answers, dialect),
+            databases=databases(answers, dialect),
+            users=users(answers) if few else {},
+        )
 
     if answers.rows <= _MOST_ROWS_INLINE:
         return read()

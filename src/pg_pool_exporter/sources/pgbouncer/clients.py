@@ -1,0 +1,173 @@
+"""Rows of SHOW CLIENTS and SHOW SERVERS: who uses a pool, and who holds its connections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pg_pool_exporter.model import BouncerOrigin, BouncerPoolKey, ClientGroup, Hold
+from pg_pool_exporter.sources.aggregate import added, oldest
+from pg_pool_exporter.sources.pgbouncer.answers import Answers, Row, number
+from pg_pool_exporter.sources.pgbouncer.times import ConsoleClock
+
+_STATES = {
+    "active": "active",
+    "idle": "idle",
+    "waiting": "waiting",
+    "active_cancel_req": "cancel",
+    "waiting_cancel_req": "cancel",
+}
+_UNIX = "unix"
+_MOST_NAME = 63
+"""Bytes that a server keeps of an `application_name`."""
+_MOST_ADDRESS = 100
+
+
+class PoolClients(NamedTuple):
+    """The clients of one pool."""
+
+    origins: Mapping[BouncerOrigin, ClientGroup]
+    holds: tuple[Hold, ...]
+    """The connections to the server that have a client, the one of the oldest request first."""
+
+
+NO_CLIENTS = PoolClients({}, ())
+
+
+class _Client(NamedTuple):
+    origin: BouncerOrigin
+    port: str
+    state: str
+    waited: float | None
+    silent_for: float | None
+    address: str
+
+
+def clients(answers: Answers) -> Mapping[BouncerPoolKey, PoolClients] | None:
+    """The clients by pool; None where the console shows none, or too many to be read."""
+    if answers.clients is None:
+        return None
+    clock = ConsoleClock(answers)
+    forced = {row.get("name"): row.get("force_user") for row in answers.databases or ()}
+    found: dict[BouncerPoolKey, _Found] = {}
+    by_pointer: dict[str, _Client] = {}
+    for row in answers.clients:
+        database, state = row.get("database"), _STATES.get(row.get("state") or "")
+        if database is None or database == answers.console or state is None:
+            continue
+        # Clients have the name that they log in with, pools the one of their connections.
+        user = forced.get(database) or row.get("user")
+        if user is None:
+            continue
+        client = _client(row, state, clock)
+        found.setdefault(BouncerPoolKey(database, user), _Found()).add(client)
+        if pointer := row.get("ptr"):
+            by_pointer[pointer] = client
+    for row in answers.servers or ():
+        holder = by_pointer.get(row.get("link") or "")
+        database, user = row.get("database"), row.get("user")
+        if holder is not None and database is not None and user is not None:
+            key = BouncerPoolKey(database, user)
+            found.setdefault(key, _Found()).holds.append(_hold(row, holder))
+    return {key: one.frozen() for key, one in found.items()}
+
+
+@dataclass(slots=True)
+class _Found:
+    by_origin: dict[BouncerOrigin, list[_Client]] = field(default_factory=dict)
+    holds: list[Hold] = field(default_factory=list)
+
+    def add(self, client: _Client) -> None:
+        self.by_origin.setdefault(client.origin, []).append(client)
+
+    def frozen(self) -> PoolClients:
+        holds = sorted(self.holds, key=lambda one: -(one.silent_for or 0.0))
+        groups = {origin: _group(each) for origin, each in self.by_origin.items()}
+        return PoolClients(groups, tuple(holds))
+
+
+def _group(some: Iterable[_Client]) -> ClientGroup:
+    some = list(some)
+    counts = dict.fromkeys(("idle", "active", "waiting"), 0.0)
+    silent: dict[str, list[float]] = {}
+    for one in some:
+        counts[one.state] = counts.get(one.state, 0.0) + 1
+        if one.silent_for is not None:
+            silent.setdefault(one.state, []).append(one.silent_for)
+    return ClientGroup(
+        counts=counts,
+        oldest_waiting=oldest(one.waited or None for one in some if one.state == "waiting"),
+        oldest_active=max(silent.get("active", ()), default=None),
+        silent={state: tuple(sorted(each, reverse=True)) for state, each in silent.items()},
+    )
+
+
+def _client(row: Row, state: str, clock: ConsoleClock) -> _Client:
+    address = (row.get("addr") or "")[:_MOST_ADDRESS]
+    if state == "active" and not row.get("link"):
+        state = "idle"  # so PgBouncer shows it from 1.25 on
+    waited = number(row, "wait")
+    if waited is not None:
+        waited += (number(row, "wait_us") or 0.0) * 1e-6
+    application = _without_host(row.get("application_name") or "", address, row.get("port") or "")
+    where = "" if address == _UNIX else address
+    return _Client(
+        origin=BouncerOrigin(application[:_MOST_NAME], where),
+        port=row.get("port") or "",
+        state=state,
+        waited=waited,
+        silent_for=clock.age(row.get("request_time")),
+        address=where,
+    )
+
+
+def _hold(row: Row, holder: _Client) -> Hold:
+    host = (row.get("addr") or "")[:_MOST_ADDRESS]
+    pid = number(row, "remote_pid")
+    return Hold(
+        application=holder.origin.application,
+        address=holder.address,
+        port=holder.port,
+        silent_for=holder.silent_for,
+        server_host="" if host == _UNIX else host,
+        server_port=row.get("port") or "",
+        pid=int(pid) if pid else None,
+    )
+
+
+def _without_host(application: str, address: str, port: str) -> str:
+    """The name without what `application_name_add_host` adds to it."""
+    if " - " not in application:
+        return application
+    if address == _UNIX:
+        return re.sub(r" - unix(\(\d+@[^()]*\))?:\d+\Z", "", application)
+    host = f"[{address}]" if ":" in address else address
+    return application.removesuffix(f" - {host}:{port}")
+
+
+def merged(groups: Iterable[ClientGroup]) -> ClientGroup:
+    """Several groups as one: counts add, ages take the maximum."""
+    groups = list(groups)
+    silent: dict[str, list[float]] = {}
+    for group in groups:
+        for state, each in group.silent.items():
+            silent.setdefault(state, []).extend(each)
+    return ClientGroup(
+        counts=added(group.counts for group in groups),
+        oldest_waiting=oldest(group.oldest_waiting for group in groups),
+        oldest_active=oldest(group.oldest_active for group in groups),
+        silent={state: tuple(sorted(each, reverse=True)) for state, each in silent.items()},
+    )
+
+
+def merged_origins(
+    some: Iterable[Mapping[BouncerOrigin, ClientGroup]],
+) -> Mapping[BouncerOrigin, ClientGroup]:
+    """The clients of several pools."""
+    groups: dict[BouncerOrigin, list[ClientGroup]] = {}
+    for origins in some:
+        for origin, group in origins.items():
+            groups.setdefault(origin, []).append(group)
+    return {origin: merged(each) for origin, each in groups.items()}
