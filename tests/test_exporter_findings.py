@@ -46,6 +46,11 @@ def verdict(analysis: Analysis) -> Verdict:
     return point.verdict
 
 
+def test_a_colon_in_a_name_cuts_no_summary() -> None:
+    status = ExporterStatus(lists=(replace(LIST, app="shop:eu"),))
+    assert "shop:eu can't be used" in the(analysed(status)).summary
+
+
 @pytest.mark.parametrize(
     ("status", "words"),
     [

@@ -145,6 +145,20 @@ class Level(IntEnum):
         return self.name.lower()
 
 
+class Sign(Enum):
+    """A kind of evidence, of a cause that can have several."""
+
+    IN_USE = "in use"
+    """Connections of a limit are."""
+    REFUSED = "refused"
+    """The exporter's own poll failed."""
+    OPEN_TRANSACTION = "open transaction"
+    """A leaked connection keeps one."""
+    LOCK_WAIT = "lock wait"
+    """Sessions wait for long, or many do."""
+    DEADLOCK = "deadlock"
+
+
 class Severity(Level):
     """How bad a finding is."""
 
@@ -202,6 +216,8 @@ class Finding:
     """How many connections, requests or sessions it is about; 1 for one thing, such as a target."""
     figures: Mapping[str, float] = field(default_factory=dict)
     """What shows it, by name; seconds where the name says so, else a number of things."""
+    signs: frozenset[Sign] = frozenset()
+    """Of which kinds that is."""
     evidence: tuple[str, ...] = ()
     """What else supports this cause, a sentence each."""
     remedy: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pg_pool_exporter.analysis.finding import Cause, Finding, Verdict
+from pg_pool_exporter.analysis.finding import Cause, Finding, Sign, Verdict
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 
 # Lines of evidence of each point.
@@ -25,9 +25,13 @@ class Check:
     """Of its findings, each once."""
 
 
-def findings_of(judged: Judged, *causes: Cause) -> list[Finding]:
-    """The findings with one of the causes."""
-    return [one for one in judged.findings if one.cause in causes]
+def findings_of(judged: Judged, *causes: Cause, sign: Sign | None = None) -> list[Finding]:
+    """The findings with one of the causes, and with the sign where one is given."""
+    return [
+        one
+        for one in judged.findings
+        if one.cause in causes and (sign is None or sign in one.signs)
+    ]
 
 
 def of_findings(name: str, figure: str, findings: Iterable[Finding]) -> Check:

@@ -18,9 +18,8 @@ from pg_pool_exporter.analysis.checklist.check import (
     unknown,
 )
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
-from pg_pool_exporter.analysis.finding import Cause, Verdict
+from pg_pool_exporter.analysis.finding import Cause, Sign, Verdict
 from pg_pool_exporter.analysis.server_view import ServerView
-from pg_pool_exporter.analysis.verdicts import open_transactions
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 from pg_pool_exporter.analysis.wording import number, spell
 
@@ -127,11 +126,7 @@ def idle_in_transaction(judged: Judged) -> Check:
         figure += f", the longest for {spell(max(0.0, oldest))}"
     findings = [
         *findings_of(judged, Cause.IDLE_IN_TRANSACTION),
-        *(
-            one
-            for one in findings_of(judged, Cause.LEAK)
-            if open_transactions.FIGURE in one.figures
-        ),
+        *findings_of(judged, Cause.LEAK, sign=Sign.OPEN_TRANSACTION),
     ]
     return of_findings("idle_in_transaction", figure, findings)
 
@@ -140,26 +135,21 @@ def idle_in_transaction(judged: Judged) -> Check:
 @_needs_a_server
 def lock_waits(judged: Judged) -> Check:
     """Sessions that wait for locks."""
-    servers, limit = judged.fleet.servers, judged.fleet.thresholds.general
+    servers = judged.fleet.servers
     waiting, blocking = (
         sum(getattr(one, name) for one in servers) for name in ("waiting", "blocking")
     )
     return of_findings(
         "lock_waits",
         f"{waiting} waiting, {blocking} blocking",
-        [
-            one
-            for one in findings_of(judged, Cause.LOCK_PILE_UP)
-            if one.figures["waiting_sessions"] >= limit.lock_pile_up
-            or one.figures["oldest_waiting_seconds"] >= limit.lock_wait
-        ],
+        findings_of(judged, Cause.LOCK_PILE_UP, sign=Sign.LOCK_WAIT),
     )
 
 
 @_needs_a_server
 def deadlocks(judged: Judged) -> Check:
     """Deadlocks in the last 15 minutes."""
-    findings = [one for one in findings_of(judged, Cause.LOCK_PILE_UP) if one.figures["deadlocks"]]
+    findings = findings_of(judged, Cause.LOCK_PILE_UP, sign=Sign.DEADLOCK)
     count = sum(server.deadlock_count for server in judged.fleet.servers)
     return Check(
         name="deadlocks",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
@@ -19,41 +20,45 @@ def exporter_impaired(status: ExporterStatus) -> Iterator[Finding]:
     problems = (*_problems(status),)
     if not problems:
         return
-    first, *_ = problems[0].partition(":")
     more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
     yield Finding(
         cause=Cause.EXPORTER_IMPAIRED,
         severity=Severity.WARNING,
         subject=Subject(),
-        summary=f"{first}{more}.",
+        summary=f"{problems[0].what}{more}.",
         amount=len(problems),
-        evidence=problems,
+        evidence=tuple(f"{one.what}: {_cut(one.why)}" for one in problems),
         remedy=remedy(Cause.EXPORTER_IMPAIRED),
     )
 
 
-def _problems(status: ExporterStatus) -> Iterator[str]:
-    """A sentence each: what can't be used and what follows, a colon, and why."""
+class _Problem(NamedTuple):
+    what: str
+    """What can't be used, and what follows."""
+    why: str
+
+
+def _problems(status: ExporterStatus) -> Iterator[_Problem]:
     if status.config_problem is not None:
-        yield (
-            "The configuration was not loaded again, the former one is in use: "
-            f"{_cut(status.config_problem)}"
+        yield _Problem(
+            "The configuration was not loaded again, the former one is in use",
+            status.config_problem,
         )
     if status.web_config_problem is not None:
-        yield (
-            "The web configuration was not loaded again, the former one is in use: "
-            f"{_cut(status.web_config_problem)}"
+        yield _Problem(
+            "The web configuration was not loaded again, the former one is in use",
+            status.web_config_problem,
         )
     if status.socket_directory_problem is not None:
-        yield (
-            "Processes of this host may be missing, the socket directory can't be used: "
-            f"{_cut(status.socket_directory_problem)}"
+        yield _Problem(
+            "Processes of this host may be missing, the socket directory can't be used",
+            status.socket_directory_problem,
         )
     for one in status.lists:
         if one.problem is not None:
-            yield (
-                f"A target list of {one.app} can't be used, its former targets stay: "
-                f"{one.mechanism} {one.name} {_cut(one.problem)}"
+            yield _Problem(
+                f"A target list of {one.app} can't be used, its former targets stay",
+                f"{one.mechanism} {one.name} {one.problem}",
             )
 
 

@@ -43,6 +43,7 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
             **({"utilisation_ratio": pool.utilisation} if pool.utilisation is not None else {}),
             **({"seconds_to_saturation": left} if left is not None else {}),
         },
+        signs=open_transactions.signs(kept_on),
         evidence=tuple(_evidence(pool)),
         remedy=_remedy(pool, kept_on),
         sites=blamed.sites,
@@ -149,6 +150,7 @@ def leak_of_app(app: AppView, pools: Iterable[PoolView]) -> Iterator[Finding]:
         summary=f"{number(more, 'connection', 'connections')} checked out and not returned.",
         amount=more,
         figures={"unreturned_connections": more, **open_transactions.figure(app)},
+        signs=open_transactions.signs(app),
         evidence=(
             _proof(app, app.evidence.unreturned or 0.0),
             *((f"Their sessions come from {biggest(at)}.",) if at else ()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Sign, Subject
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.server_view import ServerView
 from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest, number, spell
@@ -15,7 +15,12 @@ def locks_of_server(server: ServerView) -> Iterator[Finding]:
     thresholds = server.thresholds.general
     count, oldest, deadlocks = server.waiting, server.oldest_waiting, server.deadlock_count
     is_pile = count >= thresholds.lock_pile_up
-    if not is_pile and oldest < thresholds.lock_wait and not deadlocks:
+    signs = set()
+    if is_pile or oldest >= thresholds.lock_wait:
+        signs.add(Sign.LOCK_WAIT)
+    if deadlocks:
+        signs.add(Sign.DEADLOCK)
+    if not signs:
         return
     waiting: dict[str, float] = {}
     blocking: dict[str, float] = {}
@@ -33,7 +38,7 @@ def locks_of_server(server: ServerView) -> Iterator[Finding]:
             f"minutes, in database {', '.join(sorted(server.deadlocks)[:MOST_NAMED])}."
         )
     summary = f"{number(count, 'session waits', 'sessions wait')} for a lock."
-    if not is_pile and oldest < thresholds.lock_wait:
+    if Sign.LOCK_WAIT not in signs:
         summary = "Transactions deadlocked."
     yield Finding(
         cause=Cause.LOCK_PILE_UP,
@@ -47,6 +52,7 @@ def locks_of_server(server: ServerView) -> Iterator[Finding]:
             "blocking_sessions": server.blocking,
             "deadlocks": deadlocks,
         },
+        signs=frozenset(signs),
         evidence=tuple(evidence),
         remedy=remedy(Cause.LOCK_PILE_UP),
     )

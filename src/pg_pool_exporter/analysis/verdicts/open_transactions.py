@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION
+from pg_pool_exporter.analysis.finding import Sign
 from pg_pool_exporter.analysis.remedies import OPEN_TRANSACTION
 from pg_pool_exporter.analysis.wording import number, spell
-
-FIGURE = "idle_in_transaction_sessions"
 
 
 def figure(app: AppView | None) -> Mapping[str, float]:
@@ -17,7 +16,12 @@ def figure(app: AppView | None) -> Mapping[str, float]:
     without one.
     """
     count = _count(app)
-    return {FIGURE: count} if count else {}
+    return {"idle_in_transaction_sessions": count} if count else {}
+
+
+def signs(app: AppView | None) -> frozenset[Sign]:
+    """Whether there is one."""
+    return frozenset({Sign.OPEN_TRANSACTION} if _count(app) else ())
 
 
 def remedy(app: AppView | None) -> str:

@@ -8,7 +8,7 @@ from math import ceil
 
 from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Sign, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.server_view import IDLE_IN_TRANSACTION_TIMEOUT, ServerView
@@ -169,6 +169,7 @@ def _slots(server: ServerView) -> Iterator[Finding]:
             "available_connections": available,
             **({"pools_max_connections": pools_max} if server.pools_max is not None else {}),
         },
+        signs=frozenset({Sign.IN_USE}),
         evidence=tuple(evidence),
         remedy=remedy(cause),
     )
@@ -210,5 +211,6 @@ def _limits(server: ServerView) -> Iterator[Finding]:
                 summary=f"{count / most:.0%} of its CONNECTION LIMIT is in use.",
                 amount=count,
                 figures={"used_connections": count, "available_connections": most},
+                signs=frozenset({Sign.IN_USE}),
                 remedy=remedy(Cause.CONNECTION_LIMIT),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Sign, Subject
 from pg_pool_exporter.analysis.fleet_view import TargetView
 from pg_pool_exporter.analysis.remedies import remedy
 
@@ -51,6 +51,7 @@ def target_unreachable(target: TargetView) -> Iterator[Finding]:
         subject=_subject(target),
         summary=_SUMMARIES.get(cause, _SILENT if silent else _UNREADABLE),
         figures={"failed_polls": sum(health.failures.values())},
+        signs=frozenset({Sign.REFUSED}),
         evidence=(f"The last poll failed ({health.reason}): {health.error}",)
         if health.reason
         else (),
@@ -62,11 +63,9 @@ def with_refusals(findings: Sequence[Finding]) -> Iterator[Finding]:
     """The findings; a refused login is evidence of the one about the limit that refused it, and one
     of its own only where there is none.
     """
-    used = {_about(one) for one in findings if "used_connections" in one.figures}
+    used = {_about(one) for one in findings if Sign.IN_USE in one.signs}
     refusals = {
-        _about(one): one
-        for one in findings
-        if "failed_polls" in one.figures and _about(one) in used
+        _about(one): one for one in findings if Sign.REFUSED in one.signs and _about(one) in used
     }
     for one in findings:
         refusal = refusals.get(_about(one))
@@ -76,6 +75,7 @@ def with_refusals(findings: Sequence[Finding]) -> Iterator[Finding]:
             yield replace(
                 one,
                 severity=max(one.severity, refusal.severity),
+                signs=one.signs | refusal.signs,
                 evidence=(*one.evidence, *refusal.evidence),
             )
 
