@@ -33,6 +33,10 @@ def failures(values: str) -> dict[str, str]:
     return series("pg_pool_exporter_analysis_failures_total", values, analysis="leak")
 
 
+def analysed(values: str) -> dict[str, str]:
+    return series("pg_pool_exporter_last_analysis_timestamp_seconds", values)
+
+
 CASES = {
     "PgPoolDataStale": [
         Case(
@@ -210,6 +214,32 @@ CASES = {
         Case("silent", "it was long ago", failures("0x2 1x30"), 20),
         Case("restart", "the count begins anew", failures("3x5 0x20"), 8),
         Case("missing data", "the exporter is gone", failures("1x5 stale"), 15),
+    ],
+    "PgPoolAnalysisStale": [
+        Case(
+            "fires",
+            "polls go on, the analysis has stood still since minute 5",
+            polled("0+60x30") | analysed("0+60x5 300x25"),
+            10,
+            [TARGET],
+            """The last analysis on db:10432 is 5m 0s older than its last poll: no finding appears
+            or goes. First look at the exporter's log and CPU time, then restart it.""",
+        ),
+        Case("just below", "two minutes behind", polled("120+60x30") | analysed("0+60x30"), 15),
+        Case("silent", "nothing can be polled", polled("300x30") | analysed("300+60x30"), 15),
+        Case(
+            "silent",
+            "the exporter's clock is behind that of Prometheus",
+            polled("-9000+60x30") | analysed("-9000+60x30"),
+            15,
+        ),
+        Case(
+            "restart",
+            "it begins anew",
+            polled("0+60x30") | analysed("0+60x5 300x2 _ 540+60x20"),
+            12,
+        ),
+        Case("missing data", "an older exporter", polled("0+60x30"), 15),
     ],
 }
 
