@@ -250,7 +250,7 @@ async def _acquire(pool: Any, site: Site, timeout: float | None) -> Any:  # noqa
         adapter.refused(error)
         raise
     # No await between the pool's return and this: a cancellation can't come in between.
-    tracker.acquired(connection._con, asked, site)
+    tracker.acquired(adapter.tracked(connection), asked, site)
     return connection
 
 

@@ -13,24 +13,39 @@ from weakref import WeakValueDictionary
 class Sessions:
     """The connections of a pool that exist, by the objects that stand for them. Keeps none alive.
 
-    `unseen` is how many there were, or were being made, when the pool was instrumented.
+    By identity, and nothing is set on them: an application's own class may compare by value, have
+    no hash, or refuse attributes. `unseen` is how many there were, or were being made, when the
+    pool was instrumented.
     """
 
     def __init__(self, unseen: int = 0) -> None:
-        # By identity: an application's own class of connections may compare them by value.
         self._seen: WeakValueDictionary[int, object] = WeakValueDictionary()
         self._unseen = unseen
+        self.idle_since: dict[int, float] = {}
+        """When each was last returned, by its identity; in seconds."""
 
-    def add(self, connection: object) -> None:
-        """Add one that is made."""
+    def add(self, connection: object) -> bool:
+        """Add one that is made; whether it is new."""
+        if self._seen.get(id(connection)) is connection:
+            return False
+        self.idle_since.pop(id(connection), None)  # of a former one at that address
         self._seen[id(connection)] = connection
+        return True
 
-    def find(self, connections: Iterable[object]) -> None:
-        """Add those that were there before, which become known when they are first idle."""
-        for connection in connections:
-            if self._seen.get(id(connection)) is not connection:
-                self.add(connection)
-                self._unseen = max(0, self._unseen - 1)
+    def find(self, connections: Iterable[object]) -> list[object]:
+        """Add those that were there before, which become known when they are first idle.
+
+        Returns those that are new.
+        """
+        new = [connection for connection in connections if self.add(connection)]
+        self._unseen = max(0, self._unseen - len(new))
+        return new
+
+    def since(self, idle: Iterable[object]) -> list[float | None]:
+        """Since when each is idle; None for one that was idle before we came."""
+        for gone in self.idle_since.keys() - self._seen.keys():
+            self.idle_since.pop(gone, None)
+        return [self.idle_since.get(id(connection)) for connection in idle]
 
     def __len__(self) -> int:
         """Upper bound: one that was never seen may have gone since."""

@@ -9,7 +9,7 @@ Imported only for a pool of this library, so the library is there.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from math import inf
@@ -36,8 +36,6 @@ _Pool = psycopg_pool.ConnectionPool[Any] | psycopg_pool.AsyncConnectionPool[Any]
 # A null pool makes a session under its lock, for as long as a hung server takes.
 _PATIENCE_SECONDS: Final = 1.0
 
-_IDLE_SINCE: Final = "_pg_pool_exporter_idle_since"
-
 
 class PsycopgAdapter(PoolAdapter):
     """One pool of psycopg_pool."""
@@ -48,7 +46,7 @@ class PsycopgAdapter(PoolAdapter):
     def __init__(self, pool: _Pool, *, leak_after: float, server: str) -> None:
         super().__init__(pool, leak_after=leak_after, server=server)
         self._lost = self._lost_popped = self._lost_before = 0
-        self._sessions = Sessions()
+        self.sessions = Sessions()
         self.connecting = Waiting(self.tracker.clock)
 
     @classmethod
@@ -65,11 +63,8 @@ class PsycopgAdapter(PoolAdapter):
         with _locked(pool):
             # All that can fail comes before anything is exchanged.
             # What it only plans to make it will make by our own method.
-            self._sessions = Sessions(0 if own._closed else own._nconns - _planned(own))
-            self._sessions.find(own._pool)
-            for connection in own._pool:
-                self._idle_from_now(connection)
-                self.look_at(connection)
+            self.sessions = Sessions(0 if own._closed else own._nconns - _planned(own))
+            self._look_at_late_ones(own._pool)
             self._lost_before = _lost(pool.get_stats())
             waiting = _TimedQueue(own._waiting, self.tracker.clock)
             attach(pool, self)
@@ -135,10 +130,9 @@ class PsycopgAdapter(PoolAdapter):
         own: Any = pool
         idle = copy(own._pool)
         self._look_at_late_ones(idle)
-        self._sessions.find(idle)
         queue = own._waiting if isinstance(own._waiting, _TimedQueue) else None
         return PoolGauges(
-            idle=[getattr(connection, _IDLE_SINCE, None) for connection in idle],
+            idle=self.sessions.since(idle),
             min=pool.min_size,
             waiting=None if queue is None else queue.live(),
             queued=None if queue is None else queue.queued,
@@ -151,7 +145,7 @@ class PsycopgAdapter(PoolAdapter):
             return 0  # its initial size stands before it is opened
         being_made = len(self.connecting.since()) + _planned(own)
         size: int = own._nconns
-        return size - leaked - len(self._sessions) - being_made
+        return size - leaked - len(self.sessions) - being_made
 
     def lost(self, pool: _Pool | None, noted: Mapping[str, int]) -> int:
         """Sessions found dead since the pool was instrumented: only the pool counts them."""
@@ -172,24 +166,25 @@ class PsycopgAdapter(PoolAdapter):
     def get_to_know(self, connection: Any) -> None:
         """Look at a session for the first time."""
         try:
-            self._sessions.add(connection)
-            if not hasattr(connection, _IDLE_SINCE):
+            if self.sessions.add(connection):
                 self._idle_from_now(connection)
         except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
             absorb(error, "counting a session")
         super().get_to_know(connection)
 
     def _idle_from_now(self, connection: Any) -> None:
-        setattr(connection, _IDLE_SINCE, self.tracker.clock())
+        self.sessions.idle_since[id(connection)] = self.tracker.clock()
 
-    def _look_at_late_ones(self, idle: list[Any]) -> None:
-        """Look at sessions that were being made while the pool was instrumented.
+    def _look_at_late_ones(self, idle: Collection[Any]) -> None:
+        """Look at sessions that were in use, or being made, when the pool was instrumented.
 
         The application may be using them by now: nothing here touches the protocol.
         """
-        for connection in idle:
-            if not hasattr(connection, _IDLE_SINCE) or not self.is_known:
-                self.get_to_know(connection)
+        for connection in self.sessions.find(idle):
+            self._idle_from_now(connection)
+        if not self.is_known:
+            for connection in idle:
+                super().get_to_know(connection)
 
 
 class _TimedQueue(deque[Any]):
@@ -312,7 +307,8 @@ def _sync_methods(cls: Any) -> dict[str, Any]:
             # Before, not after: once it is back another thread may have it.
             checkout = self._pg_pool_exporter_tracker.returning(conn)
             if checkout is not None:
-                conn._pg_pool_exporter_idle_since = checkout.ended
+                sessions = self._pg_pool_exporter_adapter.sessions
+                sessions.idle_since[id(conn)] = checkout.ended
             original_putconn(self, conn)
         except BaseException:
             self._pg_pool_exporter_adapter.return_failed(self, conn)
@@ -356,7 +352,8 @@ def _async_methods(cls: Any) -> dict[str, Any]:
         try:
             checkout = self._pg_pool_exporter_tracker.returning(conn)
             if checkout is not None:
-                conn._pg_pool_exporter_idle_since = checkout.ended
+                sessions = self._pg_pool_exporter_adapter.sessions
+                sessions.idle_since[id(conn)] = checkout.ended
             await original_putconn(self, conn)
         except BaseException:
             self._pg_pool_exporter_adapter.return_failed(self, conn)

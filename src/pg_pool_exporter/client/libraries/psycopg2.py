@@ -16,6 +16,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import pool as pools
 
+from pg_pool_exporter.client.faults import absorb
 from pg_pool_exporter.client.libraries.adapter import (
     FAILED,
     LOST,
@@ -76,13 +77,26 @@ class Psycopg2Adapter(PoolAdapter):
         exhausted = isinstance(error, pools.PoolError) and "exhausted" in str(error)
         return REJECTED if exhausted else FAILED
 
-    def returned(self, connection: Any, *, dead: bool) -> None:
-        """Record a return; `dead` when the pool found that the connection has lost its session."""
+    def would_keep(self, pool: Any) -> bool:
+        """Whether the pool keeps a connection that is returned now."""
+        try:
+            return bool(len(pool._pool) < pool.minconn)
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(error, "looking at the idle connections of a pool")
+            return False
+
+    def returned(self, connection: Any, *, expected: bool) -> None:
+        """Record a return. Where the pool was `expected` to keep the connection and has closed it,
+        it had lost its session.
+        """
         checkout = self.tracker.returning(connection)
         if checkout is not None and checkout.ended is not None:
             self._idle_since[id(connection)] = checkout.ended
-        if dead:
-            self.tracker.note(LOST)
+        try:
+            if expected and connection.closed:
+                self.tracker.note(LOST)
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(error, "looking at a connection that was returned")
 
     def gauges(self, pool: Any) -> PoolGauges:
         """The pool's own state."""
@@ -137,10 +151,10 @@ def _measuring(cls: Any) -> Any:
     # Recorded afterwards: nobody else has the connection yet, and a return that fails, as by a
     # failed rollback, is none.
     def putconn(self: Any, conn: Any, key: Any = None, close: bool = False) -> None:
-        keeps = not close and len(self._pool) < self.minconn
+        adapter = self._pg_pool_exporter_adapter
+        expected = not close and adapter.would_keep(self)
         original_putconn(self, conn, key, close)
-        dead = keeps and bool(conn.closed)
-        self._pg_pool_exporter_adapter.returned(conn, dead=dead)
+        adapter.returned(conn, expected=expected)
 
     def _connect(self: Any, key: Any = None) -> Any:
         try:

@@ -29,7 +29,7 @@ from pg_pool_exporter.client.libraries.books import Sessions
 from pg_pool_exporter.client.libraries.drivers import KINDS_BY_DRIVER, timeout_kind
 from pg_pool_exporter.client.libraries.measuring import attach, measuring_subclass, restore_class
 from pg_pool_exporter.client.libraries.waiting import Waiting, copy
-from pg_pool_exporter.client.sites import calling_site
+from pg_pool_exporter.client.sites import Site, calling_site
 
 
 class SqlalchemyAdapter(PoolAdapter):
@@ -42,7 +42,7 @@ class SqlalchemyAdapter(PoolAdapter):
         super().__init__(pool, leak_after=leak_after, server=server)
         self._waiting = Waiting(self.tracker.clock)
         # The pool's records of connections, also of those that are being made.
-        self._records = Sessions()
+        self.records = Sessions()
         # Weak, as the application's listeners stand there, and know their engine most of the time.
         self._dialect: Callable[[], Dialect | None] = lambda: None
         # A pool without an engine has none.
@@ -81,10 +81,11 @@ class SqlalchemyAdapter(PoolAdapter):
         # First, as an application's own class can refuse to have a subclass.
         cls = _measuring(own.__class__)
         now = self.tracker.clock()
-        self._records = Sessions(_size(pool))
+        self.records = Sessions(_size(pool))
         for record in _idle(pool):
-            record._pg_pool_exporter_idle_since = now
-            self.get_to_know(record.driver_connection)
+            self.records.find([record])
+            self.records.idle_since[id(record)] = now
+            self.get_to_know(record)
         attach(pool, self)
         own.__class__ = cls
         self._measure_queue(pool)
@@ -107,7 +108,7 @@ class SqlalchemyAdapter(PoolAdapter):
             attach(pool, self)
             self._measure_queue(pool)
             self.follow(pool)
-            self._records = Sessions()
+            self.records = Sessions()
         except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
             absorb(error, "measuring the pool of an engine that was disposed of")
 
@@ -133,9 +134,20 @@ class SqlalchemyAdapter(PoolAdapter):
     def about_to_connect(self, record: Any) -> None:
         """Record that a session is about to be made for this record of the pool."""
         try:
-            self._records.add(record)
+            self.records.add(record)
         except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
             absorb(error, "counting a session")
+
+    def acquired(self, connection: Any, asked: float, site: Site) -> None:
+        """Record a checkout. The pool's own class may return something else than SQLAlchemy's."""
+        try:
+            record = connection._connection_record
+            holder = None if record is None else record.fairy_ref
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(error, "looking at what a pool has checked out")
+            return
+        if record is not None:  # no listener of the application has taken it out of the pool
+            self.tracker.acquired(record, asked, site, holder)
 
     def look_at(self, connection: Any) -> None:
         """Learn where a session leads, behind what SQLAlchemy makes of the driver's connection."""
@@ -144,15 +156,15 @@ class SqlalchemyAdapter(PoolAdapter):
     def gauges(self, pool: pools.Pool) -> PoolGauges:
         """The pool's own state."""
         return PoolGauges(
-            idle=[getattr(record, "_pg_pool_exporter_idle_since", None) for record in _idle(pool)],
+            idle=self.records.since(_idle(pool)),
             waiting=self._waiting.since(),
             queued=self._waiting.queued,
         )
 
     def missing(self, pool: pools.Pool, leaked: int) -> int:
         """Those that the pool counts without a record."""
-        self._records.find(_records(pool))
-        return _size(pool) - len(self._records)
+        self.records.find(_records(pool))
+        return _size(pool) - len(self.records)
 
     def lost(self, pool: pools.Pool | None, noted: Mapping[str, int]) -> int | None:
         """Sessions found dead; unknown for a pool without an engine."""
@@ -229,16 +241,14 @@ def _measuring(cls: Any) -> Any:
         except BaseException as error:
             self._pg_pool_exporter_adapter.refused(error)
             raise
-        record = connection._connection_record
-        if record is not None:  # no listener of the application has taken it out of the pool
-            tracker.acquired(record, asked, site, record.fairy_ref)
+        self._pg_pool_exporter_adapter.acquired(connection, asked, site)
         return connection
 
     def _do_return_conn(self: Any, record: Any) -> None:
         # Before, not after: once it is back another thread may have it.
         checkout = self._pg_pool_exporter_tracker.returning(record)
         if checkout is not None:
-            record._pg_pool_exporter_idle_since = checkout.ended
+            self._pg_pool_exporter_adapter.records.idle_since[id(record)] = checkout.ended
         original_return(self, record)
 
     def recreate(self: Any) -> Any:
