@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 import pytest
@@ -10,8 +10,9 @@ from structlog.testing import capture_logs
 
 from pg_pool_exporter.model import ServerSettings, TimeoutOverride
 from pg_pool_exporter.sources.postgres.settings import Limits, seconds, server_settings
-from pg_pool_exporter.sources.queries.rows import OverrideRow, ServerRow, SettingRow
-from support.polling import poll, run, source_of
+from pg_pool_exporter.sources.postgres.settings_reader import SETTINGS_SECONDS
+from pg_pool_exporter.sources.queries.rows import OverrideRow, ServerRow, ServerStateRow, SettingRow
+from support.polling import poll, run, source_of, until
 from support.postgres import EMBEDDED_16, Cluster
 
 
@@ -124,6 +125,77 @@ def test_settings_are_read_again_after_two_minutes_and_after_a_reconnection(
     run(main())
 
 
+@pytest.fixture
+def standby(every_postgres: Cluster) -> Iterator[Cluster]:
+    """A hot standby without a primary, which can be promoted."""
+    with Cluster(every_postgres.bindir) as own:
+        own.stop()
+        own.make_standby()
+        own.start()
+        yield own
+
+
+def test_a_promotion_shows_at_the_next_poll(standby: Cluster) -> None:
+    async def main() -> None:
+        source = source_of(standby)
+        assert (await poll(source)).settings.in_recovery
+        ((promoted,),) = standby.run("SELECT pg_promote()")
+        assert promoted
+        assert not (await poll(source)).settings.in_recovery
+        await source.close()
+
+    run(main())
+
+
+def test_what_a_reload_changes_shows_before_the_next_reading_is_due(
+    every_postgres: Cluster,
+) -> None:
+    async def main() -> None:
+        source = source_of(every_postgres, clock=lambda: 0.0)
+
+        async def timeout() -> float:
+            return (await poll(source)).settings.timeouts["lock_timeout"]
+
+        assert await timeout() == 0
+        # The server passes the signal on to our session when it has read the file itself.
+        every_postgres.reload("lock_timeout = '7s'")
+        await until(lambda: is_equal(timeout(), 7))
+        every_postgres.reload("lock_timeout = 0")
+        await until(lambda: is_equal(timeout(), 0))
+        await source.close()
+
+    run(main())
+
+
+async def is_equal(found: Awaitable[float], expected: float) -> bool:
+    return await found == expected
+
+
+def test_a_timeout_set_for_all_roles_shows_though_our_session_began_before(
+    cluster: Cluster,
+) -> None:
+    async def main() -> None:
+        now = 0.0
+        source = source_of(cluster, clock=lambda: now)
+
+        async def timeout() -> float | None:
+            nonlocal now
+            now += SETTINGS_SECONDS
+            return (await poll(source)).settings.timeouts.get("lock_timeout")
+
+        assert await timeout() == 3
+        cluster.run("ALTER ROLE ALL SET lock_timeout = '5s'")
+        assert await timeout() == 5
+        cluster.run("ALTER ROLE ALL RESET lock_timeout")
+        assert await timeout() is None, "our session hides the value of the server's files"
+        cluster.restart()
+        assert await timeout() == 0
+        await source.close()
+
+    cluster.run("ALTER ROLE ALL SET lock_timeout = '3s'")
+    run(main())
+
+
 @pytest.mark.parametrize("text", ["1e3", "0x10", ".5s", "01750", "250us", "1.5min"])
 def test_a_timeout_is_read_as_the_server_reads_it(cluster: Cluster, text: str) -> None:
     cluster.run(f"ALTER ROLE postgres SET statement_timeout = '{text}'")
@@ -136,9 +208,12 @@ def test_a_timeout_is_read_as_the_server_reads_it(cluster: Cluster, text: str) -
 
 def test_an_override_that_cannot_be_read_counts_as_left_out() -> None:
     values = {"max_connections": 100.0, "superuser_reserved_connections": 3.0}
-    override = OverrideRow(setting="lock_timeout", database="all", user="all", value="soon")
+    override = OverrideRow(
+        setting="lock_timeout", database="all", user="all", value="soon", everywhere=True
+    )
     settings, left_out = server_settings(
-        ServerRow(version="16.4", in_recovery=False, role="exporter", sees_all=True),
+        ServerRow(version="16.4", role="exporter", sees_all=True),
+        ServerStateRow(in_recovery=False, started=0, loaded=0),
         [SettingRow(setting=name, value=value) for name, value in values.items()],
         known=[],
         limits=Limits([], [], [override]),

@@ -18,10 +18,12 @@ from support.polling import run, snapshot_of
 from test_lying_servers import SETUP
 
 SETTINGS = (
-    columns(("prefix", 25), ("destination", 25), ("collector", 16), ("connections", 25),
-            ("disconnections", 16), ("least", 25), ("role", 25), ("messages", 25))
-    + row(b"%m [%p] ", b"stderr", b"t", b"on", b"t", b"warning", b"exporter", b"C") + DONE
-    + columns(("database", 25)) + DONE + READY
+    columns(("prefix", 25), ("destination", 25), ("collector", 16), ("least", 25), ("role", 25),
+            ("messages", 25))
+    + row(b"%m [%p] ", b"stderr", b"t", b"warning", b"exporter", b"C") + DONE
+    + columns(("database", 25)) + DONE
+    + columns(("connections", 25), ("disconnections", 16), ("is_current", 16), ("loaded", 25))
+    + row(b"on", b"t", b"t", b"today") + DONE + READY
 )  # fmt: skip
 LANGUAGES = columns(("messages", 25)) + DONE + READY
 TRUSTED = columns(("trusted", 23)) + row(b"1") + DONE

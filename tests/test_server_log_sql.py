@@ -18,6 +18,7 @@ from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnec
 from pg_pool_exporter.sources.postgres.source import PostgresSource
 from pg_pool_exporter.sources.queries import Batch
 from pg_pool_exporter.sources.queries.rows import (
+    FixedSettingsRow,
     LogFileRow,
     LogPieceRow,
     LogSettingsRow,
@@ -346,13 +347,16 @@ class ListedServer:
             return ready, ([], [LogPieceRow(piece=b"x")])
         if "log_files" in asked.statements:
             return ready, ([], self.files)
-        return ready, ([HOW_IT_LOGS], []) if "log_line_prefix" in asked.statements else ([],)
+        return ready, ([HOW_IT_LOGS], [], [FIXED]) if "log_line_prefix" in asked.statements else (
+            [],
+        )
 
 
 HOW_IT_LOGS = LogSettingsRow(
-    prefix="%m ", destination="stderr", collector=True, connections="on",
-    disconnections=True, least="warning", role="exporter", messages="C",
+    prefix="%m ", destination="stderr", collector=True, least="warning", role="exporter",
+    messages="C",
 )  # fmt: skip
+FIXED = FixedSettingsRow(connections="on", disconnections=True, is_current=True, loaded="")
 LISTED = ServerConfig.model_validate(
     {"name": "main", "dsn": "host=h", "log": {"sql": True, "interval": "10s"}}
 )

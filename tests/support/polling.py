@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,15 @@ async def eventually(condition: Callable[[], bool], seconds: float = 5) -> None:
     async with asyncio.timeout(seconds):
         for _ in iter(condition, True):
             await asyncio.sleep(0.01)
+
+
+async def until(check: Callable[[], Awaitable[bool]], seconds: float = 10) -> None:
+    """Poll until `check` finds what it looks for; fail when it does not within `seconds`."""
+    async with asyncio.timeout(seconds):
+        found = await check()
+        while not found:
+            await asyncio.sleep(0.01)
+            found = await check()
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

@@ -124,9 +124,17 @@ class Cluster(ThrowAwayPostgres):
         """Put lines before all others in pg_hba.conf and have the server read it."""
         path = self._data / "pg_hba.conf"
         path.write_text("\n".join([*lines, path.read_text()]))
-        seen = self.log.count("received SIGHUP")
-        os.kill(self.postmaster, signal.SIGHUP)
-        wait_until(lambda: self.log.count("received SIGHUP") > seen, f"{self} has reloaded")
+        self._reload()
+
+    def reload(self, *lines: str) -> None:
+        """Add lines to postgresql.conf and have it read; the last line of a setting counts."""
+        with (self._data / "postgresql.conf").open("a") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        self._reload()
+
+    def make_standby(self) -> None:
+        """From its next start on the server is a standby; it has no primary."""
+        (self._data / "standby.signal").touch()
 
     def pause_postmaster(self) -> None:
         """Stop (SIGSTOP) the process that accepts connections; existing sessions go on."""
@@ -168,6 +176,11 @@ class Cluster(ThrowAwayPostgres):
         else:
             source, target = template, self._data
         subprocess.run(["cp", "--archive", source, target], check=True)
+
+    def _reload(self) -> None:
+        seen = self.log.count("received SIGHUP")
+        os.kill(self.postmaster, signal.SIGHUP)
+        wait_until(lambda: self.log.count("received SIGHUP") > seen, f"{self} has reloaded")
 
     def _pause(self, pid: int) -> None:
         self._paused.append(pid)

@@ -24,7 +24,10 @@ _VALUES: dict[Any, tuple[int, bytes]] = {
 _SETTINGS = ("max_connections", "superuser_reserved_connections", "statement_timeout")
 BATCHES = (
     ("setup",),
-    ("sessions", "databases", "server", "settings", "database_limits", "role_limits", "overrides"),
+    (
+        "sessions", "databases", "server_state",
+        "server", "settings", "database_limits", "role_limits", "overrides",
+    ),
     ("waits",),
 )  # fmt: skip
 """The statements of a poll, in the order of its queries."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from pg_pool_exporter.model import ServerSettings, TimeoutOverride
@@ -13,6 +13,7 @@ from pg_pool_exporter.sources.queries.rows import (
     OverrideRow,
     RoleLimitRow,
     ServerRow,
+    ServerStateRow,
     SettingRow,
 )
 
@@ -37,12 +38,19 @@ class Limits(NamedTuple):
 
 
 def server_settings(
-    server: ServerRow, settings: list[SettingRow], known: Collection[str], limits: Limits, most: int
+    server: ServerRow,
+    state: ServerStateRow,
+    settings: list[SettingRow],
+    known: Collection[str],
+    limits: Limits,
+    most: int,
+    begun_with: Mapping[str, str] | None = None,
 ) -> tuple[ServerSettings, int]:
     """The settings, and the number of entries that were left out.
 
     Entries over `most` of a kind are left out, and overrides that are no time. `known` names the
-    timeouts whose value in our session is the server's own. Raises `AnswerError` without a
+    timeouts whose value in our session is the server's own; what ALTER ROLE ALL has set since it
+    began, with `begun_with`, does not show in it. Raises `AnswerError` without a
     setting that every server has.
     """
     values = {row.setting: row.value for row in settings}
@@ -56,19 +64,42 @@ def server_settings(
     return (
         ServerSettings(
             version=server.version,
-            in_recovery=server.in_recovery,
+            in_recovery=state.in_recovery,
             max_connections=int(values["max_connections"]),
             reserved_connections=int(
                 values["superuser_reserved_connections"] + values.get("reserved_connections", 0)
             ),
             database_limits={row.database: row.sessions for row in limits.databases[:most]},
             role_limits={row.user: row.sessions for row in limits.roles[:most]},
-            timeouts={name: values[name] for name in sorted(known) if name in values},
+            timeouts=_timeouts(values, known, everywhere(limits), begun_with),
             overrides=readable,
             sees_all=server.sees_all,
         ),
         sum(max(0, len(rows) - most) for rows in limits) + len(times) - len(readable),
     )
+
+
+def everywhere(limits: Limits) -> dict[str, str]:
+    """The timeouts set for all databases and roles, as their author wrote them."""
+    return {row.setting: row.value for row in limits.overrides if row.everywhere}
+
+
+def _timeouts(
+    values: Mapping[str, float],
+    known: Collection[str],
+    now: Mapping[str, str],
+    begun_with: Mapping[str, str] | None,
+) -> dict[str, float]:
+    """Server-wide timeouts. One that was lifted since our session began is unknown: it hides the
+    value of the server's files.
+    """
+    found: dict[str, float | None] = {
+        name: values[name] for name in sorted(known) if name in values
+    }
+    for name in found.keys() & {*now, *(begun_with or ())}:
+        if begun_with is not None and now.get(name) != begun_with.get(name):
+            found[name] = seconds(now[name]) if name in now else None
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def seconds(text: str) -> float | None:

@@ -13,9 +13,9 @@ from psycopg.sql import Identifier
 from pg_pool_exporter.model import ServerSettings
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
 from pg_pool_exporter.sources.connection.results import only
-from pg_pool_exporter.sources.postgres.settings import Limits, server_settings
+from pg_pool_exporter.sources.postgres.settings import Limits, everywhere, server_settings
 from pg_pool_exporter.sources.queries import batch
-from pg_pool_exporter.sources.queries.rows import ServerRow, Session
+from pg_pool_exporter.sources.queries.rows import ServerRow, ServerStateRow, Session
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +45,8 @@ class SettingsReader:
         self._session: Session | None = None
         self._read_at = 0.0
         self._settings: ServerSettings | None = None
+        self._state: ServerStateRow | None = None
+        self._begun_with: dict[str, str] | None = None
         self._sees_all = True
         self._denied: set[str] = set()
         self._reported: set[str] = set()
@@ -52,9 +54,13 @@ class SettingsReader:
         """Entries over `MOST_ENTRIES`, or without a readable value, in the last reading."""
 
     def due(self, ready: ReadyConnection) -> tuple[str, ...]:
-        """The statements to execute now: none until `SETTINGS_SECONDS` later, in one session."""
+        """The statements to execute now: none until `SETTINGS_SECONDS` later, in one session.
+
+        At once after the server was promoted, restarted, or has loaded its configuration.
+        """
         if (
             self._settings is not None
+            and self._state is not None
             and self._session == ready.session
             and self._clock() - self._read_at < SETTINGS_SECONDS
         ):
@@ -73,7 +79,7 @@ class SettingsReader:
         return len(self._denied) > known
 
     async def settings(
-        self, ready: ReadyConnection, rows: Mapping[str, list[Any]]
+        self, ready: ReadyConnection, state: ServerStateRow, rows: Mapping[str, list[Any]]
     ) -> ServerSettings:
         """The settings, from the `rows` of the statements that were due.
 
@@ -81,22 +87,33 @@ class SettingsReader:
         absent, and logged once.
         """
         if self._settings is None or rows:
-            self._settings = await self._made(ready, dict(rows))
+            self._settings = await self._made(ready, state, dict(rows))
+            self._state = state
+        elif self._state is not None and _has_changed(self._state, state):
+            self._settings = replace(self._settings, in_recovery=state.in_recovery)
+            self._state = None  # all else is read by the next poll
         return self._settings
 
-    async def _made(self, ready: ReadyConnection, rows: dict[str, list[Any]]) -> ServerSettings:
+    async def _made(
+        self, ready: ReadyConnection, state: ServerStateRow, rows: dict[str, list[Any]]
+    ) -> ServerSettings:
         server = only(rows["server"])
         for name in sorted(self._denied):
-            limits = await self._limits(name)
-            if limits is not None:
+            found = await self._limits(name)
+            if found is not None:
                 self._denied.discard(name)
-            rows[name] = limits or []
+            rows[name] = found or []
+        limits = Limits(*[rows[name] for name in _CATALOGUES])
+        if self._session != ready.session:
+            self._begun_with = everywhere(limits)
         settings, self.left_out = server_settings(
             server,
+            state,
             rows["settings"],
             ready.own_settings,
-            Limits(*[rows[name] for name in _CATALOGUES]),
+            limits,
             MOST_ENTRIES,
+            self._begun_with,
         )
         denied = tuple(sorted(_CATALOGUES[name] for name in self._denied))
         settings = replace(settings, role=server.role, denied=denied)
@@ -136,3 +153,9 @@ class SettingsReader:
                 remedy=f"GRANT pg_monitor TO {Identifier(server.role).as_string()}",
             )
         self._sees_all = server.sees_all
+
+
+def _has_changed(before: ServerStateRow, now: ServerStateRow) -> bool:
+    """Behind a bouncer each poll may ask another session, which has loaded earlier."""
+    same_start = (before.in_recovery, before.started) == (now.in_recovery, now.started)
+    return not same_start or now.loaded > before.loaded

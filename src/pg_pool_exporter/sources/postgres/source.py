@@ -17,6 +17,7 @@ from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection.errors import may_be_limit
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection, Results
 from pg_pool_exporter.sources.connection.login_trial import LoginTrial
+from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.connection.server import ServerConnector
 from pg_pool_exporter.sources.postgres.activity import read_activity
 from pg_pool_exporter.sources.postgres.limits import reached_limit
@@ -59,7 +60,9 @@ class PostgresSource:
         self._settings = SettingsReader(config.name, self._held, clock)
         # Over SQL the log's own source asks for itself.
         reads_files = config.log is not None and not config.log.sql
-        self._log_settings = LogSettingsReader(self._held, clock) if reads_files else None
+        self._log_settings = (
+            LogSettingsReader(self._held, self._connector.connect, clock) if reads_files else None
+        )
         self._groups = SessionGroups(config.max_groups, protected)
         self._databases = NameLimiter[str](MOST_DATABASES)
         self._trial = LoginTrial(self._connector.connect, clock)
@@ -79,11 +82,13 @@ class PostgresSource:
         """
         try:
             begun = self._clock()
-            ready, (sessions, databases, *rows) = await self._fetched()
+            ready, (sessions, databases, state, *rows) = await self._fetched()
             if sessions:
                 self._follow_clock(sessions[0].clock, begun)
             waits = await self._waits(ready, sessions)
-            settings = await self._settings.settings(ready, dict(zip(self._due, rows, strict=True)))
+            settings = await self._settings.settings(
+                ready, only(state), dict(zip(self._due, rows, strict=True))
+            )
             if self._log_settings is not None:
                 self._log_context.put_settings(await self._log_settings.read())
         except (psycopg.Error, PasswordError) as error:
@@ -152,7 +157,11 @@ class PostgresSource:
 
     async def close(self) -> None:
         """Close the connection at once."""
-        await asyncio.gather(self._held.close(), self._trial.close())
+        await asyncio.gather(
+            self._held.close(),
+            self._trial.close(),
+            *([self._log_settings.close()] if self._log_settings is not None else []),
+        )
 
     async def _fetched(self) -> tuple[ReadyConnection, Results]:
         try:
@@ -168,6 +177,7 @@ class PostgresSource:
         return batch(
             "sessions",
             "databases",
+            "server_state",
             *self._due,
             version=ready.version,
             limit=MOST_ENTRIES + 1,

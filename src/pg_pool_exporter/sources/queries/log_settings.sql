@@ -2,8 +2,6 @@
 SELECT current_setting('log_line_prefix') AS prefix,
        current_setting('log_destination') AS destination,
        current_setting('logging_collector')::boolean AS collector,
-       current_setting('log_connections') AS connections,
-       current_setting('log_disconnections')::boolean AS disconnections,
        current_setting('log_min_messages') AS least,
        current_user AS role,
        (SELECT reset_val FROM pg_settings WHERE name = 'lc_messages') AS messages;

@@ -2,7 +2,8 @@
 SELECT split_part(entry, '=', 1) AS setting,
        coalesce(datname, 'all') AS database,
        CASE WHEN setrole = 0 THEN 'all' ELSE pg_get_userbyid(setrole) END AS "user",
-       split_part(entry, '=', 2) AS value
+       split_part(entry, '=', 2) AS value,
+       setdatabase = 0 AND setrole = 0 AS everywhere
 FROM pg_db_role_setting
 CROSS JOIN unnest(setconfig) AS entry
 LEFT JOIN pg_database ON pg_database.oid = setdatabase

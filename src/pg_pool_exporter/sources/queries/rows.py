@@ -83,9 +83,18 @@ class ServerRow:
     """The server, and what our role is there."""
 
     version: str
-    in_recovery: bool
     role: str
     sees_all: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerStateRow:
+    """What a promotion, a restart or a reload changes; times in seconds since the epoch."""
+
+    in_recovery: bool
+    started: float
+    loaded: float
+    """When the session that was asked has read the configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +129,8 @@ class OverrideRow:
     database: str
     user: str
     value: str
+    everywhere: bool
+    """For all databases and roles: new sessions have it instead of the server's own value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,11 +140,21 @@ class LogSettingsRow:
     prefix: str
     destination: str
     collector: bool
-    connections: str
-    disconnections: bool
     least: str
     role: str
     messages: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedSettingsRow:
+    """Settings that a session keeps from its start; None where they are not those of other ones."""
+
+    connections: str | None
+    disconnections: bool | None
+    is_current: bool
+    """Whether the session began after the configuration was loaded."""
+    loaded: str
+    """When that was: only to compare."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +239,7 @@ ROWS: Mapping[str, tuple[type[Any], ...]] = {
     "applications": (ApplicationRow,),
     "database_limits": (DatabaseLimitRow,),
     "databases": (DatabaseRow,),
+    "fixed_settings": (FixedSettingsRow,),
     "idle_sessions": (ListedSession,),
     "log_files": (LogFileRow,),
     "log_languages": (LanguageRow,),
@@ -228,6 +250,7 @@ ROWS: Mapping[str, tuple[type[Any], ...]] = {
     "remaining_sessions": (ProcessRow,),
     "role_limits": (RoleLimitRow,),
     "server": (ServerRow,),
+    "server_state": (ServerStateRow,),
     "sessions": (ActivityRow,),
     "settings": (SettingRow,),
     "setup": (SettingName, Session, OwnSetting),

@@ -114,9 +114,9 @@ def gaps(settings: LogSettings, form: LogFormat) -> Iterator[Gap]:
     """What the server's settings keep out of its log."""
     if not settings.errors:
         yield Gap("errors are not logged, so most timeouts are not", "log_min_messages = warning")
-    if not settings.opened:
+    if settings.opened is False:
         yield Gap("opened sessions are not logged", "log_connections = on")
-    if not settings.closed:
+    if settings.closed is False:
         yield Gap("closed sessions are not logged", "log_disconnections = on")
     if form.name == "stderr":
         prefix = parse(form.line_prefix or "")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import psycopg
 
+from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
 from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.queries import Batch, batch
-from pg_pool_exporter.sources.queries.rows import LogSettingsRow
+from pg_pool_exporter.sources.queries.rows import FixedSettingsRow, LogSettingsRow
+from pg_pool_exporter.sources.server_log.fixed_settings import FixedSettings
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.messages import language
 
@@ -32,9 +34,9 @@ class LogSettings:
     formats: tuple[Format, ...]
     """Those that it writes, the preferred one first; syslog and eventlog are not supported."""
     collector: bool
-    opened: bool
-    """Whether opened sessions are logged."""
-    closed: bool
+    opened: bool | None
+    """Whether opened sessions are logged; None: unknown."""
+    closed: bool | None
     errors: bool
     """Whether all errors are logged."""
     languages: tuple[str, ...]
@@ -46,11 +48,18 @@ class LogSettings:
 class LogSettingsReader:
     """Reads the settings over a held connection: one cheap round trip, rarely a second one.
 
-    `clock` is monotonic, in seconds.
+    `connect` opens another connection to the server: one is needed after each reload of its
+    configuration. `clock` is monotonic, in seconds.
     """
 
-    def __init__(self, held: HeldConnection, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        held: HeldConnection,
+        connect: Callable[[], Awaitable[BoundedConnection]],
+        clock: Callable[[], float],
+    ) -> None:
         self._held = held
+        self._fixed = FixedSettings(connect, clock)
         self._clock = clock
         self._overrides: tuple[str, ...] = ()
         self._read_at: float | None = None
@@ -61,9 +70,15 @@ class LogSettingsReader:
         if self._read_at is None or self._clock() - self._read_at >= _OVERRIDES_SECONDS:
             self._overrides = await self._read_overrides()
             self._read_at = self._clock()
-        _, (rows, databases) = await self._held.fetch(_batch("log_settings"))
+        _, (rows, databases, fixed) = await self._held.fetch(
+            _batch("log_settings", "fixed_settings")
+        )
         names = tuple(one.database for one in databases)
-        return settings_of(only(rows), self._overrides, names)
+        return settings_of(only(rows), self._fixed.latest(only(fixed)), self._overrides, names)
+
+    async def close(self) -> None:
+        """End what is under way."""
+        await self._fixed.close()
 
     async def _read_overrides(self) -> tuple[str, ...]:
         """Values of lc_messages for roles and databases; none without the right to see them."""
@@ -75,17 +90,21 @@ class LogSettingsReader:
 
 
 def settings_of(
-    row: LogSettingsRow, overrides: tuple[str, ...], databases: tuple[str, ...]
+    row: LogSettingsRow,
+    fixed: FixedSettingsRow | None,
+    overrides: tuple[str, ...],
+    databases: tuple[str, ...],
 ) -> LogSettings:
-    """The settings from a row of log_settings.sql and further values of lc_messages."""
+    """The settings from rows of log_settings.sql and fixed_settings.sql, and further values of
+    lc_messages.
+    """
     destinations = {part.strip().lower() for part in row.destination.split(",")}
-    connections = {part.strip().lower() for part in row.connections.split(",")}
     return LogSettings(
         line_prefix=row.prefix,
         formats=tuple(one for one in _PREFERRED if one in destinations),
         collector=row.collector,
-        opened=bool(connections & _OPENED_LOGGED),
-        closed=row.disconnections,
+        opened=_opened_logged(fixed.connections if fixed else None),
+        closed=fixed.disconnections if fixed else None,
         errors=row.least not in _WITHOUT_ERRORS,
         languages=tuple(sorted({language(one) for one in (row.messages, *overrides)})),
         databases=databases,
@@ -93,5 +112,13 @@ def settings_of(
     )
 
 
-def _batch(name: str) -> Callable[[ReadyConnection], Batch]:
-    return lambda ready: batch(name, version=ready.version)
+def _opened_logged(connections: str | None) -> bool | None:
+    """Whether a value of log_connections has opened sessions logged."""
+    if connections is None:
+        return None
+    aspects = {part.strip(' "').lower() for part in connections.split(",")}
+    return bool(aspects & _OPENED_LOGGED)
+
+
+def _batch(*names: str) -> Callable[[ReadyConnection], Batch]:
+    return lambda ready: batch(*names, version=ready.version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 
@@ -59,7 +60,7 @@ class SqlLogSource:
         self._connector = ServerConnector(server, self._config.timeout)
         self._where = f"server {server.name}"
         self._held = HeldConnection(self._connector.connect, self._connector.prepare, clock)
-        self._settings = LogSettingsReader(self._held, clock)
+        self._settings = LogSettingsReader(self._held, self._connector.connect, clock)
         self._install = ""
         self._file = file
         self._tail: LogTail | None = None
@@ -99,7 +100,7 @@ class SqlLogSource:
     async def close(self) -> None:
         """Close the connection at once."""
         self._context.put_session(None)
-        await self._held.close()
+        await asyncio.gather(self._held.close(), self._settings.close())
 
     def _check(self, settings: LogSettings) -> None:
         if not settings.collector:

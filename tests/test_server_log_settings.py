@@ -1,0 +1,188 @@
+"""How a server logs, as it is now, though the exporter keeps its session for weeks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import pytest
+from pydantic import SecretStr
+
+from pg_pool_exporter.config import ServerConfig
+from pg_pool_exporter.config.models import LogConfig
+from pg_pool_exporter.sources.postgres.source import PostgresSource
+from pg_pool_exporter.sources.queries.rows import FixedSettingsRow, LogSettingsRow
+from pg_pool_exporter.sources.server_log.context import ServerLogContext
+from pg_pool_exporter.sources.server_log.fixed_settings import RETRY_SECONDS
+from pg_pool_exporter.sources.server_log.settings import LogSettings, settings_of
+from support.polling import eventually, poll, run, until
+from support.postgres import EMBEDDED_18, Cluster
+
+
+class Watched:
+    """A server whose log is read from files, polled by its own source."""
+
+    def __init__(self, cluster: Cluster, user: str, options: str) -> None:
+        self.now = 0.0
+        self._context = ServerLogContext()
+        config = ServerConfig(
+            name="main",
+            dsn=SecretStr(cluster.dsn(user=user, **({"options": options} if options else {}))),
+            log=LogConfig(files=(str(cluster.log_file),)),
+        )
+        self.source = PostgresSource(config, (), self._context, lambda: self.now)
+
+    async def settings(self) -> LogSettings:
+        await poll(self.source)
+        settings = await self._context.settings(0)
+        assert settings is not None
+        return settings
+
+    async def shows(self, opened: bool, closed: bool) -> None:
+        """Poll until opened and closed sessions are known to be logged, or not to be."""
+
+        async def is_shown() -> bool:
+            settings = await self.settings()
+            return (settings.opened, settings.closed) == (opened, closed)
+
+        await until(is_shown)
+
+    async def is_unknown(self) -> bool:
+        return (await self.settings()).opened is None
+
+
+@asynccontextmanager
+async def watched(
+    cluster: Cluster, user: str = "postgres", options: str = ""
+) -> AsyncIterator[Watched]:
+    one = Watched(cluster, user, options)
+    try:
+        yield one
+    finally:
+        await one.source.close()
+
+
+ON = ("log_connections = on", "log_disconnections = on")
+OFF = ("log_connections = off", "log_disconnections = off")
+
+
+@pytest.fixture
+def own_postgres(every_postgres: Cluster) -> Iterator[Cluster]:
+    """A server of each version, to configure."""
+    with Cluster(every_postgres.bindir) as own:
+        own.run("CREATE ROLE exporter LOGIN")
+        yield own
+
+
+def test_what_is_switched_on_and_off_later_shows_for_any_role(own_postgres: Cluster) -> None:
+    async def main() -> None:
+        async with (
+            watched(own_postgres, "postgres") as superuser,
+            watched(own_postgres, "exporter") as ordinary,
+        ):
+
+            async def both_show(opened: bool, closed: bool) -> None:
+                await superuser.shows(opened, closed)
+                await ordinary.shows(opened, closed)
+
+            await both_show(opened=False, closed=False)
+            own_postgres.reload(*ON)
+            await both_show(opened=True, closed=True)
+            own_postgres.reload(*OFF)
+            await both_show(opened=False, closed=False)
+            own_postgres.run("ALTER SYSTEM SET log_disconnections = on")
+            own_postgres.run("SELECT pg_reload_conf()")
+            await both_show(opened=False, closed=True)
+
+    run(main())
+
+
+def test_one_session_is_opened_for_each_reload(cluster: Cluster) -> None:
+    def logins() -> int:
+        return cluster.log.count("connection authorized: user=exporter")
+
+    async def main() -> None:
+        async with watched(cluster, "exporter") as server:
+            await server.shows(opened=True, closed=True)
+            before = logins()
+            cluster.reload("work_mem = '5MB'")
+            await until(server.is_unknown)
+            await server.shows(opened=True, closed=True)
+            for _ in range(5):
+                await server.shows(opened=True, closed=True)
+            assert logins() == before + 1
+
+    cluster.run("CREATE ROLE exporter LOGIN")
+    cluster.reload(*ON)
+    run(main())
+
+
+def test_while_the_server_refuses_a_new_session_it_is_unknown(cluster: Cluster) -> None:
+    async def main() -> None:
+        async with watched(cluster, "exporter") as server:
+            await server.shows(opened=False, closed=False)
+            cluster.run("ALTER ROLE exporter CONNECTION LIMIT 0")
+            cluster.reload(*ON)
+            await until(server.is_unknown)
+            await eventually(lambda: "too many connections" in cluster.log)
+            cluster.run("ALTER ROLE exporter CONNECTION LIMIT -1")
+            for _ in range(5):
+                assert await server.is_unknown(), "not tried again at once"
+            server.now += RETRY_SECONDS
+            await server.shows(opened=True, closed=True)
+
+    cluster.run("CREATE ROLE exporter LOGIN")
+    run(main())
+
+
+def test_a_value_of_the_dsn_says_nothing_about_other_sessions(cluster: Cluster) -> None:
+    async def main() -> None:
+        async with watched(cluster, options="-c log_disconnections=off") as server:
+            settings = await server.settings()
+            assert (settings.opened, settings.closed) == (True, None)
+
+    cluster.reload(*ON)
+    run(main())
+
+
+class Aspects(NamedTuple):
+    value: str
+    opened: bool
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Aspects("off", opened=False),
+        Aspects("on", opened=True),
+        Aspects("", opened=False),
+        Aspects("all", opened=True),
+        Aspects("receipt", opened=False),
+        Aspects("receipt, Authorization", opened=True),
+        Aspects('receipt,"authorization"', opened=True),
+        Aspects("authentication,setup_durations", opened=False),
+    ],
+)
+def test_each_value_of_log_connections_is_understood(case: Aspects) -> None:
+    row = LogSettingsRow(
+        prefix="%m ", destination="stderr", collector=False, least="warning", role="exporter",
+        messages="C",
+    )  # fmt: skip
+    fixed = FixedSettingsRow(
+        connections=case.value, disconnections=False, is_current=True, loaded=""
+    )
+    assert settings_of(row, fixed, (), ()).opened is case.opened
+    assert settings_of(row, None, (), ()).opened is None
+
+
+def test_from_postgresql_18_the_aspects_of_log_connections_decide() -> None:
+    async def main() -> None:
+        async with watched(cluster) as server:
+            await server.shows(opened=False, closed=False)
+            for value, opened in (("all", True), ("receipt", False), ("authorization", True)):
+                cluster.reload(f"log_connections = '{value}'")
+                await server.shows(opened=opened, closed=False)
+
+    with Cluster(EMBEDDED_18) as cluster:
+        run(main())
