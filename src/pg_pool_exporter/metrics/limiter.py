@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 
 KEEP_SECONDS = 600.0
 """How long a name keeps its place below the cut, or while it is gone and nobody needs the place."""
+# A name that has waited that long counts as much as one of size 1.
+_WAITED_SECONDS = 10.0
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -18,8 +20,10 @@ class NameLimiter(Generic[Name]):
     - A name that is present keeps its place until it has not been among the `limit` biggest for
       `KEEP_SECONDS`, so that a series at the cut does not flicker.
     - A name that is gone loses its place as soon as one that is present needs it.
-    - In each `KEEP_SECONDS` at most `limit` names lose theirs that way, so names that change all
-      the time cannot make series without bound.
+    - In each `KEEP_SECONDS` at most twice `limit` names lose theirs that way, so names that change
+      all the time cannot make series without bound. Names of size 1 that have just come get half of
+      that, bigger ones and those that wait more: a burst of short-lived names does not keep out one
+      that stays.
     - `counters`: the values of names without a place are added up under one name. Then a name that
       is present never changes from one to the other: either series would jump.
 
@@ -31,6 +35,7 @@ class NameLimiter(Generic[Name]):
         self._counters = counters
         self._places: dict[Name, float] = {}  # when each was last among the biggest
         self._folded: Set[Name] = frozenset()  # of the last reading
+        self._waiting: Mapping[Name, float] = {}  # since when names of that have had no place
         self._taken_over: tuple[float, ...] = ()  # when names that were gone lost their places
 
     @property
@@ -42,13 +47,14 @@ class NameLimiter(Generic[Name]):
         """The names that have a place from now on, present or not.
 
         `sizes` are all names of one reading, taken at `now` (seconds on any clock that never goes
-        back). Of equal size those come first that have a place, then the first ones by name.
+        back). Of equal size those come first that have a place, then those that have waited
+        longest, then the first ones by name.
         """
-        former = self._places
+        former, since = self._places, self._waiting
         biggest = nsmallest(
             self._limit,
             sizes.keys() - self._folded if self._counters else sizes,
-            key=lambda name: (-sizes[name], name not in former, name),
+            key=lambda name: (-sizes[name], name not in former, since.get(name, now), name),
         )
         places = {name: now for name in biggest if name in former}
         for name, last in former.items():
@@ -56,16 +62,29 @@ class NameLimiter(Generic[Name]):
                 now - last < KEEP_SECONDS or (self._counters and name in sizes)
             ):
                 places[name] = last
-        newcomers = [name for name in biggest if name not in places]
+        waiting = {name: since.get(name, now) for name in sizes if name not in places}
         recent = [time for time in self._taken_over if now - time < KEEP_SECONDS]
-        needed = len(places) + len(newcomers) - self._limit
-        gone = sorted((name for name in places if name not in sizes), key=lambda name: places[name])
-        lost = gone[: max(0, min(needed, self._limit - len(recent)))]
-        for name in lost:
-            del places[name]
-        places.update(dict.fromkeys(newcomers[: self._limit - len(places)], now))
+        gone = sorted(
+            (name for name in places if name not in sizes), key=lambda name: -places[name]
+        )
+        for name in biggest:
+            if name in places:
+                continue
+            if len(places) >= self._limit:
+                most = self._most_taken_over(sizes[name], now - waiting[name])
+                if not gone or len(recent) >= most:
+                    continue
+                del places[gone.pop()]
+                recent.append(now)
+            places[name] = now
+            del waiting[name]
         # Replaced as a whole: a reading that was given up may still run in its thread.
-        self._taken_over = (*recent, *(now for _ in lost))
+        self._taken_over = tuple(recent)
         self._folded = sizes.keys() - places.keys()
+        self._waiting = waiting
         self._places = places
         return places.keys()
+
+    def _most_taken_over(self, size: float, waited: float) -> float:
+        """How many places may have been taken over recently when this name takes over another."""
+        return self._limit * (2 - 1 / max(1.0, size, waited / _WAITED_SECONDS))
