@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg.pq import PGconn
 
-from pg_pool_exporter.model import DatabaseCounters, ServerSample, SessionGroup, SessionKey
+from pg_pool_exporter.model import (
+    DatabaseCounters,
+    ServerSample,
+    SessionGroup,
+    SessionKey,
+    TimeoutOverride,
+)
 from pg_pool_exporter.sources.postgres.session_groups import FOLDED
 from support.link import Link
 from support.polling import poll, run, source_of
@@ -151,6 +159,41 @@ def test_a_database_name_that_is_not_utf_8_is_shown_with_replacements(cluster: C
     with cluster.connect(dbname="plain", client_encoding="SQL_ASCII") as connection:
         connection.execute(b'CREATE DATABASE "caf\xe9"')
     assert "caf\N{REPLACEMENT CHARACTER}" in polled(cluster).databases
+
+
+@pytest.fixture
+def babel(every_postgres: Cluster) -> Iterator[Cluster]:
+    """A server with databases, roles and limits whose names are in any encoding."""
+    with Cluster(every_postgres.bindir) as own:
+        own.run("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        own.run("CREATE DATABASE plain ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+        with own.connect(dbname="plain", client_encoding="SQL_ASCII") as connection:
+            for statement in (
+                b'CREATE DATABASE "caf\xe9" CONNECTION LIMIT 9',
+                b'CREATE ROLE "raw\xff\xfe" LOGIN CONNECTION LIMIT 8',
+                b'ALTER ROLE "raw\xff\xfe" SET lock_timeout = 700',
+                'CREATE ROLE "Ünï-дб" LOGIN CONNECTION LIMIT 7'.encode(),
+            ):
+                connection.execute(statement)
+        yield own
+
+
+def test_names_in_any_encoding_are_shown_through_a_dsn_of_any_database(babel: Cluster) -> None:
+    conninfo = b"host=127.0.0.1 port=%d dbname='caf\xe9' user='raw\xff\xfe' application_name=jobs"
+    bad = "\N{REPLACEMENT CHARACTER}"
+    session = PGconn.connect(conninfo % babel.port)
+    for dsn_database, cafe, raw in (
+        ("postgres", "caf" + bad, "raw" + bad + bad),
+        ("plain", "caf" + bad, "raw" + bad + bad),
+        ("latin", "café", "rawÿþ"),
+    ):
+        server = polled(babel, dsn=babel.dsn(dbname=dsn_database))
+        assert server.groups[SessionKey(cafe, raw, "jobs")].sessions == 1
+        assert cafe in server.databases
+        assert server.settings.database_limits == {cafe: 9}
+        assert server.settings.role_limits == {raw: 8, "Ünï-дб": 7}
+        assert server.settings.overrides == {TimeoutOverride("lock_timeout", "all", raw): 0.7}
+    session.finish()
 
 
 def test_a_database_counts_its_deadlocks_and_sessions_and_how_these_ended(

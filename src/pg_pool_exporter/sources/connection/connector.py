@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.types.string import TextLoader
+from psycopg.types.string import StrDumper, TextLoader
 
 from pg_pool_exporter.blocking.secrets import PasswordError, read_file, run_command
 from pg_pool_exporter.config import ConnectionConfig
@@ -116,6 +117,7 @@ class Connector:
             },
         )
         connection = await BoundedConnection.open(conninfo)
+        connection.adapters.register_dumper(str, _AnyEncoding)
         for kind in self._as_text:
             connection.adapters.register_loader(kind, _LenientText)
         return connection
@@ -137,8 +139,35 @@ class Connector:
         return {"password": self._password}
 
 
+class _AnyEncoding(StrDumper):
+    """The driver makes no text that is not ASCII for a connection without an encoding."""
+
+    def quote(self, obj: str) -> bytes:
+        if self.connection is None or self.connection.info.encoding == "utf-8":
+            return bytes(super().quote(obj))
+        if "\0" in obj:
+            raise psycopg.DataError("PostgreSQL text cannot contain NUL characters")
+        escaped = re.sub(rb"[^ -~]|['\\]", lambda found: b"\\x%02x" % found[0][0], obj.encode())
+        return b" E'" + escaped + b"'"
+
+
 class _LenientText(TextLoader):
-    """Names of databases and roles can be in any encoding: what is not UTF-8 is replaced."""
+    """Names of databases and roles can be in any encoding: UTF-8, that of the database in use, or
+    another one. What is neither is replaced.
+    """
 
     def load(self, data: bytes | bytearray | memoryview) -> str:
-        return bytes(data).decode("utf-8", "replace")
+        text = bytes(data)
+        try:
+            return text.decode()
+        except UnicodeDecodeError:
+            return text.decode(self._database_encoding(), "replace")
+
+    def _database_encoding(self) -> str:
+        info = self.connection.info if self.connection is not None else None
+        name = (info.parameter_status("server_encoding") or "") if info else ""
+        try:
+            # Python's names but for those of Windows; SQL_ASCII is none.
+            return codecs.lookup(name.replace("WIN", "cp")).name
+        except LookupError:
+            return "utf-8"
