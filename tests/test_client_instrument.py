@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import subprocess
@@ -9,13 +10,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
+from psycopg2.pool import SimpleConnectionPool
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 import pg_pool_exporter
 from pg_pool_exporter.client import instrument, long_lived, uninstrument
 from pg_pool_exporter.client.process import Process
 from support.client import own_process, page_of
+from support.pools import url
 from support.postgres import Cluster, wait_until
 
 Pool = ConnectionPool[Any]
@@ -317,3 +321,19 @@ def test_importing_the_client_brings_the_standard_library_only_and_starts_no_thr
 
 def _source() -> str:
     return str(Path(str(pg_pool_exporter.__file__)).parent.parent)
+
+
+def test_pools_of_two_libraries_are_measured_in_one_process(
+    client_process: Process, postgres: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        first = asyncpg.create_pool(url("postgresql", postgres.dsn()))
+        second = SimpleConnectionPool(1, 1, postgres.dsn())
+        for _ in range(2):
+            instrument(first, app="shop", name="first")
+            instrument(second, app="shop", name="second")
+        assert names(client_process) == [("shop", "first"), ("shop", "second")]
+        second.closeall()
+
+    asyncio.run(main())
+    assert caplog.text == ""

@@ -58,8 +58,9 @@ class AsyncpgAdapter(PoolAdapter):
         self._reference = weakref.ref(pool._holders) if _is_measured(pool) else lambda: None
 
     def measures(self, pool: Any) -> bool:
-        """Whether this is the pool."""
-        return _is_measured(pool) and self._reference() is pool._holders
+        """Whether this is the pool, which may be another library's."""
+        own = self.find(pool)
+        return own is not None and _is_measured(own) and self._reference() is own._holders
 
     def install(self, pool: Any) -> None:
         """Make the pool measure from now on."""
