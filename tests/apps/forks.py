@@ -12,12 +12,13 @@ import multiprocessing
 import os
 import select
 import socket
+import stat
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,28 +47,29 @@ def answers(name: str) -> bool:
     return answered
 
 
+def inherited_sockets() -> Iterator[socket.socket]:
+    """A duplicate of each socket that is open here, until the next is asked for."""
+    for descriptor in list(Path("/proc/self/fd").iterdir()):
+        with suppress(OSError):  # closed meanwhile
+            # Not of a file: to close any descriptor of the slot's gives its lock up.
+            if stat.S_ISSOCK(os.fstat(int(descriptor.name)).st_mode):
+                with socket.socket(fileno=os.dup(int(descriptor.name))) as one:
+                    yield one
+
+
 def inherited_listeners() -> int:
-    found = 0
-    for descriptor in Path("/proc/self/fd").iterdir():
-        try:
-            with socket.socket(fileno=os.dup(int(descriptor.name))) as one:
-                found += one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        except OSError:
-            continue
-    return found
+    return sum(
+        one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for one in inherited_sockets()
+    )
 
 
 def inherited_readers() -> int:
     """How many ends of connections to a socket in the directory are open here."""
-    found = 0
-    for descriptor in Path("/proc/self/fd").iterdir():
-        try:
-            with socket.socket(fileno=os.dup(int(descriptor.name))) as one:
-                if not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                    found += one.family == socket.AF_UNIX and one.getsockname() != ""
-        except OSError:
-            continue
-    return found
+    return sum(
+        one.family == socket.AF_UNIX and one.getsockname() != ""
+        for one in inherited_sockets()
+        if not one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    )
 
 
 def numbers() -> dict[str, Any]:
