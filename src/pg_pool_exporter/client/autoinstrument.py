@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -20,16 +20,16 @@ _Instrument = Callable[[Any], object]
 _MAKERS = {module: maker for one in LIBRARIES.values() for module, maker in one.makers.items()}
 
 
-def instrument_made(instrument: _Instrument) -> None:
+def instrument_made(instrument: _Instrument, *, by: Hashable = "application") -> None:
     """Call `instrument`, which must not raise, with each pool that is made from now on.
 
-    Calling it again replaces `instrument`.
+    Calling it again replaces the function of the same `by`. They are called in their order.
     """
-    for finder in sys.meta_path:
-        if isinstance(finder, _Finder):
-            finder.instrument = instrument
-            return
-    finder = _Finder(instrument)
+    finder = _installed()
+    if finder is not None:
+        finder.functions[by] = instrument
+        return
+    finder = _Finder({by: instrument})
     sys.meta_path.insert(0, finder)
     for name in _MAKERS:
         module = sys.modules.get(name)
@@ -37,11 +37,22 @@ def instrument_made(instrument: _Instrument) -> None:
             finder.extend(module)
 
 
+def leave_made(*, by: Hashable) -> None:
+    """Call the function of `by` no more."""
+    finder = _installed()
+    if finder is not None:
+        finder.functions.pop(by, None)
+
+
+def _installed() -> _Finder | None:
+    return next((finder for finder in sys.meta_path if isinstance(finder, _Finder)), None)
+
+
 class _Finder(MetaPathFinder):
     """Finds nothing itself: has the makers' modules extended when they have been loaded."""
 
-    def __init__(self, instrument: _Instrument) -> None:
-        self.instrument = instrument
+    def __init__(self, functions: dict[Hashable, _Instrument]) -> None:
+        self.functions = functions
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -77,8 +88,9 @@ class _Finder(MetaPathFinder):
             logging.getLogger("pg_pool_exporter.client").exception("%s is not extended", name)
 
     def _made(self, pool: Any) -> None:
-        # The function of this moment: it can be replaced.
-        self.instrument(pool)
+        # The functions of this moment: they can be replaced.
+        for instrument in list(self.functions.values()):
+            instrument(pool)
 
 
 class _Loader(Loader):

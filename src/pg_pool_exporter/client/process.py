@@ -131,12 +131,14 @@ class Process:
         and serve none.
         """
         listeners, slot = self._listeners(), self._slot
+        served = self._app is not None
         self._start()
         for listener in listeners:
             listener.abandon()
         if slot is not None:
             slot.release()
-        self.registry.forked(self.expose)
+        # What is measured for a test is served by no process.
+        self.registry.forked(self.expose if served else _stay_unseen)
 
     def _take_slot(self, slot: Slot) -> None:
         # Now, so that the first page has the name already; the listener logs what fails.
@@ -164,6 +166,10 @@ class Process:
     def _name(self) -> str:
         number = None if self._slot is None else self._slot.number
         return f"{_host()}:{f'pid-{os.getpid()}' if number is None else number}"
+
+
+def _stay_unseen() -> None:
+    """What a child's first checkout starts where the parent served nothing."""
 
 
 def _host() -> str:

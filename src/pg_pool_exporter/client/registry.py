@@ -19,7 +19,10 @@ from pg_pool_exporter.client.options import (
     default_leak_after,
     default_server,
 )
+from pg_pool_exporter.client.tracker import Tracker
 from pg_pool_exporter.model import PoolId, PoolSample
+
+_Watcher = Callable[[str, Tracker], object]
 
 
 @dataclass(slots=True)
@@ -45,19 +48,35 @@ class Registry:
         self._pools: list[_Instrumented] = []
         self._collected = Collected()
         self._event_log = EventLog()
+        self._watchers: list[_Watcher] = []
 
-    def add(self, pool: Any, options: PoolOptions) -> None:
+    def watch(self, watcher: _Watcher) -> None:
+        """Call `watcher` with the name and the tracker of each pool: of now, and from now on.
+
+        It must not raise.
+        """
+        with self._lock:
+            self._watchers.append(watcher)
+            for one in self._pools:
+                watcher(one.name or one.wanted, one.adapter.tracker)
+
+    def unwatch(self, watcher: _Watcher) -> None:
+        """Call this watcher no more."""
+        with self._lock:
+            self._watchers.remove(watcher)
+
+    def add(self, pool: Any, options: PoolOptions) -> Tracker:
         """Instrument a pool, or that of an engine; if it is already, change the given options.
 
-        Raises `TypeError` for a pool that isn't known or can't be measured.
+        Returns its tracker. Raises `TypeError` for a pool that isn't known or can't be measured.
         """
-        adapter_class, pool = _known(pool)
+        adapter_class, pool = known(pool)
         with self._lock:
             self._retire()
             found = self._find(pool)
             if found is not None:
                 self._change(found, options)
-                return
+                return found.adapter.tracker
             adapter = adapter_class(
                 pool,
                 leak_after=options.leak_after or default_leak_after(),
@@ -67,13 +86,16 @@ class Registry:
             unique = self._unique_name(app, wanted)
             adapter.install(pool)
             self._pools.append(_Instrumented(adapter, app, wanted, unique))
+            for watcher in self._watchers:
+                watcher(unique, adapter.tracker)
+            return adapter.tracker
 
     def remove(self, pool: Any) -> None:
         """Stop measuring a pool; one that isn't instrumented is left alone.
 
         Raises `TypeError` for an argument that is no known pool.
         """
-        _, pool = _known(pool)
+        _, pool = known(pool)
         with self._lock:
             found = self._find(pool)
             if found is not None:
@@ -178,7 +200,7 @@ def _in_use(one: _Instrumented) -> Any:
     return pool if pool is not None and one.adapter.in_use(pool) else None
 
 
-def _known(given: Any) -> tuple[type[PoolAdapter], Any]:
+def known(given: Any) -> tuple[type[PoolAdapter], Any]:
     """The adapter class for an argument, and the pool that is meant by it."""
     for base in type(given).__mro__:
         library = base.__module__.partition(".")[0]

@@ -209,11 +209,15 @@ class Tracker:
             self._totals.settle({id(one) for one in checkouts}, self.limit, self.clock())
             return self._reading(checkouts)
 
+    def checked_out(self) -> list[Checkout]:
+        """The open checkouts that are not declared long-lived."""
+        checkouts = self._open.copy().values()
+        return [one for one in checkouts if one.ended is None and not _is_long_lived(one)]
+
     def overdue(self) -> list[Checkout]:
         """The checkouts that are overdue now."""
         now = self.clock()
-        checkouts = self._open.copy().values()
-        return [one for one in checkouts if one.ended is None and self._is_overdue(one, now)]
+        return [one for one in self.checked_out() if self._is_overdue(one, now)]
 
     def _is_free_soon(self) -> bool:
         deadline = monotonic() + _PATIENCE_SECONDS

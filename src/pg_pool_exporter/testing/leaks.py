@@ -1,0 +1,183 @@
+"""Fails where connections are left checked out, or were dropped without being returned."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from pg_pool_exporter.client.totals import Checkout
+from pg_pool_exporter.client.tracker import Tracker
+from pg_pool_exporter.testing.django import kept_by_django
+from pg_pool_exporter.testing.watch import UNKNOWN_SITE, Dropped, Held, Watch
+
+WAIT_SECONDS = 1.0
+_LOOK_SECONDS = 0.01
+
+
+class LeakError(AssertionError):
+    """Connections were not returned to their pool; the text names the pools and the lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What was checked out, and what had been dropped, at a moment that a test is compared with."""
+
+    held: frozenset[Checkout]
+    dropped: Dropped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaks:
+    """What has leaked since a moment."""
+
+    held: list[Held]
+    dropped: Counter[tuple[str, str]]
+
+    def __bool__(self) -> bool:
+        return bool(self.held or self.dropped)
+
+    def text(self, note: Callable[[Held], str] = lambda _: "") -> str:
+        """A line each; `note` is added to that of a connection that is checked out."""
+        kept = Counter((one.pool, one.site, note(one)) for one in self.held)
+        total = kept.total() + self.dropped.total()
+        lines = [f"{total} connection{'s were' if total > 1 else ' was'} not returned to the pool:"]
+        for (pool, site, more), count in sorted(kept.items()):
+            lines.append(f"  {count} of pool {pool!r} checked out at {site}{more}")
+        for (pool, site), count in sorted(self.dropped.items()):
+            where = "" if site == UNKNOWN_SITE else f", checked out at {site}"
+            lines.append(f"  {count} of pool {pool!r} dropped without being returned{where}")
+        return "\n".join(lines)
+
+
+def moment(watch: Watch, trackers: frozenset[Tracker] | None = None) -> Moment:
+    """Now, of the given trackers or of all pools."""
+    # First: one that is dropped meanwhile is then in the way of nobody.
+    dropped = watch.dropped(trackers)
+    held = frozenset(one.checkout for one in watch.held(trackers))
+    return Moment(held=held, dropped=dropped)
+
+
+def leaks_since(watch: Watch, before: Moment, trackers: frozenset[Tracker] | None = None) -> Leaks:
+    """What is checked out now and was not then, and what has been dropped since."""
+    by_django = kept_by_django()
+    held = [
+        one
+        for one in watch.held(trackers)
+        if one.checkout not in before.held and id(one.checkout()) not in by_django
+    ]
+    return Leaks(held=held, dropped=watch.dropped(trackers).since(before.dropped))
+
+
+def settled(look: Callable[[], Leaks], seconds: float) -> Generator[None, None, Leaks]:
+    """Look until nothing is missing any more, or until the `seconds` are over.
+
+    Returns what was missing at the first look and still is. Whoever drives it waits a moment at
+    each step, in the way of its thread or its loop.
+    """
+    deadline = time.monotonic() + seconds
+    leaks = look()
+    suspects = {one.checkout for one in leaks.held}
+    while leaks.held and time.monotonic() < deadline:
+        yield
+        now = look()
+        # Not those checked out since: an application's thread goes on with its own work.
+        still = [one for one in now.held if one.checkout in suspects]
+        leaks = Leaks(held=still, dropped=now.dropped)
+    return leaks
+
+
+def wait_in_thread(steps: Generator[None, None, Leaks]) -> Leaks:
+    """Drive `settled` by sleeping."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            leaks: Leaks = end.value
+            return leaks
+        time.sleep(_LOOK_SECONDS)
+
+
+async def wait_in_loop(steps: Generator[None, None, Leaks]) -> Leaks:
+    """Drive `settled` and let the loop's other tasks run."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            leaks: Leaks = end.value
+            return leaks
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+class _NoLeaks:
+    """See `assert_no_leaks`."""
+
+    def __init__(self, pools: Iterable[Any], wait: float) -> None:
+        self._pools = list(pools)
+        self._wait = wait
+        self._trackers: frozenset[Tracker] | None = None
+
+    def __enter__(self) -> None:
+        self._watch = Watch()
+        if self._pools:
+            self._trackers = frozenset(self._watch.instrument(pool) for pool in self._pools)
+        else:
+            self._watch.instrument_all()
+        self._before = moment(self._watch, self._trackers)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        __tracebackhide__ = True
+        try:
+            self._judge(wait_in_thread(settled(self._look, self._wait)), error)
+        finally:
+            self._watch.close()
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        __tracebackhide__ = True
+        try:
+            self._judge(await wait_in_loop(settled(self._look, self._wait)), error)
+        finally:
+            self._watch.close()
+
+    def _look(self) -> Leaks:
+        return leaks_since(self._watch, self._before, self._trackers)
+
+    def _judge(self, leaks: Leaks, error: BaseException | None) -> None:
+        __tracebackhide__ = True
+        if not leaks:
+            return
+        if error is None:
+            raise LeakError(leaks.text())
+        # The block's own error says more about what went wrong.
+        error.add_note(leaks.text())
+
+
+def assert_no_leaks(*pools: Any, wait: float = WAIT_SECONDS) -> _NoLeaks:
+    """A block (`with`, or `async with`) that must return all the connections it checks out.
+
+    Of the given pools (or SQLAlchemy engines); without any, of all pools of the process, also of
+    those made in the block. Connections that are out when the block begins don't count, nor those
+    declared long-lived. What is being returned by other threads and tasks has `wait` seconds.
+
+    Raises `LeakError` at the end of the block, with the lines that checked the connections out. An
+    error of the block goes on instead, with that as a note. Raises `TypeError` for what is no pool
+    that can be measured.
+    """
+    return _NoLeaks(pools, wait)

@@ -1,0 +1,144 @@
+"""Takes the connections of a pool away, so that a test sees what its application then answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Generator
+from math import isfinite
+from types import TracebackType
+from typing import Any
+
+from pg_pool_exporter.testing.takers import NoneFreeError, taker
+from pg_pool_exporter.testing.watch import Watch
+
+WAIT_SECONDS = 5.0
+_LOOK_SECONDS = 0.02
+
+_Steps = Generator[Callable[[], Any], Any, None]
+
+
+class _Saturated:
+    """See `saturated`."""
+
+    def __init__(self, pool: Any, leave: int, wait: float) -> None:
+        self._pool = pool
+        self._taker = taker(pool)
+        limit = self._taker.limit
+        if not isfinite(limit):
+            raise ValueError("the pool has no maximum, so that it can't be saturated")
+        if not 0 <= leave < limit:
+            raise ValueError(f"leave must be from 0 to {limit - 1:.0f}, not {leave}")
+        self._wanted = int(limit) - leave
+        self._wait = wait
+        self._taken: list[Any] = []
+
+    def __enter__(self) -> None:
+        if self._taker.is_async:
+            raise TypeError("this pool is asynchronous: use `async with saturated(…)`")
+        _run(self._take_all())
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _run(self._return_all())
+
+    async def __aenter__(self) -> None:
+        await self._run_in_loop(self._take_all())
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._run_in_loop(self._return_all())
+
+    def _take_all(self) -> _Steps:
+        deadline = time.monotonic() + self._wait
+        others = _sites_of(self._pool)
+        try:
+            while len(self._taken) < self._wanted:
+                try:
+                    self._taken.append((yield self._taker.take))
+                except NoneFreeError:
+                    if time.monotonic() > deadline:
+                        raise TimeoutError(self._refusal(others)) from None
+        except BaseException:
+            yield from self._return_all()
+            raise
+
+    def _return_all(self) -> _Steps:
+        while self._taken:
+            connection = self._taken.pop()
+            yield lambda: self._taker.give_back(connection)  # noqa: B023 - called before the next
+
+    def _refusal(self, others: Counter[str]) -> str:
+        missing = self._wanted - len(self._taken)
+        lines = ", ".join(f"{site} ({count})" for site, count in sorted(others.items()))
+        return (
+            f"{missing} of the {self._wanted} connections that were to be taken did not come back "
+            f"within {self._wait:g} s; checked out before at: {lines or 'unknown lines'}"
+        )
+
+    async def _run_in_loop(self, steps: _Steps) -> None:
+        await _run_async(steps, in_thread=not self._taker.is_async)
+
+
+def _sites_of(pool: Any) -> Counter[str]:
+    """The lines that have connections of the pool checked out, as far as that was seen."""
+    watch = Watch()
+    try:
+        return Counter(one.site for one in watch.held([watch.instrument(pool)]))
+    finally:
+        watch.close()
+
+
+def _run(steps: _Steps) -> None:
+    """Do each step, and tell the generator what came of it."""
+    result, refusal = None, None
+    while True:
+        try:
+            step = steps.send(result) if refusal is None else steps.throw(refusal)
+        except StopIteration:
+            return
+        result, refusal = None, None
+        try:
+            result = step()
+        except NoneFreeError as error:
+            refusal = error
+            time.sleep(_LOOK_SECONDS)
+
+
+async def _run_async(steps: _Steps, *, in_thread: bool) -> None:
+    """The same in a loop, whose other tasks run meanwhile."""
+    result, refusal = None, None
+    while True:
+        try:
+            step = steps.send(result) if refusal is None else steps.throw(refusal)
+        except StopIteration:
+            return
+        result, refusal = None, None
+        try:
+            result = await (asyncio.to_thread(step) if in_thread else step())
+        except NoneFreeError as error:
+            refusal = error
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+def saturated(pool: Any, *, leave: int = 0, wait: float = WAIT_SECONDS) -> _Saturated:
+    """A block in which all connections of a pool (or an engine) are taken, but for `leave`.
+
+    `with` for a synchronous pool, `async with` for either kind. Connections that are checked out
+    when the block begins have `wait` seconds to come back, as only what is taken here surely stays
+    away. They are all returned at the end.
+
+    Raises `TimeoutError` where the connections can't be had, with the lines that have them;
+    `ValueError` for a pool without a maximum and for a wrong `leave`; `TypeError` for what is no
+    pool that can be measured.
+    """
+    return _Saturated(pool, leave, wait)
