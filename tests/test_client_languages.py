@@ -24,7 +24,7 @@ from support.postgres import Cluster, wait_until
 from support.remote_pools import KINDS, PROGRAMS, Program, RemotePool, Running
 from tools.client_catalogues import contents
 
-Start = Callable[[Program], Running]
+Start = Callable[..., Running]
 
 each_program = pytest.mark.parametrize(
     "program",
@@ -201,11 +201,13 @@ def start(postgres: Cluster, directory: Path) -> Iterator[Start]:
     """Starts programs that share a directory, each with a pool."""
     with ExitStack() as stack:
 
-        def begin(program: Program) -> Running:
+        def begin(program: Program, *, served: bool = True) -> Running:
             built(program.built)
             running = Running(program, postgres.dsn(), directory)
             stack.enter_context(running.process)
             assert running.process.tell(f"open main {program.kind}") == "done"
+            if served:
+                wait_until(running.own_page, "it is served")
             return running
 
         yield begin
@@ -268,7 +270,7 @@ def test_an_unsafe_directory_is_refused_with_what_to_do_until_it_is_safe(
     program: Program, start: Start, directory: Path
 ) -> None:
     directory.chmod(0o777)
-    running = start(program)
+    running = start(program, served=False)
     assert running.process.tell("use main statement") == "done"
     assert list(directory.glob("*.sock")) == []
     assert "chmod +t" in running.log()

@@ -109,7 +109,7 @@ def run(kind: Kind, postgres: Cluster, scenario: Scenario) -> None:
             await scenario(Case(kind, pool, watched))
         finally:
             with suppress(TimeoutError):
-                async with asyncio.timeout(2):
+                async with asyncio.timeout(0.2 if kind.toolchain else 2):
                     await pool.close()
 
     asyncio.run(main())

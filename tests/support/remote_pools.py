@@ -54,7 +54,17 @@ GO = Program(
     directory=CLIENTS / "go",
     kind="pgxpool",
 )
-PROGRAMS = (GO,)
+NODE = Program(
+    toolchain="node",
+    built=CLIENTS / "node/node_modules/pg-pool-exporter-client",
+    command=("node", "--expose-gc", "scenarios/main.js"),
+    source=CLIENTS / "node/scenarios/pools.js",
+    directory=CLIENTS / "node",
+    kind="pg",
+    locks=False,
+)
+PROGRAMS = (GO, NODE)
+_MISTAKES = ("forgotten", "failure", "return")
 
 
 class Running:
@@ -72,7 +82,6 @@ class Running:
                 "DATABASE_URL": f"postgresql://{said['user']}:x@{server}",
                 "JDBC_URL": f"jdbc:postgresql://{server}?user={said['user']}",
                 ENVIRONMENT: str(directory),
-                "NODE_OPTIONS": "--expose-gc",
             },
             log,
         )
@@ -81,6 +90,11 @@ class Running:
     def page(self, number: int = 0) -> str:
         """The page of the process that has a number, from its socket."""
         return page_of(self.directory / f"{APP}-{number}.sock")
+
+    def own_page(self) -> str:
+        """Its own page, on whichever number; empty while it serves none."""
+        pages = map(page_of, self.directory.glob("*.sock"))
+        return next((page for page in pages if f'pid="{self.process.pid}"' in page), "")
 
     def log(self) -> str:
         """What it has said at its standard error."""
@@ -233,7 +247,7 @@ KINDS = (
         "pgxpool",
         dropped="overdue",
         cancels=True,
-        leaks=("forgotten", "failure", "return", "rows"),
+        leaks=(*_MISTAKES, "rows"),
     ),
     _kind(
         GO,
@@ -242,7 +256,10 @@ KINDS = (
         when_full="unseen",
         lost=0,  # the driver looks at a session as it is checked out again
         cancels=True,
-        leaks=("forgotten", "failure", "return"),
+        leaks=_MISTAKES,
         drops="rows",
     ),
+    _kind(NODE, "pg", dropped="overdue", leaks=_MISTAKES),
+    _kind(NODE, "knex", dropped="overdue", leaks=_MISTAKES),
+    _kind(NODE, "sequelize", dropped="overdue", leaks=_MISTAKES),
 )

@@ -18,11 +18,15 @@ class OtherClient(NamedTuple):
 
 
 _NEVER = {"rejected", "reclaimed", "unaccounted"}
+_OF_CONNECTING = {"pool", "connect"}
 _OF_REQUESTS = {"requests", "waiting", "oldest_waiting", "acquire"}
 _KEEPS_DROPPED = {"leaked", "leaked_slots"}
 
 OTHER_CLIENTS = {
     "pgxpool": OtherClient({*_NEVER, *_KEEPS_DROPPED}, {*POOL_TIMEOUT_KINDS}),
     "database/sql": OtherClient({*_NEVER, *_OF_REQUESTS, "min"}, {*POOL_TIMEOUT_KINDS} - {"pool"}),
+    "pg": OtherClient({*_NEVER, *_KEEPS_DROPPED}, _OF_CONNECTING),
+    "knex": OtherClient({*_NEVER, *_KEEPS_DROPPED}, _OF_CONNECTING),
+    "sequelize": OtherClient({*_NEVER, *_KEEPS_DROPPED}, _OF_CONNECTING),
 }
 """By the name of the pool library."""
