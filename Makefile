@@ -67,6 +67,7 @@ servers:
 # Needs DATABASE_URL and JDBC_URL: .venv/bin/python .ci/with_postgres.py make test-clients
 test-clients:
 	cd clients/go && GOTOOLCHAIN=local go vet ./... && GOTOOLCHAIN=local go test ./...
+	cd clients/node && npm ci --silent --ignore-scripts && npm test --silent && npm run --silent types
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -111,14 +111,14 @@ def _without_process(page: str) -> str:
 
 
 @pytest.mark.node
-def test_a_query_of_the_pool_is_a_checkout_for_the_lines_for_node(start: Start) -> None:
+def test_a_query_of_the_pool_is_a_checkout_for_the_client_for_node(start: Start) -> None:
     application = start(LIBRARIES["pg.Pool"])
     application.query()
     application.assert_shown()
 
 
 @pytest.mark.node
-def test_a_server_that_does_not_answer_is_a_time_out_of_connecting_for_the_lines_for_node(
+def test_a_server_that_does_not_answer_is_a_time_out_of_connecting_for_the_client_for_node(
     start: Start, postgres: Cluster
 ) -> None:
     application = start(LIBRARIES["pg.Pool"])
@@ -131,8 +131,8 @@ def test_a_server_that_does_not_answer_is_a_time_out_of_connecting_for_the_lines
 
 
 @pytest.mark.node
-def test_the_lines_for_node_name_the_line_that_holds_a_connection(start: Start) -> None:
-    application = start(LIBRARIES["pg.Pool"], LEAK_AFTER_SECONDS="0.5")
+def test_the_client_for_node_names_the_line_that_holds_a_connection(start: Start) -> None:
+    application = start(LIBRARIES["pg.Pool"], PG_POOL_EXPORTER_LEAK_AFTER="500ms")
     application.take()
     application.forget()
     application.give()

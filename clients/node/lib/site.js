@@ -1,7 +1,7 @@
 "use strict";
 
 // The stack is taken at each checkout, and its text, which costs most, is made when it is read.
-const FRAMES = 12;
+const FRAMES = 8;
 const MAX_CHARACTERS = 200;
 const NOT_THE_APPLICATION = /[\\/]node_modules[\\/]|\bnode:|native\)$|<anonymous>\)?$/;
 const OWN = __dirname;

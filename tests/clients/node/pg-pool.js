@@ -1,8 +1,6 @@
 // An application with a pg.Pool that serves its pool's metrics.
-import http from "node:http";
-import os from "node:os";
 import pg from "pg";
-import { poolMetrics } from "./pool-metrics.js";
+import { instrument, serve } from "pg-pool-exporter-client";
 
 export const pool = new pg.Pool({
   connectionString: process.env.DATABASE_URL,
@@ -12,12 +10,5 @@ export const pool = new pg.Pool({
 });
 pool.on("error", console.error); // without it a lost idle connection ends the process
 
-const port = Number(process.env.METRICS_PORT ?? 9464);
-const labels = { app: "orders", pool: "main", process: `${os.hostname()}:${port}` };
-const metrics = poolMetrics(pool, labels, Number(process.env.LEAK_AFTER_SECONDS ?? 60));
-
-const server = http.createServer(async (_request, response) => {
-  response.setHeader("Content-Type", metrics.contentType);
-  response.end(await metrics.metrics());
-});
-server.listen(port, process.env.METRICS_HOST ?? "127.0.0.1");
+instrument(pool, { app: "orders", name: "main" });
+serve(Number(process.env.METRICS_PORT ?? 9464));
