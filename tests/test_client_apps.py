@@ -79,6 +79,7 @@ def test_a_web_application_that_knows_nothing_of_us_is_measured_by_the_command_b
         assert (running.reported("client"), running.reported("app")) == ({client}, {"from-outside"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("without_us", [False, True])
 def test_the_processes_of_a_task_queue_show_what_each_of_them_does(
     postgres: Cluster, shop: str, tmp_path: Path, without_us: bool

@@ -110,6 +110,7 @@ def test_a_pool_that_is_gone_keeps_its_leak_threshold(
     assert (gone.active, gone.leak_after) == (0, 5.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "pools", "expected"),
     [

@@ -24,14 +24,12 @@ from pg_pool_exporter.metrics import catalogue
 from pg_pool_exporter.metrics.series import of_pools
 from support.case import Case, Scenario, each_kind, run, source_of
 from support.client import Watched, only_totals, run_app
-from support.pools import KINDS, SIZE, Kind
+from support.pools import KINDS, SIZE, Kind, cases
 from support.postgres import Cluster
 from support.remote_pools import RemotePool
 
-each_python_kind = pytest.mark.parametrize("kind", KINDS, ids=repr)
-each_async_kind = pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if kind.is_async], ids=repr
-)
+each_python_kind = pytest.mark.parametrize("kind", cases())
+each_async_kind = pytest.mark.parametrize("kind", cases(kind for kind in KINDS if kind.is_async))
 
 
 class OopsError(Exception):
@@ -475,7 +473,7 @@ def test_what_a_library_cannot_tell_is_absent_and_all_else_is_there(
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in KINDS if kind.name.startswith("sqlalchemy")], ids=repr
+    "kind", cases(kind for kind in KINDS if kind.name.startswith("sqlalchemy"))
 )
 @pytest.mark.parametrize("how", ["detach", "invalidate"])
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # a detached one is nobody's to close

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from bench.faults import FAULTS, Fault
-from bench.faults.case import UNHARMED
 from bench.faults.measure import measure
 from bench.faults.stand import Stand, is_possible, serving
 from conftest import require
@@ -21,15 +20,10 @@ def stand() -> Iterator[Stand]:
         yield made
 
 
-def _case(fault: Fault) -> object:
-    expected = fault.expected
-    # A finding about a target needs three intervals.
-    is_slow = (expected.down and expected.cause) or fault.peer or expected.within > UNHARMED.within
-    marks = [pytest.mark.slow] if is_slow else []
-    return pytest.param(fault, id=f"{fault.kind}: {fault.title}", marks=marks)
-
-
-@pytest.mark.parametrize("fault", [_case(fault) for fault in FAULTS])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "fault", [pytest.param(one, id=f"{one.kind}: {one.title}") for one in FAULTS]
+)
 def test_a_fault_shows_and_all_is_well_when_it_is_gone(stand: Stand, fault: Fault) -> None:
     require(is_possible(fault.needs), f"a {fault.needs} that can be broken")
     assert measure(stand, fault).wrong == []

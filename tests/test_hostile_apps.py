@@ -213,6 +213,7 @@ def test_no_more_series_of_pools_are_parsed_than_can_be_in_time() -> None:
         assert thread_time() - started < 2
 
 
+@pytest.mark.slow
 def test_large_pages_of_one_owner_do_not_hold_up_those_of_another() -> None:
     """All of them are too long to be read on the loop, so they are read one after the other."""
     large = page_of(f'jdbc_connections_max{{name="{number}"}} 1' for number in range(19_000))

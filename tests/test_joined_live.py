@@ -239,6 +239,7 @@ def test_a_kept_session_of_sqlalchemy_is_a_leak_with_its_line(
     assert any("a transaction open" in one for one in leak.evidence)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [True, False])
 def test_work_in_one_transaction_explains_its_checkout_with_or_without_a_name(
     any_postgres: Cluster, name: str, named: bool

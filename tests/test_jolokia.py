@@ -259,6 +259,7 @@ _names = st.builds(
 _attributes = st.dictionaries(st.sampled_from([*POOL, *CONFIG]), _json)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(_names | st.text(max_size=9), _attributes | _json), _json)
 @settings(max_examples=100, deadline=None)
 def test_whatever_the_answer_it_is_read_to_valid_output_or_fails_as_a_poll(

@@ -62,6 +62,7 @@ def resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["server", "bouncer"])
 @pytest.mark.parametrize("flood", FLOODS)
 def test_an_answer_without_end_ends_at_its_bound(kind: str, flood: str) -> None:

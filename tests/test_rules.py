@@ -39,6 +39,7 @@ def test_alert(promtool: Path, name: str, tmp_path: Path) -> None:
     assert run_cases(promtool, ALERTS[name], CASES[name], tmp_path) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, cases in CASES.items() if cases[0].firing[0]])
 def test_an_alert_where_two_exporters_see_the_same(
     promtool: Path, name: str, tmp_path: Path
@@ -62,6 +63,7 @@ def _seen_twice(case: Case) -> Case:
     return case._replace(series=series, firing=firing, text="")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_an_alert_where_two_environments_have_the_same_names(
     promtool: Path, name: str, tmp_path: Path

@@ -1,6 +1,6 @@
 """Workloads whose truth is known, on the virtual clock: the right cause is named, and no other.
 
-`make test` runs those with our own client, the others are for `make test-all`.
+`make test` runs one for each of the usual causes, with our own client; `make test-all` runs all.
 `python -m bench.detection` makes docs/detection.md of the same.
 """
 
@@ -17,13 +17,25 @@ from support.programs import PROMTOOL
 
 pytestmark = pytest.mark.debian
 
-# Each simulates many processes, for half a minute of CPU time and more.
-_LARGE = ("fifty-processes", "oversubscribed")
+# One for each cause that is seen often, and the commonest of what is healthy. Seconds each.
+_USUAL = (
+    "leak-keep",
+    "leak-in-transaction",
+    "too-small",
+    "lock-pile-up",
+    "open-transactions",
+    "pool-per-request",
+    "slots-lost",
+    "reclaimed",
+    "server-full",
+    "postgresql-down",
+    "batch",
+)
 
 
 def _case(scenario: Scenario, page: str) -> object:
-    is_slow = page != "client" or scenario.name in _LARGE
-    marks = [pytest.mark.slow] if is_slow else []
+    is_usual = page == "client" and scenario.name in _USUAL
+    marks = [] if is_usual else [pytest.mark.slow]
     return pytest.param(scenario, page, id=f"{scenario.name}-{page}", marks=marks)
 
 

@@ -197,6 +197,7 @@ def test_a_real_group_called_other_is_counted_with_the_folded_ones() -> None:
     assert folded.groups[FOLDED].sessions == 8
 
 
+@pytest.mark.slow
 def test_ten_thousand_names_that_change_each_minute_stay_under_the_cap_for_an_hour() -> None:
     groups = SessionGroups(100, {"orders"})
     ever: set[str] = set()

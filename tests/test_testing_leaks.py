@@ -14,7 +14,7 @@ from psycopg_pool import ConnectionPool
 
 from pg_pool_exporter.client import long_lived
 from pg_pool_exporter.testing import LeakError, assert_no_leaks
-from support.pools import KINDS, Kind, Pool
+from support.pools import KINDS, Kind, Pool, cases
 from support.postgres import Cluster
 
 _Own = ConnectionPool[Any]
@@ -29,7 +29,7 @@ async def _with(kind: Kind, postgres: Cluster, use: Callable[[Pool], Awaitable[N
         await pool.close()
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=repr)
+@pytest.mark.parametrize("kind", cases())
 def test_a_connection_that_is_returned_is_no_leak(kind: Kind, postgres: Cluster) -> None:
     async def use(pool: Pool) -> None:
         async with assert_no_leaks(pool.own):
@@ -41,7 +41,7 @@ def test_a_connection_that_is_returned_is_no_leak(kind: Kind, postgres: Cluster)
     asyncio.run(_with(kind, postgres, use))
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=repr)
+@pytest.mark.parametrize("kind", cases())
 def test_a_connection_that_is_kept_is_named_with_its_line(kind: Kind, postgres: Cluster) -> None:
     async def use(pool: Pool) -> None:
         with pytest.raises(LeakError) as caught:
@@ -54,7 +54,7 @@ def test_a_connection_that_is_kept_is_named_with_its_line(kind: Kind, postgres: 
     asyncio.run(_with(kind, postgres, use))
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=repr)
+@pytest.mark.parametrize("kind", cases())
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_connection_that_is_dropped_is_a_leak(kind: Kind, postgres: Cluster) -> None:

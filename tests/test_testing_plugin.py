@@ -168,6 +168,7 @@ def test_what_a_fixture_of_the_test_holds_must_be_returned_by_it(run: Run) -> No
     assert "test_shop.py:5 connection" in output
 
 
+@pytest.mark.slow
 def test_what_a_thread_returns_in_time_is_no_leak(run: Run) -> None:
     code = """
     def test_one(pool):
@@ -209,6 +210,7 @@ def test_pools_made_in_a_test_and_before_the_marker_was_met_are_watched(run: Run
     assert "ERROR at teardown of test_new" in output
 
 
+@pytest.mark.slow
 def test_classes_of_unittest_and_workers_of_xdist(run: Run) -> None:
     code = """
     import unittest
@@ -262,6 +264,7 @@ def test_a_wrong_wait_is_an_error_of_usage(run: Run) -> None:
     assert "pg_pool_leaks_wait must be a number of seconds, not 'soon'" in output
 
 
+@pytest.mark.slow
 def test_connections_that_django_keeps_from_test_to_test_are_no_leak(run: Run) -> None:
     counts, output = run(
         """

@@ -15,7 +15,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from sqlalchemy import create_engine
 
 from pg_pool_exporter.testing import BreakableServer, saturated, slow, table_locked, timeouts
-from support.pools import KINDS, Kind, Pool, url
+from support.pools import KINDS, Kind, Pool, cases, url
 from support.postgres import Cluster
 
 _Own = ConnectionPool[Any]
@@ -36,7 +36,7 @@ async def _patiently(kind: Kind, pool: Pool) -> Any:
     return await (pool.check_out_when_free() if kind.waits else pool.check_out())
 
 
-@pytest.mark.parametrize("kind", _LIMITED, ids=repr)
+@pytest.mark.parametrize("kind", cases(_LIMITED))
 def test_a_saturated_pool_has_no_connection_and_afterwards_all_of_them(
     kind: Kind, postgres: Cluster
 ) -> None:
@@ -51,7 +51,7 @@ def test_a_saturated_pool_has_no_connection_and_afterwards_all_of_them(
     asyncio.run(_with(kind, postgres, use))
 
 
-@pytest.mark.parametrize("kind", _LIMITED, ids=repr)
+@pytest.mark.parametrize("kind", cases(_LIMITED))
 def test_some_connections_can_be_left(kind: Kind, postgres: Cluster) -> None:
     async def use(pool: Pool) -> None:
         async with saturated(pool.own, leave=1):
@@ -101,7 +101,7 @@ def test_an_asynchronous_pool_needs_an_asynchronous_block(postgres: Cluster) -> 
     asyncio.run(_with(kind, postgres, use))
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=repr)
+@pytest.mark.parametrize("kind", cases())
 def test_a_slow_pool_lets_each_request_wait_and_afterwards_none(
     kind: Kind, postgres: Cluster
 ) -> None:
@@ -120,7 +120,7 @@ def test_a_slow_pool_lets_each_request_wait_and_afterwards_none(
     asyncio.run(_with(kind, postgres, use))
 
 
-@pytest.mark.parametrize("kind", [one for one in KINDS if one.waits], ids=repr)
+@pytest.mark.parametrize("kind", cases(one for one in KINDS if one.waits))
 def test_a_slow_pool_times_out_as_its_library_does(kind: Kind, postgres: Cluster) -> None:
     async def use(pool: Pool) -> None:
         with slow(pool.own, 3), pytest.raises(Exception, match=r"(?i)timed out|couldn't|^$"):

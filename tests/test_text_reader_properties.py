@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import (
@@ -73,6 +74,7 @@ _mutations = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(_pools, _mutations)
 @settings(max_examples=300, deadline=None)
 def test_a_damaged_page_is_read_to_valid_output_or_fails_as_a_poll(

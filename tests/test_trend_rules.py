@@ -45,6 +45,7 @@ def expected(case: TrendCase) -> dict[str, Any]:
     return never(f"max_over_time({ESTIMATE}[{end}m])" if case.never else ESTIMATE, end)
 
 
+@pytest.mark.slow
 def test_the_rules_estimate_what_the_analysis_does(promtool: Path, tmp_path: Path) -> None:
     tests = [
         {

@@ -74,6 +74,7 @@ def test_strangers_falsify_it_only_together_with_checkouts_without_a_session(
         assert unreturned(evidence) <= model.held() + wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(ADDRESSES))
 def test_strangers_at_a_pages_address_falsify_it_no_more_where_many_connections_are_held(
     name: str,
@@ -88,6 +89,7 @@ def test_strangers_at_a_pages_address_falsify_it_no_more_where_many_connections_
             assert unreturned(evidence) <= model.held() + wrong
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(seed=seeds)
 def test_each_bound_alone_is_too_high_by_no_more_than_is_said_of_it(seed: int) -> None:

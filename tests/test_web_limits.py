@@ -193,6 +193,7 @@ def test_a_connection_without_a_request_may_wait_for_the_next_one() -> None:
     with_client(test, limits=Limits(request=0.3, answer=0.3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/", "/api/v1/findings", "/metrics", "/probe?target=a"])
 def test_answers_that_are_not_read_are_not_copied_and_given_up(
     path: str, monkeypatch: pytest.MonkeyPatch

@@ -16,7 +16,7 @@ from conftest import require
 from pg_pool_exporter.model import PoolSample
 from support import remote_pools
 from support.client import Watched
-from support.pools import KINDS, SIZE, Kind, Pool
+from support.pools import SIZE, Kind, Pool, cases
 from support.postgres import Cluster, wait_until
 from support.remote_pools import RemotePool, RemoteWatched
 
@@ -34,7 +34,7 @@ OTHERS = [
     for kind in remote_pools.KINDS
 ]
 
-each_kind = pytest.mark.parametrize("kind", [*KINDS, *OTHERS], ids=repr)
+each_kind = pytest.mark.parametrize("kind", [*cases(), *OTHERS])
 each_other_kind = pytest.mark.parametrize("kind", OTHERS)
 
 

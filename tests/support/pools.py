@@ -7,7 +7,7 @@ awaiting anything, except where they may block: there in a thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,9 @@ from typing import Any
 import asyncpg
 import psycopg2.pool
 import psycopg_pool
+import pytest
 import sqlalchemy
+from _pytest.mark import ParameterSet
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -309,3 +311,19 @@ KINDS = (
     Kind("psycopg2-threaded", _psycopg2(psycopg2.pool.ThreadedConnectionPool),
          dropped="overdue", when_full="rejected", library="psycopg2"),
 )  # fmt: skip
+
+_USUAL = (
+    "psycopg_pool-sync",
+    "sqlalchemy-psycopg",
+    "sqlalchemy-async-asyncpg",
+    "asyncpg",
+    "psycopg2-simple",
+)
+
+
+def cases(kinds: Iterable[Kind] = KINDS) -> list[ParameterSet]:
+    """Parameters of a test. `make test` runs one kind of each library, `make test-all` all."""
+    return [
+        pytest.param(kind, id=kind.name, marks=[] if kind.name in _USUAL else [pytest.mark.slow])
+        for kind in kinds
+    ]
