@@ -19,6 +19,12 @@ function leakAfterSeconds(given, otherwise) {
   return otherwise;
 }
 
+/** The library's state of a pool; undefined once it is closed or gone. */
+function stateOf({ adapter, reference }) {
+  const pool = reference.deref();
+  return pool && adapter.state(pool);
+}
+
 /** The instrumented pools of this process. */
 class Registry {
   #pools = [];
@@ -37,10 +43,6 @@ class Registry {
     const tracker = new Tracker({ leakAfter, siteSampling: options.siteSampling, timeouts });
     const server = options.server || env.PG_POOL_EXPORTER_SERVER || "";
     const one = { adapter, app, server, tracker, reference: new WeakRef(pool), info: {} };
-    one.state = () => {
-      const found = one.reference.deref();
-      return found && adapter.state(found);
-    };
     this.#name(one, options.name || "main");
     const site = describe(callingSite(this.add));
     tracker.instances.set(site, (tracker.instances.get(site) ?? 0) + 1);
@@ -54,7 +56,7 @@ class Registry {
       one.name = number === 1 ? wanted : `${wanted}-${number}`;
       const i = this.#pools.findIndex(({ app, name }) => app === one.app && name === one.name);
       if (i < 0) return this.#pools.push(one);
-      if (!this.#pools[i].state()) {
+      if (!stateOf(this.#pools[i])) {
         one.tracker.adopt(this.#pools[i].tracker);
         this.#pools[i] = one;
         return i;
@@ -75,7 +77,7 @@ class Registry {
     for (const one of this.#pools) {
       const key = [one.app, one.name, this.process];
       try {
-        for (const [name, own, value] of [...one.tracker.read(one.state())]) {
+        for (const [name, own, value] of [...one.tracker.read(stateOf(one))]) {
           yield [`pg_pool_${name}`, [...key, ...own], value];
         }
         const { version, host, port, database, user, application } = one.info;
