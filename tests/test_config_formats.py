@@ -149,3 +149,37 @@ def test_all_mistakes_are_reported_with_their_places(tmp_path: Path) -> None:
     ]
     assert said[0].endswith("; did you mean c3p0?")
     assert "must hold none but idle, active, max, " in said[2]
+
+
+SHOP = """
+- name: shop
+  pool: name
+  labels: {kind: sql*}
+  values:
+    max: "*_pool_size"
+    active: "shop_busy*"
+"""
+
+
+def test_names_match_by_their_ends_and_series_by_a_label(tmp_path: Path) -> None:
+    [target] = targets(write(tmp_path, SHOP, "format: shop"))
+    page: AppPage = target.settings[0]
+    assert not isinstance(page.format, str)
+    labels = '{name="a",kind="sql-pool"}'
+    body = (
+        f"eu_pool_size{labels} 5\nus_pool_size{labels} 6\nshop_busy_connections{labels} 1\n"
+        'eu_pool_size{name="a",kind="http"} 7\n_pool_size{name="b",kind="sql"} 8\n'
+    )
+    pools = PageReader(table([page.format]), page.defaults).read(body.encode()).pools
+    assert {one.key.process: (one.max, one.active) for one in pools} == {
+        "orders:1:eu": (5, None),
+        "orders:1:us": (6, None),
+        "orders:1": (None, 1),
+    }
+
+
+@pytest.mark.parametrize("name", ["*", "a*b", "*_*", "**", "*a"])
+def test_a_name_has_one_end_that_can_be_anything(tmp_path: Path, name: str) -> None:
+    text = SHOP.replace("*_pool_size", name)
+    [message] = mistakes(write(tmp_path, text, "format: shop"))
+    assert "must be the name of a series" in message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -140,6 +139,131 @@ EXPECTED: dict[str, tuple[PoolSample, ...]] = {
                 client="node-postgres", source="otel",
                 host="127.0.0.1", port="53729", database="shop",
             ),
+        ),
+    ),
+    "agroal": (
+        PoolSample(
+            key=key("default"),
+            idle=2, active=3, waiting=1, acquire_wait=0.318, acquired=10, connects=1,
+            info=info(client="Agroal", source="agroal"),
+        ),
+    ),
+    "agroal-spring": (
+        PoolSample(
+            key=key("orders"),
+            idle=2, active=3, acquired=10, info=info(client="Agroal", source="agroal"),
+        ),
+    ),
+    "r2dbc": (
+        PoolSample(
+            key=key("connectionFactory"),
+            idle=3, active=7, max=10, waiting=2, info=info(client="R2DBC pool", source="r2dbc"),
+        ),
+    ),
+    "vertx": (
+        PoolSample(
+            key=key("orders"),
+            active=7, waiting=2, acquire_wait=2.5, acquired=100, held=31, returned=93,
+            info=info(client="Vert.x SQL client", source="vertx"),
+        ),
+    ),
+    "commons-pool2": (
+        PoolSample(
+            key=key("pool"),
+            idle=3, active=7, waiting=2, acquired=100, returned=93, connects=12,
+            info=info(client="DBCP2", source="commons-pool2"),
+        ),
+    ),
+    "wildfly": (
+        PoolSample(
+            key=key("OrdersDS"),
+            idle=3, active=7, max=20, queued=14, timeouts={"pool": 1}, acquire_wait=2.5, held=31,
+            connects=12, info=info(client="IronJacamar", source="wildfly"),
+        ),
+    ),
+    "liberty": (
+        PoolSample(
+            key=key("jdbc_orders"),
+            idle=3, active=7, queued=14, acquire_wait=2.5, held=31, acquired=100, connects=12,
+            info=info(client="Open Liberty", source="liberty"),
+        ),
+    ),
+    "prisma": (
+        PoolSample(
+            key=key("default"),
+            idle=3, active=7, waiting=2, acquire_wait=2.5, acquired=100, connects=12,
+            info=info(client="Prisma", source="prisma"),
+        ),
+    ),
+    "yabeda": (
+        PoolSample(
+            key=key("primary"),
+            idle=1, active=4, max=5, waiting=2, leaked_slots={"a thread that has ended": 1},
+            info=info(client="ActiveRecord", source="yabeda"),
+        ),
+    ),
+    "promex": tuple(
+        PoolSample(
+            key=key("Shop.Repo", f"orders:8080:{app}"),
+            max=10, acquire_wait=2.5, acquired=100, info=info(client="Ecto", source="promex"),
+        )
+        for app in ("shop", "web_app")
+    ),
+    **{
+        name: (
+            PoolSample(
+                key=key("shop/orders"),
+                idle=3, active=7, max=size, waiting=2, oldest_waiting=1.5,
+                info=info(client=client, source=name, database="shop", user="orders"),
+            ),
+        )
+        for name, client, size in (
+            ("pgbouncer-exporter", "PgBouncer", None),
+            ("cnpg-pgbouncer", "PgBouncer", None),
+            ("pgcat", "PgCat", None),
+            ("odyssey", "Odyssey", 20),
+        )
+    },
+    "pgdog": (
+        PoolSample(
+            key=key("shop/orders/db/5432/0/primary"),
+            idle=3, active=7, max=20, waiting=2, oldest_waiting=1.5, timeouts={"pool": 1},
+            connects=12,
+            info=info(
+                client="PgDog", source="pgdog",
+                host="db", port="5432", database="shop", user="orders",
+            ),
+        ),
+    ),
+    "supavisor": (
+        PoolSample(
+            key=key("dev/orders/transaction/shop"),
+            idle=3, active=7, acquire_wait=2.5, acquired=100,
+            info=info(client="Supavisor", source="supavisor", database="shop", user="orders"),
+        ),
+    ),
+    "pgagroal": (
+        PoolSample(
+            key=key("default"),
+            idle=3, active=7, max=20, waiting=2, timeouts={"pool": 1},
+            info=info(client="pgagroal", source="pgagroal"),
+        ),
+    ),
+    "otelpgx": (
+        PoolSample(
+            key=key("localhost:5432/shop"),
+            idle=1, active=2, max=4, queued=1, timeouts={"pool": 0},
+            acquire_wait=5.1058702e07 * 1e-9, acquired=12,
+            info=info(
+                client="pgxpool", source="otelpgx", host="localhost", port="5432", database="shop"
+            ),
+        ),
+    ),
+    "pgxpool-by-opentelemetry": (
+        PoolSample(
+            key=key("default"),
+            idle=1, active=3, max=4, timeouts={"pool": 7}, acquire_wait=0.01, acquired=4,
+            info=info(client="pgxpool", source="pgxpool"),
         ),
     ),
     "pgxpool": (
@@ -371,13 +495,57 @@ def test_an_empty_page_is_that_of_an_application_without_a_pool(page: bytes) -> 
     assert read(page) == ()
 
 
-def series_of(formats: Iterable[Format]) -> list[str]:
-    return [name for form in formats for name in {*form.names()}]
+def test_formats_with_a_name_in_common_exclude_each_other_by_labels() -> None:
+    by_name: dict[str, list[Format]] = {}
+    for form in FORMATS.values():
+        for name in {*form.names()}:
+            by_name.setdefault(name, []).append(form)
+    for forms in by_name.values():
+        for number, form in enumerate(forms):
+            for other in forms[:number]:
+                assert {*form.only} & {*other.unless} or {*other.only} & {*form.unless}
 
 
-def test_no_two_formats_have_a_name_in_common() -> None:
-    names = series_of(FORMATS.values())
-    assert len(names) == len({*names})
+def test_a_name_of_two_formats_is_of_the_one_whose_labels_fit() -> None:
+    queued = "pgxpool_empty_acquire_total"
+    [sample] = read(lines(f"{queued} 3", "pgxpool_max_conns 4"))
+    assert (sample.key.pool, sample.queued, sample.max) == ("default", 3, 4)
+    label = 'db_client_connection_pool_name="p"'
+    [sample] = read(lines(f"{queued}{{{label}}} 3", f"pgxpool_max_connections{{{label}}} 4"))
+    assert (sample.key.pool, sample.queued, sample.max) == ("p", 3, 4)
+
+
+IN_MILLISECONDS = [
+    ('hikaricp_connections_acquire_milliseconds_sum{pool="p"} 2500', "acquire_wait", 2.5),
+    ('hikaricp_connections_acquire_milliseconds_count{pool="p"} 3', "acquired", 3),
+    ('hikaricp_connections_usage_milliseconds_sum{pool="p"} 2500', "held", 2.5),
+    ('vertx_pool_usage_milliseconds_sum{pool_name="p",pool_type="sql"} 2500', "held", 2.5),
+    ('db_client_connection_use_time_milliseconds_sum{pool_name="p"} 2500', "held", 2.5),
+    ('go_sql_wait_duration_milliseconds_total{db_name="p"} 2500', "acquire_wait", 2.5),
+]
+
+
+@pytest.mark.parametrize(("line", "field", "expected"), IN_MILLISECONDS)
+def test_times_in_milliseconds_are_read(line: str, field: str, expected: float) -> None:
+    """As Micrometer's OTLP registry has them."""
+    [sample] = read(lines(line))
+    assert (sample.key.pool, getattr(sample, field)) == ("p", expected)
+
+
+def test_a_difference_that_is_below_zero_is_unknown() -> None:
+    labels = '{datasource="p"}'
+    managed, free = (f"connectionpool_{one}Connections{labels}" for one in ("managed", "free"))
+    [sample] = read(lines(f"{managed} 2", f"{free} 3"))
+    assert (sample.idle, sample.active) == (3, None)
+
+
+def test_the_name_of_an_application_in_front_distinguishes_processes() -> None:
+    size = "prom_ex_ecto_repo_init_pool_size"
+    page = lines(f'shop_{size}{{repo="R"}} 1', f'orders_{size}{{repo="R"}} 2')
+    assert {one.key: one.max for one in read(page)} == {
+        key("R", "orders:8080:shop"): 1,
+        key("R"): 2,
+    }
 
 
 def test_every_format_and_series_is_documented() -> None:

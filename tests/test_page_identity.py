@@ -15,9 +15,9 @@ from pg_pool_exporter.sources.pages.text_reader import PageReader
 DEFAULTS = TargetDefaults(app="orders", process="gateway:9090")
 
 
-def read(*lines: str, reader: PageReader | None = None) -> Mapping[PoolId, float | None]:
+def read(*lines: str) -> Mapping[PoolId, float | None]:
     """The active connections of each pool."""
-    reader = reader or PageReader(automatic(), DEFAULTS)
+    reader = PageReader(automatic(), DEFAULTS)
     page = "\n".join([*lines, ""]).encode()
     return {sample.key: sample.active for sample in reader.read(page).pools}
 
@@ -59,10 +59,7 @@ def test_pools_that_differ_in_a_label_keep_their_names_when_others_come(label: s
     assert len(read(*lines)) == 3
 
 
-GAUGES = {
-    name: next(value for value in form.values if value.field == "active")
-    for name, form in FORMATS.items()
-}
+GAUGES = {name: form.values[0] for name, form in FORMATS.items()}
 
 
 MORE: tuple[Mapping[str, str], ...] = (
@@ -78,12 +75,14 @@ MORE: tuple[Mapping[str, str], ...] = (
 def test_no_format_adds_pools_up(form: Format) -> None:
     value = GAUGES[form.name]
     name = value.series[0].replace("*", "shop")
-    given = {one.labels[0]: one.value for one in (*form.only, *value.where) if not one.negated}
+    conditions = (*form.only, *value.where)
+    given = {one.labels[0]: one.value.replace("*", "x") for one in conditions if not one.negated}
     lines = []
     for number, more in enumerate(MORE, start=1):
         labels = ",".join(f'{label}="{text}"' for label, text in {**given, **more}.items())
         lines.append(f"{name}{{{labels}}} {number}")
-    assert sorted(value or 0 for value in read(*lines).values()) == [1, 2, 3, 4, 5]
+    pools = PageReader(automatic(), DEFAULTS).read("\n".join([*lines, ""]).encode()).pools
+    assert sorted(getattr(one, value.field) for one in pools) == [1, 2, 3, 4, 5]
 
 
 def test_three_processes_on_a_collectors_page() -> None:
@@ -128,14 +127,6 @@ def test_pools_of_two_instrumentations_are_two() -> None:
     lines = [used.format("a", 1), used.format("b", 2)]
     named = {pool("main"): 1, pool("main (otel_scope_name=b)"): 2}
     assert read(*lines) == read(*lines[::-1]) == named
-
-
-def test_a_pool_keeps_its_name_when_one_that_is_called_alike_comes() -> None:
-    used = 'db_client_connection_count{{pool_name="main",state="used",otel_scope_name="{}"}} {}'
-    reader = PageReader(automatic(), DEFAULTS)
-    assert read(used.format("b", 2), reader=reader) == {pool("main"): 2}
-    both = read(used.format("a", 1), used.format("b", 2), reader=reader)
-    assert both == {pool("main"): 2, pool("main (otel_scope_name=a)"): 1}
 
 
 @pytest.mark.parametrize(

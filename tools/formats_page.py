@@ -40,7 +40,8 @@ fails the poll; the log lists the formats.
   other settings that are no secret, because the string can hold a password. One with
   `Pooling=false` is no pool.
 - A value below 0 counts as missing: some libraries miscount.
-- Of several names for one value, the first one on the page counts.
+- Of several names for one value, the first one on the page counts. A name in `_seconds` is also
+  read in `_milliseconds`, as OTLP has it.
 - Our own format, `native`, may lack the labels `app` and `process`. An application can add some of
   [our metrics](../metrics.md) to the page of its library, such as
   `pg_pool_overdue_connections{pool="main",site="Report.java:42 month"}`: it is one pool with both,
@@ -56,8 +57,11 @@ fails the poll; the log lists the formats.
   empty and had pools before, and when it is cut: OpenMetrics without `# EOF`, or fewer series than
   before in an answer without a length.
 
-| format | libraries |
-|---|---|
+**run**: a page of the real library is read in the tests. **read**: the names are from its source or
+documents; whoever has a real page is welcome to send it.
+
+| format | libraries | |
+|---|---|---|
 """
 
 _YOUR_OWN = """\
@@ -78,7 +82,9 @@ Describe other names in the configuration, and set that as the application's for
           acquire_wait: {series: c3p0_checkout_milliseconds_sum, unit: ms}
           acquired: c3p0_checkout_milliseconds_count
 
-All keys are explained in [config.example.yaml](../../config.example.yaml). The values have the
+A name that begins or ends with `*` has any text there, as a namespace; `labels` of the format are
+those that every series must have. All keys are explained in
+[config.example.yaml](../../config.example.yaml). The values have the
 names of the tables above, except timeouts: `pool_timeouts` and `connect_timeouts`.
 """
 
@@ -88,7 +94,7 @@ def markdown() -> str:
     forms = FORMATS.values()
     parts = [
         _INTRODUCTION,
-        *(f"| [`{form.name}`](#{form.name}) | {form.title} |\n" for form in forms),
+        *(f"| [`{form.name}`](#{form.name}) | {form.title} | {_tried(form)} |\n" for form in forms),
     ]
     for form in forms:
         parts += ["\n", *_section(form)]
@@ -103,7 +109,7 @@ def _section(form: Format) -> Iterator[str]:
     if form.only:
         yield f"- Only series with {_conditions(form.only)}.\n"
     if form.unless:
-        yield f"- Not of another database: no series with {_conditions(form.unless)}.\n"
+        yield f"- No series with {_conditions(form.unless)}.\n"
     if form.yields_to:
         yield f"- Left out beside {_either(form.yields_to)}, which show the same pools.\n"
     yield f"- The names are those of {form.facts}.\n"
@@ -111,6 +117,10 @@ def _section(form: Format) -> Iterator[str]:
     for value in form.values:
         name = f"{value.field}, {value.kind}" if value.kind else value.field
         yield f"| {name} | {_series(value)} |\n"
+
+
+def _tried(form: Format) -> str:
+    return "run" if form.run else "read"
 
 
 def _conditions(conditions: Iterable[Condition]) -> str:
@@ -137,10 +147,10 @@ def _series(value: Value) -> str:
         text += f" with {_either(condition.labels)} {sign} `{condition.value}`"
     if value.scale == 0:
         text = f"0 where there is {text}"
-    elif value.scale != 1:
+    elif value.scale > 0 and value.scale != 1:
         text += f", times {value.scale:g}"
     if value.part:
-        text = f"plus {text}"
+        text = f"{'less' if value.scale < 0 else 'plus'} {text}"
     return f"{text}. {value.note}" if value.note else text
 
 

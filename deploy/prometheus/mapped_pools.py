@@ -11,7 +11,15 @@ from itertools import groupby, product
 from pathlib import Path
 from textwrap import fill, indent
 
-from pg_pool_exporter.formats import DEFAULT_POOL, FORMATS, UNLIMITED, Condition, Format, Value
+from pg_pool_exporter.formats import (
+    ANYTHING,
+    DEFAULT_POOL,
+    FORMATS,
+    UNLIMITED,
+    Condition,
+    Format,
+    Value,
+)
 from pg_pool_exporter.metrics.series import POOL
 from pg_pool_exporter.sources.pages.pool_names import HIDDEN
 
@@ -34,6 +42,14 @@ _APP = ("application", "job")
 _RENAMED = {"instance": "exported_instance", "job": "exported_job"}
 # OpenTelemetry puts these on some series of a pool and not on others.
 _SCOPE = ("otel_scope_name", "otel_scope_version", "otel_scope_schema_url")
+
+
+# Prometheus forgets the name of a series, and with it the application that is in front of it.
+MAPPED = {
+    name: form
+    for name, form in FORMATS.items()
+    if not any(ANYTHING in series for series in form.names())
+}
 
 
 def rules(form: Format) -> str:
@@ -86,11 +102,19 @@ def _selectors(form: Format, values: Iterable[Value]) -> Iterator[str]:
     unless = _unless(form)
     for value in values:
         scale = "" if value.scale == 1 else f" * {value.scale:g}"
-        choices = [*([unless] if unless else []), *map(_matchers, value.where)]
+        choices = [
+            *([unless] if unless else []),
+            *map(_matchers, form.only),
+            *map(_matchers, value.where),
+        ]
         for name in value.series:
             for matchers in product(*choices):
-                labels = f"{{{', '.join(matchers)}}}" if matchers else ""
-                yield f"{name}{labels}{scale}"
+                yield f"{_selector(name, matchers)}{scale}"
+
+
+def _selector(name: str, matchers: Iterable[str]) -> str:
+    joined = ", ".join(matchers)
+    return f"{name}{{{joined}}}" if joined else name
 
 
 def _unless(form: Format) -> list[str]:
@@ -98,17 +122,23 @@ def _unless(form: Format) -> list[str]:
     values: dict[str, list[str]] = {}
     for condition in form.unless:
         for label in condition.labels:
-            values.setdefault(label, []).append(condition.value)
+            values.setdefault(label, []).append(_pattern(condition.value))
     # A dot in them stands for any character, which does no harm.
     matchers = [f'{label}!~"{"|".join(some)}"' for label, some in values.items()]
     return [", ".join(matchers)] if matchers else []
+
+
+def _pattern(text: str) -> str:
+    """A condition's value as a regular expression."""
+    return ".+" if text == ANYTHING else text.replace(ANYTHING, ".*")
 
 
 def _matchers(condition: Condition) -> list[str]:
     """One for each spelling of the label; where it must not have the value, none may."""
     if condition.negated:
         return [", ".join(f'{label}!="{condition.value}"' for label in condition.labels)]
-    return [f'{label}="{condition.value}"' for label in condition.labels]
+    sign = "=~" if ANYTHING in condition.value else "="
+    return [f'{label}{sign}"{_pattern(condition.value)}"' for label in condition.labels]
 
 
 def _labelled(form: Format, expression: str) -> str:
@@ -185,9 +215,9 @@ def _of_page(form: Format) -> set[str]:
     names = {"application", *form.quiet}
     for aliases in (*form.pool, *form.process):
         names |= {_RENAMED.get(name, name) for name in aliases}
-    conditions = [*form.unless, *(one for value in form.values for one in value.where)]
+    conditions = [*form.unless, *form.only, *(one for value in form.values for one in value.where)]
     names |= {label for condition in conditions for label in condition.labels}
-    if any(name.startswith("db_client_") for name in form.names()):
+    if any(name.startswith(("db_client_", "pgxpool_")) for name in form.names()):
         names |= set(_SCOPE)
     return names
 
@@ -212,7 +242,7 @@ def _yielding(form: Format) -> str:
 
 def main() -> None:
     """Write all files."""
-    for form in FORMATS.values():
+    for form in MAPPED.values():
         (DIRECTORY / f"{form.name}.yml").write_text(rules(form))
 
 

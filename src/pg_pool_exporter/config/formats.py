@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, field_validator
@@ -44,9 +45,14 @@ def _value_name(value: str) -> str:
 
 
 def _series_name(value: str) -> str:
-    if not re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,199}", value):
+    # What stands for any text needs something that it stands beside.
+    if not re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,199}\*?|\*[a-zA-Z0-9_:]{3,199}", value):
         raise ValueError("must be the name of a series: letters, digits and _")
     return value
+
+
+def _conditions(labels: Mapping[str, str]) -> tuple[Condition, ...]:
+    return tuple(Condition((label,), text) for label, text in labels.items())
 
 
 def _label_name(value: str) -> str:
@@ -81,7 +87,7 @@ class ValueConfig(Section):
     ]
     """Names; of several on one page the first counts."""
     labels: dict[_LabelName, str] = Field(default_factory=dict)
-    """Labels that the series must have, with these values."""
+    """Labels that the series must have, with these values; `*` at the end stands for any text."""
     unit: Literal["s", "ms", "us", "ns"] = "s"
     """In which a time is given."""
 
@@ -98,6 +104,8 @@ class FormatConfig(Section):
     """Labels that together name a pool."""
     process: _LabelName | None = None
     """The label that distinguishes processes on one page."""
+    labels: dict[_LabelName, str] = Field(default_factory=dict)
+    """Labels that all series must have, with these values: others are about something else."""
     values: dict[
         Annotated[str, AfterValidator(_value_name)],
         Annotated[ValueConfig, BeforeValidator(_with_series)],
@@ -131,10 +139,10 @@ class FormatConfig(Section):
             client=self.client,
             pool=tuple((label,) for label in self.pool),
             process=((self.process,),) if self.process else (),
+            only=_conditions(self.labels),
             values=tuple(_value(*_VALUES[name], config) for name, config in self.values.items()),
         )
 
 
 def _value(field: str, kind: str, config: ValueConfig) -> Value:
-    where = tuple(Condition((label,), text) for label, text in config.labels.items())
-    return Value(field, config.series, where, _SCALES[config.unit], kind)
+    return Value(field, config.series, _conditions(config.labels), _SCALES[config.unit], kind)

@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from pg_pool_exporter.formats.beam import PROMEX
+from pg_pool_exporter.formats.bouncers import (
+    CNPG,
+    ODYSSEY,
+    PGAGROAL,
+    PGBOUNCER_EXPORTER,
+    PGCAT,
+    PGDOG,
+    SUPAVISOR,
+)
 from pg_pool_exporter.formats.format import (
+    ANYTHING,
     MICROSECONDS,
     MILLISECONDS,
     NANOSECONDS,
@@ -19,11 +30,24 @@ from pg_pool_exporter.formats.format import (
     Value,
     first_of,
 )
-from pg_pool_exporter.formats.jvm import HIKARICP, MICROMETER, SPRING_JDBC
+from pg_pool_exporter.formats.go import GO_SQL, OTELPGX, PGX_POOL, PGXPOOL
+from pg_pool_exporter.formats.jvm import (
+    AGROAL,
+    COMMONS_POOL2,
+    HIKARICP,
+    LIBERTY,
+    MICROMETER,
+    R2DBC,
+    SPRING_JDBC,
+    VERTX,
+    WILDFLY,
+)
+from pg_pool_exporter.formats.node import NODE_POSTGRES, PRISMA
 from pg_pool_exporter.formats.opentelemetry import NPGSQL, OTEL, OTEL_OLD
-from pg_pool_exporter.formats.others import GO_SQL, NODE_POSTGRES, PGX_POOL, PGXPOOL, RAILS
+from pg_pool_exporter.formats.ruby import RAILS, YABEDA
 
 __all__ = [
+    "ANYTHING",
     "AUTO",
     "DEFAULT_POOL",
     "FORMATS",
@@ -67,14 +91,31 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             MICROMETER,
             HIKARICP,
             SPRING_JDBC,
+            AGROAL,
+            R2DBC,
+            VERTX,
+            COMMONS_POOL2,
+            WILDFLY,
+            LIBERTY,
             NODE_POSTGRES,
+            PRISMA,
             OTEL,
             OTEL_OLD,
             NPGSQL,
             PGXPOOL,
             PGX_POOL,
+            OTELPGX,
             GO_SQL,
             RAILS,
+            YABEDA,
+            PROMEX,
+            PGBOUNCER_EXPORTER,
+            CNPG,
+            PGCAT,
+            PGDOG,
+            ODYSSEY,
+            SUPAVISOR,
+            PGAGROAL,
         )
     }
 )

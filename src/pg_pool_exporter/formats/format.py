@@ -18,16 +18,26 @@ Aliases = tuple[str, ...]
 """Names for the same thing in different versions; the first one present counts."""
 
 
+ANYTHING = "*"
+"""At the end of a condition's value, or at either end of the name of a series: any text."""
+
+
 class Condition(NamedTuple):
     """A label, under one of its names, has a value; `negated`: does not have it."""
 
     labels: Aliases
     value: str
+    """With `ANYTHING` at its end: the value begins so, and is not empty."""
     negated: bool = False
 
     def holds(self, labels: Labels) -> bool:
         """Whether a series with these labels fulfils it."""
-        return (first_of(self.labels, labels) == self.value) is not self.negated
+        return self._fits(first_of(self.labels, labels)) is not self.negated
+
+    def _fits(self, text: str) -> bool:
+        if self.value.endswith(ANYTHING):
+            return text.startswith(self.value.removesuffix(ANYTHING)) and bool(text)
+        return text == self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +47,11 @@ class Value:
     field: str
     """The field of `PoolSample`."""
     series: Aliases
-    """Names of the series. Of aliases that are on one page only the first counts; several series
-    of the same name are added up."""
+    """Names of the series; of aliases that are on one page only the first counts. A name can begin
+    or end with `ANYTHING`, for namespaces: what is in front distinguishes processes."""
     where: tuple[Condition, ...] = ()
     scale: float = 1.0
-    """Factor from the unit of the series to ours: seconds, or a count."""
+    """Factor from the unit of the series to ours: seconds, or a count. Below 0: it is taken off."""
     kind: str = ""
     """For a field that is a mapping (`timeouts`, `leaked_slots`): the key."""
     part: int = 0
@@ -88,6 +98,8 @@ class Format:
     """Formats that show more of the same pools: beside one of them, this one is left out."""
     facts: str = ""
     """The source of its names."""
+    run: bool = False
+    """Whether a page of the real library was read; else its names are from source or documents."""
 
     def names(self) -> Iterator[str]:
         """All names of series, with repetitions."""

@@ -159,6 +159,7 @@ OTEL = Format(
     ),
     yields_to=_BOTH_HIKARI,
     facts="OpenTelemetry semantic conventions 1.26, Npgsql 10 MetricsReporter.cs",
+    run=True,
 )
 
 OTEL_OLD = Format(
@@ -216,6 +217,7 @@ OTEL_OLD = Format(
     ),
     yields_to=("otel", *_BOTH_HIKARI),
     facts="OpenTelemetry semantic conventions 1.24, Npgsql 8 MetricsReporter.cs",
+    run=True,
 )
 
 NPGSQL = Format(
@@ -268,4 +270,5 @@ NPGSQL = Format(
     ),
     yields_to=("otel", "otel-old"),
     facts="prometheus-net, MeterAdapter.cs; Npgsql 8 and 10, MetricsReporter.cs",
+    run=True,
 )

@@ -135,15 +135,20 @@ def _pairs(ours: Iterable[PagePool], theirs: Iterable[PagePool]) -> dict[PagePoo
 
 
 def _same_labels(our: PagePool, their: PagePool) -> bool:
-    return our.name == their.name and (our.labels, our.target) == (their.labels, their.target)
+    return _same_name(our, their) and (our.labels, our.target) == (their.labels, their.target)
 
 
 def _agreeing(our: PagePool, their: PagePool) -> bool:
     return (
-        our.name == their.name
+        _same_name(our, their)
         and agree(our.target, their.target)
         and agree(our.labels, their.labels)
     )
+
+
+def _same_name(our: PagePool, their: PagePool) -> bool:
+    """Whether ours has the name of the library, or that which we show."""
+    return our.name == their.name or our.raw in (their.raw, their.shown)
 
 
 def _unnamed(our: PagePool, their: PagePool) -> bool:
@@ -165,16 +170,15 @@ def keys(
     pools: Iterable[PagePool],
     formats: Sequence[Format],
     defaults: TargetDefaults,
-    owners: Mapping[PoolId, PagePool],
 ) -> dict[PagePool, PoolId]:
-    """Names for all, no two alike. A pool of `owners` keeps its name."""
+    """Names for all, no two alike."""
     order = {form.name: at for at, form in enumerate(formats)}
     by_key: dict[PoolId, list[PagePool]] = {}
     for pool in pools:
         by_key.setdefault(pool.key(defaults), []).append(pool)
     named: dict[PagePool, PoolId] = {}
     for key, group in by_key.items():
-        group.sort(key=lambda pool: (owners.get(key) != pool, order.get(pool.format, -1), pool))
+        group.sort(key=lambda pool: (order.get(pool.format, -1), pool))
         seen: dict[str, int] = {}
         for number, pool in enumerate(group):
             # Two libraries of one process can call their pools alike.
@@ -187,8 +191,10 @@ def keys(
     return named
 
 
-def overlaid(samples: Iterable[PoolSample]) -> PoolSample:
+def overlaid(samples: Sequence[PoolSample]) -> PoolSample:
     """The samples of one pool as one: what several know is the last one's."""
+    if len(samples) == 1:
+        return samples[0]
     together: dict[str, Any] = {}
     for sample in samples:
         known = {field.name: getattr(sample, field.name) for field in fields(PoolSample)}

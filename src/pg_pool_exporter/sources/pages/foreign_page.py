@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from math import inf
 from typing import NamedTuple
 
 from pg_pool_exporter.formats import (
+    ANYTHING,
     FORMATS,
+    MILLISECONDS,
     UNLIMITED,
-    Aliases,
     Format,
     Labels,
     Value,
-    first_of,
 )
-from pg_pool_exporter.model import PoolInfo
-from pg_pool_exporter.sources.pages.identity import PagePool, split
+from pg_pool_exporter.metrics.series import POOL
+from pg_pool_exporter.sources.pages.foreign_pools import FormatPools
 from pg_pool_exporter.sources.pages.native_names import PREFIX
 from pg_pool_exporter.sources.pages.native_page import NATIVE
-from pg_pool_exporter.sources.pages.pool_names import PoolName, safe_pool_name
 from pg_pool_exporter.sources.pages.table import (
     WHOLE,
     AliasRank,
     FieldTarget,
+    NamePattern,
     Table,
     Targets,
     wanted_lines,
@@ -34,7 +34,8 @@ from pg_pool_exporter.sources.pages.table import (
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from pg_pool_exporter.sources.pages.text_syntax import any_number
 
-_SCOPE = "otel_scope_name"
+# Fields in seconds.
+TIMES = frozenset(scalar.field for scalar in POOL.scalars if "_seconds" in scalar.metric.name)
 
 
 class _Alias(NamedTuple):
@@ -49,15 +50,33 @@ def table(formats: Iterable[Format], *, native_alone: bool = False) -> Table:
     """The table of a page that may have any of these formats, and our own names beside them."""
     formats = tuple(formats)
     targets: dict[bytes, Targets] = {}
+    patterns: list[NamePattern] = []
     for form in formats:
+        pools = FormatPools(form)
         for name, aliases in _aliases(form).items():
-            targets[name.encode()] = _targets(form, aliases)
+            start, any_text, end = name.partition(ANYTHING)
+            if any_text:
+                of = partial(_named if start else _namespaced, pools, aliases)
+                patterns.append(NamePattern(start.encode(), end.encode(), of))
+            else:
+                of_form = _targets(pools, aliases)
+                other = targets.get(name.encode())
+                targets[name.encode()] = _either(other, of_form) if other else of_form
+    # The more a pattern says of a name, the better it fits.
+    patterns.sort(key=lambda pattern: -len(pattern.start + pattern.end))
+    starts = {pattern.start for pattern in patterns if pattern.start}
+    prefixes = {PREFIX.encode(), *_prefixes({*targets, *starts})}
+    ends = [pattern.end for pattern in patterns if not pattern.start]
+    rare = _common_start(min(ends), max(ends)) if ends else b""
     return Table(
-        wanted_lines({PREFIX.encode(), *_prefixes(targets)}, types=True),
+        wanted_lines(prefixes, types=True),
         NATIVE.types,
         {**targets, **NATIVE.targets},
         formats,
         native_alone,
+        tuple(patterns),
+        rare,
+        wanted_lines(prefixes, types=True, within=rare) if ends else None,
     )
 
 
@@ -75,87 +94,55 @@ def _aliases(form: Format) -> Mapping[str, list[_Alias]]:
         for name in value.series:
             aliases[name].append(_Alias(value, rank, number))
             rank += 1
+        # OTLP gives times in milliseconds where the instrument does.
+        in_milliseconds = _number(replace(value, scale=value.scale * MILLISECONDS))
+        is_count = value.field not in TIMES
+        for name in value.series:
+            other = name.replace("_seconds", "_milliseconds")
+            if other not in (name, *form.names()):
+                aliases[other].append(_Alias(value, rank, number if is_count else in_milliseconds))
+                rank += 1
     return aliases
 
 
-def _targets(form: Format, series: list[_Alias]) -> Targets:
-    where = {label for value in form.values for one in value.where for label in one.labels}
-    meant = {label for label in where if label != _SCOPE}
-    quiet = {*form.quiet, *(label for one in (*form.unless, *form.only) for label in one.labels)}
-    quiet -= meant
+def _targets(pools: FormatPools, series: list[_Alias], namespace: str = "") -> Targets:
+    """Where series of one name go; `namespace` is what precedes it on the page."""
 
     def targets(labels: Labels, defaults: TargetDefaults) -> tuple[FieldTarget, ...]:
-        if any(condition.holds(labels) for condition in form.unless):
+        found = pools.of(labels, defaults)
+        if found is None:
             return ()
-        if not all(condition.holds(labels) for condition in form.only):
-            return ()
-        raw, used = _raw_name(form, labels)
-        named = safe_pool_name(raw)
-        if named.is_unpooled:
-            return ()
-        pool = _page_pool(form, labels, raw, named, used | meant, quiet)
-        info = _info(form, labels, named.info, defaults)
+        pool, info = found
+        if namespace:
+            pool = pool._replace(target=(("namespace", namespace), *pool.target))
         return tuple(
-            FieldTarget(
-                pool,
-                value.field,
-                value.kind or WHOLE,
-                number,
-                AliasRank(value.part, rank, info),
-            )
-            for value, rank, number in series
-            if all(condition.holds(labels) for condition in value.where)
+            [
+                FieldTarget(
+                    pool,
+                    value.field,
+                    value.kind or WHOLE,
+                    number,
+                    AliasRank(value.part, rank, info),
+                )
+                for value, rank, number in series
+                if all(condition.holds(labels) for condition in value.where)
+            ]
         )
 
     return targets
 
 
-def _raw_name(form: Format, labels: Labels) -> tuple[str, set[str]]:
-    """The pool's name as the page has it, and the labels that it is made of."""
-    used = [label for aliases in form.pool if (label := _first_label(aliases, labels))]
-    return "/".join(labels[label] for label in used), {*used}
+def _either(first: Targets, second: Targets) -> Targets:
+    """Where series go whose name is in two formats, which exclude each other by labels."""
+    return lambda labels, defaults: first(labels, defaults) + second(labels, defaults)
 
 
-def _first_label(aliases: Aliases, labels: Labels) -> str:
-    """The first of these labels with a value; else empty."""
-    return next((name for name in aliases if labels.get(name)), "")
+def _named(pools: FormatPools, series: list[_Alias], _unit: str) -> Targets:
+    return _targets(pools, series)
 
 
-def _page_pool(
-    form: Format, labels: Labels, raw: str, named: PoolName, meant: Set[str], quiet: Set[str]
-) -> PagePool:
-    process = [label for aliases in form.process if (label := _first_label(aliases, labels))]
-    # What the name tells anyway need not follow it.
-    told = {
-        label
-        for aliases in form.info.values()
-        if (label := _first_label(aliases, labels)) and labels[label] in named.name
-    }
-    extra, target, silent = split(labels, {*meant, *process}, quiet | told)
-    if named.name != raw:
-        # Never shown; two connection strings can look alike without their passwords.
-        silent = (("", raw), *silent)
-    return PagePool(
-        form.name,
-        name=named.name,
-        labels=(*named.rest, *extra),
-        target=(*((label, labels[label]) for label in process), *target),
-        quiet=silent,
-    )
-
-
-def _info(form: Format, labels: Labels, named: PoolInfo, defaults: TargetDefaults) -> PoolInfo:
-    # Nothing here comes from a session, so the configured application_name fills the gap.
-    named = replace(named, application=named.application or defaults.application)
-    labelled = {field: _shown(aliases, labels) for field, aliases in form.info.items()}
-    labelled = {field: text for field, text in labelled.items() if text}
-    client = form.clients.get(labels.get(_SCOPE, ""), form.client)
-    return replace(named, client=client, source=form.name, **labelled)
-
-
-def _shown(aliases: Aliases, labels: Labels) -> str:
-    """The first of these labels that is present, without what can be a password."""
-    return safe_pool_name(first_of(aliases, labels)).name
+def _namespaced(pools: FormatPools, series: list[_Alias], between: str) -> Targets:
+    return _targets(pools, series, between.strip("_:"))
 
 
 def _number(value: Value) -> Callable[[bytes], float | None]:

@@ -66,13 +66,30 @@ class PagePool(NamedTuple):
         """Whether it has the labels that a client of ours always writes."""
         return self.format == NATIVE_NAME and bool(self.app and self.process)
 
+    @property
+    def raw(self) -> str:
+        """The name as it is on the page, which may hold a password."""
+        return dict(self.quiet).get("", self.name)
+
+    @property
+    def shown(self) -> str:
+        """The pool's name with its labels."""
+        return cut(_with(self.name or DEFAULT_POOL, self.labels))
+
+    def with_safe_name(self) -> PagePool:
+        """The same without what can be a password in its name; `raw` stays what it was."""
+        safe = safe_pool_name(self.name).name
+        if safe == self.name:
+            return self
+        return self._replace(name=safe, quiet=(("", self.name), *self.quiet))
+
     def key(self, defaults: TargetDefaults) -> PoolId:
         """The identity under which the pool is shown."""
         app = defaults.app or self.app
         # A label that repeats the application's name tells nothing.
         own = [_safe(text) for _, text in self.target if text != app]
         process = ":".join(filter(None, (self.process or defaults.process, *own)))
-        return PoolId(app, cut(_with(self.name or DEFAULT_POOL, self.labels)), cut(process))
+        return PoolId(app, self.shown, cut(process))
 
     def distinct(self, key: PoolId, number: int) -> PoolId:
         """The `key` of another pool with what tells this one apart, else with its number."""

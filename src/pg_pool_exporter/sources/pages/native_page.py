@@ -12,7 +12,6 @@ from pg_pool_exporter.metrics.series import POOL
 from pg_pool_exporter.model import PoolId, PoolInfo
 from pg_pool_exporter.sources.pages.identity import PagePool, split
 from pg_pool_exporter.sources.pages.native_names import PREFIX, spellings
-from pg_pool_exporter.sources.pages.pool_names import safe_pool_name
 from pg_pool_exporter.sources.pages.table import (
     COUNT,
     SUM,
@@ -41,28 +40,34 @@ def _targets(row: _Row, rank: int, *, milliseconds: bool) -> Targets:
     bounds = {*row.metric.bounds, inf} if row.suffix == _BUCKET else frozenset()
     alias = AliasRank(0, rank)
     is_time = milliseconds and row.suffix not in (_BUCKET, _COUNT)
-
-    def value(text: bytes) -> float | None:
-        found = number(text)
-        return found if found is None or not is_time else found / 1000
+    read = _in_milliseconds if is_time else number
+    part_of = row.part
 
     def targets(labels: Labels, defaults: TargetDefaults) -> tuple[FieldTarget, ...]:
         app, pool, process = [labels.get(name, "") for name in _KEY_LABELS]
+        is_of_our_client = app and process
         if not (pool and (app or defaults.app) and (process or defaults.process)):
             raise Malformed("app, pool or process is missing")
-        others = () if labels.keys() <= known else split(labels, known)
-        page_pool = PagePool(NATIVE_NAME, app, pool, process, *others)
-        if not page_pool.is_of_our_client:
-            page_pool = page_pool._replace(name=safe_pool_name(pool).name)
-        field, part = row.part(tuple([labels.get(name, "") for name in own]))
+        field, part = part_of(tuple([labels.get(name, "") for name in own]))
         if bounds:
             if milliseconds and isinstance(part, float):
                 part /= 1000
-            if page_pool.is_of_our_client and part not in bounds:
+            if is_of_our_client and part not in bounds:
                 raise Malformed(f"{row.metric.name} does not have this bucket")
-        return (FieldTarget(page_pool, field, part, value, alias),)
+        if labels.keys() <= known:
+            page_pool = PagePool(NATIVE_NAME, app, pool, process)
+        else:
+            page_pool = PagePool(NATIVE_NAME, app, pool, process, *split(labels, known))
+        if not is_of_our_client:
+            page_pool = page_pool.with_safe_name()
+        return (FieldTarget(page_pool, field, part, read, alias),)
 
     return targets
+
+
+def _in_milliseconds(text: bytes) -> float | None:
+    found = number(text)
+    return None if found is None else found / 1000
 
 
 def _scalar(metric: Metric) -> _Part:

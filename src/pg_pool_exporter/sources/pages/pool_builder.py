@@ -43,13 +43,13 @@ class PoolSampleBuilder:
 
     def put(self, target: FieldTarget, value: float) -> None:
         """Add a value of the page. Raises `Malformed` when it appears twice."""
-        key = target.field, target.part, target.alias.group
-        rank = target.alias.rank
-        before = self._values.get(key)
-        if before is not None and before[0] == rank:
+        group, rank, _ = target.alias
+        key = target.field, target.part, group
+        values = self._values
+        if key not in values or values[key][0] > rank:
+            values[key] = rank, value
+        elif values[key][0] == rank:
             raise Malformed("the same series twice")
-        if before is None or before[0] > rank:
-            self._values[key] = rank, value
 
     def complements(self, other: PoolSampleBuilder) -> bool:
         """Whether no value is in both."""
@@ -107,13 +107,17 @@ class PoolSampleBuilder:
         return PoolSample(key=key, info=info, **fields), folded
 
     def _parts(self) -> dict[str, dict[FieldPart, float]]:
-        """The values by field and part. Infinite ones are unknown: a maximum that is none."""
+        """The values by field and part.
+
+        Infinite ones are unknown: a maximum that is none. So are those below 0, of a part that is
+        taken off and was counted a moment later.
+        """
         summed: dict[tuple[str, FieldPart], float] = defaultdict(float)
         for (field, part, _), (_, value) in self._values.items():
             summed[field, part] += value
         parts: dict[str, dict[FieldPart, float]] = {}
         for (field, part), value in summed.items():
-            if isfinite(value):
+            if isfinite(value) and value >= 0:
                 parts.setdefault(field, {})[part] = value
         return parts
 

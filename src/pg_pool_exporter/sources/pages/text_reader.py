@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Set
 from itertools import islice
 
 from pg_pool_exporter.formats import NATIVE_NAME
@@ -58,7 +58,6 @@ class PageReader:
         self._clock = clock
         self._pools: NameLimiter[PoolId] = NameLimiter(max_pools)
         self._sites: dict[PoolId, SiteLimiters] = {}
-        self._owners: Mapping[PoolId, PagePool] = {}
         self._had_foreign_pools = False
         self._sizes = (0, 0)  # series on the last page, and on the last one that was accepted
 
@@ -66,7 +65,7 @@ class PageReader:
         """The wanted lines of `page`; None when reading it takes long."""
         if page.count(b"\n") > _QUICK_LINES:
             return None
-        wanted = self._table.wanted.finditer(b"\n" + page)
+        wanted = self._table.lines(page)
         found = list(islice(wanted, _QUICK_WANTED_LINES + 1))
         if len(found) > _QUICK_WANTED_LINES:
             return None
@@ -96,7 +95,7 @@ class PageReader:
         # Known pools, and up to twice the cap of new ones: a hostile page has many more.
         reading = _Reading(self._table, self._defaults, self._pools.names, 2 * self._max_pools)
         try:
-            reading.read(self._table.wanted.finditer(b"\n" + page) if lines is None else lines)
+            reading.read(self._table.lines(page) if lines is None else lines)
             self._check(page, reading, length_known)
             return self._snapshot(reading)
         except Malformed as error:
@@ -129,8 +128,7 @@ class PageReader:
     def _snapshot(self, reading: _Reading) -> Snapshot:
         now = self._clock()
         pools = combined(reading.pools, self._table.formats, native_alone=self._table.native_alone)
-        names = keys(pools, self._table.formats, self._defaults, self._owners)
-        self._owners = {key: pool for pool, key in names.items()}
+        names = keys(pools, self._table.formats, self._defaults)
         named = self._pools.choose(dict.fromkeys(names.values(), 0.0), now)
         sites = {key: self._sites.get(key) or site_limiters(self._max_sites) for key in named}
         samples: list[PoolSample] = []
@@ -192,7 +190,8 @@ class _Reading:
 
     def read(self, lines: Iterable[re.Match[bytes]]) -> None:
         """Collect the values of all wanted lines."""
-        targets, seen = self._table.targets, self.seen
+        table, seen = self._table, self.seen
+        known = table.targets
         for match in lines:
             self.at = match.start()
             line = match[1]
@@ -200,7 +199,8 @@ class _Reading:
                 self._check_type(line)
                 continue
             name = metric_name(line)
-            if name not in targets:
+            targets = known.get(name) or table.of(name)
+            if targets is None:
                 continue
             key, labels, text = series_line(line, name)
             if key in seen:
@@ -208,7 +208,7 @@ class _Reading:
             seen.add(key)
             if len(seen) > MAX_SERIES:
                 raise PollError("too_large", f"more than {MAX_SERIES} series of pools")
-            for target in targets[name](labels, self._defaults):
+            for target in targets(labels, self._defaults):
                 value = target.number(text)
                 builder = self.pools.get(target.pool) or self._new(target)
                 if builder is None:
