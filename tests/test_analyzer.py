@@ -149,6 +149,19 @@ def test_in_its_thread_it_takes_in_what_is_stored_and_ends() -> None:
     asyncio.run(main())
 
 
+def test_a_fault_that_nothing_contains_ends_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = BothSides()
+    sides.analyzer.start()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(analyzer, "checklist", fails)
+            wait_until(lambda: sides.analyzer.faults.counts["records"], "it fails, and counts it")
+        sides.pool(1, 2, leaked_slots={SITE: 1})
+        wait_until(lambda: sides.analyzer.analysis.findings, "the next analysis has a finding")
+    finally:
+        sides.analyzer.stop()
+
+
 def test_an_analysis_that_had_to_wait_for_its_turn_does_not_delay_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

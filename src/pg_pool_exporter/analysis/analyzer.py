@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from queue import Empty
-from threading import Thread
 
 from pg_pool_exporter.analysis.checklist import Check, checklist
 from pg_pool_exporter.analysis.correlate.correlation import Correlation
@@ -18,6 +17,7 @@ from pg_pool_exporter.analysis.fleet_view import FleetView, fleet_view
 from pg_pool_exporter.analysis.history import History
 from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.analysis.verdicts.judge import VERDICTS, Judged, judge
+from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.store import Change, Store
@@ -83,6 +83,8 @@ class Analyzer:
         self._incomplete: set[TargetId] = set()
         """Targets whose latest state could not be taken in."""
         self._is_running = False
+        # One of its own: no scrape waits for an analysis, nor the other way round.
+        self._lane = Lane("analysis")
         self.analysis = self.update()
 
     def configure(self, config: Config) -> None:
@@ -101,7 +103,7 @@ class Analyzer:
     def start(self) -> None:
         """Update in a thread from now on."""
         self._is_running = True
-        Thread(target=self._run, name="analysis", daemon=True).start()
+        self._lane.begin(self._run)
 
     def stop(self) -> None:
         """End the thread, at the latest after its present work."""
@@ -112,7 +114,8 @@ class Analyzer:
             # CPU time: on a busy machine an analysis that waits for its turn costs nothing, and
             # the pause after it would be minutes.
             begun = time.thread_time()
-            self.update()
+            with self.faults.contained("records"):
+                self.update()
             pause = max(_MIN_PERIOD, _PAUSES * (time.thread_time() - begun))
             ended = time.monotonic()
             self._take_in(until=ended + max(_IDLE_PERIOD, pause), with_changes=ended + pause)

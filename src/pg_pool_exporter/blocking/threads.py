@@ -70,6 +70,10 @@ class Lane:
         finally:
             future.cancel()
 
+    def begin(self, work: Callable[[], object]) -> None:
+        """Have `work` done, which raises nothing: nobody waits for it."""
+        self._submit(work, None)
+
     def _submit(self, work: Callable[[], T], key: Hashable) -> Future[T]:
         with self._changed:
             if key is not None and key in self._under_way:
