@@ -93,14 +93,15 @@ def test_leaks_are_unknown_until_a_pool_was_watched_for_a_minute_or_both_sides_p
 def test_totals_of_a_pool_that_is_gone_hide_nothing_of_the_others() -> None:
     sides = healthy()
     watched(sides, waiting=0)
-    sides.pool(0, 0, process="web:1", max=None, leak_after=None)
+    info = replace(INFO, source="closed")
+    sides.pool(0, 0, process="web:1", max=None, leak_after=None, info=info)
     (pool,) = sides.analysis.fleet.pools
     assert (len(pool.processes), pool.max) == (2, 10)
     assert checks(sides)["leaks"].verdict is Verdict.FINE
 
 
-@pytest.mark.parametrize(("idle", "active"), [(1, 0), (0, 1), (None, None)])
-def test_a_pool_without_a_maximum_that_may_have_connections_is_not_taken_for_a_gone_one(
+@pytest.mark.parametrize(("idle", "active"), [(1, 0), (0, 1), (None, None), (0, 0)])
+def test_a_pool_without_a_maximum_is_not_taken_for_a_gone_one(
     idle: float | None, active: float | None
 ) -> None:
     sides = healthy()

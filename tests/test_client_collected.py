@@ -108,6 +108,8 @@ def test_a_pool_that_is_gone_keeps_its_leak_threshold(
             pass
     (gone,) = client_process.samples()
     assert (gone.active, gone.leak_after) == (0, 5.0)
+    assert gone.info is not None
+    assert (gone.info.source, gone.info.client) == ("closed", "psycopg_pool")
 
 
 @pytest.mark.slow

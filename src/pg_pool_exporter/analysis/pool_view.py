@@ -13,6 +13,7 @@ from pg_pool_exporter.analysis.history import PoolHistory, Recent
 from pg_pool_exporter.analysis.minutes import LastHour, total
 from pg_pool_exporter.config import PoolThresholds
 from pg_pool_exporter.model import PoolId, PoolSample
+from pg_pool_exporter.model.pools import CLOSED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,8 +274,8 @@ def pool_view(
 
 
 def _is_gone(sample: PoolSample) -> bool:
-    """Whether these are the totals of a former pool: it has no connections, and no maximum."""
-    return sample.idle == 0 and sample.active == 0 and sample.max is None
+    """Whether these are the totals of a former pool."""
+    return sample.info is not None and sample.info.source == CLOSED
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

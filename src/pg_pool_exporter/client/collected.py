@@ -10,7 +10,8 @@ from typing import Any
 from pg_pool_exporter.client.totals import MAX_SITES
 from pg_pool_exporter.metrics.catalogue import OTHER
 from pg_pool_exporter.metrics.series import POOL
-from pg_pool_exporter.model import Histogram, PoolId, PoolSample
+from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
+from pg_pool_exporter.model.pools import CLOSED
 
 # Names of pools that keep their totals; those of the others are added up as `other`.
 _MAX_NAMES = 20
@@ -41,7 +42,10 @@ class Collected:
     def of(self, key: PoolId) -> PoolSample | None:
         """The totals under a name, of a pool without connections."""
         totals = self._totals.get((key.app, key.pool))
-        return None if totals is None else replace(totals, key=key, idle=0, active=0)
+        if totals is None:
+            return None
+        info = replace(totals.info or PoolInfo(), source=CLOSED)
+        return replace(totals, key=key, idle=0, active=0, info=info)
 
 
 def with_counters(sample: PoolSample, more: PoolSample) -> PoolSample:

@@ -27,6 +27,8 @@ class Histogram:
 
 INSTRUMENTED = "instrumented"
 """The `source` of a pool that our client measures."""
+CLOSED = "closed"
+"""The `source` of the totals that our client shows of former pools."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ class PoolInfo:
     def asked_a_session(self) -> bool:
         """Whether the values come from a session of the pool, as our client reads them: then an
         empty application is a fact, not unknown."""
-        return self.source == INSTRUMENTED and bool(self.port)
+        return self.source in (INSTRUMENTED, CLOSED) and bool(self.port)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

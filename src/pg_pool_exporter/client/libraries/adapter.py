@@ -20,6 +20,7 @@ from pg_pool_exporter.client.libraries.drivers import is_connect_timeout, leads_
 from pg_pool_exporter.client.sites import calling_site, describe
 from pg_pool_exporter.client.tracker import Reading, Tracker
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
+from pg_pool_exporter.model.pools import INSTRUMENTED
 
 # Applications that send tasks import celery too, so it comes last.
 _FRAMEWORKS: Final = ("fastapi", "flask", "celery")
@@ -61,7 +62,7 @@ class PoolAdapter:
         self._info = PoolInfo(
             client=self.library,
             client_version=self.version,
-            source="instrumented",
+            source=INSTRUMENTED,
             server=server,
         )
         self._unreadable = False  # a session could not be looked at, which is logged once

@@ -150,8 +150,9 @@ POOL_INSTANCES = _pool(
 POOL_INFO = _pool(
     "gauge", "info",
     "1 for each pool; host and port, or server, name its server. framework is django, fastapi, "
-    "flask or celery, the first of these that the process has imported. pid is on the process's "
-    "own page only.",
+    "flask or celery, the first of these that the process has imported. source is the format of "
+    "the page, instrumented, or closed where only the totals of former pools go on. pid is on the "
+    "process's own page only.",
     "client", "client_version", "framework", "source", "pid", "host", "port", "server", "database",
     "user", "application",
 )  # fmt: skip
