@@ -79,7 +79,7 @@ async def measure(subject: Subject, dsn: str, rounds: int) -> list[Row]:
         pools = [await stack.enter_async_context(subject.pool(dsn)) for _ in range(2)]
         rows = await compare_singly(subject.name, subject.select_1, pools[0], rounds * 20)
         instrument(pools[1], app="bench", name=subject.name)
-        return [await compare(subject.name, subject.borrow, pools, rounds), *rows]
+        return [await compare(subject.name, subject.check_out, pools, rounds), *rows]
 
 
 def report(rows: list[Row]) -> None:

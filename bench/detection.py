@@ -57,8 +57,8 @@ finding is a warning and says what it assumes:
   silent for longer, or works only now and then outside a transaction, is named as a leak while it
   lasts. Raise `leak_after` where that is normal.
 - Requests come independently of the polls. Polls stray a little from their schedule, so a job that
-  runs each second is not in step with them. What borrows a connection because the page is read is:
-  a check of the database by the page's own handler, while it reads the pool, looks like a leak.
+  runs each second is not in step with them. A checkout because the page is read is in step: a check
+  of the database by the page's own handler, while it reads the pool, looks like a leak.
 - What the page counts is the pool's own: no requests of another process are in its times.
 
 The busier the pool, the more connections must be lost: one among five in use is hidden by the

@@ -27,7 +27,7 @@ class Subject:
 
     name: str
     pool: Callable[[str], AbstractAsyncContextManager[Any]]
-    borrow: Callable[[Any, int], Awaitable[None]]
+    check_out: Callable[[Any, int], Awaitable[None]]
     select_1: Callable[[Any], Awaitable[None]]
 
 
@@ -146,19 +146,19 @@ async def _async_engine_select(engine: Any) -> None:
 
 SUBJECTS = (
     Subject(name="psycopg_pool `getconn`/`putconn`",
-            pool=_psycopg, borrow=_getconn, select_1=_select),
+            pool=_psycopg, check_out=_getconn, select_1=_select),
     Subject(name="psycopg_pool `with pool.connection()`",
-            pool=_psycopg, borrow=_connection, select_1=_select),
+            pool=_psycopg, check_out=_connection, select_1=_select),
     Subject(name="async psycopg_pool `getconn`/`putconn`",
-            pool=_async_psycopg, borrow=_async_getconn, select_1=_async_select),
+            pool=_async_psycopg, check_out=_async_getconn, select_1=_async_select),
     Subject(name="async psycopg_pool `async with pool.connection()`",
-            pool=_async_psycopg, borrow=_async_connection, select_1=_async_select),
+            pool=_async_psycopg, check_out=_async_connection, select_1=_async_select),
     Subject(name="psycopg2 `getconn`/`putconn`",
-            pool=_psycopg2, borrow=_getconn, select_1=_cursor_select),
+            pool=_psycopg2, check_out=_getconn, select_1=_cursor_select),
     Subject(name="SQLAlchemy `with engine.connect()`",
-            pool=_engine, borrow=_connect, select_1=_engine_select),
+            pool=_engine, check_out=_connect, select_1=_engine_select),
     Subject(name="async SQLAlchemy `async with engine.connect()`",
-            pool=_async_engine, borrow=_async_connect, select_1=_async_engine_select),
+            pool=_async_engine, check_out=_async_connect, select_1=_async_engine_select),
     Subject(name="asyncpg `async with pool.acquire()`",
-            pool=_asyncpg, borrow=_acquire, select_1=_acquire_select),
+            pool=_asyncpg, check_out=_acquire, select_1=_acquire_select),
 )  # fmt: skip

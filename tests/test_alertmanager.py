@@ -44,7 +44,7 @@ class Alertmanager:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def tell(self, *alerts: Labels) -> None:
+    def send(self, *alerts: Labels) -> None:
         """Alerts that fire from now on."""
         request = urllib.request.Request(
             f"{self._url}/api/v2/alerts",
@@ -136,7 +136,7 @@ def test_every_alert_that_it_names_exists() -> None:
                 alert("PgServerOversubscribed", **{**SERVER, "server": "other"}),
                 alert("PgPoolSaturated", **PROCESS),
             ],
-            id="a server that is down has nothing else to tell",
+            id="a server that is down has no other alert",
         ),
         pytest.param(
             alert("PgServerDown", **SERVER), [],
@@ -147,7 +147,7 @@ def test_every_alert_that_it_names_exists() -> None:
             alert("PgBouncerDown", bouncer="edge"),
             [alert("PgBouncerPoolFull", bouncer="edge")],
             [alert("PgBouncerClientsWaiting", bouncer="other")],
-            id="a bouncer that is down has nothing else to tell",
+            id="a bouncer that is down has no other alert",
         ),
         pytest.param(
             alert("PgPoolExporterDown", **EXPORTER),
@@ -168,7 +168,7 @@ def test_every_alert_that_it_names_exists() -> None:
 def test_something_worse_silences_what_follows_from_it(
     alertmanager: Alertmanager, worse: Labels, silent: list[Labels], heard: list[Labels]
 ) -> None:
-    alertmanager.tell(worse, *silent, *heard)
+    alertmanager.send(worse, *silent, *heard)
     expected = {one["alertname"]: "suppressed" for one in silent}
     expected |= {one["alertname"]: "active" for one in (worse, *heard)}
     with suppress(TimeoutError):  # what it is instead is said below

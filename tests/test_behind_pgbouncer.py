@@ -27,7 +27,7 @@ class Setup:
         self._url = url
         self._app = app
 
-    def tell(self, *words: str) -> None:
+    def send(self, *words: str) -> None:
         """Give the application its orders."""
         assert self._app.stdin is not None
         for word in words:
@@ -96,7 +96,7 @@ def setup(tmp_path: Path) -> Iterator[Setup]:
 def test_the_application_the_bouncer_and_the_server_each_show_their_own_connections(
     setup: Setup,
 ) -> None:
-    setup.tell("work", "work", "work")
+    setup.send("work", "work", "work")
     setup.shows(
         pool={"active": 3},
         bouncer={"active": 3},
@@ -108,7 +108,7 @@ def test_the_application_the_bouncer_and_the_server_each_show_their_own_connecti
 
     assert setup.values("pg_bouncer_up", "bouncer") == {"edge": 1}
 
-    setup.tell("back", "back")
+    setup.send("back", "back")
     setup.shows(
         pool={"active": 1, "idle": 2},
         bouncer={"active": 1, "idle": 2},
@@ -118,7 +118,7 @@ def test_the_application_the_bouncer_and_the_server_each_show_their_own_connecti
     assert setup.values("pg_bouncer_connections", "user") == {"app": 3}
     assert setup.values("pg_pool_connections", "app") == {"orders": 3}
 
-    setup.tell("keep", "keep")
+    setup.send("keep", "keep")
     setup.shows(
         pool={"active": 3},
         bouncer={"active": 1, "idle": 2},

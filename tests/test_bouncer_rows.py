@@ -17,9 +17,9 @@ SHOP = BouncerPoolKey("shop", "app")
 
 @pytest.mark.parametrize("recorded", CONSOLES, ids=lambda one: one.id)
 def test_each_console_tells_what_it_knows_and_no_more(recorded: Recorded) -> None:
-    told = dialect(recorded.version)
-    assert pools(recorded.answers, told) == recorded.pools
-    assert databases(recorded.answers, told) == recorded.databases
+    spoken = dialect(recorded.version)
+    assert pools(recorded.answers, spoken) == recorded.pools
+    assert databases(recorded.answers, spoken) == recorded.databases
     assert users(recorded.answers) == recorded.users
 
 
@@ -89,10 +89,10 @@ def test_a_size_that_may_be_another_user_s_is_not_reported(
     ["1.3-b2f9c9f-Release", "1.3--Release", "Odyssey 1.5.0 (git 2febeb5) Release, compiled by GCC"],
 )
 def test_idle_clients_of_odyssey_do_not_wait(version: str) -> None:
-    """It tells those that do only where it has a column for the idle ones, too."""
+    """It shows those that do only where it has a column for the idle ones, too."""
     assert only_pool({"cl_active": "1", "cl_waiting": "7"}, version).clients == {"active": 1}
-    told = only_pool({"cl_active": "1", "cl_idle": "7", "cl_waiting": "2"}, version)
-    assert told.clients == {"active": 1, "waiting": 2}
+    pool = only_pool({"cl_active": "1", "cl_idle": "7", "cl_waiting": "2"}, version)
+    assert pool.clients == {"active": 1, "waiting": 2}
 
 
 @pytest.mark.parametrize(("version", "oldest"), [("PgCat 1.1.1", None), ("PgCat 1.2.0", 3)])
@@ -136,7 +136,7 @@ def servers(*times: str | None, state: str = "idle") -> Rows:
         ("2025-03-30 12:00:10", ["2025-03-30 12:00:00"], 10),
         ("2025-03-30 12:00:10 -03", ["2025-03-30 12:00:00 -03"], 10),
         ("2025-03-30 12:00:10 CEST", ["2025-03-30 12:00:11 CEST"], 0),
-        # Summer time begins or ends: how long ago that was can't be told by an abbreviation.
+        # Summer time begins or ends: how long ago that was is not clear from an abbreviation.
         ("2025-03-30 03:00:10 CEST", ["2025-03-30 01:59:00 CET", "2025-03-30 03:00:00 CEST"], None),
         ("2025-03-30 12:00:10 CEST", [None], None),
         ("2025-03-30 12:00:10 CEST", ["yesterday"], None),

@@ -16,7 +16,7 @@ from support.rule_files import ALERTS, RECORDS, ROOT, WITHOUT_ALERT, causes
 
 CAUSES = {cause.value for cause in Cause}
 OF_ALERTS = CAUSES - WITHOUT_ALERT.keys()
-# As pools tell it: the instrumented libraries, then those whose pages are read.
+# As pools name it: the instrumented libraries, then those whose pages are read.
 LIBRARIES = {*INSTRUMENTED, *(form.client for form in FORMATS.values() if form.client)}
 
 

@@ -72,7 +72,7 @@ def test_a_slot_lost_inside_the_library_is_shown_once_it_lasts(
         kept = await pool.check_out()
         sample = watched.sample()
         assert (sample.active, sample.unaccounted) == (1, 1)
-        await pool.give_back(kept)
+        await pool.check_in(kept)
         if kind.name == "asyncpg":
             pool.own.terminate()
         else:
@@ -94,7 +94,7 @@ def test_connections_checked_out_before_the_pool_is_instrumented_are_not_lost(
         watched = Watched(pool.own, leak_after=60, clock=clock)
         assert lasting(watched, clock) == 0
         while out:
-            await pool.give_back(out.pop())
+            await pool.check_in(out.pop())
         assert lasting(watched, clock) == 0
         await pool.close()
 

@@ -43,7 +43,7 @@ def test_a_request_that_has_timed_out_is_not_waiting_any_more(postgres: Cluster)
         for _ in range(3):
             with pytest.raises(PoolTimeout):
                 pool.getconn(timeout=0.01)
-        assert pool.get_stats()["requests_waiting"] == 3, "the pool itself tells otherwise"
+        assert pool.get_stats()["requests_waiting"] == 3, "the pool itself counts otherwise"
         sample = watched.sample()
         assert (sample.waiting, sample.oldest_waiting) == (0, None)
         assert sample.timeouts == {"pool": 3, "connect": 0}

@@ -113,7 +113,7 @@ def test_a_request_that_is_cancelled_while_it_waits_waits_no_more(
         case.refused += 1
         await case.until(lambda: case.sample().waiting == 0, "it does not wait")
         assert case.sample().timeouts["pool"] == 0
-        await case.give_all_back(out)
+        await case.return_all(out)
         case.check()
 
     if kind.waits and kind.cancels:
@@ -126,7 +126,7 @@ def test_a_long_lived_checkout_is_never_overdue(postgres: Cluster, kind: Kind) -
         connection = await remote(case).check_out_for_long()
         sample = case.sample()
         assert (sample.active, sample.long_lived, sample.overdue) == (1, 1, {})
-        await case.pool.give_back(connection)
+        await case.pool.check_in(connection)
         assert case.sample().long_lived == 0
 
     run(kind, postgres, scenario)
@@ -152,7 +152,7 @@ def test_timeouts_of_the_server_are_counted_by_kind_and_cancellations_are_not(
                 assert timeout, statement
         counted = case.sample().timeouts
         assert counted == dict.fromkeys(OTHER_CLIENTS[kind.library].timeouts, 0) | {"statement": 1}
-        await case.give_back(connection)
+        await case.check_in(connection)
         case.check()
 
     if "statement" in OTHER_CLIENTS[kind.library].timeouts:
@@ -170,8 +170,8 @@ def test_what_a_library_cannot_tell_is_absent_and_all_else_is_there(
         if "waiting" not in client.unknown:
             await case.until(lambda: case.sample().waiting, "it waits")
         during = case.sample()
-        await case.give_all_back(out)
-        await case.pool.give_back(await waiter)
+        await case.return_all(out)
+        await case.pool.check_in(await waiter)
         after = case.sample()
         reported = {series.metric for series in of_pools((during, after))}
         if kind.drops:
@@ -205,7 +205,7 @@ def start(postgres: Cluster, directory: Path) -> Iterator[Start]:
             built(program.built)
             running = Running(program, postgres.dsn(), directory)
             stack.enter_context(running.process)
-            assert running.process.tell(f"open main {program.kind}") == "done"
+            assert running.process.send(f"open main {program.kind}") == "done"
             if served:
                 wait_until(running.own_page, "it is served")
             return running
@@ -216,7 +216,7 @@ def start(postgres: Cluster, directory: Path) -> Iterator[Start]:
 @each_program
 def test_the_page_is_that_of_the_catalogue(program: Program, start: Start) -> None:
     running = start(program)
-    running.process.tell("use main statement")
+    running.process.send("use main statement")
     page = running.page()
     assert series(page)
     heads = page.split("# HELP ")[1:]
@@ -271,7 +271,7 @@ def test_an_unsafe_directory_is_refused_with_what_to_do_until_it_is_safe(
 ) -> None:
     directory.chmod(0o777)
     running = start(program, served=False)
-    assert running.process.tell("use main statement") == "done"
+    assert running.process.send("use main statement") == "done"
     assert list(directory.glob("*.sock")) == []
     assert "chmod +t" in running.log()
     directory.chmod(0o700)

@@ -61,14 +61,14 @@ def test_what_the_pool_closes_because_it_has_enough_is_not_lost(pool: Any) -> No
 
 
 def test_a_return_that_fails_has_not_happened(pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As when the rollback fails: the pool keeps the connection as lent, forever."""
+    """As when the rollback fails: the pool keeps the connection as checked out, forever."""
     watched = Watched(pool, leak_after=1e-9)
     connection = pool.getconn()
     pool.putconn(connection)
     with pytest.raises(psycopg2.pool.PoolError, match="unkeyed"):
         pool.putconn(connection)
     again = pool.getconn("a")
-    monkeypatch.setattr(pool, "_used", {})  # so that giving back fails at its end
+    monkeypatch.setattr(pool, "_used", {})  # so that the return fails at its end
     with pytest.raises(KeyError):
         pool.putconn(again)
     assert watched.sample().active == 1

@@ -48,7 +48,7 @@ async def _by_hand(case: Case) -> None:
     try:
         await case.ask(connection)
     finally:
-        await case.give_back(connection)
+        await case.check_in(connection)
 
 
 async def _an_exception_whose_traceback_is_kept(case: Case) -> None:
@@ -90,7 +90,7 @@ async def _all_connections_at_once(case: Case) -> None:
         await case.ask(connection)
     assert case.sample().active == SIZE
     del connection
-    await case.give_all_back(out)
+    await case.return_all(out)
 
 
 async def _many_times(case: Case) -> None:
@@ -111,7 +111,7 @@ def test_correct_use_shows_nothing_not_even_with_a_threshold_of_0(
 ) -> None:
     async def scenario(case: Case) -> None:
         await use(case)
-        # A connection may be given back by a thread of the pool's.
+        # A connection may be returned by a thread of the pool's.
         await case.until(lambda: bool(case.sample().idle) is kind.keeps, "it is idle")
         case.check()
         assert (case.sample().oldest_idle is not None) is kind.keeps
@@ -130,7 +130,7 @@ def test_a_kept_connection_is_overdue_with_its_line_until_it_comes_back(
         assert (count, sample.active, sample.leaked or 0) == (1, 1, 0)
         assert source_of(kind, site).endswith(" checked out here")
         assert (sample.oldest_active or 0) > 0
-        await case.give_back(kept.pop())
+        await case.check_in(kept.pop())
         case.check()
 
     run(kind, postgres, scenario)
@@ -171,7 +171,7 @@ def test_a_dropped_connection_is_what_the_library_makes_of_it(
             with pytest.raises(Exception, match=_FULL):
                 await case.pool.check_out()
         for connection in out:
-            await case.give_back(connection)
+            await case.check_in(connection)
 
     run(kind, postgres, scenario)
 
@@ -199,7 +199,7 @@ def test_a_request_that_finds_the_pool_full_is_timed_out_or_refused_and_not_wait
         if kind.waits:
             assert (sample.waiting, sample.oldest_waiting, sample.queued) == (0, None, 3)
         assert (sample.saturated_seconds or 0) > 0
-        await case.give_all_back(out)
+        await case.return_all(out)
         case.check()
 
     run(kind, postgres, scenario)
@@ -221,14 +221,14 @@ def test_those_who_wait_are_counted_with_the_age_of_the_first_and_served(
         await case.until(lambda: (case.sample().oldest_waiting or 0) > 0.05, "it has waited")
         sample = case.sample()
         assert (sample.active, sample.idle, sample.queued) == (SIZE, 0, 2)
-        await case.give_all_back(out)
+        await case.return_all(out)
         out = [await task for task in tasks]
         case.acquired += 2
         tasks.clear()
         sample = case.sample()
         assert (sample.waiting, sample.oldest_waiting, sample.active) == (0, None, SIZE)
         assert (sample.acquire_wait or 0) > 0.05
-        await case.give_all_back(out)
+        await case.return_all(out)
         case.check()
 
     run(kind, postgres, scenario)
@@ -247,7 +247,7 @@ def test_a_task_that_is_cancelled_while_it_waits_waits_no_more(
             await task
         case.refused += 1
         assert (case.sample().waiting, case.sample().timeouts["pool"]) == (0, 0)
-        await case.give_all_back(out)
+        await case.return_all(out)
         case.check()
 
     run(kind, postgres, scenario)
@@ -273,7 +273,7 @@ def test_a_task_that_is_cancelled_while_it_holds_gives_back(
         with suppress(asyncio.CancelledError, Exception):
             await task
         case.returned += 1
-        await case.until(lambda: case.sample().active == 0, "it has given back")
+        await case.until(lambda: case.sample().active == 0, "it has returned it")
         case.check()
 
     run(kind, postgres, scenario)
@@ -285,7 +285,7 @@ def test_a_session_that_dies_while_it_is_out_costs_no_slot(postgres: Cluster, ki
         connection = await case.check_out()
         with pytest.raises(Exception, match=r"(?s)."):
             await case.pool.ask(connection, "select pg_terminate_backend(pg_backend_pid())")
-        await case.give_back(connection)
+        await case.check_in(connection)
         del connection
         await case.until(lambda: case.sample().lost == kind.lost, "it is seen to be lost")
         case.check()
@@ -306,7 +306,7 @@ def test_closing_the_pool_with_a_connection_out(postgres: Cluster, kind: Kind) -
         closing = asyncio.create_task(case.pool.close())
         await asyncio.sleep(0.01)
         with suppress(Exception):  # a closed pool may refuse it
-            await case.give_back(connection)
+            await case.check_in(connection)
         del connection
         await closing
         if not kind.survives_close:
@@ -385,7 +385,7 @@ def test_uninstrumenting_makes_the_pool_what_it_was_also_with_a_connection_out(
         for here, there in ((case.pool.own, plain.own), (case.pool.queue(), plain.queue())):
             assert type(here) is type(there)
             assert original(type(here)) is None
-        await case.give_back(connection)
+        await case.check_in(connection)
         del connection
         async with case.pool.block() as connection:
             await case.ask(connection)
@@ -423,7 +423,7 @@ def test_a_connection_that_was_out_before_is_unknown_until_it_has_come_back(
         case.watched.registry.remove(case.pool.own)
         connection = await case.pool.check_out()
         case.watched = Watched(case.pool.own)
-        await case.pool.give_back(connection)
+        await case.pool.check_in(connection)
         del connection
         await _by_hand(case)
         case.check()
@@ -454,9 +454,9 @@ def test_what_a_library_cannot_tell_is_absent_and_all_else_is_there(
         if waiter is not None:
             await case.until(lambda: case.sample().waiting, "it waits")
         during = case.sample()
-        await case.give_all_back(out)
+        await case.return_all(out)
         if waiter is not None:
-            await case.pool.give_back(await waiter)
+            await case.pool.check_in(await waiter)
         after = case.sample()
         reported = {series.metric for series in of_pools((during, after))}
         reported |= {catalogue.POOL_LEAKED_SLOTS} if kind.dropped == "leaked" else set()
@@ -489,7 +489,7 @@ def test_a_connection_taken_out_of_an_engines_pool_is_given_back_to_it(
             getattr(sync, how)()
         case.returned += 1
         case.check()
-        await case.pool.give_back(connection)
+        await case.pool.check_in(connection)
         case.check()
         await _by_hand(case)
         case.check()

@@ -1,4 +1,4 @@
-"""What a pool's sessions tell of where they lead, and do not."""
+"""What a pool's sessions show of where they lead, and what not."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_names_that_the_database_cannot_tell_the_encoding_of_do_no_harm(
 
 
 class Shy(psycopg.Connection[Any]):
-    """An application's own class, which doesn't tell where it leads."""
+    """An application's own class, which doesn't show where it leads."""
 
     @property
     def info(self) -> psycopg.ConnectionInfo:

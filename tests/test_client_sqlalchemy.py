@@ -166,7 +166,7 @@ def test_a_pool_made_by_hand_from_another_is_the_one_that_is_followed(
 def test_an_engine_that_its_own_listeners_know_is_freed_when_it_is_dropped(
     postgres: Cluster,
 ) -> None:
-    """As a listener is a closure over the engine most of the time, and stands in its dialect."""
+    """As a listener is a closure over the engine most of the time, and is kept by its dialect."""
 
     def make() -> sqlalchemy.Engine:
         engine = create_engine(url("postgresql+psycopg", postgres.dsn()))

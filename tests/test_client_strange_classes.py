@@ -156,7 +156,7 @@ async def use(pool: Pool) -> None:
         for connection in connections:
             await pool.ask(connection, "SELECT 1")
         for connection in connections:
-            await pool.give_back(connection)
+            await pool.check_in(connection)
 
 
 async def live(made: Pool, process: Process, *, early: bool) -> tuple[float, float, float]:

@@ -21,7 +21,7 @@ def checkout(time: float, waited: float = 0.0, which: int = 1) -> Event:
     return time, False, waited, which
 
 
-def give_back(time: float, held: float, which: int = 1) -> Event:
+def check_in(time: float, held: float, which: int = 1) -> Event:
     return time, True, held, which
 
 
@@ -48,7 +48,7 @@ def test_a_wait_is_counted_in_the_bucket_that_it_belongs_to(seconds: float, buck
 
 def test_a_hold_is_counted_with_its_own_bounds() -> None:
     totals = Totals()
-    totals.add([checkout(0.0), give_back(600.0, 600.0), checkout(600.0)], limit=5)
+    totals.add([checkout(0.0), check_in(600.0, 600.0), checkout(600.0)], limit=5)
     hold = totals.hold.histogram()
     assert len(hold.counts) == len(HOLD_BOUNDS) + 1
     assert hold.counts[-2:] == (1, 0)
@@ -60,7 +60,7 @@ def test_a_hold_is_counted_with_its_own_bounds() -> None:
     [
         pytest.param([], 1, 10.0, 0.0, id="an unused pool is never saturated"),
         pytest.param([checkout(1.0)], 1, 10.0, 9.0, id="still saturated: until now"),
-        pytest.param([checkout(1.0), give_back(4.0, 3.0)], 1, 10.0, 3.0, id="from full to free"),
+        pytest.param([checkout(1.0), check_in(4.0, 3.0)], 1, 10.0, 3.0, id="from full to free"),
         pytest.param(
             [checkout(1.0), checkout(3.0, which=2)], 2, 10.0, 7.0, id="only with all of them out"
         ),
@@ -72,11 +72,11 @@ def test_a_hold_is_counted_with_its_own_bounds() -> None:
             id="no limit: never saturated",
         ),
         pytest.param(
-            [checkout(1.0), give_back(3.0, 2.0), checkout(3.0, which=2), give_back(5.0, 2.0, 2)],
+            [checkout(1.0), check_in(3.0, 2.0), checkout(3.0, which=2), check_in(5.0, 2.0, 2)],
             1, 10.0, 4.0, id="handed on at once: saturated throughout",
         ),
         pytest.param(
-            [give_back(4.0, 3.0), checkout(1.0)], 1, 10.0, 3.0, id="out of order in a batch"
+            [check_in(4.0, 3.0), checkout(1.0)], 1, 10.0, 3.0, id="out of order in a batch"
         ),
     ],
 )  # fmt: skip
@@ -136,11 +136,11 @@ def test_lines_of_code_beyond_the_cap_are_counted_as_other() -> None:
 
 def test_a_stretch_of_saturation_is_counted_once_also_when_a_thread_tells_of_it_late() -> None:
     totals = Totals()
-    totals.add([checkout(1.0), give_back(5.0, 4.0)], limit=1)
-    # Held from 2 to 4, by a thread that was stopped before it could tell.
-    totals.add([checkout(2.0, which=2), give_back(4.0, 2.0, 2)], limit=1)
+    totals.add([checkout(1.0), check_in(5.0, 4.0)], limit=1)
+    # Held from 2 to 4, by a thread that was stopped before it could record that.
+    totals.add([checkout(2.0, which=2), check_in(4.0, 2.0, 2)], limit=1)
     assert totals.saturated_seconds(10.0) == 4.0
-    totals.add([checkout(4.5, which=3), give_back(7.0, 2.5, 3)], limit=1)
+    totals.add([checkout(4.5, which=3), check_in(7.0, 2.5, 3)], limit=1)
     assert totals.saturated_seconds(10.0) == 6.0
 
 
@@ -151,7 +151,7 @@ def test_an_event_that_was_lost_is_put_right_by_what_is_open_now() -> None:
     assert totals.saturated_seconds(10.0) == 2.0
     totals.settle({2}, 1, now=11.0)  # nor was this checkout
     assert totals.saturated_seconds(15.0) == 6.0
-    totals.add([checkout(10.9, which=2), give_back(16.0, 5.0, 2)], limit=1)
+    totals.add([checkout(10.9, which=2), check_in(16.0, 5.0, 2)], limit=1)
     assert totals.saturated_seconds(20.0) == 7.0, "what comes late counts for nothing twice"
 
 
@@ -169,7 +169,7 @@ def test_integrals_equal_a_brute_force_count_whatever_the_order_within_a_batch(
     """Every checkout (start, seconds) ends before the reading at 100."""
     events = [checkout(start, which=which) for which, (start, _) in enumerate(held)]
     events += [
-        give_back(start + seconds, seconds, which) for which, (start, seconds) in enumerate(held)
+        check_in(start + seconds, seconds, which) for which, (start, seconds) in enumerate(held)
     ]
     events.sort()
     totals = Totals()
@@ -199,9 +199,9 @@ def test_no_total_ever_falls_also_when_threads_tell_their_events_late(
     """Batches arrive with times far out of order, and readings miss returns that are on the way."""
     totals = Totals()
     seen = (0.0, 0.0)
-    for now, (time, held, told_open) in enumerate(reported, start=100):
-        totals.add([checkout(float(time)), give_back(float(time + held), float(held))], limit)
-        open_since = [50.0] if told_open else []
+    for now, (time, held, is_open) in enumerate(reported, start=100):
+        totals.add([checkout(float(time)), check_in(float(time + held), float(held))], limit)
+        open_since = [50.0] if is_open else []
         reading = totals.active_seconds(open_since, now), totals.saturated_seconds(now)
         assert reading >= seen
         assert reading[1] >= seen[1]

@@ -254,7 +254,9 @@ def test_a_fork_leaves_nothing_of_the_parents_also_when_another_thread_has_our_l
     for connection in (Connection(), Connection()):
         one.acquired(connection, 1000.0, HERE)
         one.returning(connection)
-    assert woken == [None], "the first checkout in the child, and only that, tells"
+    assert woken == [None], (
+        "the first checkout in the child, and only that, wakes the parent's page"
+    )
     assert one.read().hold.count == 2
 
 

@@ -33,9 +33,9 @@ def test_mistakes_about_bouncers_are_reported(tmp_path: Path) -> None:
     )
     keys = "name, interval, timeout, dsn, password_file, password_command, max_pools, "
     keys += "max_groups, max_clients"
-    told = mistakes(path)
-    assert SECRET not in str(told)
-    assert told == [
+    found = mistakes(path)
+    assert SECRET not in str(found)
+    assert found == [
         (
             "3: pgbouncers[0].password_file: names a file that cannot be read: "
             "No such file or directory"

@@ -81,7 +81,7 @@ def test_places_where_addresses_are_looked_up(tmp_path: Path) -> None:
 )
 def test_mistakes_about_places_are_reported(tmp_path: Path, keys: str, message: str) -> None:
     path = write(tmp_path, f"apps:\n  - name: orders\n    {keys}\n")
-    (told,) = mistakes(path)
-    assert told.startswith("3: apps[0].")
-    assert message in told
-    assert SECRET not in told
+    (mistake,) = mistakes(path)
+    assert mistake.startswith("3: apps[0].")
+    assert message in mistake
+    assert SECRET not in mistake

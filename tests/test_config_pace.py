@@ -1,4 +1,4 @@
-"""Intervals that are too long for the leak threshold are told, because they prove no leak."""
+"""Intervals that are too long for the leak threshold are warned of, because they prove no leak."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def main(**more: Any) -> dict[str, Any]:
     return {"name": "main", "dsn": DSN, **more}
 
 
-def told(**file: Any) -> list[tuple[str, ...]]:
+def warned(**file: Any) -> list[tuple[str, ...]]:
     """What is polled too seldom, its interval, what that is compared with, and that threshold."""
     sentences = too_slow(Config.model_validate({"socket_dir": "", **file}))
     parts = r"(.*): an interval of (.*) s is too long for (.*) of (.*) s;"
@@ -69,7 +69,7 @@ def told(**file: Any) -> list[tuple[str, ...]]:
 def test_what_is_polled_too_seldom_is_reported(
     file: dict[str, Any], expected: list[tuple[str, ...]]
 ) -> None:
-    assert told(**file) == expected
+    assert warned(**file) == expected
 
 
 def test_the_sentence_says_what_to_do() -> None:

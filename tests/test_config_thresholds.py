@@ -1,4 +1,4 @@
-"""Thresholds in the configuration: what is accepted, and how mistakes are told."""
+"""Thresholds in the configuration: what is accepted, and how mistakes are reported."""
 
 from __future__ import annotations
 

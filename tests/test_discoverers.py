@@ -134,10 +134,10 @@ def test_a_file_that_breaks_keeps_its_addresses_and_the_others_go_on(
     assert listed(place) == (["a:1", "b:1"], None)
     spoil(broken)
     write(good, "b:2")
-    addresses, told = listed(place)
+    addresses, message = listed(place)
     assert addresses == ["a:1", "b:2"]
-    assert told is not None
-    assert told.startswith(f"{broken} {problem}")
+    assert message is not None
+    assert message.startswith(f"{broken} {problem}")
     if broken.is_dir():
         broken.rmdir()
     write(broken, "a:2")

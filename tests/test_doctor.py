@@ -35,7 +35,7 @@ def document(*verdicts: str, **changed: Any) -> str:
     """A document whose points have these verdicts."""
     points = [
         {
-            "check": "leaks", "verdict": verdict, "figure": "2 not given back",
+            "check": "leaks", "verdict": verdict, "figure": "2 not returned",
             "evidence": ["orders/main: shop.py:40"], "remedy": ["Give it back."], **changed,
         }
         for verdict in verdicts
@@ -69,10 +69,10 @@ def test_what_is_no_document_is_refused(text: str) -> None:
 def test_a_person_reads_a_line_a_point_with_what_speaks_for_it() -> None:
     text = written(read(document("problem", "fine")), colours=False, width=80)
     assert text.splitlines() == [
-        "PROBLEM  leaks                 2 not given back",
+        "PROBLEM  leaks                 2 not returned",
         "         - orders/main: shop.py:40",
         "         > Give it back.",
-        "fine     leaks                 2 not given back",
+        "fine     leaks                 2 not returned",
         "         - orders/main: shop.py:40",
         "         > Give it back.",
         "",

@@ -371,7 +371,7 @@ def test_the_first_time_out_counts_where_the_page_has_no_series_before_it(name: 
 
 
 def test_time_outs_that_nobody_counts_are_unknown() -> None:
-    """Instrumentations of other pools have the same names for what they do tell."""
+    """Instrumentations of other pools have the same names for what they do show."""
     page = recorded("otel").replace(b"hikaricp-3.0", b"c3p0-0.9")
     [sample] = read(without(page, b"_timeouts"))
     assert sample.timeouts == {}

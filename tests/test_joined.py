@@ -1,4 +1,4 @@
-"""What both sides tell together, and when they can't."""
+"""What both sides prove together, and when they can't."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def _leave_a_gap(sides: BothSides) -> None:
     sides.server(HELD)
 
 
-def _read_a_pool_that_does_not_tell(sides: BothSides) -> None:
+def _read_a_pool_that_shows_nothing(sides: BothSides) -> None:
     sides.pool(None, 1, process="web:1")
 
 
@@ -164,7 +164,7 @@ def _read_a_pool_that_does_not_tell(sides: BothSides) -> None:
     "spoil",
     [
         _hide, _lose_a_process, _meet_an_unread_process, _meet_an_unread_page, _set_the_clock,
-        _leave_a_gap, _read_a_pool_that_does_not_tell,
+        _leave_a_gap, _read_a_pool_that_shows_nothing,
     ],
 )  # fmt: skip
 def test_it_is_absent_where_it_would_not_be_sound(spoil: Callable[[BothSides], None]) -> None:
@@ -179,7 +179,7 @@ def test_it_is_absent_where_it_would_not_be_sound(spoil: Callable[[BothSides], N
 
 
 def test_a_clock_set_while_a_poll_takes_long_makes_no_session_older() -> None:
-    """A poll that takes 3 s does not tell whether the server's clock has gone 2 s ahead."""
+    """A poll that takes 3 s leaves open whether the server's clock has gone 2 s ahead."""
     sides = watch(BothSides(), sessions={"idle": [300.0, 57.0]})
     sides.server({"idle": [304.0, 61.0]}, clock=1e9 + sides.now - 1, took=3)
     assert unreturned(sides) == 0
@@ -189,7 +189,7 @@ def test_a_clock_set_while_a_poll_takes_long_makes_no_session_older() -> None:
     assert unreturned(sides) == 1
 
 
-def test_a_pool_that_tells_no_more_what_is_in_it_is_not_taken_for_what_it_was() -> None:
+def test_a_pool_that_no_longer_shows_what_is_in_it_is_not_taken_for_what_it_was() -> None:
     """It may have all that is silent by now, and the other's checkouts may be without a session."""
     sides = BothSides()
     watch(sides, lambda: sides.pool(0, 2), lambda: sides.pool(0, 0, process="web:1"))

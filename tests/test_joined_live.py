@@ -151,7 +151,7 @@ def _work(pool: ConnectionPool[Any], until: threading.Event) -> None:
 def test_connections_that_are_idle_for_long_and_in_use_for_moments_are_fine(
     any_postgres: Cluster, name: str
 ) -> None:
-    """Also when whoever borrows one does nothing with it."""
+    """Also when whoever checks one out does nothing with it."""
     reported = 0
 
     def look(joined: LeakEvidence) -> bool:

@@ -319,8 +319,8 @@ def test_a_text_of_any_length_is_matched_in_proportion(piece: str) -> None:
 )
 def test_a_password_is_not_shown_however_it_is_sent_back(text: str) -> None:
     for secret in ("correct-horse", "correct\x7f-horse"):
-        told = shown(text, (secret,))
-        assert "correct-horse" not in told
-        assert "correct-" not in told.replace("correct-***horse", "")
-        assert told.isprintable()
-        assert len(told) <= 200
+        message = shown(text, (secret,))
+        assert "correct-horse" not in message
+        assert "correct-" not in message.replace("correct-***horse", "")
+        assert message.isprintable()
+        assert len(message) <= 200

@@ -231,8 +231,8 @@ def test_the_duration_of_the_last_poll_is_known_also_if_it_failed() -> None:
 def test_the_log_has_one_line_for_each_change_not_for_each_poll(lines: list[Any]) -> None:
     refused, auth = PollError("refused", "nobody listens"), PollError("auth", "wrong password")
     polled_for(100, refused, refused, refused, auth, auth, snapshot(), snapshot(), refused)
-    told = [(line["event"], line.get("reason")) for line in lines]
-    assert told == [
+    logged = [(line["event"], line.get("reason")) for line in lines]
+    assert logged == [
         ("target down", "refused"),
         ("target down", "auth"),
         ("target up", None),

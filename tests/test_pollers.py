@@ -115,9 +115,9 @@ def test_a_poller_that_breaks_is_reported_and_started_again(
     with structlog.testing.capture_logs() as lines, sources(monkeypatch, snapshot()) as made:
         virtual_time.run(main())
     assert len(made) == 2
-    told = [line for line in lines if line["event"] == "poller failed"]
-    assert told[0]["error"] == "RuntimeError"
-    assert "in publish" in told[0]["stack"]
+    logged = [line for line in lines if line["event"] == "poller failed"]
+    assert logged[0]["error"] == "RuntimeError"
+    assert "in publish" in logged[0]["stack"]
 
 
 def test_a_poller_that_somebody_else_cancelled_is_started_again(
@@ -167,5 +167,5 @@ def test_a_source_that_does_not_let_go_is_reported_and_holds_up_nothing(
     monkeypatch.setattr(discovery, "SOURCES", {"process": make})
     with structlog.testing.capture_logs() as lines:
         virtual_time.run(main())
-    told = [line for line in lines if line["event"] == "poller does not stop"]
-    assert [line["target"] for line in told] == ["a"]
+    logged = [line for line in lines if line["event"] == "poller does not stop"]
+    assert [line["target"] for line in logged] == ["a"]

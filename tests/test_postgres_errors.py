@@ -86,6 +86,6 @@ def test_an_sqlstate_needs_no_text(error: type[psycopg.Error], reason: str) -> N
 
 def test_what_is_unknown_is_one_bounded_line() -> None:
     error = psycopg.OperationalError("\x1b[2Jsurprise " + "x" * 10_000 + "\nSELECT secret")
-    told = str(explain(error, "server main"))
-    assert told.startswith("server main: [2Jsurprise xxx")
-    assert len(told) < 300
+    message = str(explain(error, "server main"))
+    assert message.startswith("server main: [2Jsurprise xxx")
+    assert len(message) < 300

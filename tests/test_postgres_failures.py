@@ -1,4 +1,4 @@
-"""Servers that cannot be polled: each cause is told apart, and recovery needs no restart."""
+"""Servers that cannot be polled: each cause is named, and recovery needs no restart."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_a_limit_of_the_role_or_the_database_is_reported_from_a_full_server(
 
 
 @pytest.mark.parametrize(
-    ("params", "reason", "told"),
+    ("params", "reason", "message"),
     [
         ({"user": "exporter", "password": "wrong-secret"}, "auth", "wrong password"),
         ({"user": "exporter"}, "auth", "user exporter"),
@@ -252,14 +252,14 @@ def test_a_limit_of_the_role_or_the_database_is_reported_from_a_full_server(
     ],
 )
 def test_each_wrong_setting_is_reported_apart(
-    locked: Cluster, params: dict[str, str], reason: str, told: str
+    locked: Cluster, params: dict[str, str], reason: str, message: str
 ) -> None:
     async def main() -> None:
         source = source_of(locked, dsn=locked.dsn(**params))
         for _ in range(2):
             error = await failure(source)
             assert error.reason == reason
-            assert told in str(error)
+            assert message in str(error)
             assert "secret" not in str(error)
         assert sockets_to(locked) == 0
         await source.close()

@@ -40,7 +40,7 @@ class Setup:
     def page(self) -> str:
         return fetch(f"{self.url}/metrics")
 
-    def tell(self, word: str) -> None:
+    def send(self, word: str) -> None:
         assert self.app.stdin is not None
         self.app.stdin.write(f"{word}\n".encode())
         self.app.stdin.flush()
@@ -94,7 +94,7 @@ def test_prometheus_sees_the_pool_the_server_and_the_first_leak(setup: Setup) ->
     joined = "pg_pool_connections * on (app, pool, process) group_left(database, application) "
     assert prometheus.query(f"{joined} pg_pool_info")[0][0]["application"] == "orders"
 
-    setup.tell("leak")
+    setup.send("leak")
     wait_until(lambda: "pg_pool_leaked_slots{" in setup.page(), "the leak is shown")
     line = next(n for n, text in enumerate(APP.read_text().splitlines(), 1) if "getconn()" in text)
     assert f'leaks_on_command.py:{line} forget"}} 1\n' in setup.page()
@@ -106,10 +106,10 @@ def test_prometheus_sees_the_pool_the_server_and_the_first_leak(setup: Setup) ->
 
 def test_a_kept_connection_is_overdue_until_it_comes_back(setup: Setup) -> None:
     certain = setup.prometheus.value("sum(pg_pool_leaked_connections_total)")
-    setup.tell("keep")
+    setup.send("keep")
     wait_until(lambda: "pg_pool_overdue_connections{" in setup.page(), "overdue is shown", 10)
     assert setup.prometheus.value("sum(pg_pool_leaked_connections_total)") == certain
-    setup.tell("back")
+    setup.send("back")
     wait_until(lambda: "pg_pool_overdue_connections{" not in setup.page(), "and gone again", 10)
 
 

@@ -1,4 +1,4 @@
-"""Runbooks: what they tell a person to type works, and their links lead somewhere."""
+"""Runbooks: the commands in them work, and their links lead somewhere."""
 
 from __future__ import annotations
 

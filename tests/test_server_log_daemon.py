@@ -155,10 +155,10 @@ class TestProbe:
         finally:
             logging.run("GRANT USAGE ON SCHEMA pool_exporter TO exporter")
         assert done.returncode == 1
-        _, server, told = done.stdout.splitlines()
+        _, server, line = done.stdout.splitlines()
         assert server == "server main: ok"
-        assert told.startswith(f"log main: failed ({reason}): ")
-        assert said in told
+        assert line.startswith(f"log main: failed ({reason}): ")
+        assert said in line
         assert said not in done.stderr, "each thing is said once"
 
     def test_says_what_is_wrong_with_a_server(self, postgres: Cluster, tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_a_file_that_is_removed_is_read_to_its_end(follower: Follower, log: Path
 
 
 def test_a_rotated_file_does_not_stand_for_the_log(follower: Follower, log: Path) -> None:
-    """The log was removed and the server not told: only what was rotated before is there."""
+    """The log was removed while the server writes to it: only what was rotated before is there."""
     by_name(log)
     assert timeouts(follower.poll()) == 0
     log.unlink()

@@ -113,7 +113,7 @@ def test_no_other_file_can_be_read(
 def test_a_link_is_read_only_when_it_is_called_like_the_log(
     logging: Cluster, exporter: psycopg.Connection[Any]
 ) -> None:
-    """SQL can't tell a link; only the server's own account can make one in that directory."""
+    """SQL does not show links; only the server's own account can make one in that directory."""
     link = log_directory(logging) / "link.txt"
     link.symlink_to("../pg_hba.conf")
     assert read(exporter, link.name) is None

@@ -34,7 +34,7 @@ def test_a_connection_that_is_returned_is_no_leak(kind: Kind, postgres: Cluster)
     async def use(pool: Pool) -> None:
         async with assert_no_leaks(pool.own):
             connection = await pool.check_out()
-            await pool.give_back(connection)
+            await pool.check_in(connection)
             async with pool.block() as connection:
                 await pool.ask(connection, "select 1")
 
@@ -49,7 +49,7 @@ def test_a_connection_that_is_kept_is_named_with_its_line(kind: Kind, postgres: 
                 kept = await pool.check_out()
         assert "1 connection was not returned" in str(caught.value)
         assert "support/pools.py" in str(caught.value)
-        await pool.give_back(kept)
+        await pool.check_in(kept)
 
     asyncio.run(_with(kind, postgres, use))
 
@@ -91,7 +91,7 @@ def test_what_another_task_returns_in_time_is_no_leak(postgres: Cluster) -> None
     async def use(pool: Pool) -> None:
         async def return_later(connection: Any) -> None:
             await asyncio.sleep(0.1)
-            await pool.give_back(connection)
+            await pool.check_in(connection)
 
         async with assert_no_leaks(pool.own, wait=10):
             task = asyncio.create_task(return_later(await pool.check_out()))

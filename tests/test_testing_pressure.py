@@ -46,7 +46,7 @@ def test_a_saturated_pool_has_no_connection_and_afterwards_all_of_them(
                 await pool.check_out()
         connections = [await _patiently(kind, pool) for _ in range(2)]
         for connection in connections:
-            await pool.give_back(connection)
+            await pool.check_in(connection)
 
     asyncio.run(_with(kind, postgres, use))
 
@@ -55,7 +55,7 @@ def test_a_saturated_pool_has_no_connection_and_afterwards_all_of_them(
 def test_some_connections_can_be_left(kind: Kind, postgres: Cluster) -> None:
     async def use(pool: Pool) -> None:
         async with saturated(pool.own, leave=1):
-            await pool.give_back(await _patiently(kind, pool))
+            await pool.check_in(await _patiently(kind, pool))
 
     asyncio.run(_with(kind, postgres, use))
 
@@ -107,15 +107,15 @@ def test_a_slow_pool_lets_each_request_wait_and_afterwards_none(
 ) -> None:
     async def use(pool: Pool) -> None:
         own = type(pool.own)
-        await pool.give_back(await _patiently(kind, pool))
+        await pool.check_in(await _patiently(kind, pool))
         with slow(pool.own, 0.3):
             began = monotonic()
             connection = await _patiently(kind, pool)
             assert monotonic() - began >= 0.3
-        await pool.give_back(connection)
+        await pool.check_in(connection)
         assert type(pool.own) is own
         with slow(pool.own, 0.0):
-            await pool.give_back(await _patiently(kind, pool))
+            await pool.check_in(await _patiently(kind, pool))
 
     asyncio.run(_with(kind, postgres, use))
 

@@ -77,9 +77,9 @@ async def play() -> Any:
         await asyncio.to_thread(wait_until, lambda: numbers()["main"]["waiting"], "it waits")
     child = in_child()
     while out:
-        await pool.give_back(out.pop())
+        await pool.check_in(out.pop())
     if waiter is not None:
-        await pool.give_back(await waiter)
+        await pool.check_in(await waiter)
     parent = numbers()
     await pool.close()
     return {"child": child, "parent": parent}

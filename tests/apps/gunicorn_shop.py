@@ -1,4 +1,4 @@
-"""A shop for gunicorn: `GET /` uses the pool and tells which process did.
+"""A shop for gunicorn: `GET /` uses the pool and answers which process did.
 
 With SHOP_PRELOAD the pool is made, and instrumented, before the workers are forked; else each
 worker makes its own at its first request. With PAGE_PORT the page is served there, too.

@@ -2,7 +2,7 @@
 
     python makes_every_pool.py DSN URL
 
-Prints who was measured, as JSON; a child of its own tells the same.
+Prints who was measured, as JSON; a child of its own prints the same.
 """
 
 from __future__ import annotations

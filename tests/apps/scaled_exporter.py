@@ -3,7 +3,7 @@
     python -m apps.scaled_exporter FACTOR ARGUMENT...
 
 Its windows are divided by FACTOR, as tests/support/scaled_rules.py does it with those of the
-alerts. Its thresholds stand in its configuration.
+alerts. Its configuration has its thresholds.
 """
 
 from __future__ import annotations

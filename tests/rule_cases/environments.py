@@ -1,7 +1,7 @@
 """Each case of an alert in one environment, beside another one in a second.
 
 All names are equal in both, job and instance too: nothing but the labels that a user adds to all
-that is scraped there tells them apart.
+that is scraped there distinguishes them.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ CASES = {
             7,
             [TARGET],
         ),
-        Case("just below", "a list is well again after four minutes", discovered("0x4 1x20"), 12),
+        Case("just below", "a list recovers after four minutes", discovered("0x4 1x20"), 12),
         Case("restart", "it begins anew", discovered("0x3 _ 1x20"), 12),
         Case("missing data", "the list is configured no more", discovered("0x3 stale"), 12),
     ],

@@ -43,7 +43,7 @@ CASES = {
             15,
             [POOL | SITE],
         ),
-        Case("missing data", "a library that cannot tell", pool("9x20"), 15),
+        Case("missing data", "a library that does not count them", pool("9x20"), 15),
     ],
     "PgPoolCheckoutOverdue": [
         Case(
@@ -90,7 +90,7 @@ CASES = {
             15,
             [POOL | SITE],
         ),
-        Case("missing data", "a library that cannot tell", pool("9x20"), 15),
+        Case("missing data", "a library that does not count them", pool("9x20"), 15),
     ],
     "PgPoolMissingSessions": [
         Case(

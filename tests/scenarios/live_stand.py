@@ -58,7 +58,7 @@ class App:
 
 
 class _Page(NamedTuple):
-    """Of a process of which another library tells."""
+    """Of a process that another library measures."""
 
     app: str
     host: str
@@ -72,7 +72,7 @@ class _Page(NamedTuple):
 class Stand:
     """All that runs; it ends when `stack` is closed.
 
-    `page` tells how pools are read, as a scenario's. Durations of the exporter are divided by
+    `page` is how pools are read, as a scenario's. Durations of the exporter are divided by
     `factor`. `settings` and `environment` are the server's.
     """
 

@@ -224,7 +224,7 @@ class Pool:
 
         self.world.after(self.timeout, give_up)
 
-    def give_back(self, checkout: Checkout) -> None:
+    def check_in(self, checkout: Checkout) -> None:
         """The connection comes back to the pool."""
         self._integrate()
         now = self.world.now
@@ -259,7 +259,7 @@ class Pool:
     def reclaim(self, checkout: Checkout) -> None:
         """The garbage collector returns the connection, which the application has dropped."""
         self.reclaimed[checkout.site] += 1
-        self.give_back(checkout)
+        self.check_in(checkout)
 
     def make_anew(self, site: str) -> None:
         """The application makes another pool in place of this one, whose connections end."""
@@ -355,7 +355,7 @@ class Client:
         self._server = pool.server
 
     def request(self, work: Work) -> None:
-        """Borrow a connection, work with it, and end as the work says."""
+        """Check out a connection, work with it, and end as the work says."""
         self.pool.check_out(work.site, lambda checkout: self._begin(checkout, work), lambda: None)
 
     def _begin(self, checkout: Checkout, work: Work) -> None:
@@ -392,7 +392,7 @@ class Client:
         if work.lock is not None:
             self._server.release(work.lock)
         if work.ending == "return":
-            self.pool.give_back(checkout)
+            self.pool.check_in(checkout)
         elif work.ending == "drop":
             self.pool.drop(checkout)
         elif work.ending == "lose":

@@ -87,20 +87,20 @@ class Application:
     def give(self, times: int = 1) -> None:
         """Return connections, the oldest checkout first."""
         for _ in range(times):
-            assert self._process.tell("give") == "done"
+            assert self._process.send("give") == "done"
             self._came_back()
 
     def ask(self, times: int = 1) -> None:
         """Ask for connections that are all out, without waiting for one."""
         for _ in range(times):
-            assert self._process.tell("ask") == "done"
+            assert self._process.send("ask") == "done"
             self.truth.requests += 1
             self.truth.queued += 1
             self.truth.waiting += 1
 
     def take_in_vain(self) -> None:
         """Ask for one more, and wait until this request, and all before it, have failed."""
-        assert self._process.tell("take").startswith("failed")
+        assert self._process.send("take").startswith("failed")
         truth = self.truth
         truth.requests += 1
         truth.queued += 1
@@ -175,7 +175,7 @@ class Application:
         return {name: value for name, value in values.items() if value not in (None, {})}
 
     def _check_out(self, command: str) -> None:
-        assert self._process.tell(command) == "done"
+        assert self._process.send(command) == "done"
         truth = self.truth
         truth.returned_last = False
         truth.requests += 1

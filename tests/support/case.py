@@ -52,8 +52,8 @@ class Case:
         self.acquired += 1
         return connection
 
-    async def give_back(self, connection: Any) -> None:
-        await self.pool.give_back(connection)
+    async def check_in(self, connection: Any) -> None:
+        await self.pool.check_in(connection)
         self.returned += 1
 
     async def ask(self, connection: Any) -> None:
@@ -62,9 +62,9 @@ class Case:
     async def check_out_all(self) -> list[Any]:
         return [await self.check_out() for _ in range(SIZE)]
 
-    async def give_all_back(self, out: list[Any]) -> None:
+    async def return_all(self, out: list[Any]) -> None:
         while out:
-            await self.give_back(out.pop())
+            await self.check_in(out.pop())
 
     def sample(self) -> PoolSample:
         return self.watched.sample()
@@ -121,7 +121,7 @@ def built(program: Path | None) -> None:
 
 
 def source_of(kind: Kind, site: str) -> str:
-    """The source line of a site in the file that borrows."""
+    """The source line of a site in the file that checks out."""
     place, _, _ = site.partition(" ")
     file, _, line = place.rpartition(":")
     assert kind.source.match(f"**/{file}"), site

@@ -59,7 +59,7 @@ class ObedientProcess:
         """Its process id."""
         return self._process.pid
 
-    def tell(self, command: str) -> str:
+    def send(self, command: str) -> str:
         """Its answer to a command: `done`, or `failed` and why."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{command}\n")

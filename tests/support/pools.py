@@ -47,7 +47,7 @@ class Pool:
         """Ask for a connection, and wait for it as long as it takes."""
         return await asyncio.to_thread(self.own.getconn, 20)
 
-    async def give_back(self, connection: Any) -> None:
+    async def check_in(self, connection: Any) -> None:
         """Return a connection."""
         self.own.putconn(connection)
 
@@ -87,7 +87,7 @@ class AsyncPsycopgPool(Pool):
     async def check_out_when_free(self) -> Any:
         return await self.own.getconn(20)
 
-    async def give_back(self, connection: Any) -> None:
+    async def check_in(self, connection: Any) -> None:
         await self.own.putconn(connection)
 
     async def ask(self, connection: Any, statement: str) -> None:
@@ -132,7 +132,7 @@ class Engine(Pool):
         with patience(self.own.pool):
             return await asyncio.to_thread(self.own.connect)
 
-    async def give_back(self, connection: Any) -> None:
+    async def check_in(self, connection: Any) -> None:
         connection.close()
 
     async def ask(self, connection: Any, statement: str) -> None:
@@ -158,7 +158,7 @@ class AsyncEngine(Engine):
         with patience(self.own.pool):
             return await self.own.connect()
 
-    async def give_back(self, connection: Any) -> None:
+    async def check_in(self, connection: Any) -> None:
         await connection.close()
 
     async def ask(self, connection: Any, statement: str) -> None:
@@ -183,7 +183,7 @@ class AsyncpgPool(Pool):
     async def check_out_when_free(self) -> Any:
         return await self.own.acquire()
 
-    async def give_back(self, connection: Any) -> None:
+    async def check_in(self, connection: Any) -> None:
         await self.own.release(connection)
 
     async def ask(self, connection: Any, statement: str) -> None:

@@ -155,13 +155,13 @@ def _is_ended(connection: psycopg.Connection[Any]) -> bool:
 
 
 def _has_input(descriptor: int) -> bool:
-    with socket.socket(fileno=descriptor) as borrowed:
+    with socket.socket(fileno=descriptor) as shared:
         try:
-            borrowed.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            shared.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         finally:
-            borrowed.detach()
+            shared.detach()
     return True
 
 

@@ -129,55 +129,55 @@ class RemotePool(Pool):
         self._program = program
         self._dsn = dsn
 
-    def tell(self, *words: object) -> None:
+    def send(self, *words: object) -> None:
         """Have something done. Raises `RuntimeError` with what went wrong."""
-        answer = _running(self._program, self._dsn).process.tell(" ".join(map(str, words)))
+        answer = _running(self._program, self._dsn).process.send(" ".join(map(str, words)))
         if answer != "done":
             raise RuntimeError(answer.removeprefix("failed: "))
 
     async def open(self) -> None:
-        self.tell("open", self.name, self._kind.name)
+        self.send("open", self.name, self._kind.name)
 
     async def close(self) -> None:
         number = next(_numbers)
-        self.tell("close", self.name, number)
+        self.send("close", self.name, number)
         await self._ended(number)
 
     async def check_out(self) -> int:
         number = next(_numbers)
-        self.tell("take", self.name, number, _SOON)
+        self.send("take", self.name, number, _SOON)
         return number
 
     async def check_out_for_long(self) -> int:
         """Check out, declared long-lived."""
         number = next(_numbers)
-        self.tell("keep", self.name, number, _SOON)
+        self.send("keep", self.name, number, _SOON)
         return number
 
     async def check_out_when_free(self) -> int:
         number = next(_numbers)
-        self.tell("begin", self.name, number, _LONG)
+        self.send("begin", self.name, number, _LONG)
         try:
             await self._ended(number)
         except asyncio.CancelledError:
-            self.tell("cancel", number)
+            self.send("cancel", number)
             raise
         return number
 
     async def _ended(self, number: int) -> None:
         while True:
             try:
-                return self.tell("ended", number)
+                return self.send("ended", number)
             except RuntimeError as error:
                 if str(error) != "not yet":
                     raise
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def give_back(self, connection: int) -> None:
-        self.tell("give", connection)
+    async def check_in(self, connection: int) -> None:
+        self.send("give", connection)
 
     async def ask(self, connection: int, statement: str) -> None:
-        self.tell("ask", connection, statement)
+        self.send("ask", connection, statement)
 
     @asynccontextmanager
     async def block(self) -> AsyncIterator[int]:
@@ -185,23 +185,23 @@ class RemotePool(Pool):
         try:
             yield number
         finally:
-            await self.give_back(number)
+            await self.check_in(number)
 
     def forget(self, connection: int) -> None:
         """Drop the connection."""
-        self.tell("forget", connection)
+        self.send("forget", connection)
 
     def use(self, kind: str) -> None:
         """Use a connection as an application does: `statement`, `rows`, and so on."""
-        self.tell("use", self.name, kind)
+        self.send("use", self.name, kind)
 
     def leak(self, kind: str) -> None:
         """Make one of the classical mistakes."""
-        self.tell("leak", self.name, kind)
+        self.send("leak", self.name, kind)
 
     def collect(self) -> None:
         """Have the program collect its garbage."""
-        self.tell("collect", "all")
+        self.send("collect", "all")
 
     def samples(self) -> list[PoolSample]:
         """What the program's page shows of this pool."""

@@ -39,7 +39,7 @@ class Alert(NamedTuple):
 
 
 def groups() -> Iterator[tuple[Path, dict[str, Any]]]:
-    """All groups, with the file that each stands in."""
+    """All groups, with the file of each."""
     for path in FILES:
         for group in yaml.safe_load(path.read_text())["groups"]:
             yield path, group

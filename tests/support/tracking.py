@@ -1,4 +1,4 @@
-"""A tracker with a clock of its own, and what is borrowed from it."""
+"""A tracker with a clock of its own, and what is checked out of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pg_pool_exporter.client.tracker import Tracker
 
 
 class Connection:
-    """What is borrowed; may be part of a cycle."""
+    """What is checked out; may be part of a cycle."""
 
     def __init__(self) -> None:
         self.other: Connection | None = None

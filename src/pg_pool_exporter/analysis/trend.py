@@ -1,6 +1,6 @@
 """When a pool is saturated at the pace at which it fills. Pure.
 
-A leak never gives back: it raises the floor, the least that is checked out at any moment. So the
+A leak never shrinks: it raises the floor, the least that is checked out at any moment. So the
 last quarter of an hour, half hour and hour are each cut into three parts of equal length. A pool
 fills when the floor rose from the first part to the second, and again to the third, each time by
 a connection at least, to where it was at no time of the last hour, and rises still; the slower rise

@@ -170,7 +170,7 @@ class Registry:
         one.adapter.configure(leak_after=options.leak_after, server=options.server)
         app, wanted = options.app or one.app, options.name or one.wanted
         if (app, wanted) != (one.app, one.wanted):
-            one.name = ""  # so that it doesn't stand in its own way
+            one.name = ""  # so that its own name counts as free
             one.name = self._unique_name(app, wanted)
             one.app, one.wanted = app, wanted
 

@@ -1,7 +1,7 @@
 """Mistakes in a configuration, explained to its author.
 
 A message is a predicate about the value at a path: `must be …`, `is required`. It never repeats
-what stands in a field that is left out of its section's repr: those can hold a password.
+the value of a field that is left out of its section's repr: those can hold a password.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class PageAddress(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The whole address, as it stands in the configuration."""
+        """The whole address, as the configuration has it."""
         if not self.socket:
             return self.url
         query = f"?{self.query}" if self.query else ""

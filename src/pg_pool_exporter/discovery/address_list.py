@@ -2,7 +2,7 @@
 
 `[{"targets": ["HOST:PORT", …], "labels": {"name": "value", …}}, …]`, in JSON or YAML; see
 https://prometheus.io/docs/prometheus/latest/http_sd/. Lists come from outside: everything is
-bounded, and no message repeats what stands in them.
+bounded, and no message repeats their content.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def _is_dead(path: Path) -> bool:
 
 
 def _file_prefix(app: str) -> str:
-    """The application's name as it may stand in a file name; different for different names."""
+    """The application's name as a part of a file name; different for different names."""
     plain = re.sub(r"[^A-Za-z0-9_.-]", "_", app)[:32].lstrip(".-")
     if plain == app:
         return plain
