@@ -72,6 +72,8 @@ def test_a_slot_lost_inside_the_library_is_shown_once_it_lasts(
         kept = await pool.check_out()
         sample = watched.sample()
         assert (sample.active, sample.unaccounted) == (1, 1)
+        clock.now += 10
+        assert watched.sample().saturated_seconds == (sample.saturated_seconds or 0) + 10
         await pool.check_in(kept)
         if kind.name == "asyncpg":
             pool.own.terminate()

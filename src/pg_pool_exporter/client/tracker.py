@@ -77,6 +77,8 @@ class Tracker:
         self, *, limit: float, leak_after: float, clock: Callable[[], float] = monotonic
     ) -> None:
         self.limit = limit
+        self.unaccounted = 0
+        """Slots that the library has lost: no request can have them."""
         self.leak_after = leak_after
         self.clock = clock
         self._wake: Callable[[], None] | None = None
@@ -206,8 +208,12 @@ class Tracker:
         with self._lock:
             self._add_up()
             checkouts = self._tidy()
-            self._totals.settle({id(one) for one in checkouts}, self.limit, self.clock())
+            self._totals.settle({id(one) for one in checkouts}, self._usable, self.clock())
             return self._reading(checkouts)
+
+    @property
+    def _usable(self) -> float:
+        return self.limit - self.unaccounted
 
     def checked_out(self) -> list[Checkout]:
         """The open checkouts that are not declared long-lived."""
@@ -269,7 +275,7 @@ class Tracker:
         dropped, reclaimed = len(self._dropped), len(self._reclaimed)
         # Moved in one step, which no signal interrupts.
         self._batch.extend(starmap(self._events.popleft, repeat((), len(self._events))))
-        self._totals.add(self._batch, self.limit)
+        self._totals.add(self._batch, self._usable)
         self._totals.note(self._notes, len(self._notes))
         self._totals.drop(self._dropped, dropped, self.limit, self.clock())
         self._totals.reclaim(self._reclaimed, reclaimed, self.clock())

@@ -206,6 +206,8 @@ class PoolAdapter:
         waiting = gauges.waiting
         reading = self.tracker.read()
         now = self.tracker.clock()
+        unaccounted = self._unaccounted(pool, reading.leaked) if limited else None
+        self.tracker.unaccounted = unaccounted or 0
         return replace(
             self._counters(key, reading, self.lost(pool, reading.noted)),
             idle=len(gauges.idle),
@@ -216,7 +218,7 @@ class PoolAdapter:
             oldest_idle=now - min(idle_since) if idle_since else None,
             oldest_active=reading.oldest_active,
             oldest_waiting=now - min(waiting) if waiting else None,
-            unaccounted=self._unaccounted(pool, reading.leaked) if limited else None,
+            unaccounted=unaccounted,
             long_lived=reading.long_lived,
             leaked_slots=reading.leaked_slots,
             overdue=reading.overdue,

@@ -57,7 +57,7 @@ POOL_ACTIVE_SECONDS = _pool(
 )  # fmt: skip
 POOL_SATURATED_SECONDS = _pool(
     "counter", "saturated_seconds_total",
-    "Time during which all connections were checked out.",
+    "Time during which all connections were checked out, or lost inside the library.",
     field="saturated_seconds",
 )  # fmt: skip
 POOL_REQUESTS = _pool("counter", "requests_total", "Requests for a connection.", field="requests")
