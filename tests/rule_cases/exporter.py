@@ -243,6 +243,7 @@ CASES = {
     ],
 }
 
+HORIZON = "pg_pool_exporter:threshold:pool_prediction_horizon_seconds"
 # These run without settings.yml.
 WITHOUT_SETTINGS = {
     "PgPoolSettingsMissing": [
@@ -274,5 +275,19 @@ WITHOUT_SETTINGS = {
             5,
             [{}],
         ),
+    ],
+    "PgPoolSettingWithoutEffect": [
+        Case(
+            "fires",
+            "two hours",
+            {LINKS: "1x20", HORIZON: "7200x20"},
+            6,
+            [{}],
+            """pool_prediction_horizon_seconds is 7200 in settings.yml, and no estimate looks
+            further ahead than 3600. Set it to 3600 or less.""",
+        ),
+        Case("just below", "an hour", {HORIZON: "3600x20"}, 12),
+        Case("restart", "it is corrected", {HORIZON: "7200x4 _x1 3600x20"}, 12),
+        Case("missing data", "it is not loaded", {LINKS: "1x20"}, 12),
     ],
 }
