@@ -670,6 +670,28 @@ def test_a_refused_login_is_evidence_of_the_limit_that_is_nearly_used_up(
     assert any("last poll failed" in one for one in found.evidence)
 
 
+@pytest.mark.parametrize("later", [0.0, 60.0], ids=["at once", "when its last figures are old"])
+def test_pools_that_may_open_too_many_explain_that_the_exporter_is_refused(later: float) -> None:
+    patient = Patient()
+    for number in range(10):
+        patient.sides.pool(1, 0, process=f"web:{number}")
+    patient.sides.server({"idle": [1.0]}, used=50)
+    assert patient.the(Cause.SERVER_OVERSUBSCRIBED).severity is Severity.WARNING
+    patient.sides.fail(TargetId("server", "main"), "too_many_connections")
+    patient.sides.now += later
+    for number in range(10):
+        patient.sides.pool(1, 0, process=f"web:{number}")
+    patient.sides.fail(TargetId("server", "main"), "too_many_connections")
+    found = patient.the(Cause.SERVER_OVERSUBSCRIBED)
+    assert (found.severity, found.amount) == (Severity.PROBLEM, 100)
+    assert found.figures["failed_polls"]
+    assert found.figures["pools_max_connections"] == 100
+    assert found.figures["available_connections"] == 97
+    assert any("last poll failed" in one for one in found.evidence)
+    assert "pg_stat_activity" in found.remedy, "a slot is needed now"
+    assert "PgBouncer" in found.remedy
+
+
 def test_a_target_that_flaps_is_not_told_before_nothing_is_known_any_more() -> None:
     patient = Patient()
     patient.sides.pool(1, 1)

@@ -65,13 +65,14 @@ class Cause(Enum):
     SERVER_OVERSUBSCRIBED = "server_oversubscribed"
     """The pools may open more connections than the server accepts.
 
-    The sum of their maxima exceeds the slots of ordinary roles.
+    The sum of their maxima exceeds the slots of ordinary roles. Where all slots are in use, or none
+    is left for the exporter, this is why, and the one finding about it.
     """
     SERVER_FULL = "server_full"
     """The server's slots are in use, or nearly.
 
     More than `server_utilisation` of them are, a problem above `server_full`; or there is none for
-    the exporter.
+    the exporter. Not where the pools may open more than there are: `server_oversubscribed`.
     """
     CONNECTION_LIMIT = "connection_limit"
     """The CONNECTION LIMIT of a role or a database is reached, or nearly; the server has slots.

@@ -31,6 +31,10 @@ class TargetView:
     """Whether what was read of it still shows the present."""
     log: LogCounts | None
     """What was counted in a server's log."""
+    slots: int | None
+    """Of a server: those of ordinary roles, when it was read last."""
+    pools_max: float | None
+    """Of a server: the most connections that all pools may have that led there then."""
 
     @property
     def is_down(self) -> bool:
@@ -90,7 +94,7 @@ def fleet_view(
     return FleetView(
         thresholds=thresholds,
         exporter=exporter,
-        targets=tuple(map(_target, states, (state.fresh(now) is not None for state in states))),
+        targets=tuple(_target(state, correlation, now) for state in states),
         servers=tuple(_servers(states, pools_max, history, thresholds, now, faults)),
         apps=tuple(apps.values()),
         pools=tuple(_pools(correlation.pools.all(), apps, history, thresholds, now, faults)),
@@ -98,9 +102,17 @@ def fleet_view(
     )
 
 
-def _target(state: TargetState, is_fresh: bool) -> TargetView:
-    log = state.snapshot.log if state.snapshot is not None else None
-    return TargetView(key=state.key, health=state.health, is_fresh=is_fresh, log=log)
+def _target(state: TargetState, correlation: Correlation, now: float) -> TargetView:
+    key, last = state.key, state.snapshot
+    server = last.server if last is not None else None
+    return TargetView(
+        key=key,
+        health=state.health,
+        is_fresh=state.fresh(now) is not None,
+        log=last.log if last is not None else None,
+        slots=server.settings.available if server is not None else None,
+        pools_max=correlation.last_pools_max(key.name) if key.kind == "server" else None,
+    )
 
 
 def _servers(

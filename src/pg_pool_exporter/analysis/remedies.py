@@ -134,6 +134,11 @@ def remedy(cause: Cause, client: str = "", framework: str = "") -> str:
     return _REMEDIES[cause].format(returning=its.returning, enlarging=its.enlarging)
 
 
+def remedy_when_full(cause: Cause) -> str:
+    """What to do about a server that is full: a slot is needed now, whatever the cause."""
+    return " ".join(map(remedy, dict.fromkeys((Cause.SERVER_FULL, cause))))
+
+
 def runbook(cause: Cause, base: str) -> str | None:
     """The address of the page about a cause, where docs/runbooks can be read at `base`; None for an
     unknown cause.

@@ -37,8 +37,7 @@ class ServerView:
     @property
     def available(self) -> int:
         """Slots that an ordinary role can have."""
-        settings = self.sample.settings
-        return settings.max_connections - settings.reserved_connections
+        return self.sample.settings.available
 
     @property
     def hidden_sessions(self) -> Mapping[str, int]:

@@ -122,6 +122,11 @@ class ServerSettings:
     denied: tuple[str, ...] = ()
     """Catalogues that this role may not read: their series are absent."""
 
+    @property
+    def available(self) -> int:
+        """Slots that an ordinary role can have."""
+        return self.max_connections - self.reserved_connections
+
 
 _CLOCK_JUMP = 0.5
 """Seconds; smaller ones are a clock that is corrected, or one that runs too fast."""

@@ -62,6 +62,10 @@ class Correlation:
         """By server, the most connections that the pools that lead there may have together."""
         return {name: one.pools_max for name, one in self._known(now) if one.pools_max is not None}
 
+    def last_pools_max(self, server: str) -> float | None:
+        """The same of one server at its last poll, however long ago; None when unknown."""
+        return self._servers[server].pools_max if server in self._servers else None
+
     def _known(self, now: float) -> Iterator[tuple[str, _Server]]:
         for name, server in self._servers.items():
             state = self.states.get(TargetId("server", name))

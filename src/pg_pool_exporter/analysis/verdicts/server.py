@@ -10,7 +10,7 @@ from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Sign, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
-from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.remedies import remedy, remedy_when_full
 from pg_pool_exporter.analysis.server_view import IDLE_IN_TRANSACTION_TIMEOUT, ServerView
 from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest, number, spell
 from pg_pool_exporter.model import ClientKey, SessionKey
@@ -171,7 +171,7 @@ def _slots(server: ServerView) -> Iterator[Finding]:
         },
         signs=frozenset({Sign.IN_USE}),
         evidence=tuple(evidence),
-        remedy=remedy(cause),
+        remedy=remedy_when_full(cause) if use > limit.server_utilisation else remedy(cause),
     )
 
 

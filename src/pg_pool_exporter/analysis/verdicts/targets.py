@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Sign, Subject
 from pg_pool_exporter.analysis.fleet_view import TargetView
-from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.remedies import remedy, remedy_when_full
 
 _SUMMARIES = {
-    Cause.SERVER_FULL: ("No connection is left for the exporter: the server is full."),
+    Cause.SERVER_FULL: "No connection is left for the exporter: the server is full.",
+    Cause.SERVER_OVERSUBSCRIBED: (
+        "No connection is left for the exporter: the pools may open more than the server accepts."
+    ),
     Cause.CONNECTION_LIMIT: (
         "No connection is left for the exporter: the CONNECTION LIMIT is reached."
     ),
@@ -20,6 +24,7 @@ _SUMMARIES = {
 # Share of lines from which on the format is more likely wrong than other programs talkative.
 _MANY = 0.5
 _REMEDIES = {
+    (Cause.SERVER_OVERSUBSCRIBED, "server"): remedy_when_full(Cause.SERVER_OVERSUBSCRIBED),
     (Cause.TARGET_UNREACHABLE, "log"): (
         "Correct what the reason names: the path, the right to read it, logging_collector."
     ),
@@ -28,6 +33,8 @@ _REMEDIES = {
     ),
 }
 """By cause and kind of the target, where the cause's own does not fit."""
+_FAILED = "failed_polls"
+_POOLS_MAX = "pools_max_connections"
 _SILENT = "It does not answer: its present state is unknown."
 _UNREADABLE = "It can't be read: its present state is unknown."
 
@@ -44,13 +51,15 @@ def target_unreachable(target: TargetView) -> Iterator[Finding]:
     is_certain = is_server or cause is Cause.LOG_NOT_UNDERSTOOD
     if not target.is_down or (target.is_fresh and not is_certain):
         return
+    demand = _demand(target) if cause is Cause.SERVER_OVERSUBSCRIBED else {}
     silent = health.reason in ("timeout", "refused")
     yield Finding(
         cause=cause,
         severity=Severity.PROBLEM if is_server else Severity.WARNING,
         subject=_subject(target),
         summary=_SUMMARIES.get(cause, _SILENT if silent else _UNREADABLE),
-        figures={"failed_polls": sum(health.failures.values())},
+        amount=demand.get(_POOLS_MAX, 1.0),
+        figures={_FAILED: sum(health.failures.values()), **demand},
         signs=frozenset({Sign.REFUSED}),
         evidence=(f"The last poll failed ({health.reason}): {health.error}",)
         if health.reason
@@ -59,9 +68,15 @@ def target_unreachable(target: TargetView) -> Iterator[Finding]:
     )
 
 
+def _demand(target: TargetView) -> Mapping[str, float]:
+    return {"available_connections": target.slots or 0, _POOLS_MAX: target.pools_max or 0.0}
+
+
 def with_refusals(findings: Sequence[Finding]) -> Iterator[Finding]:
     """The findings; a refused login is evidence of the one about the limit that refused it, and one
     of its own only where there is none.
+
+    Pools that may open more connections than there are slots explain that all are in use.
     """
     used = {_about(one) for one in findings if Sign.IN_USE in one.signs}
     refusals = {
@@ -75,13 +90,18 @@ def with_refusals(findings: Sequence[Finding]) -> Iterator[Finding]:
             yield replace(
                 one,
                 severity=max(one.severity, refusal.severity),
+                figures={**one.figures, _FAILED: refusal.figures[_FAILED]},
                 signs=one.signs | refusal.signs,
                 evidence=(*one.evidence, *refusal.evidence),
+                remedy=refusal.remedy,
             )
 
 
-def _about(finding: Finding) -> tuple[Cause, Subject]:
-    return finding.cause, finding.subject
+def _about(finding: Finding) -> tuple[bool, Subject]:
+    """The slots of a server, or a limit of its databases and roles."""
+    cause = finding.cause
+    are_slots = cause in (Cause.SERVER_FULL, Cause.SERVER_OVERSUBSCRIBED)
+    return are_slots or cause is Cause.CONNECTION_LIMIT, finding.subject
 
 
 def log_in_part(target: TargetView) -> Iterator[Finding]:
@@ -126,7 +146,8 @@ def _cause(target: TargetView) -> Cause:
     if reason == "not_understood":
         return Cause.LOG_NOT_UNDERSTOOD
     if kind == "server" and reason == "too_many_connections":
-        return Cause.SERVER_FULL
+        oversubscribed = (target.pools_max or 0.0) > (target.slots or inf)
+        return Cause.SERVER_OVERSUBSCRIBED if oversubscribed else Cause.SERVER_FULL
     # Files and sockets of this host need a permission too, and no login.
     if reason == "auth" or (reason == "permission" and kind in ("server", "bouncer")):
         return Cause.LOGIN_FAILED
