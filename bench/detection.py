@@ -48,7 +48,7 @@ Without a client nobody knows which connections are out for long. Two things are
 
 **An estimate** ([Little's law](findings.md), `pg_pool_unexplained_connections`), where the page
 shows for how long the returned connections were checked out, as HikariCP's and OpenTelemetry's do.
-It names the first lost connection after about a leak threshold, whatever the order in which the
+It names the first lost connection after some 1.4 leak thresholds, whatever the order in which the
 pool hands out its connections, and in whichever of several processes. It is statistics, so the
 finding is a warning and says what it assumes:
 

@@ -10,13 +10,16 @@ import pytest
 
 from pg_pool_exporter.analysis.evidence.little import (
     HoldReading,
+    Unended,
+    Work,
     WorkReading,
     hold_reading,
     unexplained,
     unfinished_work,
+    work_of,
 )
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.model import AppOnServer, PoolId, PoolInfo, TargetId
+from pg_pool_exporter.model import AppOnServer, OpenTransaction, PoolId, PoolInfo, TargetId
 from support.both_sides import BothSides
 
 KEY = AppOnServer("main", "orders")
@@ -55,32 +58,73 @@ def test_what_ended_checkouts_and_work_do_not_explain(
     active: list[float], turnover: float, work: float, count: int
 ) -> None:
     readings = window(active, turnover)
-    assert unexplained(readings, [readings], work) == count
+    assert unexplained(readings, [readings], work, ()) == count
 
 
 def test_durations_that_are_rounded_down_to_nothing_still_explain_checkouts() -> None:
-    assert unexplained(window([1] * 13, turnover=0.0, returned=1000), [], 0) == 0
+    assert unexplained(window([1] * 13, turnover=0.0, returned=1000), [], 0, ()) == 0
 
 
 def test_a_burst_of_long_checkouts_in_a_part_of_the_window_is_no_leak() -> None:
     before, burst = window([3] * 7, 3.0), window([11] * 7, 3.0)
-    assert unexplained(window([3] * 7 + [11] * 7, 3.0), [before, burst], 0) == 0
-    assert unexplained(window([11] * 14, 3.0), [burst, burst], 0) > 0
+    assert unexplained(window([3] * 7 + [11] * 7, 3.0), [before, burst], 0, ()) == 0
+    assert unexplained(window([11] * 14, 3.0), [burst, burst], 0, ()) > 0
 
 
 @pytest.mark.parametrize(
     ("work", "turnover", "unfinished"),
     [
-        pytest.param(WorkReading(12, 0, 0), 1.0, 0.0, id="nothing works"),
-        pytest.param(WorkReading(12, 12, 0), 1.5, 0.0, id="checkouts that end work"),
-        pytest.param(WorkReading(12, 24, 0), 0.5, 1.5, id="more works than they explain"),
-        pytest.param(WorkReading(12, 12, 12), 1.5, 1.0, id="a long statement is not theirs"),
+        pytest.param(Work(0, 0, ()), 1.0, 0.0, id="nothing works"),
+        pytest.param(Work(1, 0, ()), 1.5, 0.0, id="checkouts that end work"),
+        pytest.param(Work(2, 0, ()), 0.5, 1.5, id="more works than they explain"),
+        pytest.param(Work(1, 1, ()), 1.5, 1.0, id="a long statement is not theirs"),
     ],
 )
 def test_work_that_belongs_to_no_ended_checkout(
-    work: WorkReading, turnover: float, unfinished: float
+    work: Work, turnover: float, unfinished: float
 ) -> None:
     assert unfinished_work(work, [window([1] * 13, turnover)]) == unfinished
+
+
+@pytest.mark.parametrize(
+    ("in_use_since", "count"),
+    [
+        pytest.param([], 2, id="nothing is known"),
+        pytest.param([-100.0], 1, id="one of two, since long ago"),
+        pytest.param([-100.0, -50.0], 0, id="both"),
+        pytest.param([30.0], 1, id="one of two, since the middle"),
+        pytest.param([64.0], 2, id="hardly for a moment"),
+    ],
+)
+def test_connections_that_are_known_to_be_in_use_are_not_leaked(
+    in_use_since: list[float], count: int
+) -> None:
+    readings = window([2] * 13, turnover=0.02)
+    assert unexplained(readings, [readings], 0, in_use_since) == count
+
+
+# Polls each 5 s from 100 to 195.
+_POLLS = WorkReading(20, 20, 20, since=100.0, until=195.0)
+
+
+@pytest.mark.parametrize(
+    ("unended", "polls"),
+    [
+        pytest.param([], (20, 20), id="nothing"),
+        pytest.param([Unended(90, 160, True, True)], (7, 7), id="silent from the start"),
+        pytest.param([Unended(90, 160, False, True)], (7, 20), id="it had hardly worked before"),
+        pytest.param([Unended(10, 130, True, True)], (13, 13), id="it was counted for 30 s"),
+        pytest.param([Unended(10, 90, True, True)], (20, 20), id="it was not counted any more"),
+        pytest.param([Unended(100, 160, True, True)] * 2, (0, 0), id="two"),
+        pytest.param([Unended(150, 300, True, False)], (10, 10), id="one that goes on"),
+    ],
+)
+def test_work_is_not_counted_twice_or_where_a_transaction_is_silent(
+    unended: list[Unended], polls: tuple[int, int]
+) -> None:
+    work = work_of(_POLLS, unended)
+    assert (20 * max(0, work.at_work), 20 * max(0, work.for_long)) == pytest.approx(polls)
+    assert work.in_use_since == tuple(one.began for one in unended if not one.is_silent)
 
 
 class Fleet:
@@ -132,8 +176,8 @@ class Fleet:
 def test_a_connection_that_never_comes_back_is_unexplained_after_the_threshold() -> None:
     fleet = Fleet().live(120, active=0)
     assert fleet.unexplained == 0
-    assert fleet.live(40).unexplained == 0
-    assert fleet.live(60).unexplained == 1
+    assert fleet.live(60).unexplained == 0, "a checkout may last as long"
+    assert fleet.live(40).unexplained == 1
     assert fleet.sides.evidence("unexplained_in") == {KEY: {PoolId("orders", "main", "web:0"): 1}}
     assert fleet.live(5, active=0).unexplained == 0
 
@@ -201,6 +245,17 @@ def test_a_process_that_is_new_hides_no_other_one() -> None:
         fleet.sides.pool(
             2, 1, process="web:1", info=INFO, leak_after=None, target=new, held=1.0, returned=9.0
         )
+    assert fleet.unexplained == 1
+
+
+def test_a_transaction_that_a_library_began_is_no_work_from_its_last_statement_on() -> None:
+    fleet = Fleet().live(120, active=0)
+    for passed in range(0, 100, 5):
+        kept = {
+            "idle_in_transaction": [OpenTransaction(passed + 0.01, passed)],
+            "idle": [300.0, 0.5],
+        }
+        fleet.live(5, sessions=kept)
     assert fleet.unexplained == 1
 
 

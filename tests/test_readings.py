@@ -52,6 +52,14 @@ def test_a_window_is_whole_when_readings_reach_back_to_its_beginning_without_a_b
     assert made.within(6.05, 7) == (True, 0, Most(4))
 
 
+def test_groups_follow_each_other_and_share_no_reading() -> None:
+    made = readings(*range(7))
+    assert made.groups(0, 7, 3) == [Most(1), Most(3), Most(6)]
+    assert made.groups(2, 4.5, 3) == [Most(2), Most(3), Most(4)]
+    assert made.groups(5, 9, 3) == [Most(5), Most(6)], "there are no more"
+    assert made.groups(20, 30, 3) == []
+
+
 @given(
     values=st.lists(st.integers(0, 100), min_size=1, max_size=400),
     step=st.sampled_from([0.1, 1.0, 7.0]),

@@ -40,14 +40,12 @@ def _scenario(
     hosts: tuple[str, ...] = ("a",),
     *,
     grows: bool = False,
-    also: frozenset[Cause] = frozenset(),
 ) -> Scenario:
     return Scenario(
         name=name,
         title=title,
         build=partial(_leaking, fault, one_in, rate, hosts, grows),
         causes=frozenset({Cause.LEAK}),
-        behind_foreign_page=also,
         to_blame=frozenset({fault.site}),
         leak=True,
         pages=("client", "foreign, FIFO", "foreign, LIFO"),
@@ -62,7 +60,6 @@ LEAKS = (
         "leak-in-transaction",
         "Leak by keeping, in a transaction that the library began",
         _KEEP_OPEN,
-        also=frozenset({Cause.IDLE_IN_TRANSACTION}),
     ),
     _scenario("leak-exception", "Leak on the exception path", _ERROR),
     _scenario(

@@ -5,7 +5,8 @@ Only behind another library's page: our client knows how long each checkout last
 
 from __future__ import annotations
 
-from math import log
+from functools import partial
+from math import log, pi, sin
 
 from scenarios.scenario import Scenario, Setup
 from scenarios.world import Work
@@ -63,13 +64,28 @@ def _busy(setup: Setup) -> None:
     setup.load(setup.pool(most=20, least=20), 20.0, Work(statement=0.1, statements=2, pause=0.05))
 
 
-def _long_bursts(setup: Setup) -> None:
+def _steady(setup: Setup) -> None:
+    setup.load(setup.pool(least=10), 2.0)
+
+
+def _sinusoidal(setup: Setup) -> None:
+    """Between no request and eight a second, in ten minutes."""
+    load = setup.load(setup.pool(most=20, least=20), 4.0, Work(statement=0.2, pause=0.1))
+
+    def change() -> None:
+        load.rate = 4.0 * (1.0 + sin(2 * pi * setup.world.now / (10 * _MINUTE)))
+
+    setup.world.every(1.0, change)
+
+
+def _long_bursts(statements: int, rate: float, setup: Setup) -> None:
+    """Each statement is followed by a pause, 0.82 seconds together."""
     client = setup.pool(most=20, least=20)
-    setup.load(client, 6.0, Work(statement=0.2, statements=2, pause=0.1))
+    setup.load(client, rate, Work(statement=0.2, statements=2, pause=0.1))
 
     def burst() -> None:
         for _ in range(8):
-            client.request(Work(statement=0.02, statements=50, pause=0.8))
+            client.request(Work(statement=0.02, statements=statements, pause=0.8))
 
     setup.world.every(8 * _MINUTE, burst, 5 * _MINUTE)
 
@@ -86,6 +102,11 @@ LONG_HOLDS = (
     Scenario(name="in-step", title="A job each second, in step with the polls", build=_in_step,
              pages=_FOREIGN, hours=1.0),
     Scenario(name="long-bursts", title="Bursts of 40-second checkouts in a busy pool",
-             build=_long_bursts, pages=_FOREIGN, hours=1.0),
+             build=partial(_long_bursts, 50, 6.0), pages=_FOREIGN, hours=1.0),
+    Scenario(name="longer-bursts", title="Bursts of 50-second checkouts",
+             build=partial(_long_bursts, 60, 3.0), pages=_FOREIGN, hours=1.0),
+    Scenario(name="steady", title="A steady load", build=_steady, pages=_FOREIGN, hours=1.0),
+    Scenario(name="sinusoidal", title="A load that comes and goes", build=_sinusoidal,
+             pages=_FOREIGN, hours=1.0),
     Scenario(name="busy", title="A busy pool", build=_busy, pages=_FOREIGN, hours=1.0),
 )  # fmt: skip

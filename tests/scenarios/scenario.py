@@ -126,8 +126,6 @@ class Scenario:
     build: Callable[[Setup], None]
     causes: frozenset[Cause] = frozenset()
     """What is wrong from `FAULT` on; nothing in a healthy one."""
-    behind_foreign_page: frozenset[Cause] = frozenset()
-    """What else may be said where no client shows which checkouts are overdue."""
     to_blame: frozenset[str] = frozenset()
     """The lines of code that leak."""
     hours: float = 1.5
@@ -137,7 +135,3 @@ class Scenario:
     """How its pools are read: by our client, or by another one's page and with which discipline."""
     leak: bool = field(default=False)
     """Whether the lead over saturation is asked for."""
-
-    def truth(self, page: str) -> frozenset[Cause]:
-        """What is wrong, as far as it can be known from pages of a kind."""
-        return self.causes if page == "client" else self.causes | self.behind_foreign_page

@@ -62,7 +62,7 @@ class Verdict:
 
     def faults(self) -> list[str]:
         """What is wrong with the verdict; empty when it is the truth."""
-        truth = self.scenario.truth(self.page)
+        truth = self.scenario.causes
         said = [
             *(f"at {at:.0f} s {difference}" for at, difference in self.disagreements),
             *(f"no alert says {cause.title}" for cause in truth - self.alerted.keys()),

@@ -68,6 +68,18 @@ class AppSessions:
         silent = self.count(*IN_TRANSACTION, longer_than=silent_for)
         return self.running + self.count(*IN_TRANSACTION) - silent
 
+    def unended(self, *, longer_than: float) -> Iterator[tuple[str, OpenTransaction]]:
+        """The transactions that began at least so many seconds ago, with their session's state; a
+        statement outside one is one of its own.
+        """
+        return (
+            (state, one)
+            for group in self._groups
+            for state, transactions in group.transactions.items()
+            for one in transactions
+            if one.age >= longer_than
+        )
+
     def count(self, *states: str, longer_than: float = 0.0) -> int:
         """Those that have been in one of the states for at least `longer_than` seconds."""
         # An age that is negative, after the server's clock was set back, counts as 0.
@@ -113,8 +125,12 @@ def _goes_on(state: str, one: OpenTransaction, longer_than: float, silent_for: f
         return False
     if state in _RUNNING:
         return one.state_age < longer_than  # longer ones are counted as statements
-    worked = one.age - one.state_age
-    return one.state_age < silent_for and worked >= _MOMENTS * longer_than
+    return one.state_age < silent_for and has_worked(one, longer_than)
+
+
+def has_worked(one: OpenTransaction, longer_than: float) -> bool:
+    """Whether statements of a transaction that is silent now followed each other for so long."""
+    return one.age - one.state_age >= _MOMENTS * longer_than
 
 
 class ServerSessions:

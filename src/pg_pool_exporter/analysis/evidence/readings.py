@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import reduce
+from itertools import pairwise
 from math import inf
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
@@ -85,3 +87,18 @@ class Readings(Generic[R]):
                 if part.begun >= start and part.ended <= end:
                     number += part.number
         return None if reading is None else Window(whole, number, reading)
+
+    def groups(self, start: float, end: float, number: int) -> list[R]:
+        """The readings from `start` to `end` in up to `number` groups that follow each other, each
+        reading in one of them. The first ones are the smaller ones.
+
+        As in `within`, what reaches into the stretch counts as a whole.
+        """
+        parts = [one.reading for one in self._parts if one.ended >= start and one.begun <= end]
+        number = min(number, len(parts))
+        bounds = [len(parts) * at // number for at in range(number + 1)] if number else []
+        return [reduce(_union, parts[first:last]) for first, last in pairwise(bounds)]
+
+
+def _union(earlier: R, later: R) -> R:
+    return earlier.union(later)

@@ -61,12 +61,18 @@ def _of_leaks(
 ) -> Counter[str]:
     """By the name of sessions, how many that are idle in transaction may be of leaked connections:
     these are findings of their own.
+
+    Behind a page that does not report overdue checkouts a leak is a lower bound. Then its evidence
+    has all transactions in which nothing happens, as many as connections are checked out.
     """
     found: Counter[str] = Counter()
-    for app, pools in apps:
+    for app, its_pools in apps:
+        pools = list(its_pools)
         known = max(app.evidence.unreturned or 0.0, sum(pool.leak.unreturned for pool in pools))
         if not known or app.sessions is None:
             continue
+        if not all(pool.all_report_overdue for pool in pools):
+            known = max(known, app.checked_out)
         for name in app.session_names:
             longest = server.thresholds.of_sessions(name).idle_in_transaction
             silent = app.sessions.count(*IN_TRANSACTION, longer_than=longest)
