@@ -5,14 +5,12 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from support.client import labels, values
-from support.examples import DIRECTORY, blocks, example, until_served
-from support.pools import url
+from support.examples import DIRECTORY, blocks, environment_of, example, until_served
 from support.postgres import Cluster, wait_until
 
 _TESTED = {"any", "celery", "django", "fastapi", "flask", "gunicorn"}
@@ -44,7 +42,7 @@ def test_a_web_application_shows_what_each_of_its_processes_does(
     postgres: Cluster, shop: str, tmp_path: Path, name: str, scheme: str, client: str, app: str,
     pool: str,
 ) -> None:  # fmt: skip
-    with example(name, tmp_path, _environment(postgres, shop, scheme, tmp_path)) as running:
+    with example(name, tmp_path, environment_of(postgres, shop, scheme, tmp_path)) as running:
         asked = until_served(running)
         assert sum(running.acquired()) == asked
         assert (running.reported("client"), running.reported("app")) == ({client}, {app})
@@ -72,7 +70,7 @@ def test_a_web_application_shows_what_each_of_its_processes_does(
 def test_a_web_application_that_knows_nothing_of_us_is_measured_by_the_command_before_it(
     postgres: Cluster, shop: str, tmp_path: Path, name: str, scheme: str, client: str
 ) -> None:
-    environment = _environment(postgres, shop, scheme, tmp_path)
+    environment = environment_of(postgres, shop, scheme, tmp_path)
     with example(name, tmp_path, environment, without_us=True) as running:
         asked = until_served(running)
         assert sum(running.acquired()) == asked
@@ -85,7 +83,7 @@ def test_the_processes_of_a_task_queue_show_what_each_of_them_does(
     postgres: Cluster, shop: str, tmp_path: Path, without_us: bool
 ) -> None:
     (tmp_path / "queue").mkdir()
-    environment = _environment(postgres, shop, "postgresql+psycopg", tmp_path)
+    environment = environment_of(postgres, shop, "postgresql+psycopg", tmp_path)
     with example("celery", tmp_path, environment, without_us=without_us) as running:
         sent = 0
 
@@ -107,17 +105,6 @@ def test_the_processes_of_a_task_queue_show_what_each_of_them_does(
         returned = [value for page in running.pages()
                     for value in values(page, "pg_pool_returned_total")]  # fmt: skip
         assert sum(returned) == sent
-
-
-def _environment(postgres: Cluster, dsn: str, scheme: str, directory: Path) -> Mapping[str, str]:
-    return {
-        "DATABASE_URL": url(scheme, dsn),
-        "DATABASE_HOST": postgres.host,
-        "DATABASE_PORT": str(postgres.port),
-        "SECRET_KEY": "example",
-        "PG_POOL_EXPORTER_APP": "from-outside",
-        "PROMETHEUS_MULTIPROC_DIR": str(directory),
-    }
 
 
 @pytest.mark.parametrize("name", sorted(_TESTED))

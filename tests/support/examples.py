@@ -12,10 +12,14 @@ from pathlib import Path
 
 from pg_pool_exporter.sockets import ENVIRONMENT
 from support.client import labels, page_of, request, values
-from support.postgres import wait_until
+from support.pools import url
+from support.postgres import Cluster, wait_until
 from support.programs import free_port, running
 
 DIRECTORY = Path(__file__).parents[2] / "docs/apps"
+
+QUERY = "select 1"
+"""What each of them asks PostgreSQL."""
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"# ([a-z_]+\.py)\n")
@@ -59,20 +63,40 @@ class Example:
         return {text for page in self.pages() for text in labels(page, "pg_pool_info", label)}
 
 
+def environment_of(postgres: Cluster, dsn: str, scheme: str, directory: Path) -> Mapping[str, str]:
+    """What an example needs to run in a directory, with the database at `dsn`."""
+    return {
+        "DATABASE_URL": url(scheme, dsn),
+        "DATABASE_HOST": postgres.host,
+        "DATABASE_PORT": str(postgres.port),
+        "SECRET_KEY": "example",
+        "PG_POOL_EXPORTER_APP": "from-outside",
+        "PROMETHEUS_MULTIPROC_DIR": str(directory),
+    }
+
+
 @contextmanager
 def example(
-    name: str, directory: Path, environment: Mapping[str, str], *, without_us: bool = False
+    name: str,
+    directory: Path,
+    environment: Mapping[str, str],
+    *,
+    without_us: bool = False,
+    query: str = QUERY,
 ) -> Iterator[Example]:
     """Write the example's files into a directory and run its last command.
 
     What its `export` lines say holds, where `environment` doesn't say otherwise. `without_us` takes
-    the instrumentation out of its code, and puts it before its command.
+    the instrumentation out of its code, and puts it before its command. `query` is what it asks
+    PostgreSQL for each request.
     """
     for text in blocks(name, "python"):
         found = _NAME.match(text)
         if found is not None:
-            code = _INSTRUMENT.sub("(lambda pool=None, **names: pool)(", text)
-            (directory / found[1]).write_text(code if without_us else text)
+            code = text.replace(QUERY, query)
+            if without_us:
+                code = _INSTRUMENT.sub("(lambda pool=None, **names: pool)(", code)
+            (directory / found[1]).write_text(code)
     (console,) = blocks(name, "console")
     *exports, command = [line.removeprefix("$ ") for line in console.splitlines()]
     words = [word for line in exports for word in shlex.split(line.removeprefix("export "))]
