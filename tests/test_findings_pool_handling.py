@@ -10,8 +10,9 @@ import pytest
 
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.model import PoolId, PoolSample
 from support.agreement import disagreement
-from support.both_sides import INFO, INTERVAL, BothSides
+from support.both_sides import INFO, INTERVAL, BothSides, pool_sample
 from support.sources import process_id
 
 SITE = "shop/db.py:9 session"
@@ -153,3 +154,68 @@ def _grows(passed: float) -> Mapping[str, float]:
 )
 def test_pools_that_are_made_once_are_no_finding(polls: list[Any]) -> None:
     assert live(300, *polls) == []
+
+
+def _keeps(
+    made: Callable[[float], int],
+    *,
+    checkouts: Callable[[float], float] = lambda age: 1,
+    database: Callable[[int], str] = lambda number: "shop",
+    pid: Callable[[float], str] = lambda passed: "1",
+    every: float = 10.0,
+) -> Callable[[BothSides, float], None]:
+    """A process with a pool for itself, and as many others, each made `every` so many seconds and
+    with so many checkouts at an age.
+    """
+
+    def pool(number: int, passed: float) -> PoolSample:
+        age = max(0.0, passed - every * number)
+        return pool_sample(
+            PoolId("orders", f"main-{number}", "web:0"), 1, 0, instances={SITE: 1},
+            acquired=checkouts(age), info=replace(INFO, database=database(number), pid=pid(passed)),
+        )  # fmt: skip
+
+    def poll(sides: BothSides, passed: float) -> None:
+        main = pool_sample(PoolId("orders", "main", "web:0"), 1, 0, acquired=passed)
+        sides.process(main, *(pool(number, passed) for number in range(made(passed))))
+
+    return poll
+
+
+def _each_ten_seconds(passed: float) -> int:
+    return int(passed // 10)
+
+
+def test_pools_that_are_made_for_each_request_and_kept_are_found_with_their_line() -> None:
+    (finding,) = live(300, _keeps(_each_ten_seconds))
+    assert (finding.cause, finding.severity) == (Cause.POOL_PER_REQUEST, Severity.WARNING)
+    assert finding.subject == Subject(app="orders")
+    assert 10 <= finding.figures["kept_pools"] <= 18, "those made at the start are left out"
+    assert any(SITE in one for one in finding.evidence)
+    assert "not used again" in finding.summary
+
+
+@pytest.mark.parametrize(
+    "poll",
+    [
+        pytest.param(_keeps(lambda passed: 30), id="dozens when it starts"),
+        pytest.param(_keeps(lambda passed: min(12, _each_ten_seconds(passed))),
+                     id="one by one in its first minutes"),
+        pytest.param(_keeps(lambda passed: int(passed // 45), every=45), id="slowly"),
+        pytest.param(_keeps(lambda passed: 30 if passed > 200 else 0), id="all at once, later"),
+        pytest.param(_keeps(_each_ten_seconds, checkouts=lambda age: age // 20),
+                     id="each is used again"),
+        pytest.param(_keeps(_each_ten_seconds, database=lambda number: f"tenant_{number}"),
+                     id="each for a database of its own"),
+        pytest.param(_keeps(lambda passed: 30 if passed > 200 else 0,
+                            pid=lambda passed: "2" if passed > 200 else "1"),
+                     id="a successor of the process begins with dozens"),
+    ],
+)  # fmt: skip
+def test_many_pools_that_are_meant_are_no_finding(poll: Any) -> None:
+    sides = BothSides(AppConfig(name="orders"))
+    for reading in range(80):
+        poll(sides, reading * INTERVAL)
+        if reading % 4 == 0:
+            assert not sides.analysis.findings
+        sides.now += INTERVAL

@@ -160,8 +160,8 @@ APP = AppView(
     checked_out=7, disturbed=False, longest_lock_wait=0.0, pools=1,
 )  # fmt: skip
 PROCESS = ProcessView(
-    sample=POOL, recent=None, waits=True, active_by_minute=(), seconds_to_saturation=2400,
-    thresholds=Thresholds(),
+    sample=POOL, recent=None, arrival=None, waits=True, active_by_minute=(),
+    seconds_to_saturation=2400, thresholds=Thresholds(),
 )  # fmt: skip
 ANALYSIS = Analysis(
     made=998.5,

@@ -119,16 +119,15 @@ class BothSides:
         **sample: Any,
     ) -> None:
         """A poll of a process that has one pool, at an address."""
-        key = PoolId(app, name, process)
-        pool = PoolSample(
-            key=key,
-            idle=idle,
-            active=active,
-            info=info,
-            **{"max": 10, "leak_after": 60.0, "instances": {"shop/db.py:3 <module>": 1}, **sample},
-        )
+        pool = pool_sample(PoolId(app, name, process), idle, active, info=info, **sample)
         target = target or process_id(f"{app}-{process.partition(':')[2]}")
         self._store(target, Snapshot(pools=(pool,), address=address))
+
+    def process(self, *pools: PoolSample) -> None:
+        """A poll of a process that has these pools."""
+        key = pools[0].key
+        target = process_id(f"{key.app}-{key.process.partition(':')[2]}")
+        self._store(target, Snapshot(pools=pools))
 
     def bouncer(
         self,
@@ -192,6 +191,15 @@ class BothSides:
 def _state(key: TargetId) -> TargetState:
     """The state of a target before its first poll."""
     return TargetState(key=key, interval=INTERVAL, is_local=key.kind == "process")
+
+
+def pool_sample(key: PoolId, idle: float | None, active: float | None, **sample: Any) -> PoolSample:
+    """A pool of at most ten connections, which our client measures."""
+    values = {
+        "info": INFO, "max": 10, "leak_after": 60.0, "instances": {"shop/db.py:3 <module>": 1},
+        **sample,
+    }  # fmt: skip
+    return PoolSample(key=key, idle=idle, active=active, **values)
 
 
 def _group(states: Ages, hidden: Mapping[str, int], held: Mapping[str, Any]) -> SessionGroup:

@@ -37,7 +37,9 @@ class Cause(Enum):
     POOL_PER_REQUEST = "pool_per_request"
     """A process makes its pool again and again.
 
-    At least `pools_made` in five minutes, each under the name of one that is closed or collected.
+    At least `pools_made` in five minutes: each under the name of one that is closed or collected,
+    or kept and unused for a minute, while the same line goes on making others for the same
+    database and role.
     """
     POOL_TOO_SMALL = "pool_too_small"
     """Requests wait although connections come back soon.

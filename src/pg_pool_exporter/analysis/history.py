@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import inf, isfinite, isnan
 from typing import NamedTuple
 
 from pg_pool_exporter.analysis import trend
 from pg_pool_exporter.analysis.minutes import MINUTE, LastHour, Minutes
 from pg_pool_exporter.model import PoolId, PoolSample, ServerSample, TargetId
-from pg_pool_exporter.polling.store import Change
+from pg_pool_exporter.polling.store import Change, TargetState
 
 # Rates are over a few minutes: a burst of seconds must not count, a change must soon.
 _RATE_MINUTES = 5
+RATE_SECONDS = _RATE_MINUTES * MINUTE
 # They reach back to a reading that is up to a minute, and a poll, older. What explains them is
 # remembered for at least as long.
 _REMEMBERED_MINUTES = _RATE_MINUTES + 2
 _DEADLOCK_MINUTES = 15
+
+
+# What a process makes in its first minutes belongs to its start.
+_STARTING = 2 * MINUTE
+
+
+class Arrival(NamedTuple):
+    """When a process made a pool, other than at its start. Seconds."""
+
+    ago: float
+    unused: float
+    """Since the last reading that showed a new checkout, the first one included."""
 
 
 class Recent(NamedTuple):
@@ -66,10 +79,14 @@ class PoolHistory:
     """One process's pool. Times are seconds on one clock that never goes back."""
 
     __slots__ = (
-        "_counters", "_last", "_minutes", "_started", "_trends", "_trends_at", "_waiting",
+        "_acquired", "_arrived", "_counters", "_last", "_minutes", "_started", "_trends",
+        "_trends_at", "_used", "_waiting",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, arrived: float | None = None) -> None:
+        self._arrived = arrived
+        self._acquired: float | None = None
+        self._used = -inf
         self._minutes = Minutes()
         self._counters: deque[_Counters] = deque()
         self._last: _Counters | None = None
@@ -96,8 +113,14 @@ class PoolHistory:
         while len(kept) > 1 and now - kept[1].at >= _RATE_MINUTES * MINUTE:
             kept.popleft()
         self._waiting = (self._waiting[1], sample.waiting or 0.0)
+        if sample.acquired != self._acquired:
+            self._acquired, self._used = sample.acquired, now
         if sample.active is not None and isfinite(sample.active):
             self._minutes.add(now, sample.active, sample.waiting, max_gap)
+
+    def arrival(self, now: float) -> Arrival | None:
+        """When it was made; None at the process's start, or before it was watched."""
+        return None if self._arrived is None else Arrival(now - self._arrived, now - self._used)
 
     @property
     def lasting_waiting(self) -> float:
@@ -141,6 +164,28 @@ class PoolHistory:
             self._trends = trend.paces(floors, int((now - self._started) // MINUTE))
             self._trends_at = minute
         return trend.seconds_to(most, floors, self._trends)
+
+
+class _Page:
+    """The pools of one target."""
+
+    def __init__(self, since: float, process: str) -> None:
+        self.process = process
+        self._since = since
+        self._pools: dict[PoolId, PoolHistory] = {}
+
+    def restarted(self, now: float, process: str) -> None:
+        """Another process continues its series."""
+        self._since, self.process = now, process
+
+    def get(self, key: PoolId) -> PoolHistory | None:
+        return self._pools.get(key)
+
+    def add(self, now: float, samples: Collection[PoolSample], max_gap: float) -> None:
+        arrived = now if now - self._since >= _STARTING else None
+        self._pools = {one.key: self._pools.get(one.key) or PoolHistory(arrived) for one in samples}
+        for one in samples:
+            self._pools[one.key].add(now, one, max_gap)
 
 
 class _ServerHistory:
@@ -206,12 +251,13 @@ class History:
     """Follows all targets. Forgets one that is gone."""
 
     def __init__(self) -> None:
-        self._pools: dict[TargetId, dict[PoolId, PoolHistory]] = {}
+        self._pages: dict[TargetId, _Page] = {}
         self._servers: dict[TargetId, _ServerHistory] = {}
 
     def of(self, target: TargetId, pool: PoolId) -> PoolHistory:
         """A pool's, as a target reports it."""
-        return self._pools.get(target, {}).get(pool) or PoolHistory()
+        page = self._pages.get(target)
+        return (page.get(pool) if page is not None else None) or PoolHistory()
 
     def deadlocks(self, server: str) -> Mapping[str, float]:
         """Deadlocks in the last 15 minutes, by database; only where there were any."""
@@ -234,19 +280,26 @@ class History:
         """Take in a change, in the order in which the store made them."""
         key, state = change
         if state is None:
-            self._pools.pop(key, None)
+            self._pages.pop(key, None)
             self._servers.pop(key, None)
         elif state.snapshot is not None and state.health.up:
-            former = self._pools.get(key, {})
-            if former or state.snapshot.pools:
-                self._pools[key] = {
-                    pool.key: former.get(pool.key) or PoolHistory() for pool in state.snapshot.pools
-                }
-                for pool in state.snapshot.pools:
-                    self._pools[key][pool.key].add(state.taken, pool, state.max_gap)
+            if key in self._pages or state.snapshot.pools:
+                self._follow_page(key, state.snapshot.pools, state)
             if state.snapshot.server is not None:
                 history = self._servers.setdefault(key, _ServerHistory())
                 history.add(state.taken, state.snapshot.server, state.max_gap)
+
+    def _follow_page(
+        self, key: TargetId, pools: Collection[PoolSample], state: TargetState
+    ) -> None:
+        pids = (one.info.pid for one in pools if one.info is not None)
+        process = next(filter(None, pids), "")
+        page = self._pages.get(key)
+        if page is None:
+            page = self._pages[key] = _Page(state.taken, process)
+        elif process != page.process:
+            page.restarted(state.taken, process)
+        page.add(state.taken, pools, state.max_gap)
 
 
 def _has_restarted(before: _Counters, after: _Counters) -> bool:

@@ -9,7 +9,7 @@ from itertools import chain
 from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.correlate.sessions import SILENT
 from pg_pool_exporter.analysis.finding import PoolVerdict, Subject
-from pg_pool_exporter.analysis.history import PoolHistory, Recent
+from pg_pool_exporter.analysis.history import Arrival, PoolHistory, Recent
 from pg_pool_exporter.analysis.minutes import LastHour, total
 from pg_pool_exporter.config import PoolThresholds
 from pg_pool_exporter.model import PoolId, PoolSample
@@ -22,6 +22,8 @@ class ProcessView:
 
     sample: PoolSample
     recent: Recent | None
+    arrival: Arrival | None
+    """When its process made it; None at the process's start, or where that is unknown."""
     waits: bool
     """Whether requests waited at both of the last two readings."""
     active_by_minute: Sequence[float]
@@ -205,6 +207,7 @@ def process_view(
     return ProcessView(
         sample=sample,
         recent=history.recent(hour),
+        arrival=history.arrival(now),
         waits=history.lasting_waiting >= thresholds.pool_waiting,
         active_by_minute=hour.active,
         seconds_to_saturation=_time_left(sample, history, hour, now),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.history import RATE_SECONDS
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.wording import biggest, number, spell
 
+# Seconds without a checkout after which a pool was made for what is over.
+_UNUSED = 60.0
 # By library: the first version without the fault, and what the ones before it do.
 _CANCELLED = "loses a connection where a request is cancelled during `check` or a rollback"
 _FAULTY = {"psycopg_pool": ((3, 2, 8), _CANCELLED)}
@@ -97,30 +101,73 @@ def pool_per_request(app: str, server: str, pools: Sequence[PoolView]) -> Iterat
             if each.recent is not None:
                 sites.update(each.recent.instances)
                 process = each.sample.key.process
-                made = sum(each.recent.instances.values())
-                by_process[process] = by_process.get(process, 0.0) + made
+                anew = sum(each.recent.instances.values())
+                by_process[process] = by_process.get(process, 0.0) + anew
+    replaced, kept = sum(by_process.values()), _kept(pools)
+    for maker, unused in kept.items():
+        sites[maker.site] += unused
+        by_process[maker.process] = by_process.get(maker.process, 0.0) + unused
     count, most = sum(by_process.values()), max(by_process.values(), default=0.0)
     if most < max(pool.thresholds.pools_made for pool in pools):
         return
-    watched = max(pool.watched for pool in pools)
+    made = number(count, "pool was", "pools were")
+    watched = spell(max(pool.watched for pool in pools))
+    how = "in place of former ones" if replaced >= kept.total() else "and not used again"
     yield Finding(
         cause=Cause.POOL_PER_REQUEST,
         severity=Severity.WARNING,
         subject=Subject(app=app, server=server),
-        summary=(
-            f"{number(count, 'pool was', 'pools were')} made in place of former ones in the last "
-            f"{spell(watched)}."
-        ),
+        summary=f"{made} made in the last {watched} {how}.",
         amount=count,
-        figures={"pools_made": count, "most_by_one_process": most},
-        evidence=tuple(_made_at(sites)),
+        figures={
+            "pools_made": count,
+            "most_by_one_process": most,
+            **({"kept_pools": kept.total()} if kept else {}),
+        },
+        evidence=tuple(_made_at(sites, kept.total())),
         remedy=remedy(Cause.POOL_PER_REQUEST),
     )
 
 
-def _made_at(sites: Counter[str]) -> Iterator[str]:
+class _Maker(NamedTuple):
+    """What makes pools that look alike."""
+
+    process: str
+    site: str
+    leads_to: tuple[str, ...]
+
+
+def _kept(pools: Iterable[PoolView]) -> Counter[_Maker]:
+    """Pools made in the last minutes that are there and unused, by what goes on making more.
+
+    An application may have many pools on purpose: one for each database or role; or it makes them
+    when it starts, or all at once; or it uses each again.
+    """
+    unused: Counter[_Maker] = Counter()
+    goes_on = set()
+    for pool in pools:
+        for each in pool.processes:
+            if each.arrival is None or each.arrival.ago > RATE_SECONDS:
+                continue
+            info = each.sample.info
+            leads_to = (info.host, info.port, info.database, info.user) if info is not None else ()
+            for site in each.sample.instances:
+                maker = _Maker(each.sample.key.process, site, leads_to)
+                if each.arrival.ago < _UNUSED:
+                    goes_on.add(maker)
+                unused[maker] += each.arrival.unused >= _UNUSED
+    return Counter({one: count for one, count in unused.items() if count and one in goes_on})
+
+
+def _made_at(sites: Counter[str], kept: int) -> Iterator[str]:
     yield (
         "Each connects anew and keeps its sessions until it is collected; none limits how many "
         "there are."
     )
+    if kept:
+        were = number(kept, "of them is", "of them are")
+        yield (
+            f"{were} still there and unused for {spell(_UNUSED)}, beside others for the same "
+            "database and role."
+        )
     yield f"They are made at {biggest(sites)}."
