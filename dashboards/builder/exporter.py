@@ -45,15 +45,20 @@ def dashboard() -> builders.Dashboard:
 def _now() -> Iterator[Panel]:
     yield numbers(
         "Targets", "Servers, bouncers, applications' pages and processes that are polled.",
-        "short", Query(f"count({_UP})"), none="none",
+        "short", Query(f"count({_UP})"), w=3, none="none",
     )  # fmt: skip
     yield numbers(
         "Targets down", "Their last poll failed.",
-        "short", Query(f"count({_UP} == 0) or 0 * count({_UP})"), steps=ANY,
+        "short", Query(f"count({_UP} == 0) or 0 * count({_UP})"), w=3, steps=ANY,
     )  # fmt: skip
     yield numbers(
         "Oldest data", "Time since the last successful poll, of the target where it is longest.",
-        "s", Query(f"max({_AGE})"), steps=_OLD, none="no data",
+        "s", Query(f"max({_AGE})"), w=3, steps=_OLD, none="no data",
+    )  # fmt: skip
+    yield numbers(
+        "Last analysis",
+        "Time since the last one. Findings are of that time, and old when it is long ago.",
+        "s", Query(f"max(time() - {select(c.LAST_ANALYSIS)})"), w=3, steps=_OLD, none="no data",
     )  # fmt: skip
     yield numbers(
         "Slowest poll", "Duration of the last poll, of the slowest target.",

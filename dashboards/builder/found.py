@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboards.builder import queries as q
 from dashboards.builder.frame import to_pool, to_server
-from dashboards.builder.panels import Column, Panel, rows
+from dashboards.builder.panels import ANY, Column, Panel, rows
 
 
 def findings(*, w: int, h: int) -> Panel:
@@ -24,4 +24,21 @@ def findings(*, w: int, h: int) -> Panel:
             Column("A", "Amount", width=80),
         ],
         w=w, h=h, rising="Severity", by="Amount", none="nothing is wrong, or no exporter judges",
+    )  # fmt: skip
+
+
+def blamed(*, w: int, h: int) -> Panel:
+    """The lines of code that findings blame, those with the most connections first."""
+    return rows(
+        "Lines to blame",
+        "The lines of code that findings name, with the connections for which each is to blame. "
+        "None where it is unknown which of several lines it is.",
+        {"A": q.BLAMED},
+        [
+            Column("cause", "Cause", width=150),
+            Column("app", "App", width=110),
+            Column("site", "Line of code"),
+            Column("A", "Connections", steps=ANY, width=100),
+        ],
+        w=w, h=h, by="Connections", none="no line is blamed",
     )  # fmt: skip

@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards.builder import queries as q
 from dashboards.builder.alerts import firing
-from dashboards.builder.found import findings
+from dashboards.builder.found import blamed, findings
 from dashboards.builder.frame import ALERTS_OF_POOLS, fill, page, to_server
 from dashboards.builder.panels import (
     ANY,
@@ -62,12 +62,15 @@ def dashboard() -> builders.Dashboard:
     return fill(
         made,
         *_now(),
-        findings(w=24, h=5),
+        findings(w=14, h=5),
+        blamed(w=10, h=5),
         *_story(),
         "Waiting for a connection, and holding it",
         *_durations(),
         "Time-outs, requests, sessions",
         *_counts(),
+        "How the pool is handled",
+        *_handling(),
         "By process",
         *_processes(),
     )
@@ -268,6 +271,33 @@ def _counts() -> Iterator[Panel]:
             )
         ),
         none="the server of these pools isn't known",
+    )  # fmt: skip
+
+
+def _handling() -> Iterator[Panel]:
+    made = f"increase({select(c.POOL_INSTANCES)}[5m])"
+    yield lines(
+        "Returned by the garbage collector",
+        "Connections of SQLAlchemy that nobody returned, in five minutes, by the line that checked "
+        "them out. Each was checked out until it was collected.",
+        "short",
+        Query(f"sum by (app, site) (increase({select(c.POOL_RECLAIMED)}[5m]))", "{{app}} {{site}}"),
+        none="the application returns them all",
+    )  # fmt: skip
+    yield lines(
+        "Pools by the line that makes them",
+        "How many there are, and how many were made in place of former ones in five minutes. A "
+        "process makes its pool once: what goes on rising is a pool for each request.",
+        "short",
+        Query(f"count by (app, site) ({made})", "{{app}} {{site}}"),
+        Query(f"sum by (app, site) ({made})", "made anew {{app}} {{site}}"),
+        none="not reported",
+    )  # fmt: skip
+    yield lines(
+        "Slots lost inside the library",
+        "Connections that the pool counts, and that are neither idle, nor checked out, nor being "
+        "made. Only a restart of the process frees them.",
+        "short", Query(q.total(select(c.POOL_UNACCOUNTED)), _NAME), none="not reported",
     )  # fmt: skip
 
 

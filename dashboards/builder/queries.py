@@ -110,13 +110,20 @@ def oldest_of_the_applications(series: str, by: str) -> str:
     return f"max by ({by}) ({series} * on (application) group_left () {APPLICATIONS})"
 
 
+# What is about none of these is among what is selected.
+_ANYTHING = {name: f"${name}|" for name in ("app", "pool", "server")}
+
+
 def findings(**labels: str) -> str:
-    """Those about what is selected; all that are about none of these are among them."""
-    anything = {name: f"${name}|" for name in ("app", "pool", "server")}
-    return select(c.FINDING, **{**anything, **labels})
+    """Those about what is selected."""
+    return select(c.FINDING, **{**_ANYTHING, **labels})
 
 
 FINDINGS = f"max by (cause, severity, app, pool, server, target) ({findings()})"
+BLAMED = (
+    f"max by (cause, app, pool, server, site) ({select(c.FINDING_SITE_CONNECTIONS, **_ANYTHING)})"
+)
+"""Connections for which a finding blames a line of code."""
 
 
 def _pools_with(severity: str, number: int) -> str:

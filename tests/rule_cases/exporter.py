@@ -284,7 +284,7 @@ WITHOUT_SETTINGS = {
             6,
             [{}],
             """pool_prediction_horizon_seconds is 7200 in settings.yml, and no estimate looks
-            further ahead than 3600. Set it to 3600 or less.""",
+            further ahead than 3600. First set it to 3600 or less, and reload Prometheus.""",
         ),
         Case("just below", "an hour", {HORIZON: "3600x20"}, 12),
         Case("restart", "it is corrected", {HORIZON: "7200x4 _x1 3600x20"}, 12),
