@@ -244,6 +244,7 @@ CASES = {
 }
 
 HORIZON = "pg_pool_exporter:threshold:pool_prediction_horizon_seconds"
+REACH = {"pg_pool_exporter:estimate:reach_seconds": "3600x20"}
 # These run without settings.yml.
 WITHOUT_SETTINGS = {
     "PgPoolSettingsMissing": [
@@ -280,14 +281,14 @@ WITHOUT_SETTINGS = {
         Case(
             "fires",
             "two hours",
-            {LINKS: "1x20", HORIZON: "7200x20"},
+            {LINKS: "1x20", HORIZON: "7200x20", **REACH},
             6,
             [{}],
             """pool_prediction_horizon_seconds is 7200 in settings.yml, and no estimate looks
             further ahead than 3600. First set it to 3600 or less, and reload Prometheus.""",
         ),
-        Case("just below", "an hour", {HORIZON: "3600x20"}, 12),
-        Case("restart", "it is corrected", {HORIZON: "7200x4 _x1 3600x20"}, 12),
+        Case("just below", "an hour", {HORIZON: "3600x20", **REACH}, 12),
+        Case("restart", "it is corrected", {HORIZON: "7200x4 _x1 3600x20", **REACH}, 12),
         Case("missing data", "it is not loaded", {LINKS: "1x20"}, 12),
     ],
 }
