@@ -191,6 +191,20 @@ def own_pool(pool: Pool) -> None:
             connection.execute("SELECT 1")
 
 
+def keep_pool(pool: Pool) -> None:
+    assert isinstance(pool, ConnectionPool)
+    own = ConnectionPool(pool.conninfo, min_size=1, max_size=1, open=True)
+    instrument(own, app="orders", name="own")
+    with own.connection() as connection:
+        connection.execute("SELECT 1")
+    kept.append(own)
+
+
+def tenants(pool: Pool) -> None:
+    for _ in range(30):
+        keep_pool(pool)
+
+
 def attempt(request: Callable[[Pool], None], pool: Pool) -> None:
     """Whatever comes of a request, the next one has its turn."""
     with suppress(PoolTimeout, psycopg.Error, PoolError):

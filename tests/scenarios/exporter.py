@@ -91,6 +91,7 @@ class Exporter:
         self._world = world
         self._analyzer = Analyzer(self.store, Config(apps=tuple(apps)), clock=lambda: world.now)
         self._pages: dict[str, TargetId] = {}
+        self._shown: dict[TargetId, list[tuple[PoolId, Pool, Page]]] = {}
         self._gone: set[TargetId] = set()
         if judged:
             world.every(SCRAPE, self._scrape, SCRAPE)
@@ -104,7 +105,9 @@ class Exporter:
         )
 
     def watch_pool(self, key: PoolId, pool: Pool, page: Page) -> None:
-        """Poll a process's page from now on: its socket, or its own format over the network."""
+        """Poll a process's page from now on: its socket, or its own format over the network. It
+        may have several pools.
+        """
         target = (
             process_id(key.process.replace(":", "-"))
             if page.native
@@ -112,7 +115,12 @@ class Exporter:
         )
         self._pages[key.process] = target
         read, address = (native, None) if page.native else (foreign, pool.address)
-        self._poll(target, lambda: Snapshot(pools=(read(key, pool, page),), address=address))
+        pools = self._shown.setdefault(target, [])
+        pools.append((key, pool, page))
+        if len(pools) == 1:
+            self._poll(
+                target, lambda: Snapshot(pools=tuple(read(*one) for one in pools), address=address)
+            )
 
     def forget(self, process: str) -> None:
         """The process has ended: its socket is gone, or its page is listed no more."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import count
+
 from pg_pool_exporter.analysis.finding import Cause
 from scenarios.exporter import Page
 from scenarios.scenario import FAULT, Scenario, Setup
@@ -136,6 +139,19 @@ def _pool_per_request(setup: Setup) -> None:
     setup.world.at(FAULT, begin)
 
 
+def _pool_per_request_kept(setup: Setup) -> None:
+    """Each in a list, under a name of its own."""
+    setup.load(setup.pool(), 2.0)
+    numbers = count(2)
+
+    def request() -> None:
+        client = setup.pool(name=f"main-{next(numbers)}", most=1, least=0)
+        client.pool.made = Counter({"shop/api.py:12 session": 1})
+        client.request(Work())
+
+    setup.world.every(20.0, request, FAULT)
+
+
 def _one(*causes: Cause) -> frozenset[Cause]:
     return frozenset(causes)
 
@@ -178,6 +194,11 @@ FAULTS = (
     Scenario(
         name="pool-per-request", title="A pool for each request", build=_pool_per_request,
         causes=_one(Cause.POOL_PER_REQUEST), hours=1.0, pages=("client",),
+    ),
+    Scenario(
+        name="pool-per-request-kept", title="A pool for each request, all of them kept",
+        build=_pool_per_request_kept, causes=_one(Cause.POOL_PER_REQUEST), hours=0.75,
+        pages=("client",),
     ),
     Scenario(
         name="deadlocks", title="Deadlocks", build=_deadlocks, hours=1.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 
 from scenarios.exporter import Page
@@ -163,6 +164,24 @@ def _made_anew(setup: Setup) -> None:
         setup.world.at(1800.0 + 10 * number, partial(tenant, number))
 
 
+def _tenants(setup: Setup) -> None:
+    """A pool for each tenant: dozens at the start, one each minute later, and a morning on which
+    those that have roles of their own come one after the other.
+    """
+    setup.server.max_connections = 400
+    setup.load(setup.pool(), 2.0)
+
+    def tenant(number: int, user: str = "") -> None:
+        client = setup.pool(name=f"tenant-{number}", most=2, least=0, user=user)
+        client.pool.made = Counter({"shop/tenants.py:8 pool_of": 1})
+        client.request(Work())
+
+    for number in range(30):
+        tenant(number)
+        setup.world.at((5 + number) * _MINUTE, partial(tenant, 100 + number))
+        setup.world.at(40 * _MINUTE + 10 * number, partial(tenant, 200 + number, f"role_{number}"))
+
+
 HEALTHY = (
     Scenario(name="bursts", title="Bursts to 100 % for a few seconds", build=_bursts),
     Scenario(name="batch", title="Nightly batch with long queries", build=_batch),
@@ -187,6 +206,8 @@ HEALTHY = (
     Scenario(name="seldom-reclaimed", title="A few connections left to the garbage collector",
              build=_seldom_reclaimed, pages=("client",)),
     Scenario(name="made-anew", title="A pool made anew at each reload", build=_made_anew,
+             pages=("client",)),
+    Scenario(name="tenants", title="A pool for each tenant", build=_tenants, hours=1.0,
              pages=("client",)),
     Scenario(name="listen", title="A LISTEN connection, declared long-lived", build=_listen,
              long_lived=1),

@@ -57,15 +57,17 @@ class Setup:
         lifetime: float | None = 1800.0,
         host: str = "",
         application: str | None = None,
+        name: str = "main",
+        user: str = "",
     ) -> Client:
         """A process with a pool that is read from now on, on a host of its own or on `host`. Its
-        sessions have the `application` name, by default its own.
+        sessions have the `application` name and the role `user`, by default its own.
         """
         pool = Pool(
             self.server, app if application is None else application, most=most, least=least,
-            lifo=self.lifo, lifetime=lifetime, address=host or process, user=app,
+            lifo=self.lifo, lifetime=lifetime, address=host or process, user=user or app,
         )  # fmt: skip
-        key = PoolId(app, "main", process)
+        key = PoolId(app, name, process)
         self.pools[key] = pool
         self.exporter.watch_pool(key, pool, page or Page(native=self.native))
         return Client(pool)

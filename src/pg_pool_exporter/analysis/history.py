@@ -14,7 +14,6 @@ from pg_pool_exporter.polling.store import Change, TargetState
 
 # Rates are over a few minutes: a burst of seconds must not count, a change must soon.
 _RATE_MINUTES = 5
-RATE_SECONDS = _RATE_MINUTES * MINUTE
 # They reach back to a reading that is up to a minute, and a poll, older. What explains them is
 # remembered for at least as long.
 _REMEMBERED_MINUTES = _RATE_MINUTES + 2
@@ -22,15 +21,16 @@ _DEADLOCK_MINUTES = 15
 
 
 # What a process makes in its first minutes belongs to its start.
-_STARTING = 2 * MINUTE
+_STARTING_MINUTES = 2
 
 
 class Arrival(NamedTuple):
-    """When a process made a pool, other than at its start. Seconds."""
+    """A pool that its process made in the last minutes, and not at its start."""
 
-    ago: float
-    unused: float
-    """Since the last reading that showed a new checkout, the first one included."""
+    just_now: bool
+    """In the last minute."""
+    is_unused: bool
+    """Whether nothing has been checked out for a minute."""
 
 
 class Recent(NamedTuple):
@@ -119,8 +119,10 @@ class PoolHistory:
             self._minutes.add(now, sample.active, sample.waiting, max_gap)
 
     def arrival(self, now: float) -> Arrival | None:
-        """When it was made; None at the process's start, or before it was watched."""
-        return None if self._arrived is None else Arrival(now - self._arrived, now - self._used)
+        """Of this pool; None where it has been there for longer, or its process just started."""
+        if self._arrived is None or now - self._arrived > _RATE_MINUTES * MINUTE:
+            return None
+        return Arrival(now - self._arrived < MINUTE, now - self._used >= MINUTE)
 
     @property
     def lasting_waiting(self) -> float:
@@ -182,7 +184,7 @@ class _Page:
         return self._pools.get(key)
 
     def add(self, now: float, samples: Collection[PoolSample], max_gap: float) -> None:
-        arrived = now if now - self._since >= _STARTING else None
+        arrived = now if now - self._since >= _STARTING_MINUTES * MINUTE else None
         self._pools = {one.key: self._pools.get(one.key) or PoolHistory(arrived) for one in samples}
         for one in samples:
             self._pools[one.key].add(now, one, max_gap)

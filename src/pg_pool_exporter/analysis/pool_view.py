@@ -23,7 +23,7 @@ class ProcessView:
     sample: PoolSample
     recent: Recent | None
     arrival: Arrival | None
-    """When its process made it; None at the process's start, or where that is unknown."""
+    """None where it has been there for long, or its process just started."""
     waits: bool
     """Whether requests waited at both of the last two readings."""
     active_by_minute: Sequence[float]

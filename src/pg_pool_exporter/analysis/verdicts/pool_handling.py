@@ -7,13 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
-from pg_pool_exporter.analysis.history import RATE_SECONDS
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.wording import biggest, number, spell
 
-# Seconds without a checkout after which a pool was made for what is over.
-_UNUSED = 60.0
 # By library: the first version without the fault, and what the ones before it do.
 _CANCELLED = "loses a connection where a request is cancelled during `check` or a rollback"
 _FAULTY = {"psycopg_pool": ((3, 2, 8), _CANCELLED)}
@@ -147,15 +144,15 @@ def _kept(pools: Iterable[PoolView]) -> Counter[_Maker]:
     goes_on = set()
     for pool in pools:
         for each in pool.processes:
-            if each.arrival is None or each.arrival.ago > RATE_SECONDS:
+            if each.arrival is None:
                 continue
             info = each.sample.info
             leads_to = (info.host, info.port, info.database, info.user) if info is not None else ()
             for site in each.sample.instances:
                 maker = _Maker(each.sample.key.process, site, leads_to)
-                if each.arrival.ago < _UNUSED:
+                if each.arrival.just_now:
                     goes_on.add(maker)
-                unused[maker] += each.arrival.unused >= _UNUSED
+                unused[maker] += each.arrival.is_unused
     return Counter({one: count for one, count in unused.items() if count and one in goes_on})
 
 
@@ -166,8 +163,5 @@ def _made_at(sites: Counter[str], kept: int) -> Iterator[str]:
     )
     if kept:
         were = number(kept, "of them is", "of them are")
-        yield (
-            f"{were} still there and unused for {spell(_UNUSED)}, beside others for the same "
-            "database and role."
-        )
+        yield f"{were} still there and unused, beside others for the same database and role."
     yield f"They are made at {biggest(sites)}."
