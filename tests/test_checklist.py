@@ -147,7 +147,11 @@ def test_a_leaked_connection_idle_in_transaction_is_no_fine_transaction() -> Non
     sides.server({"idle_in_transaction": [130.0]})
     found = checks(sides)
     assert found["leaks"].verdict is found["idle_in_transaction"].verdict is Verdict.WARNING
-    assert SITE in found["idle_in_transaction"].evidence[0]
+    assert SITE in found["leaks"].evidence[0]
+    assert found["idle_in_transaction"].evidence == (
+        "orders/main on server main: connections of its leak; see leaks",
+    )
+    assert not found["idle_in_transaction"].remedy  # it stands with the leak
 
 
 def test_a_pool_without_figures_is_unknown() -> None:

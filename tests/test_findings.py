@@ -692,6 +692,26 @@ def test_pools_that_may_open_too_many_explain_that_the_exporter_is_refused(later
     assert "PgBouncer" in found.remedy
 
 
+@pytest.mark.parametrize(
+    ("kind", "reason", "words"),
+    [
+        ("process", "timeout", "does it hang"),
+        ("app", "timeout", "serve its metrics page"),
+        ("app", "auth", "basic_auth"),
+        ("bouncer", "auth", "stats_users"),
+        ("bouncer", "timeout", "admin console"),
+        ("server", "auth", "pg_hba.conf"),
+        ("server", "timeout", "psql"),
+        ("log", "permission", "right to read it"),
+    ],
+)
+def test_what_to_do_about_a_target_fits_its_kind(kind: Kind, reason: str, words: str) -> None:
+    patient = Patient()
+    patient.sides.fail(TargetId(kind, "it"), reason)
+    (finding,) = patient.findings()
+    assert words in finding.remedy
+
+
 def test_a_target_that_flaps_is_not_told_before_nothing_is_known_any_more() -> None:
     patient = Patient()
     patient.sides.pool(1, 1)

@@ -24,7 +24,7 @@ def words(client: str, framework: str = "") -> Words:
     around = _FRAMEWORKS.get((framework, library)) or _FRAMEWORKS.get((framework, ""))
     if around is None:
         return own
-    return Words(f"{own.returning} {around.returning}", around.enlarging or own.enlarging)
+    return Words(f"{around.returning} {own.returning}", around.enlarging or own.enlarging)
 
 
 _ANY = Words(
@@ -97,7 +97,8 @@ _ALIASES = {
 _FRAMEWORKS: Mapping[tuple[str, str], Words] = {
     ("django", "psycopg_pool"): Words(
         "Django returns the connections of its own pool at the end of each request: in threads, "
-        "consumers and long commands call `close_old_connections()` when the work is done.",
+        "consumers and long commands call `close_old_connections()` when the work is done. In a "
+        "pool of your own:",
         'raise max_size (in Django `OPTIONS["pool"]` of the database)',
     ),
     ("fastapi", ""): Words(

@@ -8,7 +8,7 @@ from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.analysis.libraries import words
 
 OPEN_TRANSACTION = (
-    "The open transaction keeps its locks, and VACUUM keeps old row versions, until then; "
+    "The open transaction keeps its locks, and VACUUM keeps old row versions, as long as it lasts; "
     "`SELECT pg_terminate_backend(PID)` releases both at once, but not the slot."
 )
 """For leaked connections whose session is idle in transaction, after the remedy of a leak."""
@@ -22,8 +22,8 @@ OF_BOUNCERS = (
 # With the words of the pool's library. Backticks mark code.
 _REMEDIES: Mapping[Cause, str] = {
     Cause.LEAK: (
-        "{returning} Only returning the connection, or restarting the process, frees its slot: "
-        "ending the session on the server does not."
+        "Now: restart the processes, one after the other; ending the session on the server frees "
+        "no slot of the pool. Then mend the code. {returning}"
     ),
     Cause.SLOTS_LOST_IN_LIBRARY: (
         "Restart the process: nothing else frees these slots. Then update the pool library. An "
@@ -45,11 +45,11 @@ _REMEDIES: Mapping[Cause, str] = {
         "pool would only move the queue to the server."
     ),
     Cause.IDLE_IN_TRANSACTION: (
-        "Commit or roll back on every path, and set idle_in_transaction_session_timeout for the "
-        "role: it ends such sessions. The present ones: `SELECT pid, application_name, "
-        "client_addr, now() - state_change AS silent_for FROM pg_stat_activity WHERE state LIKE "
-        "'idle in transaction%' ORDER BY 4 DESC`; `SELECT pg_terminate_backend(PID)` ends one and "
-        "rolls its work back."
+        "Now: `SELECT pid, application_name, client_addr, now() - state_change AS silent_for FROM "
+        "pg_stat_activity WHERE state LIKE 'idle in transaction%' ORDER BY 4 DESC` shows them; "
+        "`SELECT pg_terminate_backend(PID)` ends one and rolls its work back. Then commit or roll "
+        "back on every path, and set idle_in_transaction_session_timeout for the role: it ends "
+        "such sessions."
     ),
     Cause.LOCK_PILE_UP: (
         "Find the blocking session: `SELECT pid, application_name, state, pg_blocking_pids(pid) AS "
@@ -63,11 +63,14 @@ _REMEDIES: Mapping[Cause, str] = {
         "pools may open more connections than the server accepts."
     ),
     Cause.SERVER_FULL: (
-        "See which application has the sessions (pg_stat_activity by application_name and state); "
-        "close idle ones by a smaller minimum or idle timeout of their pool."
+        "Now: see which application has the sessions (`SELECT application_name, state, count(*) "
+        "FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC`) and stop what is not needed; "
+        "`pg-pool-exporter terminate-idle` ends sessions that have been idle for long. Then close "
+        "idle ones by a smaller minimum or idle timeout of their pool."
     ),
     Cause.CONNECTION_LIMIT: (
-        "See which application has the sessions (pg_stat_activity by usename, datname and state). "
+        "See which application has the sessions (`SELECT application_name, usename, datname, "
+        "state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC`). "
         "`ALTER ROLE … CONNECTION LIMIT` or `ALTER DATABASE … CONNECTION LIMIT` raises the limit, "
         "where the server has slots; -1 removes it."
     ),

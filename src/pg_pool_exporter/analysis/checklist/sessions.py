@@ -117,18 +117,25 @@ def _longest_idle(servers: Iterable[ServerView]) -> Iterator[str]:
 @_needs_visible_sessions
 @_needs_a_server
 def idle_in_transaction(judged: Judged) -> Check:
-    """Sessions idle in transaction, those of leaked connections included."""
+    """Sessions idle in transaction, those of leaked connections included: what to do about these
+    stands with the leak.
+    """
     servers = judged.fleet.servers
     ages = [one.sessions.oldest(*IN_TRANSACTION) for one in servers]
     oldest = max((age for age in ages if age is not None), default=None)
     figure = f"{sum(one.sessions.count(*IN_TRANSACTION) for one in servers)} now"
     if oldest is not None:
         figure += f", the longest for {spell(max(0.0, oldest))}"
-    findings = [
-        *findings_of(judged, Cause.IDLE_IN_TRANSACTION),
-        *findings_of(judged, Cause.LEAK, sign=Sign.OPEN_TRANSACTION),
-    ]
-    return of_findings("idle_in_transaction", figure, findings)
+    findings = findings_of(judged, Cause.IDLE_IN_TRANSACTION)
+    leaks = findings_of(judged, Cause.LEAK, sign=Sign.OPEN_TRANSACTION)
+    own = of_findings("idle_in_transaction", figure, findings)
+    of_leaks = (f"{one.subject}: connections of its leak; see leaks" for one in leaks)
+    return replace(
+        own,
+        verdict=max((own.verdict, *(Verdict(one.severity) for one in leaks))),
+        evidence=few([*own.evidence, *of_leaks]),
+        causes=causes([*findings, *leaks]),
+    )
 
 
 @_needs_visible_sessions

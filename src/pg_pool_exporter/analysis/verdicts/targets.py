@@ -28,6 +28,18 @@ _REMEDIES = {
     (Cause.TARGET_UNREACHABLE, "log"): (
         "Correct what the reason names: the path, the right to read it, logging_collector."
     ),
+    (Cause.TARGET_UNREACHABLE, "process"): (
+        "The process has a socket and does not answer: does it hang, or is it stopped (`ps -o "
+        "stat`)? A socket that nobody serves any more is removed by itself."
+    ),
+    (Cause.LOGIN_FAILED, "app"): (
+        "Its metrics page refuses the exporter: correct its `basic_auth` or `bearer_token_file` in "
+        "the configuration."
+    ),
+    (Cause.LOGIN_FAILED, "bouncer"): (
+        "Change what the reason names: the password in the bouncer's auth_file, or its "
+        "stats_users, which must name the exporter's user."
+    ),
     (Cause.TARGET_UNREACHABLE, "bouncer"): (
         "Try psql to its admin console from the exporter's host: does it run and answer?"
     ),
