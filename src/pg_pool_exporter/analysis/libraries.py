@@ -30,6 +30,11 @@ def words(client: str, framework: str = "") -> Words:
 _ANY = Words(
     "Return the connection on every path, also after an error.", "raise the pool's maximum"
 )
+_JDBC = "Close each Connection with try-with-resources"
+_BOUNCER = (
+    "Its clients keep server connections: in session mode until they disconnect, in transaction "
+    "mode until they commit; find the client whose session is idle for long, and mend that."
+)
 _LIBRARIES: Mapping[str, Words] = {
     "psycopg_pool": Words(
         "Check out with `with pool.connection() as conn:`, which returns on every path; where "
@@ -51,10 +56,52 @@ _LIBRARIES: Mapping[str, Words] = {
         "raise maxconn",
     ),
     "hikaricp": Words(
-        "Close each Connection with try-with-resources, or leave it to JdbcTemplate or "
-        "`@Transactional`; leakDetectionThreshold=60000 logs the stack of the checkout.",
+        f"{_JDBC}, or leave it to JdbcTemplate or `@Transactional`; leakDetectionThreshold=60000 "
+        "logs the stack of the checkout.",
         "raise maximumPoolSize",
     ),
+    "agroal": Words(
+        f"{_JDBC}, or leave it to `@Transactional`; in Quarkus "
+        "quarkus.datasource.jdbc.leak-detection-interval reports leaks.",
+        "raise its max-size",
+    ),
+    "dbcp2": Words(
+        f"{_JDBC}; logAbandoned=true with removeAbandonedOnBorrow=true logs the stack of the "
+        "checkout.",
+        "raise maxTotal",
+    ),
+    "ironjacamar": Words(
+        f"{_JDBC}, or leave it to the container's transactions; debug=true of the JCA subsystem's "
+        "cached-connection-manager logs where an unclosed one was opened.",
+        "raise max-pool-size of the data source",
+    ),
+    "open liberty": Words(f"{_JDBC}.", "raise maxPoolSize of the connectionManager"),
+    "r2dbc pool": Words(
+        "Close each Connection on every path with Mono.usingWhen or Flux.usingWhen, or leave it to "
+        "DatabaseClient.",
+        "raise max-size of the pool",
+    ),
+    "vert.x sql client": Words(
+        "Prefer pool.withConnection(…) and pool.withTransaction(…), which return on every path; "
+        "after getConnection() call close().",
+        "raise maxSize in PoolOptions",
+    ),
+    "prisma": Words(
+        "Keep interactive transactions (`$transaction(async (tx) => …)`) short, and make one "
+        "PrismaClient for the process.",
+        "raise connection_limit in the connection string",
+    ),
+    "ecto": Words(
+        "Ecto returns a connection when its function ends: keep other work out of "
+        "Repo.transaction, Repo.checkout and streams.",
+        "raise pool_size of the Repo",
+    ),
+    "pgbouncer": Words(_BOUNCER, "raise default_pool_size, or pool_size of the database"),
+    "odyssey": Words(_BOUNCER, "raise pool_size of the route"),
+    "pgcat": Words(_BOUNCER, "raise pool_size of the user"),
+    "pgdog": Words(_BOUNCER, "raise pool_size of the database"),
+    "supavisor": Words(_BOUNCER, "raise default_pool_size of the tenant, or pool_size of the user"),
+    "pgagroal": Words(_BOUNCER, "raise max_connections, or MAX_SIZE in pgagroal_databases.conf"),
     "node-postgres": Words(
         "Prefer pool.query(); after pool.connect() call client.release() in a `finally`.",
         "raise max",
