@@ -29,7 +29,7 @@ from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.config import Config, Thresholds
 from pg_pool_exporter.discovery import DiscoveryStatus
 from pg_pool_exporter.exposition.pages import Exposition
-from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, METRICS
+from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, IDLE_BOUNDS, METRICS
 from pg_pool_exporter.model import (
     AppOnServer,
     BouncerDatabase,
@@ -47,6 +47,7 @@ from pg_pool_exporter.model import (
     PoolId,
     PoolInfo,
     PoolSample,
+    ServerFacts,
     ServerSample,
     ServerSettings,
     SessionGroup,
@@ -105,6 +106,12 @@ SERVER = ServerSample(
         "shop": DatabaseCounters(deadlocks=1, sessions=100, abandoned=1, fatal=2, killed=3),
         "old": DatabaseCounters(deadlocks=0),
     },
+    facts=ServerFacts(
+        networks={"10.0.3.0/24": 7, "local": 1},
+        waits={("active", "Lock"): 1, ("idle", "Client"): 5},
+        idle_in_transaction=Histogram((0, 0, 0, 0, 1, *[0] * (len(IDLE_BOUNDS) - 4)), 65.0),
+        snapshots={("client", "orders"): 12, ("replication_slot", "standby"): 3},
+    ),
     settings=ServerSettings(
         version="16.4",
         in_recovery=False,

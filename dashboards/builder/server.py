@@ -18,6 +18,7 @@ from dashboards.builder.panels import (
     Column,
     Panel,
     Query,
+    heat,
     lines,
     numbers,
     rows,
@@ -48,6 +49,8 @@ def dashboard() -> builders.Dashboard:
         "Time-outs, sessions opened and refused",
         *_counts(),
         *_settings(),
+        "Facts that the configuration switches on",
+        *_facts(),
         "PgBouncer",
         *_bouncer(),
     )
@@ -245,6 +248,41 @@ def _settings() -> Iterator[Panel]:
             Column("A", "Value", "s"),
         ],
         w=12, h=7,
+    )  # fmt: skip
+
+
+def _facts() -> Iterator[Panel]:
+    yield lines(
+        "Connections by network",
+        "Client sessions by network of their address; local: unix sockets.",
+        "short", Query(q.total(select(c.SERVER_NETWORKS), "network"), "{{network}}"),
+        w=12, h=8, stack=(".*",), none="facts: client_networks is off",
+    )  # fmt: skip
+    yield lines(
+        "What working sessions wait for",
+        "Active client sessions by type of wait event; none: they compute.",
+        "short",
+        Query(
+            q.total(select(c.SERVER_WAIT_EVENTS, state="active"), "wait_event_type"),
+            "{{wait_event_type}}",
+        ),
+        w=12, h=8, stack=(".*",), none="facts: wait_events is off, or nobody works",
+    )  # fmt: skip
+    yield heat(
+        "Idle in transaction, by how long",
+        "Sessions that are idle in a transaction, by how long they have been.",
+        Query(f"sum by (le) ({select(c.SERVER_IDLE_IN_TRANSACTION, '_bucket')})", "{{le}}"),
+    )  # fmt: skip
+    yield lines(
+        "Who holds the oldest snapshot",
+        "Age in transactions, by application, replication slot or prepared transaction: VACUUM "
+        "keeps all rows that were removed since.",
+        "short",
+        Query(
+            f"max by (server, holder, application) ({select(c.SERVER_SNAPSHOTS)})",
+            "{{holder}} {{application}}",
+        ),
+        w=12, h=8, none="facts: snapshots is off, or nobody holds one",
     )  # fmt: skip
 
 

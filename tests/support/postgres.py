@@ -36,7 +36,10 @@ OTHER_VERSIONS = {
     version: _SERVERS / f"node_modules/postgresql-{version}/native/bin"
     for version in (13, 14, 15, 17)
 }
-"""By major version, the `bin` directories of the servers that `make servers` fetches."""
+"""By major version, the `bin` directories of the servers that `make servers` fetches, and of one
+that is newer than they, where `PGPE_POSTGRESQL_19` names it."""
+if _newest := os.environ.get("PGPE_POSTGRESQL_19"):
+    OTHER_VERSIONS[19] = Path(_newest)
 
 
 def system_bindirs() -> list[Path]:

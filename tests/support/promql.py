@@ -48,10 +48,11 @@ def _catalogue() -> Iterator[tuple[str, Known]]:
         values = {metric.labels[-1]: metric.values} if metric.values else {}
         if metric.section == "exporter" and "kind" in metric.labels:
             values["kind"] = TARGET_KINDS
-        if metric.type == "histogram":
-            yield f"{metric.name}_bucket", Known(labels | {"le"}, True)
-            yield f"{metric.name}_sum", Known(labels, True)
-            yield f"{metric.name}_count", Known(labels, True)
+        if metric.bounds:
+            counts = metric.type == "histogram"
+            yield f"{metric.name}_bucket", Known(labels | {"le"}, counts)
+            yield f"{metric.name}_sum", Known(labels, counts)
+            yield f"{metric.name}_count", Known(labels, counts)
         else:
             yield metric.name, Known(labels, metric.type == "counter", values)
     for name in ("up", "scrape_duration_seconds", "process_resident_memory_bytes"):

@@ -100,6 +100,22 @@ class LogConfig(_Scheduled):
         return value
 
 
+class FactsConfig(Section):
+    """What else to ask of a server (`servers[].facts`): off, because it costs series."""
+
+    client_networks: bool = False
+    """Sessions by network of the client's address."""
+    ipv4_prefix: int = Field(default=24, ge=0, le=32)
+    ipv6_prefix: int = Field(default=64, ge=0, le=128)
+    """Lengths of the networks' prefixes."""
+    wait_events: bool = False
+    """Sessions by what they wait for."""
+    idle_in_transaction: bool = False
+    """Ages of the sessions that are idle in a transaction, as a histogram."""
+    snapshots: bool = False
+    """Who holds the oldest snapshot."""
+
+
 class ConnectionConfig(Section):
     """A connection as a client of PostgreSQL."""
 
@@ -124,6 +140,7 @@ class ServerConfig(ConnectionConfig, _Scheduled, _Named):
 
     max_groups: int = Field(default=100, ge=1, le=10_000)
     """Most groups of sessions with names; the rest is added up as `other`."""
+    facts: FactsConfig = FactsConfig()
     log: LogConfig | None = None
 
 

@@ -24,6 +24,7 @@ from pg_pool_exporter.model import (
     LeakEvidence,
     LogCounts,
     PoolSample,
+    ServerFacts,
     ServerSample,
     ServerSettings,
     SessionGroup,
@@ -63,7 +64,7 @@ def _table(record: type, section: c.Section) -> Table:
     for metric in c.METRICS:
         if metric.record is record and metric.section == section:
             for field in metric.fields:
-                if metric.type == "histogram":
+                if metric.bounds:
                     histograms.append((field, metric))
                 elif metric.own and len(metric.fields) == 1:
                     mappings.append((field, metric))
@@ -78,6 +79,7 @@ _SETTINGS = _table(ServerSettings, "server")
 _GROUP = _table(SessionGroup, "server")
 _STATE = _table(StateSample, "server")
 _DATABASE = _table(DatabaseCounters, "server")
+_FACTS = _table(ServerFacts, "server")
 _LOG = _table(LogCounts, "server")
 _LOG_TARGET = _table(LogCounts, "exporter")
 _BOUNCER = _table(BouncerSample, "bouncer")
@@ -145,6 +147,8 @@ def of_server(name: str, sample: ServerSample) -> Iterator[Series]:
             yield from _of(_STATE, sessions, (name, *key, state))
     for database, counters in sample.databases.items():
         yield from _of(_DATABASE, counters, (name, database))
+    if sample.facts is not None:
+        yield from _of(_FACTS, sample.facts, (name,))
 
 
 def of_log(name: str, counts: LogCounts) -> Iterator[Series]:

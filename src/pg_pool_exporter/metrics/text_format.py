@@ -64,7 +64,9 @@ def header(metric: Metric, *, openmetrics: bool = False) -> str:
         text = text.replace('"', r"\"")
         if metric.type == "counter":
             name = name.removesuffix("_total")
-    return f"# HELP {name} {text}\n# TYPE {name} {metric.type}\n"
+    # Prometheus's own format knows no gaugehistogram, and one metric has the same names in both.
+    kind = "histogram" if metric.bounds else metric.type
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n"
 
 
 def number(value: float) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pg_pool_exporter.model.pools import Histogram
+
 
 class SessionKey(NamedTuple):
     """What PostgreSQL's sessions are grouped by."""
@@ -162,6 +164,20 @@ class ClockAhead(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """What is asked of a server only where the configuration says so; None: not, or unknown."""
+
+    networks: Mapping[str, int] | None = None
+    """Client sessions by network of their address; `local`: over a unix socket."""
+    waits: Mapping[tuple[str, str], int] | None = None
+    """Client sessions by state and type of the event that they wait for; `none`: for none."""
+    idle_in_transaction: Histogram | None = None
+    """How long sessions have been idle in their transaction."""
+    snapshots: Mapping[tuple[str, str], int] | None = None
+    """Age of the oldest snapshot in transactions, by kind of holder and its application."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSample:
     """One PostgreSQL server at one poll."""
 
@@ -182,6 +198,7 @@ class ServerSample:
     last_login: float | None = None
     """Age of the youngest session, in seconds, the exporter's own included: upper bound of the time
     since the last login. A server whose postmaster hangs serves its sessions, but accepts none."""
+    facts: ServerFacts | None = None
     login_waiting: float | None = None
     """Seconds for which a login of the exporter, beside its own session, has waited."""
 

@@ -43,6 +43,11 @@ servers:
     dsn: "{dsn}"
     interval: 1s
     timeout: 1s
+    facts:
+      client_networks: true
+      wait_events: true
+      idle_in_transaction: true
+      snapshots: true
     log:
       files: ["{log}"]
       interval: 1s

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-MetricType = Literal["gauge", "counter", "histogram"]
+MetricType = Literal["gauge", "counter", "histogram", "gaugehistogram"]
+"""A gaugehistogram shows what there is now: its counts fall, too."""
 Section = Literal["pool", "server", "bouncer", "joined", "exporter"]
 Record = type[object]
 

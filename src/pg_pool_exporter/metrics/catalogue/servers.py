@@ -8,6 +8,7 @@ from pg_pool_exporter.metrics.catalogue.metric import family
 from pg_pool_exporter.model import (
     DatabaseCounters,
     LogCounts,
+    ServerFacts,
     ServerSample,
     ServerSettings,
     SessionGroup,
@@ -32,6 +33,7 @@ _settings = _family(record=ServerSettings)
 _group = _family("database", "user", "application", record=SessionGroup)
 _state = _family("database", "user", "application", "state", record=StateSample)
 _database = _family("database", record=DatabaseCounters)
+_facts = _family(record=ServerFacts)
 _log = _family(record=LogCounts)
 
 SERVER_UP = _server(
@@ -130,6 +132,35 @@ SERVER_SESSIONS_ENDED = _database(
     "Sessions that ended abnormally: abandoned by the client, after a fatal error, or killed by an "
     "operator (PostgreSQL 14 and later).",
     "reason", field=("abandoned", "fatal", "killed"),
+)  # fmt: skip
+
+# Off by default: `facts` of the configuration.
+IDLE_BOUNDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+SERVER_NETWORKS = _facts(
+    "gauge", "network_connections",
+    "Client sessions by network of the client's address; local: unix sockets; unknown: hidden from "
+    "the exporter. Only with `client_networks`.",
+    "network", field="networks",
+)  # fmt: skip
+SERVER_WAIT_EVENTS = _facts(
+    "gauge", "wait_event_connections",
+    "Client sessions by state and PostgreSQL's type of the event that they wait for; none: they "
+    "work; Client: they wait for their application. Only with `wait_events`.",
+    "state", "wait_event_type", field="waits",
+)  # fmt: skip
+SERVER_IDLE_IN_TRANSACTION = _facts(
+    "gaugehistogram", "idle_in_transaction_seconds",
+    "How long the sessions that are idle in a transaction now have been: a count falls when one "
+    "ends. Absent without the right to see all sessions. Only with `idle_in_transaction`.",
+    field="idle_in_transaction", bounds=IDLE_BOUNDS,
+)  # fmt: skip
+SERVER_SNAPSHOTS = _facts(
+    "gauge", "oldest_snapshot_transactions",
+    "Age in transactions of the oldest snapshot, which keeps VACUUM from removing rows, by who "
+    "holds it: client, walsender, autovacuum, replication_slot (application is its name), "
+    "prepared_transaction, other. Absent without the right to see all sessions. Only with "
+    "`snapshots`.",
+    "holder", "application", field="snapshots",
 )  # fmt: skip
 
 # From the server's own log.

@@ -68,7 +68,7 @@ def read_activity(
 def _group(
     row: ActivityRow, waits: Mapping[int, float], blockers: Set[str] | None, clock: ServerClock
 ) -> SessionGroup:
-    state = _state(row.state)
+    state = state_name(row.state)
     hidden = row.hidden or state == "disabled"
     idle_in_transaction = state.startswith("idle_in_transaction")
     waited = [waits[pid] for pid in row.pids if pid in waits]
@@ -93,7 +93,7 @@ def _transactions(row: ActivityRow, clock: ServerClock) -> Iterator[OpenTransact
     return (OpenTransaction(clock.age(age), clock.age(state_age)) for age, state_age in pairs)
 
 
-def _state(reported: str | None) -> str:
+def state_name(reported: str | None) -> str:
     """The state as `catalogue.BACKEND_STATES` spells it: `idle in transaction (aborted)` has
     underscores, and no brackets.
     """

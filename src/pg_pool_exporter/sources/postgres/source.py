@@ -20,6 +20,7 @@ from pg_pool_exporter.sources.connection.login_trial import LoginTrial
 from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.connection.server import ServerConnector
 from pg_pool_exporter.sources.postgres.activity import read_activity
+from pg_pool_exporter.sources.postgres.facts import ServerFactsReader
 from pg_pool_exporter.sources.postgres.limits import reached_limit
 from pg_pool_exporter.sources.postgres.server_clock import ServerClock
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
@@ -70,6 +71,7 @@ class PostgresSource:
         self._last: ServerSample | None = None
         self._last_at = 0.0
         self._session: Session | None = None
+        self._facts = ServerFactsReader(config.facts, config.max_groups)
         self._due: tuple[str, ...] = ()
         """What the last message read besides sessions and databases."""
         self._log = log.bind(server=config.name)
@@ -82,12 +84,13 @@ class PostgresSource:
         """
         try:
             begun = self._clock()
-            ready, (sessions, databases, state, *rows) = await self._fetched()
+            ready, (sessions, databases, state, *rest) = await self._fetched()
+            rows = dict(zip((*self._facts.statements, *self._due), rest, strict=True))
             if sessions:
                 self._follow_clock(sessions[0].clock, begun)
             waits = await self._waits(ready, sessions)
             settings = await self._settings.settings(
-                ready, only(state), dict(zip(self._due, rows, strict=True))
+                ready, only(state), {name: rows[name] for name in self._due}
             )
             if self._log_settings is not None:
                 self._log_context.put_settings(await self._log_settings.read())
@@ -115,6 +118,7 @@ class PostgresSource:
             sessions=activity.sessions,
             clock=activity.clock,
             last_login=self._trial.follow(activity.last_login),
+            facts=self._facts.read(activity.sessions, rows, settings.sees_all, now),
             login_waiting=self._trial.waiting,
         )
         return Snapshot(
@@ -178,6 +182,7 @@ class PostgresSource:
             "sessions",
             "databases",
             "server_state",
+            *self._facts.statements,
             *self._due,
             version=ready.version,
             limit=MOST_ENTRIES + 1,

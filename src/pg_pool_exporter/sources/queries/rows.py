@@ -57,6 +57,28 @@ class WaitRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaitEventRow:
+    """Client sessions in one state that wait for one type of events, or for none."""
+
+    hidden: bool
+    state: str | None
+    event_type: str | None
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotRow:
+    """Age of the oldest snapshot of one holder, in transactions.
+
+    `name` is the application's, or that of a replication slot.
+    """
+
+    holder: str
+    name: str
+    age: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SettingName:
     """A setting, without its value."""
 
@@ -254,7 +276,9 @@ ROWS: Mapping[str, tuple[type[Any], ...]] = {
     "sessions": (ActivityRow,),
     "settings": (SettingRow,),
     "setup": (SettingName, Session, OwnSetting),
+    "snapshots": (SnapshotRow,),
     "terminate_idle": (EndedRow,),
+    "wait_events": (WaitEventRow,),
     "waits": (WaitRow,),
 }
 """By the name of the statement, the rows of each of its results."""

@@ -1,0 +1,146 @@
+"""Facts about a server's sessions that are off by default: each has its price in series."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any, TypeVar
+
+from pg_pool_exporter.config import FactsConfig
+from pg_pool_exporter.metrics.catalogue import IDLE_BOUNDS, OTHER
+from pg_pool_exporter.metrics.limiter import NameLimiter
+from pg_pool_exporter.model import ClientKey, Histogram, ServerFacts, SessionGroup
+from pg_pool_exporter.sources.postgres.activity import state_name
+from pg_pool_exporter.sources.queries.rows import SnapshotRow, WaitEventRow
+
+LOCAL = "local"
+"""The network of sessions over a unix socket."""
+UNKNOWN = "unknown"
+MOST_WAITS = 100
+"""Most pairs of a state and a type of wait events; PostgreSQL has some twenty."""
+
+_HOLDERS = {
+    "client backend": "client",
+    "walsender": "walsender",
+    "autovacuum worker": "autovacuum",
+    "replication slot": "replication_slot",
+    "prepared transaction": "prepared_transaction",
+}
+
+Name = TypeVar("Name")
+
+
+class ServerFactsReader:
+    """Reads what `config` switches on. At most `limit` names of each kind have series of their own
+    at any time; the others come together under `other`.
+    """
+
+    def __init__(self, config: FactsConfig, limit: int) -> None:
+        self._config = config
+        self._networks = NameLimiter[str](limit)
+        self._waits = NameLimiter[tuple[str, str]](MOST_WAITS)
+        self._snapshots = NameLimiter[tuple[str, str]](limit)
+        self.statements = (
+            *(("wait_events",) if config.wait_events else ()),
+            *(("snapshots",) if config.snapshots else ()),
+        )
+        """What a poll asks for them."""
+
+    def read(
+        self,
+        sessions: Mapping[ClientKey, SessionGroup],
+        rows: Mapping[str, list[Any]],
+        sees_all: bool,
+        now: float,
+    ) -> ServerFacts:
+        """The facts of one poll, taken at `now` (seconds on any clock that never goes back).
+
+        `rows` are those of `statements`. Ages, and whose snapshot is the oldest, are unknown while
+        sessions are hidden from the exporter.
+        """
+        config = self._config
+        ages = _idle_ages(sessions.values()) if config.idle_in_transaction else None
+        return ServerFacts(
+            networks=self._by_network(sessions, now) if config.client_networks else None,
+            waits=self._by_wait(rows["wait_events"], now) if config.wait_events else None,
+            idle_in_transaction=ages,
+            snapshots=(
+                self._by_holder(rows["snapshots"], now) if config.snapshots and sees_all else None
+            ),
+        )
+
+    def _by_network(self, sessions: Mapping[ClientKey, SessionGroup], now: float) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for key, group in sessions.items():
+            # The address of a session that may not be seen is hidden, too.
+            hidden = 0 if key.address else group.hidden.get(UNKNOWN, 0)
+            network = self._network(key.address)
+            for name, count in ((network, group.sessions - hidden), (UNKNOWN, hidden)):
+                if count:
+                    counts[name] = counts.get(name, 0) + count
+        shown = self._networks.choose(counts, now)
+        return _folded(counts, {name: name if name in shown else OTHER for name in counts})
+
+    def _network(self, address: str) -> str:
+        config = self._config
+        return _network(address, config.ipv4_prefix, config.ipv6_prefix) if address else LOCAL
+
+    def _by_wait(self, rows: Iterable[WaitEventRow], now: float) -> dict[tuple[str, str], int]:
+        counts: dict[tuple[str, str], int] = {}
+        for row in rows:
+            key = (UNKNOWN, UNKNOWN)
+            if not row.hidden:
+                key = (state_name(row.state), row.event_type or "none")
+            counts[key] = counts.get(key, 0) + row.sessions
+        shown = self._waits.choose(counts, now)
+        return _folded(counts, {key: key if key in shown else (OTHER, OTHER) for key in counts})
+
+    def _by_holder(self, rows: Iterable[SnapshotRow], now: float) -> dict[tuple[str, str], int]:
+        ages: dict[tuple[str, str], int] = {}
+        for row in rows:
+            key = (_HOLDERS.get(row.holder, OTHER), row.name)
+            ages[key] = max(ages.get(key, 0), row.age)
+        shown = self._snapshots.choose(ages, now)
+        oldest: dict[tuple[str, str], int] = {}
+        for key, age in ages.items():
+            name = key if key in shown else (key[0], OTHER)
+            oldest[name] = max(oldest.get(name, 0), age)
+        return oldest
+
+
+def _folded(counts: Mapping[Name, int], names: Mapping[Name, Name]) -> dict[Name, int]:
+    folded: dict[Name, int] = {}
+    for key, count in counts.items():
+        folded[names[key]] = folded.get(names[key], 0) + count
+    return folded
+
+
+def _idle_ages(groups: Collection[SessionGroup]) -> Histogram | None:
+    """How long sessions have been idle in their transactions, failed ones included.
+
+    None while the state of any session is hidden.
+    """
+    if any(group.hidden for group in groups):
+        return None
+    counts = [0] * (len(IDLE_BOUNDS) + 1)
+    total = 0.0
+    for group in groups:
+        for state in ("idle_in_transaction", "idle_in_transaction_aborted"):
+            for age in group.ages.get(state, ()):
+                counts[bisect_left(IDLE_BOUNDS, age)] += 1
+                total += age
+    return Histogram(tuple(counts), total)
+
+
+@lru_cache(maxsize=10_000)
+def _network(address: str, ipv4_prefix: int, ipv6_prefix: int) -> str:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return UNKNOWN
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    prefix = ipv4_prefix if found.version == 4 else ipv6_prefix
+    return str(ip_network((found.packed, prefix), strict=False))
