@@ -130,6 +130,7 @@ LOG = LogCounts(
     refused={"too_many_connections": 1, "other": 0},
     read=4096,
     lag=0,
+    written={("stderr", "docker"): 1},
     unparsed=3,
     state_saved=True,
 )

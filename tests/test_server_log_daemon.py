@@ -127,11 +127,37 @@ class TestProbe:
 
     def test_says_that_everything_works(self, logging: Cluster, tmp_path: Path) -> None:
         path = configuration(tmp_path, logging, files(logging))
+        time_out_a_statement(logging)
         done = probe(path)
         assert done.returncode == 0, done
-        assert done.stdout == (
-            f"{path}: valid, 1 server, 0 apps, 0 bouncers\nserver main: ok\nlog main: ok\n"
+        assert re.fullmatch(
+            f"{re.escape(str(path))}: valid, 1 server, 0 apps, 0 bouncers\nserver main: ok\n"
+            r"log main: ok: \d+ records of jsonlog, 0 unknown lines at its end\n",
+            done.stdout,
         )
+
+    def test_reads_the_end_of_a_log_over_sql(self, logging: Cluster, tmp_path: Path) -> None:
+        time_out_a_statement(logging)
+        done = probe(configuration(tmp_path, logging, {"sql": True}))
+        assert re.search(
+            r"log main: ok: \d+ records of \w+, 0 unknown lines at its end\n", done.stdout
+        ), done
+
+    def test_says_how_a_log_is_wrapped(self, logging: Cluster, tmp_path: Path) -> None:
+        excerpt = Path(__file__).parent / "log_excerpts/docker.log"
+        log = {"files": [str(excerpt)], "line_prefix": "%m [%p] %q%u@%d ", "format": "stderr"}
+        done = probe(configuration(tmp_path, logging, log))
+        assert done.returncode == 0, done
+        assert "log main: ok: 23 records of stderr, wrapped by docker, 0 unknown" in done.stdout
+
+    def test_proposes_the_prefix_that_fits(self, logging: Cluster, tmp_path: Path) -> None:
+        excerpt = Path(__file__).parent / "log_excerpts/rds.log"
+        log = {"files": [str(excerpt)], "line_prefix": "%m [%p] ", "format": "stderr"}
+        done = probe(configuration(tmp_path, logging, log))
+        assert done.returncode == 1, done
+        assert "log main: failed (not_understood): the last 23 lines are no records" in done.stdout
+        assert "set line_prefix: '%t:%r:%u@%d:[%p]:', which fits them" in done.stdout
+        assert "anna" not in done.stdout + done.stderr
 
     def test_leaves_the_state_of_a_running_exporter_alone(
         self, logging: Cluster, tmp_path: Path

@@ -81,8 +81,8 @@ _REMEDIES: Mapping[Cause, str] = {
     ),
     Cause.LOG_NOT_UNDERSTOOD: (
         "Set `log: format:` and `line_prefix:` to what the server writes (`SHOW log_destination; "
-        "SHOW log_line_prefix`), name only its own files, and read them as PostgreSQL writes them, "
-        "not as a log shipper wraps them."
+        "SHOW log_line_prefix`), and name only its own files; `check-config --probe` says what "
+        "fits their end."
     ),
     Cause.POSTGRESQL_UNREACHABLE: (
         "Try psql from the exporter's host: is the server running, and does it answer?"

@@ -20,7 +20,7 @@ from pg_pool_exporter.commands.output import FAILURE, SUCCESS, complain, count, 
 from pg_pool_exporter.commands.single_poll import probe
 from pg_pool_exporter.config import Config, warnings
 from pg_pool_exporter.discovery import DiscoveryStatus
-from pg_pool_exporter.model import ServerSettings
+from pg_pool_exporter.model import LogCounts, ServerSettings
 from pg_pool_exporter.polling.store import TargetState
 from pg_pool_exporter.web import config as web_config
 
@@ -88,11 +88,31 @@ def _socket_directory(exporter: ExporterStatus) -> Iterator[_Line]:
 
 def _polled(state: TargetState) -> Iterator[_Line]:
     health, name = state.health, state.key.title
+    log = state.snapshot.log if health.up and state.snapshot is not None else None
+    if log is not None:
+        yield from (_Line(f"{name}: {text}", is_fine) for text, is_fine in _end_of(log))
+        return
     condition = "ok" if health.up else f"failed ({health.reason}): {health.error}"
     yield _Line(f"{name}: {condition}", health.up)
     if health.up and state.snapshot is not None and state.snapshot.server is not None:
         for missing in _missing_rights(state.snapshot.server.settings):
             yield _Line(f"{name}: {missing}", False)
+
+
+def _end_of(log: LogCounts) -> Iterator[tuple[str, bool]]:
+    """What the end of a server's log holds, and whether that is fine."""
+    unparsed = int(log.unparsed or 0)
+    if not log.records and not unparsed:
+        yield "ok, but it is empty: whether its records are understood is unknown", True
+        return
+    for form, wrapping in log.written:
+        around = "" if wrapping == "none" else f", wrapped by {wrapping}"
+        found = f"{count(int(log.records), 'record')} of {form}{around}"
+        yield f"ok: {found}, {count(unparsed, 'unknown line')} at its end", True
+    if log.unparsed_advice:
+        shape = f"the shape of the last one is {log.unparsed_shape!r}"
+        unknown = count(unparsed, "unknown line")
+        yield f"{unknown} at its end; {shape}: {log.unparsed_advice}", False
 
 
 def _missing_rights(settings: ServerSettings) -> Iterator[str]:

@@ -17,6 +17,9 @@ from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.polling.poller import Poller
 from pg_pool_exporter.polling.store import Store, TargetState
 
+_LOOK_BACK = 256 * 1024
+"""Bytes at the end of a server's log that a probe reads, to see whether it is understood."""
+
 
 class Outcome(NamedTuple):
     """The result of polling all targets once."""
@@ -53,7 +56,7 @@ class Probe(NamedTuple):
 async def probe(config: Config) -> Probe:
     """Discover targets and poll each of them once."""
     store = Store()
-    discovery = await _poll_into(store, config)
+    discovery = await _poll_into(store, config, look_back=_LOOK_BACK)
     return Probe(store.states(), status_of(discovery))
 
 
@@ -63,9 +66,9 @@ def _all_up(store: Store, discovery: Discovery) -> bool:
     )
 
 
-async def _poll_into(store: Store, config: Config) -> Discovery:
+async def _poll_into(store: Store, config: Config, look_back: int = 0) -> Discovery:
     # The positions in servers' logs belong to the daemon.
-    discovery = Discovery(config.model_copy(update={"state_dir": ""}))
+    discovery = Discovery(config.model_copy(update={"state_dir": ""}), look_back=look_back)
     await asyncio.gather(discovery.tasks.refresh(), discovery.look())
     pollers = [(target, Poller(target, target.source(), store)) for target in discovery.targets()]
     try:

@@ -47,7 +47,8 @@ class Discovery:
     """The targets of a configuration.
 
     Lists that `former` has read too keep its content until they are read again.
-    `changed` is called whenever other addresses are found.
+    `changed` is called whenever other addresses are found. `look_back` are the bytes at the end of
+    a server's log that its first poll reads, too.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Discovery:
         config: Config,
         former: Discovery | None = None,
         changed: Callable[[], None] = lambda: None,
+        look_back: int = 0,
     ) -> None:
         known_contexts = former.log_contexts if former is not None else {}
         # A changed configuration is another server.
@@ -64,7 +66,7 @@ class Discovery:
         """Facts that a server's poll and the reader of its log share."""
         self._configured = (
             *_servers(config, self.log_contexts),
-            *_logs(config, self.log_contexts),
+            *_logs(config, self.log_contexts, look_back),
             *_bouncers(config),
         )
         self._config = config
@@ -125,12 +127,12 @@ def _servers(
 
 
 def _logs(
-    config: Config, log_contexts: Mapping[ServerConfig, ServerLogContext]
+    config: Config, log_contexts: Mapping[ServerConfig, ServerLogContext], look_back: int
 ) -> Iterator[Target]:
     # A target of its own, so that a long log never holds up the server's poll.
     for server in config.servers:
         if server.log is not None:
-            settings = (server, state_directory(config), log_contexts[server])
+            settings = (server, state_directory(config), log_contexts[server], look_back)
             name = TargetId("log", server.name)
             yield Target(name, server.log.interval, server.log.timeout, settings)
 

@@ -219,12 +219,18 @@ class LogCounts:
     """Bytes read so far."""
     lag: float
     """Bytes not read yet."""
+    written: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """1 by format and wrapping of the last records; empty before the first one."""
+    records: float = 0
+    """Records, of the lines checked."""
     unparsed: float | None = None
     """Lines that belong to no record, of those checked."""
     unparsed_ratio: float | None = None
     """Share of the last lines that belong to no record; None while it is unknown."""
     unparsed_shape: str = ""
     """The last of them, its letters as `a` and its digits as `9`."""
+    unparsed_advice: str = ""
+    """What would make them understood, where they are many."""
     state_saved: bool | None = None
     """Whether positions and counts were saved for a restart; None without a state directory."""
     state_problem: str | None = None

@@ -92,6 +92,12 @@ LOG_UNPARSED = _log(
     "Lines of the server's log that belong to no record; of long pieces only a sample is checked.",
     field="unparsed",
 )  # fmt: skip
+LOG_FORMAT = _log(
+    "gauge", "log_format_info",
+    "Format of the last records understood in the server's log, and what a shipper wrote around "
+    "each line: always 1; absent before the first record.",
+    "format", "wrapping", field="written",
+)  # fmt: skip
 LOG_STATE_SAVED = _log(
     "gauge", "log_state_saved",
     "1 when the position in the server's log and its counts were saved for a restart, else 0; "

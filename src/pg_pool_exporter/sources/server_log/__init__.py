@@ -1,7 +1,7 @@
 """A PostgreSQL server's own log: from its bytes to counts of events. No text of it is kept.
 
-The way of the data: files or SQL -> positions -> tail -> parser (layouts, messages, events) ->
-totals.
+The way of the data: files or SQL -> positions -> tail -> reader (wrapping) -> parser (layouts,
+messages, events, sessions) -> totals.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from pg_pool_exporter.sources.server_log.sql_source import SqlLogSource
 from pg_pool_exporter.sources.server_log.state import StateFile
 
 
-def log_source(server: ServerConfig, state_directory: str, context: ServerLogContext) -> Source:
+def log_source(
+    server: ServerConfig, state_directory: str, context: ServerLogContext, look_back: int = 0
+) -> Source:
     """The source that reads the log of `server`, from files or over SQL as configured.
 
     Positions and counts are kept in `state_directory`, or only in memory if it is "". `context` is
-    shared with the source that polls the server.
+    shared with the source that polls the server. `look_back` are the bytes at the log's end that
+    the first poll reads, too.
     """
     assert server.log is not None
     file = StateFile(Path(state_directory), server.name) if state_directory else None
     source = SqlLogSource if server.log.sql else FileLogSource
-    return source(server, file, context)
+    return source(server, file, context, look_back=look_back)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import deque
+from collections.abc import Sequence
 
 from pg_pool_exporter.sources.server_log.layouts import Layout
 
@@ -23,6 +25,9 @@ _MOST_INSIDE = 100
 _RECENT_LINES = 2000
 _FEWEST_LINES = 100
 _MOST_SHAPE = 60
+# Of the last lines that belong to no record, so much is kept in memory.
+_KEPT_LINES = 20
+_KEPT_BYTES = 1024
 _RUNS = ((rb"[A-Za-z]+", b"a"), (rb"[0-9]+", b"9"), (rb"[^\x20-\x7e]+", b"?"))
 # Programs that write into the same log as a rule: Patroni, pgBackRest, WAL-G. Their lines say
 # nothing about those of the server.
@@ -33,12 +38,17 @@ _COMPANIONS = re.compile(
 
 
 class Coverage:
-    """Counts lines that belong to no record, whatever the formats of the others."""
+    """Counts lines that belong to no record, whatever the formats of the others.
 
-    def __init__(self) -> None:
+    If it `is_thorough`, all lines are checked, of whatever pieces.
+    """
+
+    def __init__(self, *, is_thorough: bool = False) -> None:
+        self._is_thorough = is_thorough
         self._understood = False
-        self._since_record = 0
-        self._last = b""
+        self.since_record = 0
+        """Lines since the last record that belong to none."""
+        self._last: deque[bytes] = deque(maxlen=_KEPT_LINES)
         self._records = self._foreign = 0.0
         # Of csvlog: whether the next line is inside quotes; None: unknown.
         self._quoted: bool | None = None
@@ -52,7 +62,7 @@ class Coverage:
     def is_understood(self) -> bool:
         """False when none of the last lines belongs to a record."""
         limit = _NO_LONGER_UNDERSTOOD if self._understood else _NEVER_UNDERSTOOD
-        return self._since_record < limit
+        return self.since_record < limit
 
     @property
     def is_quoted(self) -> bool:
@@ -71,7 +81,12 @@ class Coverage:
 
         Letters are shown as `a`, digits as `9`: nothing of the text.
         """
-        return shape(self._last)
+        return shape(self._last[-1]) if self._last else ""
+
+    @property
+    def last_foreign(self) -> Sequence[bytes]:
+        """The beginnings of the last lines that belong to no record. Never to be shown."""
+        return tuple(self._last)
 
     def check(self, layout: Layout, data: bytes, end: int) -> None:
         """Check the whole lines `data[:end]`."""
@@ -79,7 +94,7 @@ class Coverage:
             self._records /= 2
             self._foreign /= 2
         start = 0
-        if end > SMALL_BYTES:
+        if end > SMALL_BYTES and not self._is_thorough:
             start = data.find(b"\n", end - SAMPLE_BYTES, end - 1)
             if start < 0:
                 start = data.rfind(b"\n", 0, end - 1)
@@ -156,7 +171,7 @@ class Coverage:
             # It is again: what came before says nothing about it.
             self._records = self._foreign = 0.0
         self._understood = True
-        self._since_record = self._unsure = 0
+        self.since_record = self._unsure = 0
         self._records += 1
         self.records += 1
 
@@ -164,14 +179,14 @@ class Coverage:
         self.unparsed += 1
         if _COMPANIONS.match(data, start):
             return
-        self._since_record += 1
+        self.since_record += 1
         self._foreign += 1
-        self._last = data[start : start + 4 * _MOST_SHAPE]
+        self._last.append(data[start : start + _KEPT_BYTES].split(b"\n", 1)[0])
 
 
 def shape(line: bytes) -> str:
     """The line with runs of letters as `a`, runs of digits as `9`, other bytes as `?`."""
-    line = line.split(b"\n", 1)[0]
+    line = line[: 4 * _MOST_SHAPE]
     for pattern, replacement in _RUNS:
         line = re.sub(pattern, replacement, line)
     return line[:_MOST_SHAPE].decode("ascii")

@@ -41,7 +41,9 @@ class FileLogSource:
         context: ServerLogContext,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        look_back: int = 0,
     ) -> None:
+        self._look_back = look_back
         assert server.log is not None
         self._server = server
         self._context = context
@@ -76,7 +78,9 @@ class FileLogSource:
         end = self._clock() + self._config.timeout * _READING
         if self._tail is None:
             identity = "\n".join(self._config.files)
-            self._tail = LogTail(self._server.name, identity, self._file, form, self._clock)
+            self._tail = LogTail(
+                self._server.name, identity, self._file, form, self._clock, self._look_back
+            )
         tail, self._form = self._tail, form
         tail.use(form)
         problem = self._files.scan(tail.positions, form.name, self._has_format)

@@ -64,39 +64,31 @@ KNOWN_PREFIXES = (
 
 
 def fitting(lines: Iterable[bytes], words: Sequence[bytes]) -> str | None:
-    """The known prefix that most of these lines begin with, the most exact one; None if none does.
+    """The known prefix that many of these lines begin with, the most exact one; None if none does.
 
-    `words` are the translations of LOG. Further lines of records do not count.
+    `words` are the translations of LOG. Further lines of records do not count, and lines whose
+    names hold separators prove nothing.
     """
     lines = [line for line in lines if line and not line.startswith(b"\t")]
-    best: tuple[int, int, int] | None = None
+    best = (0, 0)
     found: str | None = None
     for text in KNOWN_PREFIXES:
-        strict, loose = _patterns(text, tuple(words))
-        hits = sum(1 for line in lines if loose.match(line))
-        if hits * 2 <= len(lines):
+        record = _record(text, tuple(words))
+        score = (sum(1 for line in lines if record.match(line)), len(text))
+        if score[0] * 3 <= len(lines) or score <= best:
             continue
-        if "%q" in text and not _has_sessions(text, tuple(words), lines):
+        if "%q" in text and not any(
+            map(_record(text.replace("%q", ""), tuple(words)).match, lines)
+        ):
             continue  # the same without what follows %q fits as well
-        exact = sum(1 for line in lines if strict.match(line)) if strict is not None else 0
-        score = (exact, hits, len(text))
-        if best is None or score > best:
-            best, found = score, text
+        best, found = score, text
     return found
 
 
-def _has_sessions(text: str, words: tuple[bytes, ...], lines: Iterable[bytes]) -> bool:
-    _, of_sessions = _patterns(text.replace("%q", ""), words)
-    return any(of_sessions.match(line) for line in lines)
-
-
 @cache
-def _patterns(
-    text: str, words: tuple[bytes, ...]
-) -> tuple[re.Pattern[bytes] | None, re.Pattern[bytes]]:
-    """Of the beginning of a record with this prefix: one without ambiguous names, and any."""
+def _record(text: str, words: tuple[bytes, ...]) -> re.Pattern[bytes]:
+    """The beginning of a record with this prefix, if possible without ambiguous names."""
     prefix = parse(text)
-    loose = Stderr(prefix, words).record
     if prefix.strict is None:
-        return None, loose
-    return re.compile(rb"(?!\t)" + prefix.strict + Stderr.LABEL), loose
+        return Stderr(prefix, words).record
+    return re.compile(rb"(?!\t)" + prefix.strict + Stderr.LABEL)

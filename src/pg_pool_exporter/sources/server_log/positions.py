@@ -66,13 +66,21 @@ class Positions:
     `known` are those of an earlier run. With `from_end` the content found by the first `observe`
     counts as read; later files are read from their beginning.
 
+    With `look_back` so many bytes at the end of the newest of them do not.
+
     With `unique_starts` a file that begins with the same bytes as another is its copy. That holds
     if records begin with the time.
     """
 
     def __init__(
-        self, known: Iterable[Position] = (), *, from_end: bool, unique_starts: bool
+        self,
+        known: Iterable[Position] = (),
+        *,
+        from_end: bool,
+        unique_starts: bool,
+        look_back: int = 0,
     ) -> None:
+        self._look_back = look_back
         self._known = {position.key: position for position in known}
         self._from_end = from_end
         self._unique_starts = unique_starts
@@ -98,9 +106,10 @@ class Positions:
         present = {entry.key for entry in entries}
         changed = [(entry, entry.start) for entry in entries if entry.start is not None]
         originals = _Originals(self._known.values())
+        newest = max(entries, key=lambda one: one.modified, default=None)
         for entry, start in changed:
             if entry.key not in self._known:
-                self._add(entry, start, originals)
+                self._add(entry, start, originals, self._look_back if entry is newest else 0)
         for entry, start in changed:
             self._update(self._known[entry.key], entry, start)
         for position in self._known.values():
@@ -116,14 +125,14 @@ class Positions:
         found = [position for position in self._known.values() if position.lag]
         return sorted(found, key=lambda position: position.modified)
 
-    def _add(self, entry: Entry, start: bytes, originals: _Originals) -> None:
+    def _add(self, entry: Entry, start: bytes, originals: _Originals, look_back: int) -> None:
         position = Position(entry.key, len(start), _digest(start), 0)
         self._known[entry.key] = position
         if self._from_end:
             # The last byte is read again: it shows whether the last line was complete.
-            position.offset = max(0, entry.size - 1)
-            position.skipping = entry.size > 0
-            position.pending = entry.size - position.offset
+            position.offset = max(0, entry.size - 1 - look_back)
+            position.skipping = position.offset > 0 or (entry.size > 0 and not look_back)
+            position.pending = 0 if look_back else entry.size - position.offset
         elif self._unique_starts:
             original = originals.of(start)
             if original is not None:

@@ -289,7 +289,9 @@ def _strict(parts: Sequence[_Part], before_sessions: int, session: str) -> bytes
         if index == before_sessions and index:
             pattern += b"(?:"
         if part.is_any:
-            pattern += _grouped(part.name, part.text.replace(_ANY, name), seen, session)
+            # The type of process is the one escape that has a separator as a rule.
+            field = rb"(?:client backend|%s)" % name if part.name == "b" else name
+            pattern += _grouped(part.name, part.text.replace(_ANY, field), seen, session)
         else:
             pattern += _piece(part, seen, session, None)
     return pattern + (b")?" if 0 < before_sessions < len(parts) else b"")

@@ -43,11 +43,15 @@ class _File:
 
 
 class LogReader:
-    """Counts the events of one log, written as `form` says, in files that are read in turns."""
+    """Counts the events of one log, written as `form` says, in files that are read in turns.
 
-    def __init__(self, form: LogFormat) -> None:
+    If it `is_thorough`, each line is looked at, instead of a sample.
+    """
+
+    def __init__(self, form: LogFormat, *, is_thorough: bool = False) -> None:
         self._form = form
-        self._shared = SharedCounts()
+        self._is_thorough = is_thorough
+        self._shared = SharedCounts(Coverage(is_thorough=is_thorough))
         self._parsers: dict[tuple[Format, bool], LogParser] = {}
         self._files: dict[str, _File] = {}
         # A name at the beginning of a line can be anything, also what a shipper puts there.
@@ -154,10 +158,10 @@ class LogReader:
         layout = self._parser(self._file.form).layout
         match, further = layout.record.match, layout.further
         if self._may_hide:
-            return not any(map(self._is_strange, _sample(data, end)))
+            return not any(map(self._is_strange, self._sample(data, end)))
         return not any(
             self._is_strange(line)
-            for line in _sample(data, end)
+            for line in self._sample(data, end)
             if not match(line) and not (further and line.startswith(further))
         )
 
@@ -223,14 +227,13 @@ class LogReader:
             file.is_quoted ^= line.count(b'"') & 1 == 1
         return file.form
 
-
-def _sample(data: bytes, end: int) -> Iterator[bytes]:
-    """Lines that show how all are written: of a long piece the first one and the last ones."""
-    if end <= SMALL_BYTES:
-        yield from data[: end - 1].split(b"\n")
-        return
-    yield data[: data.find(b"\n")]
-    start = data.find(b"\n", end - SAMPLE_BYTES, end - 1)
-    if start < 0:
-        start = data.rfind(b"\n", 0, end - 1)
-    yield from data[start + 1 : end - 1].split(b"\n")
+    def _sample(self, data: bytes, end: int) -> Iterator[bytes]:
+        """Lines that show how all are written: of a long piece the first one and the last ones."""
+        if end <= SMALL_BYTES or self._is_thorough:
+            yield from data[: end - 1].split(b"\n")
+            return
+        yield data[: data.find(b"\n")]
+        start = data.find(b"\n", end - SAMPLE_BYTES, end - 1)
+        if start < 0:
+            start = data.rfind(b"\n", 0, end - 1)
+        yield from data[start + 1 : end - 1].split(b"\n")

@@ -13,8 +13,8 @@ from pg_pool_exporter.sources.server_log.sessions import OpenSessions
 class SharedCounts:
     """Events by database, sessions that are open, and which lines were understood."""
 
-    def __init__(self) -> None:
-        self.coverage = Coverage()
+    def __init__(self, coverage: Coverage) -> None:
+        self.coverage = coverage
         self.open_sessions = OpenSessions()
         self.known: frozenset[str] = frozenset()
         """The databases that the server has, as far as they are known."""

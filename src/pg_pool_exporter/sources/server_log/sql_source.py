@@ -51,7 +51,9 @@ class SqlLogSource:
         file: StateFile | None,
         context: ServerLogContext,
         clock: Callable[[], float] = time.monotonic,
+        look_back: int = 0,
     ) -> None:
+        self._look_back = look_back
         assert server.log is not None
         self._server = server
         self._context = context
@@ -112,7 +114,9 @@ class SqlLogSource:
 
     def _opened(self, form: LogFormat) -> LogTail:
         if self._tail is None:
-            self._tail = LogTail(self._server.name, "sql", self._file, form, self._clock)
+            self._tail = LogTail(
+                self._server.name, "sql", self._file, form, self._clock, self._look_back
+            )
         self._tail.use(form)
         return self._tail
 

@@ -10,6 +10,8 @@ import structlog
 
 from pg_pool_exporter.model import LogCounts
 from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.server_log.coverage import Coverage
+from pg_pool_exporter.sources.server_log.diagnosis import advice
 from pg_pool_exporter.sources.server_log.log_format import Gap, LogFormat, gaps
 from pg_pool_exporter.sources.server_log.positions import Position, Positions
 from pg_pool_exporter.sources.server_log.reader import LogReader
@@ -18,13 +20,16 @@ from pg_pool_exporter.sources.server_log.state import LogState, StateError, Stat
 from pg_pool_exporter.sources.server_log.totals import LogTotals
 
 log = structlog.get_logger(__name__)
+# Share of lines that belong to no record from which it is worth a look why.
+_MANY = 0.5
 
 
 class LogTail:
     """Positions, counts and state file of one log, read as `form`.
 
     `server` is the server's name. `source` identifies the log: state of another source is ignored.
-    `clock` is monotonic, in seconds. Blocking: it reads the state file.
+    With `look_back` so many bytes at the end of the newest file are read at first, and each line is
+    looked at. `clock` is monotonic, in seconds. Blocking: it reads the state file.
     """
 
     def __init__(
@@ -34,20 +39,22 @@ class LogTail:
         file: StateFile | None,
         form: LogFormat,
         clock: Callable[[], float] = time.monotonic,
+        look_back: int = 0,
     ) -> None:
         self._log = log.bind(server=server)
+        self._look_back = look_back
         self._source = source
         self._file = file
         self._form = form
         self._clock = clock
-        self._reader = LogReader(form)
+        self._reader = self._new_reader(form)
         self._unparsed = 0
         self._saved: LogState | None = None
         self._save_error: str | None = None
         self._gaps: set[Gap] = set()
         former = self._load()
         self._totals = LogTotals(former)
-        self.positions: Positions = _positions(former, form)
+        self.positions: Positions = _positions(former, form, look_back)
         """Those of the log's files."""
 
     def use(self, form: LogFormat) -> None:
@@ -56,10 +63,10 @@ class LogTail:
             return
         if form.name != self._form.name:
             # The server may log in both formats: what is in these files has been counted.
-            self.positions = _positions(None, form)
+            self.positions = _positions(None, form, self._look_back)
         self._form = form
         self._unparsed += self._reader.coverage.unparsed
-        self._reader = LogReader(form)
+        self._reader = self._new_reader(form)
 
     def begin(self, position: Position) -> int:
         """Continue in this file; returns the offset of the first byte to feed."""
@@ -94,12 +101,15 @@ class LogTail:
         )
         saved = None if self._file is None else self._save_error is None
         unparsed = self._unparsed + self._reader.coverage.unparsed
-        coverage = self._reader.coverage
+        coverage, recognised = self._reader.coverage, self._reader.recognised
         return replace(
             counts,
+            written={} if recognised is None else {(recognised.format, recognised.wrapping): 1.0},
+            records=coverage.records,
             unparsed=unparsed,
             unparsed_ratio=coverage.unparsed_ratio,
             unparsed_shape=coverage.last_shape,
+            unparsed_advice=self.advice if _is_in_doubt(coverage) else "",
             state_saved=saved,
             state_problem=self._save_error,
         )
@@ -109,15 +119,20 @@ class LogTail:
         coverage = self._reader.coverage
         if coverage.is_understood:
             return
-        form: str = self._form.name
-        if form == "stderr":
-            form += f" with log_line_prefix {self._form.line_prefix!r}"
         raise PollError(
             "not_understood",
-            f"the last lines are no records of {form}; their shape (a: letters, 9: digits) is "
-            f"{coverage.last_shape!r}: correct format and line_prefix, or read the log as "
-            "PostgreSQL writes it, without the wrapping of a log shipper",
+            f"the last {coverage.since_record} lines are no records of {self._form}; the shape of "
+            f"one (a: letters, 9: digits) is {coverage.last_shape!r}: {self.advice}",
         )
+
+    @property
+    def advice(self) -> str:
+        """What would make the last lines understood that belong to no record; else ""."""
+        foreign = self._reader.coverage.last_foreign
+        return advice(self._form, foreign) if foreign else ""
+
+    def _new_reader(self, form: LogFormat) -> LogReader:
+        return LogReader(form, is_thorough=self._look_back > 0)
 
     def warn_of_gaps(self, settings: LogSettings | None) -> None:
         """Log what the server's settings keep uncounted, once, and again after a change."""
@@ -165,9 +180,16 @@ class LogTail:
         self._saved = state
 
 
-def _positions(former: LogState | None, form: LogFormat) -> Positions:
+def _is_in_doubt(coverage: Coverage) -> bool:
+    """Whether more lines belong to no record than to one."""
+    share = coverage.unparsed_ratio
+    return coverage.unparsed > coverage.records if share is None else share >= _MANY
+
+
+def _positions(former: LogState | None, form: LogFormat, look_back: int) -> Positions:
     return Positions(
         former.positions if former else (),
         from_end=former is None,
         unique_starts=form.has_time,
+        look_back=look_back,
     )

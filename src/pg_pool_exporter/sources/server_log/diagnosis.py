@@ -1,0 +1,56 @@
+"""What to change so that lines of a log are understood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pg_pool_exporter.sources.server_log.known_prefixes import fitting
+from pg_pool_exporter.sources.server_log.layouts import Format
+from pg_pool_exporter.sources.server_log.log_format import LogFormat
+from pg_pool_exporter.sources.server_log.messages import messages, texts_for
+from pg_pool_exporter.sources.server_log.wrapping import WRAPPINGS, Unwrapper
+
+_GENERAL = "correct format and line_prefix (SHOW log_destination; SHOW log_line_prefix)"
+
+
+def advice(form: LogFormat, lines: Sequence[bytes]) -> str:
+    """What would make most of these lines records, which are none of `form`; no text of them.
+
+    `lines` are without a wrapping that `form` allows, and without their ends.
+    """
+    lines = [line for line in lines if line and not line.startswith(b"\t")]
+    if not lines:
+        return _GENERAL
+    others: tuple[Format, ...] = ("jsonlog", "csvlog")
+    for other in others:
+        if other != form.name and _most(form, other, lines):
+            return f"they are records of {other}: set format: {other}"
+    if form.name != "stderr" and form.has_prefix and _most(form, "stderr", lines):
+        return "they are records of stderr: set format: stderr"
+    every = Unwrapper(frozenset(WRAPPINGS), lambda _: False)
+    if form.wrapping != "auto" and _is_most(sum(map(every.is_wrapped, lines)), lines):
+        return "they have a known wrapping: set wrapping: auto"
+    if form.name == "stderr" and _is_most(sum(_has_record(form, line) for line in lines), lines):
+        return (
+            "records begin behind a text that is no known wrapping: read the log before it is "
+            "shipped"
+        )
+    words = texts_for(messages(form.languages), "LOG")
+    prefix = fitting(lines, words)
+    if prefix is not None and (form.name != "stderr" or prefix != form.line_prefix):
+        change = "set" if form.name == "stderr" else "set format: stderr and"
+        return f"{change} line_prefix: {prefix!r}, which fits them"
+    return f"no known log_line_prefix fits them: {_GENERAL}"
+
+
+def _most(form: LogFormat, other: Format, lines: Sequence[bytes]) -> bool:
+    match = form.layout(other).record.match
+    return _is_most(sum(match(line) is not None for line in lines), lines)
+
+
+def _has_record(form: LogFormat, line: bytes) -> bool:
+    return form.layout("stderr").record.search(line, 1) is not None
+
+
+def _is_most(number: int, lines: Sequence[bytes]) -> bool:
+    return number * 2 > len(lines)

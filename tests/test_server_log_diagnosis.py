@@ -1,0 +1,54 @@
+"""What is proposed for a log that is not understood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pg_pool_exporter.sources.server_log.diagnosis import advice
+from pg_pool_exporter.sources.server_log.layouts import Format
+from pg_pool_exporter.sources.server_log.log_format import LogFormat
+
+EXCERPTS = Path(__file__).parent / "log_excerpts"
+
+
+def lines_of(name: str) -> Sequence[bytes]:
+    return (EXCERPTS / f"{name}.log").read_bytes().split(b"\n")[:-1]
+
+
+@pytest.mark.parametrize(
+    ("excerpt", "form", "prefix", "wrapping", "proposed"),
+    [
+        ("debian", "stderr", "%m [%p] ", "auto", "set line_prefix: '%m [%p] %q%u@%d '"),
+        ("rds", "stderr", "%t ", "auto", "set line_prefix: '%t:%r:%u@%d:[%p]:'"),
+        ("azure", "stderr", "%t:%c-", "auto", "set line_prefix: '%t-%c-'"),
+        ("postgresql-default", "stderr", "%t [%p] ", "auto", "set line_prefix: '%m [%p] '"),
+        ("patroni", "stderr", "%t ", "auto", "set line_prefix: '%m [%p] %q%u@%d '"),
+        ("debian", "csvlog", None, "auto",
+         "set format: stderr and line_prefix: '%m [%p] %q%u@%d '"),
+        ("debian", "csvlog", "%m [%p] %q%u@%d ", "auto", "set format: stderr"),
+        ("csvlog", "stderr", "%m [%p] ", "auto", "set format: csvlog"),
+        ("jsonlog", "stderr", "%m [%p] ", "auto", "set format: jsonlog"),
+        ("docker", "stderr", "%m [%p] %q%u@%d ", "none", "set wrapping: auto"),
+        ("docker", "stderr", "%m [%p] %q%u@%d ", "cri", "set wrapping: auto"),
+    ],
+)  # fmt: skip
+def test_what_fits_is_proposed(
+    excerpt: str, form: Format, prefix: str | None, wrapping: str, proposed: str
+) -> None:
+    text = advice(LogFormat(form, prefix, (), wrapping), lines_of(excerpt))
+    assert proposed in text
+    assert "anna" not in text
+
+
+def test_an_unknown_wrapping_is_named_as_such() -> None:
+    lines = [b"shop-1 postgres >> " + line for line in lines_of("debian")]
+    text = advice(LogFormat("stderr", "%m [%p] %q%u@%d ", ()), lines)
+    assert "no known wrapping" in text
+
+
+@pytest.mark.parametrize("lines", [[], [b""], [b"once upon a time", b"there was a server"]])
+def test_where_nothing_fits_it_says_where_to_look(lines: Sequence[bytes]) -> None:
+    assert "SHOW log_line_prefix" in advice(LogFormat("stderr", "%m [%p] ", ()), lines)
