@@ -13,8 +13,8 @@ SECONDS ?= 3600
 TAG ?=
 RELEASE = build/release/bin
 
-.PHONY: help demo test test-all fuzz soak clients servers lint docs rules dashboards lock release-check
-.PHONY: test-clients clean
+.PHONY: help demo test test-all fuzz soak clients servers lint docs rules dashboards lock
+.PHONY: release-check test-clients clean cluster
 .DEFAULT_GOAL := help
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo "make clients  builds the applications in Node, Java and Go that tests start, with their tools"
 	@echo "make servers  fetches PostgreSQL 13, 14, 15 and 17, which tests start"
 	@echo "make test-clients  the own tests of the clients in Go, Node and Java"
+	@echo "make cluster  builds Kubernetes' API server and Helm for tests (needs Go; four minutes)"
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"
 	@echo "make rules  write the generated rules again"
@@ -68,6 +69,14 @@ servers:
 test-clients:
 	cd clients/go && GOTOOLCHAIN=local go vet ./... && GOTOOLCHAIN=local go test ./...
 	cd clients/node && npm ci --silent --ignore-scripts && npm test --silent && npm run --silent types
+
+CLUSTER = $(CURDIR)/tests/cluster
+HELM = helm.sh/helm/v4/cmd/helm@v4.3.1
+
+cluster:
+	cd $(CLUSTER)/apiserver && GOTOOLCHAIN=local go build -trimpath -buildvcs=false \
+	  -ldflags='-s -w' -o $(CLUSTER)/build/kube-apiserver .
+	GOTOOLCHAIN=local GOBIN=$(CLUSTER)/build go install -ldflags='-s -w' $(HELM)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

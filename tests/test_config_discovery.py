@@ -85,3 +85,26 @@ def test_mistakes_about_places_are_reported(tmp_path: Path, keys: str, message: 
     assert mistake.startswith("3: apps[0].")
     assert message in mistake
     assert SECRET not in mistake
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("namespaces: [Shop]", "namespaces[0]: must be the name of a namespace"),
+        ("namespaces: [a, a]", "namespaces: must not repeat an entry"),
+        ("label_selector: ''", "label_selector: must be a label selector"),
+        ("port: 0", "port: must be from 1 to 65535"),
+        ("port: Metrics_Port", "port: must be a number, or the name"),
+        ("api_server: ftp://x", "api_server: must be a URL"),
+        ("bearer_token_file: config.yaml", "must be left out without api_server"),
+        ("selector: app=orders", "selector: is an unknown key; did you mean label_selector?"),
+        (
+            "api_server: 'http://api.example', bearer_token_file: config.yaml",
+            "must have an https api_server",
+        ),
+    ],
+)
+def test_a_wrong_watch_of_pods_is_refused(tmp_path: Path, keys: str, message: str) -> None:
+    text = f"apps: [{{name: orders, kubernetes_sd: [{{{keys}}}]}}]"
+    (mistake,) = mistakes(write(tmp_path, text))
+    assert message in mistake

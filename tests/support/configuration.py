@@ -14,6 +14,7 @@ from pg_pool_exporter.config import (
     ConfigError,
     DnsSdConfig,
     HttpSdConfig,
+    KubernetesSdConfig,
     LogConfig,
     PoolConfig,
     Section,
@@ -34,6 +35,7 @@ SECTIONS: list[type[Section]] = [
     BouncerConfig,
     HttpSdConfig,
     DnsSdConfig,
+    KubernetesSdConfig,
 ]
 """Those whose keys are documented."""
 

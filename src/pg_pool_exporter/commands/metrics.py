@@ -60,7 +60,8 @@ cannot be proven, for example because a process of the application does not answ
     "exporter": """\
 `target` and `kind` (`server`, `log`, `app`, `process` or `bouncer`) name what is polled: a server,
 log or bouncer by its configured name, a process by its socket, a page as `APP@ADDRESS`.
-`mechanism` (`file_sd`, `http_sd` or `dns_sd`) and `list` name the service discovery of an `app`.
+`mechanism` (`file_sd`, `http_sd`, `dns_sd` or `kubernetes_sd`) and `list` name the service
+discovery of an `app`.
 The usual `process_*` metrics are there, too.""",
 }
 _LIBRARIES = """\

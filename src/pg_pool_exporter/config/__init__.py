@@ -4,6 +4,7 @@ from pg_pool_exporter.config.discovery import DiscoveryConfig, DnsSdConfig, Http
 from pg_pool_exporter.config.document import read
 from pg_pool_exporter.config.errors import ConfigError, Problem
 from pg_pool_exporter.config.http_client import HttpClientConfig
+from pg_pool_exporter.config.kubernetes import KubernetesSdConfig
 from pg_pool_exporter.config.load import from_dsn, load, validate
 from pg_pool_exporter.config.models import (
     DEFAULT_LEAK_AFTER,
@@ -35,6 +36,7 @@ __all__ = [
     "FactsConfig",
     "HttpClientConfig",
     "HttpSdConfig",
+    "KubernetesSdConfig",
     "LogConfig",
     "PoolConfig",
     "PoolThresholds",

@@ -14,6 +14,7 @@ from pg_pool_exporter.config.discovery_values import (
     RefreshInterval,
 )
 from pg_pool_exporter.config.http_client import HttpClientConfig
+from pg_pool_exporter.config.kubernetes import KubernetesSdConfig
 from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.config.section import Section
 
@@ -83,6 +84,7 @@ class DiscoveryConfig(Section):
     file_sd: Annotated[tuple[ListFiles, ...], Strict(False)] = ()
     http_sd: Annotated[tuple[HttpSdConfig, ...], Strict(False)] = ()
     dns_sd: Annotated[tuple[DnsSdConfig, ...], Strict(False)] = ()
+    kubernetes_sd: Annotated[tuple[KubernetesSdConfig, ...], Strict(False)] = ()
     scheme: Literal["http", "https"] = "http"
     metrics_path: MetricsPath | None = None
     """None is the path of the format."""

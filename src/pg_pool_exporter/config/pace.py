@@ -47,4 +47,4 @@ def _sentence(what: str, interval: float, leak_after: float, named: str) -> Iter
 
 
 def _has_pages(app: AppConfig) -> bool:
-    return any((app.targets, app.file_sd, app.http_sd, app.dns_sd))
+    return any((app.targets, app.file_sd, app.http_sd, app.dns_sd, app.kubernetes_sd))

@@ -22,7 +22,7 @@ class Discoverer(Protocol):
     """Reads one list of addresses. Calls of `discover` never overlap."""
 
     mechanism: ClassVar[str]
-    """As in the configuration: `file_sd`, `http_sd` or `dns_sd`."""
+    """As in the configuration: `file_sd`, `http_sd`, `dns_sd` or `kubernetes_sd`."""
     key: str
     """Identifies the list among those of its mechanism."""
     name: str

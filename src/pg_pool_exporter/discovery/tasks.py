@@ -11,6 +11,7 @@ from pg_pool_exporter.discovery.discoverer import NOTHING, Discoverer
 from pg_pool_exporter.discovery.dns_sd import DnsDiscoverer
 from pg_pool_exporter.discovery.file_sd import WATCH_SECONDS, FileDiscoverer
 from pg_pool_exporter.discovery.http_sd import HttpDiscoverer
+from pg_pool_exporter.discovery.kubernetes_sd import PAUSE_SECONDS, KubernetesDiscoverer
 from pg_pool_exporter.discovery.task import DiscoveryStatus, DiscoveryTask
 
 
@@ -94,6 +95,9 @@ def _wanted(app: AppConfig) -> Iterator[_Wanted]:
     for dns in app.dns_sd:
         for name in dns.names:
             yield _Wanted(DnsDiscoverer(name, dns.type, dns.port), dns.refresh_interval)
+    for pods in app.kubernetes_sd:
+        for namespace in pods.namespaces or ("",):
+            yield _Wanted(KubernetesDiscoverer(pods, namespace), PAUSE_SECONDS)
 
 
 def _key(app: AppConfig, discoverer: Discoverer) -> _Key:

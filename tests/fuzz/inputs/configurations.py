@@ -23,6 +23,7 @@ apps:
     leak_after: 90s
     targets: [http://orders:8080/own, "https://[::1]:8443", unix:/run/orders.sock:/metrics]
     http_sd: [{url: "https://sd.example/list", refresh_interval: 30s}]
+    kubernetes_sd: [{namespaces: [shop], label_selector: app=orders, port: metrics}]
     dns_sd: [{names: [orders.example], type: A, port: 8080}]
 pgbouncers:
   - {name: edge, dsn: "host=bouncer port=6432 user=stats dbname=pgbouncer"}

@@ -86,6 +86,8 @@ class Request(NamedTuple):
     accepted: Accepted = PAGE
     posted: bytes | None = None
     """The JSON document to post; None sends a GET."""
+    until_line: bool = False
+    """Whether the body is enough once it ends with a line, for an answer that goes on for long."""
 
 
 async def fetch(via: aiohttp.ClientSession, request: Request) -> Body:
@@ -102,7 +104,7 @@ async def fetch(via: aiohttp.ClientSession, request: Request) -> Body:
                 if response.status not in _REDIRECTS or request.posted is not None:
                     gzipped = _check(response, request.accepted)
                     return Body(
-                        await _content(response),
+                        await _content(response, until_line=request.until_line),
                         gzipped,
                         openmetrics=response.content_type == "application/openmetrics-text",
                         length_known=response.content_length is not None
@@ -181,13 +183,15 @@ def _check(response: aiohttp.ClientResponse, accepted: Accepted) -> bool:
     return encoding == "gzip"
 
 
-async def _content(response: aiohttp.ClientResponse) -> bytes:
+async def _content(response: aiohttp.ClientResponse, *, until_line: bool) -> bytes:
     content = bytearray()
     if (response.content_length or 0) <= MAX_BODY_BYTES:
         async for chunk in response.content.iter_any():
             content += chunk
             if len(content) > MAX_BODY_BYTES:
                 break
+            if until_line and content.endswith(b"\n"):
+                return bytes(content)
         else:
             return bytes(content)
     raise too_large()

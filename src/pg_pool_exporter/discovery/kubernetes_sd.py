@@ -1,0 +1,306 @@
+"""Addresses of pods, listed once and then watched through Kubernetes' API server.
+
+How to list and watch: https://kubernetes.io/docs/reference/using-api/api-concepts/. A watch begins
+where the list, or the watch before it, has ended (`resourceVersion`), so nothing is missed between
+two of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
+from urllib.parse import urlencode
+
+from pg_pool_exporter.blocking.threads import PARSING
+from pg_pool_exporter.config.http_client import HttpClientConfig, TlsConfig
+from pg_pool_exporter.config.kubernetes import KubernetesSdConfig
+from pg_pool_exporter.discovery.address_list import Address, ListError
+from pg_pool_exporter.discovery.discoverer import Listing
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.pages.fetch import DOCUMENT, Request
+from pg_pool_exporter.sources.pages.http_client import HttpClient
+from pg_pool_exporter.sources.pages.request_options import request_options
+
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+"""Where Kubernetes puts a pod's token, which it replaces before it expires, and its authorities."""
+WATCH_SECONDS = 6
+"""Of one watch: below the deadline of a discovery. A right that was revoked, and a new token, show
+at the next one."""
+PAUSE_SECONDS = 0.2
+"""Between two watches; what happens meanwhile comes with the next one, all at once."""
+MAX_PODS = 10_000
+"""Of one namespace, or of all of them, that the selector matches."""
+
+_PAGE = 50
+"""Pods asked for at once. One has 10 to 40 KiB, and an answer may have 4 MiB."""
+_GONE = 410
+_ANNOTATION = "prometheus.io/"
+_PORT_NAMES = ("metrics", "http-metrics")
+
+
+class _Pod(NamedTuple):
+    """What is kept of a pod that counts."""
+
+    address: Address | None
+    """None where the pod has no address yet, or is about to go."""
+    problem: str | None = None
+
+
+class _State(NamedTuple):
+    """The pods as of a version of the API server's."""
+
+    version: str
+    pods: Mapping[str, _Pod]
+    """By uid."""
+
+
+class _GoneError(Exception):
+    """The API server no longer knows what has changed since the version asked for."""
+
+
+class KubernetesDiscoverer:
+    """The pods of one namespace that a selector matches; `namespace` "" stands for all."""
+
+    mechanism: ClassVar[str] = "kubernetes_sd"
+
+    def __init__(self, config: KubernetesSdConfig, namespace: str) -> None:
+        self._config = config
+        self._namespace = namespace
+        selected = config.label_selector or 'annotation prometheus.io/scrape="true"'
+        self.name = f"pods of {namespace or 'all namespaces'}: {selected}"
+        self.key = f"{self.name} {config.port} {config.api_server}"
+        self._state: _State | None = None
+
+    def take_over(self, former: KubernetesDiscoverer) -> None:
+        """Go on where `former` has ended."""
+        self._state = former._state
+
+    async def discover(self) -> Listing:
+        """List the pods; later wait until some have changed, for `WATCH_SECONDS` at most."""
+        client = HttpClient()
+        try:
+            if self._state is not None:
+                try:
+                    self._state = await self._watch(client, self._state)
+                except _GoneError:
+                    self._state = None
+            if self._state is None:
+                self._state = await self._list(client)
+        except PollError as error:
+            # From the beginning: whatever is wrong with the version does not stay so.
+            self._state = None
+            raise ListError(f"not read: {error}{self._hint(error)}") from None
+        finally:
+            await client.close()
+        return _listing(self._state.pods.values())
+
+    def _hint(self, error: PollError) -> str:
+        if error.reason != "auth":
+            return ""
+        where = f"the namespace {self._namespace}" if self._namespace else "all namespaces"
+        return f"; the service account needs the verbs list and watch for pods of {where}"
+
+    async def _list(self, client: HttpClient) -> _State:
+        pods: dict[str, _Pod] = {}
+        further: dict[str, str] = {}
+        for _ in range(MAX_PODS // _PAGE):
+            answer = await self._answer(client, {"limit": str(_PAGE), **further})
+            page = await PARSING.run(partial(_of_list, answer, self._config))
+            pods |= page.pods
+            if not page.further:
+                return _State(page.version, pods)
+            further = {"continue": page.further}
+        raise ListError(f"has more than {MAX_PODS} pods: name namespaces and a label_selector")
+
+    async def _watch(self, client: HttpClient, state: _State) -> _State:
+        parameters = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": state.version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        answer = await self._answer(client, parameters, until_line=True)
+        return await PARSING.run(partial(_after, state, answer, self._config))
+
+    async def _answer(
+        self, client: HttpClient, parameters: Mapping[str, str], *, until_line: bool = False
+    ) -> bytes:
+        server, how = self._server()
+        options = await request_options(how)
+        place = f"namespaces/{self._namespace}/pods" if self._namespace else "pods"
+        if self._config.label_selector is not None:
+            parameters = {**parameters, "labelSelector": self._config.label_selector}
+        url = f"{server}/api/v1/{place}?{urlencode(parameters)}"
+        body = await client.fetch(Request(url, options, accepted=DOCUMENT, until_line=until_line))
+        if body.gzipped:
+            raise PollError("protocol", "the answer is compressed, which was not asked for")
+        return body.content
+
+    def _server(self) -> tuple[str, HttpClientConfig]:
+        """The API server's address, and how it is asked."""
+        if self._config.api_server is not None:
+            return self._config.api_server.rstrip("/"), self._config.http_client
+        host = os.environ.get("KUBERNETES_SERVICE_HOST")
+        port = os.environ.get("KUBERNETES_SERVICE_PORT_HTTPS", "443")
+        if not host:
+            raise ListError(
+                "not read: this process runs in no pod (KUBERNETES_SERVICE_HOST is not set): "
+                "set api_server"
+            )
+        name = f"[{host}]" if ":" in host else host
+        # Not validated: these files are Kubernetes' own, and need not be there when the
+        # configuration is checked elsewhere.
+        tls = TlsConfig.model_construct(ca_file=f"{SERVICE_ACCOUNT}/ca.crt")
+        how = self._config.http_client.model_copy(
+            update={"bearer_token_file": f"{SERVICE_ACCOUNT}/token", "tls_config": tls}
+        )
+        return f"https://{name}:{port}", how
+
+
+class _Page(NamedTuple):
+    version: str
+    further: str
+    """Token of the next page; empty on the last one."""
+    pods: Mapping[str, _Pod]
+
+
+def _of_list(content: bytes, config: KubernetesSdConfig) -> _Page:
+    document = _document(content)
+    meta = _mapping(document, "metadata")
+    return _Page(
+        _text(meta, "resourceVersion"),
+        _text(meta, "continue"),
+        dict(_each(document.get("items"), config)),
+    )
+
+
+def _after(state: _State, content: bytes, config: KubernetesSdConfig) -> _State:
+    """The state after the events in `content`, one a line. The last line may be cut.
+
+    Raises `_GoneError` and `PollError`.
+    """
+    pods = dict(state.pods)
+    version = state.version
+    *lines, _ = content.split(b"\n")
+    for line in lines:
+        event = _document(line)
+        one = _mapping(event, "object")
+        if event.get("type") == "ERROR":
+            if one.get("code") == _GONE:
+                raise _GoneError
+            raise PollError("protocol", "the API server has ended the watch with an error")
+        version = _text(_mapping(one, "metadata"), "resourceVersion") or version
+        if event.get("type") == "BOOKMARK":
+            continue
+        for uid, pod in _each([one], config, left_out=True):
+            pods.pop(uid, None)
+            if event.get("type") != "DELETED" and pod is not None:
+                pods[uid] = pod
+    if len(pods) > MAX_PODS:
+        raise PollError("too_large", f"there are more than {MAX_PODS} pods")
+    return _State(version, pods)
+
+
+def _document(content: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        raise PollError("protocol", "the answer is not valid JSON") from None
+    if not isinstance(document, dict):
+        raise PollError("protocol", "the answer is no object of Kubernetes")
+    return document
+
+
+def _each(
+    items: object, config: KubernetesSdConfig, *, left_out: bool = False
+) -> Iterator[tuple[str, Any]]:
+    """The pods that count, by uid; with `left_out` also those that do not, as None."""
+    if not isinstance(items, list):
+        raise PollError("protocol", "the answer is no list of pods")
+    for item in items:
+        if not isinstance(item, dict):
+            raise PollError("protocol", "the answer is no list of pods")
+        uid = _text(_mapping(item, "metadata"), "uid")
+        pod = _pod(item, config)
+        if pod is not None or left_out:
+            yield uid, pod
+
+
+def _pod(item: Mapping[str, Any], config: KubernetesSdConfig) -> _Pod | None:
+    """None for a pod that does not count: not annotated, or its processes have ended."""
+    meta = _mapping(item, "metadata")
+    annotations = _mapping(meta, "annotations")
+    scrape = _text(annotations, f"{_ANNOTATION}scrape")
+    if scrape == "false" or (config.label_selector is None and scrape != "true"):
+        return None
+    status = _mapping(item, "status")
+    if status.get("phase") in ("Succeeded", "Failed"):
+        return None
+    host = _text(status, "podIP")
+    if not host:
+        return _Pod(None)
+    name = f"{_text(meta, 'namespace')}/{_text(meta, 'name')}"
+    port = _port(item, annotations, config.port)
+    if port is None:
+        return _Pod(None, f"{name}: has no port {config.port or 'that is known: set port'}")
+    labels = {
+        key: value
+        for key, value in (
+            ("__scheme__", _text(annotations, f"{_ANNOTATION}scheme")),
+            ("__metrics_path__", _text(annotations, f"{_ANNOTATION}path")),
+        )
+        if value
+    }
+    text = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return _Pod(Address(text, labels, name))
+
+
+def _port(
+    item: Mapping[str, Any], annotations: Mapping[str, Any], wanted: int | str | None
+) -> str | None:
+    if isinstance(wanted, int):
+        return str(wanted)
+    annotated = _text(annotations, f"{_ANNOTATION}port")
+    if wanted is None and annotated:
+        return annotated
+    ports = {
+        _text(port, "name"): str(port.get("containerPort"))
+        for container in _mappings(_mapping(item, "spec"), "containers")
+        for port in _mappings(container, "ports")
+        if port.get("protocol", "TCP") == "TCP"
+    }
+    if wanted is not None:
+        return ports.get(wanted)
+    named = [ports[name] for name in _PORT_NAMES if name in ports]
+    return named[0] if named else next(iter(ports.values())) if len(ports) == 1 else None
+
+
+def _mapping(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = parent.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _mappings(parent: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
+    value = parent.get(key)
+    for one in value if isinstance(value, list) else ():
+        if isinstance(one, dict):
+            yield one
+
+
+def _text(parent: Mapping[str, Any], key: str) -> str:
+    value = parent.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _listing(pods: Iterable[_Pod]) -> Listing:
+    pods = [*pods]
+    # Sorted: the order of events has no meaning.
+    addresses = sorted(
+        (pod.address for pod in pods if pod.address is not None), key=lambda one: one.text
+    )
+    problems = sorted(pod.problem for pod in pods if pod.problem is not None)
+    problem = f"has pods that are left out ({len(problems)}): {problems[0]}" if problems else None
+    return Listing(tuple(addresses), problem)
