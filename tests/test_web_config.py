@@ -121,7 +121,12 @@ def basic(user: str, password: str) -> dict[str, str]:
         ),
         (TLS + "  min_version: SSL3\n", "min_version: must be one of 'TLS10'"),
         (TLS + "  min_version: TLS13\n  max_version: TLS12\n", "must not be below min_version"),
-        (TLS + "  cipher_suites: []\n", "cipher_suites: is an unknown key"),
+        (TLS + "  cipher_suites: [RC4]\n", "cipher_suites: must hold none but TLS_RSA_WITH"),
+        (TLS + "  curve_preferences: [P1]\n", "curve_preferences: must hold exactly one of"),
+        (
+            TLS + "  curve_preferences: [X25519, CurveP256]\n",
+            "curve_preferences: must hold exactly one of CurveP256, CurveP384",
+        ),
         (TLS.replace("server.pem", "ca.pem"), "web.yml:2: tls_server_config.cert_file: must hold"),
         (TLS.replace("server.pem", "web.yml"), "tls_server_config.cert_file: must hold"),
         (
@@ -565,3 +570,48 @@ def test_headers_are_added_to_every_answer(tmp_path: Path) -> None:
 
     text = "http_server_config:\n  http2: true\n  headers:\n    X-Frame-Options: deny\n"
     served_with(WebConfigFile(write(tmp_path, text)), test)
+
+
+@pytest.mark.parametrize(
+    ("suites", "client", "works"),
+    [
+        ("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256", True),
+        ("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", False),
+        # Those of TLS 1.3 choose nothing, as in Go.
+        ("TLS_AES_128_GCM_SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", True),
+    ],
+)
+def test_the_suites_of_tls_1_2_are_those_of_the_file(
+    certificate: Path, authority: trustme.CA, suites: str, client: str, works: bool
+) -> None:
+    context = trusting(authority)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(client)
+    text = f"{TLS}  cipher_suites: [{suites}]\n"
+    assert _connects(WebConfigFile(write(certificate, text)), context) is works
+
+
+@pytest.mark.parametrize(("curve", "works"), [("secp384r1", True), ("prime256v1", False)])
+def test_the_curve_is_that_of_the_file(
+    certificate: Path, authority: trustme.CA, curve: str, works: bool
+) -> None:
+    context = trusting(authority)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_ecdh_curve(curve)
+    text = f"{TLS}  curve_preferences: [CurveP384]\n"
+    assert _connects(WebConfigFile(write(certificate, text)), context) is works
+
+
+def _connects(file: WebConfigFile, client: ssl.SSLContext) -> bool:
+    """Whether a scrape is answered, instead of a handshake that fails."""
+    connected = []
+
+    async def test(served: Served) -> None:
+        try:
+            status, _ = await get(served, client)
+            connected.append(status == 200)
+        except aiohttp.ClientConnectorError:
+            connected.append(False)
+
+    served_with(file, test)
+    return connected == [True]

@@ -1,7 +1,8 @@
 """The file of `--web.config.file`: TLS, users and headers, in exporter-toolkit's format.
 
-One file serves all exporters of a host. What this server cannot do (`RequireAnyClientCert`,
-`cipher_suites`, …) is an error, never ignored. Read again when it changes.
+One file serves all exporters of a host. What this server cannot do (`RequireAnyClientCert`, several
+curves, …) is an error, never ignored. Read again when it changes. The format:
+https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import structlog
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, Strict, ValidationInfo, field_validator
 
 from pg_pool_exporter.blocking import files
 from pg_pool_exporter.blocking.files import Stamp, stamp
@@ -52,6 +53,30 @@ _HEADERS = {
     "X-XSS-Protection": r".+",
     "Content-Security-Policy": r".+",
 }
+# Go's suites of TLS 1.2, by OpenSSL's names. Those of TLS 1.3 are always on, in Go too.
+_CIPHER_SUITES = {
+    "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384": "AES256-GCM-SHA384",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+}
+_TLS13_SUITES = frozenset(
+    {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
+)
+_CURVES = {
+    "CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1",
+    "X25519": "X25519",
+}  # fmt: skip
 _BCRYPT = re.compile(r"\$2[abxy]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 
 
@@ -70,12 +95,33 @@ def _extra_headers(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def _known_suites(value: tuple[str, ...]) -> tuple[str, ...]:
+    if any(one not in _CIPHER_SUITES and one not in _TLS13_SUITES for one in value):
+        raise ValueError(f"must hold none but {', '.join([*_CIPHER_SUITES, *_TLS13_SUITES])}")
+    return value
+
+
+def _one_curve(value: tuple[str, ...]) -> tuple[str, ...]:
+    # Python's ssl module can set one: https://docs.python.org/3/library/ssl.html
+    if len(value) != 1 or value[0] not in _CURVES:
+        raise ValueError(f"must hold exactly one of {', '.join(_CURVES)}")
+    return value
+
+
+_Curves = Annotated[tuple[str, ...], Strict(False), AfterValidator(_one_curve)]
+
+
 class TlsServerConfig(Section):
     """`tls_server_config:`"""
 
     cert_file: ReadableFile
     key_file: SecretFile
     client_ca_file: ReadableFile | None = None
+    cipher_suites: Annotated[tuple[str, ...], Strict(False), AfterValidator(_known_suites)] = ()
+    """Of TLS 1.2; none are OpenSSL's own choice."""
+    prefer_server_cipher_suites: bool = True
+    """Accepted, and without effect, as in Go: the server's order always counts."""
+    curve_preferences: _Curves | None = None
     client_auth_type: Literal[
         "NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"
     ] = Field(default="NoClientCert", validate_default=True)
@@ -262,6 +308,9 @@ def _context(config: TlsServerConfig) -> ssl.SSLContext:
     context.minimum_version = _VERSIONS[config.min_version]
     context.maximum_version = _VERSIONS[config.max_version]
     context.verify_mode = _CLIENT_AUTH[config.client_auth_type]
+    if config.curve_preferences is not None:
+        context.set_ecdh_curve(_CURVES[config.curve_preferences[0]])
+    _choose_suites(context, config)
     try:
         # An empty password: without one OpenSSL would ask for it on the terminal.
         context.load_cert_chain(config.cert_file, config.key_file, password="")
@@ -274,6 +323,17 @@ def _context(config: TlsServerConfig) -> ssl.SSLContext:
         except (OSError, ValueError):
             raise _TlsError("client_ca_file", "must hold certificates in PEM") from None
     return context
+
+
+def _choose_suites(context: ssl.SSLContext, config: TlsServerConfig) -> None:
+    chosen = [_CIPHER_SUITES[one] for one in config.cipher_suites if one in _CIPHER_SUITES]
+    if not chosen:
+        return
+    try:
+        context.set_ciphers(":".join(chosen))
+    except ssl.SSLError:
+        message = "must hold a suite that OpenSSL's policy on this host allows"
+        raise _TlsError("cipher_suites", message) from None
 
 
 def live_context(current: Callable[[], Loaded]) -> ssl.SSLContext:
