@@ -9,6 +9,8 @@ from time import process_time
 import psycopg
 import pytest
 
+from pg_pool_exporter.metrics.series import of_server
+from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection.errors import explain, shown
 from pg_pool_exporter.sources.pgbouncer.errors import BOUNCER
@@ -259,13 +261,7 @@ def test_another_number_of_rows_than_one_is_a_failure_of_the_protocol(kind: str,
     ("column", "value"),
     [
         ("clock", b"NaN"),
-        ("oldest_backend", b"Infinity"),
-        ("oldest_backend", b"-Infinity"),
-        ("ages", b"{NaN}"),
-        ("transaction_ages", b"{1.5,Infinity}"),
         ("value", b"NaN"),
-        ("deadlocks", b"-1"),
-        ("deadlocks", b"9" * 400),
         ("pids", b"{-1}"),
         ("pids", b"{99999999999999999999}"),
         ("setting", b"no such setting"),
@@ -281,6 +277,48 @@ def test_a_value_that_no_server_has_is_a_failure_of_the_protocol(column: str, va
             await source.close()
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("oldest_backend", b"Infinity"),
+        ("oldest_backend", b"-Infinity"),
+        ("oldest_transaction", b"NaN"),
+        ("ages", b"{NaN}"),
+        ("transaction_ages", b"{1.5,Infinity}"),
+        ("oldest_snapshot", b"-1"),
+        ("deadlocks", b"-1"),
+        ("deadlocks", b"9" * 400),
+        ("sessions", b"-1"),
+        ("killed", b"9" * 30),
+    ],
+)
+def test_an_impossible_number_is_unknown_and_costs_nothing_else(column: str, value: bytes) -> None:
+    async def main() -> None:
+        async with lying_server(poll_answers({column: value})) as port:
+            source = source_at("server", port)
+            server = (await snapshot_of(source)).server
+            await source.close()
+        assert server is not None
+        text = page([blocks(of_server("main", server))])
+        assert "pg_server_used_connections" in text
+        assert "NaN" not in text
+        assert "Inf" not in text
+        assert " -" not in text.replace("# ", "")
+        missing = _SHOWN_BY.get(column)
+        assert missing is None or f"\n{missing}{{" not in text
+
+    run(main())
+
+
+_SHOWN_BY = {
+    "oldest_backend": "pg_server_oldest_backend_seconds",
+    "oldest_transaction": "pg_server_oldest_transaction_seconds",
+    "ages": "pg_server_oldest_state_seconds",
+    "deadlocks": "pg_server_deadlocks_total",
+    "sessions": "pg_server_sessions_total",
+}
 
 
 def test_an_error_of_a_megabyte_is_cut_and_costs_little() -> None:

@@ -210,7 +210,12 @@ class _ServerHistory:
         kept = self._deadlocks
         if len(kept) > 1 and now - kept[-2][0] < MINUTE:
             kept.pop()  # the latest takes its place until a minute is over
-        kept.append((now, {name: one.deadlocks for name, one in sample.databases.items()}))
+        counts = {
+            name: float(one.deadlocks)
+            for name, one in sample.databases.items()
+            if one.deadlocks is not None
+        }
+        kept.append((now, counts))
         while now - kept[0][0] > (_DEADLOCK_MINUTES + 1) * MINUTE:
             kept.popleft()
         self._add_waits(now, sample)

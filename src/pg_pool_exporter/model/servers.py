@@ -87,9 +87,9 @@ class SessionGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseCounters:
-    """The counters of a database; those of sessions are None before PostgreSQL 14."""
+    """The counters of a database; None is unknown, as those of sessions before PostgreSQL 14."""
 
-    deadlocks: int
+    deadlocks: int | None
     sessions: int | None = None
     abandoned: int | None = None
     fatal: int | None = None

@@ -81,8 +81,7 @@ async def _rows(connection: AsyncConnection[Any], result: PGresult, kind: type[A
         row = dict(zip(names, values, strict=True))
         if checked is None:
             return {name: value if isinstance(value, str) else None for name, value in row.items()}
-        checked.check_values(row)
-        return kind(**row)
+        return kind(**checked.checked_values(row))
 
     transformer = Transformer(connection)
     transformer.set_pgresult(result)
@@ -110,6 +109,7 @@ class _Columns:
         self._oids = {name: _OIDS[hint] for name, hint in types.items()}
         self._optional = {one.name for one in fields(kind) if one.default is None}
         self._required = frozenset(hints.keys() - nullable)
+        self._nullable = nullable
         self._possible = [
             (name, _POSSIBLE[hint]) for name, hint in types.items() if hint in _POSSIBLE
         ]
@@ -121,14 +121,28 @@ class _Columns:
         if missing or strange:
             raise AnswerError(f"the columns are not those of {self._name}")
 
-    def check_values(self, row: Mapping[str, Any]) -> None:
-        """Raise `AnswerError` for a NULL or a number that no server has there."""
+    def checked_values(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The row, whose impossible numbers are unknown where a value can be.
+
+        Raises `AnswerError` for a NULL or an impossible number elsewhere: without it the row is
+        of no use, and without the row counts would be too small.
+        """
         if not all(row[name] is not None for name in self._required):
             raise AnswerError(f"a value of {self._name} is missing")
         for name, is_possible in self._possible:
             value = row.get(name)
+            if isinstance(value, list):
+                value = row[name] = [_known(one) for one in value]
             if value is not None and not is_possible(value):
-                raise AnswerError(f"{name} of {self._name} is a number that it cannot be")
+                if name not in self._nullable:
+                    raise AnswerError(f"{name} of {self._name} is a number that it cannot be")
+                row[name] = None
+        return row
+
+
+def _known(number: float | None) -> float | None:
+    """None for no number, and one without an end."""
+    return number if number is None or isfinite(number) else None
 
 
 _COLUMNS = {kind: _Columns(kind) for kinds in ROWS.values() for kind in kinds}

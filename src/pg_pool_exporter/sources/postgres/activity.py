@@ -72,10 +72,13 @@ def _group(
     hidden = row.hidden or state == "disabled"
     idle_in_transaction = state.startswith("idle_in_transaction")
     waited = [waits[pid] for pid in row.pids if pid in waits]
+    # A session that has just begun has no state yet, and no age; elsewhere that is an unknown one.
+    known = [age for age in row.ages if age is not None or state == "unknown"]
+    ages = {} if hidden else {state: tuple(sorted(map(clock.age, known), reverse=True))}
+    unknown = len(row.pids) if hidden else len(row.ages) - len(known)
     return SessionGroup(
-        # A session that has just begun has no state yet, and no age.
-        ages={} if hidden else {state: tuple(sorted(map(clock.age, row.ages), reverse=True))},
-        hidden={state: len(row.pids)} if hidden else {},
+        ages=ages,
+        hidden={state: unknown} if unknown else {},
         transactions={} if hidden else {state: tuple(_transactions(row, clock))},
         writers=None if hidden else row.writers if idle_in_transaction else 0,
         oldest_snapshot=row.oldest_snapshot if idle_in_transaction else None,

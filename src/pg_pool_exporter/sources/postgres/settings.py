@@ -53,7 +53,7 @@ def server_settings(
     began, with `begun_with`, does not show in it. Raises `AnswerError` without a
     setting that every server has.
     """
-    values = {row.setting: row.value for row in settings}
+    values = {row.setting: row.value for row in settings if row.value is not None}
     if not values.keys() >= _ALWAYS:
         raise AnswerError("a setting that every server has is missing")
     times = {
@@ -69,8 +69,14 @@ def server_settings(
             reserved_connections=int(
                 values["superuser_reserved_connections"] + values.get("reserved_connections", 0)
             ),
-            database_limits={row.database: row.sessions for row in limits.databases[:most]},
-            role_limits={row.user: row.sessions for row in limits.roles[:most]},
+            database_limits={
+                row.database: row.sessions
+                for row in limits.databases[:most]
+                if row.sessions is not None
+            },
+            role_limits={
+                row.user: row.sessions for row in limits.roles[:most] if row.sessions is not None
+            },
             timeouts=_timeouts(values, known, everywhere(limits), begun_with),
             overrides=readable,
             sees_all=server.sees_all,

@@ -124,7 +124,7 @@ class SettingRow:
     """A number among the server's settings; times are in seconds."""
 
     setting: str
-    value: float
+    value: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +132,7 @@ class DatabaseLimitRow:
     """CONNECTION LIMIT of a database."""
 
     database: str
-    sessions: int
+    sessions: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +140,7 @@ class RoleLimitRow:
     """CONNECTION LIMIT of a role."""
 
     user: str
-    sessions: int
+    sessions: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
