@@ -21,7 +21,9 @@ Recipes, with the metrics of each library and how to find a leak: [Node](node.md
 
 With `format: auto`, the default, a page may have any of the formats below, recognised by the names
 of their series. With `format: NAME` only that one is looked for. A page without any of them
-fails the poll; the log lists the formats.
+fails the poll; the log lists the formats, and what the page lacks of the nearest three.
+`pg-pool-exporter explain http://orders:8080/metrics` shows what a page is read as, and which series
+are not used.
 
 - `app` is the application's name in the configuration, whatever the page says, and `pool` the
   pool's own name, or `default` without one.

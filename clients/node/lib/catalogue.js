@@ -99,7 +99,7 @@ exports.METRICS = [
    "process"
   ],
   "bounds": [],
-  "help": "Time during which all connections were checked out."
+  "help": "Time during which all connections were checked out, or lost inside the library."
  },
  {
   "name": "pg_pool_requests_total",
@@ -391,6 +391,6 @@ exports.METRICS = [
    "application"
   ],
   "bounds": [],
-  "help": "1 for each pool; host and port, or server, name its server. framework is django, fastapi, flask or celery, the first of these that the process has imported. pid is on the process's own page only."
+  "help": "1 for each pool; host and port, or server, name its server. framework is django, fastapi, flask or celery, the first of these that the process has imported. source is the format of the page, instrumented, or closed where only the totals of former pools go on. pid is on the process's own page only."
  }
 ];

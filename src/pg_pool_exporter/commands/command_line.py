@@ -93,7 +93,7 @@ def _split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     rest: list[str] = []
     remaining = iter(arguments)
     for argument in remaining:
-        if not argument.startswith("-"):
+        if not argument.startswith("-") or argument == "-":
             words.append(argument)
             continue
         name = argument.partition("=")[0]
@@ -104,6 +104,8 @@ def _split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
         rest.append(argument)
         if argument in with_value:
             rest += islice(remaining, 1)
+    if words[:1] == ["explain"] and len(words) == 2:
+        rest += ["--page", words.pop()]
     if len(words) > 1:
         raise UsageError("more than one command (a file is named by its flag: --config.file=FILE)")
     if words and words[0] not in COMMANDS:
@@ -129,6 +131,8 @@ def _check_together(command: str, values: Mapping[str, Any]) -> None:
                 raise UsageError(
                     f"--url asks a daemon, so {flag.spelt} has no use: leave out one of them"
                 )
+    if command == "explain" and not values.get("page"):
+        raise UsageError("explain needs the address of a page, or - for standard input")
     if command == "terminate-idle":
         options = ("server", "older_than")
         missing = [f"--{one.replace('_', '-')}" for one in options if not values.get(one)]
@@ -176,7 +180,8 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
         title = f"flags of {DEFAULT_COMMAND}"
         notes.append(f"{PROGRAM} COMMAND --help shows the flags of another command.")
     else:
-        usage = f"{PROGRAM} {command}{' [FLAG ...]' if flags else ''}"
+        words = " URL" if command == "explain" else ""
+        usage = f"{PROGRAM} {command}{words}{' [FLAG ...]' if flags else ''}"
         summary, details = COMMANDS[command]
         description = f"{summary[0].upper()}{summary[1:]}.\n{details}"
         title = "flags"

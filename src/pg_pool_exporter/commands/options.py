@@ -51,6 +51,13 @@ COMMANDS = {
         "Exit code 2 if it has mistakes; with --probe, exit code 1 if a target failed,\n"
         "a right is missing, or the socket directory is unsafe.",
     ),
+    "explain": Command(
+        "show which pools are on a metrics page, and which series are used",
+        "The page is at an address like http://orders:8080/metrics or unix:/run/orders.sock,\n"
+        "or is read from standard input: -. With --config.file it is read as the application with\n"
+        "this address is, with its format and credentials.\n"
+        "Exit code 1 if the page cannot be read, or has no pool.",
+    ),
     "doctor": Command(
         "print the checklist: what is wrong, and what to do",
         "With --url from a running daemon, else by watching all targets for a moment.\n"
@@ -72,6 +79,7 @@ _SERVING = frozenset({"run", "check-config"})
 _DOCTOR = frozenset({"doctor"})
 _DEMO = frozenset({"demo"})
 _TERMINATING = frozenset({"terminate-idle"})
+EXPLAINING = frozenset({"explain"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +161,14 @@ def _daemon_url(text: str) -> SplitResult:
     return url
 
 
+def _page(text: str) -> str:
+    from pg_pool_exporter.config.page_address import page_address
+
+    if text != "-":
+        page_address(text)
+    return text
+
+
 def _shard(text: str) -> "Shard":
     from pg_pool_exporter.config import parse_shard
 
@@ -176,7 +192,11 @@ class Options:
     command: str
     # fmt: off
     config_file: Annotated[
-        Path | None, Flag("config.file", "FILE", "configuration, in YAML", Path, CONFIGURED)
+        Path | None, Flag("config.file", "FILE", "configuration, in YAML", Path, CONFIGURED),
+        Flag(
+            "config.file", "FILE", "configuration that has the page's format and credentials", Path,
+            EXPLAINING,
+        ),
     ] = None
     dsn: str | None = field(default=None, repr=False)
     socket_dir: Annotated[
@@ -311,6 +331,13 @@ class Options:
         bool,
         Flag("yes", "", "terminate them, instead of only printing them", boolean, _TERMINATING),
     ] = False
+    page: Annotated[
+        str | None,
+        Flag(
+            "page", "URL", "address of the metrics page, or - for standard input; also without "
+            "the flag's name", _page, EXPLAINING,
+        ),
+    ] = field(default=None, repr=False)
     # fmt: on
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -36,15 +37,14 @@ class AppPage:
 
 def app_source(page: AppPage) -> Source:
     """The source that reads `page`."""
-    socket = page.address.socket
-    connector = (lambda: aiohttp.UnixConnector(socket)) if socket else TcpConnector
+    connector = connector_to(page.address)
     url, defaults = page.address.url, page.defaults
 
     if page.format == JOLOKIA:
         return JolokiaSource(url, defaults, connector=connector, http_client=page.http_client)
     return ExpositionTextSource(
         url,
-        _table(page.format),
+        table_of(page.format),
         defaults,
         connector=connector,
         http_client=page.http_client,
@@ -52,7 +52,14 @@ def app_source(page: AppPage) -> Source:
     )
 
 
-def _table(form: Format | str) -> Table:
+def connector_to(address: PageAddress) -> Callable[[], aiohttp.BaseConnector]:
+    """What connects to the address."""
+    socket = address.socket
+    return (lambda: aiohttp.UnixConnector(socket)) if socket else TcpConnector
+
+
+def table_of(form: Format | str) -> Table:
+    """The table of a page in this format: a name that is known, but `jolokia`, or a format."""
     if form == AUTO:
         return automatic()
     if form == NATIVE_NAME:

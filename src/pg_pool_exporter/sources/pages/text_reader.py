@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from itertools import islice
 
-from pg_pool_exporter.formats import NATIVE_NAME
+from pg_pool_exporter.formats import NATIVE_NAME, Format
 from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.combine import combined, keys, overlaid
 from pg_pool_exporter.sources.pages.identity import PagePool
 from pg_pool_exporter.sources.pages.native_page import NATIVE
+from pg_pool_exporter.sources.pages.nearest import nearest, pool_like_names
 from pg_pool_exporter.sources.pages.pool_builder import (
     PoolSampleBuilder,
     SiteLimiters,
@@ -59,6 +60,7 @@ class PageReader:
         self._pools: NameLimiter[PoolId] = NameLimiter(max_pools)
         self._sites: dict[PoolId, SiteLimiters] = {}
         self._had_foreign_pools = False
+        self._hint: tuple[Set[str], str] | None = None
         self._sizes = (0, 0)  # series on the last page, and on the last one that was accepted
 
     def quick_lines(self, page: bytes) -> list[re.Match[bytes]] | None:
@@ -109,7 +111,7 @@ class PageReader:
             raise Malformed("a known metric has another type")
         if not reading.has_pools:
             if self._table.formats and not _is_empty(page):
-                raise PollError("protocol", _not_recognised(self._table))
+                raise PollError("protocol", self._not_recognised(page))
             if self._had_foreign_pools:
                 raise PollError("protocol", "the page is empty, and it had pools before")
         elif reading.has_nan and not any(pool.has_values for pool in reading.pools.values()):
@@ -124,6 +126,20 @@ class PageReader:
                 "the page has lost series, and the server announces no length: it may be cut",
             )
         self._sizes = size, size
+
+    def _not_recognised(self, page: bytes) -> str:
+        formats = self._table.formats
+        looked_for = ", ".join(form.name for form in formats)
+        if self._table.native_alone:
+            looked_for = f"{NATIVE_NAME}, {looked_for}"
+        names = frozenset(pool_like_names(page))
+        if self._hint is None or self._hint[0] != names:
+            # Each poll fails alike, and the comparison takes some milliseconds.
+            self._hint = names, _nearest(names, formats)
+        return (
+            f"no series of a pool is on the page; looked for: {looked_for}. {self._hint[1]} If the "
+            "page is right, describe its names under `formats` and name that as the app's `format`"
+        )
 
     def _snapshot(self, reading: _Reading) -> Snapshot:
         now = self._clock()
@@ -156,14 +172,13 @@ def _is_empty(page: bytes) -> bool:
     return page.strip().removeprefix(b"# EOF") == b""
 
 
-def _not_recognised(table: Table) -> str:
-    looked_for = ", ".join(form.name for form in table.formats)
-    if table.native_alone:
-        looked_for = f"{NATIVE_NAME}, {looked_for}"
-    return (
-        f"no series of a pool is on the page; looked for: {looked_for}. If the page is right, "
-        "describe its names under `formats` and name that as the app's `format`"
-    )
+def _nearest(names: Iterable[str], formats: Sequence[Format]) -> str:
+    """Which formats come nearest, in a sentence."""
+    found = nearest(names, formats)
+    if not found:
+        return "No name on it is like those of a format."
+    listed = (f"{form} (without {', '.join(missing)})" for form, missing in found)
+    return f"Nearest: {'; '.join(listed)}."
 
 
 class _Reading:

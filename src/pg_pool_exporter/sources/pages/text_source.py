@@ -79,14 +79,20 @@ class ExpositionTextSource:
             return await PARSING.run(partial(self._read_slowly, body))
 
     def _read_slowly(self, body: Body) -> Snapshot:
-        page = _unzipped(body.content) if body.gzipped else body.content
-        _check_end(body, page)
+        page = page_text(body)
         # A compressed page that was cut is not valid gzip.
         return self._reader.read(page, length_known=body.length_known or body.gzipped)
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
         await self._client.close()
+
+
+def page_text(body: Body) -> bytes:
+    """The page in an answer. Raises `PollError` when it has visibly lost its end."""
+    page = _unzipped(body.content) if body.gzipped else body.content
+    _check_end(body, page)
+    return page
 
 
 def _check_end(body: Body, page: bytes) -> None:

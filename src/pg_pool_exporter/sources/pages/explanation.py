@@ -1,0 +1,150 @@
+"""Explains a page: its pools, the series that they come from, and those that are not used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pg_pool_exporter.formats import NATIVE_NAME
+from pg_pool_exporter.model import PoolSample
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.pages.identity import PagePool
+from pg_pool_exporter.sources.pages.nearest import pool_like_names
+from pg_pool_exporter.sources.pages.table import TYPE, Table
+from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
+from pg_pool_exporter.sources.pages.text_reader import MAX_SERIES, PageReader
+from pg_pool_exporter.sources.pages.text_syntax import Malformed, metric_name, series_line
+
+_NO_FORMAT = "no format has this name"
+_OTHER_LABELS = "its labels say that it is about something else"
+
+
+class Unused(NamedTuple):
+    """A series that looks like a pool's, and why it is of none."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedPool:
+    """A pool of the page, and where its values come from."""
+
+    sample: PoolSample
+    formats: tuple[str, ...]
+    """Our own last, where it adds to a library's."""
+    series: tuple[str, ...]
+    """Names, each once, in the order of the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is on a page."""
+
+    pools: tuple[ExplainedPool, ...]
+    unused: tuple[Unused, ...]
+    error: str
+    """Why the page fails as a whole, and which formats come nearest; empty where it does not."""
+
+
+def explain(page: bytes, table: Table, defaults: TargetDefaults) -> Explanation:
+    """What `table` makes of the page. Never raises: what is wrong with the page is `error`."""
+    pools: tuple[PoolSample, ...] = ()
+    error = ""
+    try:
+        pools = PageReader(table, defaults).read(page).pools
+    except PollError as failure:
+        error = str(failure)
+    names, unused = _sorted_out(page, table, defaults)
+    explained = tuple(_explained(sample, names, defaults) for sample in pools)
+    shown = {name for pool in explained for name in pool.series}
+    formats = {form for pool in explained for form in pool.formats}
+    unused |= {
+        name: _left_out(pool, formats, table)
+        for pool, some in names.items()
+        for name in some
+        if name not in shown
+    }
+    found = pool_like_names(page)
+    unused |= {name: _NO_FORMAT for name in found if name not in shown and name not in unused}
+    return Explanation(
+        explained,
+        tuple(Unused(*item) for item in unused.items()),
+        error,
+    )
+
+
+def _sorted_out(
+    page: bytes, table: Table, defaults: TargetDefaults
+) -> tuple[Mapping[PagePool, dict[str, None]], dict[str, str]]:
+    """The names of each pool's series, and why those of known names are of no pool."""
+    names: dict[PagePool, dict[str, None]] = {}
+    unused: dict[str, str] = {}
+    for name, labels in _series(page, table):
+        targets = table.of(name)
+        if targets is None:
+            continue
+        text = name.decode()
+        try:
+            found = targets(labels, defaults)
+        except Malformed as error:
+            unused[text] = str(error)
+            continue
+        if not found:
+            unused.setdefault(text, _OTHER_LABELS)
+        for target in found:
+            names.setdefault(target.pool, {})[text] = None
+    used = {name for some in names.values() for name in some}
+    return names, {
+        name: f"{reason}, of some of its series" if name in used else reason
+        for name, reason in unused.items()
+    }
+
+
+def _series(page: bytes, table: Table) -> Iterator[tuple[bytes, Mapping[str, str]]]:
+    for number, match in enumerate(table.lines(page)):
+        if number == MAX_SERIES:
+            return
+        line = match[1]
+        name = metric_name(line)
+        if line.startswith(TYPE) or not name:
+            continue
+        try:
+            yield name, series_line(line, name).labels
+        except Malformed:
+            continue
+
+
+def _explained(
+    sample: PoolSample, names: Mapping[PagePool, Iterable[str]], defaults: TargetDefaults
+) -> ExplainedPool:
+    source = sample.info.source if sample.info is not None else ""
+    own = [pool for pool in names if _is(pool, sample, source, defaults)]
+    formats = dict.fromkeys(pool.format for pool in own if pool.format != NATIVE_NAME)
+    if any(pool.format == NATIVE_NAME for pool in own):
+        formats[NATIVE_NAME] = None
+    series = dict.fromkeys(name for pool in own for name in names[pool])
+    return ExplainedPool(sample, tuple(formats), tuple(series))
+
+
+def _is(pool: PagePool, sample: PoolSample, source: str, defaults: TargetDefaults) -> bool:
+    if pool.format not in (source, NATIVE_NAME):
+        return False
+    key = pool.key(defaults)
+    if pool.format == NATIVE_NAME and source not in ("", NATIVE_NAME):
+        # Beside a library's, with fewer labels than that.
+        return sample.key.pool in (pool.raw, key.pool) or sample.key.pool.startswith(
+            f"{key.pool} ("
+        )
+    return key == sample.key or sample.key.pool.startswith(f"{key.pool} (")
+
+
+def _left_out(pool: PagePool, formats: Iterable[str], table: Table) -> str:
+    if pool.format == NATIVE_NAME:
+        return "the format that is looked for has no pool of this name"
+    yields_to = next((one.yields_to for one in table.formats if one.name == pool.format), ())
+    better = [form for form in formats if form in yields_to or form == NATIVE_NAME]
+    if better:
+        return f"format {pool.format} is left out beside {better[0]}, which shows the same pools"
+    return f"of a pool of format {pool.format} that is closed, or over the limit of pools"
