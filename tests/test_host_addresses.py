@@ -14,12 +14,14 @@ import pytest
 from pydantic import SecretStr
 
 from pg_pool_exporter.config import ServerConfig
-from pg_pool_exporter.sources.connection.addresses import Params, with_addresses
+from pg_pool_exporter.sources.connection.addresses import with_addresses
+from pg_pool_exporter.sources.connection.libpq_files import Inputs, Params
 from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.busy import within
 from support.polling import SHORT, outcome, source_of
 from support.postgres import Cluster
 
+DEFAULTS = {"port": "5432"}
 ADDRESSES = {"one": ["10.0.0.1"], "two": ["10.0.0.2", "fe80::2"]}
 
 
@@ -58,12 +60,12 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 )  # fmt: skip
 @pytest.mark.usefixtures("names")
 def test_each_address_of_each_host_is_tried_in_order(params: Params, expected: Params) -> None:
-    assert asyncio.run(with_addresses(params)) == expected
+    assert asyncio.run(with_addresses(Inputs(params, DEFAULTS))) == expected
 
 
 def test_a_name_that_nobody_knows_is_an_error() -> None:
     with pytest.raises(psycopg.OperationalError, match="failed to resolve host"):
-        asyncio.run(with_addresses({"host": "nowhere.invalid"}))
+        asyncio.run(with_addresses(Inputs({"host": "nowhere.invalid"}, DEFAULTS)))
 
 
 @pytest.mark.usefixtures("names")

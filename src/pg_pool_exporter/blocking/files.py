@@ -80,6 +80,28 @@ def content(path: str | Path, most_bytes: int, *, secret: bool = False) -> bytes
     return b"".join(pieces)
 
 
+def check_openable(path: str | Path) -> None:
+    """Raise `FileError` where a library that opens the file itself would wait: at a pipe or device.
+
+    For work in a lane: on a hung mount it hangs, so that the library does not. Whatever else is
+    wrong with the file is left to the library.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except (OSError, ValueError):
+        return
+    try:
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode):
+            os.read(descriptor, 1)
+        elif not stat.S_ISDIR(found.st_mode) and found.st_rdev != Path(os.devnull).stat().st_rdev:
+            raise FileError("is not a regular file (but a pipe or device)")
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
+
+
 def stamp(path: str | Path) -> Stamp:
     """Another value after each change of the file or of its mode; empty where it is missing."""
     try:

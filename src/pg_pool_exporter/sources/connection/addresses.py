@@ -5,31 +5,19 @@ The driver would use the event loop's threads: a few name servers that hang woul
 
 from __future__ import annotations
 
-from typing import Any
-
 import psycopg
-from psycopg.pq import Conninfo
 
 from pg_pool_exporter.blocking.names import getaddrinfo
-
-Params = dict[str, Any]
-
-
-def libpq_defaults() -> dict[str, str]:
-    """libpq's value for each parameter that is not set; environment variables included."""
-    return {
-        option.keyword.decode(): option.val.decode()
-        for option in Conninfo.get_defaults()
-        if option.val
-    }
+from pg_pool_exporter.sources.connection.libpq_files import Inputs, Params
 
 
-async def with_addresses(params: Params) -> Params:
+async def with_addresses(inputs: Inputs) -> Params:
     """Add a `hostaddr` for each address of each host, in their order.
 
     A host without an address is left out. Raises `psycopg.OperationalError` when none has one.
     """
-    known = {**libpq_defaults(), **params}
+    params = inputs.params
+    known = {**inputs.defaults, **params}
     if not known.get("host") or known.get("hostaddr"):
         return params
     hosts = known["host"].split(",")

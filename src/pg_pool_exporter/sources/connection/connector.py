@@ -13,9 +13,10 @@ from psycopg.types.string import StrDumper, TextLoader
 from pg_pool_exporter.blocking.secrets import PasswordError, read_file, run_command
 from pg_pool_exporter.config import ConnectionConfig
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.connection.addresses import Params, libpq_defaults, with_addresses
+from pg_pool_exporter.sources.connection.addresses import with_addresses
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.errors import POSTGRES, Causes, explain
+from pg_pool_exporter.sources.connection.libpq_files import Inputs, Params, read_inputs
 
 APPLICATION_NAME = "pg_pool_exporter"
 
@@ -53,6 +54,7 @@ class Connector:
         self._what = what
         self._config = config
         self._params = {**(defaults or {}), **conninfo_to_dict(config.dsn.get_secret_value())}
+        self._inputs = Inputs(self._params, {})  # until they are read
         self._as_text = tuple(as_text)
         self._causes = causes
         self._password = str(self._params.get("password", ""))
@@ -62,17 +64,17 @@ class Connector:
     @property
     def user(self) -> str:
         """The role that logs in, as far as the dsn or the environment name it."""
-        return str({**libpq_defaults(), **self._params}.get("user", ""))
+        return str(self._known.get("user", ""))
 
     @property
     def database(self) -> str:
         """The database of the dsn."""
-        return str({**libpq_defaults(), **self._params}.get("dbname") or self.user)
+        return str(self._known.get("dbname") or self.user)
 
     @property
     def where(self) -> str:
         """What this is and what libpq will connect to, for messages."""
-        known: Params = {**libpq_defaults(), **self._params}
+        known = self._known
         host = known.get("host") or known.get("hostaddr") or known.get("service")
         return (
             f"{self._what} ({host or 'a local socket'}, port {known.get('port', '5432')}, "
@@ -103,12 +105,17 @@ class Connector:
                 self._takes_options = False
             raise
 
+    @property
+    def _known(self) -> Params:
+        return {**self._inputs.defaults, **self._inputs.params}
+
     async def _connect(self) -> BoundedConnection:
+        self._inputs = await read_inputs(self._params)
         conninfo = make_conninfo(
             "",
             **{
                 **_KEEPALIVE,
-                **await with_addresses(self._params),
+                **await with_addresses(self._inputs),
                 **await self._read_password(),
                 **self._options(),
                 "application_name": APPLICATION_NAME,
@@ -125,7 +132,7 @@ class Connector:
     def _options(self) -> Params:
         if not self._lifted:
             return {}
-        own = self._params.get("options") or libpq_defaults().get("options", "")
+        own = self._known.get("options", "")
         return {"options": " ".join([own, *(f"-c {one}=0" for one in sorted(self._lifted))])}
 
     async def _read_password(self) -> Params:

@@ -1,0 +1,88 @@
+"""Files that libpq reads by itself: none of them holds the event loop, whatever is in its place."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from pg_pool_exporter.config import ServerConfig
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.postgres.source import PostgresSource
+from support.postgres import Cluster
+
+
+def source(dsn: str) -> PostgresSource:
+    return PostgresSource(ServerConfig(name="main", dsn=SecretStr(dsn)))
+
+
+async def error_of(dsn: str) -> str:
+    one = source(dsn)
+    try:
+        async with asyncio.timeout(10):
+            await one.poll()
+    except PollError as error:
+        return str(error)
+    finally:
+        await one.close()
+    return ""
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl"])
+@pytest.mark.parametrize("given_by", ["dsn", "environment", "service"])
+def test_a_pipe_in_place_of_a_file_fails_the_poll_and_is_named(
+    postgres: Cluster, pipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    name: str, given_by: str,
+) -> None:  # fmt: skip
+    dsn = postgres.dsn()
+    if given_by == "dsn":
+        dsn += f" {name}={pipe}"
+    elif given_by == "environment":
+        monkeypatch.setenv(f"PG{name.upper()}", str(pipe))
+    else:
+        services = tmp_path / "services"
+        services.write_text(f"[other]\nhost=nowhere\n[shop]\n# of the shop\n{name}={pipe}\n")
+        monkeypatch.setenv("PGSERVICEFILE", str(services))
+        dsn += " service=shop"
+    message = asyncio.run(error_of(dsn))
+    assert f"{name} {pipe}" in message
+    assert "pipe" in message
+
+
+@pytest.mark.parametrize("by_environment", [True, False])
+def test_a_pipe_in_place_of_the_service_file_fails_the_poll(
+    pipe: Path, monkeypatch: pytest.MonkeyPatch, by_environment: bool
+) -> None:
+    monkeypatch.setenv("PGSERVICEFILE", str(pipe))
+    if by_environment:
+        monkeypatch.setenv("PGSERVICE", "shop")
+    assert str(pipe) in asyncio.run(error_of("dbname=postgres" if by_environment else "service=x"))
+
+
+def test_a_service_is_used_and_what_the_dsn_has_wins(
+    postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = tmp_path / "services"
+    services.write_text(
+        f"[shop]\nhost=127.0.0.1\nport={postgres.port}\nuser=postgres\ndbname=nowhere\n[z]\nport=1\n"
+    )
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    assert asyncio.run(error_of("service=shop dbname=postgres")) == ""
+    assert "nowhere" in asyncio.run(error_of("service=shop"))
+    assert "other" in asyncio.run(error_of("service=other"))
+
+
+def test_devnull_and_missing_files_are_left_to_libpq(postgres: Cluster, tmp_path: Path) -> None:
+    assert asyncio.run(error_of(f"{postgres.dsn()} passfile=/dev/null")) == ""
+    missing = tmp_path / "missing"
+    assert asyncio.run(error_of(f"{postgres.dsn()} passfile={missing} sslrootcert={missing}")) == ""
