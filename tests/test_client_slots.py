@@ -6,11 +6,13 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 import pg_pool_exporter
+from pg_pool_exporter import sockets
 from pg_pool_exporter.client.serving.slots import Slot
 from support.users import let_others_enter
 
@@ -206,3 +208,18 @@ def test_a_directory_of_another_user_is_refused(tmp_path: Path) -> None:
     os.chown(theirs, 65534, 65534)
     with pytest.raises(PermissionError, match="belongs to"):
         Slot(theirs, "orders").take()
+
+
+def test_a_directory_is_named_where_no_folder_can_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a container with a read-only root: nobody can put a socket there."""
+
+    def none() -> str:
+        raise FileNotFoundError
+
+    for name in ("PG_POOL_EXPORTER_SOCKET_DIR", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sockets, "SYSTEM_DIRECTORY", Path("/nowhere"))
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    assert sockets.default_directory() == Path(f"/tmp/pg-pool-exporter-{os.getuid()}")

@@ -36,7 +36,14 @@ def default_directory() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and os.access(runtime, os.W_OK | os.X_OK):
         return Path(runtime) / "pg-pool-exporter"
-    return Path(tempfile.gettempdir()) / f"pg-pool-exporter-{os.getuid()}"
+    return Path(_temporary()) / f"pg-pool-exporter-{os.getuid()}"
+
+
+def _temporary() -> str:
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        return "/tmp"  # noqa: S108 - of a read-only file system: nothing can be put there
 
 
 def make_directory(directory: Path) -> None:
