@@ -29,7 +29,7 @@ help:
 	@echo "make clients  builds the applications in Node, Java and Go that tests start, with their tools"
 	@echo "make servers  fetches PostgreSQL 13, 14, 15 and 17, which tests start"
 	@echo "make test-clients  the own tests of the clients in Go, Node and Java"
-	@echo "make cluster  builds Kubernetes' API server and Helm for tests (needs Go; four minutes)"
+	@echo "make cluster  builds Kubernetes' API server, Helm and Kustomize for tests (needs Go; four minutes)"
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"
 	@echo "make rules  write the generated rules again"
@@ -71,12 +71,17 @@ test-clients:
 	cd clients/node && npm ci --silent --ignore-scripts && npm test --silent && npm run --silent types
 
 CLUSTER = $(CURDIR)/tests/cluster
-HELM = helm.sh/helm/v4/cmd/helm@v4.3.1
+# Else it says that it is v0.0.0, which is too old for the chart.
+VERSION_OF_KUBERNETES = -X k8s.io/component-base/version.gitVersion=v1.34.4 \
+  -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34
+CLUSTER_PROGRAMS = helm.sh/helm/v4/cmd/helm@v4.3.1 \
+  sigs.k8s.io/kustomize/kustomize/v5@v5.8.0 github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
 cluster:
 	cd $(CLUSTER)/apiserver && GOTOOLCHAIN=local go build -trimpath -buildvcs=false \
-	  -ldflags='-s -w' -o $(CLUSTER)/build/kube-apiserver .
-	GOTOOLCHAIN=local GOBIN=$(CLUSTER)/build go install -ldflags='-s -w' $(HELM)
+	  -ldflags='-s -w $(VERSION_OF_KUBERNETES)' -o $(CLUSTER)/build/kube-apiserver .
+	for program in $(CLUSTER_PROGRAMS); do \
+	  GOTOOLCHAIN=local GOBIN=$(CLUSTER)/build go install -ldflags='-s -w' $$program || exit 1; done
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -101,9 +106,12 @@ dashboards: $(VENV)/.dev
 LOCK = uv pip compile --quiet --generate-hashes --upgrade --no-header \
   --no-annotate --no-emit-index-url --no-emit-find-links
 
+IMAGE_LOCK = $(LOCK) --python-version 3.13 --python-platform linux
+
 lock:
-	$(LOCK) pyproject.toml deploy/compose/requirements.in --extra daemon \
-	  --python-version 3.12 --python-platform linux \
+	$(IMAGE_LOCK) deploy/image/build.in --output-file deploy/image/build.lock
+	$(IMAGE_LOCK) pyproject.toml --extra daemon --output-file deploy/image/requirements.lock
+	$(IMAGE_LOCK) --no-deps deploy/compose/requirements.in \
 	  --output-file deploy/compose/requirements.lock
 	$(LOCK) pyproject.toml .ci/requirements.in --extra fuzz --universal --python-version 3.11 \
 	  --output-file .ci/requirements.lock

@@ -63,8 +63,6 @@ def test_every_image_has_a_version(project: Any) -> None:
         service["image"] for service in project["services"].values() if "build" not in service
     }
     assert len(images) == 4
-    dockerfile = (COMPOSE / "Dockerfile").read_text()
-    images |= set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE))
     for image in images:
         assert re.search(r":v?\d+\.\d+(\.\d+)?(-[\w-]+)?$", image), image
 
@@ -75,11 +73,12 @@ def test_nothing_is_served_beyond_this_host(project: Any) -> None:
     assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
 
 
-def test_what_the_image_copies_exists() -> None:
-    dockerfile = (COMPOSE / "Dockerfile").read_text()
-    for copied in re.findall(r"^COPY (.+) \S+$", dockerfile, re.MULTILINE):
-        for path in copied.split():
-            assert (ROOT / path).exists(), path
+def test_the_image_is_a_stage_of_the_one_dockerfile(project: Any) -> None:
+    builds = [service["build"] for service in project["services"].values() if "build" in service]
+    assert len(builds) == 5
+    for build in builds:
+        dockerfile = (Path(build["context"]) / build["dockerfile"]).read_text()
+        assert re.search(rf"^FROM .* AS {build['target']}$", dockerfile, re.MULTILINE)
 
 
 def test_the_applications_are_kinds_of_the_demonstration(project: Any) -> None:
