@@ -17,6 +17,7 @@ import yaml
 from conftest import require
 from pg_pool_exporter import __version__
 from pg_pool_exporter.commands.options import COMMANDS, FLAGS
+from support.kubernetes import program
 from tools import release, shell_files
 
 ROOT = Path(__file__).parents[1]
@@ -81,6 +82,16 @@ def test_every_action_is_named_by_its_hash(workflow: Path) -> None:
     used = re.findall(r"uses: (\S+)", workflow.read_text())
     assert used
     assert [one for one in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", one)] == []
+
+
+@pytest.mark.cluster
+def test_the_workflows_are_valid() -> None:
+    files = [*(ROOT / ".github/workflows").iterdir()]
+    done = subprocess.run(
+        [program("actionlint"), "-shellcheck=", "-pyflakes=", *files],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_workflow_is_given_no_right_that_a_job_does_not_name() -> None:

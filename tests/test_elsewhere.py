@@ -1,0 +1,73 @@
+"""Other programs that scrape the exporter and evaluate its rules."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import require
+from support.postgres import wait_until
+from support.programs import answers, exporter, fetch, free_port, running
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs/elsewhere.md").read_text()
+pytestmark = pytest.mark.debian
+
+
+def recipe(first_line: str) -> str:
+    """The configuration of the page that begins with this comment."""
+    (found,) = re.findall(rf"```yaml\n(# {re.escape(first_line)}.*?)```", PAGE, re.DOTALL)
+    return str(found)
+
+
+def checked(*command: str | Path) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_vmalert_understands_every_rule(tmp_path: Path) -> None:
+    """Debian's does not know keep_firing_for: the page says how to leave it out."""
+    require(shutil.which("vmalert"), "Debian's package victoria-metrics")
+    assert "sed '/keep_firing_for/d'" in PAGE
+    for file in (ROOT / "deploy/prometheus").glob("*.yml"):
+        text = re.sub(r".*keep_firing_for.*\n", "", file.read_text())
+        (tmp_path / file.name).write_text(text)
+    checked("vmalert", "-dryRun", "-rule", f"{tmp_path}/*.yml")
+
+
+def test_vmagent_understands_its_recipe(tmp_path: Path) -> None:
+    require(shutil.which("vmagent"), "Debian's package victoria-metrics")
+    file = tmp_path / "scrape.yml"
+    file.write_text(recipe("scrape.yml"))
+    checked(
+        "vmagent", "-dryRun", f"-promscrape.config={file}", "-promscrape.config.strictParse",
+        "-remoteWrite.url=http://127.0.0.1:1",
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_victoria_metrics_scrapes_the_exporter(tmp_path: Path) -> None:
+    require(shutil.which("victoria-metrics"), "Debian's package victoria-metrics")
+    page, store = free_port(), free_port()
+    file = tmp_path / "scrape.yml"
+    text = recipe("scrape.yml").replace("db-host:10432", f"127.0.0.1:{page}")
+    file.write_text(text.replace("15s", "1s"))
+    victoria = [
+        "victoria-metrics", f"-promscrape.config={file}", f"-storageDataPath={tmp_path}/data",
+        f"-httpListenAddr=127.0.0.1:{store}", "-search.latencyOffset=0s",
+    ]  # fmt: skip
+    command = exporter(f"--web.listen-address=127.0.0.1:{page}", "--socket-dir=")
+    query = f"http://127.0.0.1:{store}/api/v1/query?query=pg_pool_exporter_build_info"
+
+    def found() -> bool:
+        return answers(query) and '"job":"pg-pools"' in fetch(query)
+
+    with (
+        running(command, log=tmp_path / "exporter.log"),
+        running(victoria, log=tmp_path / "victoria.log"),
+    ):
+        wait_until(found, "the exporter's series in the store", 60)
