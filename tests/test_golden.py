@@ -106,6 +106,8 @@ SERVER = ServerSample(
         "shop": DatabaseCounters(deadlocks=1, sessions=100, abandoned=1, fatal=2, killed=3),
         "old": DatabaseCounters(deadlocks=0),
     },
+    lock_waits={"relation": 4, "transactionid": 2},
+    lock_wait_seconds={"relation": 6.5, "transactionid": 2.25},
     facts=ServerFacts(
         networks={"10.0.3.0/24": 7, "local": 1},
         waits={("active", "Lock"): 1, ("idle", "Client"): 5},

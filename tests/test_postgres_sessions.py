@@ -134,6 +134,32 @@ def test_sessions_that_wait_for_a_lock_and_the_one_that_blocks_them_are_counted(
     assert group(server, "holder").blocking == 1
 
 
+def test_waits_longer_than_the_deadlock_timeout_are_counted_from_version_19_on(
+    every_postgres: Cluster,
+) -> None:
+    before = polled(every_postgres)
+    if every_postgres.version < 19:
+        assert (before.lock_waits, before.lock_wait_seconds) == ({}, {})
+        return
+    assert set(before.lock_waits) == set(before.lock_wait_seconds) >= {"relation", "advisory"}
+    with every_postgres.connect() as holder:
+        holder.execute("SELECT pg_advisory_lock(8)")
+        lock = "SET deadlock_timeout = '10ms'; SELECT pg_advisory_lock(8)"
+        waiter = threading.Thread(target=every_postgres.run, args=[lock])
+        waiter.start()
+        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        wait_until(lambda: every_postgres.run(waits), "one waits")
+        every_postgres.run("SELECT pg_sleep(0.1)")
+        holder.execute("SELECT pg_advisory_unlock(8)")
+        waiter.join()
+    expected = before.lock_waits["advisory"] + 1
+    wait_until(
+        lambda: polled(every_postgres).lock_waits["advisory"] == expected, "the wait is counted"
+    )
+    waited = polled(every_postgres).lock_wait_seconds["advisory"]
+    assert waited >= before.lock_wait_seconds["advisory"] + 0.1
+
+
 def test_an_idle_server_shows_no_group_and_the_one_slot_that_the_exporter_takes(
     every_postgres: Cluster,
 ) -> None:

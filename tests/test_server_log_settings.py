@@ -176,6 +176,27 @@ def test_each_value_of_log_connections_is_understood(case: Aspects) -> None:
     assert settings_of(row, None, (), ()).opened is None
 
 
+@pytest.mark.parametrize(
+    ("least", "errors"),
+    [
+        ("warning", True),
+        ("fatal", False),
+        ("PANIC", False),
+        ("fatal, backend:error", True),
+        ("warning, backend:fatal", False),
+        ("warning, checkpointer:fatal", True),
+        ("backend:log", False),
+    ],
+)
+def test_each_value_of_log_min_messages_is_understood(least: str, errors: bool) -> None:
+    """A list from PostgreSQL 19 on."""
+    row = LogSettingsRow(
+        prefix="%m ", destination="stderr", collector=False, least=least, role="exporter",
+        messages="C",
+    )  # fmt: skip
+    assert settings_of(row, None, (), ()).errors is errors
+
+
 def test_from_postgresql_18_the_aspects_of_log_connections_decide() -> None:
     async def main() -> None:
         async with watched(cluster) as server:

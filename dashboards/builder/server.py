@@ -218,10 +218,11 @@ def _counts() -> Iterator[Panel]:
     yield lines(
         "Refused, ended, dead-locked",
         "Attempts to connect that were refused, sessions that did not end by themselves, "
-        "dead-locks. By second.",
+        "dead-locks, and from PostgreSQL 19 long waits for locks. By second.",
         "cps",
         Query(q.rate(select(c.SERVER_REFUSED), "reason"), "refused: {{reason}}"),
         Query(q.rate(select(c.SERVER_SESSIONS_ENDED), "reason"), "ended: {{reason}}"),
+        Query(q.rate(select(c.SERVER_LOCK_WAITS), "lock_type"), "long lock waits: {{lock_type}}"),
         Query(f"sum(rate({select(c.SERVER_DEADLOCKS)}[$__rate_interval]))", "dead-locks"),
     )  # fmt: skip
 

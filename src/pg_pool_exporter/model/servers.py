@@ -198,6 +198,10 @@ class ServerSample:
     last_login: float | None = None
     """Age of the youngest session, in seconds, the exporter's own included: upper bound of the time
     since the last login. A server whose postmaster hangs serves its sessions, but accepts none."""
+    lock_waits: Mapping[str, int] = field(default_factory=dict)
+    """Waits longer than `deadlock_timeout`, by type of lock; empty before PostgreSQL 19."""
+    lock_wait_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Their time."""
     facts: ServerFacts | None = None
     login_waiting: float | None = None
     """Seconds for which a login of the exporter, beside its own session, has waited."""

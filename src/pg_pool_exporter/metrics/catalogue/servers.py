@@ -83,6 +83,17 @@ SERVER_BLOCKING = _group(
     "Sessions that block another session's lock; absent without the right to see all sessions.",
     field="blocking",
 )  # fmt: skip
+SERVER_LOCK_WAITS = _server(
+    "counter", "lock_waits_total",
+    "Waits for heavyweight locks that were longer than deadlock_timeout, by type of lock, from "
+    "pg_stat_lock (PostgreSQL 19 and later).",
+    "lock_type", field="lock_waits",
+)  # fmt: skip
+SERVER_LOCK_WAIT_SECONDS = _server(
+    "counter", "lock_wait_seconds_total",
+    "Time of the waits that pg_server_lock_waits_total counts (PostgreSQL 19 and later).",
+    "lock_type", field="lock_wait_seconds",
+)  # fmt: skip
 SERVER_MAX = _settings(
     "gauge", "max_connections", "The setting max_connections.", field="max_connections"
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 import psycopg
 import structlog
@@ -26,7 +27,7 @@ from pg_pool_exporter.sources.postgres.server_clock import ServerClock
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
 from pg_pool_exporter.sources.postgres.settings_reader import MOST_ENTRIES, SettingsReader
 from pg_pool_exporter.sources.queries import Batch, batch
-from pg_pool_exporter.sources.queries.rows import ActivityRow, Session
+from pg_pool_exporter.sources.queries.rows import ActivityRow, LockWaitRow, Session
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.settings import LogSettingsReader
 
@@ -36,6 +37,8 @@ log = structlog.get_logger(__name__)
 _IN_ANY_LANGUAGE = ("other", "too_many_connections")
 _MOST_AGE = 600.0
 """Seconds for which a reading says which limit refuses a login."""
+# The first version with statistics of lock waits.
+_LOCK_STATISTICS = 19
 MOST_DATABASES = 1000
 """Most databases whose counters are shown."""
 
@@ -73,7 +76,8 @@ class PostgresSource:
         self._session: Session | None = None
         self._facts = ServerFactsReader(config.facts, config.max_groups)
         self._due: tuple[str, ...] = ()
-        """What the last message read besides sessions and databases."""
+        self._asked: tuple[str, ...] = ()
+        """What the last message read besides sessions, databases and state."""
         self._log = log.bind(server=config.name)
 
     async def poll(self) -> Snapshot:
@@ -85,7 +89,7 @@ class PostgresSource:
         try:
             begun = self._clock()
             ready, (sessions, databases, state, *rest) = await self._fetched()
-            rows = dict(zip((*self._facts.statements, *self._due), rest, strict=True))
+            rows = dict(zip(self._asked, rest, strict=True))
             if sessions:
                 self._follow_clock(sessions[0].clock, begun)
             waits = await self._waits(ready, sessions)
@@ -102,6 +106,7 @@ class PostgresSource:
         activity = read_activity(sessions, names, waits, self._server_clock)
         self._held.forget_gone(activity.own)
         clients = sum(group.sessions for group in activity.sessions.values())
+        waited = rows.get("lock_waits", [])
         now = self._clock()
         groups, folded = self._groups.fold(activity.sessions, now)
         shown = self._databases.choose({row.database: 0.0 for row in databases}, now)
@@ -118,6 +123,8 @@ class PostgresSource:
             sessions=activity.sessions,
             clock=activity.clock,
             last_login=self._trial.follow(activity.last_login),
+            lock_waits=_known(waited, "waits"),
+            lock_wait_seconds=_known(waited, "seconds"),
             facts=self._facts.read(activity.sessions, rows, settings.sees_all, now),
             login_waiting=self._trial.waiting,
         )
@@ -178,12 +185,13 @@ class PostgresSource:
     def _batch(self, ready: ReadyConnection) -> Batch:
         others = [*self._held.abandoned, *self._log_context.sessions]
         self._due = self._settings.due(ready)
+        statistics = ("lock_waits",) if ready.version >= _LOCK_STATISTICS else ()
+        self._asked = (*statistics, *self._facts.statements, *self._due)
         return batch(
             "sessions",
             "databases",
             "server_state",
-            *self._facts.statements,
-            *self._due,
+            *self._asked,
             version=ready.version,
             limit=MOST_ENTRIES + 1,
             abandoned_pids=[session.pid for session in others],
@@ -198,3 +206,8 @@ class PostgresSource:
             return {}
         _, (waits,) = await self._held.fetch(lambda ready: batch("waits", version=ready.version))
         return {row.pid: row.waited for row in waits if row.waited is not None}
+
+
+def _known(rows: Iterable[LockWaitRow], field: str) -> dict[str, Any]:
+    """The counter `field` by type of lock, where it is known."""
+    return {row.lock_type: value for row in rows if (value := getattr(row, field)) is not None}

@@ -79,6 +79,15 @@ class SnapshotRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockWaitRow:
+    """Waits for one type of locks that were longer than `deadlock_timeout`."""
+
+    lock_type: str
+    waits: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SettingName:
     """A setting, without its value."""
 
@@ -263,6 +272,7 @@ ROWS: Mapping[str, tuple[type[Any], ...]] = {
     "databases": (DatabaseRow,),
     "fixed_settings": (FixedSettingsRow,),
     "idle_sessions": (ListedSession,),
+    "lock_waits": (LockWaitRow,),
     "log_files": (LogFileRow,),
     "log_languages": (LanguageRow,),
     "log_owner": (LogOwnerRow,),

@@ -105,11 +105,23 @@ def settings_of(
         collector=row.collector,
         opened=_opened_logged(fixed.connections if fixed else None),
         closed=fixed.disconnections if fixed else None,
-        errors=row.least not in _WITHOUT_ERRORS,
+        errors=_least_level(row.least) not in _WITHOUT_ERRORS,
         languages=tuple(sorted({language(one) for one in (row.messages, *overrides)})),
         databases=databases,
         role=row.role,
     )
+
+
+def _least_level(least: str) -> str:
+    """The level of a value of log_min_messages for sessions of clients.
+
+    From PostgreSQL 19 it is a list: a level for all, and some for types of processes.
+    """
+    levels = {"": "warning"}
+    for part in least.lower().split(","):
+        process, _, level = part.strip().rpartition(":")
+        levels[process.strip()] = level.strip()
+    return levels.get("backend", levels[""])
 
 
 def _opened_logged(connections: str | None) -> bool | None:
