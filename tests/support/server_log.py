@@ -32,10 +32,12 @@ def parser_of(
     *,
     wrapping: str = "auto",
     is_fixed: bool = True,
+    is_thorough: bool = False,
 ) -> LogReader:
     """A reader of English texts, or of more languages; None is all."""
     languages = None if spoken is None else tuple(spoken)
-    return LogReader(LogFormat(form, prefix, languages, wrapping, is_fixed))
+    form_of_log = LogFormat(form, prefix, languages, wrapping, is_fixed)
+    return LogReader(form_of_log, is_thorough=is_thorough)
 
 
 def record(

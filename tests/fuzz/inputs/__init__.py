@@ -14,6 +14,8 @@ NAMES = (
     "http_answers",
     "client_requests",
     "server_log",
+    "wrapped_logs",
+    "log_prefixes",
     "bouncers",
     "server_answers",
     "configurations",

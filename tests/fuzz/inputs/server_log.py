@@ -36,7 +36,9 @@ _MESSAGES = (
 
 def _parser(kind: int) -> LogReader:
     form, prefix = _KINDS[kind]
-    return parser_of(form, prefix, None if kind % 2 else ())  # type: ignore[arg-type]
+    # Thorough: where only a sample is looked at, it depends on the pieces which lines are in it.
+    spoken = None if kind % 2 else ()
+    return parser_of(form, prefix, spoken, is_thorough=True)  # type: ignore[arg-type]
 
 
 def _counted(parser: LogReader, pieces: list[bytes]) -> Tally:

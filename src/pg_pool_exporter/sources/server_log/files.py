@@ -100,21 +100,27 @@ class LogFiles:
             os.close(self._open.popitem()[1])
 
     def _find(self, has_format: Callable[[str], bool]) -> tuple[list[_Found], list[str]]:
-        """The newest files of the format, the newest first, and patterns that match no file.
+        """The newest files, the newest first, and patterns that match no file.
+
+        Those called like another format are taken only if there are no others.
 
         Rotated files do not count as a match: the server no longer writes to them.
         """
         found: dict[str, _Found] = {}
+        others: dict[str, _Found] = {}
         unmatched: list[str] = []
         for pattern in self._patterns:
             current = list(_regular_files(pattern))
             if not current:
                 unmatched.append(pattern)
             for path, status in chain(current, _regular_files(f"{pattern}[.-]*")):
-                if not path.endswith(_COMPRESSED) and has_format(path):
+                if not path.endswith(_COMPRESSED):
                     key = _key(status)
-                    found[key] = _Found(path, key, status.st_size, status.st_mtime)
-        return sorted(found.values(), key=lambda one: -one.modified)[:MOST_FILES], unmatched
+                    of_format = found if has_format(path) else others
+                    of_format[key] = _Found(path, key, status.st_size, status.st_mtime)
+        # A shipper's file may be called like another format.
+        chosen = found or others
+        return sorted(chosen.values(), key=lambda one: -one.modified)[:MOST_FILES], unmatched
 
     def _opened(self, key: str) -> int | None:
         """The file's descriptor; None if it was removed or replaced.

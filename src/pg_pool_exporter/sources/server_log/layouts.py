@@ -20,6 +20,9 @@ from typing import Literal, Protocol
 
 from pg_pool_exporter.sources.server_log.prefix import Prefix
 
+# Groups of a prefix, where others are needed.
+_NAMED = re.compile(rb"\(\?P<\w+>")
+_NAMES = re.compile(rb"\(\?P<(?:database|code)>")
 Format = Literal["stderr", "csvlog", "jsonlog"]
 SUFFIXES: Mapping[Format, str] = {"csvlog": ".csv", "jsonlog": ".json"}
 """Of the files that PostgreSQL's collector writes; `stderr` has none of them."""
@@ -28,6 +31,8 @@ SUFFIXES: Mapping[Format, str] = {"csvlog": ".csv", "jsonlog": ".json"}
 class Layout(Protocol):
     """One format. Its patterns are used for each event, and take linear time."""
 
+    names_vary: bool
+    """Whether lines of a session can differ in what they say of its database."""
     is_quoted: bool
     """Whether names are quoted, so that each line can be read in one way only."""
     before_error: bytes
@@ -74,6 +79,13 @@ class Layout(Protocol):
         """A name, unescaped."""
         ...
 
+    def ordinary(self, message: bytes) -> re.Pattern[bytes] | None:
+        """A record whose names are certain, with this message, and the group `session`.
+
+        It is all that most records need. None where there is no such pattern.
+        """
+        ...
+
     def candidates(self, header: bytes) -> frozenset[bytes] | None:
         """The databases that a line with this text before its severity can mean; None: any."""
         ...
@@ -99,9 +111,17 @@ class Stderr:
     def __init__(self, prefix: Prefix, words: Iterable[bytes], *, headless: bool = False) -> None:
         word = b"|".join(map(re.escape, words))
         log = rb"(?:" + word + rb"):  (?:[0-9A-Z]{5}: )?"
+        self._log = log
         self._prefix = prefix = prefix.headless if headless else prefix
+        self.names_vary = not prefix.has_database or prefix.has_varying_names
         start = rb"(?!\t)" + prefix.pattern
-        self.record = re.compile(start + self.LABEL)
+        # The strict one is faster, and nearly always enough.
+        either = (
+            prefix.pattern
+            if prefix.strict is None
+            else prefix.strict + self.LABEL + (b"|" + prefix.pattern)
+        )
+        self.record = re.compile(rb"(?!\t)(?:" + _NAMED.sub(b"(?:", either) + self.LABEL + b")")
         self.error_origin = self._origin(prefix.pattern, b"")
         self.session_origin = self._origin(prefix.pattern, log)
         self.loose_error_origin = re.compile(start + rb"\Z")
@@ -137,6 +157,14 @@ class Stderr:
         """See `Layout`; padding is no part of a name."""
         return raw.strip()
 
+    def ordinary(self, message: bytes) -> re.Pattern[bytes] | None:
+        """See `Layout`."""
+        if self._prefix.strict is None:
+            return None
+        # The message has groups of its own.
+        strict = _NAMES.sub(b"(?:", self._prefix.strict)
+        return re.compile(rb"(?!\t)" + strict + self._log + message)
+
     def candidates(self, header: bytes) -> frozenset[bytes] | None:
         """See `Layout`."""
         return self._prefix.candidates(header)
@@ -146,6 +174,7 @@ class Csv:
     """`csvlog`."""
 
     is_quoted = True
+    names_vary = False
     before_error = b","
     before_message = b',00000,"'
     most_before = 4096
@@ -174,6 +203,10 @@ class Csv:
         """See `Layout`."""
         return raw.replace(b'""', b'"')
 
+    def ordinary(self, message: bytes) -> re.Pattern[bytes] | None:
+        """See `Layout`: all fields are needed."""
+        return None
+
     def candidates(self, header: bytes) -> frozenset[bytes] | None:
         """See `Layout`: a quoted name is never ambiguous."""
         return None
@@ -184,6 +217,7 @@ class Json:
 
     _TEXT = rb'(?:[^"\\\n]++|\\.)*+'
     is_quoted = True
+    names_vary = False
     before_error = b'"error_severity":"'
     before_message = b'"message":"'
     most_before = 4096
@@ -218,6 +252,10 @@ class Json:
         except ValueError:
             return raw
         return text.encode("latin-1", "replace")
+
+    def ordinary(self, message: bytes) -> re.Pattern[bytes] | None:
+        """See `Layout`: all fields are needed."""
+        return None
 
     def candidates(self, header: bytes) -> frozenset[bytes] | None:
         """See `Layout`: a quoted name is never ambiguous."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -21,19 +21,53 @@ from pg_pool_exporter.sources.server_log.shared_counts import SharedCounts
 
 # Bytes of a message: those of interest are short, apart from the names in them.
 _MOST_MESSAGE = 2048
+# Bytes from a severity to its message, in any language, with a SQLSTATE.
+_MOST_SEVERITY = 128
 # Severities of one line that are tried; names in a prefix may look like one.
 _MOST_TRIES = 4
+# Meanings of errors that end no session, and how long a common start of their texts must be.
+_CANCELLED = ("statement", "lock")
+_LEAST_COMMON = 12
 # Messages whose meaning is cached; each name in a message makes it a new one.
 _MOST_CACHED = 2000
 
 
-class _Errors(NamedTuple):
-    """Records of one severity, found by its word."""
+class _Fatal(NamedTuple):
+    """Records that end a session, found by the word of their severity."""
 
-    pattern: re.Pattern[bytes]
     # Measured: a pattern finds its first byte (a capital letter) faster than a search for the word.
+    pattern: re.Pattern[bytes]
     word: bytes
-    fatal: bool
+
+    def find(self, data: bytes, end: int) -> Iterator[re.Match[bytes]]:
+        """The severities, up to the message."""
+        return self.pattern.finditer(data, 0, end)
+
+
+class _Errors(NamedTuple):
+    """Records of statements that were cancelled, found by the start of their message.
+
+    Most errors of a busy log are others.
+    """
+
+    severities: tuple[tuple[bytes, re.Pattern[bytes]], ...]
+    """Each word, and a pattern from there to the message."""
+    word: bytes
+
+    def find(self, data: bytes, end: int) -> Iterator[re.Match[bytes]]:
+        """The severities, up to the message."""
+        find, text = data.find, self.word
+        at = find(text, 0, end)
+        while at >= 0:
+            before = at - _MOST_SEVERITY if at > _MOST_SEVERITY else 0
+            for word, pattern in self.severities:
+                severity = data.rfind(word, before, at)
+                if severity >= 0:
+                    found = pattern.match(data, severity)
+                    if found is not None and found.end() == at:
+                        yield found
+                        break
+            at = find(text, at + len(text), end)
 
 
 class _Sessions(NamedTuple):
@@ -77,14 +111,24 @@ class LogParser:
         messages = tuple(messages)
         self.layout = layout
         self._classifier = Classifier(messages)
-        self._errors = tuple(_errors(layout, messages))
+        self._errors: tuple[_Errors | _Fatal, ...] = (
+            *_errors(layout, messages),
+            *_fatal(layout, messages),
+        )
         self._sessions = (*_sessions(OPENED, messages), *_sessions(CLOSED, messages))
         # Most pieces are ASCII and cannot contain the others.
         self._ascii_errors = tuple(one for one in self._errors if one.word.isascii())
         self._ascii_sessions = tuple(one for one in self._sessions if one.text.isascii())
         self._unknown = set(texts_for(messages, "unknown"))
         self._texts = SessionTexts(messages)
-        self._cached: dict[tuple[bool, bytes | None, bytes], Event | None] = {}
+        self._ordinary = {
+            event: layout.ordinary(self._texts.pattern(event)) for event in (OPENED, CLOSED)
+        }
+        self._cached: dict[
+            tuple[bool, bytes | None, bytes], tuple[Event, list[bytes | None]] | None
+        ] = {}
+        # Databases of the events found, until they are added up.
+        self._names: dict[Event, list[bytes | None]] = {}
         self._last_line = b""
         self._shared = shared
         self._open = shared.open_sessions
@@ -118,7 +162,11 @@ class LogParser:
             self._count_errors(data, end, errors, hits)
         if hits:
             hits.sort(key=_place)
-            self._shared.add([(hit.counts, self._database(hit)) for hit in hits], self.name)
+            by_event: dict[Event, list[bytes | None]] = {}
+            for hit in hits:
+                by_event.setdefault(hit.counts, []).append(self._database(hit))
+            for event, names in by_event.items():
+                self._shared.add(event, names, self.name)
         start = data.rfind(b"\n", 0, end - 1) + 1
         self._last_line = data[start : min(end, start + self.layout.most_before)]
 
@@ -135,7 +183,9 @@ class LogParser:
         before = data.rfind(b"\n", 0, start - 1) + 1
         return bool(cut_line.match(data, before, start))
 
-    def _count_errors(self, data: bytes, end: int, errors: _Errors, hits: list[_Hit]) -> None:
+    def _count_errors(
+        self, data: bytes, end: int, errors: _Errors | _Fatal, hits: list[_Hit]
+    ) -> None:
         layout = self.layout
         find, rfind = data.find, data.rfind
         before, body = layout.before_error, layout.body.match
@@ -146,11 +196,10 @@ class LogParser:
         forgeable = layout.cut_line is not None
         failed, tries = -1, 0
         database, code_group = groups.get("database", 0), groups.get("code", 0)
-        pattern, _, fatal = errors
+        fatal = isinstance(errors, _Fatal)
         cached = self._cached
-        seen: list[tuple[Event, bytes | None]] = []
         counted = -1
-        for found in pattern.finditer(data, 0, end):
+        for found in errors.find(data, end):
             at = found.start()
             start = rfind(b"\n", 0, at) + 1
             # A name in the prefix may look like a severity.
@@ -187,27 +236,32 @@ class LogParser:
                 text = whole[0] if whole else b""
             key = (fatal, code, text)
             try:
-                event = cached[key]
+                known = cached[key]
             except KeyError:
                 if len(cached) >= _MOST_CACHED:
                     cached.clear()
                 event = self._classifier.event(fatal, code, layout.message(text))
-                cached[key] = event
-            if event is None:
+                known = None if event is None else (event, self._names.setdefault(event, []))
+                cached[key] = known
+            if known is None:
                 continue
+            event, names = known
             counted = start
             name = head[database] if is_certain and database else None
             if event.family == "timeout" and not is_certain:
                 hits.append(_Hit(start, event, _session(head), header=data[start:at]))
                 continue
-            seen.append((event, name))
+            names.append(name)
             if event.ends_session:
                 if name is None and not layout.is_quoted:
                     whole = body(data, message, min(end, message + _MOST_MESSAGE))
                     name = self._classifier.database(layout.message(whole[0] if whole else b""))
                 header = b"" if is_certain else data[start:at]
                 hits.append(_Hit(start, event, _session(head), name, header))
-        self._shared.add(seen, self.name)
+        for event, names in self._names.items():
+            if names:
+                self._shared.add(event, names, self.name)
+                names.clear()
 
     def _database(self, hit: _Hit) -> bytes | None:
         """The database that a record counts for; it is the same at both ends of a session."""
@@ -249,13 +303,35 @@ class LogParser:
             None if layout.strict_session_origin is None else layout.strict_session_origin.match
         )
         event, text, starts = sessions
+        ordinary = self._ordinary[event]
+        fast = None if ordinary is None else ordinary.match
+        named, session_group = (
+            (0, 0)
+            if ordinary is None
+            else (ordinary.groupindex["database"], ordinary.groupindex.get("session", 0))
+        )
+        is_ordered = layout.names_vary
         most_before = layout.most_before
         loose, label = layout.loose_session_origin.match, layout.label
         forgeable = layout.cut_line is not None
-        seen: list[tuple[Event, bytes | None]] = []
+        names: list[bytes | None] = []
         at = find(text, 0, end)
         while at >= 0:
             start = rfind(b"\n", 0, at) + 1
+            head = fast(data, start) if fast is not None else None
+            if head is not None and head.start(named) > at:
+                if not (
+                    forgeable
+                    and (not start or find(label, rfind(b"\n", 0, start - 1) + 1, start) < 0)
+                    and self._may_be_forged(data, start)
+                ):
+                    if is_ordered:
+                        session = head[session_group] if session_group else None
+                        hits.append(_Hit(start, event, session, head[named]))
+                    else:
+                        names.append(head[named])
+                at = find(text, head.end(), end)
+                continue
             for shift, whole in starts:
                 message = at - shift
                 if message - start > most_before or (
@@ -278,7 +354,7 @@ class LogParser:
                 ):
                     continue
                 if layout.is_quoted:
-                    seen.append((event, head[database]))
+                    names.append(head[database])
                     break
                 session = _session(head)
                 name = self._texts.database(event, data, message)
@@ -287,7 +363,7 @@ class LogParser:
                 hits.append(_Hit(start, event, session, name or None))
                 break
             at = find(text, at + len(text), end)
-        self._shared.add(seen, self.name)
+        self._shared.add(event, names, self.name)
 
 
 def _session(head: re.Match[bytes]) -> bytes | None:
@@ -296,10 +372,28 @@ def _session(head: re.Match[bytes]) -> bytes | None:
     return head[group] if group else None
 
 
+def _fatal(layout: Layout, messages: Iterable[Message]) -> Iterator[_Fatal]:
+    for word in texts_for(messages, "FATAL"):
+        yield _Fatal(re.compile(layout.error(word)), word)
+
+
 def _errors(layout: Layout, messages: Iterable[Message]) -> Iterator[_Errors]:
-    for severity in ("ERROR", "FATAL"):
-        for word in texts_for(messages, severity):
-            yield _Errors(re.compile(layout.error(word)), word, severity == "FATAL")
+    severities = tuple(
+        (word, re.compile(layout.error(word))) for word in texts_for(messages, "ERROR")
+    )
+    starts = sorted({one.start for one in messages if one.meaning in _CANCELLED}, key=len)
+    common = _common_start([one for one in starts if one.isascii()])
+    if len(common) >= _LEAST_COMMON:
+        starts = [common, *(one for one in starts if not one.isascii())]
+    for position, text in enumerate(starts):
+        if not any(text.startswith(other) for other in starts[:position]):
+            yield _Errors(severities, text)
+
+
+def _common_start(texts: Sequence[bytes]) -> bytes:
+    first, last = min(texts, default=b""), max(texts, default=b"")
+    pairs = enumerate(zip(first, last, strict=False))
+    return first[: next((at for at, (one, other) in pairs if one != other), len(first))]
 
 
 def _sessions(event: Event, messages: Iterable[Message]) -> Iterator[_Sessions]:

@@ -64,6 +64,11 @@ class _Part(NamedTuple):
     """The text, or the pattern of the escape."""
 
     @property
+    def is_of_session(self) -> bool:
+        """Whether it is empty for a process that is no session."""
+        return self.is_any and self.name != "b"
+
+    @property
     def is_any(self) -> bool:
         return bool(self.name) and _ESCAPES[self.name] == _ANY
 
@@ -94,6 +99,11 @@ class Prefix(NamedTuple):
         return b"(?P<database>" in self.pattern
 
     @property
+    def has_varying_names(self) -> bool:
+        """Whether it has a text that changes in the course of a session."""
+        return any(part.name in ("a", "i") for part in self.parts)
+
+    @property
     def has_code(self) -> bool:
         """Whether it has the SQLSTATE."""
         return b"(?P<code>" in self.pattern
@@ -110,12 +120,15 @@ class Prefix(NamedTuple):
         if not head:
             return self
         session = _session(self.parts)
-        rest = _prefix(self.parts[head:], max(0, self.before_sessions - head), session)
-        before = b"".join(_piece(part, set(), session, None) for part in self.parts[:head])
+        seen: set[str] = set()
+        before = b"".join(_piece(part, seen, session, None) for part in self.parts[:head])
+        # A group can be there once.
+        of_rest = "" if session in seen else session
+        rest = _prefix(self.parts[head:], max(0, self.before_sessions - head), of_rest)
         optional = b"(?:" + before + b")?"
         return Prefix(
             optional + rest.pattern,
-            None if rest.strict is None else optional + rest.strict,
+            None if rest.strict is None or self.parts[head - 1].name else optional + rest.strict,
             None if rest.before_names is None else optional + rest.before_names,
             self.parts,
             self.before_sessions,
@@ -130,11 +143,16 @@ class Prefix(NamedTuple):
         if not self.has_database or len(header) > _MOST_HEADER:
             return None
         found: set[bytes] = set()
-        ways = {
-            self.parts[start:stop]
-            for start in (0, self.head)
-            for stop in (len(self.parts), max(start, self.before_sessions))
-        }
+        ways = {self.parts[start:] for start in (0, self.head)}
+        if self.before_sessions < len(self.parts):
+            ways |= {
+                tuple(
+                    part
+                    for part in self.parts[start : self.before_sessions]
+                    if not part.is_of_session
+                )
+                for start in (0, self.head)
+            }
         for parts in ways:
             of_these = _candidates(parts, header)
             if of_these is None or len(found := found | of_these) > _MOST_CANDIDATES:
@@ -269,6 +287,8 @@ def _strict(parts: Sequence[_Part], before_sessions: int, session: str) -> bytes
     first = next((index for index, part in enumerate(parts) if part.is_any), None)
     if first is None:
         return _pattern(parts, before_sessions, session)
+    if first and parts[first - 1].name:
+        return None  # nothing shows where the name begins
     texts = [part.text for part in parts[first:] if not part.name]
     separators = {one for one in b"".join(texts) if not chr(one).isalnum()}
     for index, part in enumerate(parts[first:], first):

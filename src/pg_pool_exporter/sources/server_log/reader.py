@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pg_pool_exporter.sources.server_log.coverage import SAMPLE_BYTES, SMALL_BYTES, Coverage
+from pg_pool_exporter.sources.server_log.coverage import SMALL_BYTES, Coverage
 from pg_pool_exporter.sources.server_log.events import Tally
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.log_format import LogFormat
@@ -228,12 +228,9 @@ class LogReader:
         return file.form
 
     def _sample(self, data: bytes, end: int) -> Iterator[bytes]:
-        """Lines that show how all are written: of a long piece the first one and the last ones."""
+        """Lines that show how all are written: of a long piece the first and the last one."""
         if end <= SMALL_BYTES or self._is_thorough:
             yield from data[: end - 1].split(b"\n")
             return
         yield data[: data.find(b"\n")]
-        start = data.find(b"\n", end - SAMPLE_BYTES, end - 1)
-        if start < 0:
-            start = data.rfind(b"\n", 0, end - 1)
-        yield from data[start + 1 : end - 1].split(b"\n")
+        yield data[data.rfind(b"\n", 0, end - 1) + 1 : end - 1]

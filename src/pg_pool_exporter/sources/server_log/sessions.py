@@ -43,14 +43,26 @@ class SessionTexts:
         }
         self._users = {event: _any_of(texts) for event, texts in users.items()}
         self._databases = {event: _any_of(texts) for event, texts in databases.items()}
+        starts = {
+            OPENED: users[OPENED],
+            CLOSED: {parts[0] for parts in closed},
+        }
         # Names without spaces and equals signs: nearly all.
-        self._plain = {
-            event: re.compile(
-                rb"[^\n]*?(?:%s)[^\r\n= ]*+(?:%s)(?P<database>[^\r\n= ]++)(?=\r?\n|%s)"
-                % tuple(map(_alternatives, (users[event], databases[event], ends | hosts)))
+        self._patterns = {
+            event: rb"(?:%s)%s[^\r\n= ]*+(?:%s)(?P<database>[^\r\n= ]++)(?=\r?\n|%s)"
+            % (
+                _alternatives(starts[event]),
+                rb"[0-9:.]++(?:%s)" % _alternatives(users[CLOSED]) if event is CLOSED else b"",
+                _alternatives(databases[event]),
+                _alternatives(ends | hosts),
             )
             for event in (OPENED, CLOSED)
         }
+        self._plain = {event: re.compile(pattern) for event, pattern in self._patterns.items()}
+
+    def pattern(self, event: Event) -> bytes:
+        """A message with ordinary names, with the group `database`."""
+        return self._patterns[event]
 
     def database(self, event: Event, data: bytes, message: int) -> bytes | None:
         """The database named in the message that begins there; None if it names none.

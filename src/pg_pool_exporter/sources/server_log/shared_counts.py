@@ -22,11 +22,12 @@ class SharedCounts:
 
     def add(
         self,
-        events: Iterable[tuple[Event, bytes | None]],
+        event: Event,
+        databases: Iterable[bytes | None],
         name: Callable[[bytes | None], str | None],
     ) -> None:
-        """Count events; `name` makes a database's name from its bytes in the log."""
-        for (event, raw), count in Counter(events).items():
+        """Count an event for each of these; `name` makes a name from its bytes in the log."""
+        for raw, count in Counter(databases).items():
             self._tally[event, name(raw)] += count
 
     def take_tally(self) -> Tally:

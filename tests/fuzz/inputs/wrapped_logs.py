@@ -1,0 +1,65 @@
+"""Logs as shippers wrap them, in pieces. The first byte chooses what is expected."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+from fuzz.harness import Harness, pure
+from pg_pool_exporter.metrics.series import of_log
+from pg_pool_exporter.metrics.text_format import Blocks, blocks
+from pg_pool_exporter.sources.server_log.diagnosis import advice
+from pg_pool_exporter.sources.server_log.log_format import LogFormat
+from pg_pool_exporter.sources.server_log.reader import MAX_LINE, LogReader
+from pg_pool_exporter.sources.server_log.totals import LogTotals
+
+_PREFIX = "%m [%p] %q%u@%d "
+_FORMS = (
+    LogFormat("stderr", _PREFIX, (), is_fixed=False),
+    LogFormat("stderr", "%q%u@%d ", ()),
+    LogFormat("csvlog", _PREFIX, (), is_fixed=False),
+    LogFormat("jsonlog", None, ()),
+)
+# Readers are expensive to make; what they keep of one file is not that of another one.
+_READERS = [LogReader(form) for form in _FORMS]
+_FILES = count()
+_EXCERPTS = Path(__file__).parents[2] / "log_excerpts"
+_SEEDS = (
+    (0, "docker-parts"), (0, "cri-parts"), (0, "compose-colours"), (0, "cri-cloudnativepg-parts"),
+    (0, "syslog-rfc5424"), (0, "journal-full"), (0, "fluent-bit"), (0, "cloud-sql-export"),
+    (0, "azure-single-server-export"), (0, "stderr-then-csvlog"), (1, "syslog-other-programs"),
+    (1, "journal-json"), (2, "csvlog-then-json"), (2, "cri-csvlog"), (3, "jsonlog-in-fields"),
+)  # fmt: skip
+
+
+def _check(data: bytes) -> list[Blocks]:
+    if not data:
+        return []
+    reader = _READERS[data[0] % len(_READERS)]
+    reader.restart(str(next(_FILES)))
+    for start in range(1, len(data), 4096):
+        reader.feed(data[start : start + 4096])
+    assert reader.pending <= MAX_LINE
+    text = advice(_FORMS[data[0] % len(_FORMS)], reader.coverage.last_foreign)
+    assert len(text) < 500
+    totals = LogTotals(None)
+    totals.add(reader.take_tally(frozenset({"shop"})), ("shop", "postgres"), 0.0)
+    return [blocks(of_log("main", totals.counts(None, by_database=True, lag=reader.pending)))]
+
+
+HARNESS = Harness(
+    name="wrapped_logs",
+    seeds=[
+        bytes([form]) + (_EXCERPTS / f"{name}.log").read_bytes()[:3000] for form, name in _SEEDS
+    ],
+    tokens=[
+        b'{"log":"', b'\\n","stream":"stderr"', b'","time":"', b'{"timestamp":"', b'"record":{',
+        b'"error_severity":"FATAL"', b'"message":"', b'"textPayload":"', b"stderr F ", b"stderr P ",
+        b"db-1  | ", b"[pod/a/b] ", b"Nov 28 22:30:00 db1 postgres[1]: ", b"[3-1] ", b"[3-2] ",
+        b"#011", b"2026-11-28T22:30:00.1Z ", b"<134>1 ", b"\x1b[36m", b"\\u0022", b"\\ud800", b"{",
+        b"[" * 40, b'{"log":' * 40, b"2026-11-28 22:30:00.123 UTC [1] a@shop ", b"LOG:  ", b'","',
+        b"FATAL:  ", b"connection authorized: user=a database=shop", b"\n\t", b"\r\n", b'"',
+    ],
+    start=pure(_check),
+    share=0.5,
+)  # fmt: skip
