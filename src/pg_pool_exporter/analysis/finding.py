@@ -194,6 +194,19 @@ class Subject:
     """A role."""
     target: TargetId | None = None
 
+    @property
+    def parts(self) -> dict[str, str]:
+        """What it is about, by name, for the log and the API."""
+        parts = {
+            "app": self.app,
+            "pool": self.pool,
+            "server": self.server,
+            "database": self.database,
+            "user": self.user,
+            "target": self.target.title if self.target else "",
+        }
+        return {name: value for name, value in parts.items() if value}
+
     def __str__(self) -> str:
         if self.target:
             return self.target.title

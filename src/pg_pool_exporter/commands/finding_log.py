@@ -68,16 +68,8 @@ class FindingLog:
 
 
 def _write(event: Event) -> None:
-    what, subject = event.what, event.what.subject
-    subjects = {
-        "app": subject.app,
-        "pool": subject.pool,
-        "server": subject.server,
-        "database": subject.database,
-        "user": subject.user,
-        "target": subject.target.title if subject.target else "",
-    }
-    facts = {name: value for name, value in subjects.items() if value}
+    what = event.what
+    facts = what.subject.parts
     if what.sites:
         sites = list(what.sites.items())
         shown = [f"{site} ({count:g})" for site, count in sites[:_MAX_SITES]]

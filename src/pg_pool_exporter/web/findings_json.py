@@ -13,7 +13,7 @@ from typing import Any
 from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
 from pg_pool_exporter.analysis.checklist.check import Check
-from pg_pool_exporter.analysis.finding import Finding, Subject
+from pg_pool_exporter.analysis.finding import Finding
 from pg_pool_exporter.analysis.fleet_view import TargetView
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import runbook
@@ -77,7 +77,7 @@ def _finding(finding: Finding, runbooks: str) -> dict[str, Any]:
     return {
         "cause": finding.cause.value,
         "severity": finding.severity.title,
-        "subject": _subject(finding.subject),
+        "subject": finding.subject.parts,
         "summary": finding.summary,
         "amount": _number(finding.amount),
         "figures": {name: _number(value) for name, value in finding.figures.items()},
@@ -89,18 +89,6 @@ def _finding(finding: Finding, runbooks: str) -> dict[str, Any]:
         ],
         "sites_are_certain": finding.sites_are_certain,
     }
-
-
-def _subject(subject: Subject) -> dict[str, str]:
-    parts = {
-        "app": subject.app,
-        "pool": subject.pool,
-        "server": subject.server,
-        "database": subject.database,
-        "user": subject.user,
-        "target": subject.target.title if subject.target else "",
-    }
-    return {name: value for name, value in parts.items() if value}
 
 
 def _pool(pool: PoolView) -> dict[str, Any]:
