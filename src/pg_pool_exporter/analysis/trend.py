@@ -21,7 +21,7 @@ PARTS = (5, 10, 20)
 """Minutes of a part."""
 SETTLING = 5
 """Minutes after a start that are no part of a trend: connections are checked out one by one."""
-# Of the floor that is there now.
+# Minutes that count as the present, where the floor is taken.
 _LATEST = 5
 # Connections.
 _MIN_RISE = 1.0

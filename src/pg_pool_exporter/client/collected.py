@@ -1,4 +1,4 @@
-"""Totals of pools that are gone, so that counters go on where an application makes pools anew."""
+"""Totals of former pools: counters go on where an application makes its pools again."""
 
 from __future__ import annotations
 

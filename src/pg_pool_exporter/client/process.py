@@ -66,7 +66,7 @@ class Process:
     def expose(self) -> None:
         """Serve on the socket of a slot and on the ports, once. Logs what fails.
 
-        Where the application has got another name since, its slot and socket are taken anew.
+        Where the application has another name since, its slot and socket are taken again.
         """
         with self._lock:
             apps = self.registry.apps()
@@ -125,7 +125,7 @@ class Process:
                 self._slot = None
 
     def forked(self) -> None:
-        """Start anew in a forked child: sockets, slot and locks are the parent's.
+        """Start over in a forked child: sockets, slot and locks are the parent's.
 
         The child serves its metrics from its first checkout on. Most children never use a pool,
         and serve none.

@@ -156,7 +156,7 @@ class Registry:
             return any(one.adapter.exempt(connection) for one in self._pools)
 
     def forked(self, wake: Callable[[], None]) -> None:
-        """Start anew in a child process, where another thread may have held the lock."""
+        """Start over in a child process, where another thread may have held the lock."""
         self._lock = threading.RLock()
         self._collected = Collected()
         self._event_log = EventLog()

@@ -102,7 +102,7 @@ class Tracker:
         return self._wake is not None
 
     def forked(self, wake: Callable[[], None]) -> None:
-        """Start anew in a child process: a lock that nobody holds, and nothing of the parent's.
+        """Start over in a child process: a lock that nobody holds, and nothing of the parent's.
 
         `wake` is called by the first checkout in the child, if there ever is one.
         """

@@ -30,7 +30,7 @@ class DnsDiscoverer:
         self._port = port
 
     def take_over(self, former: DnsDiscoverer) -> None:
-        """Do nothing: each discovery asks anew."""
+        """Do nothing: each discovery asks again."""
 
     async def discover(self) -> Listing:
         """Ask the name servers of the system. A name that does not exist lists nothing."""

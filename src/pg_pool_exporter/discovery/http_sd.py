@@ -30,7 +30,7 @@ class HttpDiscoverer:
         self.name = f"{parts.scheme}://{parts.netloc}{parts.path}"
 
     def take_over(self, former: HttpDiscoverer) -> None:
-        """Do nothing: each discovery asks anew."""
+        """Do nothing: each discovery asks again."""
 
     async def discover(self) -> Listing:
         """Get the list, over a connection of its own."""

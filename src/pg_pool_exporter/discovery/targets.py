@@ -102,7 +102,7 @@ class Discovery:
     def targets(self) -> tuple[Target, ...]:
         """All targets that are known now; no two have the same id.
 
-        A process whose socket was made anew is another target than before, although it has the
+        A process whose socket was made again is another target than before, although it has the
         same name.
         """
         if (found := self.tasks.urls) != self._found:

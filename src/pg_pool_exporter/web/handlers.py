@@ -163,7 +163,7 @@ class _Shown(NamedTuple):
 
 
 class _Body:
-    """A body made of the latest analysis, once for all who ask, and anew for each minute that the
+    """A body made of the latest analysis, once for all who ask, and again for each minute that the
     next one is late; gzip is made of the plain one.
     """
 

@@ -110,7 +110,7 @@ def _not_proven(pool: PoolView) -> str:
 
 
 def pool_handling(judged: Judged) -> Check:
-    """Slots lost in a library, connections left to the garbage collector, pools made anew."""
+    """Slots lost in a library, connections left to the garbage collector, pools made again."""
     findings = findings_of(
         judged, Cause.SLOTS_LOST_IN_LIBRARY, Cause.RECLAIMED_CONNECTIONS, Cause.POOL_PER_REQUEST
     )

@@ -51,7 +51,7 @@ def _without_applications(point: Check, fleet: FleetView) -> Check:
     place = fleet.exporter.socket_directory
     if fleet.targets and not place and not fleet.exporter.lists:
         return point  # as configured: servers only
-    looked = f"Sockets of applications are looked for in {place}: none is there."
+    looked = f"Sockets of applications are looked for in {place}: there is none."
     return replace(
         point,
         verdict=max(point.verdict, Verdict.WARNING),

@@ -156,8 +156,8 @@ class Correlation:
         has the same name as one with a pool of the application may have such a pool, too.
         """
         states = set(self.pools.states_of(app))
-        kin = {("process", state.key.app) for state in states if state.key.kind == "process"}
-        return unread.isdisjoint({("app", app), *kin}) and all(
+        namesakes = {("process", state.key.app) for state in states if state.key.kind == "process"}
+        return unread.isdisjoint({("app", app), *namesakes}) and all(
             state.fresh(now) is not None for state in states
         )
 

@@ -30,7 +30,7 @@ def remedy(app: AppView | None) -> str:
 
 
 def evidence(app: AppView | None) -> Iterator[str]:
-    """That they are there, since when, and what they hold."""
+    """Their number, since when they are open, and what they hold."""
     count = _count(app)
     if app is None or app.sessions is None or not count:
         return

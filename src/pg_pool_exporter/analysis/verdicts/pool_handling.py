@@ -158,8 +158,8 @@ def _kept(pools: Iterable[PoolView]) -> Counter[_Maker]:
 
 def _made_at(sites: Counter[str], kept: int) -> Iterator[str]:
     yield (
-        "Each connects anew and keeps its sessions until it is collected; none limits how many "
-        "there are."
+        "Each opens connections of its own and keeps them until it is collected; none limits "
+        "their number."
     )
     if kept:
         were = number(kept, "of them is", "of them are")

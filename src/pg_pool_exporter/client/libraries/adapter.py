@@ -107,7 +107,7 @@ class PoolAdapter:
             self._info = replace(self._info, server=server)
 
     def forked(self, pool: Any, wake: Callable[[], None]) -> None:
-        """Start anew in a child process, see `Tracker.forked`."""
+        """Start over in a child process, see `Tracker.forked`."""
         self.tracker.forked(wake)
 
     def limit(self, pool: Any) -> float:

@@ -89,7 +89,7 @@ class AsyncpgAdapter(PoolAdapter):
                 restore_class(holder._con)
 
     def forked(self, pool: _Holders, wake: Callable[[], None]) -> None:
-        """Start anew in a child process."""
+        """Start over in a child process."""
         super().forked(pool, wake)
         self.waiting.forget()
 
@@ -136,7 +136,7 @@ class AsyncpgAdapter(PoolAdapter):
         )
 
     def missing(self, pool: _Holders, leaked: int) -> int:
-        """Holders that are in use at two readings without a break, and that nobody has."""
+        """Holders that are in use at two readings in a row, without a checkout."""
         before, self._untracked = self._untracked, {
             id(holder): pool.idle_since.get(id(holder))
             for holder in copy(pool)
@@ -176,7 +176,7 @@ class _Holders(list[Any]):
         self.idle_since: dict[int, float] = {}
         """By identity: a holder has slots, and stays as long as its pool."""
         self.in_use_before = {id(holder) for holder in holders if not holder.is_idle()}
-        """Those whose checkout nobody saw, until they are returned."""
+        """Those checked out before the pool was instrumented, until they are returned."""
         for holder in holders:
             self.append(holder)
 

@@ -80,7 +80,7 @@ class PsycopgAdapter(PoolAdapter):
                 own._waiting = deque(own._waiting)
 
     def forked(self, pool: _Pool, wake: Callable[[], None]) -> None:
-        """Start anew in a child process."""
+        """Start over in a child process."""
         super().forked(pool, wake)
         own: Any = pool
         if isinstance(own._waiting, _TimedQueue):
@@ -217,7 +217,7 @@ class _TimedQueue(deque[Any]):
         self._since.clear()
 
     def forget(self) -> None:
-        """Start anew in a forked child: requests of the parent never end here."""
+        """Start over in a forked child: requests of the parent never end here."""
         self._since.clear()
         self.queued = 0
 

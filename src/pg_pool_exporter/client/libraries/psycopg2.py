@@ -40,7 +40,7 @@ class Psycopg2Adapter(PoolAdapter):
         super().__init__(pool, leak_after=leak_after, server=server)
         # By identity: a connection takes no attributes.
         self._idle_since: dict[int, float] = {}
-        self._out_before: set[int] = set()  # whose checkout nobody saw
+        self._out_before: set[int] = set()  # checked out before the pool was instrumented
 
     @classmethod
     def find(cls, given: Any) -> Any:
@@ -108,7 +108,7 @@ class Psycopg2Adapter(PoolAdapter):
         return PoolGauges(idle=[since.get(one) for one in idle], min=pool.minconn)
 
     def missing(self, pool: Any, leaked: int) -> int:
-        """Those that are checked out, and that nobody has got."""
+        """Connections that the pool counts as checked out, without a checkout."""
         out = _out(pool)
         self._out_before &= {id(connection) for connection in out}
         return sum(

@@ -113,7 +113,7 @@ class SqlalchemyAdapter(PoolAdapter):
             absorb(error, "measuring the pool of an engine that was disposed of")
 
     def forked(self, pool: pools.Pool, wake: Callable[[], None]) -> None:
-        """Start anew in a child process."""
+        """Start over in a child process."""
         super().forked(pool, wake)
         self._waiting.forget()
 

@@ -52,7 +52,7 @@ class Waiting:
         return [request.since for request in requests if request is not None]
 
     def forget(self) -> None:
-        """Start anew in a forked child: requests of the parent never end here."""
+        """Start over in a forked child: requests of the parent never end here."""
         self._requests.clear()
         self.queued = 0
 

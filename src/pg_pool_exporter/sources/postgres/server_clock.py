@@ -1,4 +1,4 @@
-"""Ages by a server's clock that somebody sets while sessions wait."""
+"""Ages of sessions on a server whose clock is set meanwhile."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class OwnSetting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerRow:
-    """The server, and what our role is there."""
+    """The server, and the rights of our role on it."""
 
     version: str
     role: str
