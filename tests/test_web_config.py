@@ -137,6 +137,10 @@ def basic(user: str, password: str) -> dict[str, str]:
             f"basic_auth_users:\n  a: {PASSWORD}\n",
             "web.yml:2: basic_auth_users.a: must be a password's bcrypt hash",
         ),
+        (
+            f"basic_auth_users:\n  a: $2b$31${'a' * 53}\n",
+            "web.yml:2: basic_auth_users.a: must have a cost of at most",
+        ),
         ("http_server_config: {headers: {X-Evil: a}}\n", "headers: must hold none but Strict-"),
         (
             "http_server_config: {headers: {X-Frame-Options: maybe}}\n",

@@ -77,12 +77,20 @@ _CURVES = {
     "CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1",
     "X25519": "X25519",
 }  # fmt: skip
-_BCRYPT = re.compile(r"\$2[abxy]\$(?:0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
+_BCRYPT = re.compile(r"\$2[abxy]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
+# A check takes 3 s on one core, the next cost twice as long: guesses would keep out everybody.
+_MAX_COST = 16
 
 
 def _bcrypt_hash(value: str) -> str:
-    if not _BCRYPT.fullmatch(value):
+    found = _BCRYPT.fullmatch(value)
+    if found is None:
         raise ValueError("must be a password's bcrypt hash, as `htpasswd -nB USER` prints it")
+    if int(found[1]) > _MAX_COST:
+        raise ValueError(
+            f"must have a cost of at most {_MAX_COST}, or a check takes many seconds: "
+            "`htpasswd -nB -C 10 USER`"
+        )
     return value
 
 
