@@ -171,3 +171,49 @@ def test_the_bound_on_pools_holds() -> None:
     page = "\n".join([*lines, ""]).encode()
     snapshot = PageReader(automatic(), DEFAULTS).read(page)
     assert (len(snapshot.pools), snapshot.folded) == (100, 200)
+
+
+FEDERATED = """
+# TYPE hikaricp_connections_active untyped
+hikaricp_connections_active{app="shop",instance="10.0.0.1:8080",job="orders",pool="main"} 1 17
+hikaricp_connections_active{app="shop",instance="10.0.0.2:8080",job="orders",pool="main"} 2 17
+hikaricp_connections_max{app="shop",instance="10.0.0.1:8080",job="orders",pool="main"} 5 17
+hikaricp_connections_max{app="shop",instance="10.0.0.2:8080",job="orders",pool="main"} 5 17
+# TYPE pg_pool_overdue_connections untyped
+pg_pool_overdue_connections{instance="10.0.0.1:8080",job="orders",pool="main",site="a"} 1 17
+# TYPE pg_pool_requests_total untyped
+pg_pool_requests_total{app="shop",instance="10.0.0.2:8080",job="orders",pool="main"} 9 17
+# TYPE db_client_connection_count untyped
+db_client_connection_count{instance="b:1",job="x",pool_name="main",state="used"} 4 17
+db_client_connection_count{instance="b:2",job="x",pool_name="main",state="used"} 5 17
+"""
+
+
+def test_a_federated_page_of_several_applications() -> None:
+    """Of Prometheus' `/federate`: all series untyped, with the labels of their targets."""
+    pools = PageReader(automatic(), DEFAULTS).read(FEDERATED.encode()).pools
+    assert {one.key.process: (one.active, one.max, one.overdue, one.requests) for one in pools} == {
+        "gateway:9090:shop:10.0.0.1:8080": (1, 5, {"a": 1}, None),
+        "gateway:9090:shop:10.0.0.2:8080": (2, 5, {}, 9),
+        "gateway:9090:x:b:1": (4, None, {}, None),
+        "gateway:9090:x:b:2": (5, None, {}, None),
+    }
+
+
+def test_a_format_is_left_out_beside_a_better_one_of_the_same_process_alone() -> None:
+    generic = 'jdbc_connections_active{{name="dataSource",pod="{}"}} 3'
+    lines = [active('pool="main",pod="a"', 3), generic.format("a"), generic.format("b")]
+    assert read(*lines) == {
+        pool("main", "gateway:9090:a"): 3,
+        pool("dataSource", "gateway:9090:b"): 3,
+    }
+
+
+def test_pools_beside_those_of_our_client_are_of_another_process() -> None:
+    own = 'app="orders",pool="a",process="web:0",instance="1"'
+    line = f'pg_pool_connections{{{own},state="active"}} 1'
+    other = [active(f'pool="b",instance="{at}"', 2) for at in "12"]
+    assert read(line, *other) == {
+        PoolId("orders", "a", "web:0:1"): 1,
+        pool("b", "gateway:9090:2"): 2,
+    }

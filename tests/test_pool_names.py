@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pg_pool_exporter.model import PoolInfo
+from pg_pool_exporter.sources.pages.foreign_page import automatic
 from pg_pool_exporter.sources.pages.pool_names import HIDDEN, PoolName, safe_pool_name
+from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
+from pg_pool_exporter.sources.pages.text_reader import PageReader
 from pg_pool_exporter.sources.pages.text_syntax import MAX_LABEL_CHARACTERS, cut
 
 SECRET = "hunter2"
@@ -111,3 +114,33 @@ def shown_anyway() -> str:
     """Everything that is shown without any password."""
     names = ("postgresql://me@db:5432/shop", "Host=db;Port=5432", "Password=x")
     return "".join(repr(safe_pool_name(name)) for name in names)
+
+
+LONG = (
+    "Host=orders-eu-central-1.cluster-abcdefghijkl.eu-central-1.rds.example;Port=5432;"
+    "Database=shop;Username=orders_service;SSL Mode=VerifyFull;Root Certificate=/etc/ssl/rds.pem;"
+    "Command Timeout=30;Application Name={};Maximum Pool Size=20;Timeout={}"
+)
+
+
+def test_a_long_connection_string_is_read_to_its_end() -> None:
+    """Else pools that differ behind its beginning have one name, and no application."""
+    lines = [
+        f'db_client_connection_max{{pool_name="{LONG.format(name, seconds)}"}} 20\n'
+        for name, seconds in (("orders", 5), ("orders", 9), ("reports", 5))
+    ]
+    reader = PageReader(automatic(), TargetDefaults(app="a", process="p"))
+    pools = reader.read("".join(lines).encode()).pools
+    assert [pool.info.application for pool in pools if pool.info] == ["orders", "orders", "reports"]
+    assert len({pool.key.pool for pool in pools}) == 3
+    assert all(len(pool.key.pool) <= 200 for pool in pools)
+    assert [pool.key.pool.split()[0] for pool in pools] == ["orders", "orders", "reports"]
+
+
+@pytest.mark.parametrize("length", [100, 180, 200, 300, 4000, 5000])
+def test_a_password_of_any_length_stays_hidden(length: int) -> None:
+    password = SECRET * length
+    for text in (f"Host=db;Password={password}", f"Host=db;Password='{password};Port=1';Port=2"):
+        line = f'npgsql_db_client_connections_max{{pool_name="{text}"}} 20\n'
+        reader = PageReader(automatic(), TargetDefaults(app="a", process="p"))
+        assert SECRET not in repr(reader.read(line.encode()))

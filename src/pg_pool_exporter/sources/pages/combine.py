@@ -42,9 +42,15 @@ def combined(
         for pool, builder in ours.items()
         if pool not in pairs and not (len(whole) > len(ours) and _is_history(pool, builder))
     }
-    if any(not builder.fields.isdisjoint(_STATE) for builder in alone.values()):
-        # Pools that our client measures; the foreign ones may be the same under other names.
-        theirs = {pool: builder for pool, builder in theirs.items() if pool in pairs.values()}
+    # Processes whose pools our client measures: the foreign ones may be the same, otherwise named.
+    measured = _Processes(
+        pool for pool, builder in alone.items() if not builder.fields.isdisjoint(_STATE)
+    )
+    theirs = {
+        pool: builder
+        for pool, builder in theirs.items()
+        if pool in pairs.values() or not measured.has(pool, [NATIVE_NAME])
+    }
     added = {their: our for our, their in pairs.items()}
     pools: dict[PagePool, Parts] = {
         _named_by_both(added[pool], pool) if pool in added else pool: (
@@ -92,13 +98,30 @@ def _best(
 ) -> dict[PagePool, PoolSampleBuilder]:
     """Without closed pools, and those that another format of the page shows better."""
     by_name = {form.name: form for form in formats}
-    present = {pool.format for pool in pools}
-    worse = {form.name for form in formats if not present.isdisjoint(form.yields_to)}
+    present = _Processes(pools)
     return {
         pool: builder
         for pool, builder in pools.items()
-        if pool.format not in worse and not _is_closed(by_name[pool.format], pool, builder)
+        if not present.has(pool, by_name[pool.format].yields_to)
+        and not _is_closed(by_name[pool.format], pool, builder)
     }
+
+
+class _Processes:
+    """Which formats the processes of a page have."""
+
+    def __init__(self, pools: Iterable[PagePool]) -> None:
+        self._found = {(pool.format, pool.target) for pool in pools}
+        self._formats = {form for form, _ in self._found}
+
+    def has(self, pool: PagePool, formats: Iterable[str]) -> bool:
+        """Whether the process of `pool` has one of these formats, as far as its labels tell."""
+        return any(
+            (form, pool.target) in self._found
+            or (form, ()) in self._found
+            or (not pool.target and form in self._formats)
+            for form in formats
+        )
 
 
 def _is_closed(form: Format, pool: PagePool, builder: PoolSampleBuilder) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pg_pool_exporter.formats import Aliases, Format, Labels, first_of
 from pg_pool_exporter.model import PoolInfo
-from pg_pool_exporter.sources.pages.identity import PagePool, split
+from pg_pool_exporter.sources.pages.identity import PagePool, in_order, split
 from pg_pool_exporter.sources.pages.pool_names import PoolName, safe_pool_name
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 
@@ -86,7 +86,7 @@ def _page_pool(
         form.name,
         name=named.name,
         labels=(*named.rest, *extra),
-        target=(*((label, labels[label]) for label in process), *target),
+        target=in_order([*((label, labels[label]) for label in process), *target]),
         quiet=silent,
     )
 

@@ -113,8 +113,12 @@ def split(labels: Labels, meant: Set[str], quiet: Set[str] = frozenset()) -> tup
             target.append(pair)
         else:
             named.append(pair)
-    target.sort(key=lambda pair: _ORDER[pair[0]])
-    return tuple(sorted(named)), tuple(target), tuple(sorted(silent))
+    return tuple(sorted(named)), in_order(target), tuple(sorted(silent))
+
+
+def in_order(target: Iterable[tuple[str, str]]) -> Pairs:
+    """Labels of a process in the order in which its name has them, whatever the format."""
+    return tuple(sorted(target, key=lambda pair: _ORDER.get(pair[0], -1)))
 
 
 def agree(first: Iterable[tuple[str, str]], second: Iterable[tuple[str, str]]) -> bool:

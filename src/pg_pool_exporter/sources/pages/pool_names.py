@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from pg_pool_exporter.model import PoolInfo
-from pg_pool_exporter.sources.pages.text_syntax import MAX_LABEL_CHARACTERS
+from pg_pool_exporter.sources.pages.text_syntax import MAX_LABEL_CHARACTERS, cut, is_cut
 
 HIDDEN = "a connection string"
 """The name of a pool whose connection string has no harmless part."""
@@ -132,13 +132,13 @@ def _pairs(text: str) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
             # The rest may be a password.
             return {}, ()
         at = pair.end()
-        if at == len(text) >= MAX_LABEL_CHARACTERS:
-            break  # Cut, and a digest of all that was there is at its end.
+        if at == len(text) and is_cut(text):
+            break  # What is left of it may be a part of a password's quotes.
         key = pair[1].lower()
         if key in _FIELDS:
-            fields[_FIELDS[key]] = _unquoted(pair[2])
+            fields[_FIELDS[key]] = cut(_unquoted(pair[2]))
         elif key in _HARMLESS:
-            rest.append((pair[1], _unquoted(pair[2])))
+            rest.append((pair[1], cut(_unquoted(pair[2]))))
     return fields, tuple(rest)
 
 

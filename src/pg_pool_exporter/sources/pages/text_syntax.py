@@ -15,6 +15,14 @@ from pg_pool_exporter.formats import Labels
 # Names of 10 kB with every byte escaped fit, and one line cannot take long.
 MAX_LINE_BYTES = 64 * 1024
 MAX_LABEL_CHARACTERS = 200
+MAX_CONNECTION_STRING = 4096
+"""Characters of a pool's name that are read where it is a connection string."""
+
+_POOL_NAMES = frozenset({
+    "pool_name", "db_client_connection_pool_name", "db_client_connections_pool_name", "pool",
+})  # fmt: skip
+_CUT = re.compile(r"~[0-9a-f]{12}\Z")
+_CONNECTION_STRING = re.compile(r"\s*+[A-Za-z][A-Za-z_ ]{0,60}+=")
 
 # Possessive quantifiers: a hostile line costs one pass and no backtracking.
 _NAME = re.compile(rb"[a-zA-Z_:][a-zA-Z0-9_:]*+")
@@ -72,8 +80,15 @@ def _labels(line: bytes, start: int) -> tuple[Labels, int]:
     if "\\" in text:
         labels = {name: _ESCAPE.sub(_unescaped, value) for name, value in labels.items()}
     if len(text) > MAX_LABEL_CHARACTERS:
-        labels = {name: cut(value) for name, value in labels.items()}
+        labels = {name: _kept(name, value) for name, value in labels.items()}
     return labels, braces.end()
+
+
+def _kept(label: str, text: str) -> str:
+    # What a connection string says of the pool can be anywhere in it; it is never shown whole.
+    if label in _POOL_NAMES and _CONNECTION_STRING.match(text):
+        return text[:MAX_CONNECTION_STRING]
+    return cut(text)
 
 
 def _unescaped(escape: re.Match[str]) -> str:
@@ -87,6 +102,13 @@ def cut(text: str) -> str:
     # The digest distinguishes long values with the same beginning.
     digest = blake2b(text.encode(), digest_size=6).hexdigest()
     return f"{text[: MAX_LABEL_CHARACTERS - len(digest) - 1]}~{digest}"
+
+
+def is_cut(text: str) -> bool:
+    """Whether the text may have lost its end, by `cut` or as a long connection string."""
+    return len(text) >= MAX_LABEL_CHARACTERS and (
+        len(text) >= MAX_CONNECTION_STRING or _CUT.search(text) is not None
+    )
 
 
 def any_number(text: bytes) -> float:
