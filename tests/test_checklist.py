@@ -12,8 +12,10 @@ from pg_pool_exporter.analysis.checklist.check import Check
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.finding import Verdict
 from pg_pool_exporter.model import (
+    Backend,
     DatabaseCounters,
     Health,
+    Hold,
     LogCounts,
     SessionGroup,
     Snapshot,
@@ -27,7 +29,8 @@ from support.sources import process_id
 SITE = "shop/cart.py:88 hold"
 TIMEOUT = "idle_in_transaction_session_timeout"
 NAMES = [
-    "targets", "pool_utilisation", "waiting_requests", "leaks", "pool_handling", "sessions",
+    "targets", "pool_utilisation", "waiting_requests", "bouncers", "leaks", "pool_handling",
+    "sessions",
     "old_sessions", "idle_in_transaction", "lock_waits", "deadlocks", "timeouts", "settings",
     "demand_and_supply", "exporter",
 ]  # fmt: skip
@@ -326,6 +329,31 @@ def test_clients_of_a_bouncer_that_wait(
         assert "shop/orders of bouncer edge: 5 clients wait, the first for 3.0 s" in evidence
         assert "20 of 20 connections are in use" in evidence
         assert "default_pool_size" in point.remedy[0]
+
+
+def test_a_bouncer_s_clients_and_the_connections_that_they_keep_are_named() -> None:
+    sides = healthy()
+    hold = Hold("web", "10.0.0.7", "40001", 300, "127.0.0.1", "5432", 77)
+    backend = Backend("orders", "idle_in_transaction", 300, 310)
+    sides.server({"idle": [1.0]}, backends={77: backend})
+    sides.bouncer(2, active=1, holds=(hold,), clients_read=True)
+    points = checks(sides)
+    assert points["bouncers"].verdict is Verdict.PROBLEM
+    assert points["bouncers"].figure == "1 connection in use, 2 clients wait"
+    assert (
+        "shop/orders of bouncer edge: web at 10.0.0.7:40001 has a connection, which is idle in "
+        "transaction for 5 min, process 77 of server main" in points["bouncers"].evidence
+    )
+    waiting = points["waiting_requests"]
+    assert waiting.verdict is Verdict.PROBLEM
+    assert "because of bouncer idle in transaction (see below)" in " ".join(waiting.evidence)
+
+
+def test_bouncers_are_fine_without_one_and_unknown_where_none_answers() -> None:
+    sides = healthy()
+    assert checks(sides)["bouncers"].verdict is Verdict.FINE
+    sides.unread(TargetId("bouncer", "edge"))
+    assert checks(sides)["bouncers"].verdict is Verdict.UNKNOWN
 
 
 def test_a_leak_comes_with_its_line_and_the_remedy_of_its_library() -> None:

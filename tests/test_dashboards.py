@@ -199,6 +199,7 @@ def test_one_screen_tells_the_story(name: str) -> None:
             "Findings", "Who has them, the oldest state first",
             "Who waits for a lock, who holds it",
         },
+        "bouncer": {"Findings", "Pools", "Clients waiting", "Use of the pools"},
         "exporter": {"Targets, those down and the oldest data first", "Failed polls"},
     }  # fmt: skip
     assert expected[name] <= top

@@ -12,7 +12,7 @@ import pytest
 
 from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.analysis.remedies import remedy
-from pg_pool_exporter.model import TargetId
+from pg_pool_exporter.model import Backend, BouncerOrigin, ClientGroup, Hold, TargetId
 from pg_pool_exporter.web.findings_json import MAX_POOLS, findings_json
 from support.both_sides import INFO, BothSides
 from support.serving import client, serving
@@ -41,7 +41,7 @@ def test_findings_pools_servers_and_targets_are_reported() -> None:
     sides.unread(TargetId("app", "web:80", "billing"))
     found = document(sides)
     assert found.pop("analysed") == sides.analyzer.analysis.made
-    assert found.pop("checks")[3] == {
+    assert found.pop("checks")[4] == {
         "check": "leaks",
         "verdict": "problem",
         "figure": "1 not returned",
@@ -122,6 +122,25 @@ def test_the_pools_of_bouncers_are_reported() -> None:
         {
             "bouncer": "edge", "database": "shop", "user": "orders", "active": 20, "idle": 0,
             "max": 25, "utilisation": 0.8, "waiting": 5, "oldest_waiting_seconds": 3,
+            "mode": None, "waiting_by_application": {}, "holders": [], "holders_left_out": 0,
+        }
+    ]  # fmt: skip
+
+
+def test_who_has_a_bouncer_s_connections_and_who_waits_is_reported() -> None:
+    sides = BothSides()
+    hold = Hold("web", "10.0.0.7", "40001", 300, "127.0.0.1", "5432", 77)
+    backend = Backend("orders", "idle_in_transaction", 300, 310)
+    sides.server({"idle": [1.0]}, backends={77: backend})
+    waiting = {BouncerOrigin("jobs", ""): ClientGroup(counts={"waiting": 2})}
+    sides.bouncer(2, active=1, mode="transaction", holds=(hold,), origins=waiting)
+    (pool,) = document(sides)["bouncer_pools"]
+    assert pool["waiting_by_application"] == {"jobs": 2}
+    assert pool["holders"] == [
+        {
+            "application": "web", "address": "10.0.0.7", "port": "40001", "silent_seconds": 300,
+            "server": "main", "pid": 77, "state": "idle_in_transaction", "state_seconds": 300,
+            "transaction_seconds": 310,
         }
     ]  # fmt: skip
 

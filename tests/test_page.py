@@ -11,7 +11,7 @@ import pytest
 
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.config import AppConfig
-from pg_pool_exporter.model import DatabaseCounters, SessionGroup, TargetId
+from pg_pool_exporter.model import Backend, DatabaseCounters, Hold, SessionGroup, TargetId
 from pg_pool_exporter.web.page import document
 from pg_pool_exporter.web.page.pools import MAX_POOLS
 from pg_pool_exporter.web.page.targets import MAX_TARGETS
@@ -206,6 +206,22 @@ def test_a_pool_of_a_bouncer_is_a_bar_and_its_clients_that_wait_are_not_called_h
     assert labels == ["20 in use, 0 idle, of 20; 5 waiting", "2 in use, 18 idle, of 20; 0 waiting"]
     sides.fail(TargetId("app", "web:81", "mail"), "refused")
     assert "1 problem, 1 warning" in page(sides).text
+
+
+def test_the_chain_from_a_bouncer_s_client_to_its_session_is_shown() -> None:
+    sides = BothSides()
+    hold = Hold("web", "10.0.0.7", "40001", 300, "127.0.0.1", "5432", 77)
+    backend = Backend("orders", "idle_in_transaction", 300, 310)
+    sides.server({"idle": [1.0]}, backends={77: backend})
+    sides.bouncer(0, active=1, holds=(hold,), clients_read=True)
+    _, _, text = page(sides).text.partition("Clients that have a connection")
+    assert in_order(
+        text, "web", "10.0.0.7:40001", "shop/orders",
+        "5 min ago", "process 77 of main", "idle in transaction for 5 min",
+        "transaction open for 5 min",
+    )  # fmt: skip
+    sides.server({"idle": [1.0]}, backends={77: Backend("orders", "active", 0.1, 0.1)})
+    assert "Clients that have a connection" not in page(sides).text, "nobody waits for it"
 
 
 def test_forgotten_transactions_are_reported_and_young_ones_are_not() -> None:

@@ -7,12 +7,13 @@ import json
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
 
-from dashboards.builder import exporter, fleet, pool, server
+from dashboards.builder import bouncer, exporter, fleet, pool, server
 
 _BUILT = {
     "fleet": fleet.dashboard,
     "pool": pool.dashboard,
     "server": server.dashboard,
+    "bouncer": bouncer.dashboard,
     "exporter": exporter.dashboard,
 }
 

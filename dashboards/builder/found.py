@@ -42,3 +42,23 @@ def blamed(*, w: int, h: int) -> Panel:
         ],
         w=w, h=h, by="Connections", none="no line is blamed",
     )  # fmt: skip
+
+
+def findings_of_bouncers(*, w: int, h: int) -> Panel:
+    """Those about the selected bouncers, the worst and largest first."""
+    return rows(
+        "Findings",
+        "What the exporter finds wrong at bouncers, the problems first. Amount: connections or "
+        "clients that it is about, 1 for one thing that is paused or down.",
+        {"A": q.FINDINGS_OF_BOUNCERS},
+        [
+            Column("severity", "Severity", mappings=q.FOUND, width=80),
+            Column("cause", "Cause", width=220),
+            Column("bouncer", "Bouncer"),
+            Column("database", "Database"),
+            Column("user", "User"),
+            Column("app", "Application"),
+            Column("A", "Amount", width=80),
+        ],
+        w=w, h=h, rising="Severity", by="Amount", none="nothing is wrong, or no exporter judges",
+    )  # fmt: skip

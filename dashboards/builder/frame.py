@@ -16,7 +16,10 @@ ALERTS = 'alertname=~"Pg.+", app=~"$app|", pool=~"$pool|", server=~"$server|"'
 """Matchers of our alerts; those that lack a label are among them."""
 ALERTS_OF_POOLS = f'{ALERTS}, bouncer="", target=""'
 """Of pools and of the servers beneath them only."""
-_KEPT = "${__url_time_range}&${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
+_KEPT = (
+    "${__url_time_range}&${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
+    "&${bouncer:queryparam}"
+)
 
 
 def page(

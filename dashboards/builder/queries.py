@@ -124,6 +124,11 @@ BLAMED = (
     f"max by (cause, app, pool, server, site) ({select(c.FINDING_SITE_CONNECTIONS, **_ANYTHING)})"
 )
 """Connections for which a finding blames a line of code."""
+FINDINGS_OF_BOUNCERS = (
+    "max by (cause, severity, bouncer, database, user, app) "
+    f"({select(c.FINDING, bouncer='.+', app='.*', pool='.*', server='.*')} and on (bouncer) "
+    f"{select(c.BOUNCER_UP)})"
+)
 
 
 def _pools_with(severity: str, number: int) -> str:

@@ -15,7 +15,12 @@ SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 _WORD = r"\w+"
 _SCRAPED = ("job", "instance")
 # A pool's `server` is a label of pg_pool_info only, and often absent there.
-_NARROWED = {"pool": ("app", "pool"), "server": ("server",), "joined": ("app", "pool", "server")}
+_NARROWED = {
+    "pool": ("app", "pool"),
+    "server": ("server",),
+    "joined": ("app", "pool", "server"),
+    "bouncer": ("bouncer",),
+}
 # Each of these is on every page of the exporter, or of an application that Prometheus scrapes.
 _ALWAYS = (c.POOL_CONNECTIONS, c.SERVER_UP, c.BOUNCER_UP, c.BUILD_INFO)
 
@@ -54,6 +59,7 @@ def variables(*shown: str) -> list[builders.DatasourceVariable | builders.QueryV
         "app": f"{c.POOL_CONNECTIONS.name}{{{scraped}}}",
         "pool": f'{c.POOL_CONNECTIONS.name}{{{scraped}, app=~"$app"}}',
         "server": f"{c.SERVER_UP.name}{{{scraped}}}",
+        "bouncer": f"{c.BOUNCER_UP.name}{{{scraped}}}",
     }
     source = builders.DatasourceVariable("datasource").label("Data source").type("prometheus")
     return [source, *(_variable(name, query, name in shown) for name, query in queries.items())]

@@ -14,7 +14,6 @@ from dashboards.builder.panels import (
     HINT,
     ORANGE,
     RED,
-    USE,
     Column,
     Panel,
     Query,
@@ -51,8 +50,6 @@ def dashboard() -> builders.Dashboard:
         *_settings(),
         "Facts that the configuration switches on",
         *_facts(),
-        "PgBouncer",
-        *_bouncer(),
     )
 
 
@@ -284,47 +281,4 @@ def _facts() -> Iterator[Panel]:
             "{{holder}} {{application}}",
         ),
         w=12, h=8, none="facts: snapshots is off, or nobody holds one",
-    )  # fmt: skip
-
-
-def _bouncer() -> Iterator[Panel]:
-    pool = "bouncer, database, user"
-    yield rows(
-        "Pools of the bouncers", "One row a database and user. Waiting clients have no connection.",
-        {
-            "A": q.total(select(c.BOUNCER_CLIENTS, state="active"), pool),
-            "B": q.total(select(c.BOUNCER_CLIENTS, state="waiting"), pool),
-            "C": q.total(select(c.BOUNCER_CONNECTIONS, state="active"), pool),
-            "D": q.total(select(c.BOUNCER_CONNECTIONS, state="idle"), pool),
-            "E": f"max by ({pool}) ({select(c.BOUNCER_POOL_SIZE)})",
-            "F": f"max by ({pool}) ({select(c.BOUNCER_OLDEST_WAITING)})",
-        },
-        [
-            Column("bouncer", "Bouncer"),
-            Column("database", "Database"),
-            Column("user", "User"),
-            Column("A", "Clients"),
-            Column("B", "Waiting", steps=HINT),
-            Column("F", "Longest wait", "s"),
-            Column("C", "Active"),
-            Column("D", "Idle"),
-            Column("E", "Size"),
-        ],
-        w=12, h=8, by="Waiting", none="no bouncer is watched",
-    )  # fmt: skip
-    yield lines(
-        "Use of the bouncers' pools", "Connections in use by clients, of each pool's size.",
-        "percentunit",
-        Query(
-            f"{q.total(select(c.BOUNCER_CONNECTIONS, state='active'), pool)} / on ({pool}) "
-            f"max by ({pool}) ({select(c.BOUNCER_POOL_SIZE)})",
-            "{{bouncer}} {{database}} {{user}}",
-        ),
-        w=6, h=8, steps=USE, top=1, none="no bouncer is watched",
-    )  # fmt: skip
-    yield lines(
-        "Waiting in the bouncers", "Time that clients spent waiting, by second.",
-        "s",
-        Query(q.rate(select(c.BOUNCER_WAIT), "bouncer, database"), "{{bouncer}} {{database}}"),
-        w=6, h=8, none="no bouncer is watched",
     )  # fmt: skip

@@ -34,6 +34,10 @@ class About(Enum):
     SERVER = (("server",), "pgpe-server?var-server={{ urlquery $labels.server }}")
     SERVER_AS_TARGET = ((), SERVER[1])
     TARGET = (("target",), "pgpe-exporter")
+    BOUNCER = (
+        ("bouncer", "database", "user"),
+        "pgpe-bouncer?var-bouncer={{ urlquery $labels.bouncer }}",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +130,18 @@ REASON_OF_SERVER = """\
 {{ with query (printf `topk(1, increase(pg_pool_exporter_poll_failures_total{
 kind="server",target=%q,%s}[5m]) > 0)` $labels.server $same) -}}
 Polls fail with reason {{ . | first | label "reason" }}. {{ end -}}"""
+
+WAITING = """\
+{{ with query (printf `sort_desc(topk(3, sum by (application) (
+pg_bouncer_clients{state="waiting",%s}) > 0))` $same) }}Clients wait of
+{{ range $number, $one := . }}{{ if $number }}, {{ end -}}
+{{ $one.Labels.application }} ({{ $one.Value }}){{ end }}. {{ end -}}"""
+CONNECTED = """\
+{{ with query (printf `sort_desc(topk(3, sum by (application) (
+pg_bouncer_clients{%s}) > 0))` $same) }}Most clients:
+{{ range $number, $one := . }}{{ if $number }}, {{ end -}}
+{{ $one.Labels.application }} ({{ $one.Value }}){{ end }}. {{ end -}}"""
+ITS_POOL = "pool {{ $labels.database }}/{{ $labels.user }} of {{ $labels.bouncer }}"
 
 ALERTS = (
     Alert(
@@ -323,6 +339,103 @@ the exporter, or the password can't be read.""",
         first="""\
 read the reason in the exporter's log, then log in from its host with the same role and
 password.""",
+    ),
+    Alert(
+        name="PgBouncerIdleInTransaction",
+        cause=Cause.BOUNCER_IDLE_IN_TRANSACTION,
+        about=About.BOUNCER,
+        summary="Clients of PgBouncer keep connections to the server idle in transaction.",
+        says=f"""\
+Connections that {{{{ $labels.app }}}} keeps idle in transaction, of
+{ITS_POOL}: {{{{ $value }}}}. No other client gets them.""",
+        shows=(WAITING,),
+        first="""\
+look at the exporter's page: it has the client's address, and the line that makes its pool.""",
+    ),
+    Alert(
+        name="PgBouncerSessionHeld",
+        cause=Cause.BOUNCER_SESSION_HELD,
+        about=About.BOUNCER,
+        summary="Clients of PgBouncer wait while others keep connections and do nothing.",
+        says=f"""\
+Connections that clients of {ITS_POOL}
+keep in session mode without using them: {{{{ $value }}}}.""",
+        shows=(WAITING,),
+        first="""\
+look whether the application can do with transaction mode; else its pools are too large for the
+bouncer's.""",
+    ),
+    Alert(
+        name="PgBouncerLongTransactions",
+        cause=Cause.BOUNCER_LONG_TRANSACTIONS,
+        about=About.BOUNCER,
+        stays="2m",
+        summary="Clients of PgBouncer wait because transactions of others last long.",
+        says=f"""\
+Clients that wait for a connection of
+{ITS_POOL}: {{{{ $value }}}}.""",
+        shows=(WAITING,),
+        first="""\
+look on the server what the active sessions run; a larger pool would only move the queue there.""",
+    ),
+    Alert(
+        name="PgBouncerPoolTooSmall",
+        cause=Cause.BOUNCER_POOL_TOO_SMALL,
+        about=About.BOUNCER,
+        stays="2m",
+        summary="A pool of PgBouncer is too small for its load; nothing is held and nothing slow.",
+        says=f"""\
+Clients that wait for a connection of
+{ITS_POOL}, although connections come back soon: {{{{ $value }}}}.""",
+        shows=(WAITING,),
+        first="look whether the server has slots left; then give the pool more.",
+    ),
+    Alert(
+        name="PgBouncerServerUnavailable",
+        cause=Cause.BOUNCER_SERVER_UNAVAILABLE,
+        about=About.BOUNCER,
+        summary="PgBouncer gets no connection to the server behind it.",
+        says=f"""\
+Clients that wait at {ITS_POOL}, which has no connection to its server: {{{{ $value }}}}.""",
+        shows=(WAITING,),
+        first="look into the bouncer's log for the reason, then at the server.",
+    ),
+    Alert(
+        name="PgBouncerPaused",
+        cause=Cause.BOUNCER_PAUSED,
+        about=About.BOUNCER,
+        waits="5m",
+        summary="Somebody has paused or disabled PgBouncer, or a database of it.",
+        says="""\
+{{ with $labels.database }}Database {{ . }} of {{ end }}{{ $labels.bouncer }} is paused or
+disabled.""",
+        shows=(WAITING,),
+        first="ask who stopped it, and whether a failover or an upgrade still runs.",
+    ),
+    Alert(
+        name="PgBouncerTooManyClients",
+        cause=Cause.BOUNCER_TOO_MANY_CLIENTS,
+        about=About.BOUNCER,
+        stays="2m",
+        summary="PgBouncer has nearly as many clients as it accepts.",
+        says="""\
+Clients of {{ $labels.bouncer }}{{ with $labels.database }}, database {{ . }}{{ end -}}
+{{ with $labels.user }}, user {{ . }}{{ end }}: {{ $value }}. Beyond the limit they are refused.""",
+        shows=(CONNECTED,),
+        first="look which application has so many.",
+    ),
+    Alert(
+        name="PgBouncerLogins",
+        cause=Cause.BOUNCER_LOGINS,
+        about=About.BOUNCER,
+        severity="warning",
+        waits="5m",
+        stays="5m",
+        summary="Clients of PgBouncer log in nearly as often as they have a transaction.",
+        says="""\
+Logins a second to database {{ $labels.database }} of {{ $labels.bouncer }}: {{ $value }}.""",
+        shows=(CONNECTED,),
+        first="look which application connects for each request, and give it a pool.",
     ),
     Alert(
         name="PgBouncerDown",

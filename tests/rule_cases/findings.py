@@ -13,6 +13,8 @@ POOL = {"app": "orders", "pool": "main", "server": "main"}
 MAIN = {"server": "main"}
 ROLE = {"server": "main", "user": "orders"}
 EDGE = {"bouncer": "edge", "target": "edge"}
+EDGE_POOL = {**EDGE, "database": "shop", "user": "orders"}
+EDGE_SHOP = {**EDGE, "database": "shop"}
 WORKER = {"target": "web:0"}
 LONGEST = 12
 """Minutes for which the slowest of these alerts waits, and some more."""
@@ -27,6 +29,18 @@ def blamed(values: str, **labels: str) -> dict[str, str]:
     return series(
         "pg_pool_finding_site_connections", values, **{"cause": "leak", **POOL, **SITE, **labels}
     )
+
+
+def clients(values: str, application: str, **labels: str) -> dict[str, str]:
+    """Clients of the bouncer's pool."""
+    known = {"bouncer": "edge", "database": "shop", "user": "orders", "state": "waiting"}
+    return series("pg_bouncer_clients", values, **{**known, "application": application, **labels})
+
+
+CLIENTS = (
+    clients("3x20", "web") | clients("1x20", "jobs") | clients("0x20", "idle")
+    | clients("9x20", "elsewhere", bouncer="other")
+)  # fmt: skip
 
 
 def cases(
@@ -326,6 +340,105 @@ CASES = {
             password.""",
         ),
     ],
+    "PgBouncerIdleInTransaction": cases(
+        "bouncer_idle_in_transaction",
+        {**EDGE_POOL, "app": "web"},
+        """Connections that web keeps idle in transaction, of pool shop/orders of edge: 2. No other
+        client gets them. Clients wait of web (3), jobs (1). First look at the exporter's page: it
+        has the client's address, and the line that makes its pool.""",
+        amount=2,
+        evidence=CLIENTS,
+    ),
+    "PgBouncerSessionHeld": cases(
+        "bouncer_session_held",
+        EDGE_POOL,
+        """Connections that clients of pool shop/orders of edge keep in session mode without using
+        them: 20. Clients wait of web (3), jobs (1). First look whether the application can do with
+        transaction mode; else its pools are too large for the bouncer's.""",
+        amount=20,
+        evidence=CLIENTS,
+    ),
+    "PgBouncerLongTransactions": cases(
+        "bouncer_long_transactions",
+        EDGE_POOL,
+        """Clients that wait for a connection of pool shop/orders of edge: 4. Clients wait of web
+        (3), jobs (1). First look on the server what the active sessions run; a larger pool would
+        only move the queue there.""",
+        amount=4,
+        evidence=CLIENTS,
+    ),
+    "PgBouncerPoolTooSmall": cases(
+        "bouncer_pool_too_small",
+        EDGE_POOL,
+        """Clients that wait for a connection of pool shop/orders of edge, although connections
+        come back soon: 4. Clients wait of web (3), jobs (1). First look whether the server has
+        slots left; then give the pool more.""",
+        amount=4,
+        evidence=CLIENTS,
+    ),
+    "PgBouncerServerUnavailable": cases(
+        "bouncer_server_unavailable",
+        EDGE_POOL,
+        """Clients that wait at pool shop/orders of edge, which has no connection to its server: 4.
+        Clients wait of web (3), jobs (1). First look into the bouncer's log for the reason, then at
+        the server.""",
+        amount=4,
+        evidence=CLIENTS,
+    ),
+    "PgBouncerPaused": [
+        *cases(
+            "bouncer_paused",
+            EDGE_SHOP,
+            """Database shop of edge is paused or disabled. Clients wait of web (3), jobs (1). First
+            ask who stopped it, and whether a failover or an upgrade still runs.""",
+            evidence=CLIENTS,
+        ),
+        Case(
+            "fires",
+            "all of it is paused",
+            found("bouncer_paused", "warning", "1x20", EDGE),
+            LONGEST,
+            [{**TARGET, **EDGE, "cause": "bouncer_paused", "severity": "warning"}],
+            """edge is paused or disabled. First ask who stopped it, and whether a failover or an
+            upgrade still runs.""",
+        ),
+    ],
+    "PgBouncerTooManyClients": [
+        *cases(
+            "bouncer_too_many_clients",
+            EDGE,
+            """Clients of edge: 90. Beyond the limit they are refused. Most clients: web (3), jobs
+            (1). First look which application has so many.""",
+            amount=90,
+            evidence=CLIENTS,
+        ),
+        Case(
+            "fires",
+            "those of a user",
+            found("bouncer_too_many_clients", "problem", "9x20", {**EDGE, "user": "orders"}),
+            LONGEST,
+            [
+                {
+                    **TARGET,
+                    **EDGE,
+                    "user": "orders",
+                    "severity": "critical",
+                    "cause": "bouncer_too_many_clients",
+                }
+            ],
+            """Clients of edge, user orders: 9. Beyond the limit they are refused. First look which
+            application has so many.""",
+        ),
+    ],
+    "PgBouncerLogins": cases(
+        "bouncer_logins",
+        EDGE_SHOP,
+        """Logins a second to database shop of edge: 50. Most clients: web (3), jobs (1). First look
+        which application connects for each request, and give it a pool.""",
+        amount=50,
+        evidence=CLIENTS,
+        severities=ALWAYS_WARNING,
+    ),
     "PgBouncerDown": [
         *cases(
             "target_unreachable",

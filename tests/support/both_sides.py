@@ -31,6 +31,9 @@ from pg_pool_exporter.polling.store import Store, TargetState
 from support.sources import process_id
 
 INTERVAL = 5.0
+_OF_BOUNCER = {
+    "databases", "users", "paused", "max_clients", "host", "address", "port",
+}  # fmt: skip
 SETTINGS = ServerSettings(
     version="16.4", in_recovery=False, max_connections=100, reserved_connections=3
 )
@@ -137,17 +140,23 @@ class BothSides:
         database: str = "shop",
         user: str = "orders",
         name: str = "edge",
-        **pool: Any,
+        connected: float | None = None,
+        **more: Any,
     ) -> None:
-        """A poll of a bouncer that has one pool, of 20 connections."""
-        values: dict[str, Any] = {"size": 20, "oldest_waiting": 3.0 if waiting else 0.0, **pool}
-        sample = BouncerPool(
-            connections={"active": active, "idle": 20 - active},
-            clients={"waiting": waiting},
-            **values,
-        )
+        """A poll of a bouncer on this machine that has one pool, of 20 connections. `more` are
+        fields of the pool, and of the bouncer.
+        """
+        of_bouncer: dict[str, Any] = {"clients": connected}
+        of_bouncer |= {key: more.pop(key) for key in _OF_BOUNCER & more.keys()}
+        values: dict[str, Any] = {
+            "size": 20,
+            "oldest_waiting": 3.0 if waiting else 0.0,
+            "connections": {"active": active, "idle": 20 - active},
+            "clients": {"waiting": waiting},
+        }
+        sample = BouncerPool(**{**values, **more})
         pools = {BouncerPoolKey(database, user): sample}
-        snapshot = Snapshot(bouncer=BouncerSample(version="1.18.0", pools=pools, databases={}))
+        snapshot = Snapshot(bouncer=_bouncer(pools, of_bouncer))
         self._store(TargetId("bouncer", name), snapshot)
 
     def unread(self, key: TargetId) -> None:
@@ -186,6 +195,11 @@ class BothSides:
                 begun=self.now - took, taken=self.now,
             )
         )  # fmt: skip
+
+
+def _bouncer(pools: Mapping[BouncerPoolKey, BouncerPool], more: Mapping[str, Any]) -> BouncerSample:
+    known = {"host": "localhost", "address": "127.0.0.1", "port": "6432", "databases": {}}
+    return BouncerSample(version="1.18.0", pools=pools, **{**known, **more})
 
 
 def _state(key: TargetId) -> TargetState:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 DIRECTORY = Path(__file__).parents[2] / "dashboards"
-NAMES = ("fleet", "pool", "server", "exporter")
-VARIABLES = ("job", "instance", "app", "pool", "server")
+NAMES = ("fleet", "pool", "server", "bouncer", "exporter")
+VARIABLES = ("job", "instance", "app", "pool", "server", "bouncer")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
-"""One record for each pool of a bouncer."""
+"""One record for each bouncer, and one for each of its pools."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
+from pg_pool_exporter.analysis.correlate.chain import Chain, Holder
+from pg_pool_exporter.analysis.finding import Subject
 from pg_pool_exporter.config import Thresholds
-from pg_pool_exporter.model import BouncerPool, BouncerPoolKey
+from pg_pool_exporter.model import BouncerPool, BouncerPoolKey, BouncerSample, TargetId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,9 +19,20 @@ class BouncerPoolView:
     key: BouncerPoolKey
     sample: BouncerPool
     thresholds: Thresholds
+    holders: tuple[Holder, ...] = ()
+    """The clients that have a connection to the server, the one of the oldest request first."""
 
     def __str__(self) -> str:
         return f"{self.key.database}/{self.key.user} of bouncer {self.bouncer}"
+
+    @property
+    def subject(self) -> Subject:
+        """What a finding about it is about."""
+        return Subject(
+            target=TargetId("bouncer", self.bouncer),
+            database=self.key.database,
+            user=self.key.user,
+        )
 
     @property
     def active(self) -> float:
@@ -26,9 +40,14 @@ class BouncerPoolView:
         return self.sample.connections.get("active", 0.0)
 
     @property
+    def total(self) -> float:
+        """All connections to the server."""
+        return sum(self.sample.connections.values())
+
+    @property
     def idle(self) -> float:
         """Other connections to the server."""
-        return sum(self.sample.connections.values()) - self.active
+        return self.total - self.active
 
     @property
     def waiting(self) -> float:
@@ -53,7 +72,69 @@ class BouncerPoolView:
         return bool(self.waiting) and waited > self.thresholds.bouncer_wait
 
     @property
+    def silent_holders(self) -> tuple[Holder, ...]:
+        """Those that have kept their connection for long and do nothing."""
+        longest = self.thresholds.bouncer_held
+        return tuple(one for one in self.holders if one.silent_for >= longest)
+
+    @property
+    def longest_wait(self) -> float:
+        """Seconds that a client has waited for at least, in whole ones for a login; 0 where none
+        waits.
+        """
+        if not self.waiting:
+            return 0.0
+        logins = (
+            group.silent["waiting"][0] - 1
+            for group in self.sample.origins.values()
+            if group.silent.get("waiting")
+        )
+        return max(0.0, self.sample.oldest_waiting or 0.0, *logins)
+
+    @property
+    def waiting_by_application(self) -> Mapping[str, float]:
+        """Clients that wait, as far as their applications are known."""
+        counts: dict[str, float] = {}
+        for origin, group in self.sample.origins.items():
+            if waiting := group.counts.get("waiting"):
+                counts[origin.application] = counts.get(origin.application, 0.0) + waiting
+        return counts
+
+    @property
     def badness(self) -> tuple[float, ...]:
         """The longest wait first, then the most clients that wait, then the highest utilisation."""
         waited = (self.sample.oldest_waiting or 0.0) if self.waiting else 0.0
         return waited, self.waiting, self.utilisation or 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BouncerView:
+    """A bouncer at its last poll."""
+
+    name: str
+    sample: BouncerSample
+    thresholds: Thresholds
+    pools: tuple[BouncerPoolView, ...] = field(default=())
+
+    @property
+    def subject(self) -> Subject:
+        """What a finding about it is about."""
+        return Subject(target=TargetId("bouncer", self.name))
+
+
+def bouncer_view(
+    name: str, sample: BouncerSample, chain: Chain, thresholds: Thresholds
+) -> BouncerView:
+    """The record of a bouncer."""
+
+    def pools() -> Iterator[BouncerPoolView]:
+        for key, pool in sample.pools.items():
+            yield BouncerPoolView(
+                bouncer=name,
+                key=key,
+                sample=pool,
+                thresholds=thresholds,
+                holders=chain.holders(sample, key.user, pool.holds),
+            )
+
+    return BouncerView(name=name, sample=sample, thresholds=thresholds, pools=tuple(pools()))

@@ -88,6 +88,50 @@ class Cause(Enum):
     A login of the exporter beside its own session has had no answer for 10 seconds. It is tried
     where nobody has logged in for a minute.
     """
+    BOUNCER_IDLE_IN_TRANSACTION = "bouncer_idle_in_transaction"
+    """A bouncer's clients keep connections to the server idle in transaction.
+
+    For `bouncer_held`: no other client gets these connections. A problem where clients wait.
+    """
+    BOUNCER_SESSION_HELD = "bouncer_session_held"
+    """Clients of a bouncer wait while others keep connections and do nothing, in session mode.
+
+    For `bouncer_held`; at least half of the pool's connections.
+    """
+    BOUNCER_LONG_TRANSACTIONS = "bouncer_long_transactions"
+    """Clients of a bouncer wait because transactions of others last long.
+
+    Clients have waited for `bouncer_wait`, and at least half of the pool's connections have been in
+    use by one transaction or statement for `long_checkout`, or the database's transactions lasted
+    that long on average in the last minute.
+    """
+    BOUNCER_POOL_TOO_SMALL = "bouncer_pool_too_small"
+    """Clients of a bouncer wait although connections come back soon.
+
+    Clients have waited for `bouncer_wait`, the pool, its database or its user has all connections
+    that it may have, and most are in use for less than `long_checkout`.
+    """
+    BOUNCER_SERVER_UNAVAILABLE = "bouncer_server_unavailable"
+    """A bouncer gets no connection to the server behind it.
+
+    Clients have waited for `bouncer_wait`, and their pool has no connection.
+    """
+    BOUNCER_PAUSED = "bouncer_paused"
+    """A bouncer, or a database of it, is paused or disabled by its administrator.
+
+    A problem where clients wait.
+    """
+    BOUNCER_TOO_MANY_CLIENTS = "bouncer_too_many_clients"
+    """The clients that a bouncer, a database or a user of it may have are connected, or nearly.
+
+    More than `server_utilisation` of the limit, a problem above `server_full`.
+    """
+    BOUNCER_LOGINS = "bouncer_logins"
+    """Clients of a bouncer log in nearly as often as they have a transaction.
+
+    At least `bouncer_logins` a second over a minute, and at least one for two transactions.
+    PgBouncer counts logins from 1.25 on.
+    """
     POSTGRESQL_UNREACHABLE = "postgresql_unreachable"
     """The server does not answer.
 
@@ -208,6 +252,9 @@ class Subject:
         return {name: value for name, value in parts.items() if value}
 
     def __str__(self) -> str:
+        if self.target and (self.database or self.user):
+            pool = "/".join(filter(None, (self.database, self.user)))
+            return f"{pool} of {self.target.title}"
         if self.target:
             return self.target.title
         if self.app:

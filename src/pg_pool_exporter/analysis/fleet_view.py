@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pg_pool_exporter.analysis.app_view import AppView, app_view
-from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
+from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView, bouncer_view
 from pg_pool_exporter.analysis.correlate.app_readings import longest_threshold
+from pg_pool_exporter.analysis.correlate.chain import Chain
 from pg_pool_exporter.analysis.correlate.correlation import Correlation
 from pg_pool_exporter.analysis.correlate.pools import KnownPool
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
@@ -53,6 +54,7 @@ class FleetView:
     servers: tuple[ServerView, ...] = ()
     apps: tuple[AppView, ...] = ()
     pools: tuple[PoolView, ...] = ()
+    bouncers: tuple[BouncerView, ...] = ()
     bouncer_pools: tuple[BouncerPoolView, ...] = ()
     """Of all bouncers, the worst first."""
 
@@ -78,7 +80,8 @@ def fleet_view(
     """The records at `now` (monotonic). A fault in one costs that record."""
     states = correlation.states.values()
     evidence, pools_max = correlation.evidence(now), correlation.pools_max(now)
-    bouncer_pools = _bouncer_pools(states, thresholds.general, now)
+    bouncers = tuple(_bouncers(correlation, thresholds.general, now, faults))
+    bouncer_pools = (pool for bouncer in bouncers for pool in bouncer.pools)
     thresholds = thresholds.with_sessions(
         {
             one.sessions.application: one.sample.key.app
@@ -98,6 +101,7 @@ def fleet_view(
         servers=tuple(_servers(states, pools_max, history, thresholds, now, faults)),
         apps=tuple(apps.values()),
         pools=tuple(_pools(correlation.pools.all(), apps, history, thresholds, now, faults)),
+        bouncers=bouncers,
         bouncer_pools=tuple(sorted(bouncer_pools, key=lambda one: one.badness, reverse=True)),
     )
 
@@ -132,16 +136,20 @@ def _servers(
                 )
 
 
-def _bouncer_pools(
-    states: Iterable[TargetState], thresholds: Thresholds, now: float
-) -> Iterator[BouncerPoolView]:
-    for state in states:
-        snapshot = state.fresh(now)
-        if snapshot is not None and snapshot.bouncer is not None:
-            for key, sample in snapshot.bouncer.pools.items():
-                yield BouncerPoolView(
-                    bouncer=state.key.name, key=key, sample=sample, thresholds=thresholds
-                )
+def _bouncers(
+    correlation: Correlation, thresholds: Thresholds, now: float, faults: Faults
+) -> Iterator[BouncerView]:
+    fresh = [
+        (state.key, snapshot)
+        for state in correlation.states.values()
+        if (snapshot := state.fresh(now)) is not None
+    ]
+    servers = {key.name: one.server for key, one in fresh if one.server is not None}
+    chain = Chain(correlation.pools.addresses, servers)
+    for key, snapshot in fresh:
+        if snapshot.bouncer is not None:
+            with faults.contained("records"):
+                yield bouncer_view(key.name, snapshot.bouncer, chain, thresholds)
 
 
 def _pools(

@@ -84,6 +84,41 @@ _REMEDIES: Mapping[Cause, str] = {
         "SHOW log_line_prefix`), and name only its own files; `check-config --probe` says what "
         "fits their end."
     ),
+    Cause.BOUNCER_IDLE_IN_TRANSACTION: (
+        "Have the application commit or roll back on every path before it waits for anything else. "
+        "`idle_transaction_timeout` in pgbouncer.ini (on the console `SET idle_transaction_timeout "
+        "= 60`), or idle_in_transaction_session_timeout of the role, ends such clients. At once: "
+        "`SELECT pg_terminate_backend(PID)` on the server, with remote_pid of SHOW SERVERS."
+    ),
+    Cause.BOUNCER_SESSION_HELD: (
+        "In session mode a client keeps its connection until it disconnects: an application's pool "
+        "holds as many as it has open. Use `pool_mode = transaction` (on the console `SET "
+        "pool_mode = 'transaction'`, and in pgbouncer.ini) where the application needs no session "
+        "state; else make the pools of the applications smaller than pool_size together, with a "
+        "short idle timeout, and look for connections that are not returned."
+    ),
+    Cause.BOUNCER_LONG_TRANSACTIONS: (
+        "Find why the transactions last so long: slow statements (pg_stat_statements), locks, or "
+        "work between statements that needs no connection. A larger pool would only move the queue "
+        "to the server. `query_timeout` and `transaction_timeout` bound them."
+    ),
+    Cause.BOUNCER_POOL_TOO_SMALL: "Raise the limit where the server has slots left.",
+    Cause.BOUNCER_SERVER_UNAVAILABLE: (
+        'Look into the bouncer\'s log for "server login failed" and "connect failed": is the '
+        "server running and reachable from the bouncer's host, has it slots left, and does it "
+        "accept the bouncer's password? Clients are answered as soon as it does."
+    ),
+    Cause.BOUNCER_PAUSED: (
+        "Somebody has stopped it: ask who, and whether a failover or an upgrade still runs."
+    ),
+    Cause.BOUNCER_TOO_MANY_CLIENTS: (
+        "See which application has so many clients, and make its pools smaller; else raise the "
+        "limit, with the file descriptors that the bouncer may open (ulimit -n)."
+    ),
+    Cause.BOUNCER_LOGINS: (
+        "Keep connections open in the application: a pool, or persistent connections (Django's "
+        "CONN_MAX_AGE). Each login costs TLS and a password hash on the bouncer's only core."
+    ),
     Cause.POSTGRESQL_UNREACHABLE: (
         "Try psql from the exporter's host: is the server running, and does it answer?"
     ),
@@ -120,6 +155,14 @@ _RUNBOOKS: Mapping[Cause, str] = {
     Cause.CONNECTION_LIMIT: "PgServerConnectionLimit",
     Cause.LOGINS_HANG: "PgServerLoginsHang",
     Cause.LOG_NOT_UNDERSTOOD: "PgPoolLogNotUnderstood",
+    Cause.BOUNCER_IDLE_IN_TRANSACTION: "PgBouncerIdleInTransaction",
+    Cause.BOUNCER_SESSION_HELD: "PgBouncerSessionHeld",
+    Cause.BOUNCER_LONG_TRANSACTIONS: "PgBouncerLongTransactions",
+    Cause.BOUNCER_POOL_TOO_SMALL: "PgBouncerPoolTooSmall",
+    Cause.BOUNCER_SERVER_UNAVAILABLE: "PgBouncerServerUnavailable",
+    Cause.BOUNCER_PAUSED: "PgBouncerPaused",
+    Cause.BOUNCER_TOO_MANY_CLIENTS: "PgBouncerTooManyClients",
+    Cause.BOUNCER_LOGINS: "PgBouncerLogins",
     Cause.POSTGRESQL_UNREACHABLE: "PgServerDown",
     Cause.TARGET_UNREACHABLE: "PgPoolTargetDown",
     Cause.LOGIN_FAILED: "PgPoolLoginFailed",

@@ -73,11 +73,18 @@ class Thresholds(AppThresholds):
     lock_pile_up: int = Field(default=5, ge=1, le=_MOST)
     """Number of sessions waiting for locks at which they are a pile-up."""
     server_utilisation: _Share = 0.80
-    """Share of a server's slots, or of a CONNECTION LIMIT, above which its use is a warning."""
+    """Share of a server's slots, of a CONNECTION LIMIT, or of a bouncer's limit of clients, above
+    which its use is a warning."""
     server_full: _Share = Field(default=0.95, validate_default=True)
     """Share of the same above which its use is a problem."""
     bouncer_wait: Duration = 1.0
     """Duration above which the wait of a bouncer's first client is a finding."""
+    bouncer_held: Duration = 30.0
+    """Time for which a bouncer's client may keep a connection to the server and do nothing: idle in
+    transaction, or, where others wait, in session mode."""
+    bouncer_logins: _Count = 20.0
+    """Logins a second to a database of a bouncer at which they are a finding, where there are
+    hardly more transactions."""
 
     @field_validator("server_full")
     @classmethod

@@ -41,4 +41,6 @@ def _subject(subject: Subject) -> tuple[str, ...]:
             subject.app, subject.pool, subject.server, subject.database, subject.user, "", "",
         )  # fmt: skip
     bouncer = target.name if target.kind == "bouncer" else ""
-    return target.app, "", "", "", "", bouncer, target.label
+    return (
+        target.app or subject.app, "", "", subject.database, subject.user, bouncer, target.label,
+    )  # fmt: skip

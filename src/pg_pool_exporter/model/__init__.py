@@ -22,6 +22,7 @@ from pg_pool_exporter.model.pools import (
     PoolSample,
 )
 from pg_pool_exporter.model.servers import (
+    Backend,
     ClientKey,
     ClockAhead,
     DatabaseCounters,
@@ -42,6 +43,7 @@ from pg_pool_exporter.model.snapshot import (
 
 __all__ = [
     "AppOnServer",
+    "Backend",
     "BouncerDatabase",
     "BouncerOrigin",
     "BouncerPool",

@@ -85,9 +85,9 @@ class BouncerDatabase:
     transactions: float | None = None
     queries: float | None = None
     transaction_time: float | None = None
-    """Total seconds that connections were in a transaction."""
+    """Total seconds of transactions, the wait for a connection included."""
     query_time: float | None = None
-    """Total seconds that connections ran queries."""
+    """Total seconds of queries, the wait for a connection included."""
     wait: float | None = None
     """Total seconds that clients have waited for a connection."""
     received: float | None = None
@@ -108,6 +108,12 @@ class BouncerDatabase:
     max_clients: float | None = None
     paused: bool | None = None
     disabled: bool | None = None
+    login_rate: float | None = None
+    """Logins a second over the last minute."""
+    transaction_rate: float | None = None
+    """Transactions a second over the last minute."""
+    mean_transaction: float | None = None
+    """Mean seconds of the transactions that ended in the last minute, without waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,18 @@ class OpenTransaction(NamedTuple):
     """How long its session has been in its state: running a statement, or idle in transaction."""
 
 
+class Backend(NamedTuple):
+    """One session, as a bouncer's connection leads to it."""
+
+    user: str
+    state: str
+    """Spelt as in `catalogue.BACKEND_STATES`."""
+    age: float
+    """Seconds in that state."""
+    transaction: float | None
+    """Seconds since its open transaction began."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionGroup:
     """Sessions of one database, user and application: of one client address, or of all.
@@ -193,6 +205,8 @@ class ServerSample:
     """The IP address behind `host`; empty on a unix socket."""
     sessions: Mapping[ClientKey, SessionGroup] = field(default_factory=dict)
     """All client sessions but the exporter's own, none folded."""
+    backends: Mapping[int, Backend] = field(default_factory=dict)
+    """The same one by one, by process id, as far as they are visible."""
     clock: float | None = None
     """The server's own clock during the poll: seconds since the epoch."""
     last_login: float | None = None

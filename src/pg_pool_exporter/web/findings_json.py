@@ -13,6 +13,7 @@ from typing import Any
 from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
 from pg_pool_exporter.analysis.checklist.check import Check
+from pg_pool_exporter.analysis.correlate.chain import Holder
 from pg_pool_exporter.analysis.finding import Finding
 from pg_pool_exporter.analysis.fleet_view import TargetView
 from pg_pool_exporter.analysis.pool_view import PoolView
@@ -24,6 +25,8 @@ from pg_pool_exporter.web.paths import RUNBOOKS
 VERSION = 1
 MAX_POOLS = 1000
 """Those of the highest utilisation; the others are counted."""
+MAX_HOLDERS = 20
+"""Clients of a bouncer's pool that have a connection, those of the oldest requests."""
 MAX_TARGETS = 2000
 """Those that are down first; the others are counted."""
 
@@ -132,6 +135,28 @@ def _bouncer_pool(pool: BouncerPoolView) -> dict[str, Any]:
         "utilisation": _number(pool.utilisation),
         "waiting": _number(pool.waiting),
         "oldest_waiting_seconds": _number(pool.sample.oldest_waiting),
+        "mode": pool.sample.mode or None,
+        "waiting_by_application": {
+            name: _number(count) for name, count in pool.waiting_by_application.items()
+        },
+        "holders": [_holder(one) for one in pool.holders[:MAX_HOLDERS]],
+        "holders_left_out": max(0, len(pool.holders) - MAX_HOLDERS),
+    }
+
+
+def _holder(holder: Holder) -> dict[str, Any]:
+    """A client, the connection that it has, and the session behind it."""
+    hold, backend = holder.hold, holder.backend
+    return {
+        "application": hold.application,
+        "address": hold.address,
+        "port": hold.port,
+        "silent_seconds": _number(hold.silent_for),
+        "server": holder.server,
+        "pid": hold.pid,
+        "state": None if backend is None else backend.state,
+        "state_seconds": _number(None if backend is None else backend.age),
+        "transaction_seconds": _number(None if backend is None else backend.transaction),
     }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pg_pool_exporter.analysis.checklist import (
+    bouncers,
     check,
     exporter,
     pools,
@@ -28,6 +29,7 @@ _CHECKS: tuple[Callable[[Judged], Check], ...] = (
     targets.targets,
     pools.pool_utilisation,
     waiting.waiting_requests,
+    bouncers.bouncers,
     pools.leaks,
     pools.pool_handling,
     sessions.sessions,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from pg_pool_exporter.analysis.checklist.bouncers import CAUSES
 from pg_pool_exporter.analysis.checklist.check import Check, few, findings_of, of_findings, unknown
 from pg_pool_exporter.analysis.finding import Cause, Finding, Verdict
 from pg_pool_exporter.analysis.pool_view import PoolView
@@ -29,7 +30,9 @@ def waiting_requests(judged: Judged) -> Check:
         and (why := pool.verdict.explanations)
     ]
     for_a_moment = [pool for pool in pools if not pool.requests_wait and _may_wait(pool)]
-    verdict = max([point.verdict, *(Verdict(one.severity) for _, why in explained for one in why)])
+    behind = [one for one in findings_of(judged, *CAUSES) if one.figures.get("waiting_clients")]
+    causes = (*(one for _, why in explained for one in why), *behind)
+    verdict = max([point.verdict, *(Verdict(one.severity) for one in causes)])
     if verdict is Verdict.FINE and (for_a_moment or (pools and not any(map(_is_known, pools)))):
         verdict = Verdict.UNKNOWN
     return replace(
@@ -39,6 +42,10 @@ def waiting_requests(judged: Judged) -> Check:
             *point.evidence,
             *few(
                 f"{_wait(pool)}, because of {_titles(why)} (see below)" for pool, why in explained
+            ),
+            *few(
+                f"{one.subject}: clients wait, because of {one.cause.title} (see below)"
+                for one in behind
             ),
             *few(f"{_wait(pool)}; whether that lasts is unknown yet" for pool in for_a_moment),
         ),

@@ -1,19 +1,86 @@
-"""Bouncers whose clients wait. The bouncer does not report why."""
+"""What is wrong with a bouncer, and why its clients wait."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
+from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
-from pg_pool_exporter.analysis.remedies import OF_BOUNCERS
+from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.remedies import OF_BOUNCERS, remedy
+from pg_pool_exporter.analysis.server_view import ServerView
+from pg_pool_exporter.analysis.verdicts.bouncer_clients import too_many_clients, too_many_logins
+from pg_pool_exporter.analysis.verdicts.bouncer_transactions import held_in_transaction, made_at
+from pg_pool_exporter.analysis.verdicts.bouncer_waiting import (
+    clients_waiting,
+    silence_explains,
+)
 from pg_pool_exporter.analysis.wording import MOST_NAMED, number, spell
-from pg_pool_exporter.model import TargetId
 
 
-def clients_waiting(bouncer: str, pools: Iterable[BouncerPoolView]) -> Iterator[Finding]:
-    """The finding about a bouncer, of whose `pools` clients have waited for too long."""
-    saturated = [pool for pool in pools if pool.is_saturated]
+def bouncer_findings(
+    bouncer: BouncerView, servers: Mapping[str, ServerView], pools: Iterable[PoolView]
+) -> Iterator[Finding]:
+    """All findings about a bouncer. `pools` are those of instrumented applications: their lines of
+    code are named.
+    """
+    by_app = made_at(pools)
+    stopped = set(_stopped(bouncer))
+    for database in sorted(stopped):
+        yield _paused(bouncer, database)
+    yield from _disabled(bouncer)
+    unexplained = []
+    for pool in bouncer.pools:
+        yield from held_in_transaction(pool, by_app)
+        if stopped & {"", pool.key.database}:
+            continue
+        found = list(clients_waiting(bouncer, pool, servers))
+        yield from found
+        if pool.is_saturated and not found and not silence_explains(pool):
+            unexplained.append(pool)
+    yield from _unexplained(bouncer, unexplained)
+    yield from too_many_clients(bouncer)
+    yield from too_many_logins(bouncer)
+
+
+def _stopped(bouncer: BouncerView) -> Iterator[str]:
+    """Paused databases; empty for all of the bouncer."""
+    if bouncer.sample.paused:
+        yield ""
+        return
+    for name, database in bouncer.sample.databases.items():
+        if database.paused:
+            yield name
+
+
+def _paused(bouncer: BouncerView, database: str) -> Finding:
+    clients = sum(pool.waiting for pool in bouncer.pools if database in ("", pool.key.database))
+    what = f"Database {database}" if database else "The bouncer"
+    resume = f"RESUME {database}" if database else "RESUME"
+    return Finding(
+        cause=Cause.BOUNCER_PAUSED,
+        severity=Severity.PROBLEM if clients else Severity.WARNING,
+        subject=_of_database(bouncer, database),
+        summary=f"{what} is paused; {number(clients, 'client waits', 'clients wait')}.",
+        amount=clients or 1,
+        figures={"waiting_clients": clients},
+        remedy=f"{remedy(Cause.BOUNCER_PAUSED)} On its console: `{resume}`.",
+    )
+
+
+def _disabled(bouncer: BouncerView) -> Iterator[Finding]:
+    for name, database in bouncer.sample.databases.items():
+        if database.disabled:
+            yield Finding(
+                cause=Cause.BOUNCER_PAUSED,
+                severity=Severity.WARNING,
+                subject=_of_database(bouncer, name),
+                summary=f"Database {name} is disabled: new clients are refused.",
+                remedy=f"{remedy(Cause.BOUNCER_PAUSED)} On its console: `ENABLE {name}`.",
+            )
+
+
+def _unexplained(bouncer: BouncerView, saturated: Sequence[BouncerPoolView]) -> Iterator[Finding]:
     if not saturated:
         return
     clients = sum(pool.waiting for pool in saturated)
@@ -23,7 +90,7 @@ def clients_waiting(bouncer: str, pools: Iterable[BouncerPoolView]) -> Iterator[
     yield Finding(
         cause=Cause.UNKNOWN,
         severity=Severity.PROBLEM,
-        subject=Subject(target=TargetId("bouncer", bouncer)),
+        subject=bouncer.subject,
         summary=f"{wait} for a connection, the first for {spell(oldest)}.",
         amount=clients,
         figures={"waiting_clients": clients, "oldest_waiting_seconds": oldest},
@@ -42,3 +109,7 @@ def _evidence(pool: BouncerPoolView) -> str:
         f"{pool}: {wait}, the first for {spell(pool.sample.oldest_waiting or 0.0)}; "
         f"{pool.active:g}{of} connections are in use."
     )
+
+
+def _of_database(bouncer: BouncerView, database: str) -> Subject:
+    return Subject(target=bouncer.subject.target, database=database)

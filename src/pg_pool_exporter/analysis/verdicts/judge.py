@@ -8,7 +8,6 @@ from itertools import chain, groupby
 from typing import NamedTuple, ParamSpec
 
 from pg_pool_exporter.analysis.app_view import AppView
-from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
 from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.finding import (
     Cause,
@@ -19,7 +18,7 @@ from pg_pool_exporter.analysis.finding import (
 )
 from pg_pool_exporter.analysis.fleet_view import FleetView
 from pg_pool_exporter.analysis.pool_view import PoolView
-from pg_pool_exporter.analysis.verdicts.bouncer import clients_waiting
+from pg_pool_exporter.analysis.verdicts.bouncer import bouncer_findings
 from pg_pool_exporter.analysis.verdicts.capacity import capacity_of_pool
 from pg_pool_exporter.analysis.verdicts.exporter import exporter_impaired, log_state_lost
 from pg_pool_exporter.analysis.verdicts.leak import leak_of_app, leak_of_pool
@@ -93,15 +92,17 @@ def judge(fleet: FleetView, faults: Faults) -> Judged:
         add("targets", log_in_part, target)
         add("exporter", log_state_lost, target)
     for server in fleet.servers:
-        add("idle_in_transaction", idle_in_transaction, server, apps_on.get(server.name, ()))
+        its = apps_on.get(server.name, ())
+        add("idle_in_transaction", idle_in_transaction, server, its, fleet.bouncers)
         add("locks", locks_of_server, server)
         add("slots", slots_of_server, server)
         add("logins", logins_hang, server)
         add("sessions", hidden_sessions, server)
     with faults.contained("slots"):
         findings = list(with_refusals(findings))
-    for name, those in groupby(sorted(fleet.bouncer_pools, key=_bouncer_of), key=_bouncer_of):
-        add("bouncers", clients_waiting, name, list(those))
+    servers = {one.name: one for one in fleet.servers}
+    for bouncer in fleet.bouncers:
+        add("bouncers", bouncer_findings, bouncer, servers, fleet.pools)
     for pool in fleet.pools:
         add("leak", leak_of_pool, pool)
         add("capacity", capacity_of_pool, pool)
@@ -163,10 +164,6 @@ def _with_verdicts(
 
 def _app_of(pool: PoolView) -> tuple[str, str]:
     return pool.subject.app, pool.subject.server
-
-
-def _bouncer_of(pool: BouncerPoolView) -> str:
-    return pool.bouncer
 
 
 def _badness(finding: Finding) -> tuple[float, bool, float, bool, str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import ceil
 
 from pg_pool_exporter.analysis.app_view import AppView
+from pg_pool_exporter.analysis.bouncer_view import BouncerView
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Sign, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
@@ -20,13 +21,16 @@ _LOGIN_SECONDS = 10.0
 
 
 def idle_in_transaction(
-    server: ServerView, apps: Iterable[tuple[AppView, Iterable[PoolView]]]
+    server: ServerView,
+    apps: Iterable[tuple[AppView, Iterable[PoolView]]],
+    bouncers: Iterable[BouncerView] = (),
 ) -> Iterator[Finding]:
-    """The findings about sessions idle in transaction, without those of leaked connections.
+    """The findings about sessions idle in transaction, without those of leaked connections, and
+    those that clients of a bouncer keep: these are findings of their own.
 
     `apps` are the applications whose pools lead there, with these pools.
     """
-    leaked = _of_leaks(server, apps)
+    leaked = _of_leaks(server, apps) + _of_bouncers(server, bouncers)
     by_name: dict[str, list[ClientKey]] = {}
     for key in server.sample.sessions:
         by_name.setdefault(key.sessions.application, []).append(key)
@@ -78,6 +82,17 @@ def _of_leaks(
             silent = app.sessions.count(*IN_TRANSACTION, longer_than=longest)
             found[name] += min(silent, ceil(known))
     return found
+
+
+def _of_bouncers(server: ServerView, bouncers: Iterable[BouncerView]) -> Counter[str]:
+    """By the name of sessions, how many that are idle in transaction are found at a bouncer."""
+    return Counter(
+        holder.application
+        for bouncer in bouncers
+        for pool in bouncer.pools
+        for holder in pool.silent_holders
+        if holder.server == server.name and holder.is_in_transaction
+    )
 
 
 def hidden_sessions(server: ServerView) -> Iterator[Finding]:

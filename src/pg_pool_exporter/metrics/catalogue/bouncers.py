@@ -78,12 +78,12 @@ BOUNCER_TRANSACTIONS = _database(
 BOUNCER_QUERIES = _database("counter", "queries_total", "Queries.", field="queries")
 BOUNCER_TRANSACTION_TIME = _database(
     "counter", "transaction_seconds_total",
-    "Total time that server connections were in a transaction; by transactions_total, their mean.",
+    "Total time of transactions, the wait for a connection included.",
     field="transaction_time",
 )  # fmt: skip
 BOUNCER_QUERY_TIME = _database(
     "counter", "query_seconds_total",
-    "Total time that server connections ran queries; by queries_total, their mean.",
+    "Total time of queries, the wait for a connection included.",
     field="query_time",
 )  # fmt: skip
 BOUNCER_WAIT = _database(

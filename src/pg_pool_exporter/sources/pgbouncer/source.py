@@ -21,6 +21,7 @@ from pg_pool_exporter.sources.pgbouncer.dialects import Dialect, dialect
 from pg_pool_exporter.sources.pgbouncer.errors import BOUNCER
 from pg_pool_exporter.sources.pgbouncer.folding import BouncerFolding, Shown
 from pg_pool_exporter.sources.pgbouncer.pools import pools
+from pg_pool_exporter.sources.pgbouncer.rates import RecentRates
 from pg_pool_exporter.sources.queries import Batch
 from pg_pool_exporter.sources.queries.rows import Session
 
@@ -73,6 +74,7 @@ class BouncerSource:
         self._held = HeldConnection(self._connector.connect, _prepare, clock)
         self._folding = BouncerFolding(config.max_pools, config.max_groups)
         self._most_clients = config.max_clients
+        self._rates = RecentRates()
         self._settings: _Settings | None = None
 
     async def poll(self) -> Snapshot:
@@ -107,7 +109,7 @@ class BouncerSource:
             bouncer=BouncerSample(
                 version=settings.version,
                 pools=shown.pools,
-                databases=shown.databases,
+                databases=self._rates.added(shown.databases, self._clock()),
                 users=shown.users,
                 paused=_is_paused(state),
                 max_clients=settings.max_clients,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
+from itertools import zip_longest
 from typing import NamedTuple
 
 from pg_pool_exporter.metrics.catalogue import BACKEND_STATES
-from pg_pool_exporter.model import ClientKey, OpenTransaction, SessionGroup, SessionKey
+from pg_pool_exporter.model import Backend, ClientKey, OpenTransaction, SessionGroup, SessionKey
 from pg_pool_exporter.sources.postgres.server_clock import ServerClock
 from pg_pool_exporter.sources.postgres.session_groups import merge
 from pg_pool_exporter.sources.queries.rows import ActivityRow
@@ -19,6 +20,7 @@ class Activity(NamedTuple):
     """The client sessions of others, the exporter's own process ids and the server's clock."""
 
     sessions: Mapping[ClientKey, SessionGroup]
+    backends: Mapping[int, Backend]
     own: Set[int]
     clock: float | None
     """Seconds since the epoch; None without any row."""
@@ -52,6 +54,7 @@ def read_activity(
             )
     return Activity(
         sessions={key: merge(each) for key, each in groups.items()},
+        backends=dict(pair for row in clients if not row.own for pair in _backends(row, clock)),
         own={pid for row in clients if row.own for pid in row.pids},
         clock=rows[0].clock if rows else None,
         last_login=min(
@@ -63,6 +66,18 @@ def read_activity(
             default=None,
         ),
     )
+
+
+def _backends(row: ActivityRow, clock: ServerClock) -> Iterator[tuple[int, Backend]]:
+    state = state_name(row.state)
+    if row.hidden or state in ("disabled", "unknown"):
+        return
+    # Only where all have a transaction it is known whose is which.
+    all_open = row.transaction_ages and len(row.transaction_ages) == len(row.pids)
+    opened = row.transaction_ages or () if all_open else ()
+    for pid, age, since in zip_longest(row.pids, row.ages, opened):
+        if pid is not None and age is not None:
+            yield pid, Backend(row.user, state, clock.age(age), _known_age(since, clock))
 
 
 def _group(

@@ -121,6 +121,7 @@ class PostgresSource:
             settings=settings,
             address=ready.connection.info.hostaddr,
             sessions=activity.sessions,
+            backends=activity.backends,
             clock=activity.clock,
             last_login=self._trial.follow(activity.last_login),
             lock_waits=_known(waited, "waits"),

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
+from pg_pool_exporter.analysis.correlate.chain import Holder
 from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.web.page.drawing import bar
 from pg_pool_exporter.web.page.markup import Html, element, join, name
 from pg_pool_exporter.web.page.tables import row, table
 
 MAX_POOLS = 500
+MAX_HOLDERS = 20
+"""Rows of the chain."""
 _COLUMNS = ("Pool", "Connections", "Utilisation", "Longest wait")
+_CHAIN = ("Client", "Pool of the bouncer", "Last request", "Session of the server", "State")
 
 
 def bouncers_section(pools: Sequence[BouncerPoolView]) -> Html | None:
@@ -31,6 +35,48 @@ def bouncers_section(pools: Sequence[BouncerPoolView]) -> Html | None:
         element("p", f"{more} more pools are not shown; the metrics have all of them.")
         if more > 0
         else None,
+        _chain(pools),
+    )
+
+
+def _chain(pools: Sequence[BouncerPoolView]) -> Html | None:
+    """Who has the connections of pools whose clients wait, or keeps one and does nothing."""
+    holders = [
+        (pool, one)
+        for pool in pools
+        for one in (pool.holders if pool.waiting else pool.silent_holders)
+    ]
+    if not holders:
+        return None
+    more = len(holders) - MAX_HOLDERS
+    return join(
+        [
+            table(
+                "Clients that have a connection to the server, the oldest request of a pool first",
+                _CHAIN,
+                (_holder(pool, one) for pool, one in holders[:MAX_HOLDERS]),
+                "chain",
+            ),
+            element("p", f"{more} more are not shown.") if more > 0 else "",
+        ]
+    )
+
+
+def _holder(pool: BouncerPoolView, holder: Holder) -> Html:
+    hold, backend = holder.hold, holder.backend
+    client = f"{hold.address}:{hold.port}" if hold.address else "unix socket"
+    state = "" if backend is None else backend.state.replace("_", " ")
+    opened = ""
+    if backend is not None and backend.transaction is not None and backend.state != "idle":
+        opened = f", transaction open for {spell(backend.transaction)}"
+    return row(
+        _CHAIN,
+        join([name(hold.application or "no application_name"), element("small", client)]),
+        str(pool),
+        None if hold.silent_for is None else f"{spell(hold.silent_for)} ago",
+        None if backend is None else f"process {hold.pid} of {holder.server}",
+        f"{state} for {spell(backend.age)}{opened}" if backend is not None else None,
+        kind="problem" if holder in pool.silent_holders else "",
     )
 
 

@@ -1,0 +1,69 @@
+"""Connections to a server that clients of a bouncer keep idle in transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
+from pg_pool_exporter.analysis.correlate.chain import Holder
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.verdicts.bouncer_waiting import addresses, silence_explains
+from pg_pool_exporter.analysis.wording import number, spell
+
+
+def held_in_transaction(pool: BouncerPoolView, lines: Mapping[str, str]) -> Iterator[Finding]:
+    """One finding for each application."""
+    by_application: dict[str, list[Holder]] = {}
+    for one in pool.silent_holders:
+        if one.is_in_transaction:
+            by_application.setdefault(one.application, []).append(one)
+    is_bad = pool.is_saturated or (pool.waiting and silence_explains(pool))
+    for application, holders in sorted(by_application.items()):
+        oldest = max(one.silent_for for one in holders)
+        of = "" if pool.max is None else f" of {pool.max:g}"
+        kept = number(len(holders), "connection", "connections")
+        waiting = number(pool.waiting, "client waits", "clients wait")
+        began = max((one.at_work_for for one in holders), default=0.0)
+        evidence = [
+            f"Clients at {addresses(holders)}; the oldest transaction began {spell(began)} ago.",
+            f"{waiting} for a connection of this pool.",
+        ]
+        if application in lines:
+            evidence.append(f"The application's pool is made at {lines[application]}.")
+        yield Finding(
+            cause=Cause.BOUNCER_IDLE_IN_TRANSACTION,
+            severity=Severity.PROBLEM if is_bad else Severity.WARNING,
+            subject=Subject(
+                target=pool.subject.target,
+                database=pool.key.database,
+                user=pool.key.user,
+                app=application,
+            ),
+            summary=(
+                f"{application or 'A client without application_name'} keeps {kept}{of} to the "
+                f"server idle in transaction, the longest for {spell(oldest)}."
+            ),
+            amount=len(holders),
+            figures={
+                "connections": len(holders),
+                "oldest_seconds": oldest,
+                "waiting_clients": pool.waiting,
+            },
+            evidence=tuple(evidence),
+            remedy=remedy(Cause.BOUNCER_IDLE_IN_TRANSACTION),
+        )
+
+
+def made_at(pools: Iterable[PoolView]) -> Mapping[str, str]:
+    """The line of code that makes the pool, by the application's name."""
+    lines: dict[str, str] = {}
+    for pool in pools:
+        for each in pool.processes:
+            for site in each.sample.instances or ():
+                info = each.sample.info
+                for name in (pool.subject.app, info.application if info is not None else ""):
+                    if name:
+                        lines.setdefault(name, site)
+    return lines
