@@ -145,7 +145,7 @@ def _servers() -> Panel:
             "C": f"max by (server) ({select(c.SERVER_USED)})",
             "D": f"max by (server) {q.USABLE}",
             "E": f"max by (server) ({select(c.SERVER_POOLS_MAX)})",
-            "F": f"max by (server) ({q.ZOMBIES})",
+            "F": f"max by (server) ({q.IDLE_IN_TRANSACTION})",
             "G": f"sum by (server) ({select(c.SERVER_WAITING)})",
         },
         [

@@ -67,7 +67,7 @@ def dashboard() -> builders.Dashboard:
         *_story(),
         "Waiting for a connection, and holding it",
         *_durations(),
-        "Time-outs, requests, sessions",
+        "Timeouts, requests, sessions",
         *_counts(),
         "How the pool is handled",
         *_handling(),
@@ -215,7 +215,7 @@ def _durations() -> Iterator[Panel]:
 
 def _counts() -> Iterator[Panel]:
     yield lines(
-        "Time-outs by kind", "What the application saw, by second.",
+        "Timeouts by kind", "What the application saw, by second.",
         "cps", Query(q.rate(q.POOL_TIMEOUTS, "kind"), "{{kind}}"),
     )  # fmt: skip
     yield lines(

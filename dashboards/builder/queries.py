@@ -95,7 +95,7 @@ NOT_RETURNED = f'({LEAKED} > 0 or label_replace({OVERDUE} > 0, "how", "overdue",
 WAITING = select(c.POOL_WAITING)
 POOL_TIMEOUTS = select(c.POOL_TIMEOUTS)
 LOCK_AGES = select(c.SERVER_OLDEST_WAITING)
-ZOMBIES = select(c.SERVER_OLDEST_STATE, state="idle_in_transaction.*")
+IDLE_IN_TRANSACTION = select(c.SERVER_OLDEST_STATE, state="idle_in_transaction.*")
 
 # Where a server's sessions belong to pools: by the application's name, as PostgreSQL has it.
 APPLICATIONS = f"max by (application) ({select(c.POOL_INFO, application='.+')})"

@@ -45,7 +45,7 @@ def dashboard() -> builders.Dashboard:
         *_sessions(),
         "Ages, locks, limits",
         *_ages(),
-        "Time-outs, sessions opened and refused",
+        "Timeouts, sessions opened and refused",
         *_counts(),
         *_settings(),
         "Facts that the configuration switches on",
@@ -69,7 +69,7 @@ def _now() -> Iterator[Panel]:
     )  # fmt: skip
     yield numbers(
         "Idle in transaction for", "Age of the oldest: a transaction that somebody left open.",
-        "s", Query(f"max by (server) ({q.ZOMBIES})", "{{server}}"), steps=q.IDLE_SCALE,
+        "s", Query(f"max by (server) ({q.IDLE_IN_TRANSACTION})", "{{server}}"), steps=q.IDLE_SCALE,
     )  # fmt: skip
     yield numbers(
         "Waiting for locks", "Sessions that wait for a heavyweight lock.",
@@ -145,9 +145,10 @@ def _ages() -> Iterator[Panel]:
     yield lines(
         "Transactions left open",
         "Age of the oldest session that is idle in a transaction, by application.",
-        "s", Query(f"max by (server, application) ({q.ZOMBIES})", "{{application}}"),
+        "s", Query(f"max by (server, application) ({q.IDLE_IN_TRANSACTION})", "{{application}}"),
         Query(
-            f"{q.threshold_lines('idle_in_transaction')} and on () {q.ZOMBIES}", "threshold {{app}}"
+            f"{q.threshold_lines('idle_in_transaction')} and on () {q.IDLE_IN_TRANSACTION}",
+            "threshold {{app}}",
         ),
         limit="threshold.*", limit_colour=ORANGE, none="none is open",
     )  # fmt: skip
@@ -199,7 +200,7 @@ def _ages() -> Iterator[Panel]:
 
 def _counts() -> Iterator[Panel]:
     yield lines(
-        "Time-outs, from the server's log", "By kind and second.",
+        "Timeouts, from the server's log", "By kind and second.",
         "cps", Query(q.rate(select(c.SERVER_TIMEOUTS), "kind"), "{{kind}}"),
         none="no log is read",
     )  # fmt: skip
@@ -226,7 +227,7 @@ def _counts() -> Iterator[Panel]:
 
 def _settings() -> Iterator[Panel]:
     yield rows(
-        "Time-outs that are set",
+        "Timeouts that are set",
         "Server-wide; 0 is off. idle_in_transaction_session_timeout ends transactions that were "
         "left open.",
         {"A": f"max by (server, setting) ({select(c.SERVER_TIMEOUT_SETTING)})"},
@@ -234,7 +235,7 @@ def _settings() -> Iterator[Panel]:
         w=12, h=7,
     )  # fmt: skip
     yield rows(
-        "Time-outs by database and role", "What ALTER DATABASE and ALTER ROLE have set.",
+        "Timeouts by database and role", "What ALTER DATABASE and ALTER ROLE have set.",
         {
             "A": f"max by (server, database, user, setting) ({select(c.SERVER_TIMEOUT_OVERRIDE)})"
         },
