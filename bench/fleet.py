@@ -1,12 +1,17 @@
 """What a fleet of applications costs the exporter, and whether it keeps the schedule.
 
     python -m bench.fleet [--endpoints 1000] [--hanging 10] [--seconds 60]
+    python -m bench.fleet --endpoints 10000 --servers 300 --shards 5
 
 Each endpoint serves a Spring Boot Actuator's page of 2,000 lines and is polled every 5 s with a
 deadline of 1 s; some take the connection and never answer. The exporter is the real command; the
 endpoints are another process, which notes when it is asked and is not counted. A scrape every 5 s
 comes on top. Prints a Markdown table: the exporter's processor time as a share of one core, and
 the longest that a poll came after its time.
+
+With `--shards` so many exporters have the same file and each its part (`--shard`). It fails where a
+part is more than a tenth above the mean, or an endpoint is polled by two of them. The servers that
+the applications belong to refuse connections: they only decide who polls what.
 """
 
 from __future__ import annotations
@@ -22,12 +27,16 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from urllib.request import urlopen
 
 from support.actuator_page import LINES, actuator_page
+from support.postgres import wait_until
+from support.programs import answers
 
 INTERVAL = 5.0
 DEADLINE = 1.0
@@ -97,14 +106,19 @@ def resident_mib(pid: int) -> float:
     return pages * resource.getpagesize() / 2**20
 
 
-def configuration(ports: list[int]) -> str:
-    """One application an endpoint, as a fleet has."""
+def configuration(ports: list[int], servers: int = 0) -> str:
+    """One application an endpoint, as a fleet has; each belongs to one of the servers."""
+    listed = "".join(
+        f"  - {{name: server-{number}, dsn: 'host=127.0.0.1 port=1'}}\n"
+        for number in range(servers)
+    )
     apps = "".join(
         f"  - name: app-{number}\n    interval: {INTERVAL:g}s\n    timeout: {DEADLINE:g}s\n"
         f"    targets: ['http://127.0.0.1:{port}/actuator/prometheus']\n"
+        + (f"    server: server-{number % servers}\n" if servers else "")
         for number, port in enumerate(ports)
     )
-    return f"socket_dir: ''\napps:\n{apps}"
+    return f"socket_dir: ''\nservers:\n{listed or '  []'}\napps:\n{apps}"
 
 
 def latest(asked: dict[int, list[float]], begin: float, end: float) -> tuple[float, float]:
@@ -124,15 +138,39 @@ def scrape(address: str) -> str:
         return str(answer.read(), "utf-8")
 
 
-def main() -> None:
-    """Run it, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--endpoints", type=int, default=1000)
-    parser.add_argument("--hanging", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    arguments = parser.parse_args()
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+def free_address() -> str:
+    """An address of the loopback that nothing uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def start(path: Path, address: str, *flags: str) -> subprocess.Popen[bytes]:
+    """The real command."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pg_pool_exporter", f"--config.file={path}",
+         f"--web.listen-address={address}", "--log.level=error", *flags]
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a run has cost and shown."""
+
+    seconds: float
+    polls: int
+    used: list[float]
+    """Processor time of each exporter."""
+    memory: list[float]
+    """Of each exporter, in MiB."""
+    pages: list[str]
+    """The last page of each."""
+    late: tuple[float, float]
+    most_polls: int
+    """Of one endpoint."""
+
+
+def measured(arguments: argparse.Namespace) -> Measured:
+    """Run it."""
     ours, theirs = multiprocessing.Pipe()
     peer = multiprocessing.Process(
         target=endpoints_process, args=(arguments.endpoints, arguments.hanging, theirs)
@@ -140,45 +178,94 @@ def main() -> None:
     peer.start()
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "config.yaml")
-        path.write_text(configuration(ours.recv()))
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            address = f"127.0.0.1:{probe.getsockname()[1]}"
-        exporter = subprocess.Popen(
-            [sys.executable, "-m", "pg_pool_exporter", f"--config.file={path}",
-             f"--web.listen-address={address}", "--log.level=error"]
-        )  # fmt: skip
+        path.write_text(configuration(ours.recv(), arguments.servers))
+        addresses = [free_address() for _ in range(arguments.shards)]
+        exporters = [
+            start(path, address, f"--shard={number}/{arguments.shards}")
+            for number, address in enumerate(addresses, 1)
+        ]
+        pids = [one.pid for one in exporters]
         try:
+            for address in addresses:
+                wait_until(partial(answers, f"http://{address}/-/healthy"), "it answers", 120)
             time.sleep(3 * INTERVAL)  # the first polls open the connections
-            begin, used = time.monotonic(), processor_seconds(exporter.pid)
+            begin, used = time.monotonic(), [*map(processor_seconds, pids)]
             while time.monotonic() < begin + arguments.seconds:
                 time.sleep(INTERVAL)
-                page = scrape(address)
+                pages = [*map(scrape, addresses)]
             end = time.monotonic()
-            used = processor_seconds(exporter.pid) - used
-            memory = resident_mib(exporter.pid)
+            used = [
+                after - before
+                for before, after in zip(used, map(processor_seconds, pids), strict=True)
+            ]
+            memory = [*map(resident_mib, pids)]
         finally:
-            exporter.terminate()
-            exporter.wait()
+            for one in exporters:
+                one.terminate()
+            for one in exporters:
+                one.wait()
             ours.send("enough")
             asked: dict[int, list[float]] = ours.recv()
             peer.join()
-    up = sum(
-        line.startswith("pg_pool_exporter_target_up{") and line.endswith(" 1")
+    polls = [sum(begin <= at <= end for at in times) for times in asked.values()]
+    return Measured(
+        end - begin, sum(polls), used, memory, pages, latest(asked, begin, end), max(polls)
+    )
+
+
+def targets(page: str, *, up: bool) -> int:
+    """How many applications an exporter polls, or of these how many are up."""
+    return sum(
+        line.startswith("pg_pool_exporter_target_up{")
+        and 'kind="app"' in line
+        and (not up or line.endswith(" 1"))
         for line in page.splitlines()
     )
-    percentile, worst = latest(asked, begin, end)
-    polls = sum(begin <= at <= end for times in asked.values() for at in times)
+
+
+def main() -> int:
+    """Run it, and print the tables; 1 where the work is divided badly."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--endpoints", type=int, default=1000)
+    parser.add_argument("--hanging", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--servers", type=int, default=0)
+    arguments = parser.parse_args()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    run = measured(arguments)
+    percentile, worst = run.late
+    up = sum(targets(page, up=True) for page in run.pages)
     print(
         f"{arguments.endpoints} endpoints of {LINES:,} lines, {arguments.hanging} of them hanging; "
-        f"{polls} polls in {end - begin:.0f} s; at the end {up} are up.\n"
+        f"{run.polls} polls in {run.seconds:.0f} s; at the end {up} are up.\n"
     )
     print("| share of a core | ms a poll | late, 99 % | late, at most | resident |")
     print("|---:|---:|---:|---:|---:|")
     print(
-        f"| {used / (end - begin):.0%} | {used / polls * 1e3:.2f} | {percentile:.3f} s "
-        f"| {worst:.3f} s | {memory:.0f} MiB |"
+        f"| {sum(run.used) / run.seconds:.0%} | {sum(run.used) / run.polls * 1e3:.2f} "
+        f"| {percentile:.3f} s | {worst:.3f} s | {sum(run.memory):.0f} MiB |"
     )
+    return 0 if arguments.shards == 1 else divided(arguments, run)
+
+
+def divided(arguments: argparse.Namespace, run: Measured) -> int:
+    """Print what each shard does; 1 where one has too much, or two do the same."""
+    parts = [targets(page, up=False) for page in run.pages]
+    mean = arguments.endpoints / arguments.shards
+    print("\n| shard | endpoints | above the mean | share of a core | resident |")
+    print("|---:|---:|---:|---:|---:|")
+    for number, (part, used, memory) in enumerate(zip(parts, run.used, run.memory, strict=True), 1):
+        print(
+            f"| {number} | {part} | {part / mean - 1:+.0%} | {used / run.seconds:.0%} "
+            f"| {memory:.0f} MiB |"
+        )
+    allowed = run.seconds / INTERVAL + 1
+    print(f"\nAn endpoint was polled {run.most_polls} times at most; {allowed:.0f} are due.")
+    once = sum(parts) == arguments.endpoints and run.most_polls <= allowed + 1
+    return 0 if once and max(parts) <= 1.1 * mean else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
