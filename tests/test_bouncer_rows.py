@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from typing import Any
+
 import pytest
 
 from pg_pool_exporter.model import BouncerDatabase, BouncerOrigin, BouncerPool, BouncerPoolKey, Hold
@@ -310,3 +314,60 @@ def test_a_database_without_statistics_has_counted_nothing_yet() -> None:
     assert databases(shown, dialect("PgBouncer 1.18.0")) == {
         "shop": BouncerDatabase(transactions=0)
     }
+
+
+TABLES = ("pools", "databases", "stats", "servers", "active_sockets", "users", "clients")
+BAD = (None, "-1", "9" * 40, "?")
+
+
+@pytest.mark.parametrize("recorded", CONSOLES, ids=lambda one: one.id)
+def test_one_bad_value_makes_no_other_one_wrong(recorded: Recorded) -> None:
+    """Of each column of each table: what is read is what it was, or unknown."""
+    spoken = dialect(recorded.version)
+    for table in TABLES:
+        for answers in _damaged(recorded.answers, table):
+            assert pools(answers, spoken).keys() == recorded.pools.keys()
+            for key, pool in pools(answers, spoken).items():
+                right = recorded.pools.get(key)
+                if right is not None:
+                    assert pool.connections.items() <= right.connections.items()
+                    assert pool.clients.items() <= right.clients.items()
+            for name, database in databases(answers, spoken).items():
+                before = recorded.databases[name]
+                for field in fields(database):
+                    found = getattr(database, field.name)
+                    assert found in (None, "", getattr(before, field.name)), field.name
+            users(answers)
+
+
+@pytest.mark.parametrize("recorded", CONSOLES, ids=lambda one: one.id)
+def test_a_column_that_is_missing_fails_nothing(recorded: Recorded) -> None:
+    spoken = dialect(recorded.version)
+    for table in TABLES:
+        found: Rows = getattr(recorded.answers, table) or []
+        for column in {column for row in found for column in row} - {*_COUNTED_BY}:
+            rest: Rows = [{name: row[name] for name in row if name != column} for row in found]
+            answers = _with(recorded.answers, table, rest)
+            assert pools(answers, spoken).keys() == recorded.pools.keys()
+            databases(answers, spoken)
+            users(answers)
+
+
+def _damaged(answers: Answers, table: str) -> Iterator[Answers]:
+    found: Rows | None = getattr(answers, table)
+    for number, row in enumerate(found or ()):
+        assert found is not None
+        for column in row:
+            if column in _COUNTED_BY:
+                continue
+            for value in BAD:
+                rows = [*found[:number], {**row, column: value}, *found[number + 1 :]]
+                yield _with(answers, table, rows)
+
+
+def _with(answers: Answers, table: str, rows: Rows) -> Answers:
+    changed: dict[str, Any] = {table: rows}
+    return replace(answers, **changed)
+
+
+_COUNTED_BY = ("database", "user", "name")

@@ -41,7 +41,7 @@ def pools(answers: Answers, dialect: Dialect) -> dict[BouncerPoolKey, BouncerPoo
         key = pool_key(row)
         if key is not None and key.database != answers.console:
             pool = _pool(row, dialect)
-            found[key] = together([found[key], pool]) if key in found else pool
+            found[key] = _shards_together(found[key], pool) if key in found else pool
     idle = _oldest_idle(answers)
     limits = Limits(answers, dialect)
     its_clients = clients(answers)
@@ -85,6 +85,22 @@ def together(some: Iterable[BouncerPool]) -> BouncerPool:
     )
 
 
+def _shards_together(one: BouncerPool, other: BouncerPool) -> BouncerPool:
+    """Two rows of one pool as one: a count that is unknown of one is unknown of both."""
+    both = together([one, other])
+    return replace(
+        both,
+        connections=_known_of_both(both.connections, one.connections, other.connections),
+        clients=_known_of_both(both.clients, one.clients, other.clients),
+    )
+
+
+def _known_of_both(
+    counts: Mapping[str, float], one: Mapping[str, float], other: Mapping[str, float]
+) -> dict[str, float]:
+    return {state: count for state, count in counts.items() if state in one and state in other}
+
+
 def pool_key(row: Row) -> BouncerPoolKey | None:
     """The pool that a row of any kind is about; None where it names none."""
     database, user = row.get("database"), row.get("user")
@@ -113,9 +129,13 @@ def _pool(row: Row, dialect: Dialect) -> BouncerPool:
 
 
 def _count(row: Row, columns: Iterable[str], dialect: Dialect) -> float | None:
-    """The sum of the columns that there are; None when there is none of them."""
-    counts = [number(row, column) for column in columns if column not in dialect.unreliable]
-    return total(known) if (known := [count for count in counts if count is not None]) else None
+    """The sum of the columns that there are; None without any, or if one of them is no number."""
+    counts = [
+        number(row, column)
+        for column in columns
+        if column in row and column not in dialect.unreliable
+    ]
+    return total(counts) if counts else None
 
 
 def _oldest_idle(answers: Answers) -> dict[BouncerPoolKey, float]:
