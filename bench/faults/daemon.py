@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench.faults.case import Expected, fault
-from bench.faults.stand import Stand, is_up, series_of
+from bench.faults.stand import PASSWORD, Stand, is_up, series_of
 from support.busy import within
 from support.postgres import wait_until
 from support.programs import exporter
@@ -62,6 +62,25 @@ def _descriptors(stand: Stand) -> Iterator[None]:
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(used) + 1, limits[1]))
     time.sleep(2)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    yield
+
+
+@fault(_PROCESS, "libpq's service file a named pipe in its place, at the next login", _SLOW)
+def _service_file(stand: Stand) -> Iterator[None]:
+    services = stand.directory / "services"
+    services.write_text(
+        f"[shop]\nhost=127.0.0.1\nport={stand.cluster.port}\nuser=exporter\ndbname=monitored\n"
+        f"password={PASSWORD}\n"
+    )
+    environment = {"PGSERVICEFILE": str(services)}
+    with stand.second_daemon(environment, server="service=shop") as (address, _):
+        services.unlink()
+        os.mkfifo(services)
+        stand.end_own_sessions()
+        up = 'pg_server_up{server="main"}'
+        wait_until(lambda: series_of(address).get(up) == 0, "its server is down")
+        assert "but a directory, pipe" in stand.second_log.read_text(), "the log names no pipe"
+    services.unlink()
     yield
 
 
