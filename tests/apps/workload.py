@@ -193,7 +193,7 @@ def own_pool(pool: Pool) -> None:
 
 def keep_pool(pool: Pool) -> None:
     assert isinstance(pool, ConnectionPool)
-    own = ConnectionPool(pool.conninfo, min_size=1, max_size=1, open=True)
+    own = ConnectionPool(pool.conninfo, min_size=1, max_size=1, num_workers=1, open=True)
     instrument(own, app="orders", name="own")
     with own.connection() as connection:
         connection.execute("SELECT 1")
@@ -201,7 +201,7 @@ def keep_pool(pool: Pool) -> None:
 
 
 def tenants(pool: Pool) -> None:
-    for _ in range(30):
+    for _ in range(15):
         keep_pool(pool)
 
 

@@ -126,7 +126,7 @@ LIVE: dict[str, Live] = {
     "slots-lost": _leak("lose"),
     "reclaimed": Live(apps=(App(fault="forget", one_in=20, rate=40),)),
     "pool-per-request": Live(apps=(App(fault="own_pool", one_in=10, rate=30),)),
-    "pool-per-request-kept": Live(apps=(App(fault="keep_pool", one_in=15, rate=30),)),
+    "pool-per-request-kept": Live(apps=(App(fault="keep_pool", one_in=25, rate=25),)),
     "deadlocks": Live(apps=(App(fault="deadlock", one_in=240),)),
     "oversubscribed": Live(
         apps=(App(processes=6, rate=5),), act=_deploy, seconds=70.0
