@@ -126,7 +126,10 @@ LIVE: dict[str, Live] = {
     "slots-lost": _leak("lose"),
     "reclaimed": Live(apps=(App(fault="forget", one_in=20, rate=40),)),
     "pool-per-request": Live(apps=(App(fault="own_pool", one_in=10, rate=30),)),
-    "pool-per-request-kept": Live(apps=(App(fault="keep_pool", one_in=25, rate=25),)),
+    "pool-per-request-kept": Live(
+        apps=(App(fault="keep_pool", one_in=25, rate=25),), seconds=80.0, factor=10.0,
+        settings={"max_connections": "200"},
+    ),
     "deadlocks": Live(apps=(App(fault="deadlock", one_in=240),)),
     "oversubscribed": Live(
         apps=(App(processes=6, rate=5),), act=_deploy, seconds=70.0
@@ -183,7 +186,7 @@ LIVE: dict[str, Live] = {
     "on-their-way": Live(apps=(App(fault="burst", one_in=600, max_idle=2),)),
     "seldom-reclaimed": Live(apps=(App(fault="forget", one_in=150),)),
     "made-anew": Live(apps=(App(fault="own_pool", one_in=150),)),
-    "tenants": Live(apps=(App(at_start=("tenants",)),)),
+    "tenants": Live(apps=(App(at_start=("tenants",)),), factor=10.0),
     "listen": Live(apps=(App(at_start=("listen",)),)),
 }  # fmt: skip
 
