@@ -1,0 +1,130 @@
+"""Answers of an API server that is none, or lies: a failure with a reason, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from pg_pool_exporter.config import KubernetesSdConfig
+from pg_pool_exporter.discovery import kubernetes_sd
+from pg_pool_exporter.discovery.address_list import ListError
+from pg_pool_exporter.discovery.kubernetes_sd import KubernetesDiscoverer
+from pg_pool_exporter.sources.base import PollError
+from support import pages
+from support.pages import answer
+
+CONFIG = KubernetesSdConfig.model_validate({"label_selector": "app=orders"})
+
+
+def pod(**changes: Any) -> dict[str, Any]:
+    """A pod that counts, with some of its parts replaced."""
+    return {
+        "metadata": {"uid": "1", "name": "a", "namespace": "shop", "resourceVersion": "7"},
+        "spec": {"containers": [{"ports": [{"name": "metrics", "containerPort": 9000}]}]},
+        "status": {"phase": "Running", "podIP": "127.0.0.2"},
+        **changes,
+    }
+
+
+def listed(item: object) -> list[str]:
+    """The addresses of a list with one item."""
+    document = {"metadata": {"resourceVersion": "5"}, "items": [item]}
+    page = kubernetes_sd._of_list(json.dumps(document).encode(), CONFIG)
+    listing = kubernetes_sd._listing(page.pods.values())
+    return [one.text for one in listing.addresses]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ["127.0.0.2:9000"]),
+        ({"status": {"phase": "Running", "podIP": "fd00::2"}}, ["[fd00::2]:9000"]),
+        ({"status": None}, []),
+        ({"status": {"podIP": 7}}, []),
+        ({"spec": None}, []),
+        ({"spec": {"containers": 7}}, []),
+        ({"spec": {"containers": [7, {"ports": [7]}]}}, []),
+        ({"metadata": None}, ["127.0.0.2:9000"]),
+        ({"metadata": {"annotations": {"prometheus.io/port": 7}}}, ["127.0.0.2:9000"]),
+        (
+            {"spec": {"containers": [{"ports": [{"containerPort": 53, "protocol": "UDP"}]}]}},
+            [],
+        ),
+    ],
+)
+def test_a_strange_pod_costs_only_itself(changes: dict[str, Any], expected: list[str]) -> None:
+    assert listed(pod(**changes)) == expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"7", b"{", b"{}", b'{"items": 7}', b'{"items": [7]}', b"\xff", b"[" * 100_000],
+)
+def test_what_is_no_list_of_pods_fails_the_discovery(content: bytes) -> None:
+    with pytest.raises(PollError):
+        kubernetes_sd._of_list(content, CONFIG)
+
+
+STATE = kubernetes_sd._State("5", {})
+
+
+def events(*lines: object, end: bytes = b"") -> bytes:
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines) + end
+
+
+def test_a_line_that_is_cut_comes_with_the_next_watch() -> None:
+    content = events({"type": "ADDED", "object": pod()}, end=b'{"type": "DELE')
+    state = kubernetes_sd._after(STATE, content, CONFIG)
+    assert (state.version, len(state.pods)) == ("7", 1)
+
+
+def test_a_bookmark_only_moves_the_version() -> None:
+    bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}}
+    state = kubernetes_sd._after(STATE, events(bookmark), CONFIG)
+    assert (state.version, state.pods) == ("9", {})
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ({"type": "ERROR", "object": {"code": 410}}, kubernetes_sd._GoneError),
+        ({"type": "ERROR", "object": {"code": 500}}, PollError),
+        ({"type": "ERROR"}, PollError),
+        (7, PollError),
+    ],
+)
+def test_a_watch_that_ends_with_an_error_is_recognised(
+    line: object, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        kubernetes_sd._after(STATE, events(line), CONFIG)
+
+
+def test_a_watch_cannot_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubernetes_sd, "MAX_PODS", 2)
+    many = [{"type": "ADDED", "object": pod(metadata={"uid": str(number)})} for number in range(3)]
+    with pytest.raises(PollError, match="more than 2 pods"):
+        kubernetes_sd._after(STATE, events(*many), CONFIG)
+
+
+def test_outside_of_a_pod_it_says_what_to_set() -> None:
+    with pytest.raises(ListError, match=r"runs in no pod.*api_server"):
+        asyncio.run(KubernetesDiscoverer(CONFIG, "shop").discover())
+
+
+def test_pages_without_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubernetes_sd, "MAX_PODS", 100)
+    page = answer(b'{"metadata": {"continue": "x"}, "items": []}', "Content-Type: application/json")
+
+    async def main() -> None:
+        async with pages.serving(page) as server:
+            config = KubernetesSdConfig.model_validate(
+                {"label_selector": "app=orders", "api_server": server.url}
+            )
+            await KubernetesDiscoverer(config, "shop").discover()
+
+    with pytest.raises(ListError, match="more than 100 pods"):
+        asyncio.run(main())
