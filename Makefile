@@ -80,6 +80,7 @@ CLUSTER_PROGRAMS = helm.sh/helm/v4/cmd/helm@v4.3.1 \
 cluster:
 	cd $(CLUSTER)/apiserver && GOTOOLCHAIN=local go build -trimpath -buildvcs=false \
 	  -ldflags='-s -w $(VERSION_OF_KUBERNETES)' -o $(CLUSTER)/build/kube-apiserver .
+	cd $(CLUSTER)/operator && npm ci --silent --ignore-scripts
 	for program in $(CLUSTER_PROGRAMS); do \
 	  GOTOOLCHAIN=local GOBIN=$(CLUSTER)/build go install -ldflags='-s -w' $$program || exit 1; done
 

@@ -278,6 +278,31 @@ def test_the_rules_inside_are_understood_with_settings_of_ours(tmp_path: Path) -
     assert {one["alert"]: one["annotations"] for one in inside if "alert" in one} == alerts
 
 
+def operator_says(documents: list[dict[str, Any]]) -> dict[str, str]:
+    """What the types of the Prometheus operator's definitions say, by kind."""
+    folder = ROOT / "tests/cluster/operator"
+    require((folder / "node_modules").exists(), "the operator's types, by make cluster,")
+    done = subprocess.run(
+        ["node", "validate.js"], cwd=folder, input="\n".join(map(json.dumps, documents)),
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return dict(line.split(": ", 1) for line in done.stdout.splitlines())
+
+
+@pytest.mark.cluster
+def test_the_operator_accepts_its_monitors_and_rules() -> None:
+    documents = [
+        document
+        for document in objects(f"--values={CHART}/ci/full-values.yaml")
+        if document["apiVersion"] == "monitoring.coreos.com/v1"
+    ]
+    assert operator_says(documents) == dict.fromkeys(_OPERATOR.values(), "valid")
+    # It knows what is wrong: its type of an expression is no fraction.
+    rule = of_kind(documents, "PrometheusRule")
+    rule["spec"]["groups"][0]["rules"][0]["expr"] = 0.5
+    assert "expr must be string" in operator_says([rule])["PrometheusRule"]
+
+
 @pytest.mark.cluster
 def test_each_dashboard_is_whole() -> None:
     documents = objects("--set=dashboards.enabled=true")
