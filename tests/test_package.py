@@ -159,6 +159,15 @@ def test_a_release_says_what_stands_in_its_way(
         assert fact in sentence
 
 
+def test_a_release_names_an_image_of_its_owner(tmp_path: Path) -> None:
+    root = _project(tmp_path, "0.2.0", CHANGELOG, "git.test")
+    values = root / "deploy/helm/pg-pool-exporter/values.yaml"
+    values.parent.mkdir(parents=True)
+    values.write_text("image: {repository: ghcr.io/example/pg-pool-exporter}\n")
+    (found,) = release.obstacles("v0.2.0", root)
+    assert "values.yaml has a placeholder" in found
+
+
 @pytest.mark.parametrize("name", shell_files.FILES)
 def test_the_files_for_shells_are_current(name: str) -> None:
     """When this fails: `make docs`."""

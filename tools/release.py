@@ -41,6 +41,11 @@ def obstacles(tag: str, root: Path = ROOT) -> Iterator[str]:
     named = [*project["urls"].values(), *(one["email"] for one in project["authors"])]
     if any(".example" in one for one in named):
         yield "pyproject.toml has placeholders (.example) for the author or the addresses"
+    for name in ("deploy/helm/pg-pool-exporter/values.yaml", "deploy/kustomize"):
+        place = root / name
+        files = [place] if place.is_file() else sorted(place.rglob("*.yaml"))
+        if any("ghcr.io/example/" in file.read_text() for file in files):
+            yield f"{name} has a placeholder (ghcr.io/example/) for the image"
 
 
 def main(arguments: list[str]) -> int:
