@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.pq import PGconn
 from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
@@ -313,6 +314,25 @@ def test_names_are_values_and_no_sql(every_postgres: Cluster) -> None:
         assert done.text.count(": ended") == 1
         assert lives(orders)
         assert not lives(hostile)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_names_in_any_encoding_are_no_obstacle(cluster: Cluster, encoding: str) -> None:
+    cluster.run(f"CREATE DATABASE plain ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    with cluster.connect(dbname="plain", client_encoding="SQL_ASCII") as connection:
+        connection.execute(b'CREATE ROLE "raw\xff" LOGIN')
+    conninfo = b"host=127.0.0.1 port=%d dbname=plain user='raw\xff' application_name=orders"
+    session = PGconn.connect(conninfo % cluster.port)
+
+    def found() -> Outcome:
+        return run(cluster, Choice(NOW, "orders"), dbname="plain")
+
+    wait_until(lambda: "1 session to end" in found().text, "the session is idle")
+    done = run(cluster, Choice(NOW, "orders"), end=True, dbname="plain")
+    session.finish()
+    assert done.text.count(": ended") == 1
+    nobody = run(cluster, Choice(NOW, "Ünï"), dbname="plain")
+    assert "No session has that application_name" in nobody.text
 
 
 @pytest.mark.debian

@@ -15,7 +15,7 @@ from pg_pool_exporter.blocking.secrets import PasswordError
 from pg_pool_exporter.commands.terminate_idle.sessions import Choice, Ended
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
-from pg_pool_exporter.sources.connection.connector import Connector
+from pg_pool_exporter.sources.connection.server import ServerConnector
 from pg_pool_exporter.sources.queries import as_script, batch, statement
 from pg_pool_exporter.sources.queries.rows import ListedSession
 
@@ -88,7 +88,7 @@ class Server:
 @asynccontextmanager
 async def connected(config: ServerConfig) -> AsyncIterator[Server]:
     """Connect to a server for the block. Raises `TerminateError` for all errors."""
-    connector = Connector(f"server {config.name}", config, as_text=("text", "name", "varchar"))
+    connector = ServerConnector(config, _SECONDS)
     try:
         async with asyncio.timeout(_SECONDS):
             connection = await connector.connect()

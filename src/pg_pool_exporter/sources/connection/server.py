@@ -10,7 +10,7 @@ from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.connector import Connector
 from pg_pool_exporter.sources.connection.held import ReadyConnection
 from pg_pool_exporter.sources.connection.results import only
-from pg_pool_exporter.sources.queries import batch
+from pg_pool_exporter.sources.queries import Batch, batch
 
 _CONSOLE = (
     "what answers is PgBouncer's admin console: list it under `pgbouncers`, or name a database of "
@@ -26,6 +26,9 @@ _ENDS_SET_UP = {
 }
 
 
+_UNCONVERTED = Batch("SET client_encoding = SQL_ASCII", {}, ())
+
+
 class ServerConnector(Connector):
     """Opens connections to one server, for a `HeldConnection`.
 
@@ -35,6 +38,21 @@ class ServerConnector(Connector):
     def __init__(self, config: ServerConfig, timeout: float) -> None:
         super().__init__(f"server {config.name}", config, as_text=("text", "name", "varchar"))
         self._timeout = timeout
+
+    async def connect(self) -> BoundedConnection:
+        """A new connection, on which names in any encoding arrive as they are.
+
+        To another encoding than the database's own the server converts them, and fails the whole
+        statement for one that it can't. Raises `psycopg.Error` and `PasswordError`.
+        """
+        connection = await super().connect()
+        if connection.info.parameter_status("server_encoding") not in (None, "UTF8"):
+            try:
+                await connection.execute_batch(_UNCONVERTED)
+            except BaseException:
+                await connection.close()
+                raise
+        return connection
 
     async def prepare(self, connection: BoundedConnection) -> ReadyConnection:
         """Make a connection ready. Raises `psycopg.Error`, and `PollError` for no server."""

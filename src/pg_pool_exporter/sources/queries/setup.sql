@@ -11,13 +11,11 @@ WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session
 SELECT pid, extract(epoch FROM backend_start)::text AS started
 FROM pg_stat_get_activity(pg_backend_pid());
 
--- Settings that this version does not have are left out. The first eight, and search_path, make
+-- Settings that this version does not have are left out. The first seven, and search_path, make
 -- our statements and the text of their values independent of what is set for our role or database.
 -- Keepalives let the server notice within some 20 s that we are gone. Where the platform cannot
 -- watch a busy session's client, client_connection_check_interval is an error, so it is set where
--- that is known to work. Names in catalogues can be in any encoding: with client_encoding SQL_ASCII
--- the server sends them as they are; otherwise one that it can't convert fails the statement. In a
--- UTF8 database it converts nothing.
+-- that is known to work.
 SELECT set_config(own.name, own.value, false) AS value
 FROM pg_settings
 JOIN (VALUES ('DateStyle', 'ISO, MDY'),
@@ -27,7 +25,6 @@ JOIN (VALUES ('DateStyle', 'ISO, MDY'),
              ('extra_float_digits', '1'),
              ('standard_conforming_strings', 'on'),
              ('array_nulls', 'on'),
-             ('client_encoding', 'SQL_ASCII'),
              ('search_path', 'pg_catalog, pg_temp'),
              ('row_security', 'on'),
              ('statement_timeout', %(statement_timeout)s),
@@ -43,5 +40,4 @@ JOIN (VALUES ('DateStyle', 'ISO, MDY'),
              ('tcp_keepalives_count', '3'),
              ('tcp_user_timeout', '20s'),
              ('client_connection_check_interval', '10s')) AS own (name, value) USING (name)
-WHERE (own.name <> 'client_connection_check_interval' OR version() LIKE '%%linux%%')
-  AND (own.name <> 'client_encoding' OR current_setting('server_encoding') <> 'UTF8');
+WHERE own.name <> 'client_connection_check_interval' OR version() LIKE '%%linux%%';
