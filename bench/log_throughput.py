@@ -1,7 +1,8 @@
 """How fast a server's log is counted: `python -m bench.log_throughput`, from the repository's root.
 
 For each format, a log like a busy server's (sessions logged, slow statements, few errors) and one
-that is dense with events. On each, in turns and with the file in the page cache: the source that
+that is dense with events; and the busy one as it is wrapped by container runtimes, an operator and
+syslog. On each, in turns and with the file in the page cache: the source that
 the exporter polls, in a process of its own; `grep -cE` of the same texts; and pgBadger. Both need
 Debian's packages (grep is there always). `--megabytes 50 --rounds 1` is for a quick look.
 """
@@ -17,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,11 +112,47 @@ def _dense(form: Format, database: str) -> bytes:
 _KINDS = {"busy": _busy, "dense": _dense}
 
 
-def write(path: Path, form: Format, kind: str, megabytes: int) -> None:
+def _docker(line: str) -> str:
+    text = {"log": line + "\n", "stream": "stderr", "time": "2026-11-24T10:00:00.123456789Z"}
+    return json.dumps(text, separators=(",", ":"))
+
+
+def _operator(line: str) -> str:
+    record = json.loads(line)
+    fields = {
+        "log_time": record["timestamp"], "user_name": record.get("user", ""),
+        "database_name": record.get("dbname", ""), "process_id": str(record["pid"]),
+        "connection_from": "10.0.0.7:50000", "session_id": "65f0a1b2.1267",
+        "session_line_num": "3", "session_start_time": "2026-11-24 09:59:00 UTC",
+        "virtual_transaction_id": "3/17", "transaction_id": "0",
+        "error_severity": record["error_severity"],
+        "sql_state_code": record.get("state_code", "00000"), "message": record["message"],
+        "detail": record.get("detail", ""), "query": record.get("statement", ""),
+        "application_name": "orders", "backend_type": "client backend", "query_id": "0",
+    }  # fmt: skip
+    head = {"level": "info", "ts": "2026-11-24T10:00:00Z", "logger": "postgres", "msg": "record"}
+    return json.dumps({**head, "logging_pod": "shop-1", "record": fields}, separators=(",", ":"))
+
+
+WRAPPINGS: dict[str, tuple[Format, Callable[[str], str]]] = {
+    "docker": ("stderr", _docker),
+    "cri": ("stderr", lambda line: f"2026-11-24T10:00:00.123456789Z stderr F {line}"),
+    "compose": ("stderr", lambda line: f"db-1  | {line}"),
+    "syslog": ("stderr", lambda line: f"Nov 24 10:00:00 db1 postgres[4711]: [3-1] {line}"),
+    "cloudnativepg": ("jsonlog", _operator),
+}
+"""The format that is wrapped, and one line of it with its wrapping."""
+
+
+def write(path: Path, form: Format, kind: str, megabytes: int, wrapping: str = "") -> None:
     """Make a log of at least this size."""
     random.seed(1)
     make = _KINDS[kind]
     sample = b"".join(make(form, random.choice(_DATABASES)) for _ in range(_SAMPLE_RECORDS))
+    if wrapping:
+        _, wrap = WRAPPINGS[wrapping]
+        lines = sample.decode().split("\n")[:-1]
+        sample = "".join(f"{wrap(line)}\n" for line in lines).encode()
     with path.open("wb") as file:
         while file.tell() < megabytes * 10**6:
             file.write(sample)
@@ -160,24 +197,29 @@ def _beginning(path: Path, megabytes: int) -> Path:
     return beginning
 
 
-def rows(megabytes: int, rounds: int, badger_megabytes: int) -> Iterator[list[str]]:
+def rows(megabytes: int, rounds: int, badger_megabytes: int, only: str = "") -> Iterator[list[str]]:
     """A row of the report for each log; the best of all rounds counts, for each program."""
+    logs = [
+        *((form, kind, "") for form in FORMATS for kind in _KINDS),
+        *((form, "busy", wrapping) for wrapping, (form, _) in WRAPPINGS.items()),
+    ]
     with tempfile.TemporaryDirectory(prefix="pgpe-bench-") as name:
         path = Path(name) / "log"
-        for form in FORMATS:
-            for kind in _KINDS:
-                write(path, form, kind, megabytes)
+        for form, kind, wrapping in logs:
+            title = f"{form}, {wrapping or kind}"
+            if only in title:
+                write(path, form, kind, megabytes, wrapping)
                 size = path.stat().st_size / 10**6
                 path.read_bytes()[:0]  # into the page cache
                 runs = [(_ours(path, form), _grep(path)) for _ in range(rounds)]
                 ours = min(one.seconds for one, _ in runs)
                 grep = min(seconds for _, seconds in runs)
                 badger = 0.0  # megabytes a second
-                if PGBADGER is not None:
+                if PGBADGER is not None and not wrapping:
                     part = _beginning(path, badger_megabytes)
                     badger = part.stat().st_size / 10**6 / _pgbadger(part, form, path.parent)
                 yield [
-                    f"{form}, {kind}",
+                    title,
                     f"{size:.0f}",
                     f"{runs[0][0].events}",
                     f"{size / ours:.0f}",
@@ -195,10 +237,12 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=500, help="size of each log")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pgbadger-megabytes", type=int, default=10, help="0 for the whole log")
+    parser.add_argument("--only", default="", help="only logs with this in their title")
     arguments = parser.parse_args()
-    print("".join(f"{column:>16}" for column in _COLUMNS))
-    for row in rows(arguments.megabytes, arguments.rounds, arguments.pgbadger_megabytes):
-        print("".join(f"{cell:>16}" for cell in row), flush=True)
+    print("".join(f"{column:>{22 if not at else 12}}" for at, column in enumerate(_COLUMNS)))
+    arguments_of_rows = (arguments.megabytes, arguments.rounds, arguments.pgbadger_megabytes)
+    for row in rows(*arguments_of_rows, arguments.only):
+        print("".join(f"{cell:>{22 if not at else 12}}" for at, cell in enumerate(row)), flush=True)
     idle = subprocess.run(
         [sys.executable, "-m", "bench.log_reader", "--idle"],
         capture_output=True, text=True, check=True,

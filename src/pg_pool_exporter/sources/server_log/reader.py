@@ -188,6 +188,15 @@ class LogReader:
     def _unwrap(self, data: bytes, end: int) -> None:
         """Count the events of whole lines, each of which may be written in its own way."""
         file = self._file
+        if file.form != "csvlog":
+            whole = file.unwrapper.unwrap_all(data, end)
+            if whole is not None:
+                text, around = whole
+                first = text[: text.find(b"\n")]
+                if self._form.is_fixed or self._format_of(first) is None:
+                    file.is_wrapped = True
+                    self._count(file.form, text, len(text), around)
+                    return
         unwrap = file.unwrapper.unwrap
         # Of csvlog without wrapping: a text may hold lines of any format.
         is_text = file.form == "csvlog" and self.coverage.is_quoted and not file.is_wrapped

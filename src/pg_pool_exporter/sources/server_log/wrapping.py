@@ -55,6 +55,12 @@ _HEADS = {
     ),
     "stamp": rb"(?P<stamp>%s )" % _ISO,
 }
+# Heads of whole lines, at each of them.
+_WHOLE_HEADS = {
+    name: re.compile(b"(?m)^" + head.replace(b"[PF]", b"F"))
+    for name, head in _HEADS.items()
+    if name in ("cri", "compose", "stamp")
+}
 _OF_HEAD: Mapping[str, Wrapping] = {
     "cri": "cri", "syslog": "syslog", "rfc5424": "syslog", "compose": "compose", "stamp": "docker",
 }  # fmt: skip
@@ -105,6 +111,31 @@ class Unwrapper:
         if line.startswith(b"{"):
             return self._allows_json and not line.startswith(_NATIVE)
         return self._head is not None and self._head.match(line) is not None
+
+    def unwrap_all(self, data: bytes, end: int) -> tuple[bytes, Wrapping] | None:
+        """The whole lines `data[:end]` without wrapping, if they are all wrapped in one way.
+
+        Several times as fast as line by line. None if a line needs a look of its own: parts of
+        lines, another wrapping inside, lines of other programs.
+        """
+        if self._open:
+            return None
+        if data.startswith(b'{"log":"'):
+            lines = _all_of_docker(data, end) if self._allows_json else None
+            wrapping: Wrapping = "docker"
+        else:
+            head = self._head.match(data) if self._head is not None else None
+            name = head.lastgroup if head is not None else None
+            if name not in _WHOLE_HEADS:
+                return None
+            lines, number = _WHOLE_HEADS[name].subn(b"", data[:end])
+            wrapping = _OF_HEAD[name]
+            if number != data.count(b"\n", 0, end):
+                return None
+        if lines is None or lines.startswith(b"{") or b"\n{" in lines:
+            return None
+        first = lines[: lines.find(b"\n")]
+        return (lines, wrapping) if not self.is_wrapped(first) or self._is_record(first) else None
 
     def unwrap(self, line: bytes) -> Unwrapped | None:
         """The line (without its end) without wrapping; None if it has none that is known."""
@@ -210,6 +241,20 @@ class Unwrapper:
             del self._open[next(iter(self._open))]
         self._open[key] = text[:MOST_JOINED]
         return None
+
+
+def _all_of_docker(data: bytes, end: int) -> bytes | None:
+    """The texts of lines that all have a whole one; None where one has not."""
+    try:
+        values = json.loads(b"[" + data[: end - 1].replace(b"\n", b",") + b"]")
+        texts = [value["log"] for value in values]
+        whole = "".join(texts)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    lines = data.count(b"\n", 0, end)
+    if len(texts) != lines or whole.count("\n") != lines:
+        return None
+    return _bytes(whole) if all(text.endswith("\n") for text in texts) else None
 
 
 def _decoded(line: bytes) -> Any:
