@@ -89,7 +89,6 @@ PGX_POOL = Format(
     ),
     yields_to=("pgxpool",),
     facts="cmackenzie1/pgxpool-prometheus, README.md",
-    run=True,
 )
 
 OTELPGX = Format(
@@ -121,7 +120,6 @@ OTELPGX = Format(
         value("connects", "pgxpool_new_connections_total", "pgxpool_new_connections"),
     ),
     facts="otelpgx 0.9.1, meter.go",
-    run=True,
 )
 
 GO_SQL = Format(
