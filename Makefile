@@ -56,6 +56,7 @@ soak: $(VENV)/.dev
 
 clients:
 	cd tests/clients/node && npm ci --silent --ignore-scripts
+	cd clients/java && mvn --quiet --batch-mode install -Dmaven.test.skip=true
 	cd tests/clients/java/hikari && mvn --quiet --batch-mode package
 	cd tests/clients/java/spring && mvn --quiet --batch-mode package
 	cd tests/clients/go && GOTOOLCHAIN=local go build -buildvcs=false -o build/app . && \
@@ -69,6 +70,7 @@ servers:
 test-clients:
 	cd clients/go && GOTOOLCHAIN=local go vet ./... && GOTOOLCHAIN=local go test ./...
 	cd clients/node && npm ci --silent --ignore-scripts && npm test --silent && npm run --silent types
+	cd clients/java && mvn --quiet --batch-mode test
 
 CLUSTER = $(CURDIR)/tests/cluster
 # Else it says that it is v0.0.0, which is too old for the chart.

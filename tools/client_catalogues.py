@@ -18,6 +18,7 @@ def contents() -> dict[Path, str]:
     """The text of each file."""
     return {
         _CLIENTS / "go/internal/measure/catalogue.tsv": _table(),
+        _CLIENTS / "java/src/main/resources/io/github/pgpoolexporter/catalogue.tsv": _table(),
         _CLIENTS / "node/lib/catalogue.js": _module(),
     }
 

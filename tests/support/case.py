@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import linecache
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from conftest import require
+from pg_pool_exporter.client import libraries
+from pg_pool_exporter.commands.other_clients import OTHER_CLIENTS
 from pg_pool_exporter.model import PoolSample
 from support import remote_pools
 from support.client import Watched
@@ -113,6 +115,13 @@ def run(kind: Kind, postgres: Cluster, scenario: Scenario) -> None:
                     await pool.close()
 
     asyncio.run(main())
+
+
+def unknown(kind: Kind) -> Set[str]:
+    """The fields of a sample that the library cannot tell."""
+    if kind.toolchain:
+        return OTHER_CLIENTS[kind.library].unknown
+    return libraries.KINDS[kind.library].unknown if kind.library in libraries.KINDS else set()
 
 
 def built(program: Path | None) -> None:

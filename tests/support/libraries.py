@@ -112,6 +112,9 @@ _CLIENT_APART = (
     "acquire", "hold", "connect_errors", "lost", "leak_after", "long_lived", "instances", "overdue",
 )  # fmt: skip
 
+# Which a client that wraps a whole pool does not see.
+_OF_SESSIONS = ("connect_errors", "lost", "oldest_idle")
+
 LIBRARIES = {
     "pg.Pool": _node(
         command=("node", "obey.js", "./pg-pool.js"),
@@ -149,6 +152,18 @@ LIBRARIES = {
             "idle": lambda truth: truth.idle - truth.returned_last,
             "active": lambda truth: truth.active + truth.returned_last,
         },
+    ),
+    "HikariCP by our client": _hikari(
+        command=(*_JAVA, "orders.Obey", "client"),
+        format="native",
+        shows=tuple(field for field in _CLIENT if field != "connects"),
+        times=_CLIENT_TIMES,
+        apart=(
+            *(field for field in _CLIENT_APART if field not in _OF_SESSIONS),
+            "leaked",
+            "leaked_slots",
+        ),
+        fills=True,
     ),
     "HikariCP by Micrometer": _hikari(
         command=(*_JAVA, "orders.Obey", "micrometer"),

@@ -63,7 +63,21 @@ NODE = Program(
     kind="pg",
     locks=False,
 )
-PROGRAMS = (GO, NODE)
+JAVA = Program(
+    toolchain="java",
+    built=CLIENTS / "java/hikari/target/classes/orders/Scenarios.class",
+    command=(
+        "java",
+        "-Dcom.zaxxer.hikari.housekeeping.periodMs=20",
+        "-cp",
+        "target/classes:target/lib/*",
+        "orders.Scenarios",
+    ),
+    source=CLIENTS / "java/hikari/src/main/java/orders/ScenarioPool.java",
+    directory=CLIENTS / "java/hikari",
+    kind="hikaricp",
+)
+PROGRAMS = (GO, NODE, JAVA)
 _MISTAKES = ("forgotten", "failure", "return")
 
 
@@ -262,4 +276,8 @@ KINDS = (
     _kind(NODE, "pg", dropped="overdue", leaks=_MISTAKES),
     _kind(NODE, "knex", dropped="overdue", leaks=_MISTAKES),
     _kind(NODE, "sequelize", dropped="overdue", leaks=_MISTAKES),
+    *(
+        _kind(JAVA, name, dropped="leaked", leaks=_MISTAKES, drops="dropped", lost=None)
+        for name in ("hikaricp", "agroal", "tomcat-jdbc", "dbcp2")
+    ),
 )

@@ -20,6 +20,7 @@ class OtherClient(NamedTuple):
 _NEVER = {"rejected", "reclaimed", "unaccounted"}
 _OF_CONNECTING = {"pool", "connect"}
 _OF_REQUESTS = {"requests", "waiting", "oldest_waiting", "acquire"}
+_OF_SESSIONS = {"connects", "connect_errors", "lost", "oldest_idle"}
 _KEEPS_DROPPED = {"leaked", "leaked_slots"}
 
 OTHER_CLIENTS = {
@@ -28,5 +29,9 @@ OTHER_CLIENTS = {
     "pg": OtherClient({*_NEVER, *_KEEPS_DROPPED}, _OF_CONNECTING),
     "knex": OtherClient({*_NEVER, *_KEEPS_DROPPED}, _OF_CONNECTING),
     "sequelize": OtherClient({*_NEVER, *_KEEPS_DROPPED}, _OF_CONNECTING),
+    "hikaricp": OtherClient({*_NEVER, *_OF_SESSIONS}, {"pool"}),
+    "agroal": OtherClient({*_NEVER, *_OF_SESSIONS}, {"pool"}),
+    "tomcat-jdbc": OtherClient({*_NEVER, *_OF_SESSIONS}, {"pool"}),
+    "dbcp2": OtherClient({*_NEVER, *_OF_SESSIONS}, {"pool"}),
 }
 """By the name of the pool library."""

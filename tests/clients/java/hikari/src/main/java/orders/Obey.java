@@ -1,6 +1,5 @@
 package orders;
 
-import com.zaxxer.hikari.HikariDataSource;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.sql.Connection;
@@ -8,23 +7,25 @@ import java.sql.SQLException;
 import java.util.Queue;
 import java.util.Scanner;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import javax.sql.DataSource;
 
 /**
- * Does to a pool (`micrometer`, `tracker` or `mbeans`) what the lines of its input say; each is
+ * Does to a pool (`client`, `micrometer`, `tracker` or `mbeans`) what the lines of its input say; each is
  * answered by a line once it is done: take, give, ask (without waiting for the answer), forget.
  */
 final class Obey {
-  private final HikariDataSource pool;
+  private final DataSource pool;
   private final Queue<Connection> held = new ConcurrentLinkedQueue<>();
 
-  private Obey(HikariDataSource pool) {
+  private Obey(DataSource pool) {
     this.pool = pool;
   }
 
   public static void main(String[] arguments) throws IOException {
     var port = Integer.parseInt(System.getenv("METRICS_PORT"));
     var address = new InetSocketAddress("127.0.0.1", port);
-    var pool = switch (arguments[0]) {
+    DataSource pool = switch (arguments[0]) {
+      case "client" -> MeasuredPool.open(address);
       case "micrometer" -> MicrometerPool.open(address);
       case "tracker" -> TrackedPool.open(address);
       case "mbeans" -> MBeanPool.open();
