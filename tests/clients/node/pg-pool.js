@@ -6,7 +6,7 @@ export const pool = new pg.Pool({
   connectionString: process.env.DATABASE_URL,
   application_name: "orders",
   max: 5,
-  connectionTimeoutMillis: 3000, // without it a request waits for ever
+  connectionTimeoutMillis: 3000, // without it a request waits forever
 });
 pool.on("error", console.error); // without it a lost idle connection ends the process
 
