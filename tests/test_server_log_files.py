@@ -530,6 +530,28 @@ def shipped(line: str) -> str:
     return json.dumps({"log": line, "stream": "stderr"}) + "\n"
 
 
+def test_a_wrapped_log_is_followed_like_a_plain_one(log: Path, tmp_path: Path) -> None:
+    """Its wrapping begins in the middle; lines and parts of lines end in later polls."""
+    follower = Follower(log.parent, NAME, state=tmp_path / "state")
+    follower.poll()
+    first, *others = event().decode().splitlines(keepends=True)
+    append(log, event(), shipped(first).encode()[:40])
+    assert timeouts(follower.poll()) == 1
+    follower.restart()
+    append(log, shipped(first).encode()[40:], *(shipped(one).encode() for one in others))
+    assert timeouts(follower.poll()) == 2
+    append(log, shipped(first[:60]).encode())
+    assert timeouts(follower.poll()) == 2
+    append(log, shipped(first[60:]).encode(), b"2026-11-24T10:00:00.1Z stderr P ", event()[:50])
+    assert timeouts(follower.poll()) == 3
+    append(log, b"\n2026-11-24T10:00:00.1Z stderr F ", first[50:].encode())
+    counts = follower.poll()
+    assert timeouts(counts) == 4
+    assert counts.unparsed == 0
+    assert counts.written == {("stderr", "cri"): 1}
+    follower.stop()
+
+
 NOT_UNDERSTOOD: dict[str, Callable[[str], str]] = {
     "an unknown shipper": lambda line: f"shop-1 postgres >> {line}",
     "JSON without a line": lambda line: json.dumps({"payload": [line]}) + "\n",
