@@ -132,6 +132,12 @@ class Bouncer:
         self._signal(signal.SIGCONT)
 
     @property
+    def pid(self) -> int:
+        """Of its process; a shell that starts it gives way to it."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         """What it has logged so far."""
         return self._log.read_text(errors="replace")

@@ -60,7 +60,7 @@ class BoundedConnection(AsyncConnection[Any]):
     @property
     def has_answered(self) -> bool:
         """Whether a part of the answer has arrived, to the batch that is being executed."""
-        return self._meter.received > 0
+        return self._meter.has_any
 
     async def execute_batch(self, batch: Batch) -> list[list[Any]]:
         """The rows of each statement that has any, in one round trip.
@@ -128,13 +128,30 @@ class _Meter:
 
     def __init__(self) -> None:
         self.received = 0
+        """Bytes that libpq has read."""
+        self._waiting = 0
         self._seconds = 0.0
 
-    def add_bytes(self, size: int) -> None:
-        """Count bytes that have arrived. Raises `AnswerError` when they are too many."""
-        self.received += size
-        if self.received > MOST_BYTES:
+    @property
+    def has_any(self) -> bool:
+        """Whether a byte has arrived."""
+        return self.received + self._waiting > 0
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether libpq had something to read at last."""
+        return self._waiting > 0
+
+    def see(self, waiting: int) -> None:
+        """Bytes have arrived that libpq will read. Raises `AnswerError` when they are too many."""
+        self._waiting = waiting
+        if self.received + waiting > MOST_BYTES:
             raise AnswerError(f"the answer is larger than {MOST_BYTES >> 20} MiB")
+
+    def count(self, left: int) -> None:
+        """Libpq has read what had arrived, but for these bytes: it reads a part at a time."""
+        self.received += max(0, self._waiting - left)
+        self._waiting = 0
 
     def add_seconds(self, seconds: float) -> None:
         """Count CPU time. Raises `AnswerError` when it is too much."""
@@ -153,12 +170,15 @@ async def _drive(gen: Generator[Any, Any, T], meter: _Meter, fileno: int = -1) -
             started = thread_time()
             wanted = gen.send(ready)
             meter.add_seconds(thread_time() - started)
+            if meter.has_waiting:
+                meter.count(_waiting(fileno))
             if isinstance(wanted, tuple):
                 fileno, wanted = wanted
             ready = await _ready(fileno, wanted)
             if ready & Ready.R:
-                meter.add_bytes(_waiting(fileno))
+                meter.see(_waiting(fileno))
     except StopIteration as end:
+        meter.count(0)
         result: T = end.value
         return result
     finally:
@@ -185,6 +205,9 @@ async def _ready(fileno: int, wanted: int) -> Ready:
 
 
 def _waiting(fileno: int) -> int:
-    """Bytes that the kernel has for the socket."""
-    (size,) = struct.unpack("i", fcntl.ioctl(fileno, termios.FIONREAD, b"\0\0\0\0"))
+    """Bytes that the kernel has for the socket; 0 where libpq has closed it meanwhile."""
+    try:
+        (size,) = struct.unpack("i", fcntl.ioctl(fileno, termios.FIONREAD, b"\0\0\0\0"))
+    except OSError:
+        return 0
     return int(size)
