@@ -118,6 +118,11 @@ def test_the_options_do_not_show_the_connection_string() -> None:
         (["--log.level"], {}, ["--log.level", "expected one argument"]),
         ([f"--web.enable-lifecycle={SECRET}"], {}, ["--web.enable-lifecycle", "takes none"]),
         (["--web.listen-address=9090"], {}, ["--web.listen-address", "HOST:PORT", "[IPV6]:PORT"]),
+        (
+            ["--web.systemd-socket", "--web.listen-address=:1"],
+            {},
+            ["--web.systemd-socket and --web.listen-address", "leave out one"],
+        ),
         (["--web.telemetry-path=/-/ready"], {}, ["--web.telemetry-path", "like /metrics"]),
         (["--web.runbook-url=javascript:x"], {}, ["--web.runbook-url", "https://"]),
         (["--web.telemetry-path=/api/v1/findings"], {}, ["--web.telemetry-path", "like /metrics"]),

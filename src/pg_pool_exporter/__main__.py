@@ -72,7 +72,7 @@ def _report_expected(error: Exception) -> int | None:
         complain(str(error))
         return WRONG
     if isinstance(error, ListenError):
-        complain(f"{PROGRAM}: {error}; choose another address with --web.listen-address")
+        complain(f"{PROGRAM}: {error}")
         return FAILURE
     return None
 

@@ -133,6 +133,10 @@ def _check_together(command: str, values: Mapping[str, Any]) -> None:
                 )
     if command == "explain" and not values.get("page"):
         raise UsageError("explain needs the address of a page, or - for standard input")
+    if values.get("web_systemd_socket") and "web_listen_address" in values:
+        raise UsageError(
+            "--web.systemd-socket and --web.listen-address are both set: leave out one of them"
+        )
     if command == "terminate-idle":
         options = ("server", "older_than")
         missing = [f"--{one.replace('_', '-')}" for one in options if not values.get(one)]

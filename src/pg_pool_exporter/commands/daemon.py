@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from pg_pool_exporter.polling.store import Store
 from pg_pool_exporter.sources.server_log.state_lock import StateLock
 from pg_pool_exporter.web.config import WebConfigFile
 from pg_pool_exporter.web.handlers import Web
+from pg_pool_exporter.web.passed_sockets import passed_sockets
 from pg_pool_exporter.web.paths import RUNBOOKS
 from pg_pool_exporter.web.server import Address, WebServer
 
@@ -55,6 +57,8 @@ class Settings:
     """Where it is read from, for warnings."""
     listen: tuple[Address, ...] = ()
     """Empty: every interface where clients must authenticate, else the loopback only."""
+    systemd_socket: bool = False
+    """Whether systemd has opened the sockets, instead."""
     telemetry_path: str = "/metrics"
     runbooks: str = RUNBOOKS
     """Their address."""
@@ -103,8 +107,9 @@ class Daemon:
         )
         file = settings.web_config_file
         self._web_config = WebConfigFile(file) if file is not None else None
-        addresses = settings.listen or _default_addresses(self._web_config)
-        self.server = WebServer(web.routes(), addresses, self._web_config)
+        listeners = passed_sockets(os.environ) if settings.systemd_socket else []
+        addresses = () if listeners else settings.listen or _default_addresses(self._web_config)
+        self.server = WebServer(web.routes(), addresses, self._web_config, listeners=listeners)
         self._report()
 
     async def run(self) -> None:

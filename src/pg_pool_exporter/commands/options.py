@@ -228,6 +228,14 @@ class Options:
             _listen_address, _DEMO, repeatable=True,
         ),
     ] = None
+    web_systemd_socket: Annotated[
+        bool,
+        Flag(
+            "web.systemd-socket", "",
+            "serve on the sockets that systemd passes, instead of on --web.listen-address",
+            boolean, _SERVING,
+        ),
+    ] = False
     web_telemetry_path: Annotated[
         str,
         Flag(

@@ -27,6 +27,7 @@ async def _serve(options: Options) -> None:
         load=partial(configuration, options),
         config_file=options.config_file,
         listen=options.web_listen_address or (),
+        systemd_socket=options.web_systemd_socket,
         telemetry_path=options.web_telemetry_path,
         runbooks=options.web_runbook_url,
         web_config_file=options.web_config_file,

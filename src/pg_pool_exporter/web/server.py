@@ -88,7 +88,7 @@ def plain_answer(
 
 
 class WebServer:
-    """Serves `routes` on `addresses`; `config` adds TLS, users and headers."""
+    """Serves `routes` on `addresses` and on `listeners`; `config` adds TLS, users and headers."""
 
     def __init__(
         self,
@@ -96,7 +96,9 @@ class WebServer:
         addresses: Iterable[Address],
         config: WebConfigFile | None = None,
         limits: Limits | None = None,
+        listeners: Iterable[socket.socket] = (),
     ) -> None:
+        self._passed = tuple(listeners)
         self._routes = routes
         self._addresses = tuple(addresses)
         self._own_names = {address.host for address in self._addresses if address.host}
@@ -108,7 +110,7 @@ class WebServer:
 
     async def start(self) -> None:
         """Listen on all addresses. Raises `ListenError`; then none of them stays open."""
-        listeners: list[socket.socket] = []
+        listeners = [*self._passed]
         try:
             for address in self._addresses:
                 listeners += await _listeners(address)
@@ -217,7 +219,10 @@ async def _listeners(address: Address) -> list[socket.socket]:
         # The text of the library repeats the address. A name that is not known has no errno.
         number = error.errno or 0
         reason = os.strerror(number) if number > 0 else error.strerror or "unknown reason"
-        raise ListenError(f"cannot listen on {address}: {reason}") from None
+        raise ListenError(
+            f"cannot listen on {address}: {reason}; choose another address with "
+            "--web.listen-address"
+        ) from None
     return listeners
 
 
