@@ -88,7 +88,7 @@ def _clock_jumps(title: str, seconds: float) -> None:
     """Of a daemon of its own: libfaketime costs much CPU time where the machine is busy."""
 
     def generator(stand: Stand) -> Iterator[None]:
-        clock = WallClock(stand.directory / "clock")
+        clock = WallClock(stand.directory / "clock", cached=True)
         last = 'pg_pool_exporter_last_success_timestamp_seconds{target="main",kind="server"}'
         with stand.second_daemon(environment=clock.environment) as (address, _):
             clock.set(f"{seconds:+.0f}")

@@ -19,10 +19,15 @@ def offset_by(offset: str) -> dict[str, str]:
 
 
 class WallClock:
-    """The clock of the processes that have its `environment`; `path` is a file of its own."""
+    """The clock of the processes that have its `environment`; `path` is a file of its own.
 
-    def __init__(self, path: Path) -> None:
+    They read it at each look at the time, or, where `cached`, once a second: a program that looks
+    often would do nothing else.
+    """
+
+    def __init__(self, path: Path, *, cached: bool = False) -> None:
         self._path = path
+        self._reading = {"FAKETIME_CACHE_DURATION": "1"} if cached else {"FAKETIME_NO_CACHE": "1"}
         self.set("+0")
         path.chmod(0o644)  # servers run as another user
 
@@ -32,7 +37,7 @@ class WallClock:
         return {
             "LD_PRELOAD": str(LIBFAKETIME),
             "FAKETIME_TIMESTAMP_FILE": str(self._path),
-            "FAKETIME_NO_CACHE": "1",
+            **self._reading,
             **_ONLY_WALL_CLOCK,
         }
 
