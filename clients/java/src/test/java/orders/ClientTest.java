@@ -24,6 +24,7 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.channels.ServerSocketChannel;
+import java.nio.charset.StandardCharsets;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
@@ -142,6 +143,16 @@ class ClientTest {
       assertEquals("shop", gauge.getId().getTag("app"));
       var counter = registry.get("pg.pool.acquired").tags("pool", name).functionCounter();
       assertEquals(1, counter.count());
+    }
+  }
+
+  @Test
+  void springBootFindsTheConfigurationByItself() throws Exception {
+    var file = "/META-INF/spring/"
+        + "org.springframework.boot.autoconfigure.AutoConfiguration.imports";
+    try (var imports = PoolExporter.class.getResourceAsStream(file)) {
+      var named = new String(imports.readAllBytes(), StandardCharsets.UTF_8).strip();
+      assertEquals(PoolExporterAutoConfiguration.class.getName(), named);
     }
   }
 
