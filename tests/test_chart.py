@@ -151,13 +151,15 @@ def test_a_watch_of_all_namespaces_has_to_be_allowed(tmp_path: Path) -> None:
 @_VALUES
 def test_the_chart_is_rendered_as_before(values: Path) -> None:
     """After a wanted change: UPDATE_GOLDEN=1 pytest tests/test_chart.py, and look at the diff."""
-    documents = objects(f"--values={values}")
+    # Rules and dashboards are compared with their own files.
+    documents = [
+        one
+        for one in objects(f"--values={values}")
+        if "grafana_dashboard" not in one["metadata"].get("labels", {})
+    ]
     for one in documents:
-        # Rules and dashboards are compared with their own files.
         if one["kind"] == "PrometheusRule":
-            one["spec"]["groups"] = [group["name"] for group in one["spec"]["groups"]]
-        if "grafana_dashboard" in one["metadata"].get("labels", {}):
-            one["data"] = [*one["data"]]
+            one["spec"]["groups"] = "those of deploy/prometheus"
     text = yaml.safe_dump_all(documents, sort_keys=False)
     golden = GOLDEN / values.name
     if os.environ.get("UPDATE_GOLDEN"):
