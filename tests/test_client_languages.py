@@ -22,7 +22,6 @@ from support.client import labels, own_process, series, values
 from support.pools import Kind
 from support.postgres import Cluster, wait_until
 from support.remote_pools import KINDS, PROGRAMS, Program, RemotePool, Running
-from tools.client_catalogues import contents
 
 Start = Callable[..., Running]
 
@@ -182,11 +181,6 @@ def test_what_a_library_cannot_tell_is_absent_and_all_else_is_there(
         assert {*after.timeouts} == client.timeouts
 
     run(kind, postgres, scenario)
-
-
-@pytest.mark.parametrize("path", contents(), ids=lambda path: path.name)
-def test_the_catalogue_of_each_client_is_what_make_docs_writes(path: Path) -> None:
-    assert path.read_text() == contents()[path]
 
 
 @pytest.fixture

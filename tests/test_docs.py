@@ -24,6 +24,7 @@ from pg_pool_exporter.metrics import catalogue
 from support.configuration import SECTIONS
 from support.programs import PROMTOOL
 from support.rule_files import ALERTS
+from tools import client_catalogues
 from tools.tables import PAGES, with_tables
 
 ROOT = Path(__file__).parents[1]
@@ -156,3 +157,8 @@ def test_every_command_has_a_module_with_a_function_main() -> None:
     for command in COMMANDS:
         module = import_module(f"pg_pool_exporter.commands.{command.replace('-', '_')}")
         assert callable(module.main)
+
+
+@pytest.mark.parametrize("path", client_catalogues.contents(), ids=lambda path: path.name)
+def test_the_catalogue_of_each_client_is_what_make_docs_writes(path: Path) -> None:
+    assert path.read_text() == client_catalogues.contents()[path]
