@@ -17,7 +17,7 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
 
-from pg_pool_exporter.sources.connection.results import AnswerError, load
+from pg_pool_exporter.sources.connection.results import CHUNK, AnswerError, load
 from pg_pool_exporter.sources.queries import Batch
 
 MOST_BYTES = 16 * 1024 * 1024
@@ -72,7 +72,7 @@ class BoundedConnection(AsyncConnection[Any]):
         try:
             self.pgconn.send_query(text.encode())
             results = await _drive(_answer(self.pgconn), self._meter, self.pgconn.socket)
-            self._count_unasked(results)
+            await self._count_unasked(results)
             for result in results:
                 if result.status == ExecStatus.FATAL_ERROR:
                     raise psycopg.errors.error_from_result(result)
@@ -85,9 +85,11 @@ class BoundedConnection(AsyncConnection[Any]):
             if self.broken:
                 await self.close()
 
-    def _count_unasked(self, results: Sequence[PGresult]) -> None:
+    async def _count_unasked(self, results: Sequence[PGresult]) -> None:
         received = self._meter.received
-        asked = sum(map(_size, results)) + received * _FRAMING
+        asked = received * _FRAMING
+        for result in results:
+            asked += await _size(result)
         self._unasked += max(0.0, received - asked)
         if self._unasked > MOST_UNASKED_BYTES:
             raise AnswerError("it sends what was not asked for")
@@ -113,14 +115,15 @@ def _answer(pgconn: PGconn) -> PQGen[list[PGresult]]:
     raise AnswerError("it answers what was not asked")
 
 
-def _size(result: PGresult) -> int:
-    """Bytes of a result as it was sent."""
+async def _size(result: PGresult) -> int:
+    """Bytes of a result as it was sent. The loop goes on between its rows."""
     columns = range(result.nfields)
-    head = sum(19 + len(result.fname(column) or b"") for column in columns)
-    return head + sum(
-        7 + sum(4 + len(result.get_value(row, column) or b"") for column in columns)
-        for row in range(result.ntuples)
-    )
+    size = sum(19 + len(result.fname(column) or b"") for column in columns)
+    for row in range(result.ntuples):
+        if row and row % CHUNK == 0:
+            await asyncio.sleep(0)
+        size += 7 + sum(4 + len(result.get_value(row, column) or b"") for column in columns)
+    return size
 
 
 class _Meter:

@@ -35,8 +35,8 @@ _POSSIBLE: Mapping[Any, Callable[[Any], bool]] = {
     list[int]: lambda values: all(0 <= value < 1 << 63 for value in values),
     list[float | None]: lambda values: all(value is None or isfinite(value) for value in values),
 }
-# Rows that are made before the loop has its next turn.
-_CHUNK = 200
+CHUNK = 200
+"""Rows that are looked at before the loop has its next turn."""
 
 
 class AnswerError(psycopg.OperationalError):
@@ -86,11 +86,11 @@ async def _rows(connection: AsyncConnection[Any], result: PGresult, kind: type[A
     transformer = Transformer(connection)
     transformer.set_pgresult(result)
     rows: list[Any] = []
-    for start in range(0, result.ntuples, _CHUNK):
+    for start in range(0, result.ntuples, CHUNK):
         if start:
             await asyncio.sleep(0)
         try:
-            rows += transformer.load_rows(start, min(start + _CHUNK, result.ntuples), make)
+            rows += transformer.load_rows(start, min(start + CHUNK, result.ntuples), make)
         except (ValueError, LookupError, ArithmeticError, psycopg.DataError):
             raise AnswerError("a value is not of its type") from None
     return rows
