@@ -236,3 +236,18 @@ def test_large_pages_of_one_owner_do_not_hold_up_those_of_another() -> None:
 
     asyncio.run(scenario())
     assert done.index("fair") <= 3
+
+
+@pytest.mark.parametrize(
+    "series", ['db_client_connection_max{pool_name="main"', 'pg_pool_max_connections{pool="main"']
+)
+def test_a_pool_in_thousands_of_versions_is_read_in_time(series: str) -> None:
+    """Labels of the instrumentation are not in a pool's name, so all of them have a known one."""
+    reader = PageReader(automatic(), TargetDefaults(app="orders", process="p"))
+    assert len(reader.read(f"{series}}} 5\n".encode()).pools) == 1
+    page = page_of(f'{series},otel_scope_version="{number}"}} 5' for number in range(8_000))
+    started = thread_time()
+    snapshot = reader.read(page)
+    assert thread_time() - started < 2
+    assert len(snapshot.pools) == 100
+    assert snapshot.folded == 8_000 - 100

@@ -22,6 +22,9 @@ Parts = tuple[PoolSampleBuilder, ...]
 
 _STATE = ("idle", "active")
 
+_MAX_COMPARED = 20
+"""Pools of one name that another part is compared with: they can be hundreds."""
+
 
 def combined(
     found: Mapping[PagePool, PoolSampleBuilder],
@@ -76,7 +79,7 @@ def _whole(found: Mapping[PagePool, PoolSampleBuilder]) -> dict[PagePool, PoolSa
             fitting = next(
                 (
                     one
-                    for one, other in joined.items()
+                    for one, other in [*joined.items()][-_MAX_COMPARED:]
                     if (pool.format == NATIVE_NAME or agree(one.quiet, pool.quiet))
                     and other.complements(builder)
                 ),

@@ -29,6 +29,10 @@ MAX_LINES = 200_000
 MAX_SERIES = 20_000
 """Series of pools on one page; parsing them takes a quarter of a second."""
 
+MAX_PARTS = 4
+"""Parts of one pool that are read however many pools a page has: their series differ in labels of
+the instrumentation."""
+
 # A page within these bounds is read in a few milliseconds.
 _QUICK_LINES = 10_000
 _QUICK_WANTED_LINES = 500
@@ -188,7 +192,8 @@ class _Reading:
         self, table: Table, defaults: TargetDefaults, known: Set[PoolId], max_pools: int
     ) -> None:
         self.pools: dict[PagePool, PoolSampleBuilder] = {}
-        """In the order of the page: those that are `known`, and others up to `max_pools`."""
+        """In the order of the page: up to `MAX_PARTS` of each that is `known`, and up to
+        `max_pools` more."""
         self.left_out: set[PagePool] = set()
         self.seen: set[bytes] = set()
         """All series, as they are spelt."""
@@ -200,8 +205,8 @@ class _Reading:
         """Where a metric of ours has another type. Exporters of other languages do that."""
         self._table = table
         self._defaults = defaults
-        self._known = known
-        self._max_pools = max_pools
+        self._left = dict.fromkeys(known, MAX_PARTS)
+        self._max_more = max_pools
 
     def read(self, lines: Iterable[re.Match[bytes]]) -> None:
         """Collect the values of all wanted lines."""
@@ -247,9 +252,14 @@ class _Reading:
 
     def _new(self, target: FieldTarget) -> PoolSampleBuilder | None:
         pool = target.pool
-        if pool in self.left_out or (
-            len(self.pools) >= self._max_pools and pool.key(self._defaults) not in self._known
-        ):
+        if pool in self.left_out:
+            return None
+        key = pool.key(self._defaults)
+        if self._left.get(key):
+            self._left[key] -= 1
+        elif self._max_more:
+            self._max_more -= 1
+        else:
             self.left_out.add(pool)
             return None
         builder = PoolSampleBuilder(self.at, target.alias.info, strict=pool.is_of_our_client)
