@@ -348,6 +348,28 @@ def test_what_spring_shows_of_the_same_pools_is_left_out() -> None:
     assert read(recorded("micrometer") + jdbc, FORMATS["spring-jdbc"])[0].key == key("dataSource")
 
 
+def test_a_format_yields_to_none_that_is_left_out_itself() -> None:
+    """Spring shows both pools, but is left out beside HikariCP's own names."""
+    dbcp = (
+        '{name="pool",type="GenericObjectPool",'
+        'factoryType="org.apache.commons.dbcp2.PoolableConnectionFactory<x>"}'
+    )
+    hikari = [f'hikaricp_connections_{one}{{pool="HikariPool-1"}}' for one in ("max", "active")]
+    spring = [f'jdbc_connections_{one}{{name="reports"}} 9' for one in ("max", "active")]
+    page = [
+        f"{hikari[0]} 5",
+        f"{hikari[1]} 0",
+        'jdbc_connections_max{name="dataSource"} 5',
+        *spring,
+        f"commons_pool2_num_active_objects{dbcp} 9",
+        f"commons_pool2_num_waiters_threads{dbcp} 4",
+    ]
+    for order in (page, page[::-1]):
+        shown = {one.key.pool: (one.active, one.waiting) for one in read(lines(*order))}
+        assert shown == {"HikariPool-1": (0, None), "pool": (9, 4)}
+    assert [(one.key.pool, one.max) for one in read(lines(*page[3:]))] == [("reports", 9)]
+
+
 def test_of_both_generations_of_opentelemetry_the_newer_counts() -> None:
     """As `OTEL_SEMCONV_STABILITY_OPT_IN=database/dup` shows them."""
     assert read(recorded("otel-old") + recorded("otel")) == EXPECTED["otel"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from graphlib import TopologicalSorter
 from itertools import chain
 from typing import Any
 
@@ -99,15 +100,25 @@ def _whole(found: Mapping[PagePool, PoolSampleBuilder]) -> dict[PagePool, PoolSa
 def _best(
     pools: Mapping[PagePool, PoolSampleBuilder], formats: Sequence[Format]
 ) -> dict[PagePool, PoolSampleBuilder]:
-    """Without closed pools, and those that another format of the page shows better."""
+    """Without closed pools, and those that another format of the page shows better.
+
+    One that is left out itself shows nothing, so no format yields to it.
+    """
+    present: dict[str, list[PagePool]] = {}
+    for pool in pools:
+        present.setdefault(pool.format, []).append(pool)
+    yields_to = {form.name: form.yields_to for form in formats if form.name in present}
     by_name = {form.name: form for form in formats}
-    present = _Processes(pools)
-    return {
-        pool: builder
-        for pool, builder in pools.items()
-        if not present.has(pool, by_name[pool.format].yields_to)
-        and not _is_closed(by_name[pool.format], pool, builder)
-    }
+    kept: list[PagePool] = []
+    for name in TopologicalSorter(yields_to).static_order():
+        better = _Processes(kept)
+        kept += [
+            pool
+            for pool in present.get(name, ())
+            if not better.has(pool, yields_to[name])
+            and not _is_closed(by_name[name], pool, pools[pool])
+        ]
+    return {pool: pools[pool] for pool in kept}
 
 
 class _Processes:
