@@ -481,6 +481,22 @@ def test_what_is_unlimited_or_miscounted_is_absent(line: str, field: str) -> Non
     assert getattr(sample, field) is None
 
 
+@pytest.mark.parametrize(
+    ("available", "in_use", "maximum"), [(20, 0, 20), (10, 10, 20), (0, 20, 20), (0, 0, None)]
+)
+def test_the_maximum_of_a_pool_that_is_full_or_idle_is_that_of_any_other(
+    available: int, in_use: int, maximum: int | None
+) -> None:
+    """WildFly's is the sum of those that can be had and those in use."""
+    names = {"available": available, "in_use": in_use}
+    page = [
+        f'wildfly_datasources_pool_{name}_count{{data_source="p"}} {value}'
+        for name, value in names.items()
+    ]
+    [sample] = read(lines(*page))
+    assert (sample.active, sample.max) == (in_use, maximum)
+
+
 def test_the_declared_maximum_is_taken_where_the_page_tells_none() -> None:
     defaults = TargetDefaults(app="orders", process="p", max_connections=20)
     pool_of = {name: read(recorded(name), defaults=defaults)[0] for name in ("go-sql", "pgxpool")}

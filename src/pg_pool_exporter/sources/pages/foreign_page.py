@@ -148,14 +148,14 @@ def _namespaced(pools: FormatPools, series: list[_Alias], between: str) -> Targe
 def _number(value: Value) -> Callable[[bytes], float | None]:
     """Reads values of other libraries. An impossible one is unknown: some libraries miscount.
 
-    A maximum that means "unlimited" is infinite.
+    A maximum that means "unlimited" is infinite. One of 0 means that, too, but only as a whole.
     """
     scale = value.scale
     is_max = value.field == "max"
 
     def number(text: bytes) -> float | None:
         found = any_number(text)
-        if is_max and (found == 0 or found >= UNLIMITED):
+        if is_max and found >= UNLIMITED:
             return inf
         return found * scale if 0 <= found < inf else None
 

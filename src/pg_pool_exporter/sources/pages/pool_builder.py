@@ -8,10 +8,12 @@ from itertools import pairwise
 from math import inf, isfinite
 from typing import Any
 
+from pg_pool_exporter.formats import NATIVE_NAME
 from pg_pool_exporter.metrics.catalogue import OTHER, POOL_TIMEOUT_KINDS, POOL_TIMEOUTS
 from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.metrics.series import POOL
 from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
+from pg_pool_exporter.sources.pages.identity import PagePool
 from pg_pool_exporter.sources.pages.table import COUNT, SUM, WHOLE, FieldPart, FieldTarget
 from pg_pool_exporter.sources.pages.text_syntax import Malformed
 
@@ -27,17 +29,17 @@ SiteLimiters = Mapping[str, NameLimiter[str]]
 class PoolSampleBuilder:
     """Collects the values of one pool as one format shows it.
 
-    Each value appears once. `info` is what the labels of foreign series say. `strict`: the page is
-    a client's of ours, whose histograms are whole.
+    Each value appears once. `info` is what the labels of foreign series say. Histograms of a
+    client of ours are whole.
     """
 
-    __slots__ = ("_info", "_strict", "_values", "at")
+    __slots__ = ("_info", "_pool", "_values", "at")
 
-    def __init__(self, at: int, info: PoolInfo | None, *, strict: bool) -> None:
+    def __init__(self, at: int, pool: PagePool, info: PoolInfo | None) -> None:
         self.at = at
         """Where the pool begins on its page."""
+        self._pool = pool
         self._info = info
-        self._strict = strict
         # By field, part and group: the rank of the best alias so far, and its value.
         self._values: dict[tuple[str, FieldPart, int], tuple[int, float]] = {}
 
@@ -95,7 +97,7 @@ class PoolSampleBuilder:
                 fields[field] = _histogram(metric.bounds, values)
                 if fields[field] is not None:
                     continue
-                if self._strict:
+                if self._pool.is_of_our_client:
                     raise Malformed(
                         f"the pool that begins here has a {metric.name} whose buckets, sum and "
                         "count are incomplete or disagree"
@@ -109,15 +111,16 @@ class PoolSampleBuilder:
     def _parts(self) -> dict[str, dict[FieldPart, float]]:
         """The values by field and part.
 
-        Infinite ones are unknown: a maximum that is none. So are those below 0, of a part that is
-        taken off and was counted a moment later.
+        Infinite ones are unknown: a maximum that is none, as one of 0 means to other libraries. So
+        are those below 0, of a part that is taken off and was counted a moment later.
         """
         summed: dict[tuple[str, FieldPart], float] = defaultdict(float)
         for (field, part, _), (_, value) in self._values.items():
             summed[field, part] += value
         parts: dict[str, dict[FieldPart, float]] = {}
         for (field, part), value in summed.items():
-            if isfinite(value) and value >= 0:
+            no_maximum = field == "max" and value == 0 and self._pool.format != NATIVE_NAME
+            if isfinite(value) and value >= 0 and not no_maximum:
                 parts.setdefault(field, {})[part] = value
         return parts
 

@@ -262,7 +262,7 @@ class _Reading:
         else:
             self.left_out.add(pool)
             return None
-        builder = PoolSampleBuilder(self.at, target.alias.info, strict=pool.is_of_our_client)
+        builder = PoolSampleBuilder(self.at, pool, target.alias.info)
         return self.pools.setdefault(pool, builder)
 
     def _check_type(self, line: bytes) -> None:
