@@ -218,6 +218,31 @@ def test_the_same_load_is_fine_with_enough_connections(
     here.stays_silent()
 
 
+def test_another_pool_that_has_all_connections_of_the_database(
+    stand: Callable[..., Stand],
+) -> None:
+    here = stand(5, "session", max_db_connections=2)
+    with _clients(here.bouncer, 2, user="postgres"):
+        here.stays_silent()
+        here.work(1, 1, 0.01)
+        finding = here.shows(Cause.BOUNCER_POOL_TOO_SMALL)
+    assert "2 of max_db_connections 2" in finding.summary
+    assert "shop/postgres (2)" in " ".join(finding.evidence)
+
+
+def test_a_role_that_gets_no_more_connections_than_its_limit(stand: Callable[..., Stand]) -> None:
+    here = stand(5, "session", server_login_retry=1)
+    here.cluster.run("ALTER ROLE app CONNECTION LIMIT 2")
+    try:
+        with _clients(here.bouncer, 2):
+            here.stays_silent()
+            here.work(1, 1, 0.01)
+            finding = here.shows(Cause.BOUNCER_SERVER_UNAVAILABLE)
+    finally:
+        here.cluster.run("ALTER ROLE app CONNECTION LIMIT -1")
+    assert "no more than 2 of 5" in finding.summary
+
+
 def test_a_server_that_is_not_there(stand: Callable[..., Stand]) -> None:
     here = stand(2, "transaction", f"port={free_port()} dbname=postgres", server_login_retry=1)
     here.work(2, 2, 0.01)
@@ -244,8 +269,8 @@ def test_too_many_clients(stand: Callable[..., Stand]) -> None:
 
 
 @contextmanager
-def _clients(bouncer: Bouncer, count: int) -> Iterator[None]:
+def _clients(bouncer: Bouncer, count: int, user: str = "app") -> Iterator[None]:
     with ExitStack() as stack:
         for _ in range(count):
-            stack.enter_context(bouncer.connect("shop"))
+            stack.enter_context(bouncer.connect("shop", user))
         yield

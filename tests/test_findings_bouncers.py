@@ -12,6 +12,8 @@ from pg_pool_exporter.model import (
     Backend,
     BouncerDatabase,
     BouncerOrigin,
+    BouncerPool,
+    BouncerPoolKey,
     BouncerUser,
     ClientGroup,
     Hold,
@@ -206,6 +208,85 @@ def test_a_pool_without_connections_whose_clients_wait_has_no_server() -> None:
     finding = only(sides)
     assert finding.cause is Cause.BOUNCER_SERVER_UNAVAILABLE
     assert "1 connection logs in." in finding.evidence
+
+
+def test_a_server_that_gives_a_pool_no_more_connections_is_why_its_clients_wait() -> None:
+    """What those do that have one of the few connections is no reason: the pool has room."""
+    sides = BothSides()
+    bouncer(sides, KEPT[:2], mode="session", connections={"active": 2, "idle": 0, "login": 1})
+    finding = only(sides)
+    assert finding.cause is Cause.BOUNCER_SERVER_UNAVAILABLE
+    assert "no more than 2 of 20" in finding.summary
+    assert "1 connection logs in." in finding.evidence
+
+
+def test_a_forgotten_transaction_in_a_pool_with_room_is_not_why_its_clients_wait() -> None:
+    sides = BothSides()
+    bouncer(sides, FORGOTTEN[:2], connections={"active": 2, "idle": 0})
+    assert {one.cause: one.severity for one in found(sides)} == {
+        Cause.BOUNCER_IDLE_IN_TRANSACTION: Severity.WARNING,
+        Cause.BOUNCER_SERVER_UNAVAILABLE: Severity.PROBLEM,
+    }
+
+
+def test_a_pool_with_room_and_idle_connections_has_no_cause() -> None:
+    sides = BothSides()
+    bouncer(sides, BUSY[:2], connections={"active": 2, "idle": 3})
+    assert only(sides).cause is Cause.UNKNOWN
+
+
+LIMITS: list[tuple[str, dict[str, Any], BouncerPoolKey]] = [
+    (
+        "max_db_connections",
+        {"databases": {"shop": BouncerDatabase(connections=10, max_connections=10)}},
+        BouncerPoolKey("shop", "reports"),
+    ),
+    (
+        "max_user_connections",
+        {"users": {"orders": BouncerUser(connections=10, max_connections=10)}},
+        BouncerPoolKey("archive", "orders"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("setting", "limit", "other"), LIMITS)
+@pytest.mark.parametrize("own", [0, 2])
+def test_a_limit_whose_connections_other_pools_have_is_named_with_these_pools(
+    setting: str, limit: dict[str, Any], other: BouncerPoolKey, own: int
+) -> None:
+    """The server is not asked for more, so it is not the server; nor is it what own clients do."""
+    sides = BothSides()
+    beside = {other: BouncerPool(connections={"active": 10.0 - own})}
+    bouncer(
+        sides, KEPT[:own], mode="session", connections={"active": own, "idle": 0}, beside=beside,
+        **limit,
+    )  # fmt: skip
+    finding = only(sides)
+    assert finding.cause is Cause.BOUNCER_POOL_TOO_SMALL
+    assert f"10 of {setting} 10" in finding.summary
+    assert f"{other.database}/{other.user} ({10 - own})" in " ".join(finding.evidence)
+    assert setting in finding.remedy
+
+
+@pytest.mark.parametrize(("setting", "limit", "other"), LIMITS)
+def test_a_limit_that_the_pool_itself_has_reached_leaves_the_cause_to_its_own_clients(
+    setting: str, limit: dict[str, Any], other: BouncerPoolKey
+) -> None:
+    sides = BothSides()
+    beside = {other: BouncerPool(connections={"active": 2.0})}
+    bouncer(
+        sides, KEPT[:8], mode="session", connections={"active": 8, "idle": 0}, beside=beside,
+        **limit,
+    )  # fmt: skip
+    finding = only(sides)
+    assert finding.cause is Cause.BOUNCER_SESSION_HELD
+    assert f"10 of {setting} 10" in " ".join(finding.evidence)
+
+
+def test_connections_of_pools_that_are_not_shown_are_counted_as_others() -> None:
+    sides = BothSides()
+    bouncer(sides, [], connections={"active": 0, "idle": 0}, **LIMITS[0][1])
+    assert "others (10)" in " ".join(only(sides).evidence)
 
 
 def test_a_first_login_that_has_just_come_is_no_finding() -> None:

@@ -386,7 +386,7 @@ look on the server what the active sessions run; a larger pool would only move t
         summary="A pool of PgBouncer is too small for its load; nothing is held and nothing slow.",
         says=f"""\
 Clients that wait for a connection of
-{ITS_POOL}, although connections come back soon: {{{{ $value }}}}.""",
+{ITS_POOL}, although connections come back soon, or other pools have them: {{{{ $value }}}}.""",
         shows=(WAITING,),
         first="look whether the server has slots left; then give the pool more.",
     ),
@@ -394,9 +394,9 @@ Clients that wait for a connection of
         name="PgBouncerServerUnavailable",
         cause=Cause.BOUNCER_SERVER_UNAVAILABLE,
         about=About.BOUNCER,
-        summary="PgBouncer gets no connection to the server behind it.",
+        summary="PgBouncer gets no connection, or no more, to the server behind it.",
         says=f"""\
-Clients that wait at {ITS_POOL}, which has no connection to its server: {{{{ $value }}}}.""",
+Clients that wait at {ITS_POOL}, which gets no connection, or no more: {{{{ $value }}}}.""",
         shows=(WAITING,),
         first="look into the bouncer's log for the reason, then at the server.",
     ),

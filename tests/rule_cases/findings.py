@@ -371,15 +371,15 @@ CASES = {
         "bouncer_pool_too_small",
         EDGE_POOL,
         """Clients that wait for a connection of pool shop/orders of edge, although connections
-        come back soon: 4. Clients wait of web (3), jobs (1). First look whether the server has
-        slots left; then give the pool more.""",
+        come back soon, or other pools have them: 4. Clients wait of web (3), jobs (1). First look
+        whether the server has slots left; then give the pool more.""",
         amount=4,
         evidence=CLIENTS,
     ),
     "PgBouncerServerUnavailable": cases(
         "bouncer_server_unavailable",
         EDGE_POOL,
-        """Clients that wait at pool shop/orders of edge, which has no connection to its server: 4.
+        """Clients that wait at pool shop/orders of edge, which gets no connection, or no more: 4.
         Clients wait of web (3), jobs (1). First look into the bouncer's log for the reason, then at
         the server.""",
         amount=4,

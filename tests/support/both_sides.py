@@ -141,10 +141,11 @@ class BothSides:
         user: str = "orders",
         name: str = "edge",
         connected: float | None = None,
+        beside: Mapping[BouncerPoolKey, BouncerPool] | None = None,
         **more: Any,
     ) -> None:
-        """A poll of a bouncer on this machine that has one pool, of 20 connections. `more` are
-        fields of the pool, and of the bouncer.
+        """A poll of a bouncer on this machine that has one pool, of 20 connections, and those
+        `beside` it. `more` are fields of the pool, and of the bouncer.
         """
         of_bouncer: dict[str, Any] = {"clients": connected}
         of_bouncer |= {key: more.pop(key) for key in _OF_BOUNCER & more.keys()}
@@ -155,7 +156,7 @@ class BothSides:
             "clients": {"waiting": waiting},
         }
         sample = BouncerPool(**{**values, **more})
-        pools = {BouncerPoolKey(database, user): sample}
+        pools = {BouncerPoolKey(database, user): sample, **(beside or {})}
         snapshot = Snapshot(bouncer=_bouncer(pools, of_bouncer))
         self._store(TargetId("bouncer", name), snapshot)
 

@@ -96,7 +96,8 @@ class Cause(Enum):
     BOUNCER_SESSION_HELD = "bouncer_session_held"
     """Clients of a bouncer wait while others keep connections and do nothing, in session mode.
 
-    For `bouncer_held`; at least half of the pool's connections.
+    For `bouncer_held`; at least half of the pool's connections, of which it has all that it may
+    have.
     """
     BOUNCER_LONG_TRANSACTIONS = "bouncer_long_transactions"
     """Clients of a bouncer wait because transactions of others last long.
@@ -106,15 +107,17 @@ class Cause(Enum):
     that long on average in the last minute.
     """
     BOUNCER_POOL_TOO_SMALL = "bouncer_pool_too_small"
-    """Clients of a bouncer wait although connections come back soon.
+    """Clients of a bouncer wait although connections come back soon, or because other pools have
+    those of their database or user.
 
     Clients have waited for `bouncer_wait`, the pool, its database or its user has all connections
-    that it may have, and most are in use for less than `long_checkout`.
+    that it may have, and most are in use for less than `long_checkout`, or by other pools.
     """
     BOUNCER_SERVER_UNAVAILABLE = "bouncer_server_unavailable"
-    """A bouncer gets no connection to the server behind it.
+    """A bouncer gets no connection, or no more, to the server behind it.
 
-    Clients have waited for `bouncer_wait`, and their pool has no connection.
+    Clients have waited for `bouncer_wait`, and their pool has no connection, or fewer than it may
+    have and none idle.
     """
     BOUNCER_PAUSED = "bouncer_paused"
     """A bouncer, or a database of it, is paused or disabled by its administrator.

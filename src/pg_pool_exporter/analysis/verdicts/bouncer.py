@@ -10,6 +10,7 @@ from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import OF_BOUNCERS, remedy
 from pg_pool_exporter.analysis.server_view import ServerView
 from pg_pool_exporter.analysis.verdicts.bouncer_clients import too_many_clients, too_many_logins
+from pg_pool_exporter.analysis.verdicts.bouncer_limits import is_full
 from pg_pool_exporter.analysis.verdicts.bouncer_transactions import held_in_transaction, made_at
 from pg_pool_exporter.analysis.verdicts.bouncer_waiting import (
     clients_waiting,
@@ -31,16 +32,21 @@ def bouncer_findings(
     yield from _disabled(bouncer)
     unexplained = []
     for pool in bouncer.pools:
-        yield from held_in_transaction(pool, by_app)
+        yield from held_in_transaction(bouncer, pool, by_app)
         if stopped & {"", pool.key.database}:
             continue
         found = list(clients_waiting(bouncer, pool, servers))
         yield from found
-        if pool.is_saturated and not found and not silence_explains(pool):
+        if pool.is_saturated and not found and not _is_explained(bouncer, pool):
             unexplained.append(pool)
     yield from _unexplained(bouncer, unexplained)
     yield from too_many_clients(bouncer)
     yield from too_many_logins(bouncer)
+
+
+def _is_explained(bouncer: BouncerView, pool: BouncerPoolView) -> bool:
+    """Whether clients that keep connections of a full pool idle in transaction are the cause."""
+    return silence_explains(pool) and is_full(bouncer, pool)
 
 
 def _stopped(bouncer: BouncerView) -> Iterator[str]:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
+from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
 from pg_pool_exporter.analysis.correlate.chain import Holder
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.verdicts.bouncer_limits import is_full
 from pg_pool_exporter.analysis.verdicts.bouncer_waiting import addresses, silence_explains
 from pg_pool_exporter.analysis.wording import number, spell
 
 
-def held_in_transaction(pool: BouncerPoolView, lines: Mapping[str, str]) -> Iterator[Finding]:
+def held_in_transaction(
+    bouncer: BouncerView, pool: BouncerPoolView, lines: Mapping[str, str]
+) -> Iterator[Finding]:
     """One finding for each application."""
     by_application: dict[str, list[Holder]] = {}
     for one in pool.silent_holders:
         if one.is_in_transaction:
             by_application.setdefault(one.application, []).append(one)
-    is_bad = pool.is_saturated or (pool.waiting and silence_explains(pool))
+    waits = pool.is_saturated or (pool.waiting and silence_explains(pool))
+    # Where the pool has room, something else keeps it from growing.
+    is_bad = waits and is_full(bouncer, pool)
     for application, holders in sorted(by_application.items()):
         oldest = max(one.silent_for for one in holders)
         of = "" if pool.max is None else f" of {pool.max:g}"

@@ -16,6 +16,14 @@ from pg_pool_exporter.analysis.correlate.chain import Holder
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.server_view import ServerView
+from pg_pool_exporter.analysis.verdicts.bouncer_limits import (
+    Limit,
+    enlarging,
+    is_full,
+    others_reach,
+    shared_limit,
+    who_has,
+)
 from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest, number, spell
 from pg_pool_exporter.model import BouncerDatabase
 
@@ -32,15 +40,19 @@ def clients_waiting(
     bouncer: BouncerView, pool: BouncerPoolView, servers: Mapping[str, ServerView]
 ) -> Iterator[Finding]:
     """Why clients wait, where clients idle in transaction do not explain it."""
-    if _lacks_connections(pool) and pool.longest_wait > pool.thresholds.bouncer_wait:
+    waits = pool.longest_wait > pool.thresholds.bouncer_wait
+    if waits and (limit := others_reach(bouncer, pool)) is not None:
+        yield _others_have_them(bouncer, pool, limit, servers)
+        return
+    if waits and _lacks_connections(bouncer, pool):
         yield _server_unavailable(pool, servers)
-    if not pool.is_saturated:
+    if not pool.is_saturated or not is_full(bouncer, pool):
         return
     idle = [one for one in pool.silent_holders if one.is_idle]
     if idle and silence_explains(pool):
-        yield _session_held(pool, idle)
+        yield _session_held(bouncer, pool, idle)
         return
-    if silence_explains(pool) or not pool.holders or not _is_full(bouncer, pool):
+    if silence_explains(pool) or not pool.holders:
         return
     long = pool.thresholds.long_checkout
     # A whole second of the bouncer's may be over at once.
@@ -53,14 +65,16 @@ def clients_waiting(
     mean = database.mean_transaction
     # At a moment when all have just begun, the ones before them tell.
     if len(working) >= _MOST_OF * pool.active or (mean is not None and mean >= long):
-        yield _long_transactions(pool, working, mean)
+        yield _long_transactions(bouncer, pool, working, mean)
     else:
         yield _pool_too_small(bouncer, pool, servers)
 
 
-def _lacks_connections(pool: BouncerPoolView) -> bool:
+def _lacks_connections(bouncer: BouncerView, pool: BouncerPoolView) -> bool:
     """Whether clients wait for connections that the server does not give."""
-    return not pool.active and not pool.sample.connections.get("idle", 0.0)
+    if pool.sample.connections.get("idle"):
+        return False
+    return not pool.active or not is_full(bouncer, pool)
 
 
 def _server_unavailable(pool: BouncerPoolView, servers: Mapping[str, ServerView]) -> Finding:
@@ -72,11 +86,16 @@ def _server_unavailable(pool: BouncerPoolView, servers: Mapping[str, ServerView]
         if one.sample.used >= one.available
     ]
     wait = number(pool.waiting, "client waits", "clients wait")
+    none = "the pool has no connection to the server"
+    few = (
+        f"the server gives the pool no more than {pool.total - login:g} of "
+        f"{pool.sample.size or 0:g} connections"
+    )
     return Finding(
         cause=Cause.BOUNCER_SERVER_UNAVAILABLE,
         severity=Severity.PROBLEM,
         subject=pool.subject,
-        summary=f"{wait}, and the pool has no connection to the server.",
+        summary=f"{wait}, and {few if pool.active else none}.",
         amount=pool.waiting,
         figures={"waiting_clients": pool.waiting, **_longest(pool)},
         evidence=(f"{logging_in} in.", *full[:MOST_NAMED]),
@@ -84,7 +103,28 @@ def _server_unavailable(pool: BouncerPoolView, servers: Mapping[str, ServerView]
     )
 
 
-def _session_held(pool: BouncerPoolView, idle: Sequence[Holder]) -> Finding:
+def _others_have_them(
+    bouncer: BouncerView, pool: BouncerPoolView, limit: Limit, servers: Mapping[str, ServerView]
+) -> Finding:
+    wait = number(pool.waiting, "client waits", "clients wait")
+    return Finding(
+        cause=Cause.BOUNCER_POOL_TOO_SMALL,
+        severity=Severity.PROBLEM,
+        subject=pool.subject,
+        summary=f"{wait}: {limit}, and other pools have most of them.",
+        amount=pool.waiting,
+        figures={
+            "waiting_clients": pool.waiting,
+            "connections": pool.total,
+            "max_connections": limit.most,
+            **_longest(pool),
+        },
+        evidence=(*who_has(limit), *_who_waits(pool), *_what_is_left(pool, servers)),
+        remedy=enlarging(bouncer, pool),
+    )
+
+
+def _session_held(bouncer: BouncerView, pool: BouncerPoolView, idle: Sequence[Holder]) -> Finding:
     longest = max(one.silent_for for one in idle)
     kept = number(len(idle), "client keeps", "clients keep")
     return Finding(
@@ -104,13 +144,14 @@ def _session_held(pool: BouncerPoolView, idle: Sequence[Holder]) -> Finding:
         evidence=(
             f"Kept by {biggest(_by_application(idle))}, at {addresses(idle)}.",
             *_who_waits(pool),
+            *who_has(shared_limit(bouncer, pool)),
         ),
         remedy=remedy(Cause.BOUNCER_SESSION_HELD),
     )
 
 
 def _long_transactions(
-    pool: BouncerPoolView, working: Sequence[Holder], mean: float | None
+    bouncer: BouncerView, pool: BouncerPoolView, working: Sequence[Holder], mean: float | None
 ) -> Finding:
     longest = max((one.at_work_for for one in pool.holders), default=0.0)
     wait = number(pool.waiting, "client waits", "clients wait")
@@ -130,7 +171,7 @@ def _long_transactions(
             **({"mean_transaction_seconds": mean} if mean is not None else {}),
             **_longest(pool),
         },
-        evidence=(*evidence, *_who_waits(pool)),
+        evidence=(*evidence, *_who_waits(pool), *who_has(shared_limit(bouncer, pool))),
         remedy=remedy(Cause.BOUNCER_LONG_TRANSACTIONS),
     )
 
@@ -151,53 +192,12 @@ def _pool_too_small(
             **({"max_connections": pool.max} if pool.max is not None else {}),
             **_longest(pool),
         },
-        evidence=(*_who_waits(pool), *_what_is_left(pool, servers)),
-        remedy=_enlarging(bouncer, pool),
-    )
-
-
-def _is_full(bouncer: BouncerView, pool: BouncerPoolView) -> bool:
-    """Whether the pool, its database or its user has all the connections that it may have."""
-    return (
-        pool.sample.size is None
-        or pool.total >= pool.sample.size
-        or _is_reached(bouncer.sample.databases.get(pool.key.database))
-        or _user_is_full(bouncer, pool)
-    )
-
-
-def _is_reached(database: BouncerDatabase | None) -> bool:
-    if database is None or database.max_connections is None:
-        return False
-    return (database.connections or 0.0) >= database.max_connections
-
-
-def _user_is_full(bouncer: BouncerView, pool: BouncerPoolView) -> bool:
-    user = bouncer.sample.users.get(pool.key.user)
-    if user is None or user.max_connections is None:
-        return False
-    return (user.connections or 0.0) >= user.max_connections
-
-
-def _enlarging(bouncer: BouncerView, pool: BouncerPoolView) -> str:
-    """Which setting holds the pool down, with the statement and the line that change it."""
-    database, general = pool.key.database, remedy(Cause.BOUNCER_POOL_TOO_SMALL)
-    if _is_reached(bouncer.sample.databases.get(database)):
-        return (
-            f"{general} Its database has reached `max_db_connections`: on the console "
-            f"`SET max_db_connections = …`, and in pgbouncer.ini `max_db_connections` of "
-            f"[pgbouncer] or of `{database} = …`, then `RELOAD`."
-        )
-    if _user_is_full(bouncer, pool):
-        return (
-            f"{general} Its user has reached `max_user_connections`: in pgbouncer.ini, section "
-            f"[users], `{pool.key.user} = max_user_connections=…`, then `RELOAD`."
-        )
-    size = "…" if pool.sample.size is None else f"{2 * pool.sample.size:g}"
-    return (
-        f"{general} On the console `SET default_pool_size = {size}`, and in pgbouncer.ini "
-        f"`default_pool_size = {size}`; where the database has a size of its own, "
-        f"`{database} = … pool_size={size}` in section [databases], then `RELOAD`."
+        evidence=(
+            *_who_waits(pool),
+            *who_has(shared_limit(bouncer, pool)),
+            *_what_is_left(pool, servers),
+        ),
+        remedy=enlarging(bouncer, pool),
     )
 
 
