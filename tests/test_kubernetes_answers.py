@@ -29,10 +29,10 @@ def pod(**changes: Any) -> dict[str, Any]:
     }
 
 
-def listed(item: object) -> list[str]:
+def listed(item: object, config: KubernetesSdConfig = CONFIG) -> list[str]:
     """The addresses of a list with one item."""
     document = {"metadata": {"resourceVersion": "5"}, "items": [item]}
-    page = kubernetes_sd._of_list(json.dumps(document).encode(), CONFIG)
+    page = kubernetes_sd._of_list(json.dumps(document).encode(), config)
     listing = kubernetes_sd._listing(page.pods.values())
     return [one.text for one in listing.addresses]
 
@@ -57,6 +57,35 @@ def listed(item: object) -> list[str]:
 )
 def test_a_strange_pod_costs_only_itself(changes: dict[str, Any], expected: list[str]) -> None:
     assert listed(pod(**changes)) == expected
+
+
+METRICS_1 = {"name": "metrics", "containerPort": 9001}
+METRICS_2 = {"name": "metrics", "containerPort": 9002}
+HTTP_METRICS = {"name": "http-metrics", "containerPort": 9003}
+
+
+@pytest.mark.parametrize(
+    ("containers", "keys", "expected"),
+    [
+        ([[{"containerPort": 5000}]], {}, ["127.0.0.2:5000"]),
+        ([[{"containerPort": 5000}, {"containerPort": 6000}]], {}, []),
+        ([[{"containerPort": 5000}], [{"containerPort": 6000}]], {}, []),
+        ([[{"name": "a", "containerPort": 5000}, {"containerPort": 5000}]], {}, ["127.0.0.2:5000"]),
+        ([[METRICS_1], [METRICS_2]], {}, ["127.0.0.2:9001"]),
+        ([[METRICS_2], [METRICS_1]], {"port": "metrics"}, ["127.0.0.2:9002"]),
+        ([[HTTP_METRICS], [METRICS_1]], {}, ["127.0.0.2:9001"]),
+        ([[{"containerPort": 5000}, HTTP_METRICS]], {}, ["127.0.0.2:9003"]),
+        ([[METRICS_1]], {"port": "http"}, []),
+        ([[{"containerPort": 5000}]], {"port": "http"}, []),
+    ],
+)
+def test_the_port_of_a_pod_with_several(
+    containers: list[Any], keys: dict[str, Any], expected: list[str]
+) -> None:
+    """Names are unique in a container, not in a pod; ports without any are told by number."""
+    config = KubernetesSdConfig.model_validate({"label_selector": "app=orders", **keys})
+    spec = {"containers": [{"ports": ports} for ports in containers]}
+    assert listed(pod(spec=spec), config) == expected
 
 
 @pytest.mark.parametrize(

@@ -266,16 +266,19 @@ def _port(
     annotated = _text(annotations, f"{_ANNOTATION}port")
     if wanted is None and annotated:
         return annotated
-    ports = {
-        _text(port, "name"): str(port.get("containerPort"))
+    # Names are unique within a container only, and may be left out.
+    ports = [
+        (_text(port, "name"), str(port.get("containerPort")))
         for container in _mappings(_mapping(item, "spec"), "containers")
         for port in _mappings(container, "ports")
         if port.get("protocol", "TCP") == "TCP"
-    }
-    if wanted is not None:
-        return ports.get(wanted)
-    named = [ports[name] for name in _PORT_NAMES if name in ports]
-    return named[0] if named else next(iter(ports.values())) if len(ports) == 1 else None
+    ]
+    for known in _PORT_NAMES if wanted is None else (wanted,):
+        for name, number in ports:
+            if name == known:
+                return number
+    numbers = {number for _, number in ports}
+    return numbers.pop() if wanted is None and len(numbers) == 1 else None
 
 
 def _mapping(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
