@@ -89,6 +89,26 @@ def test_the_port_of_a_pod_with_several(
 
 
 @pytest.mark.parametrize(
+    ("sidecar", "expected"),
+    [
+        ({"restartPolicy": "Always", "ports": [METRICS_1]}, ["127.0.0.2:9001"]),
+        ({"restartPolicy": "Always", "ports": [{"containerPort": 5000}]}, []),
+        ({"restartPolicy": "Always", "ports": [{"containerPort": 8080}]}, ["127.0.0.2:8080"]),
+        ({"ports": [METRICS_1]}, ["127.0.0.2:8080"]),
+        ({"restartPolicy": "Never", "ports": [METRICS_1]}, ["127.0.0.2:8080"]),
+    ],
+)
+def test_ports_of_sidecars_count_and_those_of_containers_that_have_ended_do_not(
+    sidecar: dict[str, Any], expected: list[str]
+) -> None:
+    spec = {
+        "containers": [{"ports": [{"containerPort": 8080}]}],
+        "initContainers": [sidecar],
+    }
+    assert listed(pod(spec=spec)) == expected
+
+
+@pytest.mark.parametrize(
     "content",
     [b"", b"[]", b"7", b"{", b"{}", b'{"items": 7}', b'{"items": [7]}', b"\xff", b"[" * 100_000],
 )

@@ -269,7 +269,7 @@ def _port(
     # Names are unique within a container only, and may be left out.
     ports = [
         (_text(port, "name"), str(port.get("containerPort")))
-        for container in _mappings(_mapping(item, "spec"), "containers")
+        for container in _containers(_mapping(item, "spec"))
         for port in _mappings(container, "ports")
         if port.get("protocol", "TCP") == "TCP"
     ]
@@ -279,6 +279,18 @@ def _port(
                 return number
     numbers = {number for _, number in ports}
     return numbers.pop() if wanted is None and len(numbers) == 1 else None
+
+
+def _containers(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The containers that run as long as the pod, sidecars last.
+
+    Sidecars are init containers that are restarted always:
+    https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/.
+    """
+    yield from _mappings(spec, "containers")
+    for container in _mappings(spec, "initContainers"):
+        if container.get("restartPolicy") == "Always":
+            yield container
 
 
 def _mapping(parent: Mapping[str, Any], key: str) -> Mapping[str, Any]:
