@@ -11,6 +11,7 @@ import pytest
 from pg_pool_exporter.config import KubernetesSdConfig
 from pg_pool_exporter.discovery import kubernetes_sd
 from pg_pool_exporter.discovery.address_list import ListError
+from pg_pool_exporter.discovery.discoverer import Listing
 from pg_pool_exporter.discovery.kubernetes_sd import KubernetesDiscoverer
 from pg_pool_exporter.sources.base import PollError
 from support import pages
@@ -35,6 +36,13 @@ def listed(item: object, config: KubernetesSdConfig = CONFIG) -> list[str]:
     page = kubernetes_sd._of_list(json.dumps(document).encode(), config)
     listing = kubernetes_sd._listing(page.pods.values())
     return [one.text for one in listing.addresses]
+
+
+STATE = kubernetes_sd._State("5", {})
+
+
+def events(*lines: object, end: bytes = b"") -> bytes:
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines) + end
 
 
 @pytest.mark.parametrize(
@@ -108,6 +116,18 @@ def test_ports_of_sidecars_count_and_those_of_containers_that_have_ended_do_not(
     assert listed(pod(spec=spec)) == expected
 
 
+@pytest.mark.parametrize("ports", [[METRICS_1], []])
+def test_a_pod_that_is_about_to_go_is_no_target_and_no_problem(ports: list[Any]) -> None:
+    there = pod(spec={"containers": [{"ports": ports}]})
+    before = kubernetes_sd._after(STATE, events({"type": "ADDED", "object": there}), CONFIG)
+    ending = {**there["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    going = {**there, "metadata": ending}
+    after = kubernetes_sd._after(before, events({"type": "MODIFIED", "object": going}), CONFIG)
+    assert kubernetes_sd._listing(after.pods.values()) == Listing()
+    assert kubernetes_sd._listing(before.pods.values()) != Listing()
+    assert listed(going) == []
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"[]", b"7", b"{", b"{}", b'{"items": 7}', b'{"items": [7]}', b"\xff", b"[" * 100_000],
@@ -115,13 +135,6 @@ def test_ports_of_sidecars_count_and_those_of_containers_that_have_ended_do_not(
 def test_what_is_no_list_of_pods_fails_the_discovery(content: bytes) -> None:
     with pytest.raises(PollError):
         kubernetes_sd._of_list(content, CONFIG)
-
-
-STATE = kubernetes_sd._State("5", {})
-
-
-def events(*lines: object, end: bytes = b"") -> bytes:
-    return b"".join(json.dumps(line).encode() + b"\n" for line in lines) + end
 
 
 def test_a_line_that_is_cut_comes_with_the_next_watch() -> None:

@@ -240,7 +240,7 @@ def _pod(item: Mapping[str, Any], config: KubernetesSdConfig) -> _Pod | None:
     if status.get("phase") in ("Succeeded", "Failed"):
         return None
     host = _text(status, "podIP")
-    if not host:
+    if not host or _text(meta, "deletionTimestamp"):
         return _Pod(None)
     name = f"{_text(meta, 'namespace')}/{_text(meta, 'name')}"
     port = _port(item, annotations, config.port)
