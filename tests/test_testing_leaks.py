@@ -111,6 +111,40 @@ def test_what_was_out_before_and_what_is_meant_to_stay_out_is_no_leak(pool: _Own
     pool.putconn(listening)
 
 
+def test_a_connection_that_was_out_before_can_leak_again(pool: _Own) -> None:
+    pool.resize(1, 1)
+    kept = pool.getconn()
+
+    def order() -> None:
+        with assert_no_leaks(pool, wait=0.05):
+            pool.putconn(kept)
+            again.append(pool.getconn(20))
+
+    again: list[Any] = []
+    with pytest.raises(LeakError, match="1 connection was not returned"):
+        order()
+    pool.putconn(again.pop())
+
+
+@pytest.mark.parametrize("kind", cases())
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_what_was_out_before_and_is_dropped_in_the_block_is_not_its_own(
+    kind: Kind, postgres: Cluster
+) -> None:
+    async def use(pool: Pool) -> None:
+        async with assert_no_leaks(pool.own):  # measured from here on
+            pass
+        kept = [await pool.check_out()]
+        async with assert_no_leaks(pool.own, wait=0.05):
+            kept.clear()
+            gc.collect()
+        if kind.name == "asyncpg":
+            pool.own.terminate()
+
+    asyncio.run(_with(kind, postgres, use))
+
+
 def test_the_error_of_the_block_goes_on_and_has_the_leak_as_a_note(pool: _Own) -> None:
     def order() -> None:
         with assert_no_leaks(pool, wait=0.05):

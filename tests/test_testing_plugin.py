@@ -259,9 +259,55 @@ def test_a_leak_is_an_error_once_and_not_of_the_tests_that_follow(run: Run) -> N
     assert counts == {"passed": 4, "error": 1}
 
 
-def test_a_wrong_wait_is_an_error_of_usage(run: Run) -> None:
-    _, output = run(_LEAKS, "--pg-pool-leaks", ini="pg_pool_leaks_wait = soon")
-    assert "pg_pool_leaks_wait must be a number of seconds, not 'soon'" in output
+def test_a_test_in_which_the_leak_of_another_is_collected_is_innocent(run: Run) -> None:
+    counts, output = run(
+        """
+    import gc
+    kept = []
+
+    def test_that_leaks(pool):
+        kept.append(pool.getconn())
+
+    @pytest.mark.filterwarnings("ignore::ResourceWarning")
+    def test_innocent():
+        kept.clear()
+        gc.collect()
+    """,
+        "--pg-pool-leaks",
+    )
+    assert counts == {"passed": 2, "error": 1}
+    assert "ERROR at teardown of test_that_leaks" in output
+
+
+def test_a_fixture_that_fails_to_end_does_not_pass_its_leak_on(run: Run) -> None:
+    counts, output = run(
+        """
+    kept = []
+
+    @pytest.fixture
+    def broken(pool):
+        kept.append(pool.getconn())
+        yield
+        raise LookupError("no such item")
+
+    def test_broken(broken):
+        pass
+
+    def test_innocent(pool):
+        with pool.connection():
+            pass
+    """,
+        "--pg-pool-leaks",
+    )
+    assert counts == {"passed": 2, "error": 1}
+    assert "no such item" in output
+    assert "1 of pool 'pool-1' checked out at test_shop.py:7 broken" in output
+
+
+@pytest.mark.parametrize("wrong", ["soon", "-1", "nan", "inf"])
+def test_a_wrong_wait_is_an_error_of_usage(run: Run, wrong: str) -> None:
+    _, output = run(_LEAKS, "--pg-pool-leaks", ini=f"pg_pool_leaks_wait = {wrong}")
+    assert f"pg_pool_leaks_wait must be a number of seconds, not {wrong!r}" in output
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import psycopg2
 import pytest
+from psycopg2.pool import PoolError, SimpleConnectionPool
 from psycopg_pool import ConnectionPool, PoolTimeout
 from sqlalchemy import create_engine
 
@@ -216,6 +217,48 @@ def test_a_wrong_setting_is_refused(server: BreakableServer) -> None:
     wrong = {"lock_timeout = 1; drop table orders; set x": "1"}
     with pytest.raises(ValueError, match="no name of a parameter"), server.settings(**wrong):
         pass
+
+
+@pytest.mark.parametrize("wrong", [{"statement_timout": "1s"}, {"statement_timeout": "hundred"}])
+def test_a_setting_that_the_server_refuses_is_an_error(
+    server: BreakableServer, wrong: dict[str, str]
+) -> None:
+    def use() -> None:
+        with server.settings(**wrong), psycopg.connect(_dsn(server), autocommit=True) as connection:
+            connection.execute("select 1")
+
+    with pytest.raises(ValueError, match=r"the server refused the settings: .*statement_tim"):
+        use()
+
+
+def test_a_cut_ends_also_those_that_are_not_logged_in_yet(server: BreakableServer) -> None:
+    failures: list[str] = []
+
+    def connect() -> None:
+        try:
+            psycopg.connect(_dsn(server, "connect_timeout=60"))
+        except psycopg.OperationalError as error:
+            failures.append(str(error))
+
+    with server.hangs():
+        thread = threading.Thread(target=connect)
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+        server.cut()
+        thread.join(20)
+    assert len(failures) == 1
+
+
+def test_a_pool_that_is_closed_while_it_is_saturated_gets_the_rest_back(postgres: Cluster) -> None:
+    pool = SimpleConnectionPool(2, 2, postgres.dsn())
+
+    def use() -> None:
+        with saturated(pool):
+            pool.closeall()
+
+    with pytest.raises(PoolError):
+        use()
 
 
 def test_a_table_that_is_locked_is_free_afterwards(postgres: Cluster) -> None:

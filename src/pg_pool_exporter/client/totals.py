@@ -43,7 +43,7 @@ class Checkout(weakref.ref[object]):
     ended: float | None
     long_lived: bool
     lost: bool
-    """Set, to True, only when it ended by losing its slot."""
+    """Set only when the connection was dropped: whether that has cost its slot."""
 
 
 class Observations:
@@ -156,6 +156,7 @@ class Totals:
                     self.leaked_slots.counts[name] = slots
                 else:
                     checkout.ended = now
+                    checkout.lost = False
                     self._dropped_seconds += now - checkout.since
             del dropped[0]
 

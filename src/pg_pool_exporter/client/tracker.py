@@ -164,6 +164,7 @@ class Tracker:
             holder = checkout.holder
             if holder is not None and holder() is None:
                 self._reclaimed.append(checkout.site)
+                checkout.lost = False
         except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
             absorb(error, "recording a return")
             return None

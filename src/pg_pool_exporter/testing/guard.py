@@ -6,9 +6,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from pg_pool_exporter.client.totals import Checkout
 from pg_pool_exporter.testing.leaks import (
-    LeakError,
     Leaks,
     Moment,
     leaks_since,
@@ -30,18 +28,19 @@ class Guard:
         self._watch = Watch()
         self._watch.instrument_all()
         self._before: Moment | None = None
-        self._owners: dict[Hashable, list[Checkout]] = {}
+        self._owners: dict[Hashable, list[Held]] = {}
         """By fixture: what it has checked out and keeps."""
-        self._ended: dict[Checkout, str] = {}
-        """What fixtures that have ended had checked out, and their names."""
+        self._ended: dict[int, str] = {}
+        """By key: the fixture that had checked it out, and has ended."""
         self._names: dict[Hashable, str] = {}
 
     def begin(self) -> None:
         """A test begins: what is out now is not its own."""
         before = moment(self._watch)
-        owned = {one for checkouts in self._owners.values() for one in checkouts}
         # A fixture may end with this test, and must have returned its own by then.
-        self._before = replace(before, held=before.held - owned)
+        owned = self._owned()
+        held = {key: one for key, one in before.held.items() if key not in owned}
+        self._before = replace(before, held=held)
         self._ended.clear()
 
     @contextmanager
@@ -49,7 +48,7 @@ class Guard:
         """What is checked out in the block belongs to the fixture until it ends."""
         before = moment(self._watch)
         yield
-        taken = [one.checkout for one in leaks_since(self._watch, before).held]
+        taken = leaks_since(self._watch, before).held
         if taken:
             self._names[fixture] = name
             self._owners.setdefault(fixture, []).extend(taken)
@@ -57,23 +56,24 @@ class Guard:
     def ended(self, fixture: Hashable) -> None:
         """The fixture has been torn down."""
         name = self._names.pop(fixture, "")
-        for checkout in self._owners.pop(fixture, ()):
-            self._ended[checkout] = name
+        for one in self._owners.pop(fixture, ()):
+            self._ended[one.key] = name
 
-    def check(self) -> None:
-        """The test has ended: raises `LeakError` for what it has left."""
-        __tracebackhide__ = True
+    def leaks(self) -> str:
+        """What the test has left, which has ended; empty if nothing."""
         leaks = wait_in_thread(settled(self._look, self._wait))
-        if leaks:
-            raise LeakError(leaks.text(self._note))
+        return leaks.text(self._note) if leaks else ""
 
     def _look(self) -> Leaks:
         if self._before is None:  # marked while it ran
             self._before = moment(self._watch)
         leaks = leaks_since(self._watch, self._before)
-        owned = {one for checkouts in self._owners.values() for one in checkouts}
-        return replace(leaks, held=[one for one in leaks.held if one.checkout not in owned])
+        owned = self._owned()
+        return replace(leaks, held=[one for one in leaks.held if one.key not in owned])
+
+    def _owned(self) -> set[int]:
+        return {one.key for some in self._owners.values() for one in some}
 
     def _note(self, held: Held) -> str:
-        name = self._ended.get(held.checkout)
+        name = self._ended.get(held.key)
         return "" if name is None else f", by the fixture {name!r}"

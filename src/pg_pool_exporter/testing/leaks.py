@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from pg_pool_exporter.client.totals import Checkout
 from pg_pool_exporter.client.tracker import Tracker
 from pg_pool_exporter.testing.django import kept_by_django
 from pg_pool_exporter.testing.watch import UNKNOWN_SITE, Dropped, Held, Watch
@@ -27,7 +26,8 @@ class LeakError(AssertionError):
 class Moment:
     """What was checked out, and what had been dropped, at a moment that a test is compared with."""
 
-    held: frozenset[Checkout]
+    held: Mapping[int, Held]
+    """By their keys."""
     dropped: Dropped
 
 
@@ -58,8 +58,7 @@ def moment(watch: Watch, trackers: frozenset[Tracker] | None = None) -> Moment:
     """Now, of the given trackers or of all pools."""
     # First: one that is dropped meanwhile is then in the way of nobody.
     dropped = watch.dropped(trackers)
-    held = frozenset(one.checkout for one in watch.held(trackers))
-    return Moment(held=held, dropped=dropped)
+    return Moment(held={one.key: one for one in watch.held(trackers)}, dropped=dropped)
 
 
 def leaks_since(watch: Watch, before: Moment, trackers: frozenset[Tracker] | None = None) -> Leaks:
@@ -68,9 +67,10 @@ def leaks_since(watch: Watch, before: Moment, trackers: frozenset[Tracker] | Non
     held = [
         one
         for one in watch.held(trackers)
-        if one.checkout not in before.held and id(one.checkout()) not in by_django
+        if one.key not in before.held and id(one.checkout()) not in by_django
     ]
-    return Leaks(held=held, dropped=watch.dropped(trackers).since(before.dropped))
+    dropped = watch.dropped(trackers).since(before.dropped, before.held.values())
+    return Leaks(held=held, dropped=dropped)
 
 
 def settled(look: Callable[[], Leaks], seconds: float) -> Generator[None, None, Leaks]:
@@ -81,12 +81,12 @@ def settled(look: Callable[[], Leaks], seconds: float) -> Generator[None, None, 
     """
     deadline = time.monotonic() + seconds
     leaks = look()
-    suspects = {one.checkout for one in leaks.held}
+    suspects = {one.key: one for one in leaks.held}
     while leaks.held and time.monotonic() < deadline:
         yield
         now = look()
         # Not those checked out since: an application's thread goes on with its own work.
-        still = [one for one in now.held if one.checkout in suspects]
+        still = [one for one in now.held if one.key in suspects]
         leaks = Leaks(held=still, dropped=now.dropped)
     return leaks
 

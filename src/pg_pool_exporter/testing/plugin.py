@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -86,9 +87,20 @@ def pytest_fixture_post_finalizer(
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
     """After all fixtures that end with the test: what it leaves is an error."""
     __tracebackhide__ = True
-    result = yield
-    if _is_asked(item):
-        _guard(item.config).check()
+    if not _is_asked(item):
+        return (yield)
+    try:
+        result = yield
+    except Exception as error:
+        leaks = _guard(item.config).leaks()
+        if leaks:
+            error.add_note(leaks)
+        raise
+    leaks = _guard(item.config).leaks()
+    if leaks:
+        from pg_pool_exporter.testing.leaks import LeakError
+
+        raise LeakError(leaks)
     return result
 
 
@@ -119,8 +131,10 @@ def _guard(config: pytest.Config) -> Guard:
         try:
             seconds = float(given)
         except ValueError:
+            seconds = nan
+        if not 0 <= seconds < inf:
             raise pytest.UsageError(
                 f"pg_pool_leaks_wait must be a number of seconds, not {given!r}"
-            ) from None
+            )
         guard = config.stash[_guards] = Guard(seconds)
     return guard

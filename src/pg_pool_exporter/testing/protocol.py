@@ -16,6 +16,7 @@ _GSS_REQUEST = 80877104
 _MAX_STARTUP_BYTES = 10_000
 
 READY = b"Z"
+ERROR = b"E"
 IDLE = b"I"
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 
@@ -43,6 +44,12 @@ def too_many_clients() -> bytes:
     fields = {"S": "FATAL", "V": "FATAL", "C": "53300", "M": "sorry, too many clients already"}
     body = b"".join(f"{name}{value}\0".encode() for name, value in fields.items()) + b"\0"
     return b"E" + struct.pack("!I", len(body) + 4) + body
+
+
+def error_message(message: bytes) -> str:
+    """The text of an error of the server."""
+    fields = {field[:1]: field[1:] for field in message[5:].split(b"\0")}
+    return fields.get(b"M", b"").decode("utf-8", "replace")
 
 
 def query(statement: str) -> bytes:

@@ -73,9 +73,15 @@ class _Saturated:
             raise
 
     def _return_all(self) -> _Steps:
+        failed: Exception | None = None
         while self._taken:
             connection = self._taken.pop()
-            yield lambda: self._taker.give_back(connection)  # noqa: B023 - called before the next
+            try:
+                yield lambda: self._taker.give_back(connection)  # noqa: B023 - called before the next
+            except Exception as error:  # noqa: BLE001 - raised once the others are returned
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     def _refusal(self, others: Counter[str]) -> str:
         missing = self._wanted - len(self._taken)
@@ -100,7 +106,8 @@ def _sites_of(pool: Any) -> Counter[str]:
 
 def _run(steps: _Steps) -> None:
     """Do each step, and tell the generator what came of it."""
-    result, refusal = None, None
+    result: Any = None
+    refusal: Exception | None = None
     while True:
         try:
             step = steps.send(result) if refusal is None else steps.throw(refusal)
@@ -112,11 +119,14 @@ def _run(steps: _Steps) -> None:
         except NoneFreeError as error:
             refusal = error
             time.sleep(_LOOK_SECONDS)
+        except Exception as error:  # noqa: BLE001 - the generator's to handle
+            refusal = error
 
 
 async def _run_async(steps: _Steps, *, in_thread: bool) -> None:
     """The same in a loop, whose other tasks run meanwhile."""
-    result, refusal = None, None
+    result: Any = None
+    refusal: Exception | None = None
     while True:
         try:
             step = steps.send(result) if refusal is None else steps.throw(refusal)
@@ -128,6 +138,8 @@ async def _run_async(steps: _Steps, *, in_thread: bool) -> None:
         except NoneFreeError as error:
             refusal = error
             await asyncio.sleep(_LOOK_SECONDS)
+        except Exception as error:  # noqa: BLE001 - the generator's to handle
+            refusal = error
 
 
 def saturated(pool: Any, *, leave: int = 0, wait: float = WAIT_SECONDS) -> _Saturated:

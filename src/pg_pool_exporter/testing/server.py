@@ -43,6 +43,8 @@ class BreakableServer:
         self._listener: asyncio.Server | None = None
         self._sessions: set[_Session] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._refusals: list[str] = []
         self._flowing = asyncio.Event()
         self._delay_seconds = 0.0
         self._is_full = False
@@ -98,15 +100,19 @@ class BreakableServer:
     def settings(self, **values: str) -> Iterator[None]:
         """Set parameters of every session in the block, such as `lock_timeout="100ms"`.
 
-        Each session is given them before its next statement outside a transaction, and its own
-        again after the block. Raises `ValueError` for a name that no parameter can have.
+        Each session is given them before its next statement outside a transaction, and its defaults
+        after the block: what the application had set itself is lost. Raises `ValueError` for a name
+        that no parameter can have, and at the end of the block for what the server has refused.
         """
         protocol.set_statement(dict(values))
         with self._for_now(
             lambda: self._settings.update(values),
             lambda: self._settings.update(dict.fromkeys(values)),
         ):
+            self._refusals.clear()
             yield
+        if self._refusals:
+            raise ValueError(f"the server refused the settings: {self._refusals[0]}")
 
     def cut(self) -> None:
         """End every connection at once, as a network or a server does that dies."""
@@ -149,17 +155,26 @@ class BreakableServer:
     async def _cut(self) -> None:
         for session in list(self._sessions):
             session.reset()
+        for writer in list(self._clients):  # those that are not logged in yet, too
+            reset(writer)
+
+    def refused(self, message: str) -> None:
+        """Note that the server has refused a setting."""
+        self._refusals.append(message)
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        self._clients.add(writer)
         try:
-            # Whatever goes wrong is the end of this connection, which is what its client sees.
-            with suppress(OSError):
+            # Whatever goes wrong is the end of this connection, which is what its client sees; and
+            # asyncio reports a task of its server that was cancelled as a fault.
+            with suppress(OSError, asyncio.CancelledError):
                 await self._serve(reader, writer)
         finally:
             self._tasks.discard(task)
+            self._clients.discard(writer)
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -235,13 +250,8 @@ class _Session:
 
     def reset(self) -> None:
         """End it without a farewell."""
-        for writer in (self._writer, self.upstream_writer):
-            # Closing with a lingering time of 0 sends a reset.
-            with suppress(OSError):
-                writer.get_extra_info("socket").setsockopt(
-                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-                )
-            writer.transport.abort()
+        reset(self._writer)
+        reset(self.upstream_writer)
 
     async def _to_server(self) -> None:
         while data := await self._reader.read(_CHUNK):
@@ -270,7 +280,19 @@ class _Session:
                     self._writer.write(message)
                 elif kind == protocol.READY:
                     self._swallowed.set()
+                elif kind == protocol.ERROR:
+                    self._server.refused(protocol.error_message(message))
             await self._writer.drain()
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Close a connection without a farewell."""
+    # Closing with a lingering time of 0 sends a reset.
+    with suppress(OSError):
+        writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+    writer.transport.abort()
 
 
 def _bound(port: int) -> socket.socket:

@@ -7,7 +7,7 @@ import logging
 import sys
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,13 @@ class Held:
     pool: str
 
     @property
+    def key(self) -> int:
+        """Identifies the checkout. Not the checkout itself: it is equal to any other one of the
+        same connection.
+        """
+        return id(self.checkout)
+
+    @property
     def site(self) -> str:
         """The line that checked it out: `file:line function`."""
         return describe(self.checkout.site)
@@ -41,6 +48,10 @@ class Held:
         """Whether it is still checked out, and the connection still exists."""
         return self.checkout.ended is None and self.checkout() is not None
 
+    def was_dropped(self) -> bool:
+        """Whether it has ended without a return by the application."""
+        return hasattr(self.checkout, "lost")
+
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
@@ -48,9 +59,14 @@ class Dropped:
 
     counts: Counter[tuple[str, str]]
 
-    def since(self, before: Dropped) -> Counter[tuple[str, str]]:
-        """Those of them that were dropped after `before`."""
-        return self.counts - before.counts
+    def since(self, before: Dropped, held: Iterable[Held]) -> Counter[tuple[str, str]]:
+        """Those that were checked out, and dropped, after `before`; `held` were out by then."""
+        counts = self.counts - before.counts
+        for one in held:
+            if one.was_dropped():
+                named = (one.pool, one.site)
+                counts[named if counts[named] > 0 else (one.pool, UNKNOWN_SITE)] -= 1
+        return +counts
 
 
 class Watch:
