@@ -217,8 +217,8 @@ def test_a_connection_s_holder_is_the_client_that_it_is_linked_to() -> None:
         ),
     )
     assert pool.holds == (
-        Hold("jobs", "", "6432", 25, "", "5432", None),
-        Hold("web", "10.0.0.7", "40001", 20, "10.0.0.1", "5432", 77),
+        Hold("jobs", "", "6432", 25, "", "5432", None, "app"),
+        Hold("web", "10.0.0.7", "40001", 20, "10.0.0.1", "5432", 77, "app"),
     )
 
 

@@ -333,7 +333,7 @@ def test_clients_of_a_bouncer_that_wait(
 
 def test_a_bouncer_s_clients_and_the_connections_that_they_keep_are_named() -> None:
     sides = healthy()
-    hold = Hold("web", "10.0.0.7", "40001", 300, "127.0.0.1", "5432", 77)
+    hold = Hold("web", "10.0.0.7", "40001", 300, "127.0.0.1", "5432", 77, "orders")
     backend = Backend("orders", "idle_in_transaction", 300, 310)
     sides.server({"idle": [1.0]}, backends={77: backend})
     sides.bouncer(2, active=1, holds=(hold,), clients_read=True)

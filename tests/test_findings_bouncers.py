@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity
+from pg_pool_exporter.analysis.wording import spell
 from pg_pool_exporter.model import (
     Backend,
     BouncerDatabase,
@@ -34,16 +35,17 @@ def bouncer(
     mode: str = "transaction",
     application: str = "web",
     known: bool = True,
+    role: str = "orders",
     **more: Any,
 ) -> None:
     """A bouncer with one pool, and what the sessions of its connections do."""
     doing = list(doing)
     holds = tuple(
-        Hold(application, "10.0.0.7", str(40000 + pid), seconds, "127.0.0.1", "5432", pid)
+        Hold(application, "10.0.0.7", str(40000 + pid), seconds, "127.0.0.1", "5432", pid, role)
         for pid, (_, seconds) in enumerate(doing, 1)
     )
     backends = {
-        pid: Backend("orders", state, seconds, None if state == "idle" else seconds)
+        pid: Backend(role, state, seconds, None if state == "idle" else seconds)
         for pid, (state, seconds) in enumerate(doing, 1)
     }
     sides.server({"idle": [1.0]}, backends=backends if known else {})
@@ -176,6 +178,49 @@ def test_without_the_server_s_sessions_the_reason_is_judged_by_the_bouncer_s_clo
     )
 
 
+@pytest.mark.parametrize("mode", ["session", ""])
+@pytest.mark.parametrize("doing", [KEPT, LONG, BUSY])
+def test_without_the_server_s_sessions_session_mode_has_no_cause(
+    mode: str, doing: list[Doing]
+) -> None:
+    """A client that sends nothing may work, or keep its connection idle until it disconnects."""
+    sides = BothSides()
+    bouncer(sides, doing, mode=mode, known=False, databases={"shop": BouncerDatabase(
+        mean_transaction=0.1)})  # fmt: skip
+    finding = only(sides)
+    assert finding.cause is Cause.UNKNOWN
+    silent = spell(max(seconds for _, seconds in doing))
+    assert (
+        "the sessions of 20 clients that have one are not seen, the oldest of their last requests "
+        f"was {silent} ago" in " ".join(finding.evidence)
+    )
+
+
+def test_in_session_mode_the_sessions_that_are_seen_tell_if_they_are_most() -> None:
+    sides = BothSides()
+    bouncer(sides, LONG, mode="session")
+    assert only(sides).cause is Cause.BOUNCER_LONG_TRANSACTIONS
+
+
+@pytest.mark.parametrize("doing", [KEPT, LONG, BUSY])
+def test_pools_that_are_added_up_have_no_cause_in_common(doing: list[Doing]) -> None:
+    """Nor is there a pool `other` whose size could be changed."""
+    sides = BothSides()
+    bouncer(sides, doing, mode="session", database="other", user="other", size=20)
+    finding = only(sides)
+    assert finding.cause is Cause.UNKNOWN
+    assert "other = " not in finding.remedy
+
+
+def test_a_forgotten_transaction_is_found_in_pools_that_are_added_up() -> None:
+    sides = BothSides()
+    bouncer(sides, FORGOTTEN, database="other", user="other")
+    causes = {one.cause: one.severity for one in found(sides)}
+    assert causes == {
+        Cause.BOUNCER_IDLE_IN_TRANSACTION: Severity.WARNING, Cause.UNKNOWN: Severity.PROBLEM
+    }  # fmt: skip
+
+
 def test_a_process_id_that_belongs_to_another_role_is_not_the_backend() -> None:
     sides = BothSides()
     bouncer(sides, FORGOTTEN, waiting=0)
@@ -195,6 +240,56 @@ def test_the_server_is_found_by_its_sessions_where_the_bouncer_has_another_addre
     assert only(sides).cause is Cause.BOUNCER_IDLE_IN_TRANSACTION
     sides.server({"idle": [1.0]}, name="twin", port="7777", backends={})
     assert only(sides).cause is Cause.BOUNCER_IDLE_IN_TRANSACTION
+
+
+@pytest.mark.parametrize(
+    ("count", "application", "address", "is_found"),
+    [
+        (1, "", "", False),
+        (2, "psql", "10.0.0.7", False),  # the client's address, not the bouncer's
+        (3, "", "", True),
+        (1, "web", "", True),
+        (1, "web - 10.0.0.7:40001", "", True),
+        (1, "website", "", False),
+        (1, "", "10.0.0.5", True),
+    ],
+)
+def test_one_process_id_is_no_proof_that_a_session_is_the_bouncer_s(
+    count: int, application: str, address: str, is_found: bool
+) -> None:
+    """In containers process ids are small, and the roles of many servers have the same names."""
+    sides = BothSides()
+    holds = tuple(
+        Hold("web", "10.0.0.7", str(40000 + pid), 300.0, "10.9.9.9", "5432", pid, "orders")
+        for pid in range(1, count + 1)
+    )
+    forgotten = Backend("orders", "idle_in_transaction", 300.0, 300.0, application, address)
+    sides.server({"idle": [1.0]}, backends={hold.pid: forgotten for hold in holds})
+    sides.bouncer(
+        0, active=count, mode="transaction", holds=holds, clients_read=True, address="10.0.0.5"
+    )
+    causes = [one.cause for one in found(sides)]
+    assert causes == [Cause.BOUNCER_IDLE_IN_TRANSACTION] * is_found
+
+
+def test_a_bouncer_without_application_names_is_not_told_by_their_absence() -> None:
+    sides = BothSides()
+    hold = Hold("", "10.0.0.7", "40001", 300.0, "10.9.9.9", "5432", 77, "orders")
+    backend = Backend("orders", "idle_in_transaction", 300.0, 300.0, "", "")
+    sides.server({"idle": [1.0]}, backends={77: backend})
+    sides.bouncer(
+        0, active=1, mode="transaction", holds=(hold,), clients_read=True, host="", address=""
+    )
+    assert found(sides) == []
+
+
+def test_a_session_from_this_machine_is_not_told_by_its_address_to_be_the_bouncer_s() -> None:
+    sides = BothSides()
+    hold = Hold("web", "10.0.0.7", "40001", 300.0, "10.9.9.9", "5432", 77, "orders")
+    backend = Backend("orders", "idle_in_transaction", 300.0, 300.0, "psql", "127.0.0.1")
+    sides.server({"idle": [1.0]}, backends={77: backend})
+    sides.bouncer(0, active=1, mode="transaction", holds=(hold,), clients_read=True)
+    assert found(sides) == []
 
 
 def test_a_pool_without_connections_whose_clients_wait_has_no_server() -> None:

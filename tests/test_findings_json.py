@@ -129,7 +129,7 @@ def test_the_pools_of_bouncers_are_reported() -> None:
 
 def test_who_has_a_bouncer_s_connections_and_who_waits_is_reported() -> None:
     sides = BothSides()
-    hold = Hold("web", "10.0.0.7", "40001", 300, "127.0.0.1", "5432", 77)
+    hold = Hold("web", "10.0.0.7", "40001", 300, "127.0.0.1", "5432", 77, "orders")
     backend = Backend("orders", "idle_in_transaction", 300, 310)
     sides.server({"idle": [1.0]}, backends={77: backend})
     waiting = {BouncerOrigin("jobs", ""): ClientGroup(counts={"waiting": 2})}

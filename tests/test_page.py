@@ -210,7 +210,7 @@ def test_a_pool_of_a_bouncer_is_a_bar_and_its_clients_that_wait_are_not_called_h
 
 def test_the_chain_from_a_bouncer_s_client_to_its_session_is_shown() -> None:
     sides = BothSides()
-    hold = Hold("web", "10.0.0.7", "40001", 300, "127.0.0.1", "5432", 77)
+    hold = Hold("web", "10.0.0.7", "40001", 300, "127.0.0.1", "5432", 77, "orders")
     backend = Backend("orders", "idle_in_transaction", 300, 310)
     sides.server({"idle": [1.0]}, backends={77: backend})
     sides.bouncer(0, active=1, holds=(hold,), clients_read=True)

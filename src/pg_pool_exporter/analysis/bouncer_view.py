@@ -9,6 +9,7 @@ from pg_pool_exporter.analysis.correlate.chain import Chain, Holder
 from pg_pool_exporter.analysis.finding import Subject
 from pg_pool_exporter.config import Thresholds
 from pg_pool_exporter.model import BouncerPool, BouncerPoolKey, BouncerSample, TargetId
+from pg_pool_exporter.sources.pgbouncer.folding import FOLDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,11 @@ class BouncerPoolView:
             database=self.key.database,
             user=self.key.user,
         )
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether it is many pools added up: what explains one does not explain them."""
+        return self.key == FOLDED
 
     @property
     def active(self) -> float:
@@ -134,7 +140,7 @@ def bouncer_view(
                 key=key,
                 sample=pool,
                 thresholds=thresholds,
-                holders=chain.holders(sample, key.user, pool.holds),
+                holders=chain.holders(sample, pool),
             )
 
     return BouncerView(name=name, sample=sample, thresholds=thresholds, pools=tuple(pools()))

@@ -50,6 +50,8 @@ class Hold(NamedTuple):
     server_port: str
     pid: int | None
     """Of the backend."""
+    user: str = ""
+    """The role that the connection belongs to; empty where it is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,9 @@ class Backend(NamedTuple):
     """Seconds in that state."""
     transaction: float | None
     """Seconds since its open transaction began."""
+    application: str = ""
+    address: str = ""
+    """IP address of its client; empty on a unix socket, and where it is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pg_pool_exporter.analysis.correlate.addresses import ServerAddresses
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION
-from pg_pool_exporter.model import Backend, BouncerSample, Hold, ServerSample, is_local
+from pg_pool_exporter.model import Backend, BouncerPool, BouncerSample, Hold, ServerSample, is_local
+
+_GIVEN_BACK = ("transaction", "statement")
+"""The modes in which a client outside of a transaction keeps no connection."""
+_ENOUGH = 3
+"""Sessions whose process ids and roles are no accident: one or two are, in containers."""
 
 
 class Holder(NamedTuple):
@@ -18,11 +23,20 @@ class Holder(NamedTuple):
     """The name of the server behind; None where it is unknown."""
     backend: Backend | None
     """None where the session is unknown, or hidden from the exporter."""
+    mode: str
+    """For how long it keeps the connection, as `BouncerPool.mode`."""
 
     @property
     def application(self) -> str:
         """Of the client."""
         return self.hold.application
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known to use the connection, or not: without the session only where it
+        would give an unused one back.
+        """
+        return self.backend is not None or self.mode in _GIVEN_BACK
 
     @property
     def is_in_transaction(self) -> bool:
@@ -49,9 +63,11 @@ class Holder(NamedTuple):
 
     @property
     def at_work_for(self) -> float:
-        """Lower bound of the seconds for which it has kept the connection and worked."""
+        """Lower bound of the seconds for which it has kept the connection and worked; 0 where it
+        may do nothing.
+        """
         if self.backend is None:
-            return self.hold.silent_for or 0.0
+            return (self.hold.silent_for or 0.0) if self.is_known else 0.0
         if self.is_idle:
             return 0.0
         return self.backend.transaction or self.backend.age
@@ -64,46 +80,63 @@ class Chain:
         self._addresses = addresses
         self._servers = servers
 
-    def holders(
-        self, bouncer: BouncerSample, user: str, holds: Iterable[Hold]
-    ) -> tuple[Holder, ...]:
-        """The clients of a pool of `bouncer` that have a connection, by role `user`."""
-        holds = tuple(holds)
-        here = is_local(bouncer.address or bouncer.host)
+    def holders(self, bouncer: BouncerSample, pool: BouncerPool) -> tuple[Holder, ...]:
+        """The clients of a pool of `bouncer` that have a connection."""
         by_address: dict[tuple[str, str], list[Hold]] = {}
-        for hold in holds:
+        for hold in pool.holds:
             by_address.setdefault((hold.server_host, hold.server_port), []).append(hold)
         servers = {
-            (host, port): self._server(host, port, user, each, here=here)
+            (host, port): self._server(host, port, bouncer, each)
             for (host, port), each in by_address.items()
         }
         return tuple(
-            self._holder(hold, user, servers[hold.server_host, hold.server_port]) for hold in holds
+            self._holder(hold, servers[hold.server_host, hold.server_port], pool.mode)
+            for hold in pool.holds
         )
 
     def _server(
-        self, host: str, port: str, user: str, holds: Iterable[Hold], *, here: bool
+        self, host: str, port: str, bouncer: BouncerSample, holds: Sequence[Hold]
     ) -> str | None:
         """By the address that the bouncer connects to; where that has another name for the
-        exporter, the only server that has these sessions of this role.
+        exporter, the only server that has these sessions.
         """
-        found = self._addresses.at(host, port, here=here)
+        found = self._addresses.at(host, port, here=is_local(bouncer.address or bouncer.host))
         if found is not None:
             return found.name
-        pids = [hold.pid for hold in holds]
-        seen = [
-            name
-            for name in self._servers
-            if all(self._backend(name, pid, user) is not None for pid in pids)
-        ]
+        seen = [name for name in self._servers if self._are_here(name, bouncer, holds)]
         return seen[0] if len(seen) == 1 else None
 
-    def _holder(self, hold: Hold, user: str, server: str | None) -> Holder:
-        backend = None if server is None else self._backend(server, hold.pid, user)
-        return Holder(hold, server, backend)
+    def _are_here(self, server: str, bouncer: BouncerSample, holds: Sequence[Hold]) -> bool:
+        """Whether all are sessions of this server: by their process ids and roles where they are
+        enough, else by where they come from, too.
+        """
+        pairs = [(hold, self._backend(server, hold)) for hold in holds]
+        if len({hold.pid for hold in holds}) >= _ENOUGH:
+            return all(backend is not None for _, backend in pairs)
+        return all(
+            backend is not None and _is_of(hold, backend, bouncer) for hold, backend in pairs
+        )
 
-    def _backend(self, server: str, pid: int | None, user: str) -> Backend | None:
+    def _holder(self, hold: Hold, server: str | None, mode: str) -> Holder:
+        backend = None if server is None else self._backend(server, hold)
+        return Holder(hold, server, backend, mode)
+
+    def _backend(self, server: str, hold: Hold) -> Backend | None:
         """The session, unless the process id belongs to another role: then it was used again."""
         sample = self._servers.get(server)
+        pid = hold.pid
         found = None if sample is None or pid is None else sample.backends.get(pid)
-        return found if found is not None and found.user == user else None
+        return found if found is not None and found.user == hold.user else None
+
+
+def _is_of(hold: Hold, backend: Backend, bouncer: BouncerSample) -> bool:
+    """Whether the session has the client's application, which the bouncer passes on, or the
+    bouncer's address, other than this machine's own: that all clients here have.
+    """
+    if backend.address == bouncer.address and not is_local(backend.address):
+        return True
+    name = hold.application
+    # `application_name_add_host` adds the client's address.
+    return bool(name) and (
+        backend.application == name or backend.application.startswith(f"{name} - ")
+    )

@@ -35,7 +35,7 @@ def bouncer_findings(
         yield from held_in_transaction(bouncer, pool, by_app)
         if stopped & {"", pool.key.database}:
             continue
-        found = list(clients_waiting(bouncer, pool, servers))
+        found = [] if pool.is_folded else list(clients_waiting(bouncer, pool, servers))
         yield from found
         if pool.is_saturated and not found and not _is_explained(bouncer, pool):
             unexplained.append(pool)
@@ -46,7 +46,7 @@ def bouncer_findings(
 
 def _is_explained(bouncer: BouncerView, pool: BouncerPoolView) -> bool:
     """Whether clients that keep connections of a full pool idle in transaction are the cause."""
-    return silence_explains(pool) and is_full(bouncer, pool)
+    return not pool.is_folded and silence_explains(pool) and is_full(bouncer, pool)
 
 
 def _stopped(bouncer: BouncerView) -> Iterator[str]:
@@ -113,7 +113,17 @@ def _evidence(pool: BouncerPoolView) -> str:
     of = f" of {pool.max:g}" if pool.max is not None else ""
     return (
         f"{pool}: {wait}, the first for {spell(pool.sample.oldest_waiting or 0.0)}; "
-        f"{pool.active:g}{of} connections are in use."
+        f"{pool.active:g}{of} connections are in use{_unseen(pool)}."
+    )
+
+
+def _unseen(pool: BouncerPoolView) -> str:
+    silent = [one.hold.silent_for or 0.0 for one in pool.holders if one.backend is None]
+    if not silent:
+        return ""
+    return (
+        f"; the sessions of {number(len(silent), 'client', 'clients')} that have one are not seen, "
+        f"the oldest of their last requests was {spell(max(silent))} ago"
     )
 
 

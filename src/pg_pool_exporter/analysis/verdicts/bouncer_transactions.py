@@ -24,7 +24,7 @@ def held_in_transaction(
             by_application.setdefault(one.application, []).append(one)
     waits = pool.is_saturated or (pool.waiting and silence_explains(pool))
     # Where the pool has room, something else keeps it from growing.
-    is_bad = waits and is_full(bouncer, pool)
+    is_bad = waits and not pool.is_folded and is_full(bouncer, pool)
     for application, holders in sorted(by_application.items()):
         oldest = max(one.silent_for for one in holders)
         of = "" if pool.max is None else f" of {pool.max:g}"

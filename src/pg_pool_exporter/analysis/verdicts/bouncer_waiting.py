@@ -52,14 +52,13 @@ def clients_waiting(
     if idle and silence_explains(pool):
         yield _session_held(bouncer, pool, idle)
         return
-    if silence_explains(pool) or not pool.holders:
+    known = [one for one in pool.holders if one.is_known]
+    if silence_explains(pool) or not known or len(known) < _MOST_OF * len(pool.holders):
         return
     long = pool.thresholds.long_checkout
     # A whole second of the bouncer's may be over at once.
     working = [
-        one
-        for one in pool.holders
-        if one.at_work_for >= (long if one.backend is not None else long + 1)
+        one for one in known if one.at_work_for >= (long if one.backend is not None else long + 1)
     ]
     database = bouncer.sample.databases.get(pool.key.database, BouncerDatabase())
     mean = database.mean_transaction

@@ -70,7 +70,7 @@ def clients(answers: Answers) -> Mapping[BouncerPoolKey, PoolClients] | None:
         database, user = row.get("database"), row.get("user")
         if holder is not None and database is not None and user is not None:
             key = BouncerPoolKey(database, user)
-            found.setdefault(key, _Found()).holds.append(_hold(row, holder))
+            found.setdefault(key, _Found()).holds.append(_hold(row, holder, user))
     return {key: one.frozen() for key, one in found.items()}
 
 
@@ -123,7 +123,7 @@ def _client(row: Row, state: str, clock: ConsoleClock) -> _Client:
     )
 
 
-def _hold(row: Row, holder: _Client) -> Hold:
+def _hold(row: Row, holder: _Client, user: str) -> Hold:
     host = (row.get("addr") or "")[:_MOST_ADDRESS]
     pid = number(row, "remote_pid")
     return Hold(
@@ -134,6 +134,7 @@ def _hold(row: Row, holder: _Client) -> Hold:
         server_host="" if host == _UNIX else host,
         server_port=row.get("port") or "",
         pid=int(pid) if pid else None,
+        user=user,
     )
 
 

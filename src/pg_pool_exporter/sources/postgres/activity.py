@@ -77,7 +77,17 @@ def _backends(row: ActivityRow, clock: ServerClock) -> Iterator[tuple[int, Backe
     opened = row.transaction_ages or () if all_open else ()
     for pid, age, since in zip_longest(row.pids, row.ages, opened):
         if pid is not None and age is not None:
-            yield pid, Backend(row.user, state, clock.age(age), _known_age(since, clock))
+            yield (
+                pid,
+                Backend(
+                    row.user,
+                    state,
+                    clock.age(age),
+                    _known_age(since, clock),
+                    row.application,
+                    row.address,
+                ),
+            )
 
 
 def _group(
