@@ -202,6 +202,35 @@ def test_few_lines_that_are_long_do_not_hold_up_the_others() -> None:
     assert time_to_read(body, thread_time, pools=100) < 0.1
 
 
+@pytest.mark.parametrize(
+    ("letters", "lines", "last"),
+    [
+        (1000, 3_900, "up"),
+        (400, 9_900, "z_prom_ex_ecto_repo_"),
+        (400, 600, "z_prom_ex_ecto_repo_"),
+        (400, 600, "jdbc_connections_of_another"),
+    ],
+)
+def test_what_a_page_without_pools_comes_nearest_to_is_found_beside_the_loop(
+    letters: int, lines: int, last: str
+) -> None:
+    body = page_of(iter([*[f"{'x' * letters} 1"] * lines, f"{last} 1"]))
+
+    async def scenario() -> float:
+        async with serving(answer(body, TEXT)) as served:
+            source = served.source(automatic(), TargetDefaults(app="orders", process="p"))
+            took: list[float] = []
+            for _ in range(3):
+                started = thread_time()
+                with pytest.raises(PollError, match=r"looked for: native, .* describe its names"):
+                    await source.poll()
+                took.append(thread_time() - started)
+            await source.close()
+            return min(took)
+
+    assert asyncio.run(scenario()) < 0.015
+
+
 def test_no_more_series_of_pools_are_parsed_than_can_be_in_time() -> None:
     reader = PageReader(automatic(), TargetDefaults(app="orders", process="p"))
     page = many_pools()

@@ -90,9 +90,12 @@ class Table:
 
     def lines(self, page: bytes) -> Iterator[re.Match[bytes]]:
         """The lines of `page` to look at."""
-        is_rare = self.wanted_if_rare is not None and self.rare in page
-        pattern = self.wanted_if_rare if is_rare and self.wanted_if_rare else self.wanted
-        return pattern.finditer(b"\n" + page)
+        pattern = self.wanted_if_rare if self.has_rare(page) else None
+        return (pattern or self.wanted).finditer(b"\n" + page)
+
+    def has_rare(self, page: bytes) -> bool:
+        """Whether names may be on the page that are found by their end."""
+        return self.wanted_if_rare is not None and self.rare in page
 
     def of(self, name: bytes) -> Targets | None:
         """The targets of the series `name`; None for one that is about something else."""

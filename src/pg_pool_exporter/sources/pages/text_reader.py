@@ -34,9 +34,14 @@ MAX_PARTS = 4
 the instrumentation."""
 
 # A page within these bounds is read in a few milliseconds.
+_QUICK_BYTES = 256 * 1024
 _QUICK_LINES = 10_000
 _QUICK_WANTED_LINES = 500
 _QUICK_WANTED_BYTES = 128 * 1024
+
+
+class UnrecognisedError(PollError):
+    """A page without a pool in a format that is looked for; what comes nearest is not known yet."""
 
 
 class PageReader:
@@ -69,7 +74,9 @@ class PageReader:
 
     def quick_lines(self, page: bytes) -> list[re.Match[bytes]] | None:
         """The wanted lines of `page`; None when reading it takes long."""
-        if page.count(b"\n") > _QUICK_LINES:
+        if len(page) > _QUICK_BYTES or page.count(b"\n") > _QUICK_LINES:
+            return None
+        if self._table.has_rare(page):
             return None
         wanted = self._table.lines(page)
         found = list(islice(wanted, _QUICK_WANTED_LINES + 1))
@@ -94,7 +101,8 @@ class PageReader:
 
         Raises `PollError` for the whole page, because half a page would hide pools: when
         one line is wrong, when its series are of no known format, when no value is known, and when
-        it seems to be cut.
+        it seems to be cut. `UnrecognisedError` when there are `lines` and no series of a known
+        format: read without them, the page's error says which formats come nearest.
         """
         if page.count(b"\n") > MAX_LINES:
             raise PollError("too_large", f"the page has more than {MAX_LINES} lines")
@@ -102,6 +110,8 @@ class PageReader:
         reading = _Reading(self._table, self._defaults, self._pools.names, 2 * self._max_pools)
         try:
             reading.read(self._table.lines(page) if lines is None else lines)
+            if lines is not None and self._lacks_pools(page, reading):
+                raise UnrecognisedError("protocol", "no series of a pool is on the page")
             self._check(page, reading, length_known)
             return self._snapshot(reading)
         except Malformed as error:
@@ -114,7 +124,7 @@ class PageReader:
             reading.at = reading.wrong_type
             raise Malformed("a known metric has another type")
         if not reading.has_pools:
-            if self._table.formats and not _is_empty(page):
+            if self._lacks_pools(page, reading):
                 raise PollError("protocol", self._not_recognised(page))
             if self._had_foreign_pools:
                 raise PollError("protocol", "the page is empty, and it had pools before")
@@ -130,6 +140,9 @@ class PageReader:
                 "the page has lost series, and the server announces no length: it may be cut",
             )
         self._sizes = size, size
+
+    def _lacks_pools(self, page: bytes, reading: _Reading) -> bool:
+        return not reading.has_pools and bool(self._table.formats) and not _is_empty(page)
 
     def _not_recognised(self, page: bytes) -> str:
         formats = self._table.formats

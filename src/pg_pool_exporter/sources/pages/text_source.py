@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from weakref import WeakValueDictionary
@@ -26,7 +27,7 @@ from pg_pool_exporter.sources.pages.native_page import NATIVE
 from pg_pool_exporter.sources.pages.request_options import request_options
 from pg_pool_exporter.sources.pages.table import Table
 from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader
+from pg_pool_exporter.sources.pages.text_reader import PageReader, UnrecognisedError
 
 MAX_GZIP_MEMBERS = 100
 """Most parts of one compressed body, each of which costs time, however little is in it."""
@@ -74,7 +75,8 @@ class ExpositionTextSource:
         body = await self._client.fetch(request)
         if not body.gzipped and (lines := self._reader.quick_lines(body.content)) is not None:
             _check_end(body, body.content)
-            return self._reader.read(body.content, lines, length_known=body.length_known)
+            with suppress(UnrecognisedError):
+                return self._reader.read(body.content, lines, length_known=body.length_known)
         async with self._turn:
             return await PARSING.run(partial(self._read_slowly, body))
 
