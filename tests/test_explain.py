@@ -49,6 +49,21 @@ def test_both_formats_of_a_pool_are_named() -> None:
     assert pool.series == ("hikaricp_connections_active", "pg_pool_overdue_connections")
 
 
+def test_a_pool_whose_name_begins_like_anothers_has_its_own_series_alone() -> None:
+    pools = explained(
+        b'pgxpool_max_conns{db="shop"} 1\n'
+        b'pgxpool_idle_conns{db="shop",pod="a"} 1\n'
+        b'pgxpool_acquired_conns{db="shop",db_host="x"} 1\n'
+        b'go_sql_in_use_connections{db="shop"} 1\n'
+    ).pools
+    assert [(one.sample.key.pool, one.sample.key.process, one.series) for one in pools] == [
+        ("shop", "orders:8080", ("pgxpool_max_conns",)),
+        ("shop", "orders:8080:a", ("pgxpool_idle_conns",)),
+        ("shop (db_host=x)", "orders:8080", ("pgxpool_acquired_conns",)),
+        ("shop (go-sql)", "orders:8080", ("go_sql_in_use_connections",)),
+    ]
+
+
 def test_why_a_series_is_not_used() -> None:
     found = explained(
         b'hikaricp_connections_active{pool="main"} 3\n'

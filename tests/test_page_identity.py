@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import thread_time
 
 import pytest
 
@@ -127,6 +128,88 @@ def test_pools_of_two_instrumentations_are_two() -> None:
     lines = [used.format("a", 1), used.format("b", 2)]
     named = {pool("main"): 1, pool("main (otel_scope_name=b)"): 2}
     assert read(*lines) == read(*lines[::-1]) == named
+
+
+GO_SQL = 'go_sql_in_use_connections{db_name="shop"} 1'
+PGXPOOL = 'pgxpool_acquired_conns{{db_name="{}"}} {}'
+OTEL = 'db_client_connection_count{{pool_name="{}",state="used"{}}} {}'
+PRISMA = "prisma_pool_connections_busy 1"
+OURS = 'pg_pool_overdue_connections{pool="main",site="a.js:1"} 1'
+COME_LATER = [
+    ([GO_SQL], [PGXPOOL.format("shop", 2)], ["shop", "shop (pgxpool)"]),
+    ([PGXPOOL.format("shop", 1)], [GO_SQL.replace(" 1", " 2")], ["shop", "shop (go-sql)"]),
+    (
+        [OTEL.format("main", ',otel_scope_name="b"', 1)],
+        [OTEL.format("main", ',otel_scope_name="a"', 2)],
+        ["main", "main (otel_scope_name=a)"],
+    ),
+    (
+        [OTEL.format("tenant=b", "", 1)],
+        [OTEL.format("tenant=a", "", 2)],
+        ["a connection string", "a connection string (number=2)"],
+    ),
+    ([PRISMA], [OURS], ["default"]),
+]
+
+
+@pytest.mark.parametrize(("first", "later", "names"), COME_LATER)
+def test_a_pool_keeps_its_name_when_one_that_is_called_alike_comes_and_goes(
+    first: list[str], later: list[str], names: list[str]
+) -> None:
+    reader = PageReader(automatic(), DEFAULTS)
+
+    def shown(*lines: str) -> dict[str, float | None]:
+        page = "\n".join([*lines, ""]).encode()
+        return {one.key.pool: one.active for one in reader.read(page).pools}
+
+    assert shown(*first) == {names[0]: 1}
+    for lines in ([*first, *later], [*later, *first]):
+        assert shown(*lines) == {name: at for at, name in enumerate(names, start=1)}
+    assert shown(*first) == {names[0]: 1}
+    if len(names) > 1:
+        assert shown(*later) == {names[1]: 2}
+        assert shown(*later, *first) == {name: at for at, name in enumerate(names, start=1)}
+
+
+def test_a_pool_gets_the_name_of_one_that_is_gone() -> None:
+    reader = PageReader(automatic(), DEFAULTS)
+    for version in (1, 2):
+        scope = f',otel_scope_version="{version}"'
+        [one] = reader.read(f"{OTEL.format('main', scope, 1)}\n".encode()).pools
+        assert one.key.pool == "main"
+    both = "".join(OTEL.format("main", f',otel_scope_version="{at}"', at) + "\n" for at in (1, 2))
+    assert {one.key.pool: one.active for one in reader.read(both.encode()).pools} == {
+        "main": 2,
+        "main (otel_scope_version=1)": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [GO_SQL, PGXPOOL.format("shop", 2), PGXPOOL.format("shop (go-sql)", 3)],
+        [
+            OTEL.format("main", ',otel_scope_name="a"', 1),
+            OTEL.format("main", ',otel_scope_name="b"', 2),
+            OTEL.format("main (otel_scope_name=b)", "", 3),
+            OTEL.format("main (otel_scope_name:b)", "", 4),
+        ],
+        [OTEL.format(f"tenant={at}", "", at) for at in range(1, 91)],
+    ],
+)
+def test_no_two_pools_have_one_name(lines: list[str]) -> None:
+    assert sorted(value or 0 for value in read(*lines).values()) == [*range(1, len(lines) + 1)]
+
+
+def test_hundreds_of_pools_that_are_called_alike_are_named_in_time() -> None:
+    reader = PageReader(automatic(), DEFAULTS, max_pools=2_000)
+    lines = [OTEL.format(f"tenant={at}", "", at) for at in range(2_000)]
+    page = "\n".join([*lines, ""]).encode()
+    started = thread_time()
+    first = [one.key for one in reader.read(page).pools]
+    assert [one.key for one in reader.read(page).pools] == first
+    assert thread_time() - started < 2
+    assert len({*first}) == 2_000
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,11 @@ are not used.
 - Summaries and histograms are read as sum and count: their bounds are not ours.
 - Series that differ in a label are different pools or processes, never a sum. Labels of what was
   scraped (`instance`, `pod`, `namespace`, `service`, `job` and the like) become part of `process`,
-  any other part of `pool`: `shop (db_host=db-1)`. A name does not change when other pools appear. A
-  label whose value is the application's name is left out.
+  any other part of `pool`: `shop (db_host=db-1)`. A label whose value is the application's name is
+  left out.
+- A name does not change when other pools appear. One that comes beside another of the same name has
+  its format, OpenTelemetry scope or a number behind it: `shop (go-sql)`. Of those that are there
+  when the exporter starts, the first format of the table below has the plain name.
 - A pool named by a connection string is shown as `application user@host:port/database` with the
   other settings that are no secret, because the string can hold a password. One with
   `Pooling=false` is no pool.

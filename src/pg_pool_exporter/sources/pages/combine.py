@@ -13,10 +13,9 @@ from itertools import chain
 from typing import Any
 
 from pg_pool_exporter.formats import NATIVE_NAME, Format
-from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
+from pg_pool_exporter.model import PoolInfo, PoolSample
 from pg_pool_exporter.sources.pages.identity import PagePool, agree
 from pg_pool_exporter.sources.pages.pool_builder import TOTALS, PoolSampleBuilder
-from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 
 Parts = tuple[PoolSampleBuilder, ...]
 """What is known of one pool: of a foreign format first, then ours."""
@@ -201,31 +200,6 @@ def _named_by_both(our: PagePool, their: PagePool) -> PagePool:
         labels=tuple(dict([*their.labels, *our.labels]).items()),
         target=tuple(dict([*their.target, *our.target]).items()),
     )
-
-
-def keys(
-    pools: Iterable[PagePool],
-    formats: Sequence[Format],
-    defaults: TargetDefaults,
-) -> dict[PagePool, PoolId]:
-    """Names for all, no two alike."""
-    order = {form.name: at for at, form in enumerate(formats)}
-    by_key: dict[PoolId, list[PagePool]] = {}
-    for pool in pools:
-        by_key.setdefault(pool.key(defaults), []).append(pool)
-    named: dict[PagePool, PoolId] = {}
-    for key, group in by_key.items():
-        group.sort(key=lambda pool: (order.get(pool.format, -1), pool))
-        seen: dict[str, int] = {}
-        for number, pool in enumerate(group):
-            # Two libraries of one process can call their pools alike.
-            number_of_format = seen.get(pool.format, 0)
-            seen[pool.format] = number_of_format + 1
-            shown = key
-            if number and pool.format != group[0].format:
-                shown = key._replace(pool=f"{key.pool} ({pool.format})")
-            named[pool] = pool.distinct(shown, number_of_format) if number_of_format else shown
-    return named
 
 
 def overlaid(samples: Sequence[PoolSample]) -> PoolSample:

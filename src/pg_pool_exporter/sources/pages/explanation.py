@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,12 +52,13 @@ def explain(page: bytes, table: Table, defaults: TargetDefaults) -> Explanation:
     """What `table` makes of the page. Never raises: what is wrong with the page is `error`."""
     pools: tuple[PoolSample, ...] = ()
     error = ""
+    reader = PageReader(table, defaults)
     try:
-        pools = PageReader(table, defaults).read(page).pools
+        pools = reader.read(page).pools
     except PollError as failure:
         error = str(failure)
     names, unused = _sorted_out(page, table, defaults)
-    explained = tuple(_explained(sample, names, defaults) for sample in pools)
+    explained = tuple(_explained(sample, names, reader.parts(sample.key)) for sample in pools)
     shown = {name for pool in explained for name in pool.series}
     formats = {form for pool in explained for form in pool.formats}
     unused |= {
@@ -117,27 +118,11 @@ def _series(page: bytes, table: Table) -> Iterator[tuple[bytes, Mapping[str, str
 
 
 def _explained(
-    sample: PoolSample, names: Mapping[PagePool, Iterable[str]], defaults: TargetDefaults
+    sample: PoolSample, names: Mapping[PagePool, Iterable[str]], parts: Sequence[PagePool]
 ) -> ExplainedPool:
-    source = sample.info.source if sample.info is not None else ""
-    own = [pool for pool in names if _is(pool, sample, source, defaults)]
-    formats = dict.fromkeys(pool.format for pool in own if pool.format != NATIVE_NAME)
-    if any(pool.format == NATIVE_NAME for pool in own):
-        formats[NATIVE_NAME] = None
-    series = dict.fromkeys(name for pool in own for name in names[pool])
+    formats = dict.fromkeys(part.format for part in parts)
+    series = dict.fromkeys(name for pool in names if pool in parts for name in names[pool])
     return ExplainedPool(sample, tuple(formats), tuple(series))
-
-
-def _is(pool: PagePool, sample: PoolSample, source: str, defaults: TargetDefaults) -> bool:
-    if pool.format not in (source, NATIVE_NAME):
-        return False
-    key = pool.key(defaults)
-    if pool.format == NATIVE_NAME and source not in ("", NATIVE_NAME):
-        # Beside a library's, with fewer labels than that.
-        return sample.key.pool in (pool.raw, key.pool) or sample.key.pool.startswith(
-            f"{key.pool} ("
-        )
-    return key == sample.key or sample.key.pool.startswith(f"{key.pool} (")
 
 
 def _left_out(pool: PagePool, formats: Iterable[str], table: Table) -> str:

@@ -1,12 +1,13 @@
 """Identifies the pools of one page by all labels of their series.
 
 Series that differ in any label are of different pools, or of different processes: they are never
-added up. Names are made of a pool's own labels alone, so they stay when other pools appear.
+added up. Names are made of a pool's own labels alone as long as no two are alike: see `naming`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
+from itertools import count
 from typing import NamedTuple
 
 from pg_pool_exporter.formats import DEFAULT_POOL, NATIVE_NAME, Labels
@@ -74,7 +75,8 @@ class PagePool(NamedTuple):
     @property
     def shown(self) -> str:
         """The pool's name with its labels."""
-        return cut(_with(self.name or DEFAULT_POOL, self.labels))
+        name = self.name or DEFAULT_POOL
+        return cut(f"{name} ({_listed(self.labels)})" if self.labels else name)
 
     def with_safe_name(self) -> PagePool:
         """The same without what can be a password in its name; `raw` stays what it was."""
@@ -91,11 +93,18 @@ class PagePool(NamedTuple):
         process = ":".join(filter(None, (self.process or defaults.process, *own)))
         return PoolId(app, self.shown, cut(process))
 
-    def distinct(self, key: PoolId, number: int) -> PoolId:
-        """The `key` of another pool with what tells this one apart, else with its number."""
-        shown = tuple((name, text) for name, text in self.quiet if name)
-        suffix = shown if number == 1 and shown else (*shown, ("number", str(number + 1)))
-        return key._replace(pool=cut(_with(key.pool, suffix)))
+    @property
+    def distinguishing(self) -> Pairs:
+        """The labels of `quiet` that can be shown."""
+        return tuple((name, text) for name, text in self.quiet if name)
+
+    def others(self, key: PoolId) -> Iterator[PoolId]:
+        """Names instead of `key`, which another pool has: by what tells this one apart."""
+        labels = self.distinguishing
+        if labels:
+            yield _labelled(key, labels)
+        for number in count(2):
+            yield _labelled(key, (*labels, ("number", str(number))))
 
 
 def split(labels: Labels, meant: Set[str], quiet: Set[str] = frozenset()) -> tuple[Pairs, ...]:
@@ -127,10 +136,17 @@ def agree(first: Iterable[tuple[str, str]], second: Iterable[tuple[str, str]]) -
     return all(known.get(name, text) == text for name, text in second)
 
 
-def _with(name: str, labels: Pairs) -> str:
-    if not labels:
-        return name
-    return f"{name} ({', '.join(f'{label}={_safe(text)}' for label, text in labels)})"
+def with_text(key: PoolId, text: str) -> PoolId:
+    """The `key` of a pool whose name has `text` behind it."""
+    return key._replace(pool=cut(f"{key.pool} ({text})"))
+
+
+def _labelled(key: PoolId, labels: Pairs) -> PoolId:
+    return with_text(key, _listed(labels))
+
+
+def _listed(labels: Pairs) -> str:
+    return ", ".join(f"{label}={_safe(text)}" for label, text in labels)
 
 
 def _safe(text: str) -> str:

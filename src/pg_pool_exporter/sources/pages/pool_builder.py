@@ -33,12 +33,13 @@ class PoolSampleBuilder:
     client of ours are whole.
     """
 
-    __slots__ = ("_info", "_pool", "_values", "at")
+    __slots__ = ("_info", "_values", "at", "pools")
 
     def __init__(self, at: int, pool: PagePool, info: PoolInfo | None) -> None:
         self.at = at
         """Where the pool begins on its page."""
-        self._pool = pool
+        self.pools: tuple[PagePool, ...] = (pool,)
+        """The pools of the page whose values it has; all are of one format."""
         self._info = info
         # By field, part and group: the rank of the best alias so far, and its value.
         self._values: dict[tuple[str, FieldPart, int], tuple[int, float]] = {}
@@ -59,6 +60,7 @@ class PoolSampleBuilder:
 
     def add(self, other: PoolSampleBuilder) -> None:
         """Take the values of another, which complements this one."""
+        self.pools += other.pools
         self._values |= other._values
         if self._info is not None and other._info is not None:
             self._info = other._info.over(self._info)
@@ -97,7 +99,7 @@ class PoolSampleBuilder:
                 fields[field] = _histogram(metric.bounds, values)
                 if fields[field] is not None:
                     continue
-                if self._pool.is_of_our_client:
+                if self.pools[0].is_of_our_client:
                     raise Malformed(
                         f"the pool that begins here has a {metric.name} whose buckets, sum and "
                         "count are incomplete or disagree"
@@ -119,7 +121,7 @@ class PoolSampleBuilder:
             summed[field, part] += value
         parts: dict[str, dict[FieldPart, float]] = {}
         for (field, part), value in summed.items():
-            no_maximum = field == "max" and value == 0 and self._pool.format != NATIVE_NAME
+            no_maximum = field == "max" and value == 0 and self.pools[0].format != NATIVE_NAME
             if isfinite(value) and value >= 0 and not no_maximum:
                 parts.setdefault(field, {})[part] = value
         return parts

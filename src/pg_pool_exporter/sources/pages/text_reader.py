@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import islice
 
 from pg_pool_exporter.formats import NATIVE_NAME, Format
 from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.combine import combined, keys, overlaid
+from pg_pool_exporter.sources.pages.combine import combined, overlaid
 from pg_pool_exporter.sources.pages.identity import PagePool
+from pg_pool_exporter.sources.pages.naming import PoolNames
 from pg_pool_exporter.sources.pages.native_page import NATIVE
 from pg_pool_exporter.sources.pages.nearest import nearest, pool_like_names
 from pg_pool_exporter.sources.pages.pool_builder import (
@@ -66,11 +67,16 @@ class PageReader:
         self._max_pools = max_pools
         self._max_sites = max_sites
         self._clock = clock
+        self._names = PoolNames(table.formats, defaults, max_pools)
         self._pools: NameLimiter[PoolId] = NameLimiter(max_pools)
         self._sites: dict[PoolId, SiteLimiters] = {}
         self._had_foreign_pools = False
         self._hint: tuple[Set[str], str] | None = None
         self._sizes = (0, 0)  # series on the last page, and on the last one that was accepted
+
+    def parts(self, name: PoolId) -> Sequence[PagePool]:
+        """What the pool that is shown by this name is made of."""
+        return self._names.parts(name)
 
     def quick_lines(self, page: bytes) -> list[re.Match[bytes]] | None:
         """The wanted lines of `page`; None when reading it takes long."""
@@ -107,7 +113,8 @@ class PageReader:
         if page.count(b"\n") > MAX_LINES:
             raise PollError("too_large", f"the page has more than {MAX_LINES} lines")
         # Known pools, and up to twice the cap of new ones: a hostile page has many more.
-        reading = _Reading(self._table, self._defaults, self._pools.names, 2 * self._max_pools)
+        known = self._names.keys(self._pools.names)
+        reading = _Reading(self._table, self._defaults, known, 2 * self._max_pools)
         try:
             reading.read(self._table.lines(page) if lines is None else lines)
             if lines is not None and self._lacks_pools(page, reading):
@@ -161,7 +168,7 @@ class PageReader:
     def _snapshot(self, reading: _Reading) -> Snapshot:
         now = self._clock()
         pools = combined(reading.pools, self._table.formats, native_alone=self._table.native_alone)
-        names = keys(pools, self._table.formats, self._defaults)
+        names = self._names.choose(pools)
         named = self._pools.choose(dict.fromkeys(names.values(), 0.0), now)
         sites = {key: self._sites.get(key) or site_limiters(self._max_sites) for key in named}
         samples: list[PoolSample] = []
@@ -202,11 +209,11 @@ class _Reading:
     """One page being read."""
 
     def __init__(
-        self, table: Table, defaults: TargetDefaults, known: Set[PoolId], max_pools: int
+        self, table: Table, defaults: TargetDefaults, known: Mapping[PoolId, int], max_pools: int
     ) -> None:
         self.pools: dict[PagePool, PoolSampleBuilder] = {}
-        """In the order of the page: up to `MAX_PARTS` of each that is `known`, and up to
-        `max_pools` more."""
+        """In the order of the page: up to `MAX_PARTS` of each that is `known` (by key, with how
+        many have it), and up to `max_pools` more."""
         self.left_out: set[PagePool] = set()
         self.seen: set[bytes] = set()
         """All series, as they are spelt."""
@@ -218,7 +225,7 @@ class _Reading:
         """Where a metric of ours has another type. Exporters of other languages do that."""
         self._table = table
         self._defaults = defaults
-        self._left = dict.fromkeys(known, MAX_PARTS)
+        self._left = {key: pools * MAX_PARTS for key, pools in known.items()}
         self._max_more = max_pools
 
     def read(self, lines: Iterable[re.Match[bytes]]) -> None:
