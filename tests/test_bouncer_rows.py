@@ -197,7 +197,7 @@ def test_clients_are_counted_by_application_address_and_state() -> None:
     }
     web = pool.origins[BouncerOrigin("web", "10.0.0.7")]
     assert (web.oldest_waiting, web.oldest_active) == (2.5, 20)
-    assert web.silent["idle"] == (10, 5)
+    assert web.oldest_silent["idle"] == 10
     assert pool.clients_read
 
 

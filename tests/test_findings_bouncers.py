@@ -294,7 +294,7 @@ def test_a_session_from_this_machine_is_not_told_by_its_address_to_be_the_bounce
 
 def test_a_pool_without_connections_whose_clients_wait_has_no_server() -> None:
     sides = BothSides()
-    group = ClientGroup(counts={"waiting": 4}, silent={"waiting": (9.0, 1.0)})
+    group = ClientGroup(counts={"waiting": 4}, oldest_silent={"waiting": 9.0})
     sides.bouncer(
         4, active=0, oldest_waiting=None, clients_read=True,
         origins={BouncerOrigin("web", ""): group},
@@ -386,7 +386,7 @@ def test_connections_of_pools_that_are_not_shown_are_counted_as_others() -> None
 
 def test_a_first_login_that_has_just_come_is_no_finding() -> None:
     sides = BothSides()
-    group = ClientGroup(counts={"waiting": 1}, silent={"waiting": (1.0,)})
+    group = ClientGroup(counts={"waiting": 1}, oldest_silent={"waiting": 1.0})
     sides.bouncer(
         1, active=0, oldest_waiting=None, connections={"active": 0, "login": 1},
         clients_read=True, origins={BouncerOrigin("web", ""): group},

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Any
 
 import psycopg
@@ -20,6 +20,7 @@ from conftest import require
 from pg_pool_exporter.config import BouncerConfig, ServerConfig
 from pg_pool_exporter.model import BouncerPool, BouncerPoolKey, BouncerSample, Snapshot
 from pg_pool_exporter.sources.pgbouncer import source
+from pg_pool_exporter.sources.pgbouncer.folding import BouncerFolding, Shown
 from pg_pool_exporter.sources.pgbouncer.source import SETTINGS_SECONDS, BouncerSource
 from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.pgbouncer import NEWER, PGBOUNCER, Bouncer
@@ -387,10 +388,21 @@ def test_pools_beyond_the_limit_are_added_up_as_other(start: Callable[..., Bounc
 def test_many_rows_are_read_as_few_are(
     start: Callable[..., Bouncer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And folded in a thread, too: meanwhile scrapes are answered."""
     monkeypatch.setattr(source, "_MOST_ROWS_INLINE", 0)
+    threads = []
+
+    class Folding(BouncerFolding):
+        def fold(self, all_: Shown, now: float) -> Shown:
+            threads.append(current_thread())
+            return super().fold(all_, now)
+
+    monkeypatch.setattr(source, "BouncerFolding", Folding)
     bouncer = start()
     with bouncer.holding(2, "shop"):
         assert polled(bouncer).pools[SHOP].connections["active"] == 2
+    assert threads
+    assert main_thread() not in threads
 
 
 def test_one_connection_is_kept_and_the_configuration_is_read_again_every_few_minutes(

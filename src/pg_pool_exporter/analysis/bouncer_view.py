@@ -91,9 +91,9 @@ class BouncerPoolView:
         if not self.waiting:
             return 0.0
         logins = (
-            group.silent["waiting"][0] - 1
+            silent - 1
             for group in self.sample.origins.values()
-            if group.silent.get("waiting")
+            if (silent := group.oldest_silent.get("waiting")) is not None
         )
         return max(0.0, self.sample.oldest_waiting or 0.0, *logins)
 

@@ -32,8 +32,8 @@ class ClientGroup:
     oldest_waiting: float | None = None
     oldest_active: float | None = None
     """Seconds since the last request of the client that holds a connection since the oldest one."""
-    silent: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """By state, the seconds since each client's last request, longest first, in whole ones."""
+    oldest_silent: Mapping[str, float] = field(default_factory=dict)
+    """By state, the whole seconds since the last request of the client that is silent longest."""
 
 
 class Hold(NamedTuple):

@@ -91,16 +91,16 @@ class _Found:
 def _group(some: Iterable[_Client]) -> ClientGroup:
     some = list(some)
     counts = dict.fromkeys(("idle", "active", "waiting"), 0.0)
-    silent: dict[str, list[float]] = {}
+    silent: dict[str, float] = {}
     for one in some:
         counts[one.state] = counts.get(one.state, 0.0) + 1
         if one.silent_for is not None:
-            silent.setdefault(one.state, []).append(one.silent_for)
+            silent[one.state] = max(one.silent_for, silent.get(one.state, 0.0))
     return ClientGroup(
         counts=counts,
         oldest_waiting=oldest(one.waited or None for one in some if one.state == "waiting"),
-        oldest_active=max(silent.get("active", ()), default=None),
-        silent={state: tuple(sorted(each, reverse=True)) for state, each in silent.items()},
+        oldest_active=silent.get("active"),
+        oldest_silent=silent,
     )
 
 
@@ -151,15 +151,17 @@ def _without_host(application: str, address: str, port: str) -> str:
 def merged(groups: Iterable[ClientGroup]) -> ClientGroup:
     """Several groups as one: counts add, ages take the maximum."""
     groups = list(groups)
-    silent: dict[str, list[float]] = {}
+    if len(groups) == 1:
+        return groups[0]
+    silent: dict[str, float] = {}
     for group in groups:
-        for state, each in group.silent.items():
-            silent.setdefault(state, []).extend(each)
+        for state, seconds in group.oldest_silent.items():
+            silent[state] = max(seconds, silent.get(state, 0.0))
     return ClientGroup(
         counts=added(group.counts for group in groups),
         oldest_waiting=oldest(group.oldest_waiting for group in groups),
         oldest_active=oldest(group.oldest_active for group in groups),
-        silent={state: tuple(sorted(each, reverse=True)) for state, each in silent.items()},
+        oldest_silent=silent,
     )
 
 

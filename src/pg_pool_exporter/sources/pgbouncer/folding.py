@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import NamedTuple
 
 from pg_pool_exporter.metrics.catalogue import OTHER
@@ -53,9 +54,17 @@ class BouncerFolding:
         self._groups = NameLimiter[_ClientKey](most_groups)
         self._databases = NameLimiter[str](MOST_DATABASES)
         self._users = NameLimiter[str](MOST_DATABASES)
+        self._lock = Lock()
 
     def fold(self, all_: Shown, now: float) -> Shown:
-        """What is shown of one poll, taken at `now` (seconds on a clock that never goes back)."""
+        """What is shown of one poll, taken at `now` (seconds on a clock that never goes back).
+
+        From any thread: one that a cancelled poll left may be at work still.
+        """
+        with self._lock:
+            return self._fold(all_, now)
+
+    def _fold(self, all_: Shown, now: float) -> Shown:
         sizes = {key: _size(pool) for key, pool in all_.pools.items() if key != FOLDED}
         named = self._pools.choose(sizes, now)
         pools = {key: pool for key, pool in all_.pools.items() if key in named}

@@ -103,7 +103,7 @@ class BouncerSource:
             raise self._connector.failure(error) from None
         # It is one process: since it answers, it has closed abandoned connections, too.
         self._held.forget_gone(())
-        shown = self._folding.fold(await _read(answers, settings.dialect), self._clock())
+        shown = await _shown(answers, settings.dialect, self._folding, self._clock())
         where = ready.connection.info
         return Snapshot(
             bouncer=BouncerSample(
@@ -189,16 +189,17 @@ def _sockets(lists: Rows | None) -> float:
     return max(value(lists, "list", f"used_{one}", "items") or 0 for one in ("clients", "servers"))
 
 
-async def _read(answers: Answers, dialect: Dialect) -> Shown:
-    """Everything that the answers show; of many rows in a thread, so that no scrape waits."""
+async def _shown(answers: Answers, dialect: Dialect, folding: BouncerFolding, now: float) -> Shown:
+    """What is shown of the answers; of many rows made in a thread, so that no scrape waits."""
 
     def read() -> Shown:
         few = len(answers.users or ()) <= _MOST_USERS
-        return Shown(
+        all_ = Shown(
             pools=pools(answers, dialect),
             databases=databases(answers, dialect),
             users=users(answers) if few else {},
         )
+        return folding.fold(all_, now)
 
     if answers.rows <= _MOST_ROWS_INLINE:
         return read()
