@@ -50,6 +50,25 @@ def test_only_the_last_minute_counts() -> None:
     assert shop.login_rate == 2
 
 
+@pytest.mark.parametrize("interval", [15.0, 30.0, 59.0, 60.0, 61.0, 120.0, 3600.0])
+def test_polls_that_are_far_apart_have_rates_from_the_second_on(interval: float) -> None:
+    recent = RecentRates()
+    times = [0.0]
+    for number in range(10):
+        times.append(times[-1] + interval * (1.05 if number % 2 else 0.97))
+    shown = [recent.added(counters(5 * one, 10 * one, one), one)["shop"] for one in times]
+    for shop in shown[2:]:
+        assert shop.login_rate == pytest.approx(5)
+        assert shop.mean_transaction == pytest.approx(0.1)
+
+
+def test_only_the_time_since_the_poll_before_counts_where_polls_are_far_apart() -> None:
+    recent = RecentRates()
+    for time, logins in ((0.0, 0), (120.0, 1200), (240.0, 1200)):
+        shop = recent.added(counters(logins, 0, 0), time)["shop"]
+    assert shop.login_rate == 0
+
+
 def test_a_bouncer_that_was_restarted_has_no_rates_at_first() -> None:
     recent = RecentRates()
     recent.added(counters(1000, 1000, 1000), 0.0)

@@ -111,11 +111,11 @@ class BouncerDatabase:
     paused: bool | None = None
     disabled: bool | None = None
     login_rate: float | None = None
-    """Logins a second over the last minute."""
+    """Logins a second over the last minute, or since the poll before where that is longer ago."""
     transaction_rate: float | None = None
-    """Transactions a second over the last minute."""
+    """Transactions a second over the same time."""
     mean_transaction: float | None = None
-    """Mean seconds of the transactions that ended in the last minute, without waiting."""
+    """Mean seconds of the transactions that ended in that time, without waiting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,6 @@
-"""What happened in a bouncer's databases in the last minute: logins, transactions, their time."""
+"""What happened in a bouncer's databases in the last minute, or since the poll before where that is
+longer ago: logins, transactions, their time.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +34,10 @@ class RecentRates:
 
         `now` are seconds on a clock that never goes back.
         """
-        while self._readings and now - self._readings[0].time > _SECONDS:
-            self._readings.popleft()
         self._readings.append(_Reading(now, databases))
+        # The newest of a minute ago or more stays: polls may be farther apart than that.
+        while len(self._readings) > 1 and now - self._readings[1].time >= _SECONDS:
+            self._readings.popleft()
         first = self._readings[0]
         seconds = now - first.time
         if seconds < _MIN_SECONDS:
