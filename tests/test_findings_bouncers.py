@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -152,6 +153,17 @@ def test_a_forgotten_transaction_is_named_with_application_address_and_line() ->
     assert "10.0.0.7:40001" in evidence
     assert "shop/db.py:3 <module>" in evidence
     assert "idle_transaction_timeout" in finding.remedy
+
+
+def test_of_an_application_with_two_pools_both_lines_are_named() -> None:
+    sides = BothSides()
+    lines = {"cache": "cache.py:7 connect", "main": "orders.py:3 engine"}
+    for name, line in lines.items():
+        sides.pool(0, 3, app=f"web-{name}", name=name, info=replace(INFO, application="web"),
+                   instances={line: 1.0})  # fmt: skip
+    bouncer(sides, [("idle_in_transaction", 200.0), ("active", 0.1)], waiting=0)
+    evidence = " ".join(only(sides).evidence)
+    assert "is made at one of cache.py:7 connect, orders.py:3 engine." in evidence
 
 
 def test_two_applications_that_forget_are_two_findings() -> None:

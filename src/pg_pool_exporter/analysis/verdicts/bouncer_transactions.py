@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
 from pg_pool_exporter.analysis.correlate.chain import Holder
@@ -11,11 +11,11 @@ from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.verdicts.bouncer_limits import is_full
 from pg_pool_exporter.analysis.verdicts.bouncer_waiting import addresses, silence_explains
-from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.analysis.wording import MOST_NAMED, number, spell
 
 
 def held_in_transaction(
-    bouncer: BouncerView, pool: BouncerPoolView, lines: Mapping[str, str]
+    bouncer: BouncerView, pool: BouncerPoolView, lines: Mapping[str, Sequence[str]]
 ) -> Iterator[Finding]:
     """One finding for each application."""
     by_application: dict[str, list[Holder]] = {}
@@ -35,8 +35,8 @@ def held_in_transaction(
             f"Clients at {addresses(holders)}; the oldest transaction began {spell(began)} ago.",
             f"{waiting} for a connection of this pool.",
         ]
-        if application in lines:
-            evidence.append(f"The application's pool is made at {lines[application]}.")
+        if sites := lines.get(application):
+            evidence.append(_made_at(sites))
         yield Finding(
             cause=Cause.BOUNCER_IDLE_IN_TRANSACTION,
             severity=Severity.PROBLEM if is_bad else Severity.WARNING,
@@ -61,14 +61,22 @@ def held_in_transaction(
         )
 
 
-def made_at(pools: Iterable[PoolView]) -> Mapping[str, str]:
-    """The line of code that makes the pool, by the application's name."""
-    lines: dict[str, str] = {}
+def made_at(pools: Iterable[PoolView]) -> Mapping[str, Sequence[str]]:
+    """The lines of code that make pools, each once, by the application's name."""
+    lines: dict[str, dict[str, None]] = {}
     for pool in pools:
         for each in pool.processes:
             for site in each.sample.instances or ():
                 info = each.sample.info
                 for name in (pool.subject.app, info.application if info is not None else ""):
                     if name:
-                        lines.setdefault(name, site)
-    return lines
+                        lines.setdefault(name, {})[site] = None
+    return {name: tuple(sites) for name, sites in lines.items()}
+
+
+def _made_at(sites: Sequence[str]) -> str:
+    if len(sites) == 1:
+        return f"The application's pool is made at {sites[0]}."
+    more = len(sites) - MOST_NAMED
+    named = ", ".join(sites[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"The application's pool is made at one of {named}."
