@@ -10,9 +10,10 @@ import pytest
 
 from pg_pool_exporter.analysis.checklist.check import Check
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
-from pg_pool_exporter.analysis.finding import Verdict
+from pg_pool_exporter.analysis.finding import Cause, Verdict
 from pg_pool_exporter.model import (
     Backend,
+    BouncerDatabase,
     DatabaseCounters,
     Health,
     Hold,
@@ -354,6 +355,27 @@ def test_bouncers_are_fine_without_one_and_unknown_where_none_answers() -> None:
     assert checks(sides)["bouncers"].verdict is Verdict.FINE
     sides.unread(TargetId("bouncer", "edge"))
     assert checks(sides)["bouncers"].verdict is Verdict.UNKNOWN
+
+
+def test_bouncers_are_not_fine_while_one_of_them_does_not_answer() -> None:
+    sides = healthy()
+    sides.bouncer(0, active=3)
+    assert checks(sides)["bouncers"].verdict is Verdict.FINE
+    sides.fail(TargetId("bouncer", "west"))
+    point = checks(sides)["bouncers"]
+    assert point.verdict is Verdict.UNKNOWN
+    assert point.figure == "3 connections in use, 0 clients wait; 1 bouncer is not read"
+    assert "bouncer west is not read: whether its clients wait is unknown" in point.evidence
+    sides.bouncer(0, databases={"shop": BouncerDatabase(paused=True)})
+    assert checks(sides)["bouncers"].verdict is Verdict.WARNING
+
+
+def test_clients_of_a_bouncer_that_wait_for_an_unknown_cause_are_not_fine() -> None:
+    sides = healthy()
+    sides.bouncer(5)
+    point = checks(sides)["bouncers"]
+    assert (point.verdict, point.causes) == (Verdict.PROBLEM, (Cause.UNKNOWN,))
+    assert "5 clients wait, the first for 3.0 s" in point.evidence[0]
 
 
 def test_a_leak_comes_with_its_line_and_the_remedy_of_its_library() -> None:

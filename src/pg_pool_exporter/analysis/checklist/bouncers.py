@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
 from pg_pool_exporter.analysis.checklist.check import Check, few, findings_of, of_findings, unknown
-from pg_pool_exporter.analysis.finding import Cause, Verdict
+from pg_pool_exporter.analysis.finding import Cause, Finding, Verdict
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 from pg_pool_exporter.analysis.wording import number, spell
 
@@ -27,14 +27,36 @@ def bouncers(judged: Judged) -> Check:
     pools = judged.fleet.bouncer_pools
     clients = sum(pool.waiting for pool in pools)
     active = sum(pool.active for pool in pools)
-    point = of_findings(
-        "bouncers",
+    silent = _silent(judged)
+    figure = (
         f"{number(active, 'connection', 'connections')} in use, "
-        f"{number(clients, 'client waits', 'clients wait')}",
-        findings_of(judged, *CAUSES),
+        f"{number(clients, 'client waits', 'clients wait')}"
     )
+    if silent:
+        figure += f"; {number(len(silent), 'bouncer is', 'bouncers are')} not read"
+    point = of_findings("bouncers", figure, _findings(judged))
+    if silent and point.verdict is Verdict.FINE:
+        point = replace(point, verdict=Verdict.UNKNOWN)
     lines = [line for pool in pools if pool.waiting or pool.silent_holders for line in _chain(pool)]
-    return replace(point, evidence=(*point.evidence, *few(lines), *few(_left_out(views))))
+    unread = (f"bouncer {name} is not read: whether its clients wait is unknown" for name in silent)
+    return replace(
+        point, evidence=(*point.evidence, *few(unread), *few(lines), *few(_left_out(views)))
+    )
+
+
+def _findings(judged: Judged) -> list[Finding]:
+    unexplained = [
+        one
+        for one in findings_of(judged, Cause.UNKNOWN)
+        if one.subject.target is not None and one.subject.target.kind == "bouncer"
+    ]
+    return [*findings_of(judged, *CAUSES), *unexplained]
+
+
+def _silent(judged: Judged) -> list[str]:
+    """Those that have not answered the last poll, or none yet."""
+    targets = judged.fleet.targets
+    return [one.key.name for one in targets if one.key.kind == "bouncer" and not one.health.up]
 
 
 def _chain(pool: BouncerPoolView) -> Iterator[str]:
