@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pg_pool_exporter.metrics.limiter import KEEP_SECONDS, NameLimiter
+from pg_pool_exporter.metrics.limiter import KEEP_SECONDS, PATIENT_SECONDS, NameLimiter
 
 HOUR = 3600
 LIMIT = 3
@@ -86,6 +86,51 @@ def test_a_name_that_stays_has_its_own_soon_though_short_lived_ones_never_end() 
         named = limiter.choose(sizes, poll * 5.0)
         assert "zeal" in named or poll < 404
     assert len(named & sizes.keys()) < 20, "the others fill no hundred places each time"
+
+
+@pytest.mark.parametrize(("before", "interval"), [(1, 10), (60, 10), (130, 5), (20, 30)])
+@pytest.mark.parametrize(
+    ("jobs", "size", "new"),
+    [
+        (3, 20, 10), (10, 20, 20), (10, 50, 20), (5, 100, 3), (3, 3, 3), (2, 20, 2), (20, 2, 1),
+        (49, 1, 1), (49, 50, 2),
+    ],
+)  # fmt: skip
+def test_short_lived_names_keep_out_none_that_stays_for_longer_than_twenty_seconds(
+    jobs: int, size: int, new: int, before: int, interval: int
+) -> None:
+    """Whatever their size and number, and however long they have come already."""
+    limiter = NameLimiter[str](50)
+    for poll in range(before + 15):
+        sizes = {f"{poll} {number}": float(size) for number in range(jobs)}
+        if poll >= before:
+            sizes["app"] = new
+        named = limiter.choose(sizes, poll * interval)
+        assert "app" in named or (poll - before) * interval < PATIENT_SECONDS
+
+
+@pytest.mark.parametrize("jobs", [50, 60, 120])
+@pytest.mark.parametrize(("before", "interval"), [(1, 10), (60, 10), (130, 5), (20, 20)])
+def test_a_small_one_that_stays_is_before_bigger_ones_that_are_gone(
+    jobs: int, before: int, interval: int
+) -> None:
+    """Each poll has more short-lived names than there are places, all of them bigger."""
+    limiter = NameLimiter[str](50)
+    for poll in range(before + 15):
+        sizes = {f"{poll} {number}": 100.0 for number in range(jobs)}
+        if poll >= before:
+            sizes["app"] = 1
+        named = limiter.choose(sizes, poll * interval)
+        assert "app" in named or (poll - before) * interval < PATIENT_SECONDS + 2 * interval
+
+
+def test_of_those_that_have_come_to_stay_the_longest_waiting_one_is_first() -> None:
+    """Though another one is bigger."""
+    limiter = NameLimiter[str](2)
+    limiter.choose({"shop": 2, "cron": 2}, 0)
+    limiter.choose({"shop": 0, "cron": 9, "orders": 1}, 10)
+    limiter.choose({"shop": 0, "cron": 9, "orders": 1, "web": 5}, 20)
+    assert limiter.choose({"shop": 0, "orders": 1, "web": 5}, 40) == {"shop", "orders"}
 
 
 def test_a_name_that_comes_and_goes_keeps_no_other_one_out() -> None:

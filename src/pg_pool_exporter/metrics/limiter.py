@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Set
+from collections.abc import Hashable, Mapping, Sequence, Set
 from heapq import nsmallest
 from typing import Generic, TypeVar
 
 KEEP_SECONDS = 600.0
 """How long a name keeps its place below the cut, or while it is gone and nobody needs the place."""
-# A name that has waited that long counts as much as one of size 1.
-_WAITED_SECONDS = 10.0
+PATIENT_SECONDS = 20.0
+"""How long a name is there without a place before it counts as one that stays."""
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -21,11 +21,12 @@ class NameLimiter(Generic[Name]):
       `KEEP_SECONDS`, so that a series at the cut does not flicker.
     - A name that is gone loses its place as soon as one that is present needs it.
     - In each `KEEP_SECONDS` at most twice `limit` names lose theirs that way, so names that change
-      all the time cannot make series without bound. Names of size 1 that have just come get half of
-      that, bigger ones and those that wait more: a burst of short-lived names does not keep out one
-      that stays.
+      all the time cannot make series without bound. Names that have just come get half of that, big
+      ones up to three quarters. The rest is for names that have waited for `PATIENT_SECONDS`: one
+      that stays is not kept out by short-lived ones, whatever their size and number.
     - `counters`: the values of names without a place are added up under one name. Then a name that
-      is present never changes from one to the other: either series would jump.
+      is present never changes from one to the other: either series would jump. As none can wait,
+      nothing is set aside.
 
     A name that must never be folded is not asked for.
     """
@@ -67,9 +68,7 @@ class NameLimiter(Generic[Name]):
         gone = sorted(
             (name for name in places if name not in sizes), key=lambda name: -places[name]
         )
-        for name in biggest:
-            if name in places:
-                continue
+        for name in self._in_turn(biggest, sizes, waiting, now):
             if len(places) >= self._limit:
                 most = self._most_taken_over(sizes[name], now - waiting[name])
                 if not gone or len(recent) >= most:
@@ -85,6 +84,38 @@ class NameLimiter(Generic[Name]):
         self._places = places
         return places.keys()
 
+    def _in_turn(
+        self,
+        biggest: Sequence[Name],
+        sizes: Mapping[Name, float],
+        waiting: Mapping[Name, float],
+        now: float,
+    ) -> Sequence[Name]:
+        """The names that get a place if there is one, the first ones first.
+
+        Those that stay come before others as big. Below the cut they come last: a place that is
+        left is better theirs than that of a name that is gone.
+        """
+        patient = nsmallest(
+            self._limit,
+            (
+                name
+                for name, since in waiting.items()
+                if now - since >= PATIENT_SECONDS and not (self._counters and name in self._folded)
+            ),
+            key=lambda name: (waiting[name], -sizes[name], name),
+        )
+        among = {name for name in biggest if name in waiting}
+        first = [name for name in patient if name in among]
+        return [
+            *first,
+            *(name for name in biggest if name in among.difference(first)),
+            *(name for name in patient if name not in among),
+        ]
+
     def _most_taken_over(self, size: float, waited: float) -> float:
         """How many places may have been taken over recently when this name takes over another."""
-        return self._limit * (2 - 1 / max(1.0, size, waited / _WAITED_SECONDS))
+        if waited >= PATIENT_SECONDS:
+            return self._limit * 2
+        most = 2.0 if self._counters else 1.5
+        return self._limit * (most - (most - 1) / max(1.0, size))
