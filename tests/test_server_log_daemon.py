@@ -150,6 +150,37 @@ class TestProbe:
         assert done.returncode == 0, done
         assert "log main: ok: 23 records of stderr, wrapped by docker, 0 unknown" in done.stdout
 
+    def test_fails_if_no_line_is_marked_as_postgresqls(
+        self, logging: Cluster, tmp_path: Path
+    ) -> None:
+        lines = (Path(__file__).parent / "log_excerpts/rds.log").read_text().splitlines()
+        named = tmp_path / "syslog"
+        log = {"files": [str(named)], "line_prefix": "%m [%p] ", "format": "stderr"}
+        for head in (
+            "Nov 28 22:30:00 db1 primary[100]: [3-1] ",
+            "Nov 28 22:30:00 db1 sshd[100]: x",
+        ):
+            named.write_text("".join(f"{head}{line}\n" for line in lines))
+            done = probe(configuration(tmp_path, logging, log))
+            assert done.returncode == 1, done
+            assert "log main: failed (not_understood): none of the" in done.stdout
+            assert "anna" not in done.stdout + done.stderr
+            assert ("set line_prefix: '" in done.stdout) == ("primary" in head)
+
+    def test_says_of_too_few_lines_that_they_show_nothing(
+        self, logging: Cluster, tmp_path: Path
+    ) -> None:
+        named = tmp_path / "syslog"
+        log = {"files": [str(named)], "line_prefix": "%m [%p] ", "format": "stderr"}
+        for text, said in (
+            ("", "ok, but it is empty"),
+            ("Nov 28 22:30:00 db1 sshd[1]: x\n", "ok, but none of its few lines is PostgreSQL's"),
+        ):
+            named.write_text(text)
+            done = probe(configuration(tmp_path, logging, log))
+            assert done.returncode == 0, done
+            assert f"log main: {said}: whether its records" in done.stdout
+
     def test_proposes_the_prefix_that_fits(self, logging: Cluster, tmp_path: Path) -> None:
         excerpt = Path(__file__).parent / "log_excerpts/rds.log"
         log = {"files": [str(excerpt)], "line_prefix": "%m [%p] ", "format": "stderr"}

@@ -552,6 +552,7 @@ def test_a_wrapped_log_is_followed_like_a_plain_one(log: Path, tmp_path: Path) -
     follower.stop()
 
 
+ISO = "2026-11-28T22:30:00.123Z"
 NOT_UNDERSTOOD: dict[str, Callable[[str], str]] = {
     "an unknown shipper": lambda line: f"shop-1 postgres >> {line}",
     "JSON without a line": lambda line: json.dumps({"payload": [line]}) + "\n",
@@ -579,6 +580,42 @@ def test_a_log_that_is_not_understood_fails_and_is_not_counted_as_0(log: Path, k
     counts = follower.poll()
     assert timeouts(counts) == 1
     assert counts.unparsed == 4
+    follower.stop()
+
+
+ONLY_OTHERS: dict[str, str] = {
+    "another ident and a wrong prefix": (
+        "Nov 28 22:30:00 db1 primary[100]: [3-1] 2026-11-28 22:30:00 UTC [4711]: "
+        "user=secret_user,db=shop FATAL:  sorry, too many clients already"
+    ),
+    "sshd": "Nov 28 22:30:00 db1 sshd[4711]: session opened for user secret_user",
+    "sshd, RFC 5424": f"<134>1 {ISO} db1 sshd 4711 - - session opened for user secret_user",
+    "rests of lines": "Nov 28 22:30:00 db1 postgres[4711]: [3-2] #011secret_user",
+    "an operator": json.dumps(
+        {"level": "info", "logger": "instance", "msg": "secret_user 4711", "logging_pod": "s-1"}
+    ),
+    "Patroni": "2026-11-28 22:30:00,123 INFO: no action. I am (secret_user 4711), the leader",
+    "parts without an end": f"{ISO} stderr P secret_user 4711",
+}
+
+
+@pytest.mark.parametrize("kind", ONLY_OTHERS)
+def test_a_log_of_nothing_but_other_programs_is_not_counted_as_0(log: Path, kind: str) -> None:
+    follower = Follower(log.parent, NAME)
+    follower.poll()
+    append(log, *[(ONLY_OTHERS[kind] + "\n").encode()] * 999)
+    follower.poll()
+    append(log, (ONLY_OTHERS[kind] + "\n").encode())
+    error = follower.failure()
+    assert error.reason == "not_understood"
+    assert "none of the 1000 lines" in str(error)
+    assert "wrong file, syslog_ident or line_prefix" in str(error)
+    assert "secret" not in str(error)
+    assert "4711" not in str(error)
+    append(log, event())
+    assert timeouts(follower.poll()) == 1
+    append(log, *[(ONLY_OTHERS[kind] + "\n").encode()] * 3000)
+    assert timeouts(follower.poll()) == 1
     follower.stop()
 
 

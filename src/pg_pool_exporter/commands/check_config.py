@@ -103,7 +103,8 @@ def _end_of(log: LogCounts) -> Iterator[tuple[str, bool]]:
     """What the end of a server's log holds, and whether that is fine."""
     unparsed = int(log.unparsed or 0)
     if not log.records and not unparsed:
-        yield "ok, but it is empty: whether its records are understood is unknown", True
+        found = "none of its few lines is PostgreSQL's" if log.read else "it is empty"
+        yield f"ok, but {found}: whether its records are understood is unknown", True
         return
     for form, wrapping in log.written:
         around = "" if wrapping == "none" else f", wrapped by {wrapping}"

@@ -1,4 +1,8 @@
-"""Whether the lines of a log are understood: those that begin or continue no record."""
+"""Whether the lines of a log are understood: those that begin or continue no record.
+
+Lines that their wrapping marks as another program's say nothing about those of the server, as long
+as there are records between them. Where there was never one, those lines may be the server's.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ SAMPLE_BYTES = 1024
 # record was found yet, and of one that has had records (other programs write there, too).
 _NEVER_UNDERSTOOD = 3
 _NO_LONGER_UNDERSTOOD = 1000
+# Lines of other programs, without any record, after which the server's are looked for elsewhere.
+_ONLY_OTHERS = 1000
 # Lines of csvlog after which one that is no record is taken for the start of something else, if
 # nothing showed yet where a record begins.
 _MOST_UNSURE = 2000
@@ -49,6 +55,10 @@ class Coverage:
         self.since_record = 0
         """Lines since the last record that belong to none."""
         self._last: deque[bytes] = deque(maxlen=_KEPT_LINES)
+        self._last_skipped: deque[bytes] = deque(maxlen=_KEPT_LINES)
+        self.skipped = 0
+        """Lines that their wrapping marks as another program's, or as the rest of a line, before
+        the first record."""
         self._records = self._foreign = 0.0
         # Of csvlog: whether the next line is inside quotes; None: unknown.
         self._quoted: bool | None = None
@@ -62,7 +72,13 @@ class Coverage:
     def is_understood(self) -> bool:
         """False when none of the last lines belongs to a record."""
         limit = _NO_LONGER_UNDERSTOOD if self._understood else _NEVER_UNDERSTOOD
-        return self.since_record < limit
+        return self.since_record < limit and not self.has_only_others
+
+    @property
+    def has_only_others(self) -> bool:
+        """Whether many lines were read, and all of them are another program's."""
+        limit = _NEVER_UNDERSTOOD if self._is_thorough else _ONLY_OTHERS
+        return not self._understood and self.skipped >= limit
 
     @property
     def is_quoted(self) -> bool:
@@ -87,6 +103,19 @@ class Coverage:
     def last_foreign(self) -> Sequence[bytes]:
         """The beginnings of the last lines that belong to no record. Never to be shown."""
         return tuple(self._last)
+
+    @property
+    def last_skipped(self) -> Sequence[bytes]:
+        """The beginnings of the last lines of other programs. Never to be shown."""
+        return tuple(self._last_skipped)
+
+    def skip(self, line: bytes) -> None:
+        """Count a line of another program, or the rest of a line, which has no text then."""
+        if self._understood:
+            return
+        self.skipped += 1
+        if line:
+            self._last_skipped.append(line[:_KEPT_BYTES])
 
     def check(self, layout: Layout, data: bytes, end: int) -> None:
         """Check the whole lines `data[:end]`."""
@@ -171,17 +200,21 @@ class Coverage:
             # It is again: what came before says nothing about it.
             self._records = self._foreign = 0.0
         self._understood = True
+        self.skipped = 0
+        self._last_skipped.clear()
         self.since_record = self._unsure = 0
         self._records += 1
         self.records += 1
 
     def _no_record(self, data: bytes, start: int) -> None:
         self.unparsed += 1
-        if _COMPANIONS.match(data, start):
+        line = data[start : start + _KEPT_BYTES].split(b"\n", 1)[0]
+        if _COMPANIONS.match(line):
+            self.skip(line)
             return
         self.since_record += 1
         self._foreign += 1
-        self._last.append(data[start : start + _KEPT_BYTES].split(b"\n", 1)[0])
+        self._last.append(line)
 
 
 def shape(line: bytes) -> str:

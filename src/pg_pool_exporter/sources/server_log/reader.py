@@ -208,6 +208,7 @@ class LogReader:
             if unwrapped is None:
                 unwrapped = Unwrapped("text", line, "none")
             elif unwrapped.kind == "nothing":
+                self.coverage.skip(unwrapped.line)
                 continue
             kind, text, wrapping = unwrapped
             form: Format = "jsonlog" if kind == "record" else self._follow(text)

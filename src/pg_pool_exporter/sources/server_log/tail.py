@@ -119,6 +119,13 @@ class LogTail:
         coverage = self._reader.coverage
         if coverage.is_understood:
             return
+        if coverage.has_only_others and not coverage.since_record:
+            raise PollError(
+                "not_understood",
+                f"none of the {coverage.skipped} lines read is marked as PostgreSQL's or begins a "
+                f"record of {self._form}: wrong file, syslog_ident or line_prefix; "
+                + advice(self._form, coverage.last_skipped),
+            )
         raise PollError(
             "not_understood",
             f"the last {coverage.since_record} lines are no records of {self._form}; the shape of "

@@ -83,6 +83,7 @@ class Unwrapped(NamedTuple):
     """`text` is a line as PostgreSQL wrote it, `syslog` too, but maybe without time and process id;
     `record` is a line of jsonlog; `nothing` is of another program, or of a line already read."""
     line: bytes
+    """Of `nothing` the text of another program, if it has one."""
     wrapping: Wrapping
     """The outermost one."""
 
@@ -178,7 +179,7 @@ class Unwrapper:
             return _NOTHING
         if not _POSTGRES.search(tag) and tag not in self._tags:
             if not self._is_record(text):
-                return _NOTHING  # of another program
+                return "nothing", text  # of another program
             if len(self._tags) < _MOST_OPEN:
                 self._tags.add(tag)
         return "syslog", text.replace(b"#011", b"\t")
@@ -221,6 +222,10 @@ class Unwrapper:
             is_operators = "record" in value and "logger" in value
             return "record", found, "cloudnativepg" if is_operators else "json"
         if "logger" in value and "logging_pod" in value:
+            text = value.get("msg")
+            if value["logger"] == "postgres" and isinstance(text, str):
+                # Written before its collector runs, or without one.
+                return (*self._inner(_one_line(_bytes(text)), depth + 1), "cloudnativepg")
             return (*_NOTHING, "cloudnativepg")  # the operator's own
         text = _line(value, 0)
         if text is None:
