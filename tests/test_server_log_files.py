@@ -552,6 +552,37 @@ def test_a_wrapped_log_is_followed_like_a_plain_one(log: Path, tmp_path: Path) -
     follower.stop()
 
 
+@pytest.mark.parametrize(("size", "end"), [(60, "\n"), (16384, ""), (16384, "\n")])
+def test_a_line_that_docker_split_is_joined(log: Path, size: int, end: str) -> None:
+    """At 16 KiB, with or without line ends at the ends of lines; its second part is no record."""
+    follower = Follower(log.parent, NAME)
+    follower.poll()
+    query = event().decode().splitlines()[-1] + "x" * 20_000
+    parts = [query[:size], query[size:] + end]
+    whole = [line + end for line in event().decode().splitlines()]
+    for _ in range(3):
+        append(log, *(json.dumps({"log": one, "stream": "stderr"}).encode() + b"\n"
+                      for one in (*whole, *parts, *whole)))  # fmt: skip
+    counts = follower.poll()
+    assert (timeouts(counts), counts.unparsed) == (6, 0)
+    follower.stop()
+
+
+@pytest.mark.parametrize("form", ["stderr", "jsonlog"])
+@pytest.mark.parametrize("wrapping", ["docker", "cri"])
+def test_a_record_whose_end_was_lost_is_counted(log: Path, form: Format, wrapping: str) -> None:
+    follower = Follower(log.parent, NAME, form=form)
+    follower.poll()
+    first = event(form).decode().splitlines()[0]
+    if wrapping == "docker":
+        lines = [shipped(first + "\n"), *[shipped(first)] * 3, shipped(first + "\n")]
+    else:
+        lines = [f"{ISO} stderr {part} {first}\n" for part in "FPPPF"]
+    append(log, *(line.encode() for line in lines))
+    assert timeouts(follower.poll()) == 5
+    follower.stop()
+
+
 ISO = "2026-11-28T22:30:00.123Z"
 NOT_UNDERSTOOD: dict[str, Callable[[str], str]] = {
     "an unknown shipper": lambda line: f"shop-1 postgres >> {line}",

@@ -4,7 +4,7 @@ A line can be wrapped several times: the JSON of an operator in the line of a co
 What comes out are lines as PostgreSQL wrote them, and records as lines of `jsonlog`. The formats:
 
 - `docker`: json-file driver of Docker, also as rewritten by Fluent Bit and others; a text without
-  a line end continues in the next line of its stream.
+  a line end continues in the next line of its stream, unless a shipper left out all line ends.
 - `cri`: container runtimes of Kubernetes; parts of a line are marked `P`, the last one `F`.
 - `compose`: output of `docker compose logs`, `docker service logs` and `kubectl logs --prefix`.
 - `syslog`: RFC 3164 and RFC 5424 as rsyslog writes them, and journalctl's text. PostgreSQL numbers
@@ -29,6 +29,8 @@ WRAPPINGS: tuple[Wrapping, ...] = (
 
 MOST_JOINED = 64 * 1024
 """Bytes of a line whose parts are joined; everything of interest stands at its beginning."""
+# Docker splits lines at 16 KiB; it is less where a character is cut, or counted otherwise.
+_LEAST_PART = 16_000
 _MOST_OPEN = 64
 _MOST_DEPTH = 4
 _MOST_MESSAGE = 2048
@@ -106,6 +108,8 @@ class Unwrapper:
         self._head = re.compile(b"|".join(patterns)) if patterns else None
         self._open: dict[tuple[str, ...], bytes] = {}
         self._tags: set[bytes] = set()
+        # Whether a text of Docker had one.
+        self._has_line_ends = False
 
     def is_wrapped(self, line: bytes) -> bool:
         """Whether the line has a known wrapping."""
@@ -123,6 +127,7 @@ class Unwrapper:
             return None
         if data.startswith(b'{"log":"'):
             lines = _all_of_docker(data, end) if self._allows_json else None
+            self._has_line_ends |= lines is not None
             wrapping: Wrapping = "docker"
         else:
             head = self._head.match(data) if self._head is not None else None
@@ -209,14 +214,18 @@ class Unwrapper:
             wrapping: Wrapping = "docker"
             stream = str(value.get("stream", ""))
             part = value.get("logtag", value.get("_p"))
+            raw = _bytes(text.removesuffix("\n"))
             if part is None and value.keys() <= _DOCKERS_OWN:
-                ends = text.endswith("\n") or len(line) >= MOST_JOINED
+                is_whole = text.endswith("\n")
+                self._has_line_ends |= is_whole
+                may_continue = self._has_line_ends or len(raw) >= _LEAST_PART
+                ends = is_whole or not may_continue or len(line) >= MOST_JOINED
             else:
                 ends = part != "P"
-            whole = self._joined(("docker", stream), _bytes(text.removesuffix("\n")), ends=ends)
+            whole = self._joined(("docker", stream), _one_line(raw), ends=ends)
             if whole is None:
                 return (*_NOTHING, wrapping)
-            return (*self._inner(_one_line(whole), depth + 1), wrapping)
+            return (*self._inner(whole, depth + 1), wrapping)
         found = _record(value, depth)
         if found is not None:
             is_operators = "record" in value and "logger" in value
@@ -235,17 +244,25 @@ class Unwrapper:
     def _joined(self, key: tuple[str, ...], text: bytes, *, ends: bool) -> bytes | None:
         """The whole line of which this is a part; None until its last part.
 
-        A part that begins a record is none of the line before it, whose end was lost.
+        A part that begins a record is none of the line before it, whose end was lost: that one is
+        returned too, as a line before it.
         """
         before = self._open.pop(key, None)
-        if before is not None and not (self._is_record(text) and self._is_record(before)):
-            text = before + text[: MOST_JOINED - len(before)]
+        lost: bytes | None = None
+        if before is not None:
+            if self._begins_record(text) and self._begins_record(before):
+                lost = before
+            else:
+                text = before + text[: MOST_JOINED - len(before)]
         if ends:
-            return text
+            return text if lost is None else lost + b"\n" + text
         if len(self._open) >= _MOST_OPEN:
             del self._open[next(iter(self._open))]
         self._open[key] = text[:MOST_JOINED]
-        return None
+        return lost
+
+    def _begins_record(self, text: bytes) -> bool:
+        return text.startswith(_NATIVE) or self._is_record(text)
 
 
 def _all_of_docker(data: bytes, end: int) -> bytes | None:
