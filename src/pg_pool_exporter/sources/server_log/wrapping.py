@@ -173,6 +173,7 @@ class Unwrapper:
     def _syslog(self, tag: bytes, text: bytes, depth: int) -> _Inner:
         if text.startswith(b"{"):
             return self._inner(text, depth + 1)
+        text = text.replace(b"#011", b"\t")
         sequence = _SEQUENCE.match(text)
         if sequence is not None:
             whole, text = text, text[sequence.end() :]
@@ -180,14 +181,16 @@ class Unwrapper:
                 return _NOTHING  # a further line, or the rest of a long one
             if not self._is_record(text) and self._is_record(whole):
                 text = whole  # the prefix's own number
-        if text.startswith((b"#011", b"\t", b" ")) or not text:
-            return _NOTHING
-        if not _POSTGRES.search(tag) and tag not in self._tags:
-            if not self._is_record(text):
-                return "nothing", text  # of another program
-            if len(self._tags) < _MOST_OPEN:
+        is_own = _POSTGRES.search(tag) is not None or tag in self._tags
+        if self._is_record(text):
+            if not is_own and len(self._tags) < _MOST_OPEN:
                 self._tags.add(tag)
-        return "syslog", text.replace(b"#011", b"\t")
+            return "syslog", text
+        # Lines without a number are split at spaces.
+        further = b"\t" if sequence is not None else (b"\t", b" ")
+        if text.startswith(further) or not text:
+            return _NOTHING
+        return ("syslog" if is_own else "nothing"), text
 
     def _inner(self, text: bytes, depth: int) -> _Inner:
         """What is inside of a wrapping: a line, or another wrapping."""
