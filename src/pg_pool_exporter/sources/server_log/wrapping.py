@@ -314,7 +314,7 @@ def _one_line(text: bytes) -> bytes:
 
 
 def _line(value: Mapping[str, Any], depth: int) -> bytes | None:
-    """The line in an object."""
+    """The line in an object; texts come before objects, which may be about the line only."""
     for name in _LINES:
         text = value.get(name)
         if isinstance(text, str):
@@ -327,13 +327,13 @@ def _line(value: Mapping[str, Any], depth: int) -> bytes | None:
             try:
                 return bytes(text)  # journald, where it is no UTF-8
             except (TypeError, ValueError):
-                return None
-        if isinstance(text, dict) and depth < _MOST_DEPTH:
-            return _line(text, depth + 1)
-    for name in _RECORDS:
+                continue
+    for name in (*_LINES, *_RECORDS):
         inner = value.get(name)
         if isinstance(inner, dict) and depth < _MOST_DEPTH:
-            return _line(inner, depth + 1)
+            found = _line(inner, depth + 1)
+            if found is not None:
+                return found
     return None
 
 
