@@ -51,8 +51,13 @@ MAY_FOLLOW = {
     ("shop-leaky", "PgPoolTimeoutBurnFast"),
     ("shop-leaky", "PgPoolTimeoutBurnSlow"),
 }
-NOT_SHOWN = {"pg_pool_unexplained_connections", "pg_pool_reclaimed_connections_total"}
-"""Of another library's page with times, and of SQLAlchemy: the demonstration has neither."""
+NOT_SHOWN = {
+    "pg_pool_unexplained_connections", "pg_pool_reclaimed_connections_total",
+    "pg_server_lock_waits_total",
+}  # fmt: skip
+"""Of another library's page with times, of SQLAlchemy, and of PostgreSQL 19: the demonstration has
+none of them.
+"""
 WHOM = ("app", "server", "bouncer", "target")
 
 
