@@ -12,8 +12,8 @@ from rule_cases.findings import found
 from rule_cases.leaks import by_site
 from rule_cases.pool_series import pool
 from rule_cases.server_series import ELSEWHERE
-from support.dashboards import Question
-from support.promtool import Series, run_tests
+from support.dashboards import Question, questions
+from support.promtool import Series, run_tests, series
 
 pytestmark = pytest.mark.debian
 
@@ -109,3 +109,44 @@ def test_a_pool_is_nearly_saturated_above_its_own_threshold(
     promtool: Path, tmp_path: Path, thresholds: dict[str, str], expected: float
 ) -> None:
     assert value(promtool, tmp_path, q.VERDICT, pool("9x20") | thresholds, expected) == ""
+
+
+EDGE = {"bouncer": "edge"}
+EDGE_POOL = {**EDGE, "database": "shop", "user": "orders"}
+
+
+@pytest.mark.parametrize(
+    ("panel", "fed", "expected"),
+    [
+        ("Fullest pool", {"pool_size": 20}, 1.0),
+        ("Fullest pool", {"pool_size": 20, "reserve_pool_size": 0}, 1.0),
+        ("Fullest pool", {"pool_size": 20, "reserve_pool_size": 5}, 0.8),
+        ("Paused or disabled", {"database_paused": 1, "database_disabled": 0}, 1),
+        ("Paused or disabled", {"database_paused": 1, "database_disabled": 1, "paused": 0}, 2),
+        ("Paused or disabled", {"database_paused": 0, "database_disabled": 0, "paused": 1}, 1),
+    ],
+)
+def test_a_bouncer_s_numbers(
+    promtool: Path, tmp_path: Path, panel: str, fed: dict[str, int], expected: float
+) -> None:
+    """The reserve comes on top of the size; all may be paused without its databases shown so."""
+    (question,) = (one for one in questions("bouncer") if f": {panel}: " in one.where)
+    made = series("pg_bouncer_connections", "20x20", **EDGE_POOL, state="active")
+    for name, number in fed.items():
+        labels = {"paused": EDGE}.get(name, EDGE_POOL)
+        if name.startswith("database_"):
+            labels = {**EDGE, "database": "shop"}
+        made |= series(f"pg_bouncer_{name}", f"{number}x20", **labels)
+    test: dict[str, Any] = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": one} for name, one in made.items()],
+        "promql_expr_test": [
+            {
+                "expr": question.filled("5m"),
+                "eval_time": "15m",
+                "exp_samples": [{"labels": '{bouncer="edge"}', "value": expected}],
+            }
+        ],
+    }
+    said = run_tests(promtool, {"evaluation_interval": "1m", "tests": [test]}, tmp_path)
+    assert said == ""

@@ -65,7 +65,7 @@ def _now() -> Iterator[Panel]:
         steps={1.0: RED}, none="nobody waits",
     )  # fmt: skip
     yield numbers(
-        "Fullest pool", "Connections in use by clients, of the pool's size.",
+        "Fullest pool", "Connections in use by clients, of the pool's size and its reserve.",
         "percentunit", Query(f"max by (bouncer) ({_use()})", "{{bouncer}}"),
         steps=USE, none="no limit",
     )  # fmt: skip
@@ -80,13 +80,10 @@ def _now() -> Iterator[Panel]:
         steps=USE, none=_NONE,
     )  # fmt: skip
     yield numbers(
-        "Paused or disabled", "Databases that somebody stopped.",
-        "short",
-        Query(
-            f"sum by (bouncer) ({select(c.BOUNCER_DATABASE_PAUSED)}) + "
-            f"sum by (bouncer) ({select(c.BOUNCER_DATABASE_DISABLED)})",
-            "{{bouncer}}",
-        ),
+        "Paused or disabled",
+        "Databases that somebody stopped, and one more where all of the bouncer is: PgBouncer "
+        "shows that from 1.19 on.",
+        "short", Query(_stopped(), "{{bouncer}}"),
         steps=ANY, none="unknown",
     )  # fmt: skip
     yield numbers(
@@ -97,7 +94,19 @@ def _now() -> Iterator[Panel]:
 
 def _use() -> str:
     active = q.total(select(c.BOUNCER_CONNECTIONS, state="active"), _POOL)
-    return f"{active} / on ({_POOL}) max by ({_POOL}) ({select(c.BOUNCER_POOL_SIZE)})"
+    size = f"max by ({_POOL}) ({select(c.BOUNCER_POOL_SIZE)})"
+    reserve = f"max by ({_POOL}) ({select(c.BOUNCER_RESERVE_POOL_SIZE)})"
+    return f"{active} / on ({_POOL}) ({size} + {reserve} or {size})"
+
+
+def _stopped() -> str:
+    databases = (
+        f"sum by (bouncer) ({select(c.BOUNCER_DATABASE_PAUSED)}) + "
+        f"sum by (bouncer) ({select(c.BOUNCER_DATABASE_DISABLED)})"
+    )
+    # All of it may be paused without its databases being shown so.
+    whole = f"max by (bouncer) ({select(c.BOUNCER_PAUSED)})"
+    return f"({databases}) + {whole} or {databases}"
 
 
 def _pools() -> Iterator[Panel]:
@@ -125,7 +134,7 @@ def _pools() -> Iterator[Panel]:
         w=12, h=8, by="Waiting", none=_NONE,
     )  # fmt: skip
     yield lines(
-        "Use of the pools", "Connections in use by clients, of each pool's size.",
+        "Use of the pools", "Connections in use by clients, of each pool's size and its reserve.",
         "percentunit", Query(_use(), "{{bouncer}} {{database}} {{user}}"),
         w=6, h=8, steps=USE, top=1, none=_NONE,
     )  # fmt: skip
