@@ -11,6 +11,7 @@ from pg_pool_exporter.config import ConfigError, load
 from pg_pool_exporter.discovery import Discovery, Target
 from pg_pool_exporter.formats import FORMATS
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
+from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.app_page import AppPage
 from pg_pool_exporter.sources.pages.foreign_page import table
 from pg_pool_exporter.sources.pages.text_reader import PageReader
@@ -176,6 +177,45 @@ def test_names_match_by_their_ends_and_series_by_a_label(tmp_path: Path) -> None
         "orders:1:us": (6, None),
         "orders:1": (None, 1),
     }
+
+
+def read(directory: Path, formats: str, *lines: str) -> list[PoolSample]:
+    [target] = targets(write(directory, formats, "format: shop"))
+    page: AppPage = target.settings[0]
+    assert not isinstance(page.format, str)
+    body = "\n".join([*lines, ""]).encode()
+    return [*PageReader(table([page.format]), page.defaults).read(body).pools]
+
+
+@pytest.mark.parametrize(
+    ("idle", "active"),
+    [
+        ("*pool_idle", "*connections_active"),
+        ("*pool_idle", "*pool_active"),
+        ("*pool_idle", "*pool_idle_not"),
+        ("*pool_idle", "shop_active*"),
+        ("*pool_idle", "shop_active"),
+    ],
+)
+def test_names_that_match_by_their_ends_need_nothing_in_common(
+    tmp_path: Path, idle: str, active: str
+) -> None:
+    formats = f"- name: shop\n  values: {{idle: '{idle}', active: '{active}'}}\n"
+    names = [
+        name.replace("*", "shop_" if name.startswith("*") else "_now") for name in (idle, active)
+    ]
+    pools = read(tmp_path, formats, f"{names[0]} 3", f"{names[1]} 2")
+    assert {one.idle for one in pools} - {None} == {3}
+    assert {one.active for one in pools} - {None} == {2}
+
+
+def test_two_names_that_fit_one_beginning_are_an_error_that_says_which(tmp_path: Path) -> None:
+    formats = "- name: shop\n  values: {idle: foo_idle*, active: foo_active*}\n"
+    lines = ["foo_idle_connections 3", "foo_active_connections 2"]
+    [sample] = read(tmp_path, formats, *lines)
+    assert (sample.idle, sample.active) == (3, 2)
+    with pytest.raises(PollError, match=r"^line 3: another .* `foo_idle\*` of the format, too"):
+        read(tmp_path, formats, *lines, "foo_idle_max 5")
 
 
 @pytest.mark.parametrize("name", ["*", "a*b", "*_*", "**", "*a"])

@@ -87,9 +87,9 @@ Describe other names in the configuration, and set that as the application's for
           acquire_wait: {series: c3p0_checkout_milliseconds_sum, unit: ms}
           acquired: c3p0_checkout_milliseconds_count
 
-A name that begins or ends with `*` has any text there, as a namespace; `labels` of the format are
-those that every series must have. All keys are explained in
-[config.example.yaml](../../config.example.yaml). The values have the
+A name that begins or ends with `*` has any text there, as a namespace; two names of one pool that
+fit the same beginning are an error. `labels` of the format are those that every series must have.
+All keys are explained in [config.example.yaml](../../config.example.yaml). The values have the
 names of the tables above, except timeouts: `pool_timeouts` and `connect_timeouts`.
 """
 

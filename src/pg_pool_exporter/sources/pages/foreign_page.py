@@ -56,8 +56,10 @@ def table(formats: Iterable[Format], *, native_alone: bool = False) -> Table:
         for name, aliases in _aliases(form).items():
             start, any_text, end = name.partition(ANYTHING)
             if any_text:
-                of = partial(_named if start else _namespaced, pools, aliases)
-                patterns.append(NamePattern(start.encode(), end.encode(), of))
+                of = partial(_named, name) if start else _namespaced
+                patterns.append(
+                    NamePattern(start.encode(), end.encode(), partial(of, pools, aliases))
+                )
             else:
                 of_form = _targets(pools, aliases)
                 other = targets.get(name.encode())
@@ -67,7 +69,7 @@ def table(formats: Iterable[Format], *, native_alone: bool = False) -> Table:
     starts = {pattern.start for pattern in patterns if pattern.start}
     prefixes = {PREFIX.encode(), *_prefixes({*targets, *starts})}
     ends = [pattern.end for pattern in patterns if not pattern.start]
-    rare = _common_start(min(ends), max(ends)) if ends else b""
+    rare = tuple(dict.fromkeys(ends))
     return Table(
         wanted_lines(prefixes, types=True),
         NATIVE.types,
@@ -76,7 +78,7 @@ def table(formats: Iterable[Format], *, native_alone: bool = False) -> Table:
         native_alone,
         tuple(patterns),
         rare,
-        wanted_lines(prefixes, types=True, within=rare) if ends else None,
+        wanted_lines(prefixes, types=True, within=rare) if rare else None,
     )
 
 
@@ -105,8 +107,13 @@ def _aliases(form: Format) -> Mapping[str, list[_Alias]]:
     return aliases
 
 
-def _targets(pools: FormatPools, series: list[_Alias], namespace: str = "") -> Targets:
-    """Where series of one name go; `namespace` is what precedes it on the page."""
+def _targets(
+    pools: FormatPools, series: list[_Alias], *, namespace: str = "", pattern: str = ""
+) -> Targets:
+    """Where series of one name, or of a `pattern`, go.
+
+    `namespace` is what precedes the name on the page.
+    """
 
     def targets(labels: Labels, defaults: TargetDefaults) -> tuple[FieldTarget, ...]:
         found = pools.of(labels, defaults)
@@ -122,7 +129,7 @@ def _targets(pools: FormatPools, series: list[_Alias], namespace: str = "") -> T
                     value.field,
                     value.kind or WHOLE,
                     number,
-                    AliasRank(value.part, rank, info),
+                    AliasRank(value.part, rank, info, pattern),
                 )
                 for value, rank, number in series
                 if all(condition.holds(labels) for condition in value.where)
@@ -137,12 +144,12 @@ def _either(first: Targets, second: Targets) -> Targets:
     return lambda labels, defaults: first(labels, defaults) + second(labels, defaults)
 
 
-def _named(pools: FormatPools, series: list[_Alias], _unit: str) -> Targets:
-    return _targets(pools, series)
+def _named(pattern: str, pools: FormatPools, series: list[_Alias], _unit: str) -> Targets:
+    return _targets(pools, series, pattern=pattern)
 
 
 def _namespaced(pools: FormatPools, series: list[_Alias], between: str) -> Targets:
-    return _targets(pools, series, between.strip("_:"))
+    return _targets(pools, series, namespace=between.strip("_:"))
 
 
 def _number(value: Value) -> Callable[[bytes], float | None]:

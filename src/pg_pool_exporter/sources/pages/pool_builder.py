@@ -45,13 +45,20 @@ class PoolSampleBuilder:
         self._values: dict[tuple[str, FieldPart, int], tuple[int, float]] = {}
 
     def put(self, target: FieldTarget, value: float) -> None:
-        """Add a value of the page. Raises `Malformed` when it appears twice."""
-        group, rank, _ = target.alias
+        """Add a value of the page.
+
+        Raises `Malformed` when it appears twice, or two names fit one pattern.
+        """
+        group, rank, _, pattern = target.alias
         key = target.field, target.part, group
         values = self._values
         if key not in values or values[key][0] > rank:
             values[key] = rank, value
         elif values[key][0] == rank:
+            if pattern:
+                raise Malformed(
+                    f"another series fits `{pattern}` of the format, too: name it in full"
+                )
             raise Malformed("the same series twice")
 
     def complements(self, other: PoolSampleBuilder) -> bool:

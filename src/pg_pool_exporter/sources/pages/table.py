@@ -32,6 +32,8 @@ class AliasRank(NamedTuple):
     """The lowest wins."""
     info: PoolInfo | None = None
     """What the labels of a foreign series say of the pool."""
+    pattern: str = ""
+    """With `ANYTHING` at its end: what the series was found by, if not by its name."""
 
 
 class FieldTarget(NamedTuple):
@@ -83,8 +85,8 @@ class Table:
     """Whether our own names may be without a foreign format beside them."""
     patterns: tuple[NamePattern, ...] = ()
     """For names that are not in `targets`."""
-    rare: bytes = b""
-    """What all names have in common that are found by their end."""
+    rare: tuple[bytes, ...] = ()
+    """The ends of the names that are found by them."""
     wanted_if_rare: re.Pattern[bytes] | None = None
     """Finds them, too. It takes longer, so it is used on pages with `rare` alone."""
 
@@ -95,7 +97,7 @@ class Table:
 
     def has_rare(self, page: bytes) -> bool:
         """Whether names may be on the page that are found by their end."""
-        return self.wanted_if_rare is not None and self.rare in page
+        return any(end in page for end in self.rare)
 
     def of(self, name: bytes) -> Targets | None:
         """The targets of the series `name`; None for one that is about something else."""
@@ -105,16 +107,17 @@ class Table:
 
 
 def wanted_lines(
-    prefixes: Iterable[bytes], *, types: bool, within: bytes = b""
+    prefixes: Iterable[bytes], *, types: bool, within: Iterable[bytes] = ()
 ) -> re.Pattern[bytes]:
     """Finds the lines that begin with one of these, and with `types` the TYPE lines of such names.
 
-    `within`: also those whose name has it in it. Most lines of most pages are about something else.
-    One pass from line feed to line feed is three times faster than splitting the page.
+    `within`: also those whose name has one of these in it. Most lines of most pages are about
+    something else. One pass from line feed to line feed is three times faster than splitting the page.
     """
     starts = _any_of(sorted(prefixes))
     type_line = b"(?:%b)?" % TYPE if types else b""
-    anywhere = b"|[a-zA-Z_:][a-zA-Z0-9_:]*?%b" % re.escape(within) if within else b""
+    inside = sorted(within)
+    anywhere = b"|[a-zA-Z_:][a-zA-Z0-9_:]*?%b" % _any_of(inside) if inside else b""
     return re.compile(rb"\n((?:%b%b%b)[^\n]*+)" % (type_line, starts, anywhere))
 
 
