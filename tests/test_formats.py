@@ -577,6 +577,57 @@ def test_a_difference_that_is_below_zero_is_unknown() -> None:
     assert (sample.idle, sample.active) == (3, None)
 
 
+MANAGED = 'connectionpool_managedConnections{datasource="p"}'
+FREE = 'connectionpool_freeConnections{datasource="p"}'
+AVAILABLE, IN_USE = (
+    f'wildfly_datasources_pool_{one}_count{{data_source="p"}}' for one in ("available", "in_use")
+)
+SV_IDLE, SV_USED = (f'pgcat_pools_sv_{one}{{pool="a",user="u"}}' for one in ("idle", "used"))
+SHOWN = '{pool_name="p",otel_scope_name="Npgsql"}'
+SHOWN_USED = SHOWN.replace("}", ',state="used"}')
+SUMS_THAT_LACK_A_PART = [
+    ((f"{FREE} NaN", f"{MANAGED} 10"), "active", None),
+    ((f"{FREE} -1", f"{MANAGED} 10"), "active", None),
+    ((f"{MANAGED} 10",), "active", None),
+    ((f"{FREE} 4", f"{MANAGED} NaN"), "active", None),
+    ((f"{FREE} 4", f"{MANAGED} 10"), "active", 6),
+    ((f"vendor_{FREE} 4", f"{FREE} NaN", f"{MANAGED} 10"), "active", 6),
+    (("pgagroal_total_connections 9", "pgagroal_active_connections NaN"), "idle", None),
+    (("pgagroal_total_connections 9",), "idle", None),
+    (("pgagroal_active_connections 0",), "idle", None),
+    ((f"{AVAILABLE} 5",), "max", None),
+    ((f"{IN_USE} 5",), "max", None),
+    ((f"{SV_IDLE} 5", f"{SV_USED} NaN"), "idle", None),
+    ((f"{SV_IDLE} 5",), "idle", 5),
+    (
+        (
+            f"db_client_connection_max{SHOWN} 5",
+            f"db_client_connection_npgsql_pending_requests{SHOWN} NaN",
+        ),
+        "waiting",
+        None,
+    ),
+    (
+        (
+            f"db_client_connection_max{SHOWN} NaN",
+            f"db_client_connection_count{SHOWN_USED} 1",
+            f"db_client_connection_npgsql_pending_requests{SHOWN} 2",
+        ),
+        "waiting",
+        2,
+    ),
+]
+
+
+@pytest.mark.parametrize(("series", "field", "expected"), SUMS_THAT_LACK_A_PART)
+def test_a_sum_that_lacks_a_part_is_unknown(
+    series: tuple[str, ...], field: str, expected: float | None
+) -> None:
+    for order in (series, series[::-1]):
+        [sample] = read(lines(*order))
+        assert getattr(sample, field) == expected
+
+
 def test_the_name_of_an_application_in_front_distinguishes_processes() -> None:
     size = "prom_ex_ecto_repo_init_pool_size"
     page = lines(f'shop_{size}{{repo="R"}} 1', f'orders_{size}{{repo="R"}} 2')

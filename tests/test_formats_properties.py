@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 from pg_pool_exporter.formats import FORMATS
 from pg_pool_exporter.metrics.series import of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
-from pg_pool_exporter.model import PoolSample, Snapshot
+from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.foreign_page import automatic, table
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
@@ -128,7 +129,14 @@ def test_whatever_series_a_page_has_its_pools_can_be_shown(first: bytes, second:
         snapshot = read(reader, body)
         check_valid(snapshot.pools)
         assert SECRET not in repr(snapshot)
-        assert read(PageReader(automatic(), DEFAULTS), body) == snapshot, "whatever was read before"
+        assert len({sample.key for sample in snapshot.pools}) == len(snapshot.pools)
+        assert unnamed(read(PageReader(automatic(), DEFAULTS), body)) == unnamed(snapshot), (
+            "whatever was read before, which can have been called alike"
+        )
+
+
+def unnamed(snapshot: Snapshot) -> list[PoolSample]:
+    return [replace(sample, key=PoolId("", "", "")) for sample in snapshot.pools]
 
 
 @given(_pages)

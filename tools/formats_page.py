@@ -44,7 +44,8 @@ are not used.
 - A pool named by a connection string is shown as `application user@host:port/database` with the
   other settings that are no secret, because the string can hold a password. One with
   `Pooling=false` is no pool.
-- A value below 0 counts as missing: some libraries miscount.
+- A value below 0 counts as missing: some libraries miscount. So does a sum with a part that is NaN,
+  and a difference or a maximum without one of its parts.
 - Of several names for one value, the first one on the page counts. A name in `_seconds` is also
   read in `_milliseconds`, as OTLP has it.
 - Our own format, `native`, may lack the labels `app` and `process`. An application can add some of

@@ -44,6 +44,7 @@ class _Alias(NamedTuple):
     value: Value
     rank: int
     number: Callable[[bytes], float | None]
+    needed: frozenset[int]
 
 
 def table(formats: Iterable[Format], *, native_alone: bool = False) -> Table:
@@ -93,8 +94,9 @@ def _aliases(form: Format) -> Mapping[str, list[_Alias]]:
     rank = 0
     for value in form.values:
         number = _number(value)
+        needed = _needed(form, value)
         for name in value.series:
-            aliases[name].append(_Alias(value, rank, number))
+            aliases[name].append(_Alias(value, rank, number, needed))
             rank += 1
         # OTLP gives times in milliseconds where the instrument does.
         in_milliseconds = _number(replace(value, scale=value.scale * MILLISECONDS))
@@ -102,9 +104,22 @@ def _aliases(form: Format) -> Mapping[str, list[_Alias]]:
         for name in value.series:
             other = name.replace("_seconds", "_milliseconds")
             if other not in (name, *form.names()):
-                aliases[other].append(_Alias(value, rank, number if is_count else in_milliseconds))
+                aliases[other].append(
+                    _Alias(value, rank, number if is_count else in_milliseconds, needed)
+                )
                 rank += 1
     return aliases
+
+
+def _needed(form: Format, value: Value) -> frozenset[int]:
+    """The parts without which the sum of a value is wrong: of a difference, and of a maximum.
+
+    What other sums lack is 0 where there is no series of it.
+    """
+    added = [one for one in form.values if (one.field, one.kind) == (value.field, value.kind)]
+    if value.field == "max" or any(one.scale < 0 for one in added):
+        return frozenset(one.part for one in added)
+    return frozenset()
 
 
 def _targets(
@@ -129,9 +144,9 @@ def _targets(
                     value.field,
                     value.kind or WHOLE,
                     number,
-                    AliasRank(value.part, rank, info, pattern),
+                    AliasRank(value.part, rank, info, needed, value.scale == 0, pattern),
                 )
-                for value, rank, number in series
+                for value, rank, number, needed in series
                 if all(condition.holds(labels) for condition in value.where)
             ]
         )

@@ -33,7 +33,7 @@ class PoolSampleBuilder:
     client of ours are whole.
     """
 
-    __slots__ = ("_info", "_values", "at", "pools")
+    __slots__ = ("_info", "_needed", "_unknown", "_values", "at", "pools")
 
     def __init__(self, at: int, pool: PagePool, info: PoolInfo | None) -> None:
         self.at = at
@@ -43,14 +43,24 @@ class PoolSampleBuilder:
         self._info = info
         # By field, part and group: the rank of the best alias so far, and its value.
         self._values: dict[tuple[str, FieldPart, int], tuple[int, float]] = {}
+        # Those that are on the page and no number.
+        self._unknown: set[tuple[str, FieldPart, int]] = set()
+        # By field and part: the groups without which their sum is unknown.
+        self._needed: dict[tuple[str, FieldPart], frozenset[int]] = {}
 
-    def put(self, target: FieldTarget, value: float) -> None:
-        """Add a value of the page.
+    def put(self, target: FieldTarget, value: float | None) -> None:
+        """Add a value of the page; None for one that is no number.
 
         Raises `Malformed` when it appears twice, or two names fit one pattern.
         """
-        group, rank, _, pattern = target.alias
+        group, rank, _, needed, is_zero, pattern = target.alias
         key = target.field, target.part, group
+        if value is None:
+            if not is_zero:
+                self._unknown.add(key)
+            return
+        if needed:
+            self._needed[target.field, target.part] = needed
         values = self._values
         if key not in values or values[key][0] > rank:
             values[key] = rank, value
@@ -69,6 +79,8 @@ class PoolSampleBuilder:
         """Take the values of another, which complements this one."""
         self.pools += other.pools
         self._values |= other._values
+        self._unknown |= other._unknown
+        self._needed |= other._needed
         if self._info is not None and other._info is not None:
             self._info = other._info.over(self._info)
 
@@ -121,15 +133,23 @@ class PoolSampleBuilder:
         """The values by field and part.
 
         Infinite ones are unknown: a maximum that is none, as one of 0 means to other libraries. So
-        are those below 0, of a part that is taken off and was counted a moment later.
+        are those below 0, of a part that is taken off and was counted a moment later, and sums that
+        lack a part.
         """
+        lacking = {(field, part) for field, part, _ in self._unknown - self._values.keys()}
+        lacking |= {
+            (field, part)
+            for (field, part), groups in self._needed.items()
+            if any((field, part, group) not in self._values for group in groups)
+        }
         summed: dict[tuple[str, FieldPart], float] = defaultdict(float)
         for (field, part, _), (_, value) in self._values.items():
             summed[field, part] += value
         parts: dict[str, dict[FieldPart, float]] = {}
         for (field, part), value in summed.items():
             no_maximum = field == "max" and value == 0 and self.pools[0].format != NATIVE_NAME
-            if isfinite(value) and value >= 0 and not no_maximum:
+            is_known = isfinite(value) and value >= 0 and not no_maximum
+            if is_known and (field, part) not in lacking:
                 parts.setdefault(field, {})[part] = value
         return parts
 

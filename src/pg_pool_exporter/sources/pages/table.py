@@ -32,6 +32,10 @@ class AliasRank(NamedTuple):
     """The lowest wins."""
     info: PoolInfo | None = None
     """What the labels of a foreign series say of the pool."""
+    needed: frozenset[int] = frozenset()
+    """Groups without which the sum is unknown."""
+    is_zero: bool = False
+    """Whether it adds 0 whatever its value is, which need not be known."""
     pattern: str = ""
     """With `ANYTHING` at its end: what the series was found by, if not by its name."""
 
@@ -112,7 +116,8 @@ def wanted_lines(
     """Finds the lines that begin with one of these, and with `types` the TYPE lines of such names.
 
     `within`: also those whose name has one of these in it. Most lines of most pages are about
-    something else. One pass from line feed to line feed is three times faster than splitting the page.
+    something else. One pass from line feed to line feed is three times faster than splitting the
+    page.
     """
     starts = _any_of(sorted(prefixes))
     type_line = b"(?:%b)?" % TYPE if types else b""

@@ -253,9 +253,8 @@ class _Reading:
                 builder = self.pools.get(target.pool) or self._new(target)
                 if builder is None:
                     break
-                if value is not None:
-                    builder.put(target, value)
-                elif text.lower() == b"nan":
+                builder.put(target, value)
+                if value is None and text.lower() == b"nan":
                     self.has_nan = True
 
     @property
