@@ -259,6 +259,19 @@ def test_a_paused_database(stand: Callable[..., Stand]) -> None:
     wait_until(lambda: here.findings() == [], "all is well again", 10)
 
 
+def test_a_bouncer_that_is_paused_as_a_whole(stand: Callable[..., Stand], program: Path) -> None:
+    """Which PgBouncer 1.18 does not show."""
+    here = stand(2, "transaction")
+    here.work(2, 2, 0.01)
+    here.stays_silent()
+    here.bouncer.console("PAUSE")
+    shown = program != PGBOUNCER
+    finding = here.shows(Cause.BOUNCER_PAUSED if shown else Cause.BOUNCER_SERVER_UNAVAILABLE)
+    assert "`RESUME`" in " ".join([*finding.evidence, finding.remedy])
+    here.bouncer.console("RESUME")
+    wait_until(lambda: here.findings() == [], "all is well again", 10)
+
+
 def test_too_many_clients(stand: Callable[..., Stand]) -> None:
     here = stand(2, "transaction", max_client_conn=10)
     with _clients(here.bouncer, 5):

@@ -396,6 +396,18 @@ def test_connections_of_pools_that_are_not_shown_are_counted_as_others() -> None
     assert "others (10)" in " ".join(only(sides).evidence)
 
 
+@pytest.mark.parametrize("paused", [None, False])
+def test_a_pause_that_the_bouncer_does_not_show_may_be_why_there_is_no_connection(
+    paused: bool | None,
+) -> None:
+    """PgBouncer before 1.19, of which all is paused."""
+    sides = BothSides()
+    bouncer(sides, [], connections={"active": 0, "idle": 0}, paused=paused)
+    finding = only(sides)
+    assert finding.cause is Cause.BOUNCER_SERVER_UNAVAILABLE
+    assert ("`RESUME`" in " ".join(finding.evidence)) == (paused is None)
+
+
 def test_a_first_login_that_has_just_come_is_no_finding() -> None:
     sides = BothSides()
     group = ClientGroup(counts={"waiting": 1}, oldest_silent={"waiting": 1.0})

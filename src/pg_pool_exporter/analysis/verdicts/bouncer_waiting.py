@@ -45,7 +45,7 @@ def clients_waiting(
         yield _others_have_them(bouncer, pool, limit, servers)
         return
     if waits and _lacks_connections(bouncer, pool):
-        yield _server_unavailable(pool, servers)
+        yield _server_unavailable(bouncer, pool, servers)
     if not pool.is_saturated or not is_full(bouncer, pool):
         return
     idle = [one for one in pool.silent_holders if one.is_idle]
@@ -76,7 +76,9 @@ def _lacks_connections(bouncer: BouncerView, pool: BouncerPoolView) -> bool:
     return not pool.active or not is_full(bouncer, pool)
 
 
-def _server_unavailable(pool: BouncerPoolView, servers: Mapping[str, ServerView]) -> Finding:
+def _server_unavailable(
+    bouncer: BouncerView, pool: BouncerPoolView, servers: Mapping[str, ServerView]
+) -> Finding:
     login = pool.sample.connections.get("login", 0.0)
     logging_in = number(login, "connection logs", "connections log")
     full = [
@@ -97,9 +99,18 @@ def _server_unavailable(pool: BouncerPoolView, servers: Mapping[str, ServerView]
         summary=f"{wait}, and {few if pool.active else none}.",
         amount=pool.waiting,
         figures={"waiting_clients": pool.waiting, **_longest(pool)},
-        evidence=(f"{logging_in} in.", *full[:MOST_NAMED]),
+        evidence=(f"{logging_in} in.", *_maybe_paused(bouncer, pool), *full[:MOST_NAMED]),
         remedy=remedy(Cause.BOUNCER_SERVER_UNAVAILABLE),
     )
+
+
+def _maybe_paused(bouncer: BouncerView, pool: BouncerPoolView) -> Iterator[str]:
+    """PgBouncer shows from 1.19 on that all of it is paused: its databases do not show that."""
+    if bouncer.sample.paused is None and not pool.total:
+        yield (
+            "This bouncer does not show whether all of it is paused: then `RESUME` on its console "
+            "ends that."
+        )
 
 
 def _others_have_them(
