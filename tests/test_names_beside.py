@@ -10,6 +10,7 @@ from pg_pool_exporter.formats import FORMATS, Format
 from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS
 from pg_pool_exporter.model import Histogram, PoolId, PoolSample
 from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.pages.explanation import explain
 from pg_pool_exporter.sources.pages.foreign_page import automatic, table
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from pg_pool_exporter.sources.pages.text_reader import PageReader
@@ -126,6 +127,42 @@ def test_a_histogram_of_other_buckets_is_its_sum_and_count() -> None:
         'pg_pool_hold_seconds_count{pool="main"} 4',
     )
     assert (sample.hold, sample.held, sample.returned) == (None, 8, 4)
+
+
+WRONG = [
+    ('pg_pool_overdue_connections{pool="main",site="b"} -1', "negative"),
+    ('pg_pool_overdue_connections{pool="main",site="b"} x', "not a number"),
+    ('pg_pool_overdue_connections{pool="main"} 1', "site is missing"),
+    ('pg_pool_connections{pool="main",state="broken"} 1', "this value of state"),
+    ("pg_pool_queued_requests_total 1", "pool or process is missing"),
+    ('pg_pool_hold_seconds_bucket{pool="main"} 1', "bucket without a bound"),
+]
+
+
+@pytest.mark.parametrize(("line", "reason"), WRONG)
+def test_a_wrong_line_beside_a_library_is_left_out_and_explained(line: str, reason: str) -> None:
+    assert the(*HIKARI, OVERDUE, line) == the(*HIKARI, OVERDUE)
+    assert the(*HIKARI, line) == the(*HIKARI)
+    found = explain("\n".join([*HIKARI, line, ""]).encode(), automatic(), DEFAULTS)
+    [unused] = found.unused
+    assert line.startswith(unused.name)
+    assert reason in unused.reason
+    assert not found.error
+
+
+@pytest.mark.parametrize(("line", "reason"), WRONG)
+def test_a_wrong_line_fails_the_page_of_our_client_and_one_of_our_names_alone(
+    line: str, reason: str
+) -> None:
+    own = page_of(pool()).decode().splitlines()
+    for lines in ([*own, line], [*HIKARI, *own, line], [OVERDUE, line], [line]):
+        with pytest.raises(PollError, match=reason):
+            read(*lines)
+
+
+def test_a_wrong_line_of_the_library_fails_its_page() -> None:
+    with pytest.raises(PollError, match=r"line 2: .*not a number"):
+        read(OVERDUE, 'hikaricp_connections_active{pool="main"} x', HIKARI[1])
 
 
 def test_each_process_of_a_collectors_page_has_its_own_lines() -> None:

@@ -59,7 +59,8 @@ are not used.
 - `jolokia` is not a page: it reads HikariCP's MBeans through a Jolokia agent (`targets:
   [http://orders:8778/jolokia/]`), only if it is named. The pools need `registerMbeans=true`. MBeans
   have connections, limits and waiting requests, but no counters.
-- A page fails as a whole when a line about a pool is wrong, when all values are NaN, when it is
+- A page fails as a whole when a line about a pool is wrong (one of ours that was added to a
+  library's page is left out, and `explain` says why), when all values are NaN, when it is
   empty and had pools before, and when it is cut: OpenMetrics without `# EOF`, or fewer series than
   before in an answer without a length.
 

@@ -82,13 +82,15 @@ def _sorted_out(
     """The names of each pool's series, and why those of known names are of no pool."""
     names: dict[PagePool, dict[str, None]] = {}
     unused: dict[str, str] = {}
-    for name, labels in _series(page, table):
+    for name, labels, value in _series(page, table):
         targets = table.of(name)
         if targets is None:
             continue
         text = name.decode()
         try:
             found = targets(labels, defaults)
+            for target in found:
+                target.number(value)
         except Malformed as error:
             unused[text] = str(error)
             continue
@@ -103,7 +105,7 @@ def _sorted_out(
     }
 
 
-def _series(page: bytes, table: Table) -> Iterator[tuple[bytes, Mapping[str, str]]]:
+def _series(page: bytes, table: Table) -> Iterator[tuple[bytes, Mapping[str, str], bytes]]:
     for number, match in enumerate(table.lines(page)):
         if number == MAX_SERIES:
             return
@@ -112,9 +114,10 @@ def _series(page: bytes, table: Table) -> Iterator[tuple[bytes, Mapping[str, str
         if line.startswith(TYPE) or not name:
             continue
         try:
-            yield name, series_line(line, name).labels
+            _, labels, value = series_line(line, name)
         except Malformed:
             continue
+        yield name, labels, value
 
 
 def _explained(

@@ -107,8 +107,9 @@ class PageReader:
 
         Raises `PollError` for the whole page, because half a page would hide pools: when
         one line is wrong, when its series are of no known format, when no value is known, and when
-        it seems to be cut. `UnrecognisedError` when there are `lines` and no series of a known
-        format: read without them, the page's error says which formats come nearest.
+        it seems to be cut. A wrong line of ours that was added to a library's page is left out.
+        `UnrecognisedError` when there are `lines` and no series of a known format: read without
+        them, the page's error says which formats come nearest.
         """
         if page.count(b"\n") > MAX_LINES:
             raise PollError("too_large", f"the page has more than {MAX_LINES} lines")
@@ -127,6 +128,9 @@ class PageReader:
 
     def _check(self, page: bytes, reading: _Reading, length_known: bool) -> None:
         """Raise `PollError` for a page that is well-formed and yet not to be believed."""
+        if reading.wrong_line is not None and not reading.has_ours_beside:
+            reading.at, error = reading.wrong_line
+            raise error
         if reading.wrong_type is not None and reading.has_pools_of_our_client:
             reading.at = reading.wrong_type
             raise Malformed("a known metric has another type")
@@ -221,6 +225,8 @@ class _Reading:
         """Whether a value is not a number."""
         self.at = 0
         """Where on the page the reading is."""
+        self.wrong_line: tuple[int, Malformed] | None = None
+        """The first line of ours that is wrong, and where."""
         self.wrong_type: int | None = None
         """Where a metric of ours has another type. Exporters of other languages do that."""
         self._table = table
@@ -248,8 +254,14 @@ class _Reading:
             seen.add(key)
             if len(seen) > MAX_SERIES:
                 raise PollError("too_large", f"more than {MAX_SERIES} series of pools")
-            for target in targets(labels, self._defaults):
-                value = target.number(text)
+            try:
+                values = [(one, one.number(text)) for one in targets(labels, self._defaults)]
+            except Malformed as error:
+                if name not in NATIVE.targets:
+                    raise
+                self.wrong_line = self.wrong_line or (self.at, error)
+                continue
+            for target, value in values:
                 builder = self.pools.get(target.pool) or self._new(target)
                 if builder is None:
                     break
@@ -268,6 +280,13 @@ class _Reading:
     def has_pools_of_our_client(self) -> bool:
         """Whether the page is one that our client writes, or has no pool at all."""
         return not self.pools or any(pool.is_of_our_client for pool in self.pools)
+
+    @property
+    def has_ours_beside(self) -> bool:
+        """Whether what is of ours was added to another library's page."""
+        return not self.has_pools_of_our_client and any(
+            pool.format != NATIVE_NAME for pool in self.pools
+        )
 
     def _new(self, target: FieldTarget) -> PoolSampleBuilder | None:
         pool = target.pool
