@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlencode
 
@@ -35,7 +36,10 @@ MAX_PODS = 10_000
 """Of one namespace, or of all of them, that the selector matches."""
 
 _PAGE = 50
-"""Pods asked for at once. One has 10 to 40 KiB, and an answer may have 4 MiB."""
+"""Pods asked for at first. One has 1 to 40 KiB, and an answer may have 4 MiB."""
+_MOST_AT_ONCE = 500
+_PAGE_BYTES = 2 * 1024 * 1024
+"""Of the answers aimed at."""
 _GONE = 410
 _ANNOTATION = "prometheus.io/"
 _PORT_NAMES = ("metrics", "http-metrics")
@@ -57,6 +61,17 @@ class _State(NamedTuple):
     """By uid."""
 
 
+class _Unfinished(NamedTuple):
+    """What was read so far of a list."""
+
+    further: str = ""
+    """Token of the next page; empty before the first one."""
+    pods: Mapping[str, _Pod] = MappingProxyType({})
+    """By uid."""
+    read: int = 0
+    """How many pods that were, those that do not count included."""
+
+
 class _GoneError(Exception):
     """The API server no longer knows what has changed since the version asked for."""
 
@@ -73,13 +88,21 @@ class KubernetesDiscoverer:
         self.name = f"pods of {namespace or 'all namespaces'}: {selected}"
         self.key = f"{self.name} {config.port} {config.api_server}"
         self._state: _State | None = None
+        self._unfinished = _Unfinished()
+        self._at_once: int | None = None  # pods of a page; None: not yet known
 
     def take_over(self, former: KubernetesDiscoverer) -> None:
         """Go on where `former` has ended."""
         self._state = former._state
+        self._unfinished = former._unfinished
+        self._at_once = former._at_once
 
     async def discover(self) -> Listing:
-        """List the pods; later wait until some have changed, for `WATCH_SECONDS` at most."""
+        """List the pods; later wait until some have changed, for `WATCH_SECONDS` at most.
+
+        A list that fails, or is cancelled, goes on where it has ended: a large one takes longer
+        than the deadline of a discovery.
+        """
         client = HttpClient()
         try:
             if self._state is not None:
@@ -104,16 +127,49 @@ class KubernetesDiscoverer:
         return f"; the service account needs the verbs list and watch for pods of {where}"
 
     async def _list(self, client: HttpClient) -> _State:
-        pods: dict[str, _Pod] = {}
-        further: dict[str, str] = {}
-        for _ in range(MAX_PODS // _PAGE):
-            answer = await self._answer(client, {"limit": str(_PAGE), **further})
-            page = await PARSING.run(partial(_of_list, answer, self._config))
-            pods |= page.pods
+        resumed = bool(self._unfinished.further)
+        while True:
+            former = self._unfinished
+            try:
+                page = await self._page(client)
+            except PollError as error:
+                if self._is_smaller_after(error) or resumed:
+                    # Resumed: as a rule the token has expired.
+                    resumed = False
+                    self._unfinished = _Unfinished()
+                    continue
+                raise
+            resumed = False
+            read = former.read + max(1, page.read)
+            pods = {**former.pods, **page.pods}
+            self._unfinished = _Unfinished()
+            if read > MAX_PODS or (page.further and read == MAX_PODS):
+                raise ListError(
+                    f"has more than {MAX_PODS} pods: name namespaces and a label_selector"
+                )
             if not page.further:
                 return _State(page.version, pods)
-            further = {"continue": page.further}
-        raise ListError(f"has more than {MAX_PODS} pods: name namespaces and a label_selector")
+            if self._at_once is None:
+                self._at_once = page.fitting
+                if page.fitting > _PAGE:
+                    continue  # a token is valid with the limit that it was given for
+            self._unfinished = _Unfinished(page.further, pods, read)
+
+    async def _page(self, client: HttpClient) -> _Page:
+        """The next page of the list."""
+        parameters = {"limit": str(self._at_once or _PAGE)}
+        if self._unfinished.further:
+            parameters["continue"] = self._unfinished.further
+        answer = await self._answer(client, parameters)
+        return await PARSING.run(partial(_of_list, answer, self._config))
+
+    def _is_smaller_after(self, error: PollError) -> bool:
+        """Whether pages are smaller from now on, because one was too large."""
+        at_once = self._at_once or _PAGE
+        if error.reason != "too_large":
+            return False
+        self._at_once = at_once // 2 or None
+        return self._at_once is not None
 
     async def _watch(self, client: HttpClient, state: _State) -> _State:
         parameters = {
@@ -165,15 +221,24 @@ class _Page(NamedTuple):
     further: str
     """Token of the next page; empty on the last one."""
     pods: Mapping[str, _Pod]
+    read: int
+    """How many pods the page has, those that do not count included."""
+    fitting: int
+    """How many of this size should be asked for at once."""
 
 
 def _of_list(content: bytes, config: KubernetesSdConfig) -> _Page:
     document = _document(content)
     meta = _mapping(document, "metadata")
+    pods = dict(_each(document.get("items"), config))
+    read = len(document["items"])
+    fitting = read * _PAGE_BYTES // len(content)
     return _Page(
         _text(meta, "resourceVersion"),
         _text(meta, "continue"),
-        dict(_each(document.get("items"), config)),
+        pods,
+        read,
+        min(max(fitting, _PAGE), _MOST_AT_ONCE),
     )
 
 
