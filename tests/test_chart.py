@@ -138,13 +138,50 @@ def test_a_password_in_a_dsn_is_refused(tmp_path: Path, dsn: str) -> None:
 
 
 @pytest.mark.cluster
-def test_a_watch_of_all_namespaces_has_to_be_allowed(tmp_path: Path) -> None:
-    values = tmp_path / "values.yaml"
-    sd = [{"label_selector": "app=orders"}]
-    values.write_text(yaml.safe_dump({"config": {"apps": [{"name": "a", "kubernetes_sd": sd}]}}))
-    done = helm("template", "pools", CHART, f"--values={values}")
+@pytest.mark.parametrize(
+    ("watched", "rbac", "facts"),
+    [
+        ({}, {}, ["without namespaces", "rbac.clusterWide=true"]),
+        ({}, {"namespaces": ["shop"]}, ["without namespaces", "rbac.clusterWide=true"]),
+        ({"namespaces": ["shop", "web"]}, {"namespaces": ["shop"]}, ["namespace web", "add it"]),
+    ],
+)
+def test_rights_that_do_not_allow_what_is_watched_are_refused(
+    tmp_path: Path, watched: dict[str, Any], rbac: dict[str, Any], facts: list[str]
+) -> None:
+    done = helm("template", "pools", CHART, f"--values={_watching(tmp_path, watched, rbac)}")
     assert done.returncode != 0
-    assert "rbac.clusterWide=true" in done.stderr
+    for fact in facts:
+        assert fact in done.stderr
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    ("watched", "rbac", "roles"),
+    [
+        ({"namespaces": ["shop", "web"]}, {}, ["shop", "web"]),
+        ({"namespaces": ["shop"]}, {"namespaces": ["shop", "web"]}, ["shop", "web"]),
+        ({}, {"clusterWide": True}, []),
+        ({}, {"clusterWide": True, "namespaces": ["shop"]}, []),
+        ({}, {"create": False}, []),
+        ({"api_server": "https://other.example"}, {}, []),
+    ],
+)
+def test_rights_that_allow_what_is_watched_are_made(
+    tmp_path: Path, watched: dict[str, Any], rbac: dict[str, Any], roles: list[str]
+) -> None:
+    made = objects(f"--values={_watching(tmp_path, watched, rbac)}")
+    assert [one["metadata"]["namespace"] for one in made if one["kind"] == "Role"] == roles
+    wide = [one for one in made if one["kind"] == "ClusterRole"]
+    assert len(wide) == bool(rbac.get("clusterWide"))
+
+
+def _watching(folder: Path, watched: dict[str, Any], rbac: dict[str, Any]) -> Path:
+    """Values for an application whose pods are found."""
+    app = {"name": "orders", "kubernetes_sd": [{"label_selector": "app=orders", **watched}]}
+    values = folder / "values.yaml"
+    values.write_text(yaml.safe_dump({"config": {"apps": [app]}, "rbac": rbac}))
+    return values
 
 
 @pytest.mark.cluster

@@ -51,17 +51,24 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- range .Values.config.apps }}{{ if .kubernetes_sd }}true{{ end }}{{ end -}}
 {{- end -}}
 
-{{- /* The namespaces whose pods are watched, as a list in JSON. */ -}}
+{{- /* The namespaces whose pods are watched, as a list in JSON. It fails where rights are missing:
+       what another API server allows is not the chart's. */ -}}
 {{- define "pg-pool-exporter.namespaces" -}}
-{{- $names := .Values.rbac.namespaces -}}
-{{- if not $names -}}
+{{- $given := default list .Values.rbac.namespaces -}}
+{{- $names := $given -}}
 {{- range .Values.config.apps }}{{ range .kubernetes_sd }}
-{{- if not (or .namespaces $.Values.rbac.clusterWide) }}
+{{- if not (or .api_server $.Values.rbac.clusterWide) }}
+{{- if not .namespaces }}
 {{- fail "config.apps[].kubernetes_sd without namespaces watches all of them: name some, or set rbac.clusterWide=true" }}
 {{- end }}
-{{- $names = concat $names (default list .namespaces) }}
+{{- range .namespaces }}
+{{- if and $given (not (has . $given)) }}
+{{- fail (printf "config.apps[].kubernetes_sd watches the namespace %s, which rbac.namespaces does not name: add it there, or leave rbac.namespaces empty" .) }}
+{{- end }}
+{{- end }}
+{{- $names = concat $names .namespaces }}
+{{- end }}
 {{- end }}{{ end -}}
-{{- end -}}
 {{- uniq $names | toJson -}}
 {{- end -}}
 
