@@ -84,6 +84,20 @@ def test_every_action_is_named_by_its_hash(workflow: Path) -> None:
     assert [one for one in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", one)] == []
 
 
+def test_names_of_images_are_lower_case_whatever_the_repository_is_called() -> None:
+    """A registry refuses others; the account's name may have capitals."""
+    text = (ROOT / ".github/workflows/release.yml").read_text()
+    names = re.findall(r"ghcr\.io/(\$\{\{.*?\}\}|\$\{.*?\})", text)
+    assert len(names) >= 4
+    assert [one for one in names if not re.fullmatch(r"\$\{\w+,,\}", one)] == []
+    (build,) = (
+        step
+        for step in yaml.safe_load(text)["jobs"]["image"]["steps"]
+        if "build-push-action" in step.get("uses", "")
+    )
+    assert build["with"]["tags"] == "${{ steps.version.outputs.image }}"
+
+
 @pytest.mark.cluster
 def test_the_workflows_are_valid() -> None:
     files = [*(ROOT / ".github/workflows").iterdir()]
