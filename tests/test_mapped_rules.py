@@ -128,6 +128,21 @@ def test_a_format_yields_to_one_that_shows_more(promtool: Path, tmp_path: Path) 
 
 
 @pytest.mark.debian
+def test_a_format_yields_to_none_that_is_left_out_itself(promtool: Path, tmp_path: Path) -> None:
+    """Spring's names are left out beside HikariCP's; the other pool of the page is of DBCP2."""
+    factory = "org.apache.commons.dbcp2.PoolableConnectionFactory"
+    spring = b'jdbc_connections_active{name="reports"} 9\n'
+    dbcp = f'commons_pool2_num_active_objects{{name="p",factoryType="{factory}"}} 9\n'.encode()
+    hikari = b'hikaricp_connections_active{pool="main"} 0\n'
+    labels = {"app": "orders", "pool": "p", "process": "orders:8080", "state": "active", **TARGET}
+    shown: Sequence[object] = [{"labels": f"pg_pool_connections{selector(labels)}", "value": 9}]
+    rules = [mapped("spring-jdbc"), mapped("commons-pool2")]
+    agree(promtool, rules, spring + dbcp + hikari, '{app="orders"}', shown, tmp_path)
+    query = '{app="orders", pool="p"}'
+    agree(promtool, rules, spring + dbcp, query, [], tmp_path)
+
+
+@pytest.mark.debian
 def test_a_format_yields_to_no_page_of_another_environment(promtool: Path, tmp_path: Path) -> None:
     """Though it has the same names."""
     generic = b'jdbc_connections_active{name="main"} 7\n'

@@ -6,7 +6,7 @@ reads their pages, too. The expressions do what its reader does, as far as PromQ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby, product
 from pathlib import Path
 from textwrap import fill, indent
@@ -222,11 +222,15 @@ def _of_page(form: Format) -> set[str]:
     return names
 
 
-def _yielding(form: Format) -> str:
-    """Nothing where a format is scraped beside it that shows the same pools, and more of them."""
-    others = [FORMATS[name] for name in form.yields_to]
+def _yielding(form: Format, beside: Collection[str] = ()) -> str:
+    """Nothing where a format is scraped beside it that shows the same pools, and more of them.
+
+    One that is left out itself shows none; `beside`: formats that leave out `form` already.
+    """
+    others = [FORMATS[name] for name in form.yields_to if name not in beside]
     better = [
-        f"{name}{{{', '.join(_unless(other))}}}" if other.unless else name
+        (f"{name}{{{', '.join(_unless(other))}}}" if other.unless else name)
+        + _yielding(other, form.yields_to)
         for other in others
         for value in other.values
         if value.field == "active"
