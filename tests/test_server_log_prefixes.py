@@ -41,6 +41,9 @@ names = st.sampled_from(NAMES) | st.text(
 applications = st.sampled_from(NAMES[:-5]) | st.text(
     st.characters(min_codepoint=32, max_codepoint=126), max_size=20
 ).filter(lambda name: ":  " not in name)
+labelled = st.sampled_from(
+    ["etl:  nightly", "a:  b:  c", "LOG:  x", "ERROR:  y", ":  ", "x:  ", "FATAL:  z", "job: a:  b"]
+) | st.tuples(applications, applications).map(":  ".join)
 hosts = st.sampled_from(["10.0.0.7", "[local]", "::1", "2001:db8::17", "web-1.example.org", "a b"])
 
 
@@ -99,6 +102,53 @@ def test_any_names_under_any_prefix(
     [timed_out] = {name for family, _, name in found if family == "timeout"}
     assert timed_out in {database, None}
     assert sum(found.values()) == 3
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    prefix=st.sampled_from([one for one in KNOWN_PREFIXES if "%a" in one]),
+    user=names, database=names, application=labelled,
+    host=hosts.filter(lambda host: " " not in host),
+    kind=st.sampled_from(sorted(TIMEOUTS)),
+)  # fmt: skip
+def test_an_application_whose_name_looks_like_a_severity(
+    prefix: str, user: str, database: str, application: str, host: str, kind: str
+) -> None:
+    """Its session closes where it opened. Its timeout counts if nothing else is strange."""
+    session = Session(user, database, application, host)
+    severity, code, message = TIMEOUTS[kind]
+    found = counts(
+        prefix,
+        line(prefix, session._replace(application="[unknown]"), "LOG", opened(session)),
+        line(prefix, session, severity, message, code),
+        line(prefix, session, "LOG", closed(session)),
+    )
+    at_start = {name for _, value, name in found if value == "opened"}
+    assert at_start == {name for _, value, name in found if value == "closed"}
+    assert at_start <= {database, None}
+    timed_out = sum(n for (family, _, _), n in found.items() if family == "timeout")
+    assert sum(found.values()) == 2 + timed_out
+    is_plain = f"{user}{database}{application.replace(':  ', '')}".isalnum()
+    assert timed_out == 1 or not is_plain or prefix.endswith(":")
+
+
+@pytest.mark.parametrize("application", ["web", "etl:  nightly"])
+def test_a_text_of_a_record_that_looks_like_a_closed_session_unbalances_nothing(
+    application: str,
+) -> None:
+    """Whoever may run statements may write records like it."""
+    prefix = "%m [%p] %q%u@%d %a "
+    session = Session("app", "shop", application)
+    forged = f"LOG:  {closed(session)}"
+    found = counts(
+        prefix,
+        line(prefix, session, "LOG", forged),
+        line(prefix, session._replace(application="[unknown]"), "LOG", opened(session)),
+        *[line(prefix, session, severity, forged) for severity in ("LOG", "DETAIL", "ERROR")],
+        line(prefix, session, "LOG", closed(session)),
+        line(prefix, session, "LOG", forged),
+    )
+    assert found == {("session", "opened", "shop"): 1, ("session", "closed", "shop"): 1}
 
 
 @settings(max_examples=300, deadline=None)

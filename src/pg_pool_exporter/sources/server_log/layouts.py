@@ -54,6 +54,9 @@ class Layout(Protocol):
     loose_error_origin: re.Pattern[bytes]
     loose_session_origin: re.Pattern[bytes]
     """The same for a line without a label before the severity: names may have spaces there."""
+    certain: re.Pattern[bytes] | None
+    """Matches a line of a session whose first label is that of its severity, unless several names
+    are strange; None where that is unknown."""
     body: re.Pattern[bytes]
     """Matches a message as written."""
     strict_error_origin: re.Pattern[bytes] | None
@@ -128,9 +131,15 @@ class Stderr:
         self.loose_session_origin = re.compile(start + log + rb"\Z")
         self.strict_error_origin: re.Pattern[bytes] | None = None
         self.strict_session_origin: re.Pattern[bytes] | None = None
+        self.certain: re.Pattern[bytes] | None = None
         if prefix.strict is not None:
             self.strict_error_origin = re.compile(rb"(?!\t)" + prefix.strict + rb"\Z")
             self.strict_session_origin = re.compile(rb"(?!\t)" + prefix.strict + log + rb"\Z")
+            # Of a session, so without the alternative for a process that is none.
+            of_session = prefix.strict
+            if prefix.before_sessions < len(prefix.parts) and of_session.endswith(b")?"):
+                of_session = of_session[:-1]
+            self.certain = re.compile(rb"(?!\t)" + of_session + self.LABEL)
         self.cut_line: re.Pattern[bytes] | None = (
             re.compile(rb"(?!\t)" + prefix.before_names + rb"(?![^\n]*?:  )")
             if prefix.before_names is not None
@@ -180,6 +189,7 @@ class Csv:
     most_before = 4096
     label = b""
     cut_line: re.Pattern[bytes] | None = None
+    certain: re.Pattern[bytes] | None = None
     strict_error_origin: re.Pattern[bytes] | None = None
     strict_session_origin: re.Pattern[bytes] | None = None
     # log_time, user_name, database_name
@@ -223,6 +233,7 @@ class Json:
     most_before = 4096
     label = b""
     cut_line: re.Pattern[bytes] | None = None
+    certain: re.Pattern[bytes] | None = None
     strict_error_origin: re.Pattern[bytes] | None = None
     strict_session_origin: re.Pattern[bytes] | None = None
     error_origin = session_origin = loose_error_origin = loose_session_origin = re.compile(

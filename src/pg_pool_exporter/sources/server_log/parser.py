@@ -89,6 +89,8 @@ class _Hit(NamedTuple):
     """As the record has it."""
     header: bytes = b""
     """What precedes its severity, where that can be read in several ways."""
+    needs_open: bool = False
+    """Whether it counts only for a session that is known to be open."""
 
     @property
     def counts(self) -> Event:
@@ -164,7 +166,8 @@ class LogParser:
             hits.sort(key=_place)
             by_event: dict[Event, list[bytes | None]] = {}
             for hit in hits:
-                by_event.setdefault(hit.counts, []).append(self._database(hit))
+                if self._counts(hit):
+                    by_event.setdefault(hit.counts, []).append(self._database(hit))
             for event, names in by_event.items():
                 self._shared.add(event, names, self.name)
         start = data.rfind(b"\n", 0, end - 1) + 1
@@ -182,6 +185,15 @@ class LogParser:
             return bool(self._last_line and cut_line.match(self._last_line))
         before = data.rfind(b"\n", 0, start - 1) + 1
         return bool(cut_line.match(data, before, start))
+
+    def _has_doubtful_label(self, data: bytes, start: int) -> bool:
+        """Whether what looks like the line's first label may be part of a name.
+
+        The last label is the record's then. Any text of a record could look like one, so that
+        counts for nothing but an open session.
+        """
+        certain = self.layout.certain
+        return bool(self.layout.label) and (certain is None or certain.match(data, start) is None)
 
     def _count_errors(
         self, data: bytes, end: int, errors: _Errors | _Fatal, hits: list[_Hit]
@@ -213,10 +225,14 @@ class LogParser:
             is_certain = head is not None or layout.is_quoted
             if head is None:
                 head = match(data, start, at)
+            by_last_label = False
             if head is None:
                 tries = tries + 1 if start == failed else 1
                 failed = start
-                if not label or find(label, start, at) >= 0:
+                if not label:
+                    continue
+                by_last_label = find(label, start, at) >= 0
+                if by_last_label and not self._has_doubtful_label(data, start):
                     continue
                 head = loose(data, start, at)
                 if head is None:
@@ -231,7 +247,7 @@ class LogParser:
             message = found.end()
             code = found[1] or (head[code_group] if code_group else None)
             text = b""
-            if code is None or code in AMBIGUOUS:
+            if by_last_label or code is None or code in AMBIGUOUS:
                 whole = body(data, message, min(end, message + _MOST_MESSAGE))
                 text = whole[0] if whole else b""
             key = (fatal, code, text)
@@ -246,10 +262,16 @@ class LogParser:
             if known is None:
                 continue
             event, names = known
+            if by_last_label and self._classifier.event(fatal, None, layout.message(text)) != event:
+                continue  # a text of the record that looks like one
             counted = start
             name = head[database] if is_certain and database else None
             if event.family == "timeout" and not is_certain:
-                hits.append(_Hit(start, event, _session(head), header=data[start:at]))
+                header = data[start:at]
+                session = _session(head)
+                hits.append(_Hit(start, event, session, None, header, needs_open=by_last_label))
+                continue
+            if by_last_label:
                 continue
             names.append(name)
             if event.ends_session:
@@ -262,6 +284,17 @@ class LogParser:
             if names:
                 self._shared.add(event, names, self.name)
                 names.clear()
+
+    def _counts(self, hit: _Hit) -> bool:
+        """Whether the record counts: a session ends once, whatever its records look like."""
+        session = hit.session
+        if hit.needs_open:
+            if session is None or session not in self._open:
+                return False
+            if hit.event is CLOSED:
+                self._open.doubt(session)
+            return True
+        return hit.event is not CLOSED or session is None or not self._open.settle(session)
 
     def _database(self, hit: _Hit) -> bytes | None:
         """The database that a record counts for; it is the same at both ends of a session."""
@@ -342,8 +375,15 @@ class LogParser:
                 is_certain = head is not None
                 if head is None:
                     head = match(data, start, message)
-                if head is None and label and find(label, start, message) >= message - 10:
-                    # The only label is that of the severity, with a code of seven bytes or not.
+                if head is None and label and _is_only_label(data, label, start, message):
+                    head = loose(data, start, message)
+                needs_open = (
+                    head is None
+                    and event is CLOSED
+                    and is_ordered
+                    and self._texts.is_whole(data, message)
+                )
+                if needs_open:
                     head = loose(data, start, message)
                 if head is None or (shift and not data.startswith(whole, message)):
                     continue
@@ -360,10 +400,17 @@ class LogParser:
                 name = self._texts.database(event, data, message)
                 if name is None or (name == AMBIGUOUS_NAME and session is not None):
                     name = head[database] if is_certain and database else None
-                hits.append(_Hit(start, event, session, name or None))
+                hits.append(_Hit(start, event, session, name or None, needs_open=needs_open))
                 break
             at = find(text, at + len(text), end)
         self._shared.add(event, names, self.name)
+
+
+def _is_only_label(data: bytes, label: bytes, start: int, message: int) -> bool:
+    """Whether the first label of a line is the one before the message, with a code or without."""
+    first = data.find(label, start, message)
+    has_code = data[message - 3 : message - 2].isalnum()
+    return first == message - (10 if has_code else 3)
 
 
 def _session(head: re.Match[bytes]) -> bytes | None:

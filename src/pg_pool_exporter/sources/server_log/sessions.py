@@ -8,7 +8,7 @@ where a name makes that text ambiguous, neither of them has a database.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pg_pool_exporter.sources.server_log.events import CLOSED, OPENED, Event
 from pg_pool_exporter.sources.server_log.messages import Message, texts_for
@@ -59,10 +59,17 @@ class SessionTexts:
             for event in (OPENED, CLOSED)
         }
         self._plain = {event: re.compile(pattern) for event, pattern in self._patterns.items()}
+        self._whole = re.compile(
+            b"(?:%s)" % b"|".join(map(_whole, sorted(set(map(tuple, closed)))))
+        )
 
     def pattern(self, event: Event) -> bytes:
         """A message with ordinary names, with the group `database`."""
         return self._patterns[event]
+
+    def is_whole(self, data: bytes, message: int) -> bool:
+        """Whether the message that begins there is of a closed session, up to the line's end."""
+        return self._whole.match(data, message) is not None
 
     def database(self, event: Event, data: bytes, message: int) -> bytes | None:
         """The database named in the message that begins there; None if it names none.
@@ -98,10 +105,12 @@ class OpenSessions:
 
     def __init__(self) -> None:
         self._databases: dict[bytes, bytes | None] = {}
+        self._in_doubt: dict[bytes, None] = {}
 
     def open(self, session: bytes, database: bytes | None) -> None:
         """Remember a session."""
         known = self._databases
+        self._in_doubt.pop(session, None)
         if session in known:
             del known[session]
         elif len(known) >= MOST_SESSIONS:
@@ -116,8 +125,31 @@ class OpenSessions:
         """Forget a session; returns its database."""
         return self._databases.pop(session, None)
 
+    def doubt(self, session: bytes) -> None:
+        """Remember that its end may be a text of another record: its true end is not counted."""
+        if len(self._in_doubt) >= MOST_SESSIONS:
+            del self._in_doubt[next(iter(self._in_doubt))]
+        self._in_doubt[session] = None
+
+    def settle(self, session: bytes) -> bool:
+        """Whether its end was in doubt; it is no longer."""
+        return self._in_doubt.pop(session, session) is None
+
     def __contains__(self, session: bytes) -> bool:
         return session in self._databases
+
+
+def _whole(parts: Sequence[bytes]) -> bytes:
+    """A pattern of the message about a closed session, from the texts between its variables."""
+    texts = [re.escape(part) for part in parts]
+    return (
+        rb"[0-9]{1,10}".join(texts[: _USER + 1])
+        + rb"[^\n]*?"
+        + rb"[^\n]*?".join(texts[_DATABASE : _HOST + 1])
+        + rb"[^\n=]{1,255}(?: port=[0-9]{1,5})?"
+        + b"".join(texts[_HOST + 1 :])
+        + rb"\r?(?:\n|\Z)"
+    )
 
 
 def _before(text: bytes) -> bytes:
