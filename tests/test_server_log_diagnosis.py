@@ -43,6 +43,18 @@ def test_what_fits_is_proposed(
     assert "anna" not in text
 
 
+@pytest.mark.parametrize(("wrapping", "head"), [
+    ("auto", b"db-1  | "), ("none", b"shop_db.1.ab@node-1    | "), ("syslog", b"[pod/db-0/main] "),
+])  # fmt: skip
+def test_a_wrapping_that_looks_like_the_prefix_has_to_be_set(wrapping: str, head: bytes) -> None:
+    """`auto` leaves out what Compose writes where the prefix has the same separator."""
+    prefix = "%m [%p] [%a] [%u] [%d] | "
+    line = b"2026-11-24 10:00:00.123 UTC [7] [web] [anna] [shop] | ERROR:  canceling statement"
+    text = advice(LogFormat("stderr", prefix, (), wrapping, False), [head + line] * 10)
+    assert "set wrapping: compose" in text
+    assert "anna" not in text
+
+
 def test_an_unknown_wrapping_is_named_as_such() -> None:
     lines = [b"shop-1 postgres >> " + line for line in lines_of("debian")]
     text = advice(LogFormat("stderr", "%m [%p] %q%u@%d ", ()), lines)

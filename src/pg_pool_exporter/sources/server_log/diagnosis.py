@@ -8,7 +8,7 @@ from pg_pool_exporter.sources.server_log.known_prefixes import fitting
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.log_format import LogFormat
 from pg_pool_exporter.sources.server_log.messages import messages, texts_for
-from pg_pool_exporter.sources.server_log.wrapping import WRAPPINGS, Unwrapper
+from pg_pool_exporter.sources.server_log.wrapping import WRAPPINGS, Unwrapper, Wrapping
 
 _GENERAL = "correct format and line_prefix (SHOW log_destination; SHOW log_line_prefix)"
 
@@ -27,8 +27,13 @@ def advice(form: LogFormat, lines: Sequence[bytes]) -> str:
             return f"they are records of {other}: set format: {other}"
     if form.name != "stderr" and form.has_prefix and _most(form, "stderr", lines):
         return "they are records of stderr: set format: stderr"
-    every = Unwrapper(frozenset(WRAPPINGS), lambda _: False)
-    if form.wrapping != "auto" and _is_most(sum(map(every.is_wrapped, lines)), lines):
+    by_itself = form._replace(wrapping="auto").unwrapped
+    for wrapping in WRAPPINGS:
+        if wrapping not in form.unwrapped and _most_inside(form, wrapping, lines):
+            setting = "auto" if wrapping in by_itself else wrapping
+            return f"they have a known wrapping: set wrapping: {setting}"
+    recognised = Unwrapper(by_itself, lambda _: False)
+    if form.wrapping != "auto" and _is_most(sum(map(recognised.is_wrapped, lines)), lines):
         return "they have a known wrapping: set wrapping: auto"
     if form.name == "stderr" and _is_most(sum(_has_record(form, line) for line in lines), lines):
         return (
@@ -46,6 +51,14 @@ def advice(form: LogFormat, lines: Sequence[bytes]) -> str:
 def _most(form: LogFormat, other: Format, lines: Sequence[bytes]) -> bool:
     match = form.layout(other).record.match
     return _is_most(sum(match(line) is not None for line in lines), lines)
+
+
+def _most_inside(form: LogFormat, wrapping: Wrapping, lines: Sequence[bytes]) -> bool:
+    """Whether most lines are records inside of this wrapping."""
+    is_record = form.layout().record.match
+    unwrapper = Unwrapper(frozenset({wrapping}), lambda text: is_record(text) is not None)
+    found = filter(None, map(unwrapper.unwrap, lines))
+    return _is_most(sum(is_record(one.line) is not None for one in found), lines)
 
 
 def _has_record(form: LogFormat, line: bytes) -> bool:
