@@ -193,6 +193,13 @@ def test_a_long_page_is_read_in_time(lines: int) -> None:
     assert time_to_read(body, monotonic, pools=1) < within(1)
 
 
+def test_an_ordinary_page_of_spring_boot_does_not_wait_for_those_that_take_long() -> None:
+    reader = PageReader(automatic(), TargetDefaults(app="orders", process="p"))
+    lines = reader.quick_lines(actuator_page())
+    assert lines is not None
+    assert len(reader.read(actuator_page(), lines).pools) == 1
+
+
 def test_few_lines_that_are_long_do_not_hold_up_the_others() -> None:
     """They are read beside the loop, whose thread has next to nothing to do with them."""
     labels = ",".join(f'l{number}="1"' for number in range(900))

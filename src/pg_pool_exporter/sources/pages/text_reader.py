@@ -35,7 +35,7 @@ MAX_PARTS = 4
 the instrumentation."""
 
 # A page within these bounds is read in a few milliseconds.
-_QUICK_BYTES = 256 * 1024
+_QUICK_BYTES = 512 * 1024
 _QUICK_LINES = 10_000
 _QUICK_WANTED_LINES = 500
 _QUICK_WANTED_BYTES = 128 * 1024
