@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,33 +49,21 @@ class Shy(psycopg.Connection[Any]):
         raise RuntimeError("ask somebody else")
 
 
+@pytest.mark.parametrize("is_open", [False, True], ids=["before it is opened", "once it is open"])
 def test_a_session_that_cannot_be_looked_at_is_reported_once_and_still_used(
-    client_process: Process, postgres: Cluster, caplog: pytest.LogCaptureFixture
+    client_process: Process, postgres: Cluster, caplog: pytest.LogCaptureFixture, is_open: bool
 ) -> None:
     with ConnectionPool(
-        postgres.dsn(), connection_class=Shy, min_size=3, open=False, timeout=5
+        postgres.dsn(), connection_class=Shy, min_size=3, open=is_open, timeout=5
     ) as pool:
+        if is_open:
+            pool.wait()
         instrument(pool, app="shop")
         pool.wait()
         with pool.connection() as connection:
             connection.execute("select 1")
         assert client_process.samples()[0].acquired == 1
     assert caplog.text.count("looking at a session of pool") == 1
-
-
-def test_a_pool_that_turns_out_not_to_be_measurable_is_left_as_it_was(
-    client_process: Process, postgres: Cluster, caplog: pytest.LogCaptureFixture
-) -> None:
-    with ConnectionPool(postgres.dsn(), connection_class=Shy, min_size=1, open=True) as pool:
-        pool.wait()
-        before = dict(vars(pool))
-        instrument(pool, app="shop")
-        assert "not instrumented" in caplog.text
-        assert type(pool) is ConnectionPool
-        assert type(pool._waiting) is deque
-        assert vars(pool).keys() == before.keys()
-        with pool.connection():
-            pass
 
 
 def test_sessions_that_were_being_made_meanwhile_are_known_too(
