@@ -127,6 +127,18 @@ def test_a_wait_for_a_moment_is_no_finding() -> None:
 
 
 @pytest.mark.parametrize(
+    ("mode", "causes"),
+    [("session", [Cause.UNKNOWN]), ("transaction", [Cause.BOUNCER_POOL_TOO_SMALL])],
+)
+def test_a_session_that_has_done_nothing_for_a_moment_has_not_come_back(
+    mode: str, causes: list[Cause]
+) -> None:
+    sides = BothSides()
+    bouncer(sides, [("idle", 2.0)] * SIZE, mode=mode)
+    assert [one.cause for one in found(sides)] == causes
+
+
+@pytest.mark.parametrize(
     ("mean", "cause"),
     [(4.0, Cause.BOUNCER_LONG_TRANSACTIONS), (0.1, Cause.BOUNCER_POOL_TOO_SMALL)],
 )

@@ -45,6 +45,7 @@ EXPECTED = {
     ("demo", "PgServerTimeoutNotSet"),
     ("gone", "PgPoolTargetDown"),
     ("edge", "PgBouncerClientsWaiting"),
+    ("edge", "PgBouncerSessionHeld"),
 }
 # The leak goes on while the slowest of those is waited for.
 MAY_FOLLOW = {

@@ -45,8 +45,13 @@ class Holder(NamedTuple):
 
     @property
     def is_idle(self) -> bool:
-        """Whether its session does nothing outside of a transaction: only in session mode."""
+        """Whether its session does nothing outside of a transaction."""
         return self.backend is not None and self.backend.state == "idle"
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the client keeps an idle session; else it gives it back at this moment."""
+        return self.is_idle and self.mode not in _GIVEN_BACK
 
     @property
     def silent_for(self) -> float:

@@ -53,6 +53,10 @@ def clients_waiting(
         yield _session_held(bouncer, pool, idle)
         return
     known = [one for one in pool.holders if one.is_known]
+    kept = [one for one in pool.holders if one.is_kept]
+    # For how long those who do nothing will keep their connections is not known yet.
+    if len(kept) >= _MOST_OF * max(pool.active, 1):
+        return
     if silence_explains(pool) or not known or len(known) < _MOST_OF * len(pool.holders):
         return
     long = pool.thresholds.long_checkout
