@@ -622,6 +622,7 @@ ONLY_OTHERS: dict[str, str] = {
     "sshd": "Nov 28 22:30:00 db1 sshd[4711]: session opened for user secret_user",
     "sshd, RFC 5424": f"<134>1 {ISO} db1 sshd 4711 - - session opened for user secret_user",
     "rests of lines": "Nov 28 22:30:00 db1 postgres[4711]: [3-2] #011secret_user",
+    "further lines": "\tsecret_user 4711",
     "an operator": json.dumps(
         {"level": "info", "logger": "instance", "msg": "secret_user 4711", "logging_pod": "s-1"}
     ),

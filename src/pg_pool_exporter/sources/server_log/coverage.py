@@ -130,7 +130,9 @@ class Coverage:
             start += 1
         if layout.further is None:
             self._check_quoted(layout, data, start, end)
-        elif start == 0 or self._walk(layout, data, start, end, count=False):
+        elif (
+            start == 0 or not self._understood or self._walk(layout, data, start, end, count=False)
+        ):
             self._walk(layout, data, 0, end, count=True)
 
     def _walk(self, layout: Layout, data: bytes, start: int, end: int, *, count: bool) -> bool:
@@ -146,6 +148,8 @@ class Coverage:
                 if not count:
                     return True
                 self._no_record(data, start)
+            elif count:
+                self.skip(b"")  # of a record before it, if there was one
             start = data.find(b"\n", start, end) + 1 or end
         return found
 
