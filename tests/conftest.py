@@ -23,6 +23,7 @@ from pg_pool_exporter.client import instrument
 from pg_pool_exporter.client.process import Process
 from pg_pool_exporter.client.serving import listeners, server
 from pg_pool_exporter.sockets import ENVIRONMENT
+from support import remote_pools
 from support.client import own_process, page_of
 from support.polling import SECRET
 from support.postgres import (
@@ -93,6 +94,13 @@ def own_socket_directory(
 ) -> None:
     """The test and what it starts find no processes but their own."""
     monkeypatch.setenv(ENVIRONMENT, next(socket_directories))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_end_with_their_module() -> Iterator[None]:
+    """Pools of other languages leave no sessions on the server that all tests share."""
+    yield
+    remote_pools.end_programs()
 
 
 @pytest.fixture(scope="session")

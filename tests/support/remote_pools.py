@@ -118,11 +118,17 @@ class Running:
 _numbers = count()
 _programs: dict[tuple[str, str], Running] = {}
 _stack = ExitStack()
-atexit.register(_stack.close)
+atexit.register(_stack.close)  # where a run is interrupted
+
+
+def end_programs() -> None:
+    """End the programs that are running, and with them their sessions."""
+    _stack.close()
+    _programs.clear()
 
 
 def _running(program: Program, dsn: str) -> Running:
-    """The one process of a program, which all tests share."""
+    """The one process of a program, which all tests of a module share."""
     key = program.toolchain, dsn
     if key not in _programs:
         # A socket's path must be short.
