@@ -26,7 +26,7 @@ from pg_pool_exporter.sources.pgbouncer.source import BouncerSource
 from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.pgbouncer import NEWER, PGBOUNCER, Bouncer
 from support.polling import run, snapshot_of
-from support.postgres import Cluster, wait_until
+from support.postgres import EMBEDDED_16, Cluster, wait_until
 from support.programs import free_port
 
 pytestmark = [pytest.mark.debian, pytest.mark.slow]
@@ -130,11 +130,11 @@ def program(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="module")
-def roles(postgres: Cluster) -> Cluster:
-    """The shared server, with the role of the bouncer's clients."""
-    with suppress(psycopg.errors.DuplicateObject):
-        postgres.run("CREATE ROLE app LOGIN")
-    return postgres
+def roles() -> Iterator[Cluster]:
+    """A server with the role of the bouncer's clients."""
+    with Cluster(EMBEDDED_16) as own:
+        own.run("CREATE ROLE app LOGIN")
+        yield own
 
 
 @pytest.fixture

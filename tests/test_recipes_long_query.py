@@ -71,8 +71,9 @@ def test_a_long_query_is_no_leak(
                         _watch(exporter), exporter.until(is_answered, 30)
                     )
         found = [finding for one in seen for finding in one["findings"]]
-        # On a busy machine a process may answer too late.
-        assert [one for one in found if "target" not in one["subject"]] == []
+        # On a busy machine a process or the server may answer too late.
+        late = ("postgresql_unreachable", "target_unreachable")
+        assert [one for one in found if one["cause"] not in late] == []
 
     asyncio.run(main())
 
