@@ -18,6 +18,9 @@ from pg_pool_exporter import __version__
 from support.postgres import wait_until
 from support.programs import answers, fetch, free_port, running
 
+# Built once, by one worker.
+pytestmark = pytest.mark.xdist_group("image")
+
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = ROOT / "deploy/image/Dockerfile"
 UID = 10001
