@@ -43,7 +43,7 @@ def run(tmp_path: Path, postgres: Cluster) -> Run:
         (tmp_path / "pytest.ini").write_text(f"[pytest]\nfilterwarnings = error\n{ini}\n")
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": ""}, timeout=60,
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": "", "PYTEST_ADDOPTS": ""}, timeout=60,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         output = done.stdout + done.stderr
