@@ -516,3 +516,15 @@ def test_byte_by_byte(form: Format) -> None:
     found = seen(whole)
     assert seen(cut) == found
     assert len(found) >= len(TIMEOUTS)
+
+
+def test_what_a_text_of_csvlog_holds_counts_alike_wherever_the_log_is_cut() -> None:
+    before = b'2026-,"","",,"""""""""\n'  # opens a text
+    inside = b'{"a":"","b":"","c":1,"error_severity":"FATAL","state_code":"3D000","message":""}\n'
+    tallies = []
+    for cut in (0, len(before)):
+        parser = parser_of("csvlog", "", (), is_thorough=True)
+        parser.feed((before + inside)[:cut])
+        parser.feed((before + inside)[cut:])
+        tallies.append(parser.take_tally())
+    assert tallies[0] == tallies[1]

@@ -223,9 +223,7 @@ class LogReader:
     def _follow(self, line: bytes) -> Format:
         """The format of a line without wrapping; the file goes on in it, if it may change."""
         file = self._file
-        if self._form.is_fixed:
-            return file.form
-        if not file.is_quoted:
+        if not self._form.is_fixed and not file.is_quoted:
             form = self._format_of(line)
             if form == "jsonlog":
                 return form
@@ -233,7 +231,10 @@ class LogReader:
                 form == "stderr" and self._parser(file.form).layout.record.match(line)
             ):
                 file.form = form
-        if file.form == "csvlog":
+        # As `Coverage` does it between pieces: quotes of a line of no record open no text.
+        if file.form == "csvlog" and (
+            file.is_quoted or self._parser(file.form).layout.record.match(line)
+        ):
             file.is_quoted ^= line.count(b'"') & 1 == 1
         return file.form
 
