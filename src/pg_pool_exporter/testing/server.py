@@ -21,7 +21,7 @@ _PATIENCE_SECONDS = 10.0
 
 
 class BreakableServer:
-    """A proxy before the PostgreSQL at `host` and `port`, which breaks when it is told to.
+    """A proxy before the PostgreSQL at `host` and `port`, which breaks on demand.
 
         with BreakableServer(port=5432) as server:
             pool = ConnectionPool(f"host={server.host} port={server.port} dbname=shop")
@@ -86,7 +86,7 @@ class BreakableServer:
 
     @contextmanager
     def is_full(self) -> Iterator[None]:
-        """New connections are told in the block that there are too many clients (53300)."""
+        """New connections get the error in the block that there are too many clients (53300)."""
         with self._for_now(lambda: self._fill(True), lambda: self._fill(False)):
             yield
 

@@ -1,4 +1,4 @@
-"""How a connection is taken from a pool of each library, and given back.
+"""How a connection is taken from a pool of each library, and returned to it.
 
 No library is imported before one of its pools is given.
 """
