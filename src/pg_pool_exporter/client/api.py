@@ -32,9 +32,9 @@ def instrument(
     port don't identify it. A checkout that lasts longer than `leak_after` is overdue: seconds or a
     text such as "90s" (default: `$PG_POOL_EXPORTER_LEAK_AFTER`, else 60 s).
 
-    Calling it again for the same pool, also after `instrument_all`, changes what is given and keeps
-    the rest. An error is logged, to the logger `pg_pool_exporter.client`, and the pool is left as
-    it was.
+    Calling it again for the same pool, also after `instrument_all`, changes the arguments given and
+    keeps the rest. An error is logged, to the logger `pg_pool_exporter.client`, and the pool is
+    left as it was.
     """
     PROCESS.instrument(pool, app=app, name=name, server=server, leak_after=leak_after)
     return pool
@@ -45,10 +45,10 @@ def instrument_all(
 ) -> None:
     """Measure each pool that is made from now on, also of libraries that are imported later.
 
-    For applications whose pools are built deep inside a framework. Call it first of all; the
-    arguments are those of `instrument`, for all pools. Calling it again replaces the arguments for
-    pools made from then on. A pool of SQLAlchemy without an engine is left out, and so is an engine
-    for another database.
+    For applications whose pools are built deep inside a framework. Call it before anything else;
+    the arguments are those of `instrument`, for all pools. Calling it again replaces the arguments
+    for pools made from then on. A pool of SQLAlchemy without an engine is left out, and so is an
+    engine for another database.
     """
     instrument_made(
         lambda made: PROCESS.instrument(

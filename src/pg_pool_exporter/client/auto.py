@@ -2,8 +2,8 @@
 
     PG_POOL_EXPORTER_APP=orders python -m pg_pool_exporter.client.auto gunicorn shop:app
 
-Python runs a module named `sitecustomize` as it starts, the first on its path. The command gets a
-path that leads to ours, and so do all the processes that it starts.
+Python runs a module named `sitecustomize` as it starts, the first on its path. The command, and
+each process that it starts, gets a path with our `sitecustomize` first.
 """
 
 from __future__ import annotations

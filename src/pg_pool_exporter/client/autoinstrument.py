@@ -49,7 +49,7 @@ def _installed() -> _Finder | None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds nothing itself: has the makers' modules extended when they have been loaded."""
+    """Finds no module itself: extends those that make pools when they have been loaded."""
 
     def __init__(self, functions: dict[Hashable, _Instrument]) -> None:
         self.functions = functions
@@ -104,7 +104,7 @@ class _Loader(Loader):
         return self._own.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        # Its own again, for code that asks it for the source.
+        # Restored for code that reads the module's source through it.
         module.__loader__ = self._own
         if module.__spec__ is not None:
             module.__spec__.loader = self._own

@@ -32,7 +32,7 @@ class Collected:
         return iter(self._totals)
 
     def add(self, last: PoolSample) -> None:
-        """Add the last counters of a pool that is gone."""
+        """Add the last counters of a pool that is closed or collected."""
         key = last.key.app, last.key.pool
         if key not in self._totals and len(self._totals) >= _MAX_NAMES:
             key = last.key.app, OTHER

@@ -1,4 +1,4 @@
-"""Leaks as events: lines in the application's log as they appear, and when a checkout comes back.
+"""Leaks as events: lines in the application's log when they appear, and when a checkout ends.
 
 Found by a thread of ours that looks at the pools every few seconds: never in a checkout, a signal
 handler or the garbage collector. Written by another one: a log handler may wait, even for a
@@ -37,20 +37,20 @@ class Event(NamedTuple):
 
 
 class PoolEvents:
-    """What happens in one pool, from look to look. Each checkout is reported once."""
+    """The leak events of one pool. Each checkout is reported once."""
 
     def __init__(self) -> None:
         self._overdue: dict[int, Checkout] = {}
         self._lost: Counter[str] = Counter()
 
     def look(self, tracker: Tracker) -> list[Event]:
-        """What is new since the last look."""
+        """Events since the last call."""
         reading, now = tracker.read(), tracker.clock()
         overdue = {id(one): one for one in tracker.overdue()}
         new = [one for key, one in overdue.items() if key not in self._overdue]
         back = [one for one in self._overdue.values() if one.ended is not None and not _lost(one)]
         lost = Counter(reading.leaked_slots) - self._lost
-        # One that is declared long-lived meanwhile has not come back.
+        # A checkout declared long-lived meanwhile has not ended.
         kept = {key: one for key, one in self._overdue.items() if one.ended is None}
         self._overdue, self._lost = kept | overdue, Counter(reading.leaked_slots)
         return [

@@ -35,7 +35,7 @@ def absorb(error: Exception, doing: str) -> None:
 
 
 def _is_ours(error: Exception) -> bool:
-    # Called only where something has failed: it may take its time.
+    # Only called after a failure: it may be slow.
     handlers = {id(_code(signal.getsignal(number))) for number in signal.valid_signals()}
     trace, filename = error.__traceback__, ""
     while trace is not None:

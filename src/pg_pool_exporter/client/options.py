@@ -1,4 +1,4 @@
-"""Arguments of `instrument`, and what stands for those that are not given."""
+"""Arguments of `instrument`, and their defaults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEAK_AFTER_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolOptions:
-    """What an application gives for a pool; None where it gives nothing. Seconds."""
+    """The arguments for a pool; None where one is not given. Seconds."""
 
     app: str | None = None
     name: str | None = None
@@ -46,7 +46,7 @@ def leak_after_seconds(given: float | str | None) -> float | None:
         problem = "it must be more than 0"
     except (TypeError, ValueError) as error:
         problem = str(error)
-    # A slip in a threshold must not cost all that is measured.
+    # A wrong threshold must not end all measuring.
     log.warning("leak_after is ignored: %s", problem)
     return None
 

@@ -1,6 +1,6 @@
 """This process as an instrumented one: its pools, its slot, its socket, and its forks.
 
-All process-wide state stands here, and nowhere else.
+Holds all process-wide state.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ class Process:
     def serve_port(self, address: str, port: int) -> None:
         """Serve the metrics of all processes of the application on a port.
 
-        From the first instrumented pool on: before, nobody knows which application this is, and a
-        pre-forking server's parent without a pool would keep the port from its workers.
+        From the first instrumented pool on: before, the application is unknown, and a pre-forking
+        server's parent without a pool would keep the port from its workers.
         """
         with self._lock:
             if (address, port) in self._ports:
@@ -141,7 +141,7 @@ class Process:
         self.registry.forked(self.expose if served else _stay_unseen)
 
     def _take_slot(self, slot: Slot) -> None:
-        # Now, so that the first page has the name already; the listener logs what fails.
+        # Now, so that the first page has the name already; the listener logs failures.
         with suppress(OSError):
             slot.take()
         former_slot, self._slot = self._slot, slot
@@ -169,7 +169,7 @@ class Process:
 
 
 def _stay_unseen() -> None:
-    """What a child's first checkout starts where the parent served nothing."""
+    """Started by a child's first checkout where the parent served nothing."""
 
 
 def _host() -> str:

@@ -31,10 +31,10 @@ class _Instrumented:
     app: str
     wanted: str
     name: str
-    """The wanted one, made unique; empty where a fork has made the name free for others."""
+    """The requested name, made unique; empty where a fork has freed the name for others."""
     events: PoolEvents = field(default_factory=PoolEvents)
     retired: bool = False
-    """It is closed or gone, and its counters are among the collected ones."""
+    """It is closed or collected, and its counters are among the collected ones."""
     unreadable: bool = False
     """It could not be read, which is logged once."""
 
@@ -178,7 +178,7 @@ class Registry:
         return next((one for one in self._pools if one.adapter.measures(pool)), None)
 
     def _retire(self) -> None:
-        """Collect the counters of pools that are closed or gone, and forget those that are gone."""
+        """Collect the counters of closed and collected pools, and forget the latter."""
         for one in self._pools:
             pool = one.adapter.pool()
             if not one.retired and (pool is None or one.adapter.is_closed(pool)):
@@ -201,7 +201,7 @@ def _in_use(one: _Instrumented) -> Any:
 
 
 def known(given: Any) -> tuple[type[PoolAdapter], Any]:
-    """The adapter class for an argument, and the pool that is meant by it."""
+    """The adapter class for an argument, and the argument's pool."""
     for base in type(given).__mro__:
         library = base.__module__.partition(".")[0]
         if library in LIBRARIES:

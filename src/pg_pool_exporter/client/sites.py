@@ -1,7 +1,7 @@
 """The line of application code that checks a connection out.
 
-Walking the stack is on the hot path, so it only picks a code object and an offset in it; the line
-number and the text are worked out by the reader.
+Walking the stack is on the hot path, so it only picks a code object and an offset in it; the reader
+makes the line number and the text of it.
 """
 
 from __future__ import annotations

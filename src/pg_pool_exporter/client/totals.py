@@ -92,7 +92,7 @@ class Totals:
         self.leaked_slots = SiteCounts()
         self.reclaimed = SiteCounts()
         self._leaked_since = 0.0  # sum of the checkout times of leaked connections
-        self._dropped_seconds = 0.0  # held by connections that were dropped at no cost
+        self._dropped_seconds = 0.0  # held by dropped connections whose slot was not lost
         self._out: set[int] = set()  # keys of open checkouts
         self._saturated = 0.0
         self._saturated_since: float | None = None
@@ -136,7 +136,7 @@ class Totals:
     def drop(
         self, dropped: deque[weakref.ref[object]], count: int, limit: float, now: float
     ) -> None:
-        """Count the first `count` connections that were dropped, and remove them.
+        """Count the first `count` dropped connections, and remove them.
 
         In a pool with a limit each is a leak: its slot stays active forever. `now` ends the
         others' checkouts.

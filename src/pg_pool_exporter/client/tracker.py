@@ -31,7 +31,7 @@ from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import Histogram
 
 # Events are added up in batches: small enough to delay the checkout that does it by some 50
-# microseconds only, large enough that the fixed cost of a batch doesn't count.
+# microseconds only, large enough that the fixed cost of a batch is small.
 _BATCH = 128
 # Longest wait of a reader that interrupts an adding-up in its own thread (a signal handler). Then
 # it answers without the latest events.
@@ -102,7 +102,7 @@ class Tracker:
         return self._wake is not None
 
     def forked(self, wake: Callable[[], None]) -> None:
-        """Start over in a child process: a lock that nobody holds, and nothing of the parent's.
+        """Start over in a child process: with a free lock, and nothing of the parent's.
 
         `wake` is called by the first checkout in the child, if there ever is one.
         """
@@ -174,7 +174,7 @@ class Tracker:
         """Count something rare (a timeout, a new session)."""
         try:
             self._notes.append(what)
-            # Where every request fails, nothing else may ever add them up.
+            # Where every request fails, no checkout may ever add them up.
             if len(self._notes) >= _BATCH:
                 self._add_up_if_free()
         except Exception as error:  # noqa: BLE001 - measuring never costs the application anything

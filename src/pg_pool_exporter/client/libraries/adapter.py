@@ -39,7 +39,8 @@ class PoolGauges:
     """The library's own state of a pool at one reading; None where it doesn't know."""
 
     idle: Sequence[float | None]
-    """Since when each idle connection is idle; None for one that was idle before we came."""
+    """Since when each idle connection is idle; None for one that was idle before instrumentation.
+    """
     min: int | None = None
     waiting: Sequence[float] | None = None
     """Since when each waiting request waits."""
@@ -73,7 +74,7 @@ class PoolAdapter:
 
     @classmethod
     def find(cls, given: Any) -> Any:
-        """The pool that is meant by an application's argument; None when there is none.
+        """The pool of an application's argument; None when it has none.
 
         Raises `TypeError` for a pool that can't be measured.
         """
@@ -84,7 +85,7 @@ class PoolAdapter:
         self._reference: Callable[[], Any] = weakref.ref(pool)
 
     def pool(self) -> Any:
-        """The pool; None once it is gone."""
+        """The pool; None once it is collected."""
         return self._reference()
 
     def measures(self, pool: Any) -> bool:
@@ -92,11 +93,11 @@ class PoolAdapter:
         return self._reference() is pool
 
     def install(self, pool: Any) -> None:
-        """Make the pool measure from now on. Raises what makes that impossible."""
+        """Make the pool measure from now on. Raises the error that prevents it."""
         raise NotImplementedError
 
     def uninstall(self, pool: Any) -> None:
-        """Restore the pool, unless somebody else has exchanged its class since."""
+        """Restore the pool, unless other code has exchanged its class since."""
         raise NotImplementedError
 
     def configure(self, *, leak_after: float | None, server: str | None) -> None:
@@ -136,7 +137,7 @@ class PoolAdapter:
     def lost(self, pool: Any, noted: Mapping[str, int]) -> int | None:
         """Sessions found dead, from the notes; None when the library doesn't report them.
 
-        `pool` is None when it is gone.
+        `pool` is None once it is collected.
         """
         return noted[LOST]
 
@@ -160,7 +161,7 @@ class PoolAdapter:
         raise NotImplementedError
 
     def connected(self, connection: Any) -> None:
-        """Record a new session of the pool, which nobody else uses yet."""
+        """Record a new session of the pool, which the application does not use yet."""
         self.tracker.note(_CONNECTED)
         self.get_to_know(connection)
 
@@ -177,11 +178,11 @@ class PoolAdapter:
 
     @property
     def is_known(self) -> bool:
-        """Whether a session has shown where it leads, or never will."""
+        """Whether the server's address is known, or never will be."""
         return self._unreadable or bool(self._info.port)
 
     def look_at(self, connection: Any) -> None:
-        """Learn from a session where it leads. Raises what goes wrong."""
+        """Read the server's address from a session. Raises the driver's errors."""
         self._info = replace(self._info, **leads_to(connection))
 
     def get_to_know(self, connection: Any) -> None:
@@ -225,7 +226,7 @@ class PoolAdapter:
         )
 
     def last_counters(self, key: PoolId) -> PoolSample:
-        """The counters of a pool that is gone, and its leak threshold."""
+        """The counters of a pool that is closed or collected, and its leak threshold."""
         reading = self.tracker.read()
         return self._counters(key, reading, self.lost(None, reading.noted))
 
@@ -266,7 +267,7 @@ class PoolAdapter:
 
 
 def _framework() -> str:
-    """What the process runs in, as far as its imports show."""
+    """The framework that the process runs in, by its imports."""
     # Celery imports parts of Django where it is installed, but sets nothing up.
     apps = getattr(sys.modules.get("django.apps"), "apps", None)
     if getattr(apps, "ready", False):

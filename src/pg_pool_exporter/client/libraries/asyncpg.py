@@ -78,7 +78,7 @@ class AsyncpgAdapter(PoolAdapter):
                 self.get_to_know(holder._con)
 
     def uninstall(self, pool: Any) -> None:
-        """Restore the pool, unless somebody else has exchanged its class since.
+        """Restore the pool, unless other code has exchanged its class since.
 
         Its list stays: a call that is under way would miss it.
         """
@@ -98,7 +98,7 @@ class AsyncpgAdapter(PoolAdapter):
         return self._max
 
     def is_closed(self, pool: _Holders) -> bool:
-        """Whether it is closed; while it waits for connections to come back it isn't yet."""
+        """Whether it is closed; not while it waits for connections to be returned."""
         return any(holder._pool._closed for holder in pool[:1])
 
     def refusal(self, error: BaseException) -> str:
@@ -117,7 +117,7 @@ class AsyncpgAdapter(PoolAdapter):
             absorb(fault, "marking a failure to connect")
 
     def look_at(self, connection: Any) -> None:
-        """Learn from a session where it leads, and have it report its statements' timeouts.
+        """Read the server's address from a session, and have it report its statements' timeouts.
 
         Not by a query logger: it costs some 5 microseconds a statement, also for those that reset
         a connection, and ten times what this does.

@@ -1,4 +1,4 @@
-"""Whether a library's own count of a pool's connections agrees with those that there are.
+"""Whether a library's own count of a pool's connections agrees with those that exist.
 
 A connection that the library counts and that no longer exists is a slot lost inside the library,
 such as by a cancellation at the wrong moment: nobody can return it.
@@ -42,18 +42,18 @@ class Sessions:
         return new
 
     def since(self, idle: Iterable[object]) -> list[float | None]:
-        """Since when each is idle; None for one that was idle before we came."""
+        """Since when each is idle; None for one that was idle before instrumentation."""
         for gone in self.idle_since.keys() - self._seen.keys():
             self.idle_since.pop(gone, None)
         return [self.idle_since.get(id(connection)) for connection in idle]
 
     def __len__(self) -> int:
-        """Upper bound: one that was never seen may have gone since."""
+        """Upper bound: one that was never seen may be closed by now."""
         return len(self._seen) + self._unseen
 
 
 class Lasting:
-    """How many of something there were at every reading for some time.
+    """A count that held at every reading for some time.
 
     A connection between two states is missed by one reading, not by all of them.
     """

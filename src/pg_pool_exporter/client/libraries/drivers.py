@@ -1,4 +1,4 @@
-"""What a driver reports: where a session leads, and which timeout ended an attempt or a statement.
+"""A driver's facts: a session's server, and the timeout that ended an attempt or a statement.
 
 A live session is asked: a connection string may be a callable, and what it leaves out comes from a
 service file, the environment or libpq's defaults. Nothing here sends anything to the server.
@@ -25,7 +25,7 @@ _BY_STATE = {
 _CANCELED = "57014"
 _STATEMENT_TIMEOUT = "canceling statement due to statement timeout"
 _LOCK_NOT_AVAILABLE = "55P03"
-# The server's function that finds, in the middle of something else, that a time is up.
+# The server's function that raises timeouts in the middle of other work.
 _INTERRUPTED = "ProcessInterrupts"
 
 _OF_STATEMENTS = ("statement", "lock")

@@ -36,7 +36,7 @@ def original(cls: Any) -> Any:
 
 
 def restore_class(measured: Any) -> None:
-    """Restore an object's own class, unless somebody else has exchanged it since."""
+    """Restore an object's own class, unless other code has exchanged it since."""
     before = original(type(measured))
     if before is not None:
         measured.__class__ = before

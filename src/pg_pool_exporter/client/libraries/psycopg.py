@@ -61,8 +61,8 @@ class PsycopgAdapter(PoolAdapter):
         # First, as an application's own class can refuse to have a subclass.
         cls = _measuring(own.__class__)
         with _locked(pool):
-            # All that can fail comes before anything is exchanged.
-            # What it only plans to make it will make by our own method.
+            # All that can fail comes before anything is exchanged. Connections that it only plans
+            # to make will come from our method.
             self.sessions = Sessions(0 if own._closed else own._nconns - _planned(own))
             self._look_at_late_ones(own._pool)
             self._lost_before = _lost(pool.get_stats())
@@ -72,7 +72,7 @@ class PsycopgAdapter(PoolAdapter):
             own._waiting = waiting
 
     def uninstall(self, pool: _Pool) -> None:
-        """Restore the pool, unless somebody else has exchanged its class since."""
+        """Restore the pool, unless other code has exchanged its class since."""
         own: Any = pool
         with _locked(pool):
             restore_class(pool)
@@ -157,7 +157,7 @@ class PsycopgAdapter(PoolAdapter):
         return self._lost
 
     def look_at(self, connection: Any) -> None:
-        """Learn from a session where it leads, unless it is closed already."""
+        """Read the server's address from a session, unless it is closed already."""
         try:
             super().look_at(connection)
         except psycopg.Error:

@@ -1,6 +1,6 @@
 """psycopg2: `SimpleConnectionPool` and `ThreadedConnectionPool`.
 
-There is no queue: an exhausted pool refuses at once. The pool keeps connections that are out in a
+There is no queue: an exhausted pool refuses at once. The pool keeps checked-out connections in a
 dictionary: one that the application drops is kept forever, becomes overdue, and never counts as
 leaked.
 
@@ -60,7 +60,7 @@ class Psycopg2Adapter(PoolAdapter):
         pool.__class__ = cls
 
     def uninstall(self, pool: Any) -> None:
-        """Restore the pool, unless somebody else has exchanged its class since."""
+        """Restore the pool, unless other code has exchanged its class since."""
         restore_class(pool)
 
     def limit(self, pool: Any) -> float:
@@ -143,13 +143,13 @@ def _measuring(cls: Any) -> Any:
         except BaseException as error:
             self._pg_pool_exporter_adapter.refused(error)
             raise
-        # A request with the key of a connection that is out gets the same one once more.
+        # A request with the key of a checked-out connection gets the same one once more.
         if key is None or not tracker.has(connection):
             tracker.acquired(connection, asked, site)
         return connection
 
-    # Recorded afterwards: nobody else has the connection yet, and a return that fails, as by a
-    # failed rollback, is none.
+    # Recorded afterwards: no other thread has the connection yet, and a return that fails, such as
+    # by a failed rollback, does not count.
     def putconn(self: Any, conn: Any, key: Any = None, close: bool = False) -> None:
         adapter = self._pg_pool_exporter_adapter
         expected = not close and adapter.would_keep(self)

@@ -94,7 +94,7 @@ class SqlalchemyAdapter(PoolAdapter):
             event.listen(dialect, "handle_error", self._failed)
 
     def uninstall(self, pool: pools.Pool) -> None:
-        """Restore the pool, unless somebody else has exchanged its class since."""
+        """Restore the pool, unless other code has exchanged its class since."""
         restore_class(pool)
         if isinstance(pool, pools.QueuePool):
             restore_class(pool._pool)
@@ -150,7 +150,7 @@ class SqlalchemyAdapter(PoolAdapter):
             self.tracker.acquired(record, asked, site, holder)
 
     def look_at(self, connection: Any) -> None:
-        """Learn where a session leads, behind what SQLAlchemy makes of the driver's connection."""
+        """Read the server's address from the driver's connection behind SQLAlchemy's."""
         super().look_at(getattr(connection, "driver_connection", connection))
 
     def gauges(self, pool: pools.Pool) -> PoolGauges:

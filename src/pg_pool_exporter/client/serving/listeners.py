@@ -20,7 +20,7 @@ from pg_pool_exporter.client.faults import log
 from pg_pool_exporter.client.serving.server import LOOK_SECONDS, Server
 from pg_pool_exporter.client.serving.slots import Slot
 
-# How long the end of the process may wait for the removal of its socket.
+# Longest wait for the removal of the socket at the end of the process.
 _CLOSE_SECONDS = 1.0
 
 
@@ -49,7 +49,7 @@ class Listener:
             self._thread.join(_CLOSE_SECONDS)
 
     def abandon(self) -> None:
-        """Close the sockets and nothing else: in a forked child the place is still the parent's."""
+        """Close the sockets and nothing else: in a forked child the address is still the parent's."""
         listening, self._listening = self._listening, None
         if listening is not None:
             listening.close()
@@ -57,7 +57,7 @@ class Listener:
             self._server.abandon_readers()
 
     def listen(self) -> socket.socket | None:
-        """A listening socket; None while another process has the place. Raises what goes wrong."""
+        """A listening socket; None while another process has the address. Raises `OSError`."""
         raise NotImplementedError
 
     def in_place(self) -> bool:
@@ -68,7 +68,7 @@ class Listener:
         """Remove what `listen` has put into the file system."""
 
     def look(self) -> None:
-        """Do what is done every few seconds, and after each request."""
+        """Called every few seconds, and after each request."""
 
     def _run(self) -> None:
         logged = ""
@@ -84,11 +84,11 @@ class Listener:
                     log.warning("metrics of this process can't be served: %s", error)
             self.look()
             self._closed.wait(LOOK_SECONDS)
-        with suppress(OSError):  # its directory may be gone or somebody else's
+        with suppress(OSError):  # its directory may be missing, or another user's
             self.leave()
 
     def _serve(self) -> bool:
-        """Serve until the place is lost; False, at once, while another process has it."""
+        """Serve until the address is lost; False, at once, while another process has it."""
         self._listening = self.listen()
         if self._listening is None:
             return False
@@ -128,7 +128,7 @@ class SocketListener(Listener):
     def listen(self) -> socket.socket:
         """Bind under a temporary name, then rename: readers find it whole, with its final mode."""
         path = self._slot.take()
-        # Nobody else can know the name and put something there first.
+        # No other process can know the name and take it first.
         temporary = path.with_name(f".{os.urandom(8).hex()}")
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -161,13 +161,13 @@ class SocketListener(Listener):
             self._each_look()
 
     def leave(self) -> None:
-        """Remove the socket, unless it is somebody else's by now."""
+        """Remove the socket, unless it is another process's by now."""
         if self._path is not None and self.in_place():
             self._path.unlink(missing_ok=True)
 
 
 class PortListener(Listener):
-    """Serves on a port. Of several processes that want the same, one has it at a time."""
+    """Serves on a port. Of several processes with the same port, one has it at a time."""
 
     def __init__(self, page: Callable[[], str], host: str, port: int) -> None:
         super().__init__(page, "pg-pool-exporter-port")

@@ -19,7 +19,7 @@ from pg_pool_exporter.client.faults import log
 from pg_pool_exporter.metrics.text_format import TEXT_CONTENT_TYPE
 from pg_pool_exporter.sockets import PAGE_PATH
 
-# One deadline for a whole exchange: a byte now and then prolongs nothing.
+# One deadline for a whole exchange: single bytes do not extend it.
 _READER_SECONDS = 5.0
 # How often the listener checks that readers still find it, and ends slow ones.
 LOOK_SECONDS = 2.0
@@ -108,7 +108,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def abandon_readers(self) -> None:
         """In a forked child: close accepted sockets, without ending their readers' exchange."""
         for reader in self._readers:
-            # A plain `close` waits for the files that were made of it, which nobody closes here.
+            # A plain `close` waits for the files made of it, which stay open here.
             with suppress(OSError):  # it is closed already
                 os.close(reader.detach())
 
@@ -119,7 +119,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         try:
             return super().get_request()
         except OSError:
-            # Out of descriptors, it would be tried again at once and forever.
+            # Without descriptors it would be retried at once and forever.
             self._closed.wait(_REST_SECONDS)
             raise
 

@@ -1,11 +1,11 @@
 """Metrics of the application's other processes on this host.
 
-A scrape through a pre-forking server's port reaches any one of its processes. So that it doesn't
-show one at random, that one answers for all: it reads its siblings in the socket directory.
+A scrape through a pre-forking server's port reaches any one of its processes. It must not show one
+at random, so each process answers for all: it reads its siblings in the socket directory.
 
-A sibling is trusted with nothing. It must be a process of the same user, everything that is read is
-bounded in bytes and time, and a line is passed on only if it is a sample of this application that
-leaves the page valid: the exporter refuses a page of which one series is wrong.
+Siblings are not trusted. It must be a process of the same user, everything that is read is bounded
+in bytes and time, and a line is passed on only if it is a sample of this application that leaves
+the page valid: the exporter refuses a page of which one series is wrong.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _read(path: Path, deadline: float, max_bytes: int) -> str:
         connection.sendall(_REQUEST)
         answer = bytearray()
         while True:
-            # One deadline for the exchange: a byte now and then prolongs nothing.
+            # One deadline for the exchange: single bytes do not extend it.
             _wait_until(connection, deadline)
             chunk = connection.recv(1 << 16)
             if not chunk:
@@ -136,7 +136,7 @@ class _Sample(NamedTuple):
     metric: Metric
     pool: _Pool
     part: str
-    """What makes it different from others of its pool and metric."""
+    """Its labels beyond those of its pool and metric."""
     series: str
     value: float
 
@@ -155,7 +155,7 @@ def _samples(page: str) -> Iterator[_Sample]:
             continue
         wanted = names
         if metric is POOL_INFO:
-            wanted, own = _POOL, ()  # one of each pool, whatever is known
+            wanted, own = _POOL, ()  # one of each pool, whichever fields are known
         value = float(found["value"])
         if not labels.keys() >= {*wanted} or isinf(value):
             continue

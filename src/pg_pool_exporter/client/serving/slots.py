@@ -5,7 +5,7 @@ the kernel takes the lock back when it ends, however it ends. So its successor g
 and continues the same series.
 
 A number belongs to the user who took it first: in a sticky directory nobody else may replace its
-socket. If anything else occupies a number, the next one is taken.
+socket. A number whose path is occupied otherwise is skipped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pg_pool_exporter.sockets import SUFFIX, make_directory
 
 _MAX_SLOTS = 1000
 _MAX_ENTRIES = 10_000
-# No fifo holds us up, no link leads us elsewhere.
+# Neither block on a FIFO nor follow a link.
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
