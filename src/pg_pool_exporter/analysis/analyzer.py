@@ -22,10 +22,10 @@ from pg_pool_exporter.config import Config
 from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.store import Change, Store
 
-# What is made of an analysis: where it fails, the analysis itself is sound.
+# Made from an analysis: when these fail, the analysis itself is sound.
 _USES = ("exposition", "events")
 ANALYSES = ("correlation", "history", "records", *VERDICTS, "checklist", *_USES)
-"""What is counted apart when it fails."""
+"""Parts whose faults are counted separately."""
 # Seconds from one analysis to the next: with changes, and without (then time has passed).
 _MIN_PERIOD = 0.2
 _IDLE_PERIOD = 1.0
@@ -40,19 +40,19 @@ OLD_SECONDS = 60.0
 # Compared by identity: it is large.
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Analysis:
-    """What is known at a moment, and what is wrong. Replaced as a whole."""
+    """The records of one moment, and the findings. Replaced as a whole."""
 
     fleet: FleetView = field(default_factory=FleetView)
     findings: tuple[Finding, ...] = ()
     """The worst first."""
     checks: tuple[Check, ...] = ()
     failed: bool = False
-    """Whether a part of it failed: then what is missing here is unknown, not fine."""
+    """Whether a part of it failed: then missing findings are unknown, not fine."""
     made: float | None = None
     """When, in seconds since the epoch."""
 
     def lateness(self, now: float) -> float | None:
-        """Its age in seconds where the next analysis should have replaced it; None where not."""
+        """Its age in seconds if the next analysis is overdue, else None."""
         age = 0.0 if self.made is None else now - self.made
         return age if age >= OLD_SECONDS else None
 
@@ -71,7 +71,7 @@ class Analyzer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.exporter = ExporterStatus()
-        """What the exporter knows of itself; replaced by the code that runs it."""
+        """The exporter's own state; replaced by the code that runs it."""
         self.faults = Faults(ANALYSES)
         self._changes = store.subscribe()
         self._clock = clock
@@ -83,7 +83,7 @@ class Analyzer:
         self._incomplete: set[TargetId] = set()
         """Targets whose latest state could not be taken in."""
         self._is_running = False
-        # One of its own: no scrape waits for an analysis, nor the other way round.
+        # A separate lane: scrapes and analyses do not wait for each other.
         self._lane = Lane("analysis")
         self.analysis = self.update()
 
@@ -93,7 +93,7 @@ class Analyzer:
         self._thresholds = AllThresholds.of(config)
 
     def update(self) -> Analysis:
-        """Take in all changes, and analyse what is known now."""
+        """Take in all changes, and analyse."""
         with suppress(Empty):
             while True:
                 self._follow(self._changes.get_nowait())
@@ -144,7 +144,7 @@ class Analyzer:
             self._incomplete.discard(change.key)
 
     def _count_failures(self) -> int:
-        """Of everything that an analysis is made of."""
+        """The analysis of the present states."""
         counts = self.faults.counts
         return sum(count for name, count in counts.items() if name not in _USES)
 
@@ -171,7 +171,7 @@ class Analyzer:
 
 
 def _no_longer_fine(check: Check) -> Check:
-    """What failed may be what would have been found."""
+    """The failed part may have had a finding."""
     if check.verdict is not Verdict.FINE:
         return check
     return replace(check, verdict=Verdict.UNKNOWN, figure=f"{check.figure}; an analysis failed")

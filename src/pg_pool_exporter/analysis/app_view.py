@@ -1,4 +1,4 @@
-"""One record for each application on each server: what both sides show together."""
+"""One record for each application on each server, with the figures of both sides."""
 
 from __future__ import annotations
 

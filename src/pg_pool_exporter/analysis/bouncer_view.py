@@ -21,7 +21,7 @@ class BouncerPoolView:
     sample: BouncerPool
     thresholds: Thresholds
     holders: tuple[Holder, ...] = ()
-    """The clients that have a connection to the server, the one of the oldest request first."""
+    """The clients with a connection to the server, the oldest request first."""
 
     def __str__(self) -> str:
         return f"{self.key.database}/{self.key.user} of bouncer {self.bouncer}"
@@ -37,7 +37,7 @@ class BouncerPoolView:
 
     @property
     def is_folded(self) -> bool:
-        """Whether it is many pools added up: what explains one does not explain them."""
+        """Whether it is a sum of many pools, whose causes can differ."""
         return self.key == FOLDED
 
     @property
@@ -79,7 +79,7 @@ class BouncerPoolView:
 
     @property
     def silent_holders(self) -> tuple[Holder, ...]:
-        """Those that have kept their connection for long and do nothing."""
+        """Clients that have kept an unused connection for long."""
         longest = self.thresholds.bouncer_held
         return tuple(one for one in self.holders if one.silent_for >= longest)
 

@@ -1,4 +1,4 @@
-"""What has begun and what has ended from one analysis to the next. Pure."""
+"""Findings and overdue checkouts that begin or end from one analysis to the next. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 
 GONE_SECONDS = 60.0
-"""How long something must be away to have ended: what comes and goes is one event."""
+"""Seconds of absence after which something has ended: a flapping finding is one event."""
 MAX_STANDING = 2000
 """Lines of code with overdue checkouts, and findings, that are followed at once."""
 
@@ -28,12 +28,12 @@ class Standing(NamedTuple):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What makes it the same as before, whatever its amount."""
+        """Its identity, without its amount."""
         return self.cause, self.subject, "" if self.cause else next(iter(self.sites))
 
 
 class Change(Enum):
-    """What has happened."""
+    """The kind of an event."""
 
     APPEARED = "appeared"
     WORSE = "worse"
@@ -42,14 +42,14 @@ class Change(Enum):
 
 
 class Event(NamedTuple):
-    """Something that has happened to a finding, or to overdue checkouts."""
+    """A change of a finding, or of overdue checkouts."""
 
     change: Change
     what: Standing
 
 
 class Followed(NamedTuple):
-    """What stands, and since when it is away (monotonic); None where it is there."""
+    """The current one, and since when it is absent (monotonic); None while it is present."""
 
     what: Standing
     away_since: float | None = None
@@ -59,9 +59,9 @@ Known = Mapping[tuple[object, ...], Followed]
 
 
 def follow(known: Known, analysis: Analysis, now: float) -> tuple[Known, list[Event]]:
-    """What stands after an analysis at `now` (monotonic), and the events since `known`.
+    """The current ones after an analysis at `now` (monotonic), and the events since `known`.
 
-    What a failed analysis lacks is unknown, not gone.
+    Those missing from a failed analysis are unknown, not ended.
     """
     present = {one.key: one for one in _standing(analysis)}
     after: dict[tuple[object, ...], Followed] = {}

@@ -1,4 +1,4 @@
-"""What the exporter knows of itself: whether it can use what it is given."""
+"""The exporter's own state: whether its configuration, directories and lists are usable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pg_pool_exporter.discovery import DiscoveryStatus
 class ExporterStatus:
     """The exporter's configuration, directories and lists. Set by the code that uses them.
 
-    A problem is what the log says about it; None without one.
+    A problem is the log's text about it; None without one.
     """
 
     config_problem: str | None = None
@@ -22,7 +22,7 @@ class ExporterStatus:
     """Whether there is a `--web.config.file`."""
     web_config_problem: str | None = None
     socket_directory: str = ""
-    """Where sockets of processes are looked for, whose it is, and who looks; empty: nowhere."""
+    """The socket directory, its owner, and the exporter's user; empty: none."""
     socket_directory_problem: str | None = None
     lists: tuple[DiscoveryStatus, ...] = ()
-    """How service discovery goes."""
+    """The state of service discovery."""

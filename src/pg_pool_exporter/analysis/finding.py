@@ -1,4 +1,4 @@
-"""A finding: what is wrong with what, by which cause, shown by which figures, and what to do."""
+"""A finding: subject, cause, evidence in figures, and remedy."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ class Severity(Level):
     WARNING = 1
     """It is getting worse, or may be wrong."""
     PROBLEM = 2
-    """It is certainly wrong, or somebody suffers from it now."""
+    """It is certainly wrong, or requests suffer from it now."""
 
 
 class Verdict(Level):
@@ -279,19 +279,19 @@ class Finding:
     summary: str
     """What is wrong, in one sentence."""
     amount: float = 1.0
-    """How many connections, requests or sessions it is about; 1 for one thing, such as a target."""
+    """The number of connections, requests or sessions it is about; 1 for a single target."""
     figures: Mapping[str, float] = field(default_factory=dict)
-    """What shows it, by name; seconds where the name says so, else a number of things."""
+    """The evidence by name; seconds where the name says so, else counts."""
     signs: frozenset[Sign] = frozenset()
-    """Of which kinds that is."""
+    """The kinds of that evidence."""
     evidence: tuple[str, ...] = ()
-    """What else supports this cause, a sentence each."""
+    """More evidence for this cause, a sentence each."""
     remedy: str = ""
     """What to do first, for the pool library in question."""
     sites: Mapping[str, float] = field(default_factory=dict)
     """Lines of code, each with the number of its connections that are checked out for too long."""
     sites_are_certain: bool = True
-    """False: only some of those connections are meant, and it is unknown which."""
+    """False: only some of those connections are to blame, and it is unknown which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +302,7 @@ class PoolVerdict:
     of_app: tuple[Finding, ...] = ()
     """About all of its application on its server."""
     explanations: tuple[Finding, ...] = ()
-    """Those for which its requests have to wait, the server's included; none where none waits."""
+    """The reasons why its requests wait, the server's included; none where none waits."""
 
     @property
     def all(self) -> tuple[Finding, ...]:

@@ -1,4 +1,4 @@
-"""Everything that is known at one moment: frozen records, nothing is remembered."""
+"""All records of one moment, frozen and without memory of former ones."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class TargetView:
     key: TargetId
     health: Health
     is_fresh: bool
-    """Whether what was read of it still shows the present."""
+    """Whether its last reading is fresh."""
     log: LogCounts | None
-    """What was counted in a server's log."""
+    """The counts of a server's log."""
     slots: int | None
     """Of a server: those of ordinary roles, when it was read last."""
     pools_max: float | None
@@ -45,10 +45,10 @@ class TargetView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
-    """All records at one moment, without what is too old to show the present."""
+    """All records at one moment, without readings that are too old."""
 
     thresholds: AllThresholds = field(default_factory=AllThresholds)
-    """What it is judged by."""
+    """The thresholds of its verdicts."""
     exporter: ExporterStatus = field(default_factory=ExporterStatus)
     targets: tuple[TargetView, ...] = ()
     servers: tuple[ServerView, ...] = ()

@@ -14,13 +14,13 @@ from pg_pool_exporter.polling.store import Change, TargetState
 
 # Rates are over a few minutes: a burst of seconds must not count, a change must soon.
 _RATE_MINUTES = 5
-# They reach back to a reading that is up to a minute, and a poll, older. What explains them is
+# They reach back to a reading that is up to a minute, and a poll, older. Explanations are
 # remembered for at least as long.
 _REMEMBERED_MINUTES = _RATE_MINUTES + 2
 _DEADLOCK_MINUTES = 15
 
 
-# What a process makes in its first minutes belongs to its start.
+# Pools made in a process's first minutes belong to its start.
 _STARTING_MINUTES = 2
 
 
@@ -96,8 +96,8 @@ class PoolHistory:
         self._waiting = (0.0, 0.0)  # at the last two readings
 
     def add(self, now: float, sample: PoolSample, max_gap: float) -> None:
-        """Take in a reading. It is one of a row with the last one, unless that is more than
-        `max_gap` seconds ago.
+        """Take in a reading. It continues the last one, unless that is more than `max_gap` seconds
+        ago.
         """
         counters, former = _Counters.of(now, sample), self._last
         self._last = counters
@@ -203,7 +203,8 @@ class _ServerHistory:
         self._back = -inf  # since when it answers again
 
     def add(self, now: float, sample: ServerSample, max_gap: float) -> None:
-        """Take in a reading. A longer break than `max_gap` seconds means that it was away."""
+        """Take in a reading. After a break of more than `max_gap` seconds it counts as having been
+        unreachable."""
         if self._last is not None and now - self._last > max_gap:
             self._back = now
         self._last = now
@@ -255,7 +256,7 @@ class _ServerHistory:
 
 
 class History:
-    """Follows all targets. Forgets one that is gone."""
+    """Follows all targets. Forgets removed ones."""
 
     def __init__(self) -> None:
         self._pages: dict[TargetId, _Page] = {}

@@ -1,4 +1,4 @@
-"""What pool libraries and frameworks call the things that a remedy asks for."""
+"""Remedies in the terms of each pool library and framework."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Words:
     """Of a library, or of a framework. Backticks mark code."""
 
     returning: str
-    """How a connection is returned on every path, in sentences."""
+    """How code returns a connection on every path, in sentences."""
     enlarging: str = ""
     """How the pool's maximum is raised, in an imperative."""
 

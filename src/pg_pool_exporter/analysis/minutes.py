@@ -17,7 +17,7 @@ _UNKNOWN = array("f", [nan] * _VALUES)
 
 
 class LastHour(NamedTuple):
-    """Whole minutes, the latest last, from the first that was seen. NaN: nobody saw that minute."""
+    """Whole minutes from the first reading on, the latest last. NaN: without a reading."""
 
     active: Sequence[float]
     """Mean of the connections checked out."""

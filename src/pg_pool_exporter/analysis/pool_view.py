@@ -1,4 +1,4 @@
-"""One record for each pool: everything that is shown of it is written from this."""
+"""One record for each pool, the source of everything that is shown about it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class ProcessView:
     sample: PoolSample
     recent: Recent | None
     arrival: Arrival | None
-    """None where it has been there for long, or its process just started."""
+    """None for an old pool, or where its process just started."""
     waits: bool
     """Whether requests waited at both of the last two readings."""
     active_by_minute: Sequence[float]
-    """Mean of the connections checked out in each minute of the last hour, the latest last; NaN:
-    nobody saw that minute."""
+    """Mean of the connections checked out in each minute of the last hour, the latest last; NaN: a
+    minute without a reading."""
     seconds_to_saturation: float | None
     """At the pace at which it fills; 0 while it is saturated; None where it does not fill, or that
     is unknown."""
@@ -60,7 +60,7 @@ class ProcessView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolLeak:
-    """Connections of a pool that are checked out and not returned, by how that is known."""
+    """Leaked connections of a pool, by kind of evidence."""
 
     dropped: float
     """Slots lost by dropping a connection without returning it."""
@@ -104,14 +104,14 @@ class PoolView:
     client: str
     """The pool library, where known."""
     framework: str
-    """What its processes run in, where known."""
+    """The framework of its processes, where known."""
     active: float | None
     """Sums over the processes that report it; None where none does."""
     idle: float | None
     waiting: float | None
     max: float | None
-    """Sum of the maxima, without pools that are gone; None when one of them is unknown, or there is
-    none.
+    """Sum of the maxima, without closed and collected pools; None when one of them is unknown, or
+    there is none.
     """
     unaccounted: float | None
     """Connections that the library counts, and that do not exist."""
@@ -126,7 +126,7 @@ class PoolView:
     reports_overdue: bool
     """Whether a process counts its overdue checkouts."""
     all_report_overdue: bool
-    """Whether all of them do, as with our client, without pools that are gone."""
+    """Whether all of them do, as with our client, without closed and collected pools."""
     leak: PoolLeak
     active_by_minute: Sequence[float]
     """Of the last hour, all processes together, the latest minute last; NaN: not all of them were
@@ -191,8 +191,8 @@ class PoolView:
 
     @property
     def app_subjects(self) -> Iterator[Subject]:
-        """What findings about all of its application on its server are about: its sessions may
-        have other names than the application.
+        """The subject of findings about all of its application on its server: its sessions may have
+        other names than the application.
         """
         infos = (each.sample.info for each in self.processes)
         names = {self.app, *(info.application for info in infos if info and info.application)}

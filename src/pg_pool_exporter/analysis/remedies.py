@@ -1,4 +1,4 @@
-"""What to do first, by cause, and the runbook that says more."""
+"""The first remedy by cause, and the runbook with more."""
 
 from __future__ import annotations
 
@@ -172,16 +172,16 @@ _RUNBOOKS: Mapping[Cause, str] = {
 
 
 def remedy(cause: Cause, client: str = "", framework: str = "") -> str:
-    """What to do, in sentences.
+    """The remedy, in sentences.
 
-    `client` and `framework` are the pool's library and what it runs in, as its page reports them.
+    `client` and `framework` are the pool's library and framework, as its page reports them.
     """
     its = words(client, framework)
     return _REMEDIES[cause].format(returning=its.returning, enlarging=its.enlarging)
 
 
 def remedy_when_full(cause: Cause) -> str:
-    """What to do about a server that is full: a slot is needed now, whatever the cause."""
+    """The remedy for a full server: a slot is needed now, whatever the cause."""
     return " ".join(map(remedy, dict.fromkeys((Cause.SERVER_FULL, cause))))
 
 

@@ -24,7 +24,7 @@ class AllThresholds:
     """The thresholds of the configuration, by what they hold for."""
 
     general: Thresholds = field(default_factory=Thresholds)
-    """Those of servers and bouncers, and of what has none of its own."""
+    """Those of servers and bouncers, and the defaults of all others."""
     apps: Mapping[str, Thresholds] = field(default_factory=dict)
     pools: Mapping[tuple[str, str], Thresholds] = field(default_factory=dict)
     """By application and pool."""

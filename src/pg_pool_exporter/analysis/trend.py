@@ -60,7 +60,7 @@ def seconds_to(most: float, floors: Sequence[float], trends: Sequence[Pace]) -> 
     """Seconds until `most` are checked out at every moment, at the fastest of the `trends`; a
     minute at least.
 
-    None when no trend leads there within as much time as it was seen.
+    None when no trend leads there within as much time as it has lasted.
     """
     floor = _floor(floors[-_LATEST:])
     if floor is None:

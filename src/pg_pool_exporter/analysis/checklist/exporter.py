@@ -1,4 +1,4 @@
-"""Whether the exporter can use what it is given."""
+"""Whether the exporter can use its configuration, directories and lists."""
 
 from __future__ import annotations
 

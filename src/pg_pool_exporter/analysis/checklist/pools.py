@@ -1,4 +1,4 @@
-"""The applications' pools: are they saturated, do they leak, which requests got nothing?"""
+"""The applications' pools: saturation, leaks, and requests without a connection."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _utilisation(share: float, pool: PoolView) -> str:
 
 
 def leaks(judged: Judged) -> Check:
-    """Connections that are checked out and not returned, as far as known or proven."""
+    """Leaked connections, known or proven."""
     findings = findings_of(judged, Cause.LEAK)
     pools = judged.fleet.pools
     if not pools:

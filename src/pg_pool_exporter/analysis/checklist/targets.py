@@ -1,4 +1,4 @@
-"""Which targets are read at all, and whether any pool is."""
+"""Which targets are read, and whether any pool is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that wait for a connection: of which pools, and why."""
+"""Requests that wait for a connection, by pool, with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which server a pool leads to, and which of its sessions may be the pool's. From memory alone."""
+"""The server that a pool uses, and the sessions there that may be the pool's. Without I/O."""
 
 from __future__ import annotations
 

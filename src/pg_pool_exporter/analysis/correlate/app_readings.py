@@ -1,4 +1,4 @@
-"""The readings of one application's pools and sessions on one server, and what they prove."""
+"""The readings of one application's pools and sessions on one server, and their proof of leaks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pg_pool_exporter.model import ClockAhead, LeakEvidence, is_local
 MIN_READINGS = 3
 """One reading proves nothing: every checkout is silent for a moment."""
 
-# Of pools that are read more seldom than their server, the server's last polls are kept.
+# Kept polls of the server, for pools that are read less often than their server.
 _MAX_POLLS = 8
 
 
@@ -97,7 +97,7 @@ class AppReadings:
     def evidence(
         self, poll: ServerPoll, pools: Collection[KnownPool], others: float
     ) -> LeakEvidence:
-        """What is known of the time up to this poll, which has been added.
+        """The evidence up to this poll, which has been added.
 
         `others` is the most sessions that other applications' pools have under the same name.
         """
@@ -115,7 +115,7 @@ class AppReadings:
         )
 
     def _proof(self, poll: ServerPoll, pools: Collection[KnownPool], others: float) -> LeakEvidence:
-        """What was true at each reading during the threshold."""
+        """The bounds of each reading during the threshold."""
         leak_after = longest_threshold(pools)
         start = poll.taken - leak_after
         last = _last(pools, start)

@@ -22,7 +22,7 @@ class Holder(NamedTuple):
     server: str | None
     """The name of the server behind; None where it is unknown."""
     backend: Backend | None
-    """None where the session is unknown, or hidden from the exporter."""
+    """None if the session is unknown, or hidden from the exporter."""
     mode: str
     """For how long it keeps the connection, as `BouncerPool.mode`."""
 
@@ -34,7 +34,7 @@ class Holder(NamedTuple):
     @property
     def is_known(self) -> bool:
         """Whether it is known to use the connection, or not: without the session only where it
-        would give an unused one back.
+        would return an unused one.
         """
         return self.backend is not None or self.mode in _GIVEN_BACK
 
@@ -50,7 +50,7 @@ class Holder(NamedTuple):
 
     @property
     def is_kept(self) -> bool:
-        """Whether the client keeps an idle session; else it gives it back at this moment."""
+        """Whether the client keeps an idle session, or is just returning it."""
         return self.is_idle and self.mode not in _GIVEN_BACK
 
     @property
@@ -102,8 +102,8 @@ class Chain:
     def _server(
         self, host: str, port: str, bouncer: BouncerSample, holds: Sequence[Hold]
     ) -> str | None:
-        """By the address that the bouncer connects to; where that has another name for the
-        exporter, the only server that has these sessions.
+        """By the address that the bouncer connects to. If the exporter uses another address for it:
+        the only server with these sessions.
         """
         found = self._addresses.at(host, port, here=is_local(bouncer.address or bouncer.host))
         if found is not None:

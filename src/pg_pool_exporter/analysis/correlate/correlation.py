@@ -37,7 +37,7 @@ class _Server:
 
 
 class Correlation:
-    """What both sides prove together, kept up to date with the states of the targets.
+    """The evidence of both sides, kept up to date with the states of the targets.
 
     `apps` are the configured applications. Memory: of each pool its readings during its leak
     threshold as at most some twenty parts, and as much of each application on each server.
@@ -47,7 +47,7 @@ class Correlation:
     def __init__(self, apps: Iterable[AppConfig] = ()) -> None:
         self.pools = KnownPools(apps)
         self.states: dict[TargetId, TargetState] = {}
-        """As far as they have been followed, in the order in which the targets came."""
+        """The pools followed so far, in the order of their targets."""
         self._servers: dict[str, _Server] = {}
 
     def configure(self, apps: Iterable[AppConfig]) -> None:

@@ -17,7 +17,7 @@ _MIN_POLLS = 3
 
 
 class WorkReadings:
-    """What an application's sessions were seen to do, in bounded memory.
+    """The work of an application's sessions, in bounded memory.
 
     Times are seconds on the exporter's clock.
     """
@@ -52,7 +52,7 @@ class WorkReadings:
     def unexplained(
         self, now: float, pools: Collection[KnownPool], sessions: AppSessions, leak_after: float
     ) -> Mapping[PoolId, float]:
-        """Estimated connections that are out and not coming back, up to the server's poll at `now`.
+        """Estimated leaked connections, up to the server's poll at `now`.
 
         Without the pools of which nothing is known: their pages show no times, or not for long
         enough.
@@ -84,7 +84,7 @@ class WorkReadings:
     def _work(
         self, start: float, end: float, sessions: AppSessions, leak_after: float
     ) -> Work | None:
-        """What the sessions, which are as they are at the `end`, did in a window; None: unknown."""
+        """The sessions' work in a window, with their states at its `end`; None: unknown."""
         seen = self._readings.within(start, end)
         if seen is None or not seen.whole or seen.number < _MIN_POLLS:
             return None

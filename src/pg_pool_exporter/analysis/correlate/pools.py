@@ -41,7 +41,7 @@ Pools = dict[PoolId, KnownPool]
 
 
 class KnownPools:
-    """Follows the pools from state to state. Forgets those of a target that is gone."""
+    """Follows the pools from state to state. Forgets those of a removed target."""
 
     def __init__(self, apps: Iterable[AppConfig]) -> None:
         self._apps = {app.name: app for app in apps}
@@ -93,7 +93,7 @@ class KnownPools:
         return (self._pools[key].state for key in self._by_app.get(app, ()))
 
     def follow(self, key: TargetId, state: TargetState | None) -> None:
-        """Take in the state that a target has now; None when it is gone."""
+        """Take in a target's new state; None when the target was removed."""
         pools = state.pools if state is not None else ()
         present = {pool.key for pool in pools}
         for gone in self._by_target.get(key, set()) - present:

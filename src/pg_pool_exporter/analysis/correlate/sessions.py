@@ -69,8 +69,8 @@ class AppSessions:
         return self.running + self.count(*IN_TRANSACTION) - silent
 
     def unended(self, *, longer_than: float) -> Iterator[tuple[str, OpenTransaction]]:
-        """The transactions that began at least so many seconds ago, with their session's state; a
-        statement outside one is one of its own.
+        """The transactions that began at least this long ago, in seconds, with their session's
+        state; a statement outside one counts as one.
         """
         return (
             (state, one)
@@ -109,7 +109,7 @@ class AppSessions:
 
     @property
     def blocking(self) -> int:
-        """Those that others wait for, as far as known."""
+        """The known blockers of others."""
         return sum(group.blocking or 0 for group in self._groups)
 
     def oldest(self, *states: str) -> float | None:
@@ -120,7 +120,7 @@ class AppSessions:
 
 
 def _goes_on(state: str, one: OpenTransaction, longer_than: float, silent_for: float) -> bool:
-    """Whether statements of the transaction have followed each other for so long."""
+    """Whether statements of the transaction have followed each other for this long."""
     if one.age < longer_than:
         return False
     if state in _RUNNING:
@@ -129,7 +129,7 @@ def _goes_on(state: str, one: OpenTransaction, longer_than: float, silent_for: f
 
 
 def has_worked(one: OpenTransaction, longer_than: float) -> bool:
-    """Whether statements of a transaction that is silent now followed each other for so long."""
+    """Whether statements of a transaction that is silent now followed each other for this long."""
     return one.age - one.state_age >= _MOMENTS * longer_than
 
 

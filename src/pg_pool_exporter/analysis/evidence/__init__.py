@@ -1,1 +1,1 @@
-"""What proves that connections are leaked: pure arithmetic over readings."""
+"""The arithmetic that proves leaked connections from readings. Pure."""

@@ -1,7 +1,7 @@
 """The proof address by address, where an application's metrics pages are read at several.
 
-Over all processes together, many must be leaked before anything is proven: each process may have
-the silent ones idle in its pool. Where the sessions of a process come from the address at which its
+Over all processes together, many must be leaked before one is proven: each process may have the
+silent ones idle in its pool. Where the sessions of a process come from the address at which its
 page is read, its own readings are enough.
 
 Assumption: no process has sessions that come from the address of another page of the same

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 
 class Blame(NamedTuple):
-    """Lines of code, each with the number of its checkouts that are meant."""
+    """Lines of code, each with the number of its blamed checkouts."""
 
     sites: Mapping[str, float]
     are_certain: bool
-    """False: only some of these checkouts are meant, and it is unknown which."""
+    """False: only some of these checkouts are to blame, and it is unknown which."""
 
 
 def blame(overdue: Mapping[str, float], unexplained: float) -> Blame:

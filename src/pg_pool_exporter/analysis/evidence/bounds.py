@@ -20,7 +20,7 @@ number of strangers minus the number of checkouts without a session.
 
 Processes are read at different times. Each bound is a sum over the processes, so each takes the
 largest and the smallest of its own readings. A process that has not been read during the whole time
-may have had anything checked out before: it counts as if all its connections were idle in its pool.
+may have had anything checked out before: so all its connections count as idle in its pool.
 """
 
 from __future__ import annotations

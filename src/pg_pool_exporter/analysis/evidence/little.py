@@ -1,16 +1,16 @@
-"""Connections that are checked out and not coming back, estimated by Little's law.
+"""Leaked connections, estimated by Little's law.
 
 Where a page shows for how long the returned connections were checked out, two figures describe the
 same thing: the mean of `active` at the readings of a window, and the time held by the checkouts
-that ended in it, divided by the window. A connection that never comes back adds 1 to the first and
-nothing to the second, in whatever order the pool hands out its connections.
+that ended in it, divided by the window. A connection that is never returned adds 1 to the first and
+0 to the second, in whatever order the pool reuses its connections.
 
 The mean of some readings has an error. If requests come independently of each other, the number of
 their connections that are checked out is distributed by Poisson, however long they last. So
 leaked connections are estimated to be as many as it takes for the rest of the readings' sum to be
 no surprise (Chernoff's bound of Poisson's tail).
 
-What is neither leaked nor ended yet is subtracted, as far as its session works:
+Connections that are neither leaked nor returned yet are subtracted if their session works:
 
 - A transaction or a statement that goes on at the end of the window, from its begin on. If its last
   statement is as old as the window, it has not worked in any of it.
@@ -20,12 +20,11 @@ What is neither leaked nor ended yet is subtracted, as far as its session works:
 
 Assumptions:
 
-- The polls are not in step with the requests. So their times stray (`polling.poller`).
-- Requests come independently of each other. Those that come in bursts do not, but their checkouts
-  end within the leak threshold. So each part of the window must show the leaked connections too,
-  the first one lies before the threshold, and each reading shows at least as many.
-- A checkout that lasts longer than the leak threshold works. One that is silent for longer is what
-  is sought.
+- The polls are not in step with the requests. So their times stray (`polling.poller`). - Requests
+come independently of each other. Those that come in bursts do not, but their checkouts end within
+the leak threshold. So each part of the window must show the leaked connections too, the first one
+lies before the threshold, and each reading shows at least as many. - A checkout that lasts longer
+than the leak threshold works. One that is silent for longer is a leak.
 """
 
 from __future__ import annotations
@@ -123,11 +122,11 @@ class Unended(NamedTuple):
     for_long: bool
     """Whether they have counted it among those that work for long."""
     is_silent: bool
-    """Whether nothing has happened in it since before the window."""
+    """Whether it has been silent since before the window."""
 
 
 class Work(NamedTuple):
-    """What an application's sessions did in a window."""
+    """The work of an application's sessions in a window."""
 
     at_work: float
     """Mean number of sessions at work, without those whose transaction has not ended."""
@@ -152,7 +151,7 @@ def hold_reading(
 def work_of(polls: WorkReading, unended: Iterable[Unended]) -> Work:
     """What the sessions did in the window of the `polls`, at whose end some have `unended` work.
 
-    What has been silent in the whole window is no work, though polls have counted it at first.
+    Work that was silent in the whole window does not count, although polls counted it at first.
     """
     at_work, for_long = float(polls.at_work), float(polls.for_long)
     in_use_since = []
@@ -166,8 +165,8 @@ def work_of(polls: WorkReading, unended: Iterable[Unended]) -> Work:
 
 
 def unfinished_work(work: Work, pools: Iterable[HoldReading]) -> float:
-    """Mean number of sessions that work for a checkout that has not ended, beside those of which it
-    is known since when they do.
+    """Mean number of sessions that work for a checkout that has not ended, beside those whose begin
+    is known.
 
     `pools` are all that may have the sessions.
     """
@@ -204,7 +203,7 @@ class _Test:
         self._least = least
 
     def is_surprising(self, leaked: int) -> bool:
-        """Also if so many connections were in use at each reading because they are leaked."""
+        """Also if this many connections were in use at each reading because they are leaked."""
         rest = self._readings.active_sum - leaked * self._readings.number
         return self._is_surprise(rest) and self._is_surprise(rest - self._known)
 

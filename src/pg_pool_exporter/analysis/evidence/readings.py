@@ -55,7 +55,7 @@ class Readings(Generic[R]):
         self._parts: deque[_Part[R]] = deque()
 
     def add(self, begun: float, ended: float, reading: R, *, keep: float, max_gap: float) -> None:
-        """Add one. A break of more than `max_gap` seconds makes all before it void."""
+        """Add one. A break of more than `max_gap` seconds discards the earlier ones."""
         if self._parts and begun - self._parts[-1].ended > max_gap:
             self._parts.clear()
         last = self._parts[-1] if self._parts else None
@@ -92,7 +92,7 @@ class Readings(Generic[R]):
         """The readings from `start` to `end` in up to `number` groups that follow each other, each
         reading in one of them. The first ones are the smaller ones.
 
-        As in `within`, what reaches into the stretch counts as a whole.
+        As in `within`, a part that reaches into the stretch counts as a whole.
         """
         parts = [one.reading for one in self._parts if one.ended >= start and one.begun <= end]
         number = min(number, len(parts))

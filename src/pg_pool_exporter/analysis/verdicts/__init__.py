@@ -1,1 +1,1 @@
-"""The only judgement: from records to findings. Pure."""
+"""Judges the records: from figures and thresholds to findings. Pure."""

@@ -1,4 +1,4 @@
-"""Clients of a bouncer: nearly too many, or new ones all the time."""
+"""Clients of a bouncer: near a limit, or connecting for each request."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Limit(NamedTuple):
     connections: float
     most: float
     pools: Mapping[str, float]
-    """Who has the connections; those of pools that are not shown are `others`."""
+    """The pools with the connections; those that are not shown are `others`."""
 
     def __str__(self) -> str:
         return f"{self.whose} has {self.connections:g} of {self.setting} {self.most:g}"
@@ -62,7 +62,7 @@ def others_reach(bouncer: BouncerView, pool: BouncerPoolView) -> Limit | None:
 
 
 def enlarging(bouncer: BouncerView, pool: BouncerPoolView) -> str:
-    """Which setting holds the pool down, with the statement and the line that change it."""
+    """The setting that limits the pool, with the statement and the line that change it."""
     database, general = pool.key.database, remedy(Cause.BOUNCER_POOL_TOO_SMALL)
     limit = shared_limit(bouncer, pool)
     if limit is not None and limit.setting == "max_db_connections":

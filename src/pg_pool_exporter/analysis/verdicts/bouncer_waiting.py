@@ -1,10 +1,10 @@
 """Why clients of a bouncer wait for a connection.
 
-What tells the causes apart is what the clients do that have a connection to the server:
+The clients that have a connection to the server distinguish the causes:
 
-- idle in transaction: nobody else gets it, in whatever pool mode;
-- idle in session mode: they keep it until they disconnect;
-- at work for long, or shortly and by turns: too few connections only in the second case.
+- idle in transaction: no other client gets it, in any pool mode; - idle in session mode: they keep
+it until they disconnect; - at work for long, or briefly and in turns: too few connections only in
+the second case.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def clients_waiting(
     ]
     database = bouncer.sample.databases.get(pool.key.database, BouncerDatabase())
     mean = database.mean_transaction
-    # At a moment when all have just begun, the ones before them tell.
+    # When all have just begun, the transactions before them count.
     if len(working) >= _MOST_OF * pool.active or (mean is not None and mean >= long):
         yield _long_transactions(bouncer, pool, working, mean)
     else:
@@ -74,7 +74,7 @@ def clients_waiting(
 
 
 def _lacks_connections(bouncer: BouncerView, pool: BouncerPoolView) -> bool:
-    """Whether clients wait for connections that the server does not give."""
+    """Whether clients wait because the server refuses connections."""
     if pool.sample.connections.get("idle"):
         return False
     return not pool.active or not is_full(bouncer, pool)

@@ -1,4 +1,4 @@
-"""What the exporter itself knows to be wrong with what it is given."""
+"""The exporter's own problems: configuration, lists, directories, log positions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def exporter_impaired(status: ExporterStatus) -> Iterator[Finding]:
 
 class _Problem(NamedTuple):
     what: str
-    """What can't be used, and what follows."""
+    """What can't be used, with the consequence."""
     why: str
 
 

@@ -125,7 +125,7 @@ def _explained(
     """The findings, with those about requests that wait for unknown reasons; and by pool the ones
     for which its requests have to wait.
 
-    What makes requests suffer is a problem: they do now.
+    A finding that makes requests wait is a problem, not a warning.
     """
     of_servers = by_server(findings)
     waiting = [pool for pool in pools if pool.is_starved or pool.requests_wait]
@@ -167,7 +167,7 @@ def _app_of(pool: PoolView) -> tuple[str, str]:
 
 
 def _badness(finding: Finding) -> tuple[float, bool, float, bool, str]:
-    """A server that does not answer is why others suffer: it comes before them. Of equally bad ones
+    """A server that does not answer comes before the findings that it causes. Of equally bad ones
     the one about more connections comes first, then that about a pool.
     """
     away = finding.cause is Cause.POSTGRESQL_UNREACHABLE

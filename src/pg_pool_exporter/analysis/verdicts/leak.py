@@ -2,7 +2,7 @@
 
 Their slots were lost by dropping the connection, or both sides prove that they are checked out and
 silent, or Little's law estimates that, or they are overdue and no session that works explains that.
-An open transaction in which nothing happens explains nothing: the library began it by itself.
+A silent open transaction does not explain a checkout: the library may have begun it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Open transactions of leaked connections: how many, and what they hold."""
+"""Open transactions of leaked connections: their number and their locks."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def signs(app: AppView | None) -> frozenset[Sign]:
 
 
 def remedy(app: AppView | None) -> str:
-    """What to know of them besides the remedy of the leak; empty without one."""
+    """The remedy besides that of the leak; empty without one."""
     return OPEN_TRANSACTION if _count(app) else ""
 
 
 def evidence(app: AppView | None) -> Iterator[str]:
-    """Their number, since when they are open, and what they hold."""
+    """Their number, age, locks and snapshots."""
     count = _count(app)
     if app is None or app.sessions is None or not count:
         return

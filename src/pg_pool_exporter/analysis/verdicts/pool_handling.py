@@ -1,4 +1,4 @@
-"""Pools that are not used as they are meant to be, or whose library loses connections."""
+"""Pools made or left in the wrong way, and libraries that lose connections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.wording import biggest, number, spell
 
-# By library: the first version without the fault, and what the ones before it do.
+# By library: the first version without the fault, and the fault.
 _CANCELLED = "loses a connection where a request is cancelled during `check` or a rollback"
 _FAULTY = {"psycopg_pool": ((3, 2, 8), _CANCELLED)}
 
@@ -127,7 +127,7 @@ def pool_per_request(app: str, server: str, pools: Sequence[PoolView]) -> Iterat
 
 
 class _Maker(NamedTuple):
-    """What makes pools that look alike."""
+    """The key of pools made for the same purpose."""
 
     process: str
     site: str
@@ -135,7 +135,7 @@ class _Maker(NamedTuple):
 
 
 def _kept(pools: Iterable[PoolView]) -> Counter[_Maker]:
-    """Pools made in the last minutes that are there and unused, by what goes on making more.
+    """Unused pools made in the last minutes, by the key under which more are made.
 
     An application may have many pools on purpose: one for each database or role; or it makes them
     when it starts, or all at once; or it uses each again.

@@ -96,7 +96,7 @@ def _of_bouncers(server: ServerView, bouncers: Iterable[BouncerView]) -> Counter
 
 
 def hidden_sessions(server: ServerView) -> Iterator[Finding]:
-    """The finding about sessions whose state the exporter can't see: what they do is unknown."""
+    """The finding about sessions whose state is hidden from the exporter."""
     hidden = server.hidden_sessions
     if not hidden and server.sample.settings.sees_all:
         return

@@ -1,4 +1,4 @@
-"""Requests wait, or got no connection: what explains it, and what nothing explains yet."""
+"""Requests that wait or got no connection, with the findings that explain it, or unexplained."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _evidence(pool: PoolView) -> Iterator[str]:
 
 
 def _holds_up(finding: Finding, pool: PoolView) -> bool:
-    """Whether requests of the pool have to wait for what is wrong with its server."""
+    """Whether the finding about the server makes the pool's requests wait."""
     match finding.cause:
         case Cause.LOCK_PILE_UP:
             return pool.waited_for_lock

@@ -49,7 +49,7 @@ class Listener:
             self._thread.join(_CLOSE_SECONDS)
 
     def abandon(self) -> None:
-        """Close the sockets and nothing else: in a forked child the address is still the parent's."""
+        """Close the sockets only: in a forked child the address is still the parent's."""
         listening, self._listening = self._listening, None
         if listening is not None:
             listening.close()
