@@ -445,6 +445,17 @@ def test_a_paused_database_is_why_its_clients_wait() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "quoted"), [("Shop_1", "Shop_1"), ("my-shop", '"my-shop"'), ('a"b', '"a""b"')]
+)
+def test_a_database_is_quoted_where_the_console_needs_it(name: str, quoted: str) -> None:
+    sides = BothSides()
+    sides.bouncer(3, active=0, database=name, databases={name: BouncerDatabase(paused=True)})
+    assert f"`RESUME {quoted}`" in only(sides).remedy
+    sides.bouncer(0, active=0, databases={name: BouncerDatabase(disabled=True)})
+    assert f"`ENABLE {quoted}`" in only(sides).remedy
+
+
+@pytest.mark.parametrize(
     ("clients", "severity"), [(80, None), (81, Severity.WARNING), (96, Severity.PROBLEM)]
 )
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
@@ -17,6 +18,9 @@ from pg_pool_exporter.analysis.verdicts.bouncer_waiting import (
     silence_explains,
 )
 from pg_pool_exporter.analysis.wording import MOST_NAMED, number, spell
+
+_PLAIN = re.compile(r"[0-9A-Za-z_]+", re.ASCII)
+"""Names that the console reads without quotes."""
 
 
 def bouncer_findings(
@@ -62,7 +66,7 @@ def _stopped(bouncer: BouncerView) -> Iterator[str]:
 def _paused(bouncer: BouncerView, database: str) -> Finding:
     clients = sum(pool.waiting for pool in bouncer.pools if database in ("", pool.key.database))
     what = f"Database {database}" if database else "The bouncer"
-    resume = f"RESUME {database}" if database else "RESUME"
+    resume = f"RESUME {_quoted(database)}" if database else "RESUME"
     return Finding(
         cause=Cause.BOUNCER_PAUSED,
         severity=Severity.PROBLEM if clients else Severity.WARNING,
@@ -82,8 +86,13 @@ def _disabled(bouncer: BouncerView) -> Iterator[Finding]:
                 severity=Severity.WARNING,
                 subject=_of_database(bouncer, name),
                 summary=f"Database {name} is disabled: new clients are refused.",
-                remedy=f"{remedy(Cause.BOUNCER_PAUSED)} On its console: `ENABLE {name}`.",
+                remedy=f"{remedy(Cause.BOUNCER_PAUSED)} On its console: `ENABLE {_quoted(name)}`.",
             )
+
+
+def _quoted(name: str) -> str:
+    """A database's name as the console's statements have it."""
+    return name if _PLAIN.fullmatch(name) else '"{}"'.format(name.replace('"', '""'))
 
 
 def _unexplained(bouncer: BouncerView, saturated: Sequence[BouncerPoolView]) -> Iterator[Finding]:

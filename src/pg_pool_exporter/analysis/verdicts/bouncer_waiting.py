@@ -80,6 +80,34 @@ def _lacks_connections(bouncer: BouncerView, pool: BouncerPoolView) -> bool:
     return not pool.active or not is_full(bouncer, pool)
 
 
+def _finding(
+    cause: Cause,
+    pool: BouncerPoolView,
+    summary: str,
+    evidence: Iterable[str],
+    *,
+    amount: float | None = None,
+    figures: Mapping[str, float | None],
+    how: str = "",
+) -> Finding:
+    """About clients that wait, so it is a problem; unknown figures are left out."""
+    known = {"waiting_clients": pool.waiting, **figures}
+    return Finding(
+        cause=cause,
+        severity=Severity.PROBLEM,
+        subject=pool.subject,
+        summary=summary,
+        amount=pool.waiting if amount is None else amount,
+        figures={name: value for name, value in known.items() if value is not None},
+        evidence=tuple(evidence),
+        remedy=how or remedy(cause),
+    )
+
+
+def _wait(pool: BouncerPoolView) -> str:
+    return number(pool.waiting, "client waits", "clients wait")
+
+
 def _server_unavailable(
     bouncer: BouncerView, pool: BouncerPoolView, servers: Mapping[str, ServerView]
 ) -> Finding:
@@ -90,21 +118,17 @@ def _server_unavailable(
         for name, one in servers.items()
         if one.sample.used >= one.available
     ]
-    wait = number(pool.waiting, "client waits", "clients wait")
     none = "the pool has no connection to the server"
     few = (
         f"the server gives the pool no more than {pool.total - login:g} of "
         f"{pool.sample.size or 0:g} connections"
     )
-    return Finding(
-        cause=Cause.BOUNCER_SERVER_UNAVAILABLE,
-        severity=Severity.PROBLEM,
-        subject=pool.subject,
-        summary=f"{wait}, and {few if pool.active else none}.",
-        amount=pool.waiting,
-        figures={"waiting_clients": pool.waiting, **_longest(pool)},
-        evidence=(f"{logging_in} in.", *_maybe_paused(bouncer, pool), *full[:MOST_NAMED]),
-        remedy=remedy(Cause.BOUNCER_SERVER_UNAVAILABLE),
+    return _finding(
+        Cause.BOUNCER_SERVER_UNAVAILABLE,
+        pool,
+        f"{_wait(pool)}, and {few if pool.active else none}.",
+        (f"{logging_in} in.", *_maybe_paused(bouncer, pool), *full[:MOST_NAMED]),
+        figures={"oldest_waiting_seconds": pool.sample.oldest_waiting},
     )
 
 
@@ -120,98 +144,78 @@ def _maybe_paused(bouncer: BouncerView, pool: BouncerPoolView) -> Iterator[str]:
 def _others_have_them(
     bouncer: BouncerView, pool: BouncerPoolView, limit: Limit, servers: Mapping[str, ServerView]
 ) -> Finding:
-    wait = number(pool.waiting, "client waits", "clients wait")
-    return Finding(
-        cause=Cause.BOUNCER_POOL_TOO_SMALL,
-        severity=Severity.PROBLEM,
-        subject=pool.subject,
-        summary=f"{wait}: {limit}, and other pools have most of them.",
-        amount=pool.waiting,
+    return _finding(
+        Cause.BOUNCER_POOL_TOO_SMALL,
+        pool,
+        f"{_wait(pool)}: {limit}, and other pools have most of them.",
+        (*who_has(limit), *_who_waits(pool), *_what_is_left(pool, servers)),
         figures={
-            "waiting_clients": pool.waiting,
             "connections": pool.total,
             "max_connections": limit.most,
-            **_longest(pool),
+            "oldest_waiting_seconds": pool.sample.oldest_waiting,
         },
-        evidence=(*who_has(limit), *_who_waits(pool), *_what_is_left(pool, servers)),
-        remedy=enlarging(bouncer, pool),
+        how=enlarging(bouncer, pool),
     )
 
 
 def _session_held(bouncer: BouncerView, pool: BouncerPoolView, idle: Sequence[Holder]) -> Finding:
     longest = max(one.silent_for for one in idle)
     kept = number(len(idle), "client keeps", "clients keep")
-    return Finding(
-        cause=Cause.BOUNCER_SESSION_HELD,
-        severity=Severity.PROBLEM,
-        subject=pool.subject,
-        summary=(
-            f"{kept} a connection to the server and do nothing, the longest for {spell(longest)}, "
-            f"while {number(pool.waiting, 'client waits', 'clients wait')}."
-        ),
-        amount=len(idle),
-        figures={
-            "connections": len(idle),
-            "waiting_clients": pool.waiting,
-            "oldest_seconds": longest,
-        },
-        evidence=(
+    return _finding(
+        Cause.BOUNCER_SESSION_HELD,
+        pool,
+        f"{kept} a connection to the server and do nothing, the longest for {spell(longest)}, "
+        f"while {_wait(pool)}.",
+        (
             f"Kept by {biggest(_by_application(idle))}, at {addresses(idle)}.",
             *_who_waits(pool),
             *who_has(shared_limit(bouncer, pool)),
         ),
-        remedy=remedy(Cause.BOUNCER_SESSION_HELD),
+        amount=len(idle),
+        figures={"connections": len(idle), "oldest_seconds": longest},
     )
 
 
 def _long_transactions(
     bouncer: BouncerView, pool: BouncerPoolView, working: Sequence[Holder], mean: float | None
 ) -> Finding:
-    longest = max((one.at_work_for for one in pool.holders), default=0.0)
-    wait = number(pool.waiting, "client waits", "clients wait")
     evidence = [f"At work for long: {biggest(_by_application(working))}."] if working else []
     if mean is not None:
         evidence.append(f"A transaction of the database lasted {spell(mean)} on average.")
-    return Finding(
-        cause=Cause.BOUNCER_LONG_TRANSACTIONS,
-        severity=Severity.PROBLEM,
-        subject=pool.subject,
-        summary=f"{wait}, because others keep their connections for long.",
-        amount=pool.waiting,
+    return _finding(
+        Cause.BOUNCER_LONG_TRANSACTIONS,
+        pool,
+        f"{_wait(pool)}, because others keep their connections for long.",
+        (*evidence, *_who_waits(pool), *who_has(shared_limit(bouncer, pool))),
         figures={
-            "waiting_clients": pool.waiting,
             "connections": len(working),
-            "longest_transaction_seconds": longest,
-            **({"mean_transaction_seconds": mean} if mean is not None else {}),
-            **_longest(pool),
+            "longest_transaction_seconds": max(
+                (one.at_work_for for one in pool.holders), default=0.0
+            ),
+            "mean_transaction_seconds": mean,
+            "oldest_waiting_seconds": pool.sample.oldest_waiting,
         },
-        evidence=(*evidence, *_who_waits(pool), *who_has(shared_limit(bouncer, pool))),
-        remedy=remedy(Cause.BOUNCER_LONG_TRANSACTIONS),
     )
 
 
 def _pool_too_small(
     bouncer: BouncerView, pool: BouncerPoolView, servers: Mapping[str, ServerView]
 ) -> Finding:
-    wait = number(pool.waiting, "client waits", "clients wait")
-    return Finding(
-        cause=Cause.BOUNCER_POOL_TOO_SMALL,
-        severity=Severity.PROBLEM,
-        subject=pool.subject,
-        summary=f"{wait}, although connections come back soon: {pool.active:g} are too few.",
-        amount=pool.waiting,
-        figures={
-            "waiting_clients": pool.waiting,
-            "connections": pool.active,
-            **({"max_connections": pool.max} if pool.max is not None else {}),
-            **_longest(pool),
-        },
-        evidence=(
+    return _finding(
+        Cause.BOUNCER_POOL_TOO_SMALL,
+        pool,
+        f"{_wait(pool)}, although connections come back soon: {pool.active:g} are too few.",
+        (
             *_who_waits(pool),
             *who_has(shared_limit(bouncer, pool)),
             *_what_is_left(pool, servers),
         ),
-        remedy=enlarging(bouncer, pool),
+        figures={
+            "connections": pool.active,
+            "max_connections": pool.max,
+            "oldest_waiting_seconds": pool.sample.oldest_waiting,
+        },
+        how=enlarging(bouncer, pool),
     )
 
 
@@ -220,11 +224,6 @@ def _what_is_left(pool: BouncerPoolView, servers: Mapping[str, ServerView]) -> I
         if (server := servers.get(name)) is not None:
             left = max(0, server.available - server.sample.used)
             yield f"Server {name} has {left} of {server.available} slots left."
-
-
-def _longest(pool: BouncerPoolView) -> Mapping[str, float]:
-    oldest = pool.sample.oldest_waiting
-    return {} if oldest is None else {"oldest_waiting_seconds": oldest}
 
 
 def _who_waits(pool: BouncerPoolView) -> Iterator[str]:
