@@ -93,8 +93,8 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.dev
-	$(BIN)/pg-pool-exporter metrics > docs/metrics.md
-	$(BIN)/python tools/formats_page.py > docs/apps/formats.md
+	$(BIN)/pg-pool-exporter metrics > docs/reference/metrics.md
+	$(BIN)/python tools/formats_page.py > docs/reference/formats.md
 	$(BIN)/python tools/shell_files.py
 	$(BIN)/python tools/client_catalogues.py
 	PYTHONPATH=tests $(BIN)/python tools/tables.py

@@ -1,7 +1,7 @@
 """Whether the right cause is named, and how early: workloads whose truth is known.
 
-    python -m bench.detection > docs/detection.md      # all, on the virtual clock: some minutes
-    python -m bench.detection --live > docs/detection-live.md      # real processes: half an hour
+    python -m bench.detection > docs/reference/detection.md  # all, virtual clock: some minutes
+    python -m bench.detection --live > docs/reference/detection-live.md  # live: half an hour
     python -m bench.detection --only leak-keep --verbose
 
 Prints a Markdown document. It ends with 1 when a verdict is not the truth.
@@ -63,7 +63,7 @@ finding is a warning and says what it assumes:
 
 The busier the pool, the more connections must be lost: one among five in use is hidden by the
 spread of the readings. How often healthy workloads are taken for leaks: `python -m bench.little`
-([bench/README.md](../bench/README.md)).
+([bench/README.md](../../bench/README.md)).
 
 **A proof** (`pg_pool_unreturned_connections`), with any page. It makes the leak a problem, and its
 bound comes only when it is sound:

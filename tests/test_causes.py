@@ -28,7 +28,7 @@ def test_each_cause_has_an_alert_or_a_reason_for_none() -> None:
 
 @pytest.mark.parametrize(("page", "named"), [("findings.md", CAUSES), ("alerts.md", OF_ALERTS)])
 def test_the_documentation_has_a_row_for_each(page: str, named: set[str]) -> None:
-    text = (ROOT / "docs" / page).read_text()
+    text = (ROOT / "docs/reference" / page).read_text()
     table = text.partition("| cause |")[2].partition("\n\n")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == named
 

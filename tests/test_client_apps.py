@@ -1,4 +1,4 @@
-"""The examples of docs/apps, run as they stand there against a real PostgreSQL."""
+"""The examples of docs/how-to, run as they stand there against a real PostgreSQL."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from support.postgres import wait_until
 from support.programs import answers, exporter, fetch, free_port, running
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs/elsewhere.md").read_text()
+PAGE = (ROOT / "docs/how-to/elsewhere.md").read_text()
 pytestmark = pytest.mark.debian
 
 

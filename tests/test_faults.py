@@ -1,4 +1,4 @@
-"""The faults of docs/faults.md, provoked beside a running daemon: each shows, and goes away."""
+"""The faults of docs/reference/faults.md: each shows beside a running daemon, and goes away."""
 
 from __future__ import annotations
 

@@ -639,5 +639,5 @@ def test_the_name_of_an_application_in_front_distinguishes_processes() -> None:
 
 def test_every_format_and_series_is_documented() -> None:
     """When this fails: `make docs`, and look at the difference."""
-    documented = (Path(__file__).parents[1] / "docs/apps/formats.md").read_text()
+    documented = (Path(__file__).parents[1] / "docs/reference/formats.md").read_text()
     assert documented == markdown()

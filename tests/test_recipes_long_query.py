@@ -1,4 +1,4 @@
-"""The Python recipes of docs/apps as they stand there, with one long query: no leak.
+"""The Python recipes of docs/how-to as they stand there, with one long query: no leak.
 
 All durations are a sixtieth: a leak threshold of a second, and a query of three.
 """

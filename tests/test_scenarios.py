@@ -1,7 +1,7 @@
 """Workloads whose truth is known, on the virtual clock: the right cause is named, and no other.
 
 `make test` runs one for each of the usual causes, with our own client; `make test-all` runs all.
-`python -m bench.detection` makes docs/detection.md of the same.
+`python -m bench.detection` makes docs/reference/detection.md of the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writes docs/apps/formats.md, the documentation of the formats, from their tables."""
+"""Writes docs/reference/formats.md, the documentation of the formats, from their tables."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _INTRODUCTION = """\
 # Applications in other languages
 
 An application that already exposes its pools' metrics needs no client of ours. List its metrics
-endpoints under `apps`; its figures appear under [our names](../metrics.md), as those of any other:
+endpoints under `apps`; its figures appear under [our names](metrics.md), as those of any other:
 
     apps:
       - name: orders
         targets: [http://orders:8080/actuator/prometheus]
 
-Recipes, with the metrics of each library and how to find a leak: [Node](node.md),
-[Java](java.md), [Go](go.md), [.NET](dotnet.md).
+Recipes, with the metrics of each library and how to find a leak: [Node](../how-to/node.md),
+[Java](../how-to/java.md), [Go](../how-to/go.md), [.NET](../how-to/dotnet.md).
 
 With `format: auto`, the default, a page may have any of the formats below, recognised by the names
 of their series. With `format: NAME` only that one is looked for. A page without any of them
@@ -49,7 +49,7 @@ are not used.
 - Of several names for one value, the first one on the page counts. A name in `_seconds` is also
   read in `_milliseconds`, as OTLP has it.
 - Our own format, `native`, may lack the labels `app` and `process`. An application can add some of
-  [our metrics](../metrics.md) to the page of its library, such as
+  [our metrics](metrics.md) to the page of its library, such as
   `pg_pool_overdue_connections{pool="main",site="Report.java:42 month"}`: it is one pool with both,
   joined by the pool's name and the other labels. What both have is taken from ours. Names as
   exporters change them are read, too: without `_total` or the unit, counters as gauges, the meter's

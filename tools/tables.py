@@ -12,7 +12,9 @@ from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.config import AppThresholds, PoolThresholds, Thresholds
 from support.rule_files import ALERTS, ROOT, WITHOUT_ALERT, Alert, causes, severities
 
-PAGES = tuple(ROOT / "docs" / name for name in ("alerts.md", "configuration.md", "findings.md"))
+PAGES = tuple(
+    ROOT / "docs/reference" / name for name in ("alerts.md", "configuration.md", "findings.md")
+)
 
 _ALERTS = re.compile(r"(### .*\(`(\w+\.yml)`\)\n\n\|.*\n\|.*\n)(?:\|.*\n)*")
 _CAUSES = re.compile(r"^(\| cause \|.*\n\|([-|]+)\|\n)(?:\|.*\n)*", re.MULTILINE)
@@ -45,7 +47,7 @@ def _of_alerts(file: str) -> str:
 
 def _alert(alert: Alert) -> str:
     return _row(
-        f"[{alert.name}](runbooks/{alert.name}.md)",
+        f"[{alert.name}](../runbooks/{alert.name}.md)",
         ", ".join(severities(alert)),
         ", ".join(f"`{cause}`" for cause in causes(alert)),
         alert.annotations["summary"],

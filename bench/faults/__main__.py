@@ -24,10 +24,11 @@ _DIRECTORY = re.compile(r"/\S*/pgpe-[^/\s]+/")
 """Temporary directories, with other names in each run."""
 _INTRODUCTION = """# Faults, and what shows them
 
-Output of `python -m bench.faults > docs/faults.md`: each fault is provoked beside a running daemon,
-with real servers, processes, files and connections, and taken away again. Each target is polled
-every second with a deadline of 0.9 s. The command fails where a fault does not show as it must,
-where a scrape takes longer than 5 s (more on a busy machine), and where something has not recovered
+Output of `python -m bench.faults > docs/reference/faults.md`: each fault is provoked beside a
+running daemon, with real servers, processes, files and connections, and taken away again. Each
+target is polled every second with a deadline of 0.9 s. The command fails where a fault does not
+show as it must, where a scrape takes longer than 5 s (more on a busy machine), and where something
+has not recovered
 afterwards. Times are seconds since the fault was provoked; the machine was busy with other work,
 which shows in the longest ones.
 

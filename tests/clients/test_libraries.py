@@ -99,7 +99,7 @@ def test_the_command_shows_what_the_recipe_says(recipe: str, library: str, start
     application.assert_shown()
     once = exporter("once", f"--config.file={application.config}")
     done = subprocess.run(once, check=True, capture_output=True, text=True)
-    text = (CLIENTS.parents[1] / "docs" / "apps" / f"{recipe}.md").read_text()
+    text = (CLIENTS.parents[1] / "docs" / "how-to" / f"{recipe}.md").read_text()
     (sample,) = re.findall(r"^```text\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     shown = _without_process(done.stdout).splitlines()
     for line in _without_process(sample).splitlines():

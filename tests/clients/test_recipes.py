@@ -1,4 +1,4 @@
-"""The recipes of docs/apps are the code that is tested here, and say what it really shows."""
+"""The recipes of docs/how-to are the code that is tested here, and say what it really shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.applications import CLIENTS
 from support.libraries import LIBRARIES
 
-DOCS = CLIENTS.parents[1] / "docs" / "apps"
+DOCS = CLIENTS.parents[1] / "docs" / "how-to"
 RECIPES = ["node", "java", "go", "dotnet"]
 NPGSQL = CLIENTS.parent / "pages/npgsql"
 # By column of the recipe: pages recorded from real pools.

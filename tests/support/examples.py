@@ -1,4 +1,4 @@
-"""The examples of docs/apps: their files and commands, taken from the very text."""
+"""The examples of docs/how-to: their files and commands, taken from the very text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.pools import url
 from support.postgres import Cluster, wait_until
 from support.programs import free_port, running
 
-DIRECTORY = Path(__file__).parents[2] / "docs/apps"
+DIRECTORY = Path(__file__).parents[2] / "docs/how-to"
 
 QUERY = "select 1"
 """What each of them asks PostgreSQL."""
@@ -28,7 +28,7 @@ _INSTRUMENT = re.compile(r"\binstrument(_all)?\(")
 
 
 def blocks(name: str, language: str) -> list[str]:
-    """The code blocks of docs/apps/NAME.md that are in a language."""
+    """The code blocks of docs/how-to/NAME.md that are in a language."""
     found = _BLOCK.findall((DIRECTORY / f"{name}.md").read_text())
     return [text for kind, text in found if kind == language]
 

@@ -12,7 +12,8 @@ from pg_pool_exporter.model import TargetId
 class Cause(Enum):
     """Why something is wrong. The value is the label `cause` of the alerts.
 
-    The documentation of each has what it is and how it is recognised: docs/findings.md shows it.
+    The documentation of each has what it is and how it is recognised; docs/reference/findings.md
+    shows it.
     """
 
     LEAK = "leak"

@@ -1,4 +1,4 @@
-"""`pg-pool-exporter metrics`: the catalogue as Markdown, the text of docs/metrics.md."""
+"""`pg-pool-exporter metrics`: the catalogue as Markdown, the text of docs/reference/metrics.md."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ _LIBRARIES = """\
 ### By Python library
 
 "—" marks a series that instrumented pools of this library do not have. How timeouts and dropped
-connections are recognised: [instrument.md](instrument.md).
+connections are recognised: [instrument.md](../how-to/instrument.md).
 """
 _OTHERS = """\
 ### By client in another language
 
-The clients for Go, Node and Java ([clients](../clients)) measure their pools as the Python client
-does. They write no lines into the application's log, and a port shows one process.
+The clients for Go, Node and Java ([clients](../../clients)) measure their pools as the Python
+client does. They write no lines into the application's log, and a port shows one process.
 """
 _CELLS = {True: "yes", False: "—"}
 

@@ -1,7 +1,7 @@
 """`/api/v1/findings`: everything that is known and wrong, for programs.
 
-The shape is part of the interface (docs/findings.md): keys are added, never renamed or removed;
-another shape would be `/api/v2`. Numbers that can't be known are null.
+The shape is part of the interface (docs/reference/findings.md): keys are added, never renamed or
+removed; another shape would be `/api/v2`. Numbers that can't be known are null.
 """
 
 from __future__ import annotations
