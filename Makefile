@@ -12,9 +12,11 @@ INPUTS ?=
 SECONDS ?= 3600
 TAG ?=
 RELEASE = build/release/bin
+SITE = build/site-tools/bin
+SITE_ADDRESS ?= 127.0.0.1:8000
 
 .PHONY: help demo test test-all fuzz soak clients servers lint docs rules dashboards lock
-.PHONY: release-check test-clients clean cluster
+.PHONY: release-check test-clients clean cluster docs-site docs-serve
 .DEFAULT_GOAL := help
 
 help:
@@ -32,6 +34,8 @@ help:
 	@echo "make cluster  builds Kubernetes' API server, Helm and Kustomize for tests (needs Go; four minutes)"
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"
+	@echo "make docs-serve  serves the documentation as a site (make docs-serve SITE_ADDRESS=127.0.0.1:8001)"
+	@echo "make docs-site  builds it in build/site; fails for a link or an anchor that leads nowhere"
 	@echo "make rules  write the generated rules again"
 	@echo "make dashboards  write the dashboards' JSON again"
 	@echo "make lock   write the lock files of the container image and of CI again (needs uv)"
@@ -99,6 +103,20 @@ docs: $(VENV)/.dev
 	$(BIN)/python tools/client_catalogues.py
 	PYTHONPATH=tests $(BIN)/python tools/tables.py
 
+docs-site: build/site-tools/.done
+	$(PYTHON) tools/site.py
+	$(SITE)/zensical build --clean --strict
+
+docs-serve: build/site-tools/.done
+	$(PYTHON) tools/site.py
+	$(SITE)/zensical serve --dev-addr $(SITE_ADDRESS)
+
+build/site-tools/.done: .ci/site.lock
+	$(PYTHON) -m venv --clear build/site-tools
+	$(SITE)/pip install --quiet --disable-pip-version-check --require-hashes \
+	  --requirement .ci/site.lock
+	@touch $@
+
 rules: $(VENV)/.dev
 	$(BIN)/python deploy/prometheus/findings.py
 	$(BIN)/python deploy/prometheus/mapped_pools.py
@@ -119,6 +137,7 @@ lock:
 	$(LOCK) pyproject.toml .ci/requirements.in --extra fuzz --universal --python-version 3.11 \
 	  --output-file .ci/requirements.lock
 	$(LOCK) .ci/release.in --universal --python-version 3.11 --output-file .ci/release.lock
+	$(LOCK) .ci/site.in --universal --python-version 3.11 --output-file .ci/site.lock
 
 # Without isolation: exactly the packages of the lock build it.
 release-check: build/release/.done

@@ -1,0 +1,41 @@
+"""Copies docs to build/docs for the site: links to other files of the repository get an address.
+
+python tools/site.py
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+COPY = ROOT / "build/docs"
+_LINK = re.compile(r"\]\((?!\w+:|#)([^)\s#]+)")
+_HOME = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Source"]
+
+
+def with_addresses(page: Path) -> str:
+    """The text of a page, with the repository's address in links that leave docs."""
+
+    def address(link: re.Match[str]) -> str:
+        target = (page.parent / link[1]).resolve()
+        if target.is_relative_to(DOCS) and target.is_file():
+            return link[0]
+        return f"]({_HOME}/blob/main/{target.relative_to(ROOT)}"
+
+    return _LINK.sub(address, page.read_text())
+
+
+def main() -> None:
+    """Make the copy anew."""
+    shutil.rmtree(COPY, ignore_errors=True)
+    shutil.copytree(DOCS, COPY)
+    for page in DOCS.rglob("*.md"):
+        (COPY / page.relative_to(DOCS)).write_text(with_addresses(page))
+
+
+if __name__ == "__main__":
+    main()
