@@ -252,3 +252,25 @@ def test_applications_that_are_configured_while_a_change_is_taken_in_are_used(
     sides.pool(1, 2)
     assert not sides.analysis.failed
     assert used == [first.apps, second.apps]
+
+
+@pytest.mark.parametrize(
+    ("passed", "late"),
+    [
+        pytest.param([1.0] * 59, None, id="not yet"),
+        pytest.param([1.0] * 61, 61.0, id="it hangs"),
+        pytest.param([86400.0], None, id="the process was stopped for a day"),
+        pytest.param([86400.0, *[1.0] * 55], 65.0, id="and has hung since"),
+    ],
+)
+def test_an_analysis_is_late_by_the_time_in_which_the_process_ran(
+    passed: list[float], late: float | None
+) -> None:
+    now = 0.0
+    one = Analyzer(Store(), Config(), clock=lambda: now)
+    for seconds in passed:
+        now += seconds
+        one.tick()
+    assert one.lateness == late
+    one.update()
+    assert one.lateness is None

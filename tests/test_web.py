@@ -10,14 +10,14 @@ import time
 from collections.abc import Awaitable, Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 
 import aiohttp
 import pytest
 
+from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.model import Health, Kind, PoolId, PoolSample, Snapshot, TargetId
 from pg_pool_exporter.polling.store import TargetState
-from pg_pool_exporter.web import handlers
+from pg_pool_exporter.web.paths import FINDINGS_PATH
 from pg_pool_exporter.web.server import ListenError, parse_address
 from support.busy import within
 from support.serving import Served, client, serving
@@ -232,16 +232,18 @@ class Links(HTMLParser):
                 self.loaded.append(value or "")
 
 
-def test_a_page_that_is_kept_ages_while_the_analysis_hangs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_is_kept_ages_while_the_analysis_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(served: Served, session: aiohttp.ClientSession) -> None:
-        for minutes, words in ((0, None), (2, "known 2 min ago"), (7, "known 7 min ago")):
-            now = (served.analyzer.analysis.made or 0.0) + 60 * minutes
-            monkeypatch.setattr(handlers, "time", SimpleNamespace(time=lambda now=now: now))
+        served.store.put(state("server", "main", up=True, polls=1, last_success=1.7e9))
+        served.analyzer.update()
+        for late, words in ((None, None), (125.0, "known 2 min ago"), (430.0, "known 7 min ago")):
+            monkeypatch.setattr(Analyzer, "lateness", late)
             async with session.get("/", headers={"Accept-Encoding": ""}) as answer:
                 text = await answer.text()
             assert words in text if words else "ago: the analysis hangs" not in text
+            async with session.get(FINDINGS_PATH, headers={"Accept-Encoding": ""}) as answer:
+                verdicts = {one["verdict"] for one in (await answer.json())["checks"]}
+            assert ("fine" in verdicts) is (late is None)
 
     with_client(test)
 

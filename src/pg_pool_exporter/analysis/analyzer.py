@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from queue import Empty
 
+from pg_pool_exporter.analysis.awake_clock import AwakeClock
 from pg_pool_exporter.analysis.checklist import Check, checklist
 from pg_pool_exporter.analysis.correlate.correlation import Correlation
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
@@ -51,10 +52,11 @@ class Analysis:
     made: float | None = None
     """When, in seconds since the epoch."""
 
-    def lateness(self, now: float) -> float | None:
-        """Its age in seconds if the next analysis is overdue, else None."""
-        age = 0.0 if self.made is None else now - self.made
-        return age if age >= OLD_SECONDS else None
+    def outdated(self) -> Analysis:
+        """The same where the next one should have replaced it: what was fine then is unknown."""
+        return replace(
+            self, checks=tuple(_no_longer_fine(one, "of then, not of now") for one in self.checks)
+        )
 
 
 class Analyzer:
@@ -83,6 +85,8 @@ class Analyzer:
         self._incomplete: set[TargetId] = set()
         """Targets whose latest state could not be taken in."""
         self._is_running = False
+        self._awake = AwakeClock(clock)
+        self._analysed_at = self._awake.now
         # A separate lane: scrapes and analyses do not wait for each other.
         self._lane = Lane("analysis")
         self.analysis = self.update()
@@ -98,7 +102,21 @@ class Analyzer:
             while True:
                 self._follow(self._changes.get_nowait())
         self.analysis = self._analysed()
+        self._analysed_at = self._awake.now
         return self.analysis
+
+    def tick(self) -> None:
+        """Count time: to be called every second or so by another thread than the analyses'."""
+        self._awake.tick()
+
+    @property
+    def lateness(self) -> float | None:
+        """Age of `analysis` in seconds where the next one should have replaced it; None where not.
+
+        Without the time in which the process was stopped.
+        """
+        age = self._awake.now - self._analysed_at
+        return age if age >= OLD_SECONDS else None
 
     def start(self) -> None:
         """Update in a thread from now on."""
@@ -160,7 +178,7 @@ class Analyzer:
         before, self._failures = self._failures, self._count_failures()
         failed = self._failures > before or bool(self._incomplete)
         if failed:
-            checks = tuple(map(_no_longer_fine, checks))
+            checks = tuple(_no_longer_fine(one, "an analysis failed") for one in checks)
         return Analysis(
             fleet=judged.fleet,
             findings=judged.findings,
@@ -170,8 +188,8 @@ class Analyzer:
         )
 
 
-def _no_longer_fine(check: Check) -> Check:
+def _no_longer_fine(check: Check, why: str) -> Check:
     """The failed part may have had a finding."""
     if check.verdict is not Verdict.FINE:
         return check
-    return replace(check, verdict=Verdict.UNKNOWN, figure=f"{check.figure}; an analysis failed")
+    return replace(check, verdict=Verdict.UNKNOWN, figure=f"{check.figure}; {why}")

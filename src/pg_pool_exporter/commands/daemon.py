@@ -222,7 +222,8 @@ class Daemon:
         return False
 
     def _report(self) -> None:
-        """Let analysis and metrics know how the exporter is."""
+        """Let analysis and metrics know how the exporter is, and that it is."""
+        self._analyzer.tick()
         web_config = self._web_config
         self._analyzer.exporter = replace(
             status_of(self._discovery),

@@ -159,7 +159,8 @@ class _Shown(NamedTuple):
     """What a body is made of."""
 
     analysis: Analysis
-    minutes_late: int
+    late: float | None = None
+    """Whole minutes by which the next analysis is late, in seconds."""
 
 
 class _Body:
@@ -168,21 +169,21 @@ class _Body:
     """
 
     def __init__(
-        self, analyzer: Analyzer, make: Callable[[Analysis, float], bytes], lane: Lane
+        self, analyzer: Analyzer, make: Callable[[Analysis, float, float | None], bytes], lane: Lane
     ) -> None:
         def plain(shown: _Shown) -> bytes:
-            return make(shown.analysis, time.time())
+            analysis = shown.analysis if shown.late is None else shown.analysis.outdated()
+            return make(analysis, time.time(), shown.late)
 
         self._analyzer = analyzer
-        self._shown = _Shown(analyzer.analysis, 0)
+        self._shown = _Shown(analyzer.analysis)
         self._latest = b""
         self._plain = SharedResult(self._current, plain, lane)
         self._compressed = SharedResult(lambda: self._latest, gzipped, lane)
 
     def _current(self) -> _Shown:
-        analysis = self._analyzer.analysis
-        late = analysis.lateness(time.time())
-        shown = _Shown(analysis, 0 if late is None else int(late // 60))
+        late = self._analyzer.lateness
+        shown = _Shown(self._analyzer.analysis, None if late is None else late // 60 * 60)
         if shown != self._shown:
             self._shown = shown
         return self._shown
@@ -192,7 +193,7 @@ class _Body:
         return await self._compressed.get() if compressed else self._latest
 
 
-def _findings_body(analysis: Analysis, now: float, *, runbooks: str) -> bytes:
+def _findings_body(analysis: Analysis, now: float, _late: float | None, *, runbooks: str) -> bytes:
     return findings_json(analysis, now, runbooks).encode()
 
 

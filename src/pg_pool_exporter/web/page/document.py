@@ -50,6 +50,7 @@ _PAGE = """<!DOCTYPE html>
 def document(
     analysis: Analysis,
     now: float,
+    late: float | None = None,
     *,
     telemetry_path: str,
     findings_path: str,
@@ -58,11 +59,11 @@ def document(
 ) -> bytes:
     """The page, in UTF-8.
 
-    `now` is the time, in seconds since the epoch; with `refresh` the page reloads itself;
+    `now` is the time, in seconds since the epoch; `late` the age of an analysis that the next one
+    should have replaced, in seconds; with `refresh` the page reloads itself;
     `runbooks` is their address.
     """
     fleet, findings = analysis.fleet, analysis.findings
-    late = analysis.lateness(now)
     severity, words = verdict(findings) if findings else _without_findings(analysis, late)
     meta = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n' if refresh else ""
     sections = (
