@@ -45,7 +45,7 @@ DONE = message(b"C", b"SELECT 1\0")
 READY = message(b"Z", b"I")
 LOGIN = (
     message(b"R", struct.pack("!i", 0))
-    + parameter("server_version", "16.4")
+    + parameter("server_version", "19.1")
     + parameter("client_encoding", "UTF8")
     + parameter("standard_conforming_strings", "on")
     + message(b"K", struct.pack("!ii", 4711, 1))

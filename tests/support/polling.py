@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from pg_pool_exporter.config import BouncerConfig, ServerConfig
+from pg_pool_exporter.config import BouncerConfig, FactsConfig, ServerConfig
 from pg_pool_exporter.model import ServerSample, Snapshot
 from pg_pool_exporter.sources.base import PollError, Source
 from pg_pool_exporter.sources.pgbouncer.source import BouncerSource
@@ -46,10 +46,14 @@ def server_source(dsn: str, **config: Any) -> PostgresSource:
 def source_at(
     kind: str, port: int, clock: Callable[[], float] = time.monotonic
 ) -> PostgresSource | BouncerSource:
-    """A source for a `server` or a `bouncer` on this port of the loopback."""
+    """A source for a `server`, with all its facts, or a `bouncer` on this port of the loopback."""
     dsn = f"host=127.0.0.1 port={port} user=u password={SECRET} sslmode=disable dbname=d"
     if kind == "server":
-        return PostgresSource(ServerConfig(name="main", dsn=SecretStr(dsn)), clock=clock)
+        facts = FactsConfig(
+            client_networks=True, wait_events=True, idle_in_transaction=True, snapshots=True
+        )
+        server = ServerConfig(name="main", dsn=SecretStr(dsn), facts=facts)
+        return PostgresSource(server, clock=clock)
     return BouncerSource(BouncerConfig(name="edge", dsn=SecretStr(dsn)))
 
 

@@ -25,12 +25,12 @@ _SETTINGS = ("max_connections", "superuser_reserved_connections", "statement_tim
 BATCHES = (
     ("setup",),
     (
-        "sessions", "databases", "server_state",
+        "sessions", "databases", "server_state", "lock_waits", "wait_events", "snapshots",
         "server", "settings", "database_limits", "role_limits", "overrides",
     ),
     ("waits",),
 )  # fmt: skip
-"""The statements of a poll, in the order of its queries."""
+"""The statements of a poll with all facts of the newest version, in the order of its queries."""
 
 
 def poll_answers(
