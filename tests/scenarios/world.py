@@ -204,7 +204,7 @@ class Pool:
     @property
     def active(self) -> int:
         """Connections that are out, lost ones included."""
-        return len(self.out) + self.lost.total()
+        return len(self.out) + (self.lost.total() if self.lost else 0)
 
     def check_out(self, site: str, then: Callable[[Checkout], None], gave_up: Action) -> None:
         """Go on with `then` when there is a connection; with `gave_up` after the timeout."""

@@ -81,9 +81,11 @@ class Readings(Generic[R]):
         whole = bool(self._parts) and self._parts[0].begun <= start
         number = 0
         reading: R | None = None
-        for part in self._parts:
-            if part.ended >= start and part.begun <= end:
-                reading = part.reading if reading is None else reading.union(part.reading)
+        for part in reversed(self._parts):
+            if part.ended < start:
+                break
+            if part.begun <= end:
+                reading = part.reading if reading is None else part.reading.union(reading)
                 if part.begun >= start and part.ended <= end:
                     number += part.number
         return None if reading is None else Window(whole, number, reading)
