@@ -38,6 +38,7 @@ def example(number: int) -> PoolSample:
         instances={"/srv/orders/db.py:12 <module>": 1},
         acquire=Histogram(tuple(range(len(c.ACQUIRE_BOUNDS) + 1)), 12.375),
         hold=Histogram(tuple(range(len(c.HOLD_BOUNDS) + 1)), 98.0625),
+        demand=Histogram(tuple(range(len(c.DEMAND_BOUNDS) + 1)), 310.5),
         info=PoolInfo(client="psycopg_pool", pid="4711", host="db.example", port="5432"),
         **{scalar.field: at + number / 8 for at, scalar in enumerate(POOL.scalars)},
     )

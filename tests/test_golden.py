@@ -29,7 +29,13 @@ from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.config import Config, Thresholds
 from pg_pool_exporter.discovery import DiscoveryStatus
 from pg_pool_exporter.exposition.pages import Exposition
-from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, IDLE_BOUNDS, METRICS
+from pg_pool_exporter.metrics.catalogue import (
+    ACQUIRE_BOUNDS,
+    DEMAND_BOUNDS,
+    HOLD_BOUNDS,
+    IDLE_BOUNDS,
+    METRICS,
+)
 from pg_pool_exporter.model import (
     AppOnServer,
     BouncerDatabase,
@@ -75,6 +81,7 @@ POOL = PoolSample(
     instances={"orders/db.py:5 <module>": 1},
     acquire=Histogram((1000, *[0] * (len(ACQUIRE_BOUNDS) - 2), 6, 1), 0.5),
     hold=Histogram((0, 900, *[0] * (len(HOLD_BOUNDS) - 2), 100), 400.5),
+    demand=Histogram((3000, 500, *[0] * (len(DEMAND_BOUNDS) - 3), 90, 10), 21034.5),
     info=PoolInfo(
         client="psycopg_pool", client_version="3.3.3", source="instrumented", pid="4711",
         host="db.example", port="5432", database="shop", user="orders", application="orders",

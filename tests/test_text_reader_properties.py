@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 
 from pg_pool_exporter.metrics.catalogue import (
     ACQUIRE_BOUNDS,
+    DEMAND_BOUNDS,
     HOLD_BOUNDS,
     POOL_INFO,
     POOL_TIMEOUT_KINDS,
@@ -45,6 +46,7 @@ _samples = st.builds(
     overdue=st.dictionaries(_text, _value, max_size=3),
     acquire=_histograms(ACQUIRE_BOUNDS),
     hold=_histograms(HOLD_BOUNDS),
+    demand=_histograms(DEMAND_BOUNDS),
     info=st.none() | st.builds(PoolInfo, **{name: st.just("") | _text for name in POOL_INFO.own}),
     **{scalar.field: st.none() | _value for scalar in POOL.scalars},
 )

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS
+from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, DEMAND_BOUNDS, HOLD_BOUNDS
 from pg_pool_exporter.metrics.series import of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
@@ -218,6 +218,7 @@ def pool(app: str = "orders", name: str = "main", process: str = "web:0") -> Poo
         instances={"/srv/db.py:5 engine": 1},
         acquire=Histogram((4, *[0] * len(ACQUIRE_BOUNDS)), 0.001),
         hold=Histogram((*[0] * len(HOLD_BOUNDS), 2), 1300.5),
+        demand=Histogram((*[0] * len(DEMAND_BOUNDS), 2), 500.5),
         info=PoolInfo(client="psycopg_pool", pid="17"),
     )
 

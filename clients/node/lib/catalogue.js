@@ -203,6 +203,37 @@ exports.METRICS = [
   "help": "Time from checkout to return."
  },
  {
+  "name": "pg_pool_demand_connections",
+  "type": "histogram",
+  "labels": [
+   "app",
+   "pool",
+   "process"
+  ],
+  "bounds": [
+   1.0,
+   2.0,
+   3.0,
+   4.0,
+   5.0,
+   6.0,
+   8.0,
+   10.0,
+   12.0,
+   15.0,
+   20.0,
+   25.0,
+   30.0,
+   40.0,
+   50.0,
+   75.0,
+   100.0,
+   150.0,
+   200.0
+  ],
+  "help": "Time by demand: whole seconds during which connections checked out and requests waiting were together at most so many. count is the time measured, sum the demand integrated over it."
+ },
+ {
   "name": "pg_pool_acquire_wait_seconds_total",
   "type": "counter",
   "labels": [

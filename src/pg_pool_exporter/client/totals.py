@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from math import isfinite
 from typing import Any
 
+from pg_pool_exporter.client.demand import TOP, Demand
 from pg_pool_exporter.client.sites import Site, describe
 from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS, OTHER
 from pg_pool_exporter.metrics.limiter import NameLimiter
@@ -23,9 +24,11 @@ from pg_pool_exporter.model import Histogram
 MAX_SITES = 30
 
 # Time; whether it is a return; seconds waited, or held; key of the checkout, unique among the open
-# ones. Sorted, a checkout comes before a return at the same time. A plain tuple: a named one takes
-# longer to make than all the rest of recording.
+# ones, or `NO_CHECKOUT`. Sorted, a checkout comes before a return at the same time. A plain tuple:
+# a named one takes longer to make than all the rest of recording.
 Event = tuple[float, bool, float, int]
+NO_CHECKOUT = -1
+"""The key of a request that waited and got no connection."""
 
 
 class Checkout(weakref.ref[object]):
@@ -82,9 +85,10 @@ class SiteCounts:
 
 
 class Totals:
-    """Sums of one pool."""
+    """Sums of one pool, from `begun` on."""
 
-    def __init__(self) -> None:
+    def __init__(self, begun: float = 0.0) -> None:
+        self.demand = Demand(begun)
         self.acquire = Observations(ACQUIRE_BOUNDS)
         self.hold = Observations(HOLD_BOUNDS)
         self.noted: Counter[str] = Counter()
@@ -107,20 +111,33 @@ class Totals:
         that comes too late for that is counted, but changes no saturated time counted before.
         """
         events.sort(reverse=True)
-        out, acquire, hold = self._out, self.acquire, self.hold
-        room = limit - self.leaked
+        out, acquire, hold, demand = self._out, self.acquire, self.hold, self.demand
+        levels, leaked = demand.levels, self.leaked
+        room = limit - leaked
         saturated = self._saturated_since is not None
+        level = len(out) + leaked
         while events:
             time, returned, seconds, checkout = events[-1]
+            if time > demand.until:
+                # Not `min`, which would cost more than the rest.
+                levels[level if level < TOP else TOP] += time - demand.until  # noqa: FURB136
+                demand.until = time
             if returned:
                 observed = hold
                 out.discard(checkout)
             else:
+                if saturated or time - seconds < self._saturated_until:
+                    demand.waited(time - seconds, time, limit)
+                if checkout == NO_CHECKOUT:
+                    del events[-1]
+                    continue
                 observed = acquire
                 out.add(checkout)
-            if (len(out) >= room) is not saturated:
+            level = len(out)
+            if (level >= room) is not saturated:
                 self._turn(time)
                 saturated = not saturated
+            level += leaked
             # The last call. `Observations.add` would be one more.
             bucket = bisect_left(observed.bounds, seconds)
             observed.counts[bucket] += 1
@@ -168,6 +185,10 @@ class Totals:
 
     def settle(self, out: set[int], limit: float, now: float) -> None:
         """Set which checkouts are open `now`."""
+        demand, level = self.demand, len(self._out) + self.leaked
+        if now > demand.until:
+            demand.levels[min(level, TOP)] += now - demand.until
+            demand.until = now
         self._out = out
         saturated = self._saturated_since is not None
         if (len(out) + self.leaked >= limit) is not saturated:

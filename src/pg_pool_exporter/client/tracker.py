@@ -25,7 +25,7 @@ from typing import Any
 
 from pg_pool_exporter.client.faults import absorb
 from pg_pool_exporter.client.sites import Site, describe
-from pg_pool_exporter.client.totals import MAX_SITES, Checkout, Event, Totals
+from pg_pool_exporter.client.totals import MAX_SITES, NO_CHECKOUT, Checkout, Event, Totals
 from pg_pool_exporter.metrics.catalogue import OTHER
 from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import Histogram
@@ -57,6 +57,7 @@ class Reading:
     saturated_seconds: float
     acquire: Histogram
     hold: Histogram
+    demand: Histogram
     noted: Mapping[str, int]
     leaked: int
     leaked_slots: Mapping[str, int]
@@ -93,7 +94,7 @@ class Tracker:
         self._on_drop = self._dropped.append
         self._reclaimed: deque[Site] = deque()
         self._notes: deque[str] = deque()
-        self._totals = Totals()
+        self._totals = Totals(self.clock())
         self._overdue_sites = NameLimiter[str](MAX_SITES)
 
     @property
@@ -170,6 +171,15 @@ class Tracker:
             return None
         return checkout
 
+    def gave_up(self, what: str, asked: float) -> None:
+        """Count a request made at `asked` that got no connection."""
+        try:
+            now = self.clock()
+            self._events.append((now, False, now - asked, NO_CHECKOUT))
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(error, "recording a wait without a connection")
+        self.note(what)
+
     def note(self, what: str) -> None:
         """Count something rare (a timeout, a new session)."""
         try:
@@ -245,6 +255,7 @@ class Tracker:
             saturated_seconds=totals.saturated_seconds(now),
             acquire=totals.acquire.histogram(),
             hold=totals.hold.histogram(),
+            demand=totals.demand.histogram(),
             noted=Counter(totals.noted),
             leaked=totals.leaked,
             leaked_slots=Counter(totals.leaked_slots.counts),

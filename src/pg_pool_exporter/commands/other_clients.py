@@ -17,7 +17,7 @@ class OtherClient(NamedTuple):
     """The kinds that it counts."""
 
 
-_NEVER = {"rejected", "reclaimed", "unaccounted"}
+_NEVER = {"rejected", "reclaimed", "unaccounted", "demand"}
 _OF_CONNECTING = {"pool", "connect"}
 _OF_REQUESTS = {"requests", "waiting", "oldest_waiting", "acquire"}
 _OF_SESSIONS = {"connects", "connect_errors", "lost", "oldest_idle"}

@@ -13,7 +13,7 @@ class Histogram:
     """Observations by bucket.
 
     `counts` has one entry a bound of the metric and a last one for +Inf, not cumulated; `total`
-    is the sum of the observed seconds.
+    is the sum of what was observed.
     """
 
     counts: tuple[int, ...]
@@ -104,4 +104,6 @@ class PoolSample:
     """Pools made under this name, by site."""
     acquire: Histogram | None = None
     hold: Histogram | None = None
+    demand: Histogram | None = None
+    """Whole seconds by the number of connections checked out and requests waiting."""
     info: PoolInfo | None = None

@@ -149,10 +149,10 @@ class PoolAdapter:
         """Never call this checkout overdue; False when the connection is not checked out here."""
         return self.tracker.exempt(self.tracked(connection))
 
-    def refused(self, error: BaseException) -> None:
-        """Record that a request ended without a connection."""
+    def refused(self, error: BaseException, asked: float) -> None:
+        """Record that a request made at `asked` ended without a connection."""
         try:
-            self.tracker.note(self.refusal(error))
+            self.tracker.gave_up(self.refusal(error), asked)
         except Exception as fault:  # noqa: BLE001 - measuring never costs the application anything
             absorb(fault, "counting a request without a connection")
 
@@ -258,6 +258,7 @@ class PoolAdapter:
             instances={describe(self._made_at): 1},
             acquire=reading.acquire,
             hold=reading.hold,
+            demand=reading.demand,
             info=replace(self._info, framework=_framework(), pid=str(os.getpid())),
         )
 

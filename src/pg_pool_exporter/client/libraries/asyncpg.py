@@ -248,7 +248,7 @@ async def _acquire(pool: Any, site: Site, timeout: float | None) -> Any:  # noqa
         else:
             connection = await pool._acquire(timeout)
     except BaseException as error:
-        adapter.refused(error)
+        adapter.refused(error, asked)
         raise
     # No await between the pool's return and this: a cancellation can't come in between.
     tracker.acquired(adapter.tracked(connection), asked, site)

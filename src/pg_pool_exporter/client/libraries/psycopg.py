@@ -297,7 +297,7 @@ def _sync_methods(cls: Any) -> dict[str, Any]:
         try:
             connection = original_getconn(self, timeout)
         except BaseException as error:
-            self._pg_pool_exporter_adapter.refused(error)
+            self._pg_pool_exporter_adapter.refused(error, asked)
             raise
         tracker.acquired(connection, asked, site)
         return connection
@@ -342,7 +342,7 @@ def _async_methods(cls: Any) -> dict[str, Any]:
         try:
             connection = await original_getconn(self, timeout)
         except BaseException as error:
-            self._pg_pool_exporter_adapter.refused(error)
+            self._pg_pool_exporter_adapter.refused(error, asked)
             raise
         # No await between the pool's return and this: a cancellation can't come in between.
         tracker.acquired(connection, asked, site)

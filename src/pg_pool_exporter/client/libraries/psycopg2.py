@@ -141,7 +141,7 @@ def _measuring(cls: Any) -> Any:
         try:
             connection = original_getconn(self, key)
         except BaseException as error:
-            self._pg_pool_exporter_adapter.refused(error)
+            self._pg_pool_exporter_adapter.refused(error, asked)
             raise
         # A request with the key of a checked-out connection gets the same one once more.
         if key is None or not tracker.has(connection):

@@ -239,7 +239,7 @@ def _measuring(cls: Any) -> Any:
         try:
             connection = original_connect(self)
         except BaseException as error:
-            self._pg_pool_exporter_adapter.refused(error)
+            self._pg_pool_exporter_adapter.refused(error, asked)
             raise
         self._pg_pool_exporter_adapter.acquired(connection, asked, site)
         return connection

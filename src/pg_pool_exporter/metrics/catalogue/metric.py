@@ -20,7 +20,8 @@ class Metric:
     """One metric family. Compared and hashed by identity: each exists once.
 
     `labels` gives the order in which label values are written everywhere.
-    `bounds` are a histogram's upper bounds in seconds, without +Inf.
+    `bounds` are a histogram's upper bounds, without +Inf: seconds, but connections of
+    `pg_pool_demand_connections`.
     """
 
     name: str

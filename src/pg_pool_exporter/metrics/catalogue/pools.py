@@ -5,14 +5,19 @@ from __future__ import annotations
 from pg_pool_exporter.metrics.catalogue.metric import OTHER, family
 from pg_pool_exporter.model import PoolSample
 
-# Bounds of the histograms, in seconds. They are part of the contract: changing one breaks every
-# recording rule and every stored series.
+# Bounds of the histograms, in seconds where nothing else is said. They are part of the contract:
+# changing one breaks every recording rule and every stored series.
 ACQUIRE_BOUNDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
 HOLD_BOUNDS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
     300.0, 600.0,
+)  # fmt: skip
+# In connections.
+DEMAND_BOUNDS = (
+    1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 75.0, 100.0,
+    150.0, 200.0,
 )  # fmt: skip
 
 # All values of the label. Every library shows the first two; few have a hook for the others.
@@ -83,6 +88,12 @@ POOL_ACQUIRE = _pool(
 POOL_HOLD = _pool(
     "histogram", "hold_seconds", "Time from checkout to return.", field="hold", bounds=HOLD_BOUNDS
 )
+POOL_DEMAND = _pool(
+    "histogram", "demand_connections",
+    "Time by demand: whole seconds during which connections checked out and requests waiting were "
+    "together at most so many. count is the time measured, sum the demand integrated over it.",
+    field="demand", bounds=DEMAND_BOUNDS,
+)  # fmt: skip
 POOL_ACQUIRE_WAIT = _pool(
     "counter", "acquire_wait_seconds_total",
     "Total time spent waiting for connections.",

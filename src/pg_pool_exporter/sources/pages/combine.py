@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any
 
 from pg_pool_exporter.formats import NATIVE_NAME, Format
+from pg_pool_exporter.metrics.series import POOL
 from pg_pool_exporter.model import PoolInfo, PoolSample
 from pg_pool_exporter.sources.pages.identity import PagePool, agree
 from pg_pool_exporter.sources.pages.pool_builder import TOTALS, PoolSampleBuilder
@@ -21,6 +22,7 @@ Parts = tuple[PoolSampleBuilder, ...]
 """What is known of one pool: of a foreign format first, then ours."""
 
 _STATE = ("idle", "active")
+_HISTOGRAMS = {field for field, _ in POOL.histograms}
 
 _MAX_COMPARED = 20
 """Pools of one name that another part is compared with: they can be hundreds."""
@@ -148,7 +150,7 @@ def _is_closed(form: Format, pool: PagePool, builder: PoolSampleBuilder) -> bool
 
 def _is_history(pool: PagePool, builder: PoolSampleBuilder) -> bool:
     """Whether only histograms are left of a pool of ours, which exporters keep after its end."""
-    return not pool.is_of_our_client and builder.fields <= TOTALS.keys()
+    return not pool.is_of_our_client and builder.fields <= _HISTOGRAMS
 
 
 def _pairs(ours: Iterable[PagePool], theirs: Iterable[PagePool]) -> dict[PagePool, PagePool]:

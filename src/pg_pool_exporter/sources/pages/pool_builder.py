@@ -21,7 +21,7 @@ from pg_pool_exporter.sources.pages.text_syntax import Malformed
 _KINDS = frozenset(POOL_TIMEOUT_KINDS)
 
 TOTALS = {"acquire": ("acquire_wait", "acquired"), "hold": ("held", "returned")}
-"""By histogram: the fields with its sum and its count."""
+"""By histogram: the fields with its sum and its count, where there are such fields."""
 
 SiteLimiters = Mapping[str, NameLimiter[str]]
 
@@ -123,7 +123,7 @@ class PoolSampleBuilder:
                         f"the pool that begins here has a {metric.name} whose buckets, sum and "
                         "count are incomplete or disagree"
                     )
-                for total, part in zip(TOTALS[field], (SUM, COUNT), strict=True):
+                for total, part in zip(TOTALS.get(field, ()), (SUM, COUNT), strict=False):
                     if part in values:
                         parts.setdefault(total, {WHOLE: values[part]})
         fields.update({field: values[WHOLE] for field, values in parts.items()})
