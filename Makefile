@@ -101,7 +101,8 @@ docs: $(VENV)/.dev
 	$(BIN)/python tools/formats_page.py > docs/reference/formats.md
 	$(BIN)/python tools/shell_files.py
 	$(BIN)/python tools/client_catalogues.py
-	PYTHONPATH=tests $(BIN)/python tools/tables.py
+	$(BIN)/python tools/command_line_page.py > docs/reference/command-line.md
+	PYTHONPATH=tests:. $(BIN)/python tools/tables.py
 
 docs-site: build/site-tools/.done
 	$(PYTHON) tools/site.py

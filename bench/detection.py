@@ -46,11 +46,11 @@ FOREIGN = """\
 
 Without a client nobody knows which connections are out for long. Two things are left.
 
-**An estimate** ([Little's law](findings.md), `pg_pool_unexplained_connections`), where the page
-shows for how long the returned connections were checked out, as HikariCP's and OpenTelemetry's do.
-It names the first lost connection after some 1.4 leak thresholds, whatever the order in which the
-pool hands out its connections, and in whichever of several processes. It is statistics, so the
-finding is a warning and says what it assumes:
+**An estimate** ([Little's law](../understand/estimate.md), `pg_pool_unexplained_connections`),
+where the page shows for how long the returned connections were checked out, as HikariCP's and
+OpenTelemetry's do. It names the first lost connection after some 1.4 leak thresholds, whatever the
+order in which the pool hands out its connections, and in whichever of several processes. It is
+statistics, so the finding is a warning and says what it assumes:
 
 - A checkout that is longer than the leak threshold works: its session is in a statement, in a
   transaction whose statements follow each other, or active most of the time. A checkout that is
@@ -89,7 +89,7 @@ The same with real pools, a real PostgreSQL, the exporter and a real Prometheus 
 durations a twentieth (a tenth with 50 processes); a PgBouncer and a clock that is behind are real
 too. A foreign page is of a pool of psycopg_pool (FIFO) or of SQLAlchemy (LIFO) that nobody has
 instrumented. The verdict is asked for as above; what they gave is in
-[detection-live.md](detection-live.md).
+[measured live](detection-live.md).
 
     PGPE_LIVE=leak-keep,bursts pytest tests/test_scenarios_live.py
     PGPE_LIVE=all pytest tests/test_scenarios_live.py      # three quarters of an hour
@@ -101,7 +101,7 @@ instrumented. The verdict is asked for as above; what they gave is in
 LIVE = """\
 # The same, live
 
-Written by `python -m bench.detection --live`: the workloads of [detection.md](detection.md) with
+Written by `python -m bench.detection --live`: the workloads of [measured](detection.md) with
 real pools, a real PostgreSQL, the exporter and a real Prometheus with our rules. Times are
 multiplied by the factor by which all durations were divided, so they can be compared with those
 there; each moment that a busy machine takes for itself counts as much more.

@@ -16,7 +16,7 @@ import yaml
 from conftest import require
 from pg_pool_exporter.commands.command_line import parse
 from pg_pool_exporter.commands.metrics import markdown
-from pg_pool_exporter.commands.options import COMMANDS, FLAGS, Flag
+from pg_pool_exporter.commands.options import COMMANDS
 from pg_pool_exporter.config import (
     Section,
 )
@@ -24,11 +24,13 @@ from pg_pool_exporter.metrics import catalogue
 from support.configuration import SECTIONS
 from support.programs import PROMTOOL
 from support.rule_files import ALERTS
-from tools import client_catalogues
+from tools import client_catalogues, command_line_page
+from tools.configuration_keys import SECTIONS as CONFIGURATION_SECTIONS
 from tools.tables import PAGES, with_tables
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = (ROOT / "docs/reference/configuration.md").read_text()
+COMMAND_LINE = (ROOT / "docs/reference/command-line.md").read_text()
 
 
 def test_the_documentation_of_metrics_is_current() -> None:
@@ -66,19 +68,25 @@ def test_known_values_and_bounds_are_documented() -> None:
     assert "Bounds in seconds: 0.0005, 0.001, 0.0025, " in text
 
 
-@pytest.mark.parametrize("flag", FLAGS, ids=lambda flag: flag.name)
-def test_every_flag_is_documented(flag: Flag) -> None:
-    assert f"| `{flag.spelt}` |" in CONFIGURATION
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_is_documented(command: str) -> None:
-    assert f"`{command}`" in CONFIGURATION
+def test_the_reference_of_the_command_line_is_current() -> None:
+    """When this fails: `make docs`."""
+    assert command_line_page.markdown() == COMMAND_LINE
 
 
 @pytest.mark.parametrize("model", SECTIONS, ids=lambda one: one.__name__)
-def test_every_key_is_documented(model: type[Section]) -> None:
-    assert [key for key in model.model_fields if f"`{key}`" not in CONFIGURATION] == []
+def test_every_key_says_what_it_changes(model: type[Section]) -> None:
+    """When this fails: `make docs` adds the row of a new key; write its last column."""
+    texts = {
+        key: cells[-1].strip()
+        for key, rest in re.findall(r"^\| `(\w+)` \|(.*)\|$", CONFIGURATION, re.MULTILINE)
+        if len(cells := rest.split(" | ")) >= 3
+    }
+    assert [key for key in model.model_fields if not texts.get(key)] == []
+
+
+@pytest.mark.parametrize("heading", CONFIGURATION_SECTIONS)
+def test_every_section_has_its_table(heading: str) -> None:
+    assert f"\n## {heading}\n" in CONFIGURATION
 
 
 def test_the_queries_of_the_documentation_are_understood_and_name_known_metrics(
@@ -86,7 +94,7 @@ def test_the_queries_of_the_documentation_are_understood_and_name_known_metrics(
 ) -> None:
     require(PROMTOOL.exists(), "promtool, of Debian's package prometheus")
     blocks = re.findall(
-        r"```promql\n(.*?)```", (ROOT / "docs/how-to/server-log.md").read_text(), re.DOTALL
+        r"```promql\n(.*?)```", (ROOT / "docs/how-to/count-timeouts.md").read_text(), re.DOTALL
     )
     queries = [query for block in blocks for query in block.strip().split("\n\n")]
     assert len(queries) == 7
@@ -108,6 +116,23 @@ def test_links_lead_to_files(guide: Path) -> None:
         file = guide.parent / path if path else guide
         assert file.exists(), path
         assert not heading or heading in _anchors(file.read_text()), f"{path}#{heading}"
+
+
+PAGES_OF_THE_SITE = [path for path in GUIDES if path.is_relative_to(ROOT / "docs")]
+MOST_WORDS = 900
+
+
+def test_each_page_has_one_place_in_the_navigation() -> None:
+    """When this fails: `nav` of mkdocs.yml."""
+    listed = re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    pages = [str(path.relative_to(ROOT / "docs")) for path in PAGES_OF_THE_SITE]
+    assert sorted(listed) == sorted(pages)
+
+
+@pytest.mark.parametrize("page", PAGES_OF_THE_SITE, ids=lambda one: str(one.relative_to(ROOT)))
+def test_a_page_is_short_unless_it_is_a_reference(page: Path) -> None:
+    if "reference" not in page.parts:
+        assert len(page.read_text().split()) <= MOST_WORDS
 
 
 def _anchors(text: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""The examples of docs/how-to/testing.md, run as they stand."""
+"""The examples of docs/how-to/testing-examples.md, run as they stand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from support.pools import url
 from support.postgres import Cluster
 
-_PAGE = Path(__file__).parents[1] / "docs/how-to/testing.md"
+_PAGE = Path(__file__).parents[1] / "docs/how-to/testing-examples.md"
 _EXAMPLE = re.compile(r"^```python\n# (test_\w+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXAMPLES = dict(_EXAMPLE.findall(_PAGE.read_text()))
 

@@ -11,6 +11,7 @@ from inspect import getsource
 from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.config import AppThresholds, PoolThresholds, Thresholds
 from support.rule_files import ALERTS, ROOT, WITHOUT_ALERT, Alert, causes, severities
+from tools.configuration_keys import with_keys
 
 PAGES = tuple(
     ROOT / "docs/reference" / name for name in ("alerts.md", "configuration.md", "findings.md")
@@ -37,6 +38,7 @@ _DURATIONS = {
 def with_tables(page: str) -> str:
     """The page, its tables made anew."""
     page = _ALERTS.sub(lambda found: found[1] + _of_alerts(found[2]), page)
+    page = with_keys(page)
     page = _THRESHOLDS.sub(lambda found: found[1] + _of_thresholds(), page)
     return _CAUSES.sub(lambda found: found[1] + _of_causes(found[2].count("|") + 1), page)
 

@@ -68,7 +68,7 @@ _LIBRARIES = """\
 ### By Python library
 
 "—" marks a series that instrumented pools of this library do not have. How timeouts and dropped
-connections are recognised: [instrument.md](../how-to/instrument.md).
+connections are recognised: [Python client](client.md).
 """
 _OTHERS = """\
 ### By client in another language
