@@ -162,7 +162,7 @@ class Analyzer:
             self._incomplete.discard(change.key)
 
     def _count_failures(self) -> int:
-        """The analysis of the present states."""
+        """Faults of the parts that an analysis is made of."""
         counts = self.faults.counts
         return sum(count for name, count in counts.items() if name not in _USES)
 

@@ -20,11 +20,12 @@ Connections that are neither leaked nor returned yet are subtracted if their ses
 
 Assumptions:
 
-- The polls are not in step with the requests. So their times stray (`polling.poller`). - Requests
-come independently of each other. Those that come in bursts do not, but their checkouts end within
-the leak threshold. So each part of the window must show the leaked connections too, the first one
-lies before the threshold, and each reading shows at least as many. - A checkout that lasts longer
-than the leak threshold works. One that is silent for longer is a leak.
+- The polls are not in step with the requests. So their times stray (`polling.poller`).
+- Requests come independently of each other. Those that come in bursts do not, but their checkouts
+  end within the leak threshold. So each part of the window must show the leaked connections too,
+  the first one lies before the threshold, and each reading shows at least as many.
+- A checkout that lasts longer than the leak threshold works. One that is silent for longer is a
+  leak.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 The clients that have a connection to the server distinguish the causes:
 
-- idle in transaction: no other client gets it, in any pool mode; - idle in session mode: they keep
-it until they disconnect; - at work for long, or briefly and in turns: too few connections only in
-the second case.
+- idle in transaction: no other client gets it, in any pool mode;
+- idle in session mode: they keep it until they disconnect;
+- at work for long, or briefly and in turns: too few connections only in the second case.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
 A leak looks the same from the pool alone: all connections are checked out and requests wait. The
 checked-out connections distinguish the three:
 
-- A leaked one does nothing, forever. - In a pool that is too small they are returned soon: nearly
-all of the pool is turned over by short checkouts, and still requests wait. - With long checkouts it
-is turned over too, but by few of them.
+- A leaked one does nothing, forever.
+- In a pool that is too small they are returned soon: nearly all of the pool is turned over by short
+  checkouts, and still requests wait.
+- With long checkouts it is turned over too, but by few of them.
 
 Connections that wait for a lock, or are idle in transaction, are the server's findings.
 """
