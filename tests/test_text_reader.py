@@ -43,6 +43,7 @@ ACCEPTED = {
     "plain": f"pg_pool_waiting_requests{{{OWN}}} 3",
     "timestamp": f"pg_pool_waiting_requests{{{OWN}}} 3 1700000000000",
     "OpenMetrics timestamp": f"pg_pool_waiting_requests{{{OWN}}} 3 1.7e9",
+    "tab before the timestamp": f"pg_pool_waiting_requests{{{OWN}}} 3\t17",
     "exemplar": f'pg_pool_waiting_requests{{{OWN}}} 3 # {{trace="a b"}} 0.5 1.7e9',
     "timestamp and exemplar": f'pg_pool_waiting_requests{{{OWN}}} 3 17 # {{trace="x"}} 0.5',
     "tabs and spaces": f"pg_pool_waiting_requests{{ {OWN.replace('=', ' = ')} , }}\t 3.0\t",

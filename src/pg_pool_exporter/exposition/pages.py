@@ -142,11 +142,10 @@ class Exposition:
         if parts is None:
             parts = ()
             with self._analyzer.faults.contained("exposition"):
-                made = []
                 for part in _of_snapshot(state):
-                    made.append(part)
-                    await asyncio.sleep(0)
-                parts = tuple(made)
+                    if parts:
+                        await asyncio.sleep(0)
+                    parts += (part,)
         self._written[state.key] = _Written(state, parts, _of_health(state))
 
     def _former(self, state: TargetState) -> tuple[Blocks, ...] | None:

@@ -7,7 +7,6 @@ our own pages in the other direction. The standard library only, because the cli
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pg_pool_exporter.metrics import catalogue as c
@@ -128,9 +127,11 @@ def of_pools(samples: Iterable[PoolSample], *, pid: bool = True) -> Iterator[Ser
         key = tuple(sample.key)
         yield from _of(POOL, sample, key)
         if sample.info is not None:
-            info = sample.info if pid else replace(sample.info, pid="")
             # Its fields have the names of the labels.
-            labels = [getattr(info, name) for name in c.POOL_INFO.own]
+            labels = [
+                getattr(sample.info, name) if pid or name != "pid" else ""
+                for name in c.POOL_INFO.own
+            ]
             yield Series(c.POOL_INFO, (*key, *labels), 1)
 
 

@@ -111,7 +111,9 @@ def _best(
     yields_to = {form.name: form.yields_to for form in formats if form.name in present}
     by_name = {form.name: form for form in formats}
     kept: list[PagePool] = []
-    for name in TopologicalSorter(yields_to).static_order():
+    # Most pages have one format, and sorting takes longer than all the rest.
+    names = TopologicalSorter(yields_to).static_order() if len(present) > 1 else present
+    for name in names:
         better = _Processes(kept)
         kept += [
             pool

@@ -79,6 +79,7 @@ def table(formats: Iterable[Format], *, native_alone: bool = False) -> Table:
         native_alone,
         tuple(patterns),
         rare,
+        _common_start(min(rare), max(rare)) if rare else b"",
         wanted_lines(prefixes, types=True, within=rare) if rare else None,
     )
 

@@ -91,17 +91,24 @@ class Table:
     """For names that are not in `targets`."""
     rare: tuple[bytes, ...] = ()
     """The ends of the names that are found by them."""
+    rare_start: bytes = b""
+    """Their common start: one search, of some 50 microseconds, instead of one for each."""
     wanted_if_rare: re.Pattern[bytes] | None = None
     """Finds them, too. It takes longer, so it is used on pages with `rare` alone."""
 
     def lines(self, page: bytes) -> Iterator[re.Match[bytes]]:
         """The lines of `page` to look at."""
-        pattern = self.wanted_if_rare if self.has_rare(page) else None
-        return (pattern or self.wanted).finditer(b"\n" + page)
+        if self.wanted_if_rare is None or not self.has_rare(page):
+            return self.common_lines(page)
+        return self.wanted_if_rare.finditer(b"\n" + page)
+
+    def common_lines(self, page: bytes) -> Iterator[re.Match[bytes]]:
+        """The same for a page without `rare`."""
+        return self.wanted.finditer(b"\n" + page)
 
     def has_rare(self, page: bytes) -> bool:
         """Whether names may be on the page that are found by their end."""
-        return any(end in page for end in self.rare)
+        return self.rare_start in page and any(end in page for end in self.rare)
 
     def of(self, name: bytes) -> Targets | None:
         """The targets of the series `name`; None for one that is about something else."""

@@ -34,8 +34,10 @@ class TargetDefaults:
         application = known.application
         if not application and not known.asked_a_session:
             application = self.application
-        info = replace(known, server=known.server or self.server, application=application)
-        return sample if info == known else replace(sample, info=info)
+        server = known.server or self.server
+        if (server, application) == (known.server, known.application):
+            return sample
+        return replace(sample, info=replace(known, server=server, application=application))
 
 
 NO_DEFAULTS = TargetDefaults()

@@ -23,7 +23,12 @@ from pg_pool_exporter.sources.pages.pool_builder import (
 )
 from pg_pool_exporter.sources.pages.table import TYPE, FieldTarget, Table
 from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
-from pg_pool_exporter.sources.pages.text_syntax import Malformed, metric_name, series_line
+from pg_pool_exporter.sources.pages.text_syntax import (
+    Malformed,
+    metric_name,
+    series_line,
+    value_at,
+)
 
 MAX_LINES = 200_000
 """Lines of one page; searching them takes some 40 ms."""
@@ -39,6 +44,11 @@ _QUICK_BYTES = 512 * 1024
 _QUICK_LINES = 10_000
 _QUICK_WANTED_LINES = 500
 _QUICK_WANTED_BYTES = 128 * 1024
+# A larger page is parsed anew each time: what is remembered of it would take too much memory.
+_REMEMBERED_BYTES = 2 * 1024 * 1024
+
+_Series = dict[bytes, tuple[FieldTarget, ...] | None]
+"""Series as they are spelt, and where their values go; None for one whose line is wrong."""
 
 
 class UnrecognisedError(PollError):
@@ -73,6 +83,8 @@ class PageReader:
         self._had_foreign_pools = False
         self._hint: tuple[Set[str], str] | None = None
         self._sizes = (0, 0)  # series on the last page, and on the last one that was accepted
+        # Of the last page that was accepted: parsing its labels again would take half of a poll.
+        self._series: _Series = {}
 
     def parts(self, name: PoolId) -> Sequence[PagePool]:
         """What the pool that is shown by this name is made of."""
@@ -84,7 +96,7 @@ class PageReader:
             return None
         if self._table.has_rare(page):
             return None
-        wanted = self._table.lines(page)
+        wanted = self._table.common_lines(page)
         found = list(islice(wanted, _QUICK_WANTED_LINES + 1))
         if len(found) > _QUICK_WANTED_LINES:
             return None
@@ -111,20 +123,22 @@ class PageReader:
         `UnrecognisedError` when there are `lines` and no series of a known format: read without
         them, the page's error says which formats come nearest.
         """
-        if page.count(b"\n") > MAX_LINES:
+        if lines is None and page.count(b"\n") > MAX_LINES:
             raise PollError("too_large", f"the page has more than {MAX_LINES} lines")
         # Known pools, and up to twice the cap of new ones: a hostile page has many more.
         known = self._names.keys(self._pools.names)
-        reading = _Reading(self._table, self._defaults, known, 2 * self._max_pools)
+        reading = _Reading(self._table, self._defaults, self._series, known, 2 * self._max_pools)
         try:
             reading.read(self._table.lines(page) if lines is None else lines)
             if lines is not None and self._lacks_pools(page, reading):
                 raise UnrecognisedError("protocol", "no series of a pool is on the page")
             self._check(page, reading, length_known)
-            return self._snapshot(reading)
+            snapshot = self._snapshot(reading)
         except Malformed as error:
             line = page.count(b"\n", 0, reading.at) + 1
             raise PollError("protocol", f"line {line}: {error}") from None
+        self._series = reading.series if len(page) <= _REMEMBERED_BYTES else {}
+        return snapshot
 
     def _check(self, page: bytes, reading: _Reading, length_known: bool) -> None:
         """Raise `PollError` for a page that is well-formed and yet not to be believed."""
@@ -141,7 +155,7 @@ class PageReader:
                 raise PollError("protocol", "the page is empty, and it had pools before")
         elif reading.has_nan and not any(pool.has_values for pool in reading.pools.values()):
             raise PollError("protocol", "no value of a pool on the page is a number (all are NaN)")
-        size = len(reading.seen)
+        size = len(reading.series)
         before, accepted = self._sizes
         self._sizes = size, accepted
         # A page that has become smaller for good is read at the next poll.
@@ -213,14 +227,19 @@ class _Reading:
     """One page being read."""
 
     def __init__(
-        self, table: Table, defaults: TargetDefaults, known: Mapping[PoolId, int], max_pools: int
+        self,
+        table: Table,
+        defaults: TargetDefaults,
+        former: Mapping[bytes, tuple[FieldTarget, ...] | None],
+        known: Mapping[PoolId, int],
+        max_pools: int,
     ) -> None:
         self.pools: dict[PagePool, PoolSampleBuilder] = {}
         """In the order of the page: up to `MAX_PARTS` of each that is `known` (by key, with how
         many have it), and up to `max_pools` more."""
         self.left_out: set[PagePool] = set()
-        self.seen: set[bytes] = set()
-        """All series, as they are spelt."""
+        self.series: _Series = {}
+        """All series of the page."""
         self.has_nan = False
         """Whether a value is not a number."""
         self.at = 0
@@ -231,36 +250,42 @@ class _Reading:
         """Where a metric of ours has another type. Exporters of other languages do that."""
         self._table = table
         self._defaults = defaults
+        self._former = former
         self._left = {key: pools * MAX_PARTS for key, pools in known.items()}
         self._max_more = max_pools
 
     def read(self, lines: Iterable[re.Match[bytes]]) -> None:
         """Collect the values of all wanted lines."""
-        table, seen = self._table, self.seen
-        known = table.targets
+        table, series, former = self._table, self.series, self._former
         for match in lines:
             self.at = match.start()
             line = match[1]
             if line.startswith(TYPE):
                 self._check_type(line)
                 continue
-            name = metric_name(line)
-            targets = known.get(name) or table.of(name)
-            if targets is None:
+            key = line.rpartition(b" ")[0]
+            found, targets = former.get(key), None
+            if found is not None:
+                text = value_at(line, len(key))
+            elif targets := table.of(name := metric_name(line)):
+                key, labels, text = series_line(line, name)
+            else:
                 continue
-            key, labels, text = series_line(line, name)
-            if key in seen:
+            if key in series:
                 raise Malformed("the same series twice")
-            seen.add(key)
-            if len(seen) > MAX_SERIES:
+            series[key] = None
+            if len(series) > MAX_SERIES:
                 raise PollError("too_large", f"more than {MAX_SERIES} series of pools")
             try:
-                values = [(one, one.number(text)) for one in targets(labels, self._defaults)]
+                if targets is not None:
+                    found = targets(labels, self._defaults)
+                values = [(one, one.number(text)) for one in found or ()]
             except Malformed as error:
-                if name not in NATIVE.targets:
+                if metric_name(line) not in NATIVE.targets:
                     raise
                 self.wrong_line = self.wrong_line or (self.at, error)
                 continue
+            series[key] = found
             for target, value in values:
                 builder = self.pools.get(target.pool) or self._new(target)
                 if builder is None:

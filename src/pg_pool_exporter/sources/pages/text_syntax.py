@@ -62,10 +62,17 @@ def series_line(line: bytes, name: bytes) -> SeriesLine:
     if len(line) > MAX_LINE_BYTES:
         raise Malformed(f"longer than {MAX_LINE_BYTES} bytes")
     labels, end = _labels(line, len(name)) if line.startswith(b"{", len(name)) else ({}, len(name))
+    return SeriesLine(line[:end], labels, value_at(line, end))
+
+
+def value_at(line: bytes, end: int) -> bytes:
+    """The value of a line whose series ends there."""
+    if len(line) > MAX_LINE_BYTES:
+        raise Malformed(f"longer than {MAX_LINE_BYTES} bytes")
     match = _VALUE.fullmatch(line, end)
     if match is None:
         raise Malformed("no value after the series, or wrong text after the value")
-    return SeriesLine(line[:end], labels, match[1])
+    return match[1]
 
 
 def _labels(line: bytes, start: int) -> tuple[Labels, int]:
