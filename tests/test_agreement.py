@@ -153,5 +153,5 @@ def test_they_agree_whatever_is_read(readings: list[Any], foreign: bool) -> None
         assert not sides.analysis.failed
         worst = max(one.verdict for one in sides.analysis.checks)
         title = "fine" if worst is Verdict.UNKNOWN else worst.title
-        assert f'<header class="{title}">' in shown(sides.analysis)
+        assert f'class="overview {title}"' in shown(sides.analysis)
         sides.now += pause

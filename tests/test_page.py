@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from html.parser import HTMLParser
 from math import inf, nan
 from typing import Any
@@ -10,9 +13,11 @@ import aiohttp
 import pytest
 
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
+from pg_pool_exporter.analysis.finding import Subject
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import Backend, DatabaseCounters, Hold, SessionGroup, TargetId
-from pg_pool_exporter.web.page import document
+from pg_pool_exporter.web.links import Links
+from pg_pool_exporter.web.page import Place, document
 from pg_pool_exporter.web.page.pools import MAX_POOLS
 from pg_pool_exporter.web.page.targets import MAX_TARGETS
 from support.both_sides import BothSides, session_key
@@ -21,8 +26,13 @@ from test_web import with_client
 
 SITE = "shop/report.py:40 show_report"
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>&\u202e\x1b[31m\ud800"
+CARD = "finding problem"
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 NOW = 1.7e9
+PLACE = Place(
+    host="db-7", telemetry_path="/metrics", findings_path="/api/v1/findings",
+    links=Links("https://wiki.example", "https://grafana.example/g"),
+)  # fmt: skip
 
 
 class Elements(HTMLParser):
@@ -45,7 +55,7 @@ class Elements(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self._open[-1:] != ["style"]:
+        if self._open[-1:] not in (["style"], ["script"]):
             self.text += f"{data} "
 
     def tags(self, tag: str) -> list[dict[str, str | None]]:
@@ -57,10 +67,7 @@ def page(sides: BothSides) -> Elements:
 
 
 def html(sides: BothSides) -> str:
-    return document(
-        sides.analysis, NOW, telemetry_path="/metrics", findings_path="/api/v1/findings",
-        refresh=True, runbooks="https://wiki.example",
-    ).decode()  # fmt: skip
+    return document(sides.analysis, NOW, place=PLACE, refresh=True).decode()
 
 
 def in_order(text: str, *parts: str) -> bool:
@@ -74,7 +81,7 @@ def test_nothing_is_wrong() -> None:
     sides.server({"idle": [5.0] * 9, "active": [0.1]})
     found = page(sides)
     assert "Nothing is wrong" in found.text
-    assert "1 pool, 1 server, 2 of 2 targets up" in found.text
+    assert in_order(found.text, "1 pool", "1 server", "2 of 2 targets up")
     assert "What is wrong" not in found.text
 
 
@@ -107,7 +114,9 @@ def test_a_leak_is_reported_first_with_its_line_and_then_with_all_that_is_known(
     assert "6 connections checked out and not returned." in found.text
     assert "with pool.connection() as conn:" in found.text
     assert "6 not returned" in found.text
-    assert 'href="https://wiki.example/returning-connections.md"' in html(sides)
+    links = {one["href"] for one in found.tags("a")}
+    assert "https://wiki.example/returning-connections.md" in links
+    assert "https://grafana.example/g/d/pgpe-pool?var-app=orders&var-pool=main" in links
 
 
 def test_of_several_pools_of_an_application_each_tells_what_all_together_have_not_given_back() -> (
@@ -306,26 +315,68 @@ def test_a_fleet_of_any_size_is_bounded() -> None:
 def test_it_refreshes_itself_unless_told_not_to(query: str, refreshes: bool) -> None:
     async def test(_: Served, session: aiohttp.ClientSession) -> None:
         async with session.get(f"/{query}", headers={"Accept-Encoding": ""}) as answer:
-            metas = Elements(await answer.text()).tags("meta")
-        assert any(meta.get("http-equiv") == "refresh" for meta in metas) is refreshes
+            text = await answer.text()
+        assert ("<script>" in text) is refreshes
+        # For a browser without scripts.
+        assert ('<noscript><meta http-equiv="refresh"' in text) is refreshes
 
     with_client(test)
 
 
-def test_a_browser_is_reported_to_load_nothing_and_to_run_nothing() -> None:
+def test_a_browser_may_use_the_page_s_own_style_and_script_and_nothing_else() -> None:
     async def test(_: Served, session: aiohttp.ClientSession) -> None:
         async with session.get("/", headers={"Accept-Encoding": ""}) as answer:
             policy = answer.headers["Content-Security-Policy"]
             assert answer.headers["Cache-Control"] == "no-store"
-            found = Elements(await answer.text())
-        assert policy.startswith("default-src 'none'; style-src 'sha256-")
+            text = await answer.text()
+        found = Elements(text)
+        assert policy.startswith("default-src 'none'; ")
+        assert "require-trusted-types-for 'script'; trusted-types 'none'" in policy
         assert "unsafe" not in policy
+        for tag in ("style", "script"):
+            (own,) = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+            digest = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
+            assert f"{tag}-src 'sha256-{digest}'; " in policy
         attributes: set[Any] = set().union(*(given for _, given in found.found))
         assert not {name for name in attributes if name.startswith("on")}
         assert not attributes & {"src", "style", "action"}
-        assert found.tags("script") == found.tags("link") == []
+        assert found.tags("link") == []
 
     with_client(test)
+
+
+def test_the_head_says_which_exporter_this_is() -> None:
+    _, _, text = page(BothSides()).text.partition(" - pg-pool-exporter")
+    assert in_order(text, "pg-pool-exporter", "db-7", "version", "2023-11-14 22:13:20 UTC")
+    assert "<title>Nothing is watched - db-7 - pg-pool-exporter</title>" in html(BothSides())
+
+
+@pytest.mark.parametrize(
+    ("subject", "path"),
+    [
+        (Subject(app="a b", pool="m/1"), "pgpe-pool?var-app=a+b&var-pool=m%2F1"),
+        (Subject(app="orders", server="main"), "pgpe-pool?var-app=orders"),
+        (Subject(server="main", database="shop"), "pgpe-server?var-server=main"),
+        (Subject(target=TargetId("bouncer", "edge")), "pgpe-bouncer?var-bouncer=edge"),
+        (Subject(target=TargetId("app", "web:81", "mail")), "pgpe-exporter"),
+        (Subject(), "pgpe-exporter"),
+        (Subject(app='\ud800&"'), "pgpe-pool?var-app=%3F%26%22"),
+    ],
+)
+def test_a_finding_leads_to_the_dashboard_of_what_it_is_about(subject: Subject, path: str) -> None:
+    assert PLACE.links.about(subject) == f"https://grafana.example/g/d/{path}"
+    assert Links().about(subject) is None
+
+
+def test_a_finding_has_the_same_anchor_wherever_it_stands() -> None:
+    """A refresh finds it again: what the reader has opened stays open."""
+    sides = BothSides()
+    sides.pool(1, 8, leaked_slots={SITE: 6})
+    (anchor,) = (one["id"] for one in page(sides).tags("details") if one.get("class") == CARD)
+    sides.pool(1, 8, app="mail", process="mail:1", leaked_slots={SITE: 8})
+    cards = [one["id"] for one in page(sides).tags("details") if one.get("class") == CARD]
+    assert len(set(cards)) == 2
+    assert anchor in cards
 
 
 def test_tables_are_tables_for_a_screen_reader() -> None:
@@ -336,6 +387,9 @@ def test_tables_are_tables_for_a_screen_reader() -> None:
     assert all(one["scope"] in ("row", "col") for one in found.tags("th"))
     assert all(one["role"] == "img" and one["aria-label"] for one in found.tags("svg"))
     assert len(found.tags("h1")) == len(found.tags("main")) == 1
+    ids = [one["id"] for _, one in found.found if "id" in one]
+    assert len(set(ids)) == len(ids)
+    assert all(one["aria-labelledby"] in ids for one in found.tags("section"))
 
 
 def test_an_analysis_that_hangs_is_neither_the_present_nor_fine() -> None:
@@ -345,10 +399,7 @@ def test_an_analysis_that_hangs_is_neither_the_present_nor_fine() -> None:
     analysis = sides.analysis
 
     def shown(age: float | None) -> str:
-        return document(
-            analysis, 1.8e9, age, telemetry_path="/metrics",
-            findings_path="/api/v1/findings", refresh=True,
-        ).decode()  # fmt: skip
+        return document(analysis, 1.8e9, age, place=PLACE, refresh=True).decode()
 
     assert "Nothing is wrong" in shown(None)
     assert "Nothing is wrong" not in shown(300)

@@ -1,4 +1,4 @@
-"""The page in a real browser: nothing runs, nothing is loaded, nothing is wider than a phone."""
+"""The page in a real browser: it runs and loads nothing but its own, and fits a phone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from conftest import require
 from pg_pool_exporter.model import TargetId
 from support.both_sides import BothSides
 from support.browser import CHROMIUM, browsing
-from support.serving import client, serving
+from support.serving import Served, client, serving
 from test_page import HOSTILE, everywhere
 
 pytestmark = pytest.mark.debian
@@ -66,6 +66,13 @@ def fleet() -> BothSides:
     return sides
 
 
+def show(known: BothSides, served: Served) -> None:
+    """Let the page show what is known."""
+    for state in known.store.states():
+        served.store.put(state)
+    served.analyzer.update()
+
+
 def hostile() -> BothSides:
     return everywhere(HOSTILE)
 
@@ -84,9 +91,7 @@ def test_it_is_readable_and_does_nothing_but_show(
     async def main() -> None:
         known = sides()
         async with serving(clock=lambda: known.now) as served, browsing() as browser:
-            for state in known.store.states():
-                served.store.put(state)
-            served.analyzer.update()
+            show(known, served)
             for scheme in ("light", "dark"):
                 await browser.call(
                     "Emulation.setEmulatedMedia",
@@ -118,9 +123,7 @@ def test_what_is_wrong_is_on_a_phones_first_screen() -> None:
     async def main() -> None:
         known = everywhere("shop")
         async with serving(clock=lambda: known.now) as served, browsing() as browser:
-            for state in known.store.states():
-                served.store.put(state)
-            served.analyzer.update()
+            show(known, served)
             await browser.open(f"http://127.0.0.1:{served.port}/", PHONE, 640)
             bottom = "document.querySelector('.brief li:last-child').getBoundingClientRect().bottom"
             assert await browser.evaluate(bottom) < 640
@@ -138,9 +141,7 @@ def test_a_short_word_stays_on_one_line(width: int) -> None:
         known.pool(1, 1)
         known.fail(TargetId("server", "main"), "refused", error="connection refused: " * 10)
         async with serving(clock=lambda: known.now) as served, browsing() as browser:
-            for state in known.store.states():
-                served.store.put(state)
-            served.analyzer.update()
+            show(known, served)
             await browser.open(f"http://127.0.0.1:{served.port}/", width)
             assert await browser.evaluate(_BROKEN) == []
 
@@ -151,11 +152,74 @@ def test_a_page_for_a_browser_is_compressed() -> None:
     async def main() -> None:
         known = fleet()
         async with serving(clock=lambda: known.now) as served, client(served) as http:
-            for state in known.store.states():
-                served.store.put(state)
-            served.analyzer.update()
+            show(known, served)
             async with http.get("/", headers={"Accept-Encoding": "gzip"}) as answer:
                 assert answer.headers["Content-Encoding"] == "gzip"
                 assert len(await answer.read()) < 100_000
+
+    asyncio.run(main())
+
+
+# What a reader does: close a finding, move the focus.
+_READ_ON = """
+window.card = document.querySelector('.finding');
+card.open = false;
+window.marked = document.querySelector('.pools tbody th');
+document.querySelector('footer a').focus();
+true
+"""
+_REFRESH = "document.dispatchEvent(new Event('visibilitychange'))"
+_UNTOUCHED = """
+window.card.isConnected && !window.card.open && window.marked.isConnected
+  && document.activeElement === document.querySelector('footer a')
+"""
+
+
+def test_a_refresh_changes_what_differs_and_nothing_else() -> None:
+    """What the reader has closed stays closed, and the focus stays."""
+    require(CHROMIUM, "Chromium, of Debian's package chromium")
+
+    async def main() -> None:
+        known = BothSides()
+        known.pool(1, 8, leaked_slots={"shop.py:1 report": 6})
+        async with serving(clock=lambda: known.now) as served, browsing() as browser:
+            show(known, served)
+            await browser.open(f"http://127.0.0.1:{served.port}/", DESKTOP, 400)
+            await browser.evaluate(_READ_ON)
+            assert "6 not returned" in await browser.evaluate("document.body.innerText")
+            known.now += 5
+            known.pool(0, 10, leaked_slots={"shop.py:1 report": 7})
+            known.fail(TargetId("app", "web:81", "mail"), "refused")
+            show(known, served)
+            await browser.evaluate(_REFRESH)
+            await browser.until("document.body.innerText.includes('7 not returned')")
+            assert await browser.evaluate("document.title.startsWith('1 problem, 1 warning')")
+            assert await browser.evaluate("document.body.innerText.includes('mail@web:81')")
+            assert await browser.evaluate(_UNTOUCHED) is True
+            assert [one for one in browser.events if one[0] == "Runtime.exceptionThrown"] == []
+
+    asyncio.run(main())
+
+
+def test_a_page_that_cannot_be_refreshed_says_since_when_it_is_old() -> None:
+    require(CHROMIUM, "Chromium, of Debian's package chromium")
+
+    async def main() -> None:
+        known = everywhere("shop")
+        async with browsing() as browser:
+            async with serving(clock=lambda: known.now) as served:
+                show(known, served)
+                port = served.port
+                await browser.open(f"http://127.0.0.1:{port}/", DESKTOP)
+            hidden = "document.getElementById('no-answer').hidden"
+            assert await browser.evaluate(hidden)
+            await browser.evaluate(_REFRESH)
+            await browser.until(f"!{hidden}")
+            said = await browser.evaluate("document.getElementById('no-answer').innerText")
+            assert said.startswith("No answer from the exporter since ")
+            async with serving(f"127.0.0.1:{port}", clock=lambda: known.now) as served:
+                show(known, served)
+                await browser.evaluate(_REFRESH)
+                await browser.until(hidden)
 
     asyncio.run(main())

@@ -29,9 +29,9 @@ _pg_pool_exporter() {
         COMPREPLY=($(compgen -W 'run once check-config explain doctor terminate-idle demo metrics' -- "$value"))
     else
         case $command in
-        run) flags='--config.file= --socket-dir= --shard= --web.listen-address= --web.systemd-socket --web.telemetry-path= --web.runbook-url= --web.config.file= --web.enable-lifecycle --log.level= --log.format= --help --version' ;;
+        run) flags='--config.file= --socket-dir= --shard= --web.listen-address= --web.systemd-socket --web.telemetry-path= --web.runbook-url= --web.dashboard-url= --web.config.file= --web.enable-lifecycle --log.level= --log.format= --help --version' ;;
         once) flags='--config.file= --socket-dir= --shard= --log.level= --log.format= --help --version' ;;
-        check-config) flags='--config.file= --socket-dir= --shard= --web.listen-address= --web.systemd-socket --web.telemetry-path= --web.runbook-url= --web.config.file= --web.enable-lifecycle --log.level= --log.format= --probe --help --version' ;;
+        check-config) flags='--config.file= --socket-dir= --shard= --web.listen-address= --web.systemd-socket --web.telemetry-path= --web.runbook-url= --web.dashboard-url= --web.config.file= --web.enable-lifecycle --log.level= --log.format= --probe --help --version' ;;
         explain) flags='--config.file= --page= --help --version' ;;
         doctor) flags='--config.file= --socket-dir= --shard= --web.runbook-url= --url= --for= --json --help --version' ;;
         terminate-idle) flags='--config.file= --server= --older-than= --application= --pid= --yes --help --version' ;;

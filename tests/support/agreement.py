@@ -14,7 +14,7 @@ from pg_pool_exporter.commands.doctor.report import EXIT_CODES, read
 from pg_pool_exporter.exposition import findings
 from pg_pool_exporter.metrics.catalogue import FINDING
 from pg_pool_exporter.web.findings_json import findings_json
-from pg_pool_exporter.web.page import document
+from pg_pool_exporter.web.page import Place, document
 
 # Points that can warn without a finding: what is unusual, but harms nobody yet.
 ADVICE = {"targets", "pool_utilisation", "old_sessions", "settings"}
@@ -32,9 +32,8 @@ def disagreement(analysis: Analysis) -> str | None:
 
 def shown(analysis: Analysis) -> str:
     """The page."""
-    return document(
-        analysis, 0.0, telemetry_path="/metrics", findings_path="/findings", refresh=False
-    ).decode()
+    place = Place(host="here", telemetry_path="/metrics", findings_path="/findings")
+    return document(analysis, 0.0, place=place, refresh=False).decode()
 
 
 def _with_checklist(analysis: Analysis) -> str | None:

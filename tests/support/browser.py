@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from support.polling import eventually
+from support.polling import eventually, until
 
 CHROMIUM = shutil.which("chromium")
 _QUIET = (
@@ -60,6 +60,10 @@ class Browser:
         """What a script gives on the page."""
         found = await self.call("Runtime.evaluate", expression=script, returnByValue=True)
         return found["result"]["value"]
+
+    async def until(self, script: str) -> None:
+        """Wait until a script gives true."""
+        await until(lambda: self.evaluate(script), _ANSWER_SECONDS)
 
     def _keep(self, message: dict[str, Any]) -> None:
         self.events.append((message["method"], message["params"]))

@@ -31,8 +31,8 @@ from pg_pool_exporter.polling.store import Store
 from pg_pool_exporter.sources.server_log.state_lock import StateLock
 from pg_pool_exporter.web.config import WebConfigFile
 from pg_pool_exporter.web.handlers import Web
+from pg_pool_exporter.web.links import WITHOUT_DASHBOARDS, Links
 from pg_pool_exporter.web.passed_sockets import passed_sockets
-from pg_pool_exporter.web.paths import RUNBOOKS
 from pg_pool_exporter.web.server import Address, WebServer
 
 log = structlog.get_logger(__name__)
@@ -60,8 +60,8 @@ class Settings:
     systemd_socket: bool = False
     """Whether systemd has opened the sockets, instead."""
     telemetry_path: str = "/metrics"
-    runbooks: str = RUNBOOKS
-    """Their address."""
+    links: Links = WITHOUT_DASHBOARDS
+    """Where the page leads."""
     web_config_file: Path | None = None
     enable_lifecycle: bool = False
 
@@ -101,7 +101,7 @@ class Daemon:
             self._exposition,
             self._analyzer,
             telemetry_path=settings.telemetry_path,
-            runbooks=settings.runbooks,
+            links=settings.links,
             unpolled=self.unpolled,
             reload=self.reload if settings.enable_lifecycle else None,
         )

@@ -143,7 +143,8 @@ def _telemetry_path(text: str) -> str:
     return text
 
 
-def _runbook_url(text: str) -> str:
+def _base_url(text: str) -> str:
+    """The address that paths are put behind."""
     if not re.fullmatch(r"https?://[^\s\"<>?#]+", text, re.ASCII):
         raise ValueError("must be an address like https://wiki.example/runbooks")
     return text.rstrip("/")
@@ -248,9 +249,17 @@ class Options:
         Flag(
             "web.runbook-url", "URL",
             f"address of docs/runbooks, where findings lead (default {RUNBOOKS})",
-            _runbook_url, _SERVING | _DOCTOR,
+            _base_url, _SERVING | _DOCTOR,
         ),
     ] = RUNBOOKS
+    web_dashboard_url: Annotated[
+        str | None,
+        Flag(
+            "web.dashboard-url", "URL",
+            "address of Grafana with our dashboards, for links on the page (default: no links)",
+            _base_url, _SERVING,
+        ),
+    ] = None
     web_config_file: Annotated[
         Path | None,
         Flag(

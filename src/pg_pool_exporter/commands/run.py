@@ -10,6 +10,7 @@ from pg_pool_exporter.commands.configuration import configuration
 from pg_pool_exporter.commands.daemon import Daemon, Settings
 from pg_pool_exporter.commands.options import Options
 from pg_pool_exporter.commands.output import SUCCESS
+from pg_pool_exporter.web.links import Links
 
 
 def main(options: Options) -> int:
@@ -29,7 +30,7 @@ async def _serve(options: Options) -> None:
         listen=options.web_listen_address or (),
         systemd_socket=options.web_systemd_socket,
         telemetry_path=options.web_telemetry_path,
-        runbooks=options.web_runbook_url,
+        links=Links(options.web_runbook_url, options.web_dashboard_url),
         web_config_file=options.web_config_file,
         enable_lifecycle=options.web_enable_lifecycle,
     )

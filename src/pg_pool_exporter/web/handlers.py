@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -18,15 +19,15 @@ from pg_pool_exporter.metrics.text_format import OPENMETRICS_CONTENT_TYPE, TEXT_
 from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.store import Store
 from pg_pool_exporter.web.findings_json import findings_json
+from pg_pool_exporter.web.links import WITHOUT_DASHBOARDS, Links
 from pg_pool_exporter.web.negotiation import accepts_gzip, prefers_openmetrics
-from pg_pool_exporter.web.page import CONTENT_SECURITY_POLICY, document
+from pg_pool_exporter.web.page import CONTENT_SECURITY_POLICY, Place, document
 from pg_pool_exporter.web.paths import (
     FINDINGS_PATH,
     HEALTHY_PATH,
     PROBE_PATH,
     READY_PATH,
     RELOAD_PATH,
-    RUNBOOKS,
 )
 from pg_pool_exporter.web.server import Answer, Routes, plain_answer
 
@@ -44,8 +45,8 @@ _PAGE_HEADERS = {
 class Web:
     """The endpoints' handlers.
 
-    `runbooks` is their address. `unpolled` lists the targets that are still to be polled for the
-    first time. `reload` loads the configuration again and returns whether that worked; None
+    `links` is where the page leads. `unpolled` lists the targets that are still to be polled for
+    the first time. `reload` loads the configuration again and returns whether that worked; None
     disables it over HTTP.
     """
 
@@ -58,19 +59,21 @@ class Web:
         telemetry_path: str,
         unpolled: Callable[[], list[str]],
         reload: Callable[[], Awaitable[bool]] | None,
-        runbooks: str = RUNBOOKS,
+        links: Links = WITHOUT_DASHBOARDS,
     ) -> None:
         self._store = store
         self._exposition = exposition
         # A single thread: clients that ask for pages must not take the CPU from the polls.
         lane = Lane("rendering")
-        page = partial(
-            document,
+        findings = partial(_findings_body, runbooks=links.runbooks)
+        self._findings_body = _Body(analyzer, findings, lane)
+        place = Place(
+            host=socket.gethostname(),
             telemetry_path=telemetry_path,
             findings_path=FINDINGS_PATH,
-            runbooks=runbooks,
+            links=links,
         )
-        self._findings_body = _Body(analyzer, partial(_findings_body, runbooks=runbooks), lane)
+        page = partial(document, place=place)
         self._page_body = {
             refresh: _Body(analyzer, partial(page, refresh=refresh), lane)
             for refresh in (True, False)

@@ -1,9 +1,9 @@
 """The page at `/`: what a person sees who opens the exporter's address in a browser.
 
-`document` is the whole; each section has its module. Nothing is loaded from elsewhere, nothing is
-executed, and whatever comes from outside is escaped by `markup`, without exception.
+`document` is the whole; each section has its module. Nothing is loaded from elsewhere, nothing but
+`refresh.js` is executed, and whatever comes from outside is escaped by `markup`, without exception.
 """
 
-from pg_pool_exporter.web.page.document import CONTENT_SECURITY_POLICY, document
+from pg_pool_exporter.web.page.document import CONTENT_SECURITY_POLICY, Place, document
 
-__all__ = ["CONTENT_SECURITY_POLICY", "document"]
+__all__ = ["CONTENT_SECURITY_POLICY", "Place", "document"]

@@ -8,7 +8,7 @@ from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
 from pg_pool_exporter.analysis.correlate.chain import Holder
 from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.web.page.drawing import bar
-from pg_pool_exporter.web.page.markup import Html, element, join, name
+from pg_pool_exporter.web.page.markup import Html, element, join, name, section
 from pg_pool_exporter.web.page.tables import row, table
 
 MAX_POOLS = 500
@@ -23,9 +23,9 @@ def bouncers_section(pools: Sequence[BouncerPoolView]) -> Html | None:
     if not pools:
         return None
     more = len(pools) - MAX_POOLS
-    return element(
-        "section",
-        element("h2", "Pools of bouncers"),
+    return section(
+        "bouncers",
+        "Pools of bouncers",
         table(
             f"{number(len(pools), 'pool', 'pools')}, the worst first",
             _COLUMNS,

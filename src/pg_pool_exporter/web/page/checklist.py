@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from pg_pool_exporter.analysis.checklist.check import Check
 from pg_pool_exporter.analysis.finding import Verdict
-from pg_pool_exporter.web.page.markup import Html, element, join, name, sentence
+from pg_pool_exporter.analysis.wording import number
+from pg_pool_exporter.web.page.markup import Html, element, join, name, section, sentence
 from pg_pool_exporter.web.page.tables import row, table
 
 _COLUMNS = ("Point", "Verdict", "Figure")
@@ -34,17 +35,23 @@ def checklist_section(checks: Sequence[Check]) -> Html | None:
     """All points; None without any."""
     if not checks:
         return None
+    fine = [one for one in checks if one.verdict is Verdict.FINE]
+    others = [one for one in checks if one.verdict is not Verdict.FINE]
     unknown = sum(one.verdict is Verdict.UNKNOWN for one in checks)
-    return element(
-        "section",
-        element("h2", "Checklist", id="checklist"),
-        table(
-            f"{len(checks)} points, {unknown} of them unknown",
-            _COLUMNS,
-            (_row(one) for one in checks),
-        ),
-        aria_labelledby="checklist",
+    words = f"{number(len(checks), 'point', 'points')}: {len(fine)} fine, {unknown} unknown"
+    return section(
+        "checklist",
+        "Checklist",
+        element("p", words),
+        _table("Not fine, or unknown", others) if others else None,
+        element("details", element("summary", "Points that are fine"), _table("Fine", fine))
+        if fine
+        else None,
     )
+
+
+def _table(caption: str, checks: Sequence[Check]) -> Html:
+    return table(caption, _COLUMNS, map(_row, checks), "checks")
 
 
 def _row(check: Check) -> Html:

@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib import resources
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.analyzer import Analysis
-from pg_pool_exporter.analysis.finding import Verdict
-from pg_pool_exporter.analysis.fleet_view import FleetView
-from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.web.links import WITHOUT_DASHBOARDS, Links
 from pg_pool_exporter.web.page.bouncers import bouncers_section
-from pg_pool_exporter.web.page.checklist import checklist_section, warnings_in_brief
-from pg_pool_exporter.web.page.findings import in_brief, in_full, verdict
-from pg_pool_exporter.web.page.markup import Html, as_html, element, join
+from pg_pool_exporter.web.page.checklist import checklist_section
+from pg_pool_exporter.web.page.findings import in_full
+from pg_pool_exporter.web.page.markup import Html, as_html, element, join, name
+from pg_pool_exporter.web.page.overview import overview, verdict_in_words
 from pg_pool_exporter.web.page.pools import pools_section
 from pg_pool_exporter.web.page.servers import servers_section
 from pg_pool_exporter.web.page.targets import targets_section
-from pg_pool_exporter.web.paths import RUNBOOKS
 
 REFRESH_SECONDS = 10
 
-_STYLE = resources.files(__package__).joinpath("style.css").read_text("utf-8")
-_STYLE_HASH = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
+
+def _resource(name: str) -> tuple[str, str]:
+    """A file's text, and its hash as the policy names it."""
+    text = resources.files(__package__).joinpath(name).read_text("utf-8")
+    return text, f"'sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+_STYLE, _STYLE_HASH = _resource("style.css")
+_SCRIPT, _SCRIPT_HASH = _resource("refresh.js")
 CONTENT_SECURITY_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    f"default-src 'none'; style-src {_STYLE_HASH}; script-src {_SCRIPT_HASH}; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
-"""Nothing but the page's own style sheet: markup that got past the escaping could do nothing."""
+"""Nothing but the page's own style sheet and script: markup that got past the escaping could do
+nothing. The script may only read the page again, and never makes markup of text.
+"""
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -40,115 +49,83 @@ _PAGE = """<!DOCTYPE html>
 {refresh}<title>{title}</title>
 <style>{style}</style>
 </head>
-<body>
 {body}
-</body>
 </html>
 """
+_WITHOUT_SCRIPT = f'<noscript><meta http-equiv="refresh" content="{REFRESH_SECONDS}"></noscript>\n'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the page is served, and where it leads."""
+
+    host: str
+    """The exporter's, as its page names it."""
+    telemetry_path: str
+    findings_path: str
+    links: Links = WITHOUT_DASHBOARDS
 
 
 def document(
-    analysis: Analysis,
-    now: float,
-    late: float | None = None,
-    *,
-    telemetry_path: str,
-    findings_path: str,
-    refresh: bool,
-    runbooks: str = RUNBOOKS,
+    analysis: Analysis, now: float, late: float | None = None, *, place: Place, refresh: bool
 ) -> bytes:
     """The page, in UTF-8.
 
     `now` is the time, in seconds since the epoch; `late` the age of an analysis that the next one
-    should have replaced, in seconds; with `refresh` the page reloads itself;
-    `runbooks` is their address.
+    should have replaced, in seconds; with `refresh` the page refreshes itself.
     """
-    fleet, findings = analysis.fleet, analysis.findings
-    severity, words = verdict(findings) if findings else _without_findings(analysis, late)
-    meta = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">\n' if refresh else ""
+    fleet, findings, links = analysis.fleet, analysis.findings, place.links
     sections = (
-        in_full(findings, runbooks),
-        pools_section(fleet.pools),
+        in_full(findings, links),
+        pools_section(fleet.pools, links),
         bouncers_section(fleet.bouncer_pools),
-        servers_section(fleet.servers),
+        servers_section(fleet.servers, links),
         targets_section(fleet.targets, now),
         checklist_section(analysis.checks),
     )
-    body = join(
-        [
-            element(
-                "header",
-                element("h1", words, class_="verdict"),
-                None if late is None else element("p", element("strong", _late(late))),
-                in_brief(findings) if findings else warnings_in_brief(analysis.checks),
-                element("p", _counts(fleet), class_="counts"),
-                class_=severity,
-            ),
-            element("main", join(one for one in sections if one is not None)),
-            element("footer", _footer(now, refresh, telemetry_path, findings_path)),
-        ]
+    body = element(
+        "body",
+        element("p", id="no-answer", role="alert", hidden=""),
+        element("header", _masthead(place, now), overview(analysis, late)),
+        element("main", join(one for one in sections if one is not None)),
+        element("footer", _footer(refresh, place)),
+        element("script", Html(_SCRIPT)) if refresh else None,
+        data_refresh=REFRESH_SECONDS if refresh else None,
     )
+    _, words = verdict_in_words(analysis, late)
     text = _PAGE.format(
-        refresh=meta, title=as_html(f"{words} - pg-pool-exporter"), style=_STYLE, body=body
+        refresh=_WITHOUT_SCRIPT if refresh else "",
+        title=as_html(f"{words} - {place.host} - pg-pool-exporter"),
+        style=_STYLE,
+        body=body,
     )
     return text.encode()
 
 
-def _late(seconds: float) -> str:
-    return (
-        f"All of this was known {spell(seconds)} ago: the analysis hangs. Restart the exporter, "
-        "and please report it."
+def _masthead(place: Place, now: float) -> Html:
+    """Which exporter this is, of when, and the way to the dashboards."""
+    dashboard = place.links.fleet()
+    time = datetime.fromtimestamp(now, UTC)
+    return element(
+        "div",
+        element("strong", "pg-pool-exporter"),
+        element("span", name(place.host)),
+        element("span", f"version {__version__}"),
+        element("time", time.strftime("%Y-%m-%d %H:%M:%S UTC"), datetime=time.isoformat()),
+        element("a", "Dashboards", href=dashboard) if dashboard else None,
+        class_="masthead",
     )
 
 
-def _without_findings(analysis: Analysis, late: float | None) -> tuple[str, str]:
-    """How good it is (a class), and in words: only what has been read is known, and good."""
-    fleet = analysis.fleet
-    if late is not None:
-        return "warning", "Nothing is known of the last minutes"
-    if analysis.failed:
-        return "warning", "An analysis failed: see the log"
-    if not fleet.targets:
-        return "warning", "Nothing is watched"
-    warnings = sum(one.verdict is Verdict.WARNING for one in analysis.checks)
-    if not fleet.pools and not fleet.bouncer_pools:
-        if all(not one.health.polls for one in fleet.targets):
-            return "", "Nothing is known yet"
-        return "warning" if warnings else "", "No pool is watched"
-    if warnings:
-        return "warning", number(warnings, "warning", "warnings")
-    return "fine", "Nothing is wrong"
-
-
-def _counts(fleet: FleetView) -> str:
-    up = sum(one.health.up for one in fleet.targets)
-    return ", ".join(
-        [
-            number(len(fleet.pools), "pool", "pools"),
-            number(sum(one.key.kind == "server" for one in fleet.targets), "server", "servers"),
-            f"{up} of {number(len(fleet.targets), 'target', 'targets')} up",
-        ]
-    )
-
-
-def _footer(now: float, refresh: bool, telemetry_path: str, findings_path: str) -> Html:
+def _footer(refresh: bool, place: Place) -> Html:
     links = (
-        (telemetry_path, "Metrics"),
-        (findings_path, "Findings as JSON"),
+        (place.telemetry_path, "Metrics"),
+        (place.findings_path, "Findings as JSON"),
         ("/-/healthy", "Health"),
         ("/-/ready", "Readiness"),
-        ("/?refresh=off", "Stop refreshing") if refresh else ("/", "Refresh automatically"),
+        ("/?refresh=off", f"Stop refreshing (every {REFRESH_SECONDS} s)")
+        if refresh
+        else ("/", "Refresh automatically"),
     )
-    time = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    every = f", refreshed every {REFRESH_SECONDS} s" if refresh else ""
-    return join(
-        [
-            element(
-                "nav",
-                element("ul", join(element("li", element("a", words, href=path))
-                                   for path, words in links)),
-                aria_label="Other pages",
-            ),
-            element("p", f"pg-pool-exporter {__version__}, {time}{every}"),
-        ]
-    )  # fmt: skip
+    items = (element("li", element("a", words, href=path)) for path, words in links)
+    return element("nav", element("ul", join(items)), aria_label="Other pages")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 
 from pg_pool_exporter.analysis.finding import Finding, Severity
 from pg_pool_exporter.analysis.remedies import runbook
 from pg_pool_exporter.analysis.wording import figure, number
-from pg_pool_exporter.web.page.markup import Html, element, join, name, sentence
+from pg_pool_exporter.web.links import Links
+from pg_pool_exporter.web.page.markup import Html, element, join, name, section, sentence
 
 _MAX_IN_BRIEF = 5
 _MAX_OPEN = 10
@@ -37,38 +39,33 @@ def in_brief(findings: Sequence[Finding]) -> Html | None:
     lines = [
         element(
             "li",
-            element("a", one.cause.title, href=f"#finding-{at}"),
+            element("a", one.cause.title, href=f"#{_anchor(one)}"),
             " ",
             name(str(one.subject)),
             f": {one.summary}",
             *_site_in_brief(one),
             class_=one.severity.title,
         )
-        for at, one in enumerate(findings[:_MAX_IN_BRIEF], 1)
+        for one in findings[:_MAX_IN_BRIEF]
     ]
     more = len(findings) - _MAX_IN_BRIEF
     if more > 0:
-        lines.append(element("li", f"{more} more below"))
+        lines.append(element("li", element("a", f"{more} more below", href="#wrong")))
     return element("ul", join(lines), class_="brief")
 
 
-def in_full(findings: Sequence[Finding], runbooks: str) -> Html | None:
-    """Each with figures, evidence, lines of code, remedy and a link to its runbook."""
+def in_full(findings: Sequence[Finding], links: Links) -> Html | None:
+    """Each with figures, evidence, lines of code, remedy, and links to runbook and dashboard."""
     if not findings:
         return None
-    shown = [_finding(one, at, runbooks) for at, one in enumerate(findings[:_MAX_SHOWN], 1)]
+    shown = [_finding(one, at, links) for at, one in enumerate(findings[:_MAX_SHOWN], 1)]
     more = len(findings) - _MAX_SHOWN
     left_out = element("p", f"{more} more are not shown.") if more > 0 else None
-    return element(
-        "section",
-        element("h2", "What is wrong", id="wrong"),
-        element("div", join(shown), class_="findings"),
-        left_out,
-        aria_labelledby="wrong",
-    )
+    cards = element("div", join(shown), class_="findings")
+    return section("wrong", "What is wrong", cards, left_out)
 
 
-def _finding(finding: Finding, at: int, runbooks: str) -> Html:
+def _finding(finding: Finding, at: int, links: Links) -> Html:
     heading = element(
         "summary",
         element("span", finding.severity.title, class_="badge"),
@@ -93,20 +90,31 @@ def _finding(finding: Finding, at: int, runbooks: str) -> Html:
         element("ul", join(element("li", one) for one in finding.evidence), class_="evidence")
         if finding.evidence
         else None,
-        _remedy(finding, runbooks),
-        id=f"finding-{at}",
+        _remedy(finding, links),
+        id=_anchor(finding),
         class_=f"finding {finding.severity.title}",
         open="" if at <= _MAX_OPEN else None,
     )
 
 
-def _remedy(finding: Finding, runbooks: str) -> Html | None:
-    if not finding.remedy:
-        return None
-    parts = [element("b", "What to do: "), sentence(finding.remedy)]
-    if (address := runbook(finding.cause, runbooks)) is not None:
-        parts += [Html(" "), element("a", "Runbook", href=address)]
-    return element("p", join(parts), class_="remedy")
+def _anchor(finding: Finding) -> str:
+    """The same for the same cause and subject: a refresh finds it again wherever it stands."""
+    about = f"{finding.cause.value} {finding.subject.parts}"
+    return f"finding-{sha256(about.encode(errors='replace')).hexdigest()[:12]}"
+
+
+def _remedy(finding: Finding, links: Links) -> Html | None:
+    parts = []
+    if finding.remedy:
+        parts.append(element("p", element("b", "What to do: "), sentence(finding.remedy)))
+    further = (
+        ("Runbook", runbook(finding.cause, links.runbooks)),
+        ("Dashboard", links.about(finding.subject)),
+    )
+    shown = [element("a", words, href=address) for words, address in further if address]
+    if shown:
+        parts.append(element("p", join(shown), class_="further"))
+    return element("div", join(parts), class_="remedy") if parts else None
 
 
 def _site_in_brief(finding: Finding) -> tuple[str, ...]:

@@ -32,9 +32,22 @@ def element(tag: str, *children: str | None, **attributes: str | float | None) -
     return Html(f"<{tag}{given}>{inner}</{tag}>")
 
 
+def section(anchor: str, title: str, *children: str | None) -> Html:
+    """A section of the page with its heading; `anchor` is where links lead."""
+    heading = element("h2", title, id=f"{anchor}-title")
+    return element(
+        "section", heading, *children, id=anchor, aria_labelledby=f"{anchor}-title"
+    )  # fmt: skip
+
+
 def name(text: str) -> Html:
     """A name from outside, isolated from the text around it: it may be written right to left."""
     return element("bdi", _cut(text, _MOST_NAME))
+
+
+def linked(text: Html, address: str | None) -> Html:
+    """The text, as a link where there is an address."""
+    return text if address is None else element("a", text, href=address)
 
 
 def join(parts: Iterable[str]) -> Html:

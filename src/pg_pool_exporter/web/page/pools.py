@@ -8,36 +8,47 @@ from math import isfinite
 from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.web.links import Links
 from pg_pool_exporter.web.page.drawing import bar, sparkline
-from pg_pool_exporter.web.page.markup import Html, element, join, name
+from pg_pool_exporter.web.page.markup import Html, element, join, linked, name, section
 from pg_pool_exporter.web.page.tables import row, table
 
 MAX_POOLS = 500
 """More are only counted; /api/v1/findings has them."""
+MAX_OPEN = 50
+"""The others are folded."""
 _MAX_SITES = 3
 _COLUMNS = ("Pool", "Connections", "Utilisation", "Last hour", "Trend", "Leaks")
 
 
-def pools_section(pools: Iterable[PoolView]) -> Html | None:
-    """The table of pools; None without any."""
+def pools_section(pools: Iterable[PoolView], links: Links) -> Html | None:
+    """The tables of pools, the second one folded; None without any."""
     worst = sorted(pools, key=_badness, reverse=True)
     if not worst:
         return None
+    first, rest = worst[:MAX_OPEN], worst[MAX_OPEN:MAX_POOLS]
     more = len(worst) - MAX_POOLS
-    return element(
-        "section",
-        element("h2", "Pools"),
+    words = number(len(worst), "pool", "pools")
+    return section(
+        "pools",
+        "Pools",
         _legend(),
-        table(
-            f"{number(len(worst), 'pool', 'pools')}, the worst first",
-            _COLUMNS,
-            map(_row, worst[:MAX_POOLS]),
-            "pools",
-        ),
+        _table(f"{words}, the worst first", first, links),
+        element(
+            "details",
+            element("summary", number(len(rest), "more pool", "more pools")),
+            _table("Less used", rest, links),
+        )
+        if rest
+        else None,
         element("p", f"{more} more pools are not shown; the metrics have all of them.")
         if more > 0
         else None,
     )
+
+
+def _table(caption: str, pools: Sequence[PoolView], links: Links) -> Html:
+    return table(caption, _COLUMNS, (_row(one, links) for one in pools), "pools")
 
 
 def _badness(pool: PoolView) -> tuple[float, ...]:
@@ -45,11 +56,11 @@ def _badness(pool: PoolView) -> tuple[float, ...]:
     return pool.verdict.severity or 0, share if isfinite(share) else 0.0, pool.waiting or 0.0
 
 
-def _row(pool: PoolView) -> Html:
+def _row(pool: PoolView, links: Links) -> Html:
     severity = pool.verdict.severity
     return row(
         _COLUMNS,
-        _name(pool),
+        _name(pool, links),
         _connections(pool),
         _share(pool.utilisation),
         sparkline(pool.active_by_minute, pool.max),
@@ -59,12 +70,13 @@ def _row(pool: PoolView) -> Html:
     )
 
 
-def _name(pool: PoolView) -> Html:
+def _name(pool: PoolView, links: Links) -> Html:
     processes = number(len(pool.processes), "process", "processes")
     facts = [fact for fact in (pool.client, processes) if fact]
     if pool.subject.server:
         facts.append(f"server {pool.subject.server}")
-    return join([name(pool.name), element("small", name(", ".join(facts)))])
+    title = linked(name(pool.name), links.pool(pool.subject.app, pool.subject.pool))
+    return join([title, element("small", name(", ".join(facts)))])
 
 
 def _leaked(pool: PoolView) -> float:

@@ -8,8 +8,9 @@ from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSess
 from pg_pool_exporter.analysis.server_view import ServerView
 from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.model import SessionKey
+from pg_pool_exporter.web.links import Links
 from pg_pool_exporter.web.page.drawing import bar
-from pg_pool_exporter.web.page.markup import Html, element, join, name
+from pg_pool_exporter.web.page.markup import Html, element, join, linked, name, section
 from pg_pool_exporter.web.page.tables import row, table
 
 MAX_SERVERS = 100
@@ -18,21 +19,21 @@ _LOCKS = ("Sessions of", "Waiting", "Longest wait", "Blocking others")
 _IDLE = ("Sessions of", "Sessions", "Longest")
 
 
-def servers_section(servers: Sequence[ServerView]) -> Html | None:
+def servers_section(servers: Sequence[ServerView], links: Links) -> Html | None:
     """The fullest first; None without any."""
     if not servers:
         return None
     fullest = sorted(servers, key=lambda one: -one.sample.used / max(1, one.available))
     more = len(servers) - MAX_SERVERS
-    return element(
-        "section",
-        element("h2", "Servers"),
-        join(_server(one) for one in fullest[:MAX_SERVERS]),
+    return section(
+        "servers",
+        "Servers",
+        join(_server(one, links) for one in fullest[:MAX_SERVERS]),
         element("p", f"{more} more servers are not shown.") if more > 0 else None,
     )
 
 
-def _server(server: ServerView) -> Html:
+def _server(server: ServerView, links: Links) -> Html:
     used, available = server.sample.used, server.available
     words = f"{used} of {available} slots in use"
     if server.pools_max is not None:
@@ -42,7 +43,7 @@ def _server(server: ServerView) -> Html:
     return element(
         "article",
         element(
-            "h3", name(server.name), " ",
+            "h3", linked(name(server.name), links.server(server.name)), " ",
             element("small", f"PostgreSQL {server.sample.settings.version}"),
         ),
         bar((("active", used),), available, words),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pg_pool_exporter.analysis.fleet_view import TargetView
 from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.model import Health
-from pg_pool_exporter.web.page.markup import Html, element, join, name
+from pg_pool_exporter.web.page.markup import Html, element, join, name, section
 from pg_pool_exporter.web.page.tables import row, table
 
 MAX_TARGETS = 500
@@ -20,9 +20,9 @@ def targets_section(targets: Sequence[TargetView], now: float) -> Html:
     up = [one for one in targets if one.health.up]
     summary = f"{number(len(targets), 'target', 'targets')}: {len(up)} up, {len(down)} not up"
     more = max(0, len(down) - MAX_TARGETS) + max(0, len(up) - MAX_TARGETS)
-    return element(
-        "section",
-        element("h2", "Targets"),
+    return section(
+        "targets",
+        "Targets",
         element("p", summary if targets else "No targets yet."),
         _table("Targets that are not up", down, now),
         element("details", element("summary", "Targets that are up"), _table("Up", up, now))
