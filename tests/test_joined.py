@@ -82,6 +82,25 @@ def test_the_smaller_of_both_bounds_holds(ages: dict[str, list[float]], expected
     assert unreturned(sides) == expected
 
 
+@pytest.mark.parametrize(
+    ("active", "proven"),
+    [pytest.param(1, 0, id="it may be back"), pytest.param(2, 1, id="one of two is not")],
+)
+def test_a_page_of_node_by_opentelemetry_may_show_one_return_late(
+    active: int, proven: float
+) -> None:
+    sides = BothSides(AppConfig(name="orders"))
+    info = PoolInfo(client="node-postgres", source="otel", server="main", application="orders")
+    page = TargetId("app", "web:0", "orders")
+    ages = {"idle": [300.0, 300.0]}
+    watch(
+        sides,
+        lambda: sides.pool(2 - active, active, target=page, info=info, leak_after=None),
+        sessions=ages,
+    )
+    assert unreturned(sides) == proven
+
+
 def test_a_session_of_somebody_else_under_the_same_name_proves_nothing() -> None:
     sides = BothSides()
     watch(sides, lambda: sides.pool(1, 0), sessions={"idle": [300.0, 200.0]})

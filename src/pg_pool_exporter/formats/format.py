@@ -94,6 +94,9 @@ class Format:
     is gone."""
     gauges_where: tuple[Condition, ...] = ()
     """Which pools that holds for."""
+    lags: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """By `client`, how many connections are shown as active after they were returned, until the
+    next one moves."""
     yields_to: tuple[str, ...] = ()
     """Formats that show more of the same pools: beside one of them, this one is left out."""
     facts: str = ""

@@ -6,6 +6,8 @@ the unit to the name or leave it out, and an attribute was renamed twice. All sp
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from pg_pool_exporter.formats.format import MILLISECONDS, Condition, Format, Value, value
 
 _STATE = ("db_client_connection_state", "db_client_connections_state", "state")
@@ -56,6 +58,8 @@ _CLIENTS = {
     "@opentelemetry/instrumentation-pg": "node-postgres",
     "opentelemetry.instrumentation.sqlalchemy": "SQLAlchemy",
 }
+# Node's instrumentation reads the pool just before a connection moves (tried with 0.76).
+_LAGS = MappingProxyType({"node-postgres": 1})
 # A disposed data source keeps its counters on the page and loses these (tried with Npgsql 8 to 10).
 _GAUGES = ("max", "idle", "active")
 _OF_NPGSQL = (Condition(("otel_scope_name",), _NPGSQL),)
@@ -112,6 +116,7 @@ OTEL = Format(
     unless=_OTHER_DATABASES,
     gauges=_GAUGES,
     gauges_where=_OF_NPGSQL,
+    lags=_LAGS,
     values=(
         value("max", *_MAX),
         value("min", "db_client_connection_idle_min", "db_client_connection_idle_min_connections"),
@@ -172,6 +177,7 @@ OTEL_OLD = Format(
     unless=_OTHER_DATABASES,
     gauges=_GAUGES,
     gauges_where=_OF_NPGSQL,
+    lags=_LAGS,
     values=(
         value("max", *_MAX_OLD),
         value(

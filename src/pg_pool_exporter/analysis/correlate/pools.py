@@ -16,7 +16,8 @@ from pg_pool_exporter.analysis.evidence.bounds import PoolReading, pool_reading
 from pg_pool_exporter.analysis.evidence.little import HoldReading, hold_reading
 from pg_pool_exporter.analysis.evidence.readings import Readings
 from pg_pool_exporter.config import DEFAULT_LEAK_AFTER, AppConfig
-from pg_pool_exporter.model import AppOnServer, PoolId, PoolSample, TargetId
+from pg_pool_exporter.formats import FORMATS
+from pg_pool_exporter.model import AppOnServer, PoolId, PoolInfo, PoolSample, TargetId
 from pg_pool_exporter.polling.store import TargetState
 
 
@@ -130,7 +131,7 @@ class KnownPools:
                     sample.idle,
                     sample.active,
                     leaked=sum(sample.leaked_slots.values()),
-                    long_lived=self._long_lived(sample),
+                    long_lived=self._long_lived(sample) + _lag(sample.info),
                     address=state.snapshot.address,
                 ),
                 keep=self._longest[app],
@@ -183,3 +184,10 @@ class KnownPools:
             return sample.leak_after
         app = self._apps.get(sample.key.app)
         return DEFAULT_LEAK_AFTER if app is None else app.leak_after
+
+
+def _lag(info: PoolInfo | None) -> int:
+    """Connections that the page may show as active although they were returned."""
+    if info is None or info.source not in FORMATS:
+        return 0
+    return FORMATS[info.source].lags.get(info.client, 0)
