@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -9,12 +10,14 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import require
 from pg_pool_exporter.sources.base import PollError
 from support.applications import CLIENTS, Application
+from support.daemons import Scraper, exporting
 from support.libraries import LIBRARIES, SIZE, Library
 from support.postgres import Cluster, wait_until
 from support.programs import exporter, fetch
@@ -193,3 +196,59 @@ def line_of(file: str, text: str) -> int:
     lines = (CLIENTS / file).read_text().splitlines()
     (number,) = [number for number, line in enumerate(lines, 1) if text in line]
     return number
+
+
+_LATE = ("postgresql_unreachable", "target_unreachable")
+"""Causes that a busy machine has, too."""
+
+
+@pytest.mark.parametrize("library", ALL)
+def test_a_long_query_is_no_leak(library: Library, start: Start, postgres: Cluster) -> None:
+    """All durations are a sixtieth: a leak threshold of a second, and a query of three."""
+    application = start(library, PG_POOL_EXPORTER_LEAK_AFTER="1s")
+    application.take()
+    application.give()
+    application.config.write_text(
+        f'servers: [{{name: main, dsn: "{postgres.dsn()}", interval: 200ms}}]\n'
+        f"apps: [{{name: orders, server: main, leak_after: 1s, interval: 200ms, timeout: 200ms, "
+        f'format: {library.loosest_format}, targets: ["{application.url}"]}}]\n'
+        'socket_dir: ""\nstate_dir: ""\n'
+    )
+
+    async def main() -> None:
+        async with exporting(application.config) as exporter:
+            await exporter.until(lambda: _knows_pool(exporter), 30)
+            seen = await _watch(exporter, asyncio.create_task(asyncio.to_thread(application.work)))
+        pools = [pool for one in seen for pool in one["pools"]]
+        assert max(pool["active"] or 0 for pool in pools) == 1
+        if library.format == "native":
+            assert max(pool["overdue"] or 0 for pool in pools) == 1
+        found = [finding for one in seen for finding in one["findings"]]
+        assert [one for one in found if one["cause"] not in _LATE] == []
+
+    asyncio.run(main())
+
+
+async def _findings(exporter: Scraper) -> Any:
+    _, body = await exporter.get("/api/v1/findings")
+    return json.loads(body)
+
+
+async def _knows_pool(exporter: Scraper) -> bool:
+    return bool((await _findings(exporter))["pools"])
+
+
+async def _watch(exporter: Scraper, work: asyncio.Task[None]) -> list[Any]:
+    """What the exporter reports until the work is done, and two leak thresholds longer."""
+
+    async def longer() -> None:
+        await work
+        await asyncio.sleep(2)
+
+    watched = asyncio.create_task(longer())
+    seen = []
+    while not watched.done():
+        seen.append(await _findings(exporter))
+        await asyncio.sleep(0.05)
+    await watched
+    return seen

@@ -84,6 +84,10 @@ class Application:
         self._check_out("query")
         self._came_back()
 
+    def work(self) -> None:
+        """Have a checkout do a query of three seconds."""
+        assert self._process.send("work") == "done"
+
     def give(self, times: int = 1) -> None:
         """Return connections, the oldest checkout first."""
         for _ in range(times):
@@ -154,9 +158,13 @@ class Application:
         (pool,) = asyncio.run(poll())
         return pool
 
+    @property
+    def url(self) -> str:
+        """Of its page."""
+        return f"http://127.0.0.1:{self.port}{self.library.path}"
+
     def _configuration(self, form: str) -> str:
-        url = f"http://127.0.0.1:{self.port}{self.library.path}"
-        app = f'{{name: orders, format: {form}, targets: ["{url}"]}}'
+        app = f'{{name: orders, format: {form}, targets: ["{self.url}"]}}'
         return f'apps: [{app}]\nsocket_dir: ""\n'
 
     def _expected(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 // An application with a pool, `client`, `pgxpool`, `cmackenzie1` or `database/sql`, and a page of
 // metrics. It does what the lines of its input say; each is answered by a line once it is done: take,
-// give, ask (without waiting for the answer), forget.
+// give, ask (without waiting for the answer), forget, work (a query of three seconds).
 package main
 
 import (
@@ -18,18 +18,32 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-const acquireTimeout = 3 * time.Second
+const (
+	acquireTimeout = 3 * time.Second
+	longQuery      = "SELECT pg_sleep(3)"
+)
 
-// borrow takes a connection from a pool; giveBack returns it.
-type borrow func(context.Context) (giveBack func(), err error)
+// borrow takes a connection from a pool.
+type borrow func(context.Context) (borrowed, error)
+
+type borrowed struct {
+	giveBack func()
+	execute  func(query string) error
+}
 
 func open(kind string) (borrow, http.Handler, error) {
 	page := promhttp.Handler()
 	if kind == "database/sql" {
 		db, err := openDatabaseSQL()
-		return func(ctx context.Context) (func(), error) {
+		return func(ctx context.Context) (borrowed, error) {
 			conn, err := db.Conn(ctx)
-			return func() { _ = conn.Close() }, err
+			return borrowed{
+				giveBack: func() { _ = conn.Close() },
+				execute: func(query string) error {
+					_, err := conn.ExecContext(context.Background(), query)
+					return err
+				},
+			}, err
 		}, page, err
 	}
 	var pool *pgxpool.Pool
@@ -39,9 +53,15 @@ func open(kind string) (borrow, http.Handler, error) {
 	} else if pool, err = openPgxpool(); err == nil && kind == "cmackenzie1" {
 		page = documentedPage(pool)
 	}
-	return func(ctx context.Context) (func(), error) {
+	return func(ctx context.Context) (borrowed, error) {
 		conn, err := pool.Acquire(ctx)
-		return func() { conn.Release() }, err
+		return borrowed{
+			giveBack: func() { conn.Release() },
+			execute: func(query string) error {
+				_, err := conn.Exec(context.Background(), query)
+				return err
+			},
+		}, err
 	}, page, err
 }
 
@@ -63,13 +83,13 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	held := make(chan func(), 100)
+	held := make(chan borrowed, 100)
 	take := func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), acquireTimeout)
 		defer cancel()
-		giveBack, err := borrow(ctx)
+		one, err := borrow(ctx)
 		if err == nil {
-			held <- giveBack
+			held <- one
 		}
 		return err
 	}
@@ -77,11 +97,20 @@ func main() {
 		_, err := borrow(context.Background())
 		return err
 	}
+	work := func() error {
+		one, err := borrow(context.Background())
+		if err != nil {
+			return err
+		}
+		defer one.giveBack()
+		return one.execute(longQuery)
+	}
 	commands := map[string]func() error{
 		"take":   take,
-		"give":   func() error { (<-held)(); return nil },
+		"give":   func() error { (<-held).giveBack(); return nil },
 		"ask":    func() error { go take(); return nil },
 		"forget": forget,
+		"work":   work,
 	}
 	fmt.Println("ready")
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {

@@ -1,11 +1,14 @@
 // Runs an application (`node obey.js ./pg-pool.js`) and does what the lines of its input say; each is
-// answered by a line once it is done: take, give, query, ask (without waiting for the answer), forget.
+// answered by a line once it is done: take, give, query, ask (without waiting for the answer), forget,
+// work (a query of three seconds).
 import readline from "node:readline";
 
 const { pool, sequelize } = await import(process.argv[2]);
 
 const borrow = sequelize ? () => sequelize.transaction() : () => pool.connect();
 const giveBack = sequelize ? (transaction) => transaction.commit() : (client) => client.release();
+
+const LONG_QUERY = "SELECT pg_sleep(3)";
 
 const held = [];
 
@@ -26,6 +29,11 @@ const commands = {
   },
   async forget() {
     await borrow();
+  },
+  async work() {
+    const one = await borrow();
+    await (sequelize ? sequelize.query(LONG_QUERY, { transaction: one }) : one.query(LONG_QUERY));
+    await giveBack(one);
   },
 };
 

@@ -11,7 +11,8 @@ import javax.sql.DataSource;
 
 /**
  * Does to a pool (`client`, `micrometer`, `tracker` or `mbeans`) what the lines of its input say; each is
- * answered by a line once it is done: take, give, ask (without waiting for the answer), forget.
+ * answered by a line once it is done: take, give, ask (without waiting for the answer), forget, work (a
+ * query of three seconds).
  */
 final class Obey {
   private final DataSource pool;
@@ -46,6 +47,7 @@ final class Obey {
         case "give" -> held.remove().close();
         case "ask" -> new Thread(this::ask).start();
         case "forget" -> pool.getConnection();
+        case "work" -> work();
         default -> throw new IllegalArgumentException(command);
       }
       return "done";
@@ -56,6 +58,12 @@ final class Obey {
 
   private void take() throws SQLException {
     held.add(pool.getConnection());
+  }
+
+  private void work() throws SQLException {
+    try (var connection = pool.getConnection(); var statement = connection.createStatement()) {
+      statement.execute("SELECT pg_sleep(3)");
+    }
   }
 
   private void ask() {

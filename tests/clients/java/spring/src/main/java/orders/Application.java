@@ -42,9 +42,19 @@ class Application implements CommandLineRunner {
           pool.getConnection();
           System.out.println("done");
         }
+        case "work" -> {
+          work();
+          System.out.println("done");
+        }
       }
     }
     System.exit(0);
+  }
+
+  private void work() throws SQLException {
+    try (var connection = pool.getConnection(); var statement = connection.createStatement()) {
+      statement.execute("SELECT pg_sleep(3)");
+    }
   }
 
   private String take() {
