@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import bz2
+import gzip
 import json
+import lzma
 import os
 import resource
 import shutil
@@ -315,6 +318,37 @@ def test_compressed_files_are_left_alone(follower: Follower, log: Path) -> None:
     assert timeouts(follower.poll()) == 0
 
 
+@pytest.mark.parametrize(
+    ("encode", "said"),
+    [
+        (gzip.compress, "compressed with gzip"),
+        (lzma.compress, "compressed with xz"),
+        (bz2.compress, "compressed with bzip2"),
+        (lambda content: content.decode().encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_a_file_that_holds_no_lines_is_never_shown_as_0(
+    follower: Follower, log: Path, encode: Callable[[bytes], bytes], said: str
+) -> None:
+    """At each poll, also while it does not change."""
+    log.unlink()
+    append(log, encode(event()))
+    for _ in range(3):
+        error = follower.failure()
+        assert error.reason == "not_understood"
+        assert said in str(error)
+    log.unlink()
+    append(log, event(number=2))
+    assert timeouts(follower.poll()) == 1
+
+
+def test_a_compressed_file_given_by_name_is_said(tmp_path: Path) -> None:
+    (tmp_path / "log.gz").write_bytes(gzip.compress(event()))
+    follower = Follower(tmp_path, "log.gz")
+    assert "compressed files are not read" in str(follower.failure())
+    follower.stop()
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_new_names_of_the_collector(tmp_path: Path, form: Format) -> None:
     follower = Follower(tmp_path, "postgresql-*", form=form)
@@ -580,6 +614,22 @@ def test_a_record_whose_end_was_lost_is_counted(log: Path, form: Format, wrappin
         lines = [f"{ISO} stderr {part} {first}\n" for part in "FPPPF"]
     append(log, *(line.encode() for line in lines))
     assert timeouts(follower.poll()) == 5
+    follower.stop()
+
+
+def test_a_file_truncated_while_the_server_writes_at_its_old_end(log: Path) -> None:
+    """The beginning is a hole of null bytes then."""
+    follower = Follower(log.parent, NAME)
+    follower.poll()
+    append(log, event())
+    assert timeouts(follower.poll()) == 1
+    with log.open("r+b") as file:
+        file.truncate(0)
+        file.seek(200_000)
+        file.write(event(number=2))
+    counts = follower.poll()
+    assert timeouts(counts) == 2
+    assert counts.unparsed == 0
     follower.stop()
 
 

@@ -29,6 +29,9 @@ _SEEDS = (
     (0, "syslog-rfc5424"), (0, "journal-full"), (0, "fluent-bit"), (0, "cloud-sql-export"),
     (0, "azure-single-server-export"), (0, "stderr-then-csvlog"), (1, "syslog-other-programs"),
     (1, "journal-json"), (2, "csvlog-then-json"), (2, "cri-csvlog"), (3, "jsonlog-in-fields"),
+    (0, "stern-colours"), (0, "aws-logs-tail"), (0, "logcli"), (0, "heroku"), (0, "fly"),
+    (0, "papertrail-archive"), (0, "fluent-bit-file"), (0, "json-array"), (0, "opentelemetry"),
+    (0, "cloudwatch-subscription"), (0, "loki-push"), (0, "filebeat-module"),
 )  # fmt: skip
 
 
@@ -55,7 +58,11 @@ HARNESS = Harness(
     tokens=[
         b'{"log":"', b'\\n","stream":"stderr"', b'","time":"', b'{"timestamp":"', b'"record":{',
         b'"error_severity":"FATAL"', b'"message":"', b'"textPayload":"', b"stderr F ", b"stderr P ",
-        b"db-1  | ", b"[pod/a/b] ", b"Nov 28 22:30:00 db1 postgres[1]: ", b"[3-1] ", b"[3-2] ",
+        b"db-1  | ", b"shop-1 postgres ", b'2026-11-28T22:30:00Z {app="db"} ', b"app[postgres.1]: ",
+        b'"logRecords":[{"body":{"stringValue":"', b'"logEvents":[{"message":"',
+        b'"values":[["1","',
+        b"2026-11-28T22:30:00Z\ta\t", b"pg.0: [1795904000.1, ", b"\x1e", b"[", b",",
+        b"[pod/a/b] ", b"Nov 28 22:30:00 db1 postgres[1]: ", b"[3-1] ", b"[3-2] ",
         b"#011", b"2026-11-28T22:30:00.1Z ", b"<134>1 ", b"\x1b[36m", b"\\u0022", b"\\ud800", b"{",
         b"[" * 40, b'{"log":' * 40, b"2026-11-28 22:30:00.123 UTC [1] a@shop ", b"LOG:  ", b'","',
         b"FATAL:  ", b"connection authorized: user=a database=shop", b"\n\t", b"\r\n", b'"',

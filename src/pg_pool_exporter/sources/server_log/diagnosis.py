@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pg_pool_exporter.sources.server_log.heads import WRAPPINGS, Wrapping
 from pg_pool_exporter.sources.server_log.known_prefixes import fitting
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.log_format import LogFormat
 from pg_pool_exporter.sources.server_log.messages import messages, texts_for
-from pg_pool_exporter.sources.server_log.wrapping import WRAPPINGS, Unwrapper, Wrapping
+from pg_pool_exporter.sources.server_log.wrapping import Unwrapper
 
 _GENERAL = "correct format and line_prefix (SHOW log_destination; SHOW log_line_prefix)"
 
@@ -32,7 +33,7 @@ def advice(form: LogFormat, lines: Sequence[bytes]) -> str:
         if wrapping not in form.unwrapped and _most_inside(form, wrapping, lines):
             setting = "auto" if wrapping in by_itself else wrapping
             return f"they have a known wrapping: set wrapping: {setting}"
-    recognised = Unwrapper(by_itself, lambda _: False)
+    recognised = Unwrapper(by_itself, lambda _: False, lambda _: False)
     if form.wrapping != "auto" and _is_most(sum(map(recognised.is_wrapped, lines)), lines):
         return "they have a known wrapping: set wrapping: auto"
     if form.name == "stderr" and _is_most(sum(_has_record(form, line) for line in lines), lines):
@@ -55,10 +56,14 @@ def _most(form: LogFormat, other: Format, lines: Sequence[bytes]) -> bool:
 
 def _most_inside(form: LogFormat, wrapping: Wrapping, lines: Sequence[bytes]) -> bool:
     """Whether most lines are records inside of this wrapping."""
-    is_record = form.layout().record.match
-    unwrapper = Unwrapper(frozenset({wrapping}), lambda text: is_record(text) is not None)
+    match = form.layout().record.match
+
+    def is_record(text: bytes) -> bool:
+        return match(text) is not None
+
+    unwrapper = Unwrapper(frozenset({wrapping}), is_record, is_record)
     found = filter(None, map(unwrapper.unwrap, lines))
-    return _is_most(sum(is_record(one.line) is not None for one in found), lines)
+    return _is_most(sum(is_record(one.line) for one in found), lines)
 
 
 def _has_record(form: LogFormat, line: bytes) -> bool:

@@ -25,6 +25,16 @@ _KEPT_OPEN = 4
 _MOST_OPEN = 8
 _IDLE_SECONDS = 600.0
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4")
+# First bytes of files whose bytes are no lines.
+_NO_LINES = {
+    b"\x1f\x8b": "compressed with gzip",
+    b"BZh": "compressed with bzip2",
+    b"\xfd7zXZ": "compressed with xz",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd",
+    b"\x04\x22\x4d\x18": "compressed with lz4",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
 
 
 class _Found(NamedTuple):
@@ -73,7 +83,12 @@ class LogFiles:
                 continue
             try:
                 if self._opened(one.key) is not None:
-                    entries.append(self._entry(one.key))
+                    entry = self._entry(one.key)
+                    no_lines = _no_lines(one.path, entry.start or b"")
+                    if no_lines is None:
+                        entries.append(entry)
+                    else:
+                        problem, stays = no_lines, False
             except OSError as error:
                 problem = _unreadable(one.path, error)
             if not stays:
@@ -111,7 +126,7 @@ class LogFiles:
         unmatched: list[str] = []
         for pattern in self._patterns:
             current = list(_regular_files(pattern))
-            if not current:
+            if all(path.endswith(_COMPRESSED) for path, _ in current):
                 unmatched.append(pattern)
             for path, status in chain(current, _regular_files(f"{pattern}[.-]*")):
                 if not path.endswith(_COMPRESSED):
@@ -197,7 +212,18 @@ def _missing(patterns: Sequence[str], form: str, *, rotated: bool) -> PollError:
     return PollError(
         "other",
         f"no {form} file matches {shown}: check the path, the server's logging, and the format in "
-        "the configuration",
+        "the configuration; compressed files are not read",
+    )
+
+
+def _no_lines(path: str, start: bytes) -> PollError | None:
+    """Why a file that begins so cannot be read; None if it can."""
+    kind = next((kind for magic, kind in _NO_LINES.items() if start.startswith(magic)), None)
+    if kind is None:
+        return None
+    return PollError(
+        "not_understood",
+        f"{path} is {kind}: name the file that the server or the shipper writes to, as plain UTF-8",
     )
 
 

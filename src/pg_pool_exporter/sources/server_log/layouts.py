@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol
 
+from pg_pool_exporter.sources.server_log.objects import NATIVE
 from pg_pool_exporter.sources.server_log.prefix import Prefix
 
 # Groups of a prefix, where others are needed.
@@ -241,7 +242,7 @@ class Json:
         rb'(?:"dbname":"(?P<database>' + _TEXT + rb')",)?'
     )  # fmt: skip
     body = re.compile(_TEXT)
-    record = re.compile(rb'\{"timestamp":"')
+    record = NATIVE
     # A record is one line.
     further: bytes | None = b""
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.server_log.heads import WRAPPINGS, Wrapping
 from pg_pool_exporter.sources.server_log.layouts import Csv, Format, Json, Layout, Stderr
 from pg_pool_exporter.sources.server_log.messages import messages, texts_for
 from pg_pool_exporter.sources.server_log.prefix import parse
 from pg_pool_exporter.sources.server_log.settings import LogSettings
-from pg_pool_exporter.sources.server_log.wrapping import WRAPPINGS, Wrapping
 
 _FORMATS: tuple[Format, ...] = ("stderr", "csvlog", "jsonlog")
 _UNREACHED = (

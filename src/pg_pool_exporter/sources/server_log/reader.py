@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from pg_pool_exporter.sources.server_log.coverage import SMALL_BYTES, Coverage
 from pg_pool_exporter.sources.server_log.events import Tally
+from pg_pool_exporter.sources.server_log.heads import Wrapping
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.log_format import LogFormat
 from pg_pool_exporter.sources.server_log.messages import messages
+from pg_pool_exporter.sources.server_log.objects import NATIVE
 from pg_pool_exporter.sources.server_log.parser import LogParser
 from pg_pool_exporter.sources.server_log.prefix import parse
 from pg_pool_exporter.sources.server_log.shared_counts import SharedCounts
-from pg_pool_exporter.sources.server_log.wrapping import Unwrapped, Unwrapper, Wrapping
+from pg_pool_exporter.sources.server_log.wrapping import Unwrapped, Unwrapper
 
 MAX_LINE = 64 * 1024
 """Only the beginning of a longer line is parsed; everything of interest stands there."""
 # Files whose state is kept between two reads.
 _MOST_FILES = 64
-_NATIVE = b'{"timestamp":"'
 
 
 class Recognised(NamedTuple):
@@ -96,7 +98,9 @@ class LogReader:
                 return
             piece = piece[end + 1 :]
             self._skipping = False
-        data = self._rest + piece if self._rest else piece
+        # What stands before the first line of a file: null bytes where it was truncated while the
+        # server had it open, or the mark of its encoding.
+        data = self._rest + piece if self._rest else piece.lstrip(b"\0").removeprefix(BOM_UTF8)
         end = data.rfind(b"\n") + 1
         if end:
             self._scan(data, end)
@@ -120,7 +124,9 @@ class LogReader:
         if state is None:
             if len(self._files) >= _MOST_FILES:
                 del self._files[next(iter(self._files))]
-            state = _File(self._form.name, Unwrapper(self._form.unwrapped, self._is_record))
+            state = _File(
+                self._form.name, Unwrapper(self._form.unwrapped, self._is_record, self._is_headless)
+            )
         self._files[file] = state
         return state
 
@@ -133,7 +139,11 @@ class LogReader:
         return self._parsers[key]
 
     def _is_record(self, line: bytes) -> bool:
-        """Whether the line without wrapping begins a record, maybe without time and process id."""
+        """Whether the line without wrapping begins a record."""
+        return self._parser(self._file.form).layout.record.match(line) is not None
+
+    def _is_headless(self, line: bytes) -> bool:
+        """Whether it begins a record, maybe one without time and process id."""
         form = self._file.form
         headless = form == "stderr"
         return self._parser(form, headless=headless).layout.record.match(line) is not None
@@ -173,7 +183,7 @@ class LogReader:
 
     def _format_of(self, line: bytes) -> Format | None:
         """The format of which the line begins a record, if it is not that of the file."""
-        if line.startswith(_NATIVE):
+        if NATIVE.match(line):
             return "jsonlog"
         others: tuple[Format, ...] = ("csvlog", "stderr")
         for form in others:
@@ -191,11 +201,12 @@ class LogReader:
         if file.form != "csvlog":
             whole = file.unwrapper.unwrap_all(data, end)
             if whole is not None:
-                text, around = whole
+                kind, text, around = whole
                 first = text[: text.find(b"\n")]
                 if self._form.is_fixed or self._format_of(first) is None:
                     file.is_wrapped = True
-                    self._count(file.form, text, len(text), around)
+                    headless = kind == "syslog" and file.form == "stderr"
+                    self._count(file.form, text, len(text), around, headless=headless)
                     return
         unwrap = file.unwrapper.unwrap
         # Of csvlog without wrapping: a text may hold lines of any format.

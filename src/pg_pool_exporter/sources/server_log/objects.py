@@ -1,0 +1,147 @@
+"""Objects of JSON that hold lines of a log, or the fields of its records."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from json.encoder import encode_basestring
+from typing import Any
+
+MOST_TEXT = 64 * 1024
+"""Bytes of a text; everything of interest stands at its beginning."""
+_MOST_DEPTH = 4
+_MOST_MESSAGE = 2048
+# A line of jsonlog. Others have the time as their first key, too.
+NATIVE = re.compile(
+    rb'\{"timestamp":"[^"\n]{0,64}",'
+    rb'"(?:user|dbname|pid|remote_host|session_id|error_severity)":'
+)
+# Where the line stands, the better first.
+_LINES = (
+    "log", "message", "MESSAGE", "msg", "textPayload", "line", "text", "event", "@message", "body",
+    "stringValue", "event_message", "original", "full_message", "_raw",
+)  # fmt: skip
+_INSIDE = (
+    "record", "jsonPayload", "properties", "fields", "parsed", "pg", "postgres", "_source",
+    "attributes", "result",
+)  # fmt: skip
+_RECORDS = ("record", "jsonPayload", "message", "log")
+# Of several lines in one object: exports of CloudWatch, Azure, Loki and OpenTelemetry.
+_LISTS = ("logEvents", "records", "resourceLogs", "scopeLogs", "logRecords", "streams", "values")
+# Suffixes that complete an object whose end was cut off, inside a text or after one.
+_CLOSINGS = ('"}', '"}}', "}", "}}", '"}}}', ':""}', ':""}}')
+_decode = json.JSONDecoder(strict=False).raw_decode
+_BROKEN_ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{0,3})?$")
+
+
+def decoded(line: bytes) -> Any:
+    """The value of a line of JSON, also of one whose end was cut off; None if it is none."""
+    text = line.decode("utf-8", "surrogateescape")
+    try:
+        return _decode(text)[0]
+    except (ValueError, RecursionError):
+        pass
+    if len(line) < _MOST_MESSAGE or '"' not in text[-MOST_TEXT:]:
+        return None
+    text = _BROKEN_ESCAPE.sub("", text)
+    for closing in _CLOSINGS:
+        try:
+            return _decode(text + closing)[0]
+        except (ValueError, RecursionError):
+            continue
+    return None
+
+
+def as_bytes(text: str) -> bytes:
+    """The text as it was before it was decoded."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
+
+
+def one_line(text: bytes) -> bytes:
+    """Further lines inside one text are no records of their own."""
+    text = text.rstrip(b"\r\n")
+    return text.replace(b"\n", b"\n\t") if b"\n" in text else text
+
+
+def docker_texts(data: bytes, end: int) -> bytes | None:
+    """The texts of Docker's lines that all have a whole one; None where one has not."""
+    try:
+        values = json.loads(b"[" + data[: end - 1].replace(b"\n", b",") + b"]")
+        texts = [value["log"] for value in values]
+        whole = "".join(texts)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    lines = data.count(b"\n", 0, end)
+    if len(texts) != lines or whole.count("\n") != lines or "\n{" in "\n" + whole:
+        return None
+    return as_bytes(whole) if all(text.endswith("\n") for text in texts) else None
+
+
+def entries(value: Mapping[str, Any], depth: int = 0) -> list[Mapping[str, Any]]:
+    """The objects in this one that hold a line each; empty if it holds one itself."""
+    found: list[Mapping[str, Any]] = []
+    for name in _LISTS:
+        items = value.get(name)
+        if not isinstance(items, list):
+            continue
+        for item in items:
+            if isinstance(item, dict):
+                found += (entries(item, depth + 1) if depth < _MOST_DEPTH else []) or [item]
+            elif isinstance(item, list) and len(item) > 1:
+                found.append({"line": item[1]})  # Loki: time and line
+    return found
+
+
+def texts(value: Mapping[str, Any], depth: int = 0) -> Iterator[bytes]:
+    """What can be the line of an object, the best first.
+
+    Texts come before objects, which may be about the line only.
+    """
+    for name in _LINES:
+        text = value.get(name)
+        if isinstance(text, str):
+            before = value.get("prefix")
+            level = value.get("errorLevel")
+            if isinstance(before, str) and isinstance(level, str):
+                text = f"{before}{level}:  {text}"  # Azure Database, single server
+            yield as_bytes(text)
+        elif isinstance(text, list) and len(text) <= MOST_TEXT:
+            try:
+                yield bytes(text)  # journald, where it is no UTF-8
+            except (TypeError, ValueError):
+                continue
+    if depth >= _MOST_DEPTH:
+        return
+    for name in (*_LINES, *_INSIDE):
+        inner = value.get(name)
+        if isinstance(inner, dict):
+            yield from texts(inner, depth + 1)
+
+
+def record(value: Mapping[str, Any], depth: int = 0) -> bytes | None:
+    """The line of jsonlog with the fields of a record, whatever their order."""
+    severity = value.get("error_severity")
+    message = value.get("message")
+    if isinstance(severity, str) and isinstance(message, str):
+        database = value.get("database_name", value.get("dbname"))
+        code = value.get("sql_state_code", value.get("state_code"))
+        parts = ['{"timestamp":"-"']
+        if isinstance(database, str) and database:
+            parts.append(f'"dbname":{encode_basestring(database)}')
+        parts.append(f'"error_severity":{encode_basestring(severity)}')
+        if isinstance(code, str) and code and code != "00000":
+            parts.append(f'"state_code":{encode_basestring(code)}')
+        parts.append(f'"message":{encode_basestring(message[:_MOST_MESSAGE])}}}')
+        return as_bytes(",".join(parts))
+    if depth < _MOST_DEPTH:
+        for name in _RECORDS:
+            inner = value.get(name)
+            if isinstance(inner, dict):
+                found = record(inner, depth + 1)
+                if found is not None:
+                    return found
+    return None
