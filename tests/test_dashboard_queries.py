@@ -115,6 +115,32 @@ EDGE = {"bouncer": "edge"}
 EDGE_POOL = {**EDGE, "database": "shop", "user": "orders"}
 
 
+@pytest.mark.parametrize(("clients", "drawn"), [(49, False), (50, True), (100, True)])
+def test_a_limit_is_drawn_from_half_of_its_use_on(
+    promtool: Path, tmp_path: Path, clients: int, drawn: bool
+) -> None:
+    """Far above what is in use it would press that flat."""
+    name = "bouncer: Clients against the limit: B"
+    (limit,) = (one for one in questions("bouncer") if one.where == name)
+    fed = {
+        **series("pg_bouncer_client_connections", f"{clients}x20", **EDGE),
+        **series("pg_bouncer_max_client_connections", "100x20", **EDGE),
+    }
+    test: dict[str, Any] = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": one} for name, one in fed.items()],
+        "promql_expr_test": [
+            {
+                "expr": limit.filled("5m"),
+                "eval_time": "15m",
+                "exp_samples": [{"labels": '{bouncer="edge"}', "value": 100}] if drawn else [],
+            }
+        ],
+    }
+    said = run_tests(promtool, {"evaluation_interval": "1m", "tests": [test]}, tmp_path)
+    assert said == ""
+
+
 @pytest.mark.parametrize(
     ("panel", "fed", "expected"),
     [

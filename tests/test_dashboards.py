@@ -25,7 +25,7 @@ from support.dashboards import (
     questions,
     variables,
 )
-from support.promql import KNOWN, check, nodes
+from support.promql import ENVIRONMENT, KNOWN, check, nodes
 
 ALL = pytest.mark.parametrize("name", NAMES)
 EVERY_QUESTION = [question for name in NAMES for question in questions(name)]
@@ -121,6 +121,10 @@ JUDGED = {
         "Use by process": {"pool_utilisation"},
         "Mean use, bursts included": {"pool_utilisation"},
     },
+    "bouncer": {
+        "Longest wait": {"bouncer_wait"},
+        "Clients": {"server_utilisation", "server_full"},
+    },
     "server": {
         "Slots used": {"server_utilisation", "server_full"},
         "Idle in transaction for": {"idle_in_transaction"},
@@ -186,6 +190,28 @@ def test_no_panel_covers_another(name: str) -> None:
 
 
 @ALL
+def test_a_table_ends_between_two_rows(name: str) -> None:
+    """In pixels, as Grafana lays a table of small cells out: of a panel's height 8 are the gap to
+    the next, 50 its frame and title, 28 the table's head, 36 each row.
+    """
+    for panel in panels(name):
+        if panel["type"] == "table":
+            left = (38 * panel["gridPos"]["h"] - 8 - 50 - 28) % 36
+            assert left <= 8, panel["title"]
+
+
+@ALL
+def test_alerts_are_marked_where_they_tell_something_and_grouped(name: str) -> None:
+    (annotation,) = load(name)["annotations"]["list"]
+    marked = annotation["filter"]["ids"]
+    graphs = [one["id"] for one in panels(name) if one["type"] == "timeseries"]
+    assert annotation["filter"]["exclude"] is False
+    assert 1 <= len(marked) <= 3
+    assert set(marked) <= set(graphs)
+    assert annotation["expr"].startswith("count by (severity) (ALERTS{")
+
+
+@ALL
 def test_one_screen_tells_the_story(name: str) -> None:
     """The panels that matter at night stand in the first 20 of a screen's rows."""
     top = {panel["title"] for panel in panels(name) if panel["gridPos"]["y"] < 20}
@@ -237,13 +263,16 @@ def test_rates_are_taken_over_an_interval_that_fits_the_screen(question: Questio
 def test_every_selection_is_narrowed_by_the_variables(name: str) -> None:
     for question in questions(name):
         for selector in selectors(question):
+            for label in sorted(ENVIRONMENT):
+                if "links:info" not in selector:
+                    assert f'{label}=~"${label}"' in selector, question.where
             if "scrape_duration" not in selector and "ALERTS" not in selector:
                 assert 'job=~"$job"' in selector, question.where
     for label, question in variables(name):
         (selector,) = nodes(question.filled("1m"))
         assert isinstance(selector, promql_parser.VectorSelector)
         if selector.name:
-            assert label in KNOWN[selector.name].labels
+            assert label in KNOWN[selector.name].labels | ENVIRONMENT
 
 
 def selectors(question: Question) -> list[Any]:

@@ -8,12 +8,11 @@ from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards.builder import queries as q
 from dashboards.builder.found import findings_of_bouncers
-from dashboards.builder.frame import fill, page
+from dashboards.builder.frame import fill, marks_of, page
 from dashboards.builder.panels import (
     ANY,
     HINT,
     ORANGE,
-    RED,
     USE,
     Column,
     Panel,
@@ -36,12 +35,13 @@ def dashboard() -> builders.Dashboard:
         "bouncer", "Bouncer",
         "PgBouncer: clients that wait and why, who keeps the connections to the server, how long "
         "transactions, queries and waits are, limits.",
-        shown=("bouncer",), alerts='alertname=~"PgBouncer.+", bouncer=~"$bouncer|"',
+        shown=("bouncer",),
     )  # fmt: skip
     return fill(
         made,
+        marks_of("bouncer", "Use of the pools", "Waiting by application"),
         *_now(),
-        findings_of_bouncers(w=24, h=6),
+        findings_of_bouncers(w=24, h=7),
         *_pools(),
         "Clients by application",
         *_applications(),
@@ -62,7 +62,7 @@ def _now() -> Iterator[Panel]:
     yield numbers(
         "Longest wait", "Of the clients that wait now.",
         "s", Query(f"max by (bouncer) ({select(c.BOUNCER_OLDEST_WAITING)})", "{{bouncer}}"),
-        steps={1.0: RED}, none="nobody waits",
+        steps=q.BOUNCER_WAIT_SCALE, none="nobody waits",
     )  # fmt: skip
     yield numbers(
         "Fullest pool", "Connections in use by clients, of the pool's size and its reserve.",
@@ -77,7 +77,7 @@ def _now() -> Iterator[Panel]:
             f"{select(c.BOUNCER_MAX_CLIENTS)})",
             "{{bouncer}}",
         ),
-        steps=USE, none=_NONE,
+        steps=q.SERVER_SCALE, none=_NONE,
     )  # fmt: skip
     yield numbers(
         "Paused or disabled",
@@ -204,6 +204,7 @@ def _times() -> Iterator[Panel]:
 
 
 def _limits() -> Iterator[Panel]:
+    clients = q.total(select(c.BOUNCER_CLIENT_CONNECTIONS), "bouncer")
     yield lines(
         "Transactions", "Of each database, by second.",
         "short",
@@ -218,9 +219,13 @@ def _limits() -> Iterator[Panel]:
         none=_NONE,
     )  # fmt: skip
     yield lines(
-        "Clients against the limit", "All clients, and max_client_conn.",
+        "Clients against the limit",
+        "All clients. max_client_conn is drawn while half of it is in use.",
         "short",
-        Query(q.total(select(c.BOUNCER_CLIENT_CONNECTIONS), "bouncer"), "{{bouncer}}"),
-        Query(q.total(select(c.BOUNCER_MAX_CLIENTS), "bouncer"), "limit of {{bouncer}}"),
+        Query(clients, "{{bouncer}}"),
+        Query(
+            q.near(q.total(select(c.BOUNCER_MAX_CLIENTS), "bouncer"), clients),
+            "limit of {{bouncer}}",
+        ),
         limit="limit.*", limit_colour=ORANGE, none=_NONE,
     )  # fmt: skip

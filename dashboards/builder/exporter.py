@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards.builder import queries as q
-from dashboards.builder.frame import fill, page
+from dashboards.builder.frame import Marks, fill, page
 from dashboards.builder.panels import (
     ANY,
     GREEN,
@@ -23,7 +23,7 @@ from dashboards.builder.panels import (
     numbers,
     rows,
 )
-from dashboards.builder.selection import process, select
+from dashboards.builder.selection import ENVIRONMENT, matchers, process, select
 from pg_pool_exporter.metrics import catalogue as c
 
 _TARGET = "kind, target"
@@ -31,6 +31,9 @@ _UP = select(c.TARGET_UP)
 _AGE = f"time() - max by ({_TARGET}) ({select(c.LAST_SUCCESS)})"
 # As the alert has it: targets may be polled seldom.
 _OLD: Steps = {60: ORANGE, 300: RED}
+_ALERTS = (
+    f'alertname=~"PgPool(Exporter|Target|Data|Analysis|Log|Setting).+", {matchers(*ENVIRONMENT)}'
+)
 
 
 def dashboard() -> builders.Dashboard:
@@ -39,7 +42,16 @@ def dashboard() -> builders.Dashboard:
         "The exporter itself: its targets, how long polls take, what fails, how old the data is.",
         shown=(),
     )  # fmt: skip
-    return fill(made, *_now(), *_targets(), "The program", *_program())
+    return fill(
+        made,
+        Marks(_ALERTS, ("Failed polls", "Age of data"), "warning|critical"),
+        *_now(),
+        *_targets(),
+        "Servers' logs",
+        *_logs(),
+        "The program",
+        *_program(),
+    )
 
 
 def _now() -> Iterator[Panel]:
@@ -112,28 +124,43 @@ def _targets() -> Iterator[Panel]:
     )  # fmt: skip
 
 
-def _program() -> Iterator[Panel]:
-    by = "instance"
-    yield lines(
-        "Processor", "Share of one core.",
-        "percentunit",
-        Query(q.rate(process("process_cpu_seconds_total"), by), f"{{{{{by}}}}}"),
-        w=6,
-    )  # fmt: skip
-    yield lines(
-        "Memory", "Resident in memory.",
-        "bytes", Query(q.total(process("process_resident_memory_bytes"), by), f"{{{{{by}}}}}"),
-        w=6,
-    )  # fmt: skip
-    yield lines(
-        "Scrapes", "How long Prometheus waited for the page.",
-        "s", Query(f"max by ({by}) ({process('scrape_duration_seconds')})", f"{{{{{by}}}}}"),
-        w=6,
+def _logs() -> Iterator[Panel]:
+    yield rows(
+        "Formats of the servers' logs",
+        "How the last records were written, and what a shipper wrote around each line. A log that "
+        "is read and not here is not understood.",
+        {"A": f"max by (target, format, wrapping) ({select(c.LOG_FORMAT)})"},
+        [
+            Column("target", "Server"),
+            Column("format", "Format"),
+            Column("wrapping", "Wrapped by"),
+        ],
+        w=12, h=7, none="no log is read, or none is understood",
     )  # fmt: skip
     yield lines(
         "Servers' logs", "Bytes read by second, and bytes that are not read yet.",
         "bytes",
         Query(q.rate(select(c.LOG_BYTES), "target"), "read {{target}}"),
         Query(f"max by (target) ({select(c.LOG_LAG)})", "not read {{target}}"),
-        w=6, none="no log is read",
+        w=12, none="no log is read",
+    )  # fmt: skip
+
+
+def _program() -> Iterator[Panel]:
+    by = "instance"
+    yield lines(
+        "Processor", "Share of one core.",
+        "percentunit",
+        Query(q.rate(process("process_cpu_seconds_total"), by), f"{{{{{by}}}}}"),
+        w=8,
+    )  # fmt: skip
+    yield lines(
+        "Memory", "Resident in memory.",
+        "bytes", Query(q.total(process("process_resident_memory_bytes"), by), f"{{{{{by}}}}}"),
+        w=8,
+    )  # fmt: skip
+    yield lines(
+        "Scrapes", "How long Prometheus waited for the page.",
+        "s", Query(f"max by ({by}) ({process('scrape_duration_seconds')})", f"{{{{{by}}}}}"),
+        w=8,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from dashboards.builder import queries as q
 from dashboards.builder.alerts import firing
 from dashboards.builder.found import findings
-from dashboards.builder.frame import ALERTS, fill, page, to_pool, to_server
+from dashboards.builder.frame import ALERTS, Marks, fill, page, to_pool, to_server
 from dashboards.builder.panels import (
     ANY,
     GREEN,
@@ -38,6 +38,7 @@ def dashboard() -> builders.Dashboard:
     )  # fmt: skip
     return fill(
         made,
+        Marks(ALERTS, ("Use of each pool", "Requests waiting")),
         *_summary(),
         findings(w=14, h=7),
         firing(

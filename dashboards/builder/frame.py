@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import prometheus
 from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards.builder.panels import Panel
-from dashboards.builder.selection import SOURCE, variables
+from dashboards.builder.selection import ENVIRONMENT, SOURCE, matchers, variables
 
 TAG = "pg-pool-exporter"
-ALERTS = 'alertname=~"Pg.+", app=~"$app|", pool=~"$pool|", server=~"$server|"'
+_OURS = f'alertname=~"Pg.+", {matchers(*ENVIRONMENT)}'
+ALERTS = f'{_OURS}, app=~"$app|", pool=~"$pool|", server=~"$server|"'
 """Matchers of our alerts; those that lack a label are among them."""
 ALERTS_OF_POOLS = f'{ALERTS}, bouncer="", target=""'
 """Of pools and of the servers beneath them only."""
 _KEPT = (
-    "${__url_time_range}&${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
-    "&${bouncer:queryparam}"
+    "${__url_time_range}&${datasource:queryparam}&${cluster:queryparam}&${env:queryparam}"
+    "&${job:queryparam}&${instance:queryparam}&${bouncer:queryparam}"
 )
 
 
-def page(
-    uid: str, title: str, description: str, *, shown: Iterable[str], alerts: str = ALERTS
-) -> builders.Dashboard:
-    """A dashboard without panels.
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Which alerts are marked while they fire, and on which panels, by their titles.
 
-    It shows the variables `shown`, besides what is on all, and marks the `alerts` when they fire.
+    Few: a line for each alert on each panel would bury what they show.
     """
+
+    alerts: str
+    """Matchers."""
+    panels: Collection[str]
+    severity: str = "critical"
+
+
+def marks_of(about: str, *panels: str) -> Marks:
+    """Critical alerts about the selected values of the label `about`, as they are marked."""
+    return Marks(f'{_OURS}, {about}=~"${about}", {about}!=""', panels)
+
+
+def page(uid: str, title: str, description: str, *, shown: Iterable[str]) -> builders.Dashboard:
+    """A dashboard without panels. It shows the variables `shown`, besides what is on all."""
     made = (
         builders.Dashboard(f"PostgreSQL pools / {title}")
         .uid(f"pgpe-{uid}")
@@ -39,7 +54,6 @@ def page(
         .time("now-1h", "now")
         .refresh("30s")
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .annotation(_firing(alerts))
         .link(
             builders.DashboardLink("PostgreSQL pools")
             .type(models.DashboardLinkType.DASHBOARDS)
@@ -48,19 +62,26 @@ def page(
             .keep_time(True)
         )
     )
-    for variable in variables("job", "instance", *shown):
+    for variable in variables(*ENVIRONMENT, "job", "instance", *shown):
         made = made.with_variable(variable)
     return made
 
 
-def fill(made: builders.Dashboard, *panels: Panel | str) -> builders.Dashboard:
-    """Put `panels` from left to right and from top to bottom; a text begins a titled row."""
+def fill(made: builders.Dashboard, marks: Marks, *panels: Panel | str) -> builders.Dashboard:
+    """Put `panels` from left to right and from top to bottom; a text begins a titled row.
+
+    Raises `ValueError` where a panel that is to be marked is missing.
+    """
+    ids = {}
     for number, panel in enumerate(panels, 1):
         if isinstance(panel, str):
             made = made.with_row(builders.Row(panel).id(number))
         else:
             made = made.with_panel(panel.id(number))
-    return made
+            ids[panel.build().title] = number
+    if missing := set(marks.panels) - ids.keys():
+        raise ValueError(f"no panel is called {', '.join(missing)}")
+    return made.annotation(_firing(marks, [ids[title] for title in marks.panels]))
 
 
 def to_pool(app: str, pool: str) -> str:
@@ -73,10 +94,10 @@ def to_server(server: str) -> str:
     return f"/d/pgpe-server?{_KEPT}&${{app:queryparam}}&${{pool:queryparam}}&var-server={server}"
 
 
-def _firing(alerts: str) -> builders.AnnotationQuery:
-    firing = (
-        f'max by (alertname, severity, app, pool, server) (ALERTS{{alertstate="firing", {alerts}}})'
-    )
+def _firing(marks: Marks, panels: list[int]) -> builders.AnnotationQuery:
+    """One region a severity, from the first alert to the last: tables have each of them."""
+    matchers = f'alertstate="firing", severity=~"{marks.severity}", {marks.alerts}'
+    firing = f"count by (severity) (ALERTS{{{matchers}}})"
     return (
         builders.AnnotationQuery()
         .name("Firing alerts")
@@ -85,7 +106,8 @@ def _firing(alerts: str) -> builders.AnnotationQuery:
         .icon_color("red")
         .expr(firing)
         .target(prometheus.Dataquery().ref_id("Anno").expr(firing).range())
-        .title_format("{{alertname}}")
-        .text_format("{{app}} {{pool}} {{server}}")
+        .filter(builders.AnnotationPanelFilter().exclude(False).ids(panels))
+        .title_format("{{severity}} alerts are firing")
+        .text_format("Tables of alerts and findings name each.")
         .tag_keys("severity")
     )

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from dashboards.builder import queries as q
 from dashboards.builder.alerts import firing
 from dashboards.builder.found import blamed, findings
-from dashboards.builder.frame import ALERTS_OF_POOLS, fill, page, to_server
+from dashboards.builder.frame import ALERTS_OF_POOLS, Marks, fill, page, to_server
 from dashboards.builder.panels import (
     ANY,
     BLUE,
@@ -57,13 +57,17 @@ def dashboard() -> builders.Dashboard:
         "pool", "Pool",
         "One pool or several: how full since when, leak or load, the line of code or the state in "
         "the server that is to blame, and what to do.",
-        shown=("app", "pool", "server"), alerts=ALERTS_OF_POOLS,
+        shown=("app", "pool", "server"),
     )  # fmt: skip
     return fill(
         made,
+        Marks(
+            f'{ALERTS_OF_POOLS}, app!=""',
+            ("Connections", "Wait: percentiles and mean", "Timeouts by kind"),
+        ),
         *_now(),
-        findings(w=14, h=5),
-        blamed(w=10, h=5),
+        findings(w=14, h=7),
+        blamed(w=10, h=7),
         *_story(),
         "Waiting for a connection, and holding it",
         *_durations(),
@@ -111,7 +115,7 @@ def _story() -> Iterator[Panel]:
     yield lines(
         "Connections",
         "Checked out and idle, of all selected pools, under their maximum; and who waits. The red "
-        "marks are firing alerts.",
+        "band is the time in which critical alerts fire.",
         "short",
         Query(f"sum({q.ACTIVE})", "active"),
         Query(f"sum({q.IDLE})", "idle"),

@@ -50,6 +50,11 @@ def seconds_to_saturation() -> str:
     return f"min by ({POOL}) ({known} or {recorded})"
 
 
+def near(limit: str, use: str) -> str:
+    """The limit while at least half of it is in use: far above it would press the data flat."""
+    return f"{limit} <= 2 * {use}"
+
+
 def threshold(name: str) -> str:
     """The threshold of findings for everything."""
     default = getattr(_LIMITS, name)
@@ -85,6 +90,9 @@ SERVER_SCALE = Scale(threshold("server_utilisation"), threshold("server_full"))
 _IDLE = threshold("idle_in_transaction")
 IDLE_SCALE = Scale(_IDLE, f"5 * {_IDLE}")
 """Ages of transactions that are idle."""
+_WAIT = threshold("bouncer_wait")
+BOUNCER_WAIT_SCALE = Scale(_WAIT, f"5 * {_WAIT}")
+"""How long clients of a bouncer have waited."""
 USED_POOLS = f"{worst_use()} > on ({POOL}) ({thresholds_of_pools('pool_utilisation')})"
 """Pools that are nearly saturated."""
 

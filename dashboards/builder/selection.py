@@ -13,7 +13,10 @@ from pg_pool_exporter.metrics.catalogue import Metric
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 _WORD = r"\w+"
-_SCRAPED = ("job", "instance")
+# What a user's Prometheus adds to all series of an environment, and what it adds to each target.
+ENVIRONMENT = ("cluster", "env")
+_SCRAPED = (*ENVIRONMENT, "job", "instance")
+_LABELS = {"env": "Environment"}
 # A pool's `server` is a label of pg_pool_info only, and often absent there.
 _NARROWED = {
     "pool": ("app", "pool"),
@@ -34,28 +37,34 @@ def select(metric: Metric, suffix: str = "", **labels: str) -> str:
     if unknown := labels.keys() - set(metric.labels):
         raise ValueError(f"{metric.name} has no {', '.join(unknown)}")
     narrowed = [name for name in _NARROWED.get(metric.section, ()) if name in metric.labels]
-    variables = [name for name in (*_SCRAPED, *narrowed) if name not in labels]
-    matchers = [f'{name}=~"${name}"' for name in variables]
-    matchers += [
+    chosen = matchers(*(name for name in (*_SCRAPED, *narrowed) if name not in labels))
+    given = [
         f'{name}{"=" if re.fullmatch(_WORD, value) else "=~"}"{value}"'
         for name, value in labels.items()
     ]
-    return f"{metric.name}{suffix}{{{', '.join(matchers)}}}"
+    return f"{metric.name}{suffix}{{{', '.join([chosen, *given])}}}"
 
 
 def process(metric: str) -> str:
     """The series of a metric of the exporter's own process, or of its scrape."""
-    matchers = ", ".join(f'{name}=~"${name}"' for name in _SCRAPED)
-    return f"{metric}{{{matchers}}}"
+    return f"{metric}{{{matchers(*_SCRAPED)}}}"
+
+
+def matchers(*names: str) -> str:
+    """Labels that have one of the selected values."""
+    return ", ".join(f'{name}=~"${name}"' for name in names)
 
 
 def variables(*shown: str) -> list[builders.DatasourceVariable | builders.QueryVariable]:
     """All variables, so that links between dashboards lose none; only those `shown` are seen."""
     any_metric = f'{{__name__=~"{"|".join(metric.name for metric in _ALWAYS)}"'
-    scraped = 'job=~"$job", instance=~"$instance"'
+    environment = matchers(*ENVIRONMENT)
+    scraped = matchers(*_SCRAPED)
     queries = {
-        "job": f"{any_metric}}}",
-        "instance": f'{any_metric}, job=~"$job"}}',
+        "cluster": f"{any_metric}}}",
+        "env": f"{any_metric}, {matchers('cluster')}}}",
+        "job": f"{any_metric}, {environment}}}",
+        "instance": f"{any_metric}, {environment}, {matchers('job')}}}",
         "app": f"{c.POOL_CONNECTIONS.name}{{{scraped}}}",
         "pool": f'{c.POOL_CONNECTIONS.name}{{{scraped}, app=~"$app"}}',
         "server": f"{c.SERVER_UP.name}{{{scraped}}}",
@@ -69,7 +78,7 @@ def _variable(name: str, series: str, shown: bool) -> builders.QueryVariable:
     hide = models.VariableHide.DONT_HIDE if shown else models.VariableHide.HIDE_VARIABLE
     return (
         builders.QueryVariable(name)
-        .label(name.capitalize())
+        .label(_LABELS.get(name, name.capitalize()))
         .hide(hide)
         .datasource(SOURCE)
         .query(f"label_values({series}, {name})")

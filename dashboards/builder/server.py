@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards.builder import queries as q
 from dashboards.builder.found import findings
-from dashboards.builder.frame import fill, page
+from dashboards.builder.frame import fill, marks_of, page
 from dashboards.builder.panels import (
     ANY,
     HINT,
@@ -40,8 +40,11 @@ def dashboard() -> builders.Dashboard:
     )  # fmt: skip
     return fill(
         made,
+        marks_of(
+            "server", "Connections by application", "Connections by state", "Waits and blockers"
+        ),
         *_now(),
-        findings(w=24, h=6),
+        findings(w=24, h=7),
         *_sessions(),
         "Ages, locks, limits",
         *_ages(),
@@ -88,17 +91,14 @@ def _now() -> Iterator[Panel]:
 
 
 def _sessions() -> Iterator[Panel]:
-    limits = (
-        Query(f"sum {q.USABLE}", "usable by ordinary roles"),
-        Query(f"sum({select(c.SERVER_POOLS_MAX)})", "demand of all pools"),
-    )
+    limit = Query(q.near(f"sum {q.USABLE}", f"sum({_STATES})"), "usable by ordinary roles")
     for key in ("application", "state"):
         yield lines(
             f"Connections by {key}",
-            f"Client sessions by {key}, against the slots that ordinary roles can have.",
-            "short", Query(q.total(_STATES, key), f"{{{{{key}}}}}"), *limits,
-            w=12, h=8, stack=("^(?!usable|demand).*",), limit="usable.*|demand.*",
-            colours={"demand of all pools": ORANGE},
+            f"Client sessions by {key}. The slots that ordinary roles can have are drawn while "
+            "half of them are in use.",
+            "short", Query(q.total(_STATES, key), f"{{{{{key}}}}}"), limit,
+            w=12, h=8, stack=("^(?!usable).*",), limit="usable.*",
         )  # fmt: skip
     yield rows(
         "Who has them, the oldest state first",

@@ -53,7 +53,8 @@ async function timeseries(box, panel, prometheus, alerts) {
       stack: own["custom.stacking"] ? "A" : undefined,
       areaStyle: dashed ? undefined : { opacity: (own["custom.fillOpacity"] ?? custom.fillOpacity) / 100 },
       lineStyle: { width: dashed ? 2 : 1.2, type: dashed ? "dashed" : "solid" },
-      markLine: number ? undefined : marks(thresholds, custom, alerts),
+      markLine: number ? undefined : marks(thresholds, custom),
+      markArea: number ? undefined : regions(alerts),
     };
   });
   const soft = custom.axisSoftMax;
@@ -69,9 +70,14 @@ async function timeseries(box, panel, prometheus, alerts) {
   });
 }
 
-// Dashed thresholds, and where an alert began to fire.
-function marks(thresholds, custom, alerts) {
-  const data = alerts.map(({ start }) => ({ xAxis: start * 1000, lineStyle: { color: "#e02f44", width: 1, opacity: 0.6 } }));
+function regions(alerts) {
+  const data = alerts.map(({ start, end }) => [{ xAxis: start * 1000 }, { xAxis: end * 1000 }]);
+  return { silent: true, itemStyle: { color: "#e02f44", opacity: 0.12, borderColor: "#e02f44", borderWidth: 1 }, data };
+}
+
+// Dashed thresholds.
+function marks(thresholds, custom) {
+  const data = [];
   if (custom.thresholdsStyle?.mode === "dashed")
     for (const { value, color } of thresholds.steps)
       if (value != null) data.push({ yAxis: value, lineStyle: { color: COLOURS[color], opacity: 0.8 } });

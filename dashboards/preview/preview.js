@@ -3,10 +3,14 @@
 
 const CELL = { h: 30, gap: 8 };
 
+// When annotated alerts began and ended to fire, and the panels on which that is marked.
 async function firing(dashboard, prometheus) {
   const found = [];
-  for (const { expr } of dashboard.annotations.list)
-    for (const { values } of await prometheus.range({ expr })) found.push({ start: values[0][0] });
+  for (const { expr, filter } of dashboard.annotations.list)
+    for (const { values } of await prometheus.range({ expr }))
+      for (const [number, [time]] of values.entries())
+        if (number && time - values[number - 1][0] <= prometheus.step({})) found.at(-1).end = time;
+        else found.push({ start: time, end: time, panels: filter.ids });
   return found;
 }
 
@@ -39,7 +43,7 @@ async function draw() {
     title.textContent = panel.title;
     const box = document.createElement("div");
     section.append(title, box);
-    await KINDS[panel.type](box, panel, prometheus, alerts);
+    await KINDS[panel.type](box, panel, prometheus, alerts.filter(({ panels }) => panels.includes(panel.id)));
   }
   document.title = "done";
 }

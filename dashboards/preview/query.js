@@ -1,7 +1,7 @@
 // Asks Prometheus what a panel asks, as Grafana does.
 "use strict";
 
-const VARIABLES = ["job", "instance", "app", "pool", "server", "bouncer"];
+const VARIABLES = ["cluster", "env", "job", "instance", "app", "pool", "server", "bouncer"];
 
 class Prometheus {
   constructor(url, end, seconds, scrape, values) {

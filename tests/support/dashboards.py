@@ -11,7 +11,7 @@ from typing import Any
 
 DIRECTORY = Path(__file__).parents[2] / "dashboards"
 NAMES = ("fleet", "pool", "server", "bouncer", "exporter")
-VARIABLES = ("job", "instance", "app", "pool", "server", "bouncer")
+VARIABLES = ("cluster", "env", "job", "instance", "app", "pool", "server", "bouncer")
 
 
 @dataclass(frozen=True, slots=True)

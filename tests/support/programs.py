@@ -93,7 +93,8 @@ def exporter(*arguments: str) -> list[str]:
 class Prometheus:
     """A real Prometheus that scrapes `targets` (HOST:PORT) each second by default.
 
-    `rules` are files; `lookback` is how many seconds an old sample counts as the present.
+    `rules` are files; `lookback` is how many seconds an old sample counts as the present; `labels`
+    are added to all series of the targets.
     """
 
     def __init__(
@@ -103,7 +104,9 @@ class Prometheus:
         interval: float = 1.0,
         rules: Sequence[Path] = (),
         lookback: float = 300.0,
+        labels: Mapping[str, str] | None = None,
     ) -> None:
+        self._labels = dict(labels or {})
         self._directory = directory
         self._targets = targets
         self._interval = f"{interval * 1000:.0f}ms"
@@ -123,7 +126,10 @@ class Prometheus:
                     },
                     "rule_files": self._rules,
                     "scrape_configs": [
-                        {"job_name": "pools", "static_configs": [{"targets": self._targets}]}
+                        {
+                            "job_name": "pools",
+                            "static_configs": [{"targets": self._targets, "labels": self._labels}],
+                        }
                     ],
                 }
             )

@@ -19,6 +19,8 @@ Labels = frozenset[str]
 
 TARGET = frozenset({"job", "instance"})
 """What Prometheus adds to whatever it scrapes."""
+ENVIRONMENT = frozenset({"cluster", "env"})
+"""What a user's Prometheus may add to all series of an environment."""
 TARGET_KINDS = ("server", "log", "app", "process", "bouncer")
 
 # Range functions by what they are for; others, which take either, are not listed.
@@ -155,7 +157,7 @@ class _Checker:
                 if matcher.op == pq.MatchOp.NotEqual:
                     labels.add("app")
                 continue
-            if matcher.name not in known.labels:
+            if matcher.name not in known.labels | ENVIRONMENT:
                 self._problem(f"{name} has no label {matcher.name}")
             self._values(name, known, matcher)
         return frozenset(labels)
