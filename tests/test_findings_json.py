@@ -83,9 +83,9 @@ def test_findings_pools_servers_and_targets_are_reported() -> None:
         ],
         "pools": [
             {
-                "app": "orders", "pool": "main", "server": "main", "client": "psycopg_pool",
-                "processes": 1, "pids": {"web:0": "4711"}, "active": 2, "idle": 1, "waiting": 0,
-                "max": 10, "utilisation": 0.2,
+                "app": "orders", "pool": "main", "server": "main", "bouncers": [],
+                "client": "psycopg_pool", "processes": 1, "pids": {"web:0": "4711"}, "active": 2,
+                "idle": 1, "waiting": 0, "max": 10, "utilisation": 0.2,
                 "seconds_to_saturation": None, "leaked_slots": 1, "overdue": 0, "unreturned": None,
                 "suspected": None, "unexplained": None, "missing_sessions": None,
                 "active_by_minute": [],

@@ -72,6 +72,24 @@ def test_every_target_has_exactly_one_shard_and_an_application_that_of_its_serve
         assert {app.server for app in part.apps if app.server} <= here
 
 
+@pytest.mark.parametrize("shards", [2, 3, 4, 7])
+def test_bouncers_that_applications_share_stay_together_with_them(shards: int) -> None:
+    named = [["b0", "b1"], ["b2"], ["b1", "b2"], ["b5"]]
+    config = Config.model_validate(
+        {
+            "apps": [{"name": f"a{n}", "bouncers": names} for n, names in enumerate(named)],
+            "pgbouncers": [{"name": f"b{n}", "dsn": "host=x"} for n in range(8)],
+        }
+    )
+    parts = [part_of(config, Shard(number, shards)) for number in range(1, shards + 1)]
+    assert sorted(one.name for part in parts for one in part.pgbouncers) == [
+        f"b{n}" for n in range(8)
+    ]
+    for part in parts:
+        here = {one.name for one in part.pgbouncers}
+        assert {name for app in part.apps for name in app.bouncers} <= here
+
+
 def test_one_shard_has_everything_and_more_shards_than_names_leave_some_empty() -> None:
     config = _config()
     assert part_of(config, Shard(1, 1)) == config

@@ -51,17 +51,20 @@ class Bouncer:
         *,
         users: Mapping[str, str] | None = None,
         program: Path = PGBOUNCER,
+        port: int | None = None,
+        on_unix: bool = False,
     ) -> None:
-        self.port = free_port()
+        self.port = port or free_port()
         self._program = program
         self._environment = dict(environment or {})
         self._directory = Path(tempfile.mkdtemp(prefix="pgpe-bouncer-"))
+        self._sockets = self._directory / "sockets"
         self._log = self._directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
         own: dict[str, str | int] = {
             "listen_addr": "127.0.0.1",
             "listen_port": self.port,
-            "unix_socket_dir": "",
+            "unix_socket_dir": str(self._sockets) if on_unix else "",
             "auth_type": "scram-sha-256",
             "auth_file": str(self._directory / "users"),
             "stats_users": "stats",
@@ -81,6 +84,8 @@ class Bouncer:
         passwords = "".join(f'"{user}" "{PASSWORD}"\n' for user in _USERS)
         (self._directory / "users").write_text(passwords)
         self._directory.chmod(0o755)
+        self._sockets.mkdir()
+        self._sockets.chmod(0o777)  # it runs as another user
 
     def __enter__(self) -> Self:
         try:
@@ -146,6 +151,21 @@ class Bouncer:
         """A connection string: of the console by default."""
         known = {"host": "127.0.0.1", "port": str(self.port), "password": PASSWORD, **params}
         return make_conninfo("", dbname=dbname, user=user, **known)
+
+    def unix_dsn(self, dbname: str = "pgbouncer", user: str = "stats") -> str:
+        """The same over its unix socket, which a bouncer `on_unix` has."""
+        return self.dsn(dbname, user, host=str(self._sockets))
+
+    def clients(self, dbname: str) -> list[DictRow]:
+        """Rows of SHOW CLIENTS about a database."""
+        with psycopg.connect(
+            self.unix_dsn(user="admin"),
+            autocommit=True,
+            cursor_factory=ClientCursor,
+            row_factory=dict_row,
+        ) as session:
+            rows = session.execute("SHOW CLIENTS").fetchall()
+        return [row for row in rows if row["database"] == dbname]
 
     def connect(self, dbname: str, user: str = "app") -> psycopg.Connection[TupleRow]:
         """A client that has a connection to the server now (in session pooling: to its end)."""

@@ -15,7 +15,7 @@ from pg_pool_exporter.model import AppOnServer, LeakEvidence
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppView:
-    """An application as far as its pools lead to one server."""
+    """An application as far as its pools connect to one server, or to the same bouncers."""
 
     key: AppOnServer
     leak_after: float
@@ -65,9 +65,11 @@ def app_view(
     checked_out = sum(one.active or 0.0 for one in samples) - dropped
     connections = checked_out + sum(one.idle or 0.0 for one in samples)
     names = frozenset(one.sessions.application for one in pools if one.sessions)
-    recent = correlation.recent_polls(key.app, key.server, now)
+    recent = correlation.recent_polls(key, now)
     lost = max(0.0, (evidence.missing or 0.0) - dropped)
-    without_session = connections - max(one.sessions for one in recent) if len(recent) > 1 else 0.0
+    without_session = 0.0
+    if len(recent) > 1 and not key.bouncers:
+        without_session = connections - max(one.sessions for one in recent)
     return AppView(
         key=key,
         leak_after=longest_threshold(pools),

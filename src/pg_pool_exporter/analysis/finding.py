@@ -240,6 +240,8 @@ class Subject:
     database: str = ""
     user: str = ""
     """A role."""
+    bouncer: str = ""
+    """Names of the bouncers that an application's pools connect to."""
     target: TargetId | None = None
 
     @property
@@ -251,6 +253,7 @@ class Subject:
             "server": self.server,
             "database": self.database,
             "user": self.user,
+            "bouncer": self.bouncer,
             "target": self.target.title if self.target else "",
         }
         return {name: value for name, value in parts.items() if value}
@@ -263,6 +266,7 @@ class Subject:
             return self.target.title
         if self.app:
             where = f" on server {self.server}" if self.server else ""
+            where += f" through bouncer {self.bouncer}" if self.bouncer else ""
             return f"{self.app}/{self.pool}{where}" if self.pool else f"{self.app}{where}"
         if self.database or self.user:
             what = f"database {self.database}" if self.database else f"role {self.user}"

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pg_pool_exporter.analysis.app_view import AppView, app_view
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView, bouncer_view
 from pg_pool_exporter.analysis.correlate.app_readings import longest_threshold
-from pg_pool_exporter.analysis.correlate.chain import Chain
 from pg_pool_exporter.analysis.correlate.correlation import Correlation
 from pg_pool_exporter.analysis.correlate.pools import KnownPool
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
@@ -139,15 +138,10 @@ def _servers(
 def _bouncers(
     correlation: Correlation, thresholds: Thresholds, now: float, faults: Faults
 ) -> Iterator[BouncerView]:
-    fresh = [
-        (state.key, snapshot)
-        for state in correlation.states.values()
-        if (snapshot := state.fresh(now)) is not None
-    ]
-    servers = {key.name: one.server for key, one in fresh if one.server is not None}
-    chain = Chain(correlation.pools.addresses, servers)
-    for key, snapshot in fresh:
-        if snapshot.bouncer is not None:
+    chain = correlation.chain(now)
+    for key, state in correlation.states.items():
+        snapshot = state.fresh(now)
+        if snapshot is not None and snapshot.bouncer is not None:
             with faults.contained("records"):
                 yield bouncer_view(key.name, snapshot.bouncer, chain, thresholds)
 
@@ -166,7 +160,7 @@ def _pools(
             by_name.setdefault((one.sample.key.app, one.sample.key.pool), []).append(one)
     for (app, name), those in sorted(by_name.items()):
         of_pool = thresholds.of_pool(app, name)
-        for server, processes in _by_server(those).items():
+        for on, processes in _by_server(those).items():
             with faults.contained("records"):
                 yield pool_view(
                     tuple(
@@ -175,16 +169,16 @@ def _pools(
                         )
                         for one in processes
                     ),
-                    None if server is None else apps.get(AppOnServer(server, app)),
+                    None if on is None else apps.get(on),
                     longest_threshold(processes),
                 )
 
 
-def _by_server(pools: Iterable[KnownPool]) -> Mapping[str | None, list[KnownPool]]:
+def _by_server(pools: Iterable[KnownPool]) -> Mapping[AppOnServer | None, list[KnownPool]]:
     """A process whose server is unknown, because no session was asked yet, is with the others."""
     pools = list(pools)
-    first = min((pool.server for pool in pools if pool.server is not None), default=None)
-    by_server: dict[str | None, list[KnownPool]] = {}
+    first = min((pool.on for pool in pools if pool.on is not None), default=None)
+    by_server: dict[AppOnServer | None, list[KnownPool]] = {}
     for pool in pools:
-        by_server.setdefault(pool.server or first, []).append(pool)
+        by_server.setdefault(pool.on or first, []).append(pool)
     return by_server

@@ -196,7 +196,8 @@ class PoolView:
         """
         infos = (each.sample.info for each in self.processes)
         names = {self.app, *(info.application for info in infos if info and info.application)}
-        return (Subject(app=name, server=self.subject.server) for name in sorted(names))
+        at = self.subject
+        return (Subject(app=name, server=at.server, bouncer=at.bouncer) for name in sorted(names))
 
 
 def process_view(
@@ -242,7 +243,10 @@ def pool_view(
     times = [t for each in processes if (t := each.seconds_to_saturation) is not None]
     return PoolView(
         subject=Subject(
-            app=key.app, pool=key.pool, server=app_on_server.key.server if app_on_server else ""
+            app=key.app,
+            pool=key.pool,
+            server=app_on_server.key.server if app_on_server else "",
+            bouncer=app_on_server.key.bouncer if app_on_server else "",
         ),
         processes=processes,
         app_on_server=app_on_server,
@@ -331,7 +335,7 @@ def _unexplained(
     ended after the pool was read still explains its checkout. A server that does not answer
     explains them all: its clients wait for it.
     """
-    if not overdue or app is None:
+    if not overdue or app is None or app.evidence.is_partial:
         return overdue
     sessions = app.sessions
     if sessions is None or sessions.hidden:

@@ -35,7 +35,12 @@ DSN_SERVER = "main"
 def load(path: Path) -> Config:
     """The configuration in the file at `path`. Raises `ConfigError` with all its mistakes."""
     document = read(path)
-    checks = (_repeated(document), _unknown_servers(document), _unknown_formats(document))
+    checks = (
+        _repeated(document),
+        _unknown_targets(document, "server", "servers"),
+        _unknown_targets(document, "bouncers", "pgbouncers"),
+        _unknown_formats(document),
+    )
     others = [problem for check in checks for problem in islice(check, MAX_PROBLEMS + 1)]
     return validate(Config, document, others)
 
@@ -74,12 +79,12 @@ def _repeated(document: Document) -> Iterator[Problem]:
         yield from _twice(_texts_of(app.get("pools"), (*at, "pools"), "name"))
 
 
-def _unknown_servers(document: Document) -> Iterator[Problem]:
-    """Apps that point at a server which is not in the file."""
-    known = {name for _, name in _texts(document, "servers", "name")}
-    for location, name in _texts(document, "apps", "server"):
+def _unknown_targets(document: Document, key: str, section: str) -> Iterator[Problem]:
+    """Apps that point at a server or bouncer which is not in the file."""
+    known = {name for _, name in _texts(document, section, "name")}
+    for location, name in _texts(document, "apps", key):
         if name not in known:
-            yield Problem(location, f"must be the name of one of the servers{_hint(name, known)}")
+            yield Problem(location, f"must be the name of one of the {section}{_hint(name, known)}")
 
 
 def _unknown_formats(document: Document) -> Iterator[Problem]:

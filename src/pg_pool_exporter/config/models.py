@@ -166,6 +166,8 @@ class AppConfig(DiscoveryConfig, HttpClientConfig, _Scheduled, _Named):
 
     server: Name | None = None
     """Server that its pools connect to, where their metrics page has no host and port."""
+    bouncers: Annotated[tuple[Name, ...], Strict(False)] = ()
+    """PgBouncers that share the connections of its pools, in place of a server."""
 
     application_name: ApplicationName = Field(
         default_factory=lambda data: data["name"], validate_default=True
@@ -184,6 +186,13 @@ class AppConfig(DiscoveryConfig, HttpClientConfig, _Scheduled, _Named):
     """Its own; what they leave out is as for everything."""
     pools: Annotated[tuple[PoolConfig, ...], Strict(False)] = ()
     """Pools with thresholds of their own."""
+
+    @field_validator("bouncers")
+    @classmethod
+    def _is_one_place(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if value and info.data.get("server"):
+            raise ValueError("must be left out: there is a server already")
+        return value
 
     @model_validator(mode="after")
     def _keeps_credentials_encrypted(self) -> Self:

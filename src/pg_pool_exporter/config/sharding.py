@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import NamedTuple
 
-from pg_pool_exporter.config.models import Config
+from pg_pool_exporter.config.models import AppConfig, Config
 
 MAX_SHARDS = 100
 MOST_OVER_SHARE = 0.05
@@ -43,19 +43,38 @@ def parse_shard(text: str) -> Shard:
 def part_of(config: Config, shard: Shard) -> Config:
     """What `shard` polls of the configuration.
 
-    An application goes with its server, so that both sides are compared in one place; without one,
-    and a bouncer, by its own name.
+    An application goes with its server or its bouncers, so that both sides are compared in one
+    place; without one, and another bouncer, by its own name.
     """
-    names = {one.name for one in config.servers} | {one.name for one in config.pgbouncers}
-    names |= {one.server or one.name for one in config.apps}
+    homes = _homes(config.apps)
+
+    def home(app: AppConfig) -> str:
+        return homes[app.bouncers[0]] if app.bouncers else app.server or app.name
+
+    names = {one.name for one in config.servers} | {home(one) for one in config.apps}
+    names |= {homes.get(one.name, one.name) for one in config.pgbouncers}
     mine = {name for name, number in divided(names, shard.of).items() if number == shard.number}
     return config.model_copy(
         update={
             "servers": tuple(one for one in config.servers if one.name in mine),
-            "apps": tuple(one for one in config.apps if (one.server or one.name) in mine),
-            "pgbouncers": tuple(one for one in config.pgbouncers if one.name in mine),
+            "apps": tuple(one for one in config.apps if home(one) in mine),
+            "pgbouncers": tuple(
+                one for one in config.pgbouncers if homes.get(one.name, one.name) in mine
+            ),
         }
     )
+
+
+def _homes(apps: Iterable[AppConfig]) -> dict[str, str]:
+    """The bouncers that applications name, each with the first of those that stay together."""
+    homes: dict[str, str] = {}
+    for app in apps:
+        together = {homes.get(name, name) for name in app.bouncers}
+        homes.update(dict.fromkeys(app.bouncers, min(together, default="")))
+        for name, former in homes.items():
+            if former in together:
+                homes[name] = min(together)
+    return homes
 
 
 def divided(names: Iterable[str], shards: int) -> dict[str, int]:

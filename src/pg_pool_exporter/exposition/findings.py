@@ -38,7 +38,8 @@ def _subject(subject: Subject) -> tuple[str, ...]:
     target = subject.target
     if target is None:
         return (
-            subject.app, subject.pool, subject.server, subject.database, subject.user, "", "",
+            subject.app, subject.pool, subject.server, subject.database, subject.user,
+            subject.bouncer, "",
         )  # fmt: skip
     bouncer = target.name if target.kind == "bouncer" else ""
     return (

@@ -177,7 +177,7 @@ def of_evidence(
 ) -> Iterator[Series]:
     """Series of both sides together; `pools_max` is by server."""
     for key, one in evidence.items():
-        yield from _of(_EVIDENCE, one, tuple(key))
+        yield from _of(_EVIDENCE, one, (key.server, key.app, key.bouncer))
     for server, value in pools_max.items():
         yield Series(c.SERVER_POOLS_MAX, (server,), value)
 

@@ -21,6 +21,8 @@ class BouncerOrigin(NamedTuple):
     """Without what the bouncer's `application_name_add_host` adds."""
     address: str
     """The client's IP address; empty on a unix socket."""
+    user: str = ""
+    """The role that they log in with, where the bouncer replaces it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,11 @@ class ClientGroup:
     """Seconds since the last request of the client that holds a connection since the oldest one."""
     oldest_silent: Mapping[str, float] = field(default_factory=dict)
     """By state, the whole seconds since the last request of the client that is silent longest."""
+    idle_for: tuple[float, ...] = ()
+    """Of each client without connection and request: lower bound of the seconds for which it has
+    done nothing, in no order."""
+    waiting_for: tuple[float, ...] = ()
+    """Of each client with a request that has no connection: seconds since the request."""
 
 
 class Hold(NamedTuple):
@@ -52,6 +59,12 @@ class Hold(NamedTuple):
     """Of the backend."""
     user: str = ""
     """The role that the connection belongs to; empty where it is unknown."""
+    origin_user: str = ""
+    """As `BouncerOrigin.user`."""
+    idle_for: float = 0.0
+    """Lower bound of the seconds for which the client has had no request."""
+    request: float | None = None
+    """Seconds since its request that runs now; None without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +155,8 @@ class BouncerSample:
     port: str = ""
     address: str = ""
     """The IP address behind `host`; empty on a unix socket."""
+    shares_port: bool = False
+    """Whether other processes may listen on its port (`so_reuseport`)."""
     clients_left_out: bool = False
     """Whether its clients are more than are read, so that their applications are unknown."""
     max_clients: float | None = None

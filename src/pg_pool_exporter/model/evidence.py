@@ -24,3 +24,6 @@ class LeakEvidence:
     """Estimated number of connections that are checked out, silent and not coming back."""
     unexplained_in: Mapping[PoolId, float] = field(default_factory=dict)
     """The same by process and pool; without those of which nothing is known."""
+    is_partial: bool = False
+    """Whether connections of the pools have no client at the bouncers that are read: others may
+    have them. Then nothing is known."""

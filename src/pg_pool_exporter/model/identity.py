@@ -45,10 +45,25 @@ class PoolId(NamedTuple):
 
 
 class AppOnServer(NamedTuple):
-    """An application as far as its pools lead to one server."""
+    """An application as far as its pools connect to one server, or to the same bouncers."""
 
     server: str
+    """Empty with bouncers."""
     app: str
+    bouncers: tuple[str, ...] = ()
+    """In alphabetical order."""
+
+    @property
+    def title(self) -> str:
+        """What its pools connect to, for people."""
+        if not self.bouncers:
+            return f"server {self.server}"
+        return f"{'bouncer' if len(self.bouncers) == 1 else 'bouncers'} {self.bouncer}"
+
+    @property
+    def bouncer(self) -> str:
+        """Label text: the names of the bouncers."""
+        return ", ".join(self.bouncers)
 
 
 def is_local(host: str) -> bool:

@@ -101,6 +101,7 @@ def _pool(pool: PoolView) -> dict[str, Any]:
         "app": pool.app,
         "pool": pool.pool,
         "server": pool.subject.server or None,
+        "bouncers": list(app.key.bouncers) if app is not None else [],
         "client": pool.client,
         "processes": len(pool.processes),
         "pids": {

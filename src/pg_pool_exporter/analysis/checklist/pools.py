@@ -60,7 +60,7 @@ def leaks(judged: Judged) -> Check:
         return of_findings("leaks", f"{leaked:g} not returned", findings)
     undecided = [
         f"{pool.name}: {number(pool.overdue, 'checkout is', 'checkouts are')} overdue, and the "
-        f"state of its sessions on server {app.key.server} is unknown now"
+        f"state of its sessions on {app.key.title} is unknown now"
         for pool in pools
         if (app := pool.app_on_server) is not None and not app.recent_polls and pool.overdue
     ]
@@ -98,9 +98,14 @@ def _not_proven(pool: PoolView) -> str:
     app = pool.app_on_server
     if app is None:
         return f"{pool.name}: no proof, because the server that it leads to is unknown"
+    if app.evidence.is_partial:
+        return (
+            f"{pool.name}: {app.key.title} has fewer clients than the pools have connections: name "
+            "all bouncers that share them as `bouncers` in the configuration"
+        )
     if app.has_no_session:
         return (
-            f"{pool.name}: server {app.key.server} has no session by the name that its sessions "
+            f"{pool.name}: {app.key.title} has no session by the name that its sessions "
             "should have: is `application_name` right in the configuration?"
         )
     return (

@@ -84,7 +84,7 @@ def old_sessions(judged: Judged) -> Check:
         evidence=(
             *few(_longest_idle(servers)),
             *few(
-                f"{app.key.app} on server {app.key.server}: "
+                f"{app.key.app} on {app.key.title}: "
                 f"{number(app.evidence.missing or 0.0, 'connection', 'connections')} of its pools "
                 "without a session"
                 for app in lost

@@ -25,7 +25,9 @@ _MAX_POLLS = 8
 
 
 class ServerPoll(NamedTuple):
-    """A poll of a server. Times are seconds on the exporter's clock."""
+    """A poll of a server, or of bouncers, whose clients are sessions here.
+
+    Times are seconds on the exporter's clock."""
 
     begun: float
     taken: float
@@ -35,6 +37,10 @@ class ServerPoll(NamedTuple):
     """Whether the server is on the exporter's machine: then 127.0.0.1 means the same to both."""
     max_gap: float
     """A longer break, in seconds, makes earlier readings void."""
+    of_unknown_work: ServerSessions = ServerSessions({})
+    """Those of the sessions of which it is unknown since when they work."""
+    are_clients: bool = False
+    """Whether they are clients of bouncers: others may share the pools' connections."""
 
 
 class _Poll(NamedTuple):
@@ -86,7 +92,12 @@ class AppReadings:
             keep=keep,
             max_gap=poll.max_gap,
         )
-        self._work.add(poll.begun, poll.taken, self.sessions, leak_after=keep, max_gap=poll.max_gap)
+        if poll.of_unknown_work.of(pools).sessions:
+            self._work = WorkReadings()
+        else:
+            self._work.add(
+                poll.begun, poll.taken, self.sessions, leak_after=keep, max_gap=poll.max_gap
+            )
         pages = {one.address for one in last if one.address is not None}
         if not poll.is_here and any(map(is_local, pages)):
             pages.clear()
@@ -103,7 +114,7 @@ class AppReadings:
         """
         proof = self._proof(poll, pools, others)
         # No session matched: `application_name` differs, or the pools use another server.
-        if self.sessions.hidden or not self.sessions.sessions:
+        if self.sessions.hidden or not self.sessions.sessions or proof.is_partial:
             return proof
         leak_after = longest_threshold(pools)
         found = self._work.unexplained(poll.taken, pools, self.sessions, leak_after)
@@ -139,6 +150,11 @@ class AppReadings:
         read = bounds.Pools(full, partial, others)
         sessions = seen.reading.sessions_max
         missing = bounds.missing(read, sessions) if self._had_sessions else None
+        if poll.are_clients:
+            dropped = sum(sum(pool.sample.leaked_slots.values()) for pool in pools)
+            if (missing or 0.0) > dropped:
+                return LeakEvidence(is_partial=True)
+            missing = None
         if not are_known:
             return LeakEvidence(suspected=suspected, missing=missing)
         together = bounds.unreturned(read, old, sessions)

@@ -36,7 +36,12 @@ class Holder(NamedTuple):
         """Whether it is known to use the connection, or not: without the session only where it
         would return an unused one.
         """
-        return self.backend is not None or self.mode in _GIVEN_BACK
+        return self.backend is not None or self.gives_back
+
+    @property
+    def gives_back(self) -> bool:
+        """Whether a client without a transaction keeps no connection."""
+        return self.mode in _GIVEN_BACK
 
     @property
     def is_in_transaction(self) -> bool:
@@ -51,7 +56,7 @@ class Holder(NamedTuple):
     @property
     def is_kept(self) -> bool:
         """Whether the client keeps an idle session, or is just returning it."""
-        return self.is_idle and self.mode not in _GIVEN_BACK
+        return self.is_idle and not self.gives_back
 
     @property
     def silent_for(self) -> float:

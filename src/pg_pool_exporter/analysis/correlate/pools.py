@@ -6,10 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pg_pool_exporter.analysis.correlate.addresses import (
+    ServerAddress,
     ServerAddresses,
     SessionFilter,
     server_of,
     sessions_of,
+)
+from pg_pool_exporter.analysis.correlate.bouncers import (
+    BouncerAddress,
+    BouncerAddresses,
+    bouncers_of,
+    clients_of,
 )
 from pg_pool_exporter.analysis.evidence import little
 from pg_pool_exporter.analysis.evidence.bounds import PoolReading, pool_reading
@@ -29,10 +36,13 @@ class KnownPool:
     """The target's state that the sample comes from."""
     sample: PoolSample
     leak_after: float
-    server: str | None = None
-    """The server that it leads to directly, where known."""
+    on: AppOnServer | None = None
+    """Its application on the server, or the bouncers, whose sessions or clients show what its
+    connections do; None where they are unknown."""
+    bouncers: tuple[str, ...] = ()
+    """Those that it connects to, where known."""
     sessions: SessionFilter | None = None
-    """Which sessions of that server may be its own."""
+    """Which sessions or clients there may be its own."""
     readings: Readings[PoolReading] = field(default_factory=Readings)
     holds: Readings[HoldReading] = field(default_factory=Readings)
     """Of a page that shows times, and leaves open which checkouts are overdue."""
@@ -47,15 +57,30 @@ class KnownPools:
     def __init__(self, apps: Iterable[AppConfig]) -> None:
         self._apps = {app.name: app for app in apps}
         self._addresses = ServerAddresses()
+        self._bouncers = BouncerAddresses()
         self._pools: Pools = {}
         self._by_target: dict[TargetId, set[PoolId]] = {}
         self._by_app: dict[str, set[PoolId]] = {}
         self._longest: dict[str, float] = {}  # leak threshold by application, of any of its pools
 
-    def configure(self, apps: Iterable[AppConfig], addresses: ServerAddresses) -> None:
-        """Go on with these applications and servers."""
+    def configure(self, apps: Iterable[AppConfig]) -> None:
+        """Go on with these applications."""
         self._apps = {app.name: app for app in apps}
-        self._addresses = addresses
+        self._link_all()
+
+    def place_server(self, name: str, address: ServerAddress | None) -> None:
+        """The server `name` is at `address` now, or gone: pools may lead to it."""
+        if self._addresses.get(name) != address:
+            self._addresses = self._addresses.replaced(name, address)
+            self._link_all()
+
+    def place_bouncer(self, name: str, address: BouncerAddress | None) -> None:
+        """The same of a bouncer."""
+        if self._bouncers.get(name) != address:
+            self._bouncers = self._bouncers.replaced(name, address)
+            self._link_all()
+
+    def _link_all(self) -> None:
         for pool in self._pools.values():
             self._link(pool)
 
@@ -64,25 +89,30 @@ class KnownPools:
         """The servers that pools may lead to."""
         return self._addresses
 
-    @property
-    def apps(self) -> Iterable[AppConfig]:
-        """The configured applications."""
-        return self._apps.values()
-
-    def on(self, server: str) -> Mapping[str, Pools]:
+    def on(self, server: str) -> Mapping[AppOnServer, Pools]:
         """The pools that lead to a server, by application."""
-        apps: dict[str, Pools] = {}
+        apps: dict[AppOnServer, Pools] = {}
         for key, pool in self._pools.items():
-            if pool.server == server:
-                apps.setdefault(key.app, {})[key] = pool
+            if pool.on is not None and pool.on.server == server and not pool.on.bouncers:
+                apps.setdefault(pool.on, {})[key] = pool
         return apps
 
-    def by_app_on_server(self) -> Mapping[AppOnServer, list[KnownPool]]:
-        """The pools that lead to any server."""
-        apps: dict[AppOnServer, list[KnownPool]] = {}
+    def through(self, bouncer: str) -> Mapping[tuple[str, ...], Mapping[AppOnServer, Pools]]:
+        """The pools that connect to a bouncer, by all bouncers that share their connections, and by
+        application.
+        """
+        found: dict[tuple[str, ...], dict[AppOnServer, Pools]] = {}
         for key, pool in self._pools.items():
-            if pool.server is not None:
-                apps.setdefault(AppOnServer(pool.server, key.app), []).append(pool)
+            if pool.on is not None and bouncer in pool.on.bouncers:
+                found.setdefault(pool.on.bouncers, {}).setdefault(pool.on, {})[key] = pool
+        return found
+
+    def by_app_on_server(self) -> Mapping[AppOnServer, list[KnownPool]]:
+        """The pools that lead to any server or bouncer."""
+        apps: dict[AppOnServer, list[KnownPool]] = {}
+        for pool in self._pools.values():
+            if pool.on is not None:
+                apps.setdefault(pool.on, []).append(pool)
         return apps
 
     def all(self) -> Iterator[KnownPool]:
@@ -168,10 +198,20 @@ class KnownPools:
             del self._by_app[key.app], self._longest[key.app]
 
     def _link(self, pool: KnownPool) -> None:
-        app = self._apps.get(pool.sample.key.app)
-        server = server_of(pool.sample, app, self._addresses, here=pool.state.is_local)
-        pool.server = server.name if server is not None else None
-        pool.sessions = sessions_of(pool.sample, app, server) if server is not None else None
+        name, here = pool.sample.key.app, pool.state.is_local
+        app = self._apps.get(name)
+        server = server_of(pool.sample, app, self._addresses, here=here)
+        pool.on = pool.sessions = None
+        pool.bouncers = ()
+        if server is not None:
+            pool.on = AppOnServer(server.name, name)
+            pool.sessions = sessions_of(pool.sample, app, server)
+            return
+        pool.bouncers = bouncers_of(pool.sample, app, self._bouncers, here=here)
+        its_clients = clients_of(pool.sample, app)
+        if pool.bouncers and its_clients and self._bouncers.show_clients(pool.bouncers):
+            pool.on = AppOnServer("", name, pool.bouncers)
+            pool.sessions = its_clients
 
     def _long_lived(self, sample: PoolSample) -> float:
         if sample.long_lived is not None:

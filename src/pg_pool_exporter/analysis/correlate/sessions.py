@@ -9,7 +9,7 @@ from operator import neg
 
 from pg_pool_exporter.analysis.correlate.addresses import SessionFilter
 from pg_pool_exporter.analysis.correlate.pools import KnownPool, Pools
-from pg_pool_exporter.model import ClientKey, OpenTransaction, SessionGroup
+from pg_pool_exporter.model import AppOnServer, ClientKey, OpenTransaction, SessionGroup
 
 IN_TRANSACTION = ("idle_in_transaction", "idle_in_transaction_aborted")
 SILENT = ("idle", *IN_TRANSACTION)
@@ -163,12 +163,12 @@ class ServerSessions:
 class SharedNames:
     """The sessions that the pools of several applications may have under the same name.
 
-    `apps` are all pools that lead to one server, by application.
+    `apps` are all pools that lead to one server, or the same bouncers, by application.
     """
 
-    def __init__(self, apps: Mapping[str, Pools]) -> None:
+    def __init__(self, apps: Mapping[AppOnServer, Pools]) -> None:
         # By application_name, then by filter, then by application.
-        self._max: dict[str, dict[SessionFilter, dict[str, float]]] = {}
+        self._max: dict[str, dict[SessionFilter, dict[AppOnServer, float]]] = {}
         for app, pools in apps.items():
             for pool in pools.values():
                 reading = pool.readings.last()
@@ -177,7 +177,7 @@ class SharedNames:
                     by_app = self._max.setdefault(name, {}).setdefault(pool.sessions, {})
                     by_app[app] = by_app.get(app, 0.0) + reading.connections_max
 
-    def of_others(self, app: str, pools: Iterable[KnownPool]) -> float:
+    def of_others(self, app: AppOnServer, pools: Iterable[KnownPool]) -> float:
         """Upper bound of other applications' sessions that look like those of `pools`."""
         filters = {pool.sessions for pool in pools if pool.sessions is not None}
         return sum(

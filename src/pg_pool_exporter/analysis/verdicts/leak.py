@@ -99,7 +99,7 @@ def _evidence(pool: PoolView) -> Iterator[str]:
         of = f"of {app.key.app}"
         lost = number(app.lost_sessions_now, f"connection {of} has", f"connections {of} have")
         yield (
-            f"{lost} no session on server {app.key.server} any more: ending a session does not "
+            f"{lost} no session on {app.key.title} any more: ending a session does not "
             "return its connection to the pool."
         )
     if left := pool.seconds_to_saturation:
@@ -112,8 +112,9 @@ def _evidence(pool: PoolView) -> Iterator[str]:
 
 
 def _proof(app: AppView, count: float) -> str:
+    what, where = "client" if app.key.bouncers else "session", app.key.title
     return (
-        f"Server {app.key.server} reports {number(count, 'session', 'sessions')} idle or idle in "
+        f"{where[0].upper()}{where[1:]} reports {number(count, what, f'{what}s')} idle or idle in "
         f"transaction for longer than {spell(app.leak_after)}; at each reading in that time at "
         "least that many connections were checked out."
     )
@@ -146,7 +147,7 @@ def leak_of_app(app: AppView, pools: Iterable[PoolView]) -> Iterator[Finding]:
     yield Finding(
         cause=Cause.LEAK,
         severity=Severity.PROBLEM,
-        subject=Subject(app=app.key.app, server=app.key.server),
+        subject=Subject(app=app.key.app, server=app.key.server, bouncer=app.key.bouncer),
         summary=f"{number(more, 'connection', 'connections')} checked out and not returned.",
         amount=more,
         figures={"unreturned_connections": more, **open_transactions.figure(app)},

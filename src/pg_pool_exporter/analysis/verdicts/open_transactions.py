@@ -37,7 +37,7 @@ def evidence(app: AppView | None) -> Iterator[str]:
     sessions = app.sessions
     began = spell(sessions.oldest_transaction or sessions.oldest(*IN_TRANSACTION) or 0.0)
     yield (
-        f"{number(count, 'session', 'sessions')} of {app.key.app} on server {app.key.server} kept "
+        f"{number(count, 'session', 'sessions')} of {app.key.app} on {app.key.title} kept "
         f"a transaction open and did nothing in it for longer than {spell(app.leak_after)}; the "
         f"oldest transaction began {began} ago."
     )

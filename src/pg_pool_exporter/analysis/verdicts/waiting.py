@@ -72,10 +72,10 @@ def _evidence(pool: PoolView) -> Iterator[str]:
     if app is None:
         return
     if app.sessions is None:
-        yield f"The state of its sessions on server {app.key.server} is unknown now."
+        yield f"The state of its sessions on {app.key.title} is unknown now."
         return
     states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in app.sessions.states)
-    yield f"Sessions of {app.key.app} on server {app.key.server}: {states or 'none'}."
+    yield f"Sessions of {app.key.app} on {app.key.title}: {states or 'none'}."
     if app.disturbed:
         yield "The server did not answer for some time in the last minutes."
     if pool.waited_for_lock:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pg_pool_exporter.metrics.catalogue.metric import family
 from pg_pool_exporter.model import LeakEvidence
 
-_joined = family("joined", "pg_pool", "server", "app", record=LeakEvidence)
+_joined = family("joined", "pg_pool", "server", "app", "bouncer", record=LeakEvidence)
 
 UNRETURNED = _joined(
     "gauge", "unreturned_connections",

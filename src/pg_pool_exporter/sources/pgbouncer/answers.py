@@ -44,6 +44,12 @@ def number(row: Row, column: str) -> float | None:
     return float(text) if text is not None and _NUMBER.fullmatch(text) else None
 
 
+def request_seconds(row: Row) -> float | None:
+    """Seconds since a client's request that has no answer yet; None without one."""
+    seconds = (number(row, "wait") or 0.0) + (number(row, "wait_us") or 0.0) * 1e-6
+    return seconds or None
+
+
 def value(rows: Rows | None, key: str, name: str | None, column: str) -> float | None:
     """The number in `column` of the row that has `name` under `key`; None when there is none."""
     return next((number(row, column) for row in rows or () if name and row.get(key) == name), None)

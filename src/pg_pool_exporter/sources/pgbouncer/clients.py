@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from pg_pool_exporter.model import BouncerOrigin, BouncerPoolKey, ClientGroup, Hold
 from pg_pool_exporter.sources.aggregate import added, oldest
-from pg_pool_exporter.sources.pgbouncer.answers import Answers, Row, number
+from pg_pool_exporter.sources.pgbouncer.answers import Answers, Row, number, request_seconds
 from pg_pool_exporter.sources.pgbouncer.times import ConsoleClock
 
 _STATES = {
@@ -38,21 +39,37 @@ NO_CLIENTS = PoolClients({}, ())
 
 class _Client(NamedTuple):
     origin: BouncerOrigin
+    pointer: str
     port: str
     state: str
-    waited: float | None
     silent_for: float | None
-    address: str
+    link: str
+    """The pointer of its connection to the server."""
+    idle_for: float | None
+    """Lower bound; None where it is unknown."""
+    request: float | None
+    """Seconds since the one that has no answer yet."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has neither a connection nor a request."""
+        return self.state == "idle" and self.request is None
 
 
-def clients(answers: Answers) -> Mapping[BouncerPoolKey, PoolClients] | None:
-    """The clients by pool; None where the console shows none, or too many to be read."""
+def clients(
+    answers: Answers, idle_for: Mapping[str, float]
+) -> Mapping[BouncerPoolKey, PoolClients] | None:
+    """The clients by pool; None where the console shows none, or too many to be read.
+
+    `idle_for` is by a client's pointer (see `Silence`).
+    """
     if answers.clients is None:
         return None
     clock = ConsoleClock(answers)
     forced = {row.get("name"): row.get("force_user") for row in answers.databases or ()}
     found: dict[BouncerPoolKey, _Found] = {}
     by_pointer: dict[str, _Client] = {}
+    holding: set[str] = set()
     for row in answers.clients:
         database, state = row.get("database"), _STATES.get(row.get("state") or "")
         if database is None or database == answers.console or state is None:
@@ -61,17 +78,21 @@ def clients(answers: Answers) -> Mapping[BouncerPoolKey, PoolClients] | None:
         user = forced.get(database) or row.get("user")
         if user is None:
             continue
-        client = _client(row, state, clock)
+        own = row.get("user") or ""
+        client = _client(row, state, clock, idle_for, "" if own == user else own)
         found.setdefault(BouncerPoolKey(database, user), _Found()).add(client)
         if pointer := row.get("ptr"):
             by_pointer[pointer] = client
     for row in answers.servers or ():
         holder = by_pointer.get(row.get("link") or "")
         database, user = row.get("database"), row.get("user")
-        if holder is not None and database is not None and user is not None:
+        if holder is None or database is None or user is None:
+            continue
+        if row.get("ptr") in (None, holder.link):  # else it has given it back meanwhile
+            holding.add(holder.pointer)
             key = BouncerPoolKey(database, user)
             found.setdefault(key, _Found()).holds.append(_hold(row, holder, user))
-    return {key: one.frozen() for key, one in found.items()}
+    return {key: one.frozen(holding) for key, one in found.items()}
 
 
 @dataclass(slots=True)
@@ -82,13 +103,13 @@ class _Found:
     def add(self, client: _Client) -> None:
         self.by_origin.setdefault(client.origin, []).append(client)
 
-    def frozen(self) -> PoolClients:
+    def frozen(self, holding: Set[str]) -> PoolClients:
         holds = sorted(self.holds, key=lambda one: -(one.silent_for or 0.0))
-        groups = {origin: _group(each) for origin, each in self.by_origin.items()}
+        groups = {origin: _group(each, holding) for origin, each in self.by_origin.items()}
         return PoolClients(groups, tuple(holds))
 
 
-def _group(some: Iterable[_Client]) -> ClientGroup:
+def _group(some: Iterable[_Client], holding: Set[str]) -> ClientGroup:
     some = list(some)
     counts = dict.fromkeys(("idle", "active", "waiting"), 0.0)
     silent: dict[str, float] = {}
@@ -96,30 +117,34 @@ def _group(some: Iterable[_Client]) -> ClientGroup:
         counts[one.state] = counts.get(one.state, 0.0) + 1
         if one.silent_for is not None:
             silent[one.state] = max(one.silent_for, silent.get(one.state, 0.0))
+    without = [one for one in some if one.state != "cancel" and one.pointer not in holding]
     return ClientGroup(
         counts=counts,
-        oldest_waiting=oldest(one.waited or None for one in some if one.state == "waiting"),
+        oldest_waiting=oldest(one.request for one in some if one.state == "waiting"),
         oldest_active=silent.get("active"),
         oldest_silent=silent,
+        idle_for=tuple(one.idle_for or 0.0 for one in without if one.is_idle),
+        waiting_for=tuple(one.request or 0.0 for one in without if not one.is_idle),
     )
 
 
-def _client(row: Row, state: str, clock: ConsoleClock) -> _Client:
+def _client(
+    row: Row, state: str, clock: ConsoleClock, idle_for: Mapping[str, float], user: str
+) -> _Client:
     address = (row.get("addr") or "")[:_MOST_ADDRESS]
     if state == "active" and not row.get("link"):
         state = "idle"  # so PgBouncer shows it from 1.25 on
-    waited = number(row, "wait")
-    if waited is not None:
-        waited += (number(row, "wait_us") or 0.0) * 1e-6
     application = _without_host(row.get("application_name") or "", address, row.get("port") or "")
     where = "" if address == _UNIX else address
     return _Client(
-        origin=BouncerOrigin(application[:_MOST_NAME], where),
+        origin=BouncerOrigin(application[:_MOST_NAME], where, user),
+        pointer=row.get("ptr") or "",
         port=row.get("port") or "",
         state=state,
-        waited=waited,
         silent_for=clock.age(row.get("request_time")),
-        address=where,
+        link=row.get("link") or "",
+        idle_for=idle_for.get(row.get("ptr") or ""),
+        request=request_seconds(row),
     )
 
 
@@ -128,13 +153,16 @@ def _hold(row: Row, holder: _Client, user: str) -> Hold:
     pid = number(row, "remote_pid")
     return Hold(
         application=holder.origin.application,
-        address=holder.address,
+        address=holder.origin.address,
         port=holder.port,
         silent_for=holder.silent_for,
         server_host="" if host == _UNIX else host,
         server_port=row.get("port") or "",
         pid=int(pid) if pid else None,
         user=user,
+        origin_user=holder.origin.user,
+        idle_for=holder.idle_for or 0.0,
+        request=holder.request,
     )
 
 
@@ -162,6 +190,8 @@ def merged(groups: Iterable[ClientGroup]) -> ClientGroup:
         oldest_waiting=oldest(group.oldest_waiting for group in groups),
         oldest_active=oldest(group.oldest_active for group in groups),
         oldest_silent=silent,
+        idle_for=tuple(chain.from_iterable(group.idle_for for group in groups)),
+        waiting_for=tuple(chain.from_iterable(group.waiting_for for group in groups)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from pg_pool_exporter.model import BouncerPool, BouncerPoolKey
 from pg_pool_exporter.sources.aggregate import added, oldest, total
@@ -34,8 +35,13 @@ _MODES = ("session", "transaction", "statement")
 _RESERVE_SIZES = ("reserve_pool", "reserve_pool_size")
 
 
-def pools(answers: Answers, dialect: Dialect) -> dict[BouncerPoolKey, BouncerPool]:
-    """The pools by database and user. Of several rows of one pool (its shards) counts add."""
+def pools(
+    answers: Answers, dialect: Dialect, idle_for: Mapping[str, float] = MappingProxyType({})
+) -> dict[BouncerPoolKey, BouncerPool]:
+    """The pools by database and user. Of several rows of one pool (its shards) counts add.
+
+    `idle_for`: since when each client does nothing (see `Silence`).
+    """
     found: dict[BouncerPoolKey, BouncerPool] = {}
     for row in answers.pools:
         key = pool_key(row)
@@ -44,7 +50,7 @@ def pools(answers: Answers, dialect: Dialect) -> dict[BouncerPoolKey, BouncerPoo
             found[key] = _shards_together(found[key], pool) if key in found else pool
     idle = _oldest_idle(answers)
     limits = Limits(answers, dialect)
-    its_clients = clients(answers)
+    its_clients = clients(answers, idle_for)
     are_read = its_clients is not None
     return {
         key: replace(

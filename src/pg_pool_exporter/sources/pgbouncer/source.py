@@ -22,6 +22,7 @@ from pg_pool_exporter.sources.pgbouncer.errors import BOUNCER
 from pg_pool_exporter.sources.pgbouncer.folding import BouncerFolding, Shown
 from pg_pool_exporter.sources.pgbouncer.pools import pools
 from pg_pool_exporter.sources.pgbouncer.rates import RecentRates
+from pg_pool_exporter.sources.pgbouncer.silence import Silence
 from pg_pool_exporter.sources.queries import Batch
 from pg_pool_exporter.sources.queries.rows import Session
 
@@ -52,6 +53,7 @@ class _Settings:
     version: str = ""
     dialect: Dialect = field(default_factory=lambda: dialect(""))
     max_clients: float | None = None
+    shares_port: bool = False
     users: Rows | None = None
     read: set[str] = field(default_factory=set)
     """SHOW commands whose answer is above."""
@@ -75,6 +77,7 @@ class BouncerSource:
         self._folding = BouncerFolding(config.max_pools, config.max_groups)
         self._most_clients = config.max_clients
         self._rates = RecentRates()
+        self._silence = Silence()
         self._settings: _Settings | None = None
 
     async def poll(self) -> Snapshot:
@@ -88,13 +91,18 @@ class BouncerSource:
             lists = await self._try("LISTS", settings)
             few = _sockets(lists) <= self._most_clients
             reads_clients = few and settings.dialect.lists_clients
+            console = ready.connection.info.dbname
+            servers = await self._try("SERVERS", settings) if few else None
+            asked = self._clock()
+            clients = await self._try("CLIENTS", settings) if reads_clients else None
+            answered = self._clock()
             answers = Answers(
-                console=ready.connection.info.dbname,
+                console=console,
                 pools=pools,
                 databases=await self._try("DATABASES", settings),
                 stats=await self._try("STATS", settings),
-                servers=await self._try("SERVERS", settings) if few else None,
-                clients=await self._try("CLIENTS", settings) if reads_clients else None,
+                servers=servers,
+                clients=clients,
                 active_sockets=await self._try("ACTIVE_SOCKETS", settings),
                 users=await self._users(settings),
             )
@@ -103,7 +111,7 @@ class BouncerSource:
             raise self._connector.failure(error) from None
         # It is one process: since it answers, it has closed abandoned connections, too.
         self._held.forget_gone(())
-        shown = await _shown(answers, settings.dialect, self._folding, self._clock())
+        shown = await self._shown(answers, settings.dialect, asked, answered)
         where = ready.connection.info
         return Snapshot(
             bouncer=BouncerSample(
@@ -117,10 +125,34 @@ class BouncerSource:
                 host=where.host,
                 port=str(where.port),
                 address=where.hostaddr,
+                shares_port=settings.shares_port,
                 clients_left_out=settings.dialect.lists_clients and not few,
             ),
             folded=shown.folded,
         )
+
+    async def _shown(
+        self, answers: Answers, dialect: Dialect, asked: float, answered: float
+    ) -> Shown:
+        """What is shown of the answers; of many rows made in a thread, so that no scrape waits.
+
+        The clients were read between two times.
+        """
+
+        def read() -> Shown:
+            few = len(answers.users or ()) <= _MOST_USERS
+            clients, console = answers.clients or (), answers.console
+            idle_for = self._silence.idle_for(clients, console, asked, answered)
+            all_ = Shown(
+                pools=pools(answers, dialect, idle_for),
+                databases=databases(answers, dialect),
+                users=users(answers) if few else {},
+            )
+            return self._folding.fold(all_, answered)
+
+        if answers.rows <= _MOST_ROWS_INLINE:
+            return read()
+        return await _PARSING.run(read)
 
     async def close(self) -> None:
         """Close the connection at once."""
@@ -147,6 +179,7 @@ class BouncerSource:
         if "CONFIG" not in settings.read:
             config = await self._try("CONFIG", settings)
             settings.max_clients = value(config, "key", "max_client_conn", "value") or None
+            settings.shares_port = value(config, "key", "so_reuseport", "value") == 1
             settings.read.add("CONFIG")
         if "USERS" not in settings.read:
             settings.users = await self._try("USERS", settings)
@@ -187,23 +220,6 @@ def _is_paused(state: Rows | None) -> bool | None:
 def _sockets(lists: Rows | None) -> float:
     """Clients, or connections to servers, whichever are more, as SHOW LISTS counts them."""
     return max(value(lists, "list", f"used_{one}", "items") or 0 for one in ("clients", "servers"))
-
-
-async def _shown(answers: Answers, dialect: Dialect, folding: BouncerFolding, now: float) -> Shown:
-    """What is shown of the answers; of many rows made in a thread, so that no scrape waits."""
-
-    def read() -> Shown:
-        few = len(answers.users or ()) <= _MOST_USERS
-        all_ = Shown(
-            pools=pools(answers, dialect),
-            databases=databases(answers, dialect),
-            users=users(answers) if few else {},
-        )
-        return folding.fold(all_, now)
-
-    if answers.rows <= _MOST_ROWS_INLINE:
-        return read()
-    return await _PARSING.run(read)
 
 
 async def _prepare(connection: BoundedConnection) -> ReadyConnection:

@@ -73,8 +73,8 @@ def _row(pool: PoolView, links: Links) -> Html:
 def _name(pool: PoolView, links: Links) -> Html:
     processes = number(len(pool.processes), "process", "processes")
     facts = [fact for fact in (pool.client, processes) if fact]
-    if pool.subject.server:
-        facts.append(f"server {pool.subject.server}")
+    if pool.app_on_server is not None:
+        facts.append(pool.app_on_server.key.title)
     title = linked(name(pool.name), links.pool(pool.subject.app, pool.subject.pool))
     return join([title, element("small", name(", ".join(facts)))])
 
