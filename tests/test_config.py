@@ -352,7 +352,7 @@ def test_intervals_are_durations_with_a_unit(
             "password_file: .",
             (
                 "password_file: names a file that is not a regular file "
-                "(but a directory, pipe or device)"
+                "(but a directory, pipe, socket or device)"
             ),
         ),
         (

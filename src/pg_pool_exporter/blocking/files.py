@@ -1,12 +1,13 @@
 """The one way to read a file: regular, of bounded size, in a thread, with a deadline.
 
 A named pipe, a device or a hung network mount in place of a file delays its reader alone.
-`read`, `check` and `world_readable` are for callers outside of the event loop and take at most
-`SECONDS`. `content` and `stamp` block the calling thread: they are for work in a lane.
+`content`, `check_openable` and `stamp` block the calling thread: they are for work in a lane. The
+others are for callers outside of the event loop and take at most `SECONDS`.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Hashable
@@ -21,6 +22,7 @@ Stamp = tuple[int, ...]
 
 SECONDS = 5.0
 _MAX_LINKS = 10
+_OTHER_KIND = "is not a regular file (but a directory, pipe, socket or device)"
 _LANE = Lane("files", threads=32)
 
 
@@ -42,6 +44,22 @@ def read(path: str | Path, most_bytes: int, *, secret: bool = False) -> bytes:
 def check(path: str | Path, *, secret: bool = False) -> None:
     """Raise `FileError` where the file can't be opened to be read."""
     _within(lambda: os.close(_opened(path, secret)), ("check", str(path), secret))
+
+
+def check_directory(path: str | Path) -> None:
+    """Raise `FileError` where something other than a directory is at `path`.
+
+    A missing one is left to who needs it.
+    """
+
+    def is_other() -> bool:
+        try:
+            return not stat.S_ISDIR(Path(path).stat().st_mode)
+        except FileNotFoundError:
+            return Path(path).is_symlink()
+
+    if _within(is_other, ("directory", str(path))):
+        raise FileError("is not a directory")
 
 
 def world_readable(path: str | Path) -> bool:
@@ -130,10 +148,12 @@ def _opened(path: str | Path, secret: bool) -> int:
             path, flags = _followed(path), flags | os.O_NOFOLLOW
         descriptor = os.open(path, flags)
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENXIO:
+            raise FileError(_OTHER_KIND) from None  # a socket
         raise _unreadable(error) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise FileError("is not a regular file (but a directory, pipe or device)")
+        raise FileError(_OTHER_KIND)
     return descriptor
 
 

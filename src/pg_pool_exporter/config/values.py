@@ -66,7 +66,14 @@ def _path(value: str, info: ValidationInfo) -> str:
 
 
 def _directory(value: str, info: ValidationInfo) -> str:
-    return _path(value, info) if value else value
+    if not value:
+        return value
+    path = _path(value, info)
+    try:
+        files.check_directory(path)
+    except files.FileError as error:
+        raise ValueError(f"names a path that {error}") from None
+    return path
 
 
 def _pattern(value: str, info: ValidationInfo) -> str:
