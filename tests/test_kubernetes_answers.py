@@ -190,3 +190,34 @@ def test_pages_without_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None
 
     with pytest.raises(ListError, match="more than 100 pods"):
         asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        pytest.param("/" + "x" * 250_000, id="as long as Kubernetes allows"),
+        pytest.param("/a\r\nX-Forged: 1", id="another line"),
+        pytest.param("/\ud800", id="no text"),
+    ],
+)
+def test_an_annotation_that_no_page_has_is_not_kept(strange: str) -> None:
+    """10,000 pods with a path of 250 KB each are 2.5 GB."""
+    meta = {"uid": "1", "name": "a", "namespace": "shop"}
+    annotated = pod(metadata={**meta, "annotations": {"prometheus.io/path": strange}})
+    document = {"metadata": {"resourceVersion": "5"}, "items": [annotated]}
+    page = kubernetes_sd._of_list(json.dumps(document).encode(), CONFIG)
+    listing = kubernetes_sd._listing(page.pods.values())
+    assert listing.addresses == ()
+    assert listing.problem is not None
+    assert "shop/a: has an annotation that is too long, or not printable" in listing.problem
+    assert len(repr(page)) < 1000
+
+
+@pytest.mark.parametrize("name", ["\ud800", "\x1b[31mred", "a\nlevel=error msg=forged"])
+def test_a_name_that_no_pod_has_is_in_no_message(name: str) -> None:
+    nameless = pod(metadata={"uid": "1", "name": name, "namespace": name}, spec={})
+    document = {"metadata": {"resourceVersion": "5"}, "items": [nameless]}
+    page = kubernetes_sd._of_list(json.dumps(document).encode(), CONFIG)
+    problem = kubernetes_sd._listing(page.pods.values()).problem
+    assert problem is not None
+    assert problem.isprintable()

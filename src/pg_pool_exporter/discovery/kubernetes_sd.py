@@ -35,6 +35,8 @@ PAUSE_SECONDS = 0.2
 MAX_PODS = 10_000
 """Of one namespace, or of all of them, that the selector matches."""
 
+_MOST_TEXT = 2048
+"""Characters of a text that is kept, as of a page's URL. Annotations may have 256 KiB."""
 _PAGE = 50
 """Pods asked for at first. One has 1 to 40 KiB, and an answer may have 4 MiB."""
 _MOST_AT_ONCE = 500
@@ -308,6 +310,9 @@ def _pod(item: Mapping[str, Any], config: KubernetesSdConfig) -> _Pod | None:
     if not host or _text(meta, "deletionTimestamp"):
         return _Pod(None)
     name = f"{_text(meta, 'namespace')}/{_text(meta, 'name')}"
+    ours = (value for key, value in annotations.items() if key.startswith(_ANNOTATION))
+    if not all(map(_is_plain, ours)):
+        return _Pod(None, f"{name}: has an annotation that is too long, or not printable")
     port = _port(item, annotations, config.port)
     if port is None:
         return _Pod(None, f"{name}: has no port {config.port or 'that is known: set port'}")
@@ -371,8 +376,13 @@ def _mappings(parent: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]
 
 
 def _text(parent: Mapping[str, Any], key: str) -> str:
+    """Empty where it is missing, or nothing that Kubernetes has there."""
     value = parent.get(key)
-    return value if isinstance(value, str) else ""
+    return value if isinstance(value, str) and _is_plain(value) else ""
+
+
+def _is_plain(value: object) -> bool:
+    return not isinstance(value, str) or (len(value) <= _MOST_TEXT and value.isprintable())
 
 
 def _listing(pods: Iterable[_Pod]) -> Listing:

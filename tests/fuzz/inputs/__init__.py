@@ -20,6 +20,7 @@ NAMES = (
     "server_answers",
     "configurations",
     "target_lists",
+    "kubernetes_answers",
     "web_configurations",
     "requests",
 )
