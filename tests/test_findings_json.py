@@ -103,11 +103,11 @@ def test_findings_pools_servers_and_targets_are_reported() -> None:
         "targets": [
             {
                 "kind": "app", "target": "billing@web:80", "up": False, "polls": 0,
-                "reason": None, "error": None, "last_success": None,
+                "reason": None, "error": None, "notes": [], "last_success": None,
             },
             *(
                 {"kind": kind, "target": name, "up": True, "polls": 1, "reason": None,
-                 "error": None, "last_success": None}
+                 "error": None, "notes": [], "last_success": None}
                 for kind, name in (("process", "orders-0"), ("server", "main"))
             ),
         ],

@@ -94,6 +94,8 @@ def _polled(state: TargetState) -> Iterator[_Line]:
         return
     condition = "ok" if health.up else f"failed ({health.reason}): {health.error}"
     yield _Line(f"{name}: {condition}", health.up)
+    for note in health.notes:
+        yield _Line(f"{name}: {note}", False)
     if health.up and state.snapshot is not None and state.snapshot.server is not None:
         for missing in _missing_rights(state.snapshot.server.settings):
             yield _Line(f"{name}: {missing}", False)

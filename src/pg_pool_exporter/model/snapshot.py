@@ -20,6 +20,8 @@ class Snapshot:
     bouncer: BouncerSample | None = None
     address: str | None = None
     """The IP address that served an application's page; None where unknown."""
+    notes: tuple[str, ...] = ()
+    """What the target lacks, so that series are absent, a sentence each."""
     folded: int = 0
     """Groups folded into `other`, or left out, because they were over a cap."""
 
@@ -36,6 +38,8 @@ class Health:
     """Why the last poll failed; None when it succeeded."""
     error: str | None = None
     """The same in a sentence, without secrets."""
+    notes: tuple[str, ...] = ()
+    """Of a target that is up, what it lacks, so that series are absent, a sentence each."""
     limited: str = ""
     """The role or database whose CONNECTION LIMIT is the reason."""
     duration: float | None = None

@@ -120,6 +120,7 @@ class Poller:
                 up=True,
                 polls=health.polls + 1,
                 failures=health.failures,
+                notes=snapshot.notes,
                 duration=now - started,
                 last_success=self._wall(),
             ),

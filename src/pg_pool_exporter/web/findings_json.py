@@ -182,6 +182,7 @@ def _target(target: TargetView) -> dict[str, Any]:
         "polls": health.polls,
         "reason": health.reason,
         "error": health.error,
+        "notes": list(health.notes),
         "last_success": health.last_success,
     }
 

@@ -57,17 +57,19 @@ class ServerFactsReader:
     ) -> ServerFacts:
         """The facts of one poll, taken at `now` (seconds on any clock that never goes back).
 
-        `rows` are those of `statements`. Ages, and whose snapshot is the oldest, are unknown while
-        sessions are hidden from the exporter.
+        `rows` are those of `statements`, unless the server lacks them. Ages, and whose snapshot is
+        the oldest, are unknown while sessions are hidden from the exporter.
         """
         config = self._config
         ages = _idle_ages(sessions.values()) if config.idle_in_transaction else None
         return ServerFacts(
             networks=self._by_network(sessions, now) if config.client_networks else None,
-            waits=self._by_wait(rows["wait_events"], now) if config.wait_events else None,
+            waits=self._by_wait(rows["wait_events"], now) if "wait_events" in rows else None,
             idle_in_transaction=ages,
             snapshots=(
-                self._by_holder(rows["snapshots"], now) if config.snapshots and sees_all else None
+                self._by_holder(rows["snapshots"], now)
+                if "snapshots" in rows and sees_all
+                else None
             ),
         )
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import psycopg
 import structlog
 from psycopg.sql import Identifier
 
 from pg_pool_exporter.model import ServerSettings
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
 from pg_pool_exporter.sources.connection.results import only
+from pg_pool_exporter.sources.postgres.lacking import NOT_THERE
 from pg_pool_exporter.sources.postgres.settings import Limits, everywhere, server_settings
 from pg_pool_exporter.sources.queries import batch
 from pg_pool_exporter.sources.queries.rows import ServerRow, ServerStateRow, Session
@@ -129,7 +129,7 @@ class SettingsReader:
             _, (rows,) = await self._held.fetch(
                 lambda ready: batch(name, version=ready.version, limit=MOST_ENTRIES + 1)
             )
-        except psycopg.errors.InsufficientPrivilege:
+        except NOT_THERE:
             return None
         return rows
 

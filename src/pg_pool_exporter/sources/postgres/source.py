@@ -22,6 +22,7 @@ from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.connection.server import ServerConnector
 from pg_pool_exporter.sources.postgres.activity import read_activity
 from pg_pool_exporter.sources.postgres.facts import ServerFactsReader
+from pg_pool_exporter.sources.postgres.lacking import NOT_THERE, Lacking
 from pg_pool_exporter.sources.postgres.limits import reached_limit
 from pg_pool_exporter.sources.postgres.server_clock import ServerClock
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
@@ -62,6 +63,7 @@ class PostgresSource:
         self._connector = ServerConnector(config, config.timeout)
         self._held = HeldConnection(self._connector.connect, self._connector.prepare, clock)
         self._settings = SettingsReader(config.name, self._held, clock)
+        self._lacking = Lacking(config.name, self._held, clock)
         # Over SQL the log's own source asks for itself.
         reads_files = config.log is not None and not config.log.sql
         self._log_settings = (
@@ -129,8 +131,10 @@ class PostgresSource:
             facts=self._facts.read(activity.sessions, rows, settings.sees_all, now),
             login_waiting=self._trial.waiting,
         )
+        self._lacking.report()
         return Snapshot(
             server=self._last,
+            notes=self._lacking.notes,
             folded=folded + len(databases) - len(counters) + self._settings.left_out,
         )
 
@@ -178,22 +182,28 @@ class PostgresSource:
     async def _fetched(self) -> tuple[ReadyConnection, Results]:
         try:
             return await self._held.fetch(self._batch)
-        except psycopg.errors.InsufficientPrivilege:
-            if not self._due or not await self._settings.find_denied():
+        except NOT_THERE:
+            found = await self._lacking.find(("databases", *self._asked))
+            if self._due:
+                found |= await self._settings.find_denied()
+            if not found:
                 raise
         return await self._held.fetch(self._batch)
 
     def _batch(self, ready: ReadyConnection) -> Batch:
         others = [*self._held.abandoned, *self._log_context.sessions]
+        self._lacking.follow(ready.session)
         self._due = self._settings.due(ready)
         statistics = ("lock_waits",) if ready.version >= _LOCK_STATISTICS else ()
-        self._asked = (*statistics, *self._facts.statements, *self._due)
+        self._asked = self._lacking.present((*statistics, *self._facts.statements, *self._due))
+        databases = self._lacking.present(("databases",)) or ("database_names",)
         return batch(
             "sessions",
-            "databases",
+            *databases,
             "server_state",
             *self._asked,
             version=ready.version,
+            without=self._lacking.columns,
             limit=MOST_ENTRIES + 1,
             abandoned_pids=[session.pid for session in others],
             abandoned_starts=[session.started for session in others],
@@ -205,7 +215,15 @@ class PostgresSource:
         """Seconds that sessions have waited for their locks, by process id."""
         if ready.version < 14 or not any(row.waiting for row in sessions):
             return {}
-        _, (waits,) = await self._held.fetch(lambda ready: batch("waits", version=ready.version))
+        if not self._lacking.present(("waits",)):
+            return {}
+        try:
+            _, (waits,) = await self._held.fetch(
+                lambda ready: batch("waits", version=ready.version)
+            )
+        except NOT_THERE:
+            await self._lacking.find(("waits",))
+            return {}
         return {row.pid: row.waited for row in waits if row.waited is not None}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
@@ -26,14 +26,20 @@ class Batch(NamedTuple):
     """The type of the rows of each statement that has any."""
 
 
-def batch(*names: str, version: int, settings: str = "", **params: Any) -> Batch:
+def batch(
+    *names: str, version: int, settings: str = "", without: Collection[str] = (), **params: Any
+) -> Batch:
     """The statements `names` for a server of the major `version`.
 
     They are executed with the search path of the exporter's own, and `settings`, which are further
-    `SET LOCAL` statements; both hold for their transaction only.
+    `SET LOCAL` statements; both hold for their transaction only. `without` are columns of
+    pg_stat_database that are unknown then.
     """
-    texts = [_OWN_PATH, settings, *(statement(one, version) for one in names)]
-    return Batch("\n".join(texts), params, tuple(kind for one in names for kind in ROWS[one]))
+    texts = {one: statement(one, version) for one in names}
+    if without and "databases" in texts:
+        texts["databases"] = _without(texts["databases"], without)
+    statements = "\n".join([_OWN_PATH, settings, *texts.values()])
+    return Batch(statements, params, tuple(kind for one in names for kind in ROWS[one]))
 
 
 def statement(name: str, version: int) -> str:
@@ -44,6 +50,17 @@ def statement(name: str, version: int) -> str:
     """
     found = [item for item in _statements()[name].items() if item[0] <= version]
     return max(found)[1]
+
+
+def _without(text: str, columns: Collection[str]) -> str:
+    """The statement with NULL in place of these columns, which are whole numbers."""
+    for column in columns:
+        text = re.sub(
+            rf"\b{column}(?: AS (\w+))?(?=,|\nFROM )",
+            lambda found: f"NULL::int8 AS {found[1] or found[0]}",
+            text,
+        )
+    return text
 
 
 def as_script(text: str) -> str:

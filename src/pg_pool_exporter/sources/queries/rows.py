@@ -269,6 +269,7 @@ class ProcessRow:
 ROWS: Mapping[str, tuple[type[Any], ...]] = {
     "applications": (ApplicationRow,),
     "database_limits": (DatabaseLimitRow,),
+    "database_names": (DatabaseRow,),
     "databases": (DatabaseRow,),
     "fixed_settings": (FixedSettingsRow,),
     "idle_sessions": (ListedSession,),

@@ -55,7 +55,7 @@ def _row(target: TargetView, now: float) -> Html:
 
 def _reason(health: Health) -> Html | None:
     if health.reason is None:
-        return None
+        return element("small", ". ".join(health.notes)) if health.notes else None
     return join([health.reason, element("small", health.error or "")])
 
 

@@ -1,0 +1,149 @@
+"""Servers whose views lack something: it costs only the series that need it, and is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from structlog.testing import capture_logs
+
+from pg_pool_exporter.config import FactsConfig
+from pg_pool_exporter.model import Snapshot
+from pg_pool_exporter.sources.postgres.source import PostgresSource
+from pg_pool_exporter.sources.queries import batch
+from support.polling import run, snapshot_of, source_of
+from support.postgres import Cluster
+
+FACTS = FactsConfig(wait_events=True, snapshots=True)
+
+
+@contextmanager
+def changed(cluster: Cluster, do: str, undo: str) -> Iterator[None]:
+    """The server with a change of its catalogue."""
+    cluster.run(f"SET allow_system_table_mods = on; {do}")
+    try:
+        yield
+    finally:
+        cluster.run(f"SET allow_system_table_mods = on; {undo}")
+
+
+@pytest.fixture
+def watched(cluster: Cluster) -> Cluster:
+    cluster.run("CREATE ROLE watcher LOGIN IN ROLE pg_monitor")
+    return cluster
+
+
+def polled(cluster: Cluster, times: int = 2) -> list[Snapshot]:
+    """Snapshots of one source with an ordinary role."""
+
+    found: list[Snapshot] = []
+
+    async def main() -> None:
+        source = source_of(cluster, dsn=cluster.dsn(user="watcher"), facts=FACTS)
+        found.extend([await snapshot_of(source) for _ in range(times)])
+        await source.close()
+
+    run(main())
+    return found
+
+
+def renamed(column: str) -> tuple[str, str]:
+    """Statements that rename a column of the view, as a fork without it, and back."""
+    view = "ALTER VIEW pg_stat_database RENAME COLUMN"
+    return f"{view} {column} TO other", f"{view} other TO {column}"
+
+
+def test_a_view_without_a_column_costs_its_series_only(watched: Cluster) -> None:
+    with changed(watched, *renamed("sessions_killed")), capture_logs() as logs:
+        first, second = polled(watched)
+    for snapshot in (first, second):
+        assert snapshot.server is not None
+        counters = snapshot.server.databases["postgres"]
+        assert counters.killed is None
+        assert counters.deadlocks == 0
+        assert counters.sessions is not None
+        [note] = snapshot.notes
+        assert note.startswith("pg_stat_database has no column sessions_killed that this role may")
+    assert [one["log_level"] for one in logs if "lacking" in one] == ["warning"]
+
+
+def test_several_columns_may_be_missing(watched: Cluster) -> None:
+    one = renamed("deadlocks")
+    other = tuple(text.replace(" other", " another") for text in renamed("sessions"))
+    with changed(watched, *one), changed(watched, *other):
+        [snapshot] = polled(watched, 1)
+    assert snapshot.server is not None
+    counters = snapshot.server.databases["postgres"]
+    assert (counters.deadlocks, counters.sessions) == (None, None)
+    assert counters.fatal is not None
+    assert len(snapshot.notes) == 2
+
+
+def test_a_right_on_some_columns_is_used(watched: Cluster) -> None:
+    with changed(
+        watched,
+        "REVOKE SELECT ON pg_stat_database FROM PUBLIC; "
+        "GRANT SELECT (datid, datname, deadlocks) ON pg_stat_database TO watcher",
+        "REVOKE ALL ON pg_stat_database FROM watcher; GRANT SELECT ON pg_stat_database TO PUBLIC",
+    ):
+        [snapshot] = polled(watched, 1)
+    assert snapshot.server is not None
+    counters = snapshot.server.databases["postgres"]
+    assert (counters.deadlocks, counters.sessions) == (0, None)
+
+
+def test_without_a_right_on_the_view_databases_have_their_names(watched: Cluster) -> None:
+    with changed(
+        watched,
+        "REVOKE SELECT ON pg_stat_database FROM PUBLIC, pg_read_all_stats",
+        "GRANT SELECT ON pg_stat_database TO PUBLIC",
+    ):
+        [snapshot] = polled(watched, 1)
+    assert snapshot.server is not None
+    assert snapshot.server.databases["postgres"].deadlocks is None
+    assert snapshot.notes == (
+        "pg_stat_database: not there, or this role may not read it; its series are absent",
+    )
+
+
+def test_facts_that_may_not_be_read_are_absent_not_none(watched: Cluster) -> None:
+    with changed(
+        watched,
+        "REVOKE EXECUTE ON FUNCTION pg_prepared_xact() FROM PUBLIC",
+        "GRANT EXECUTE ON FUNCTION pg_prepared_xact() TO PUBLIC",
+    ):
+        [snapshot] = polled(watched, 1)
+    assert snapshot.server is not None
+    assert snapshot.server.facts is not None
+    assert snapshot.server.facts.snapshots is None
+    assert snapshot.server.facts.waits is not None
+    assert len(snapshot.notes) == 1
+
+
+def test_what_is_there_again_is_read_again_in_an_hour(watched: Cluster) -> None:
+    now = 0.0
+
+    async def main() -> None:
+        nonlocal now
+        source: PostgresSource = source_of(watched, clock=lambda: now)
+        do, undo = renamed("deadlocks")
+        with changed(watched, do, undo):
+            assert (await snapshot_of(source)).notes
+        assert (await snapshot_of(source)).notes
+        now += 3600
+        snapshot = await snapshot_of(source)
+        assert snapshot.notes == ()
+        assert snapshot.server is not None
+        assert snapshot.server.databases["postgres"].deadlocks == 0
+        await source.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("version", [13, 16, 19])
+def test_each_column_can_be_left_out_of_the_statement(version: int) -> None:
+    for column in ("deadlocks", "sessions", "sessions_abandoned"):
+        text = batch("databases", version=version, without=[column]).statements
+        assert f"{column}," not in text.replace(f"AS {column},", "")
+        assert "datname AS database" in text
