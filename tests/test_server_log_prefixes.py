@@ -132,6 +132,43 @@ def test_an_application_whose_name_looks_like_a_severity(
     assert timed_out == 1 or not is_plain or prefix.endswith(":")
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    prefix=st.sampled_from(KNOWN_PREFIXES),
+    user=names | labelled.filter(lambda name: name.strip() == name),
+    database=names | labelled.filter(lambda name: name.strip() == name),
+)
+def test_a_user_or_database_whose_name_looks_like_a_severity(
+    prefix: str, user: str, database: str
+) -> None:
+    """A session counts at both ends, or at neither."""
+    session = Session(user, database)
+    found = counts(
+        prefix,
+        line(prefix, session._replace(application="[unknown]"), "LOG", opened(session)),
+        line(prefix, session, "LOG", closed(session)),
+    )
+    at_start = {name: n for (_, value, name), n in found.items() if value == "opened"}
+    assert at_start == {name: n for (_, value, name), n in found.items() if value == "closed"}
+    assert at_start.keys() <= {database, None}
+    assert sum(at_start.values()) <= 1
+
+
+@pytest.mark.parametrize("prefix", ["%m [%p] %q%u@%d ", "%m [%p]: [%l-1] db=%d,user=%u "])
+@pytest.mark.parametrize(("user", "database"), [("app", "a:  b"), ("job 7:  x", "shop")])
+def test_a_session_of_such_a_name_is_counted(prefix: str, user: str, database: str) -> None:
+    session = Session(user, database)
+    forged = f"statement: SELECT 'LOG:  {opened(Session('x', 'y'))}'"
+    found = counts(
+        prefix,
+        line(prefix, Session("bob", "shop", pid=9), "LOG", forged),
+        line(prefix, session, "LOG", opened(session)),
+        line(prefix, session, "LOG", forged),
+        line(prefix, session, "LOG", closed(session)),
+    )
+    assert Counter({value: n for (_, value, _), n in found.items()}) == {"opened": 1, "closed": 1}
+
+
 @pytest.mark.parametrize("application", ["web", "etl:  nightly"])
 def test_a_text_of_a_record_that_looks_like_a_closed_session_unbalances_nothing(
     application: str,

@@ -58,6 +58,8 @@ class Layout(Protocol):
     certain: re.Pattern[bytes] | None
     """Matches a line of a session whose first label is that of its severity, unless several names
     are strange; None where that is unknown."""
+    ordinary_line: re.Pattern[bytes] | None
+    """The same for a line of any process; None where that is unknown."""
     body: re.Pattern[bytes]
     """Matches a message as written."""
     strict_error_origin: re.Pattern[bytes] | None
@@ -133,9 +135,13 @@ class Stderr:
         self.strict_error_origin: re.Pattern[bytes] | None = None
         self.strict_session_origin: re.Pattern[bytes] | None = None
         self.certain: re.Pattern[bytes] | None = None
+        self.ordinary_line: re.Pattern[bytes] | None = None
         if prefix.strict is not None:
             self.strict_error_origin = re.compile(rb"(?!\t)" + prefix.strict + rb"\Z")
             self.strict_session_origin = re.compile(rb"(?!\t)" + prefix.strict + log + rb"\Z")
+            self.ordinary_line = re.compile(
+                rb"(?!\t)" + _NAMED.sub(b"(?:", prefix.strict) + self.LABEL
+            )
             # Of a session, so without the alternative for a process that is none.
             of_session = prefix.strict
             if prefix.before_sessions < len(prefix.parts) and of_session.endswith(b")?"):
@@ -191,6 +197,7 @@ class Csv:
     label = b""
     cut_line: re.Pattern[bytes] | None = None
     certain: re.Pattern[bytes] | None = None
+    ordinary_line: re.Pattern[bytes] | None = None
     strict_error_origin: re.Pattern[bytes] | None = None
     strict_session_origin: re.Pattern[bytes] | None = None
     # log_time, user_name, database_name
@@ -235,6 +242,7 @@ class Json:
     label = b""
     cut_line: re.Pattern[bytes] | None = None
     certain: re.Pattern[bytes] | None = None
+    ordinary_line: re.Pattern[bytes] | None = None
     strict_error_origin: re.Pattern[bytes] | None = None
     strict_session_origin: re.Pattern[bytes] | None = None
     error_origin = session_origin = loose_error_origin = loose_session_origin = re.compile(

@@ -89,8 +89,8 @@ class _Hit(NamedTuple):
     """As the record has it."""
     header: bytes = b""
     """What precedes its severity, where that can be read in several ways."""
-    needs_open: bool = False
-    """Whether it counts only for a session that is known to be open."""
+    in_doubt: bool = False
+    """Whether it counts only if it fits the sessions that are known to be open."""
 
     @property
     def counts(self) -> Event:
@@ -195,6 +195,21 @@ class LogParser:
         certain = self.layout.certain
         return bool(self.layout.label) and (certain is None or certain.match(data, start) is None)
 
+    def _may_follow_name(self, event: Event, data: bytes, start: int, message: int) -> bool:
+        """Whether the labels before a message about a session may be parts of names.
+
+        A text of another record can look like the message.
+        """
+        layout = self.layout
+        if not layout.label:
+            return False
+        is_strange = layout.ordinary_line is not None and not layout.ordinary_line.match(
+            data, start
+        )
+        if event is OPENED:
+            return is_strange
+        return (is_strange or layout.names_vary) and self._texts.is_whole(data, message)
+
     def _count_errors(
         self, data: bytes, end: int, errors: _Errors | _Fatal, hits: list[_Hit]
     ) -> None:
@@ -269,7 +284,7 @@ class LogParser:
             if event.family == "timeout" and not is_certain:
                 header = data[start:at]
                 session = _session(head)
-                hits.append(_Hit(start, event, session, None, header, needs_open=by_last_label))
+                hits.append(_Hit(start, event, session, None, header, in_doubt=by_last_label))
                 continue
             if by_last_label:
                 continue
@@ -288,8 +303,8 @@ class LogParser:
     def _counts(self, hit: _Hit) -> bool:
         """Whether the record counts: a session ends once, whatever its records look like."""
         session = hit.session
-        if hit.needs_open:
-            if session is None or session not in self._open:
+        if hit.in_doubt:
+            if session is None or (session in self._open) is (hit.event is OPENED):
                 return False
             if hit.event is CLOSED:
                 self._open.doubt(session)
@@ -377,13 +392,8 @@ class LogParser:
                     head = match(data, start, message)
                 if head is None and label and _is_only_label(data, label, start, message):
                     head = loose(data, start, message)
-                needs_open = (
-                    head is None
-                    and event is CLOSED
-                    and is_ordered
-                    and self._texts.is_whole(data, message)
-                )
-                if needs_open:
+                in_doubt = head is None and self._may_follow_name(event, data, start, message)
+                if in_doubt:
                     head = loose(data, start, message)
                 if head is None or (shift and not data.startswith(whole, message)):
                     continue
@@ -400,7 +410,7 @@ class LogParser:
                 name = self._texts.database(event, data, message)
                 if name is None or (name == AMBIGUOUS_NAME and session is not None):
                     name = head[database] if is_certain and database else None
-                hits.append(_Hit(start, event, session, name or None, needs_open=needs_open))
+                hits.append(_Hit(start, event, session, name or None, in_doubt=in_doubt))
                 break
             at = find(text, at + len(text), end)
         self._shared.add(event, names, self.name)
