@@ -18,8 +18,10 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from pg_pool_exporter import __version__
+from pg_pool_exporter.analysis.advice.advice import advice
 from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
 from pg_pool_exporter.analysis.app_view import AppView
+from pg_pool_exporter.analysis.demand import DemandDay, DemandHour
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.fleet_view import FleetView
@@ -180,13 +182,24 @@ PROCESS = ProcessView(
     sample=POOL, recent=None, arrival=None, waits=True, active_by_minute=(),
     seconds_to_saturation=2400, thresholds=Thresholds(),
 )  # fmt: skip
+DAY = DemandDay(
+    watched=7200.0,
+    highest=6.0,
+    busiest=DemandHour(
+        begun=0, seconds=3600, levels=(3000.0, 500, 50, 30, 15, 5, *[0.0] * 14), size=10,
+        demand_seconds=4500, active_seconds=4400, acquired=9000, held=4400, returned=9000,
+    ),
+)  # fmt: skip
+POOLS = (pool_view((PROCESS,), APP, 60.0, DAY),)
+SERVERS = (server_view("main", SERVER, AllThresholds(), 120, {}),)
 ANALYSIS = Analysis(
     made=998.5,
     fleet=FleetView(
         apps=(APP,),
-        pools=(pool_view((PROCESS,), APP, 60.0),),
-        servers=(server_view("main", SERVER, AllThresholds(), 120, {}),),
+        pools=POOLS,
+        servers=SERVERS,
     ),
+    advice=advice(POOLS, SERVERS, {}),
     findings=(
         Finding(
             cause=Cause.LEAK, severity=Severity.PROBLEM, amount=3, summary="3 connections leaked.",

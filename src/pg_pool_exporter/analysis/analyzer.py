@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from queue import Empty
 
+from pg_pool_exporter.analysis.advice.advice import Advice, advice
 from pg_pool_exporter.analysis.awake_clock import AwakeClock
 from pg_pool_exporter.analysis.checklist import Check, checklist
 from pg_pool_exporter.analysis.correlate.correlation import Correlation
@@ -25,7 +26,7 @@ from pg_pool_exporter.polling.store import Change, Store
 
 # Made from an analysis: when these fail, the analysis itself is sound.
 _USES = ("exposition", "events")
-ANALYSES = ("correlation", "history", "records", *VERDICTS, "checklist", *_USES)
+ANALYSES = ("correlation", "history", "records", *VERDICTS, "checklist", "advice", *_USES)
 """Parts whose faults are counted separately."""
 # Seconds from one analysis to the next: with changes, and without (then time has passed).
 _MIN_PERIOD = 0.2
@@ -47,6 +48,8 @@ class Analysis:
     findings: tuple[Finding, ...] = ()
     """The worst first."""
     checks: tuple[Check, ...] = ()
+    advice: Advice = field(default_factory=Advice)
+    """How large the pools should be."""
     failed: bool = False
     """Whether a part of it failed: then missing findings are unknown, not fine."""
     made: float | None = None
@@ -175,6 +178,10 @@ class Analyzer:
             )
             judged = judge(fleet, self.faults)
         checks = checklist(judged, self.faults)
+        sizes = Advice()
+        with self.faults.contained("advice"):
+            cores = {server.name: server.cores for server in self._config.servers}
+            sizes = advice(judged.fleet.pools, judged.fleet.servers, cores)
         before, self._failures = self._failures, self._count_failures()
         failed = self._failures > before or bool(self._incomplete)
         if failed:
@@ -183,6 +190,7 @@ class Analyzer:
             fleet=judged.fleet,
             findings=judged.findings,
             checks=checks,
+            advice=sizes,
             failed=failed,
             made=made,
         )

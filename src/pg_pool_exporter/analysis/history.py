@@ -8,6 +8,14 @@ from math import inf, isfinite, isnan
 from typing import NamedTuple
 
 from pg_pool_exporter.analysis import trend
+from pg_pool_exporter.analysis.demand import (
+    HOUR,
+    HOURS,
+    DemandDay,
+    DemandLog,
+    ProcessDemand,
+    together,
+)
 from pg_pool_exporter.analysis.minutes import MINUTE, LastHour, Minutes
 from pg_pool_exporter.model import PoolId, PoolSample, ServerSample, TargetId
 from pg_pool_exporter.polling.store import Change, TargetState
@@ -18,6 +26,8 @@ _RATE_MINUTES = 5
 # remembered for at least as long.
 _REMEMBERED_MINUTES = _RATE_MINUTES + 2
 _DEADLOCK_MINUTES = 15
+# Pools whose demand is kept; the one that was read longest ago makes room.
+_MAX_DEMANDS = 5000
 
 
 # Pools made in a process's first minutes belong to its start.
@@ -168,13 +178,55 @@ class PoolHistory:
         return trend.seconds_to(most, floors, self._trends)
 
 
+class _PoolName(NamedTuple):
+    """What the demand of a pool is kept under, beyond its processes."""
+
+    app: str
+    pool: str
+    where: tuple[str, str, str]
+    """Where it leads, as far as its page says."""
+
+    @classmethod
+    def of(cls, sample: PoolSample) -> _PoolName:
+        info = sample.info
+        where = ("", "", "") if info is None else (info.server, info.host, info.port)
+        return cls(sample.key.app, sample.key.pool, where)
+
+
+class _Demands:
+    """The demand for pools, also of those whose processes come and go."""
+
+    def __init__(self) -> None:
+        self._logs: dict[_PoolName, DemandLog] = {}
+
+    def add(self, now: float, sample: PoolSample, process: ProcessDemand, max_gap: float) -> None:
+        """Take in a reading of one process's pool."""
+        taken = process.take(now, sample, max_gap)
+        if taken is None:
+            return
+        name = _PoolName.of(sample)
+        log = self._logs.get(name)
+        if log is None:
+            if len(self._logs) >= _MAX_DEMANDS:
+                self._logs.pop(min(self._logs, key=lambda one: self._logs[one].updated))
+            log = self._logs[name] = DemandLog(now - taken.seconds)
+        log.add(now, taken)
+
+    def of(self, now: float, samples: Iterable[PoolSample]) -> DemandDay | None:
+        names = {_PoolName.of(one) for one in samples}
+        logs = (self._logs[name] for name in names if name in self._logs)
+        return together(log.day(now) for log in logs if now - log.updated < HOURS * HOUR)
+
+
 class _Page:
     """The pools of one target."""
 
-    def __init__(self, since: float, process: str) -> None:
+    def __init__(self, since: float, process: str, demands: _Demands) -> None:
         self.process = process
         self._since = since
+        self._demands = demands
         self._pools: dict[PoolId, PoolHistory] = {}
+        self._processes: dict[PoolId, ProcessDemand] = {}
 
     def restarted(self, now: float, process: str) -> None:
         """Another process continues its series."""
@@ -186,8 +238,11 @@ class _Page:
     def add(self, now: float, samples: Collection[PoolSample], max_gap: float) -> None:
         arrived = now if now - self._since >= _STARTING_MINUTES * MINUTE else None
         self._pools = {one.key: self._pools.get(one.key) or PoolHistory(arrived) for one in samples}
+        of_process = self._processes
+        self._processes = {one.key: of_process.get(one.key) or ProcessDemand() for one in samples}
         for one in samples:
             self._pools[one.key].add(now, one, max_gap)
+            self._demands.add(now, one, self._processes[one.key], max_gap)
 
 
 class _ServerHistory:
@@ -261,6 +316,11 @@ class History:
     def __init__(self) -> None:
         self._pages: dict[TargetId, _Page] = {}
         self._servers: dict[TargetId, _ServerHistory] = {}
+        self._demands = _Demands()
+
+    def demand(self, now: float, samples: Iterable[PoolSample]) -> DemandDay | None:
+        """Of the last day, for the pool whose processes these are; None before enough was read."""
+        return self._demands.of(now, samples)
 
     def of(self, target: TargetId, pool: PoolId) -> PoolHistory:
         """A pool's, as a target reports it."""
@@ -304,7 +364,7 @@ class History:
         process = next(filter(None, pids), "")
         page = self._pages.get(key)
         if page is None:
-            page = self._pages[key] = _Page(state.taken, process)
+            page = self._pages[key] = _Page(state.taken, process, self._demands)
         elif process != page.process:
             page.restarted(state.taken, process)
         page.add(state.taken, pools, state.max_gap)

@@ -8,6 +8,7 @@ from itertools import chain
 
 from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.correlate.sessions import SILENT
+from pg_pool_exporter.analysis.demand import DemandDay
 from pg_pool_exporter.analysis.finding import PoolVerdict, Subject
 from pg_pool_exporter.analysis.history import Arrival, PoolHistory, Recent
 from pg_pool_exporter.analysis.minutes import LastHour, total
@@ -137,6 +138,8 @@ class PoolView:
     """Requests that got no connection in the last minutes."""
     watched: float
     """Seconds of these minutes; 0 before the first is over."""
+    demand: DemandDay | None = None
+    """What the last day shows of how many connections were asked for."""
     verdict: PoolVerdict = field(default=PoolVerdict())
 
     @property
@@ -148,6 +151,12 @@ class PoolView:
     def pool(self) -> str:
         """The pool's name."""
         return self.subject.pool
+
+    @property
+    def live(self) -> tuple[PoolSample, ...]:
+        """What its processes show, without the totals of former pools where there are others."""
+        samples = tuple(each.sample for each in self.processes)
+        return tuple(one for one in samples if not _is_gone(one)) or samples
 
     @property
     def thresholds(self) -> PoolThresholds:
@@ -228,7 +237,10 @@ def _time_left(
 
 
 def pool_view(
-    processes: tuple[ProcessView, ...], app_on_server: AppView | None, leak_after: float
+    processes: tuple[ProcessView, ...],
+    app_on_server: AppView | None,
+    leak_after: float,
+    demand: DemandDay | None = None,
 ) -> PoolView:
     """The record of a pool; there is at least one process."""
     samples = [each.sample for each in processes]
@@ -277,6 +289,7 @@ def pool_view(
         seconds_to_saturation=min(times, default=None),
         failed=sum(one.failed for one in recents),
         watched=max((one.seconds for one in recents), default=0.0),
+        demand=demand,
     )
 
 

@@ -63,6 +63,11 @@ COMMANDS = {
         "With --url from a running daemon, else by watching all targets for a moment.\n"
         "Exit code 1 after a warning, 3 after a problem, 4 without an answer.",
     ),
+    "advise": Command(
+        "print how large the pools should be, by what a running daemon has measured",
+        "With --url of the daemon (default http://localhost:10432). It needs ten minutes; a day\n"
+        "shows the busiest hour. Exit code 1 if a size should change, 4 without an answer.",
+    ),
     "terminate-idle": Command(
         "emergency: terminate idle sessions of a server",
         "Prints which sessions it would terminate. Terminates them only with --yes.\n"
@@ -77,6 +82,7 @@ CONFIGURED = _POLLING | {"doctor", "terminate-idle"}
 """Commands that take a configuration file, or one server from `DSN_VARIABLE`."""
 _SERVING = frozenset({"run", "check-config"})
 _DOCTOR = frozenset({"doctor"})
+_ASKING = frozenset({"doctor", "advise"})
 _DEMO = frozenset({"demo"})
 _TERMINATING = frozenset({"terminate-idle"})
 EXPLAINING = frozenset({"explain"})
@@ -300,7 +306,7 @@ class Options:
         SplitResult | None,
         Flag(
             "url", "URL", "address of a running daemon, like http://localhost:10432",
-            _daemon_url, _DOCTOR,
+            _daemon_url, _ASKING,
         ),
     ] = field(default=None, repr=False)
     duration: Annotated[
@@ -314,7 +320,7 @@ class Options:
             durations.seconds, _DEMO,
         ),
     ] = None
-    json: Annotated[bool, Flag("json", "", "print the checklist as JSON", boolean, _DOCTOR)] = False
+    json: Annotated[bool, Flag("json", "", "print the answer as JSON", boolean, _ASKING)] = False
     demo_scenario: Annotated[
         str,
         Flag(

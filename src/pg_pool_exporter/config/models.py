@@ -140,6 +140,8 @@ class ServerConfig(ConnectionConfig, _Scheduled, _Named):
 
     max_groups: int = Field(default=100, ge=1, le=10_000)
     """Most groups of sessions with names; the rest is added up as `other`."""
+    cores: int | None = Field(default=None, ge=1, le=10_000)
+    """CPU cores of its machine, which SQL does not show: for the sizes of the pools."""
     facts: FactsConfig = FactsConfig()
     log: LogConfig | None = None
 

@@ -50,6 +50,9 @@ class PoolThresholds(Section):
     long_statement: Duration = 30.0
     """Age at which a statement, or a transaction whose statements follow each other, explains an
     overdue checkout; half of `leak_after` if shorter."""
+    pool_wait: Duration = 0.1
+    """Wait for a connection that 99 % of the requests should stay below; advice on sizes has the
+    size for it."""
     reclaimed_connections: _Count = 5.0
     """Connections returned by the garbage collector in five minutes at which they are a finding."""
     pools_made: _Count = 10.0

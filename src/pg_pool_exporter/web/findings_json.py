@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pg_pool_exporter.analysis.advice.advice import PoolAdvice, ServerAdvice
+from pg_pool_exporter.analysis.advice.wording import of_server, sentences, title
 from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
 from pg_pool_exporter.analysis.checklist.check import Check
@@ -49,6 +51,9 @@ def findings_json(analysis: Analysis, generated: float, runbooks: str = RUNBOOKS
         "pools_left_out": [json.dumps(max(0, len(pools) - MAX_POOLS))],
         "bouncer_pools": _array(map(_bouncer_pool, fleet.bouncer_pools[:MAX_POOLS])),
         "bouncer_pools_left_out": [json.dumps(max(0, len(fleet.bouncer_pools) - MAX_POOLS))],
+        "sizes": _array(map(_size, analysis.advice.pools[:MAX_POOLS])),
+        "sizes_left_out": [json.dumps(max(0, len(analysis.advice.pools) - MAX_POOLS))],
+        "sizes_by_server": _array(map(_sizes_of_server, analysis.advice.servers)),
         "servers": _array(map(_server, fleet.servers)),
         "targets": _array(map(_target, targets[:MAX_TARGETS])),
         "targets_left_out": [json.dumps(max(0, len(targets) - MAX_TARGETS))],
@@ -122,6 +127,44 @@ def _pool(pool: PoolView) -> dict[str, Any]:
         "unexplained": _number(evidence.unexplained),
         "missing_sessions": _number(evidence.missing),
         "active_by_minute": _numbers(pool.active_by_minute),
+    }
+
+
+def _size(one: PoolAdvice) -> dict[str, Any]:
+    needed = one.needed
+    return {
+        "app": one.subject.app,
+        "pool": one.subject.pool,
+        "server": one.subject.server or None,
+        "processes": one.processes,
+        "max": one.size,
+        "advice": one.direction.value,
+        "title": title(one),
+        "sentences": list(sentences(one)),
+        "recommended": one.recommended,
+        "needed_99": None if needed is None else needed.for_shares[0],
+        "needed_999": None if needed is None else needed.for_shares[1],
+        "needed_for_wait": None if needed is None else needed.for_wait,
+        "wait_seconds": one.wait,
+        "never_needed": one.unused,
+        "is_lower_bound": needed is not None and needed.at_least,
+        "is_estimate": one.is_estimated,
+        "bounded_by": one.bounded_by or None,
+        "fix_first": None if one.fix_first is None else one.fix_first.value,
+        "demand": _number(one.day.busiest.demand),
+        "watched_seconds": _number(one.day.watched),
+    }
+
+
+def _sizes_of_server(server: ServerAdvice) -> dict[str, Any]:
+    return {
+        "server": server.name,
+        "available": server.available,
+        "pools_max": _number(server.pools_max),
+        "needed": server.needed,
+        "recommended": server.recommended,
+        "working": server.working,
+        "summary": of_server(server),
     }
 
 

@@ -40,6 +40,31 @@ TIME_TO_SATURATION = family("joined", "pg_pool", "app", "pool", "process")(
     "hour; 0 while they are, absent where the pool does not fill.",
 )  # fmt: skip
 _FOUND = ("app", "pool", "server")
+_sized = family("joined", "pg_pool", *_FOUND)
+NEEDED_MAX = _sized(
+    "gauge", "needed_max_connections",
+    "Maximum of each process's pool at which a connection would have been free for this share of "
+    "the busiest hour of the last day; absent until ten minutes were measured.",
+    "share", values=("0.99", "0.999"),
+)  # fmt: skip
+RECOMMENDED_MAX = _sized(
+    "gauge", "recommended_max_connections",
+    "Recommended maximum of each process's pool: what 99.9 % of the busiest hour needs, bounded by "
+    "what the server has left; the present maximum where a larger one is the wrong answer.",
+)  # fmt: skip
+NEVER_NEEDED = _sized(
+    "gauge", "never_needed_connections",
+    "Connections of each process's pool that were never in demand in the last day.",
+)  # fmt: skip
+DEMAND_WATCHED = _sized(
+    "gauge", "demand_watched_seconds",
+    "Time for which the demand for the pool has been measured, at most a day.",
+)  # fmt: skip
+SERVER_RECOMMENDED = family("joined", "pg_server_pools", "server")(
+    "gauge", "recommended_max_connections",
+    "Recommended maxima of all processes' pools that lead to the server, added up; a pool without "
+    "a recommendation counts with its maximum.",
+)  # fmt: skip
 FINDING = family(
     "joined", "pg_pool", "cause", "severity", *_FOUND, "database", "user", "bouncer", "target"
 )(

@@ -18,6 +18,7 @@ from pg_pool_exporter.web.page.markup import Html, as_html, element, join, name
 from pg_pool_exporter.web.page.overview import overview, verdict_in_words
 from pg_pool_exporter.web.page.pools import pools_section
 from pg_pool_exporter.web.page.servers import servers_section
+from pg_pool_exporter.web.page.sizes import sizes_section
 from pg_pool_exporter.web.page.targets import targets_section
 
 REFRESH_SECONDS = 10
@@ -78,6 +79,7 @@ def document(
     sections = (
         in_full(findings, links),
         pools_section(fleet.pools, links),
+        sizes_section(analysis.advice),
         bouncers_section(fleet.bouncer_pools),
         servers_section(fleet.servers, links),
         targets_section(fleet.targets, now),

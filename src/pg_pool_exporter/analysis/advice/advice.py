@@ -1,0 +1,218 @@
+"""What size each pool should have, and whether its server has room for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from math import floor, isfinite
+
+from pg_pool_exporter.analysis.advice.sizes import Sizes, sizes
+from pg_pool_exporter.analysis.demand import DemandDay
+from pg_pool_exporter.analysis.finding import Cause, Subject
+from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.server_view import ServerView
+
+# A larger pool fills as well, or moves the queue to the server.
+_WRONG_ANSWER = (
+    Cause.LEAK, Cause.SLOTS_LOST_IN_LIBRARY, Cause.POOL_PER_REQUEST, Cause.IDLE_IN_TRANSACTION,
+    Cause.LOCK_PILE_UP, Cause.LONG_CHECKOUTS,
+)  # fmt: skip
+# A pool this many times as large as it needs to be is too large.
+_WIDE = 2.0
+# Fewer connections more are not worth a word.
+_FEW = 2
+
+
+class Direction(Enum):
+    """What to do with a pool's size."""
+
+    ENLARGE = "enlarge"
+    REDUCE = "reduce"
+    KEEP = "keep"
+    FIX_FIRST = "fix_first"
+    """Requests wait for something that a larger pool makes worse."""
+    NO_ROOM = "no_room"
+    """It needs more than its server has left."""
+    UNKNOWN = "unknown"
+    """Too little was seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolAdvice:
+    """A pool's size now and as it should be. Sizes are of one process."""
+
+    subject: Subject
+    processes: int
+    size: int | None
+    """Its maximum now; None without one."""
+    day: DemandDay
+    needed: Sizes | None
+    wait: float
+    """The wait that 99 % of the requests may have, in seconds."""
+    recommended: int | None
+    """For 99.9 % of the busiest hour, as far as the server has room."""
+    bounded_by: str = ""
+    """`server` or `cores`, where that leaves less than it needs."""
+    fix_first: Cause | None = None
+    direction: Direction = Direction.UNKNOWN
+
+    @property
+    def unused(self) -> int | None:
+        """Connections of each process that were never needed; None where that is unknown."""
+        if self.size is None or self.needed is None or not isfinite(self.day.highest):
+            return None
+        return max(0, self.size - int(self.day.highest))
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether the demand is known from readings alone."""
+        return self.day.busiest.estimated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerAdvice:
+    """The pools of a server together. Connections of all processes."""
+
+    name: str
+    available: int
+    """Slots that ordinary roles can have."""
+    pools_max: float | None
+    """The most that the pools may open now; None where unknown."""
+    needed: int
+    """What they need; what is known of no advice counts with its maximum."""
+    recommended: int
+    """What they are recommended to have."""
+    working: int | None
+    """What the server can work on at once; None without known cores."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """Of all pools, those that should change first; and of their servers."""
+
+    pools: tuple[PoolAdvice, ...] = ()
+    servers: tuple[ServerAdvice, ...] = ()
+
+
+def advice(
+    pools: Iterable[PoolView], servers: Iterable[ServerView], cores: Mapping[str, int | None]
+) -> Advice:
+    """For all pools; `cores` are of the servers, by name."""
+    pools = list(pools)
+    first = [_needed(pool) for pool in pools]
+    made = {one.subject: one for one in first if one is not None}
+    of_servers = []
+    for server in servers:
+        there = [pool for pool in pools if pool.subject.server == server.name]
+        if there:
+            bounded, summary = _on_server(server, there, made, cores.get(server.name))
+            made |= bounded
+            of_servers.append(summary)
+    done = [_decided(one) for one in made.values()]
+    order = list(Direction)
+    return Advice(
+        pools=tuple(sorted(done, key=lambda one: (order.index(one.direction), -_excess(one)))),
+        servers=tuple(of_servers),
+    )
+
+
+def connections_at_work(cores: int) -> int:
+    """The most connections that make a server faster: twice its cores and one for its disk.
+
+    From https://wiki.postgresql.org/wiki/Number_Of_Database_Connections, which HikariCP's "About
+    Pool Sizing" repeats.
+    """
+    return 2 * cores + 1
+
+
+def _needed(pool: PoolView) -> PoolAdvice | None:
+    day = pool.demand
+    if day is None:
+        return None
+    live = pool.live
+    maxima = [one.max for one in live]
+    size = None if None in maxima or not maxima else int(max(filter(None, maxima), default=0))
+    needed = sizes(day.busiest, pool.thresholds.pool_wait)
+    found = {one.cause for one in (*pool.verdict.all, *pool.verdict.explanations)}
+    return PoolAdvice(
+        subject=pool.subject,
+        processes=max(1, len(live)),
+        size=size or None,
+        day=day,
+        needed=needed,
+        wait=pool.thresholds.pool_wait,
+        recommended=None if needed is None else needed.for_shares[-1],
+        fix_first=next((cause for cause in _WRONG_ANSWER if cause in found), None),
+    )
+
+
+def _on_server(
+    server: ServerView,
+    pools: Sequence[PoolView],
+    made: Mapping[Subject, PoolAdvice],
+    cores: int | None,
+) -> tuple[Mapping[Subject, PoolAdvice], ServerAdvice]:
+    """The pools' advice within what the server has, and their sums."""
+    known = [one for pool in pools if (one := made.get(pool.subject)) and one.recommended]
+    others = sum(pool.max or 0.0 for pool in pools
+                 if not (one := made.get(pool.subject)) or not one.recommended)  # fmt: skip
+    wanted = sum(one.processes * (one.recommended or 0) for one in known)
+    room = max(0.0, server.available - others)
+    scales = {"server": room / wanted if wanted > room else 1.0}
+    working = None if cores is None else connections_at_work(cores)
+    if working is not None:
+        busy = {one.subject: _share_at_work(pool)
+                for pool in pools if (one := made.get(pool.subject))}  # fmt: skip
+        at_work = sum(busy[one.subject] * one.processes * (one.recommended or 0) for one in known)
+        scales["cores"] = working / at_work if at_work > working else 1.0
+    bound, scale = min(scales.items(), key=lambda item: item[1])
+    if scale < 1:
+        known = [_within(one, scale, bound) for one in known]
+    return {one.subject: one for one in known}, ServerAdvice(
+        name=server.name,
+        available=server.available,
+        pools_max=server.pools_max,
+        needed=int(wanted + others),
+        recommended=int(others + sum(one.processes * (one.recommended or 0) for one in known)),
+        working=working,
+    )
+
+
+def _within(one: PoolAdvice, scale: float, bound: str) -> PoolAdvice:
+    assert one.recommended is not None
+    return replace(one, recommended=max(1, floor(one.recommended * scale)), bounded_by=bound)
+
+
+def _share_at_work(pool: PoolView) -> float:
+    """Share of its checked-out connections that the server works for; all where that is unknown."""
+    app = pool.app_on_server
+    if app is None or not app.recent_polls or app.checked_out <= 0:
+        return 1.0
+    running = sum(one.running for one in app.recent_polls) / len(app.recent_polls)
+    return min(1.0, running / app.checked_out)
+
+
+def _decided(one: PoolAdvice) -> PoolAdvice:
+    direction = _direction(one)
+    recommended = one.size if direction is Direction.FIX_FIRST else one.recommended
+    return replace(one, direction=direction, recommended=recommended)
+
+
+def _direction(one: PoolAdvice) -> Direction:
+    if one.needed is None or one.recommended is None:
+        return Direction.UNKNOWN
+    needed, size = one.needed.for_shares[-1], one.size
+    if size is None:
+        return Direction.KEEP
+    if needed > size:
+        if one.fix_first is not None:
+            return Direction.FIX_FIRST
+        return Direction.NO_ROOM if one.recommended <= size else Direction.ENLARGE
+    if size >= _WIDE * one.recommended and size - one.recommended > _FEW:
+        return Direction.REDUCE
+    return Direction.KEEP
+
+
+def _excess(one: PoolAdvice) -> float:
+    return abs((one.size or 0) - (one.recommended or 0)) * one.processes

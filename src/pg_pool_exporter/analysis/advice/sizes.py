@@ -1,0 +1,111 @@
+"""The sizes that an hour's demand asks for. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from math import ceil
+
+from pg_pool_exporter.analysis.advice.erlang import late_share, peakedness, smallest, tail
+from pg_pool_exporter.analysis.demand import ENOUGH, DemandHour
+from pg_pool_exporter.metrics.catalogue import DEMAND_BOUNDS
+
+SHARES = (0.99, 0.999)
+"""Of the time in which a request would find a free connection."""
+# Share of the requests that may wait for longer than the wait that is chosen.
+_LATE = 0.01
+# A pool that was in use more than this, or saturated for more of the time, hides what it needs.
+_HIDDEN_LOAD = 0.9
+_HIDDEN_SATURATION = 0.5
+_FEW_FAILURES = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """What one process's pool needs."""
+
+    for_shares: tuple[int, ...]
+    """By `SHARES`."""
+    for_wait: int | None
+    """So that 99 % of the requests wait less than chosen; None where checkout times are unknown."""
+    load: float
+    """Connections checked out on average, had no request failed."""
+    at_least: bool
+    """Whether it may need more: its limit has hidden some of the demand."""
+
+
+def sizes(hour: DemandHour, wait: float) -> Sizes | None:
+    """For the demand of an hour, and a chosen wait in seconds; None where too little was seen."""
+    if hour.seconds < ENOUGH:
+        return None
+    hold = hour.held / hour.returned if hour.returned else 0.0
+    load = (hour.active_seconds + hour.failed * hold) / hour.seconds
+    saturated = hour.saturated_seconds / hour.seconds if hour.size else 0.0
+    asked = hour.acquired + hour.failed
+    is_hidden = bool(hour.size) and (
+        load > _HIDDEN_LOAD * hour.size
+        or saturated > _HIDDEN_SATURATION
+        or hour.failed > _FEW_FAILURES * asked
+    )
+    for_shares = tuple(_for_share(hour, share, load, saturated) for share in SHARES)
+    peak = _peakedness(hour, load, saturated)
+    for_wait = (
+        smallest(lambda size: late_share(size, load, peak, wait, hold) <= _LATE, ceil(load))
+        if hold > 0
+        else None
+    )
+    return Sizes(for_shares=for_shares, for_wait=for_wait, load=load, at_least=is_hidden)
+
+
+def _for_share(hour: DemandHour, share: float, load: float, saturated: float) -> int:
+    """The smallest size at which a connection is free for this share of the time.
+
+    Up to the pool's size the demand is what was measured. Beyond it requests waited for each other,
+    so that the demand seen is too high: a queue lasts longer than what caused it. How much of it is
+    queue follows from the share of the time without a free connection.
+    """
+    rest = 1.0 - share
+    seen = smallest(lambda size: _seen_above(hour, size - 1) <= rest)
+    if not hour.size or saturated <= rest:
+        return min(seen, max(1, int(hour.size))) if hour.size else seen
+    size = int(hour.size)
+    peak = peakedness(size, min(load, 0.98 * size), saturated)
+    expected = smallest(lambda more: tail(more / peak, load / peak) <= rest, size + 1)
+    return max(size + 1, min(seen, expected))
+
+
+def _seen_above(hour: DemandHour, level: float) -> float:
+    """Share of the time with a demand over `level`; between two bounds it falls by equal ratios."""
+    bounds = (0.0, *DEMAND_BOUNDS)
+    place = bisect_left(bounds, level)
+    if place >= len(bounds):
+        return 0.0 if not hour.levels[-1] else 1.0
+    above = _above(hour, place)
+    if bounds[place] == level:
+        return above
+    before, part = _above(hour, place - 1), (level - bounds[place - 1])
+    part /= bounds[place] - bounds[place - 1]
+    if above > 0:
+        return float(before ** (1 - part) * above**part)
+    return before * (1 - part)
+
+
+def _above(hour: DemandHour, place: int) -> float:
+    """Over the bound at this place, of those from 0 on; what is over 0 is not measured."""
+    if place == 0:
+        return min(1.0, hour.demand)
+    return float(sum(hour.levels[place:]) / hour.seconds)
+
+
+def _peakedness(hour: DemandHour, load: float, saturated: float) -> float:
+    if hour.size and saturated > 1 - SHARES[0]:
+        return peakedness(hour.size, min(load, 0.98 * hour.size), saturated)
+    bounds = (0.0, *DEMAND_BOUNDS, DEMAND_BOUNDS[-1])
+    mean = hour.demand
+    if not mean:
+        return 1.0
+    spread = sum(
+        seconds * ((low + 1 + max(low + 1, high)) / 2 - mean) ** 2
+        for low, high, seconds in zip(bounds, bounds[1:], hour.levels, strict=False)
+    )
+    return max(0.2, spread / hour.seconds / mean)

@@ -1,0 +1,256 @@
+"""The demand for a pool by the hour, for a day, in bounded memory.
+
+A pool's processes are added up: each of them has its own connections, so their time counts, not the
+sum of their demand. A process that ends leaves what was measured.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import inf, isfinite
+
+from pg_pool_exporter.metrics.catalogue import DEMAND_BOUNDS
+from pg_pool_exporter.model import PoolSample
+
+HOUR = 3600.0
+HOURS = 24
+# Deltas are taken once in a while: the counters keep what happens between.
+_PERIOD = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemandHour:
+    """Sums over some time, at most an hour; of all processes together."""
+
+    begun: float
+    """Seconds on the monotonic clock."""
+    seconds: float = 0.0
+    """Measured, in process-seconds."""
+    levels: Sequence[float] = ()
+    """Seconds with this demand, by bound, and above the last one."""
+    demand_seconds: float = 0.0
+    """Demand integrated."""
+    active_seconds: float = 0.0
+    """Connections checked out, integrated."""
+    saturated_seconds: float = 0.0
+    """Without a free connection."""
+    acquired: float = 0.0
+    held: float = 0.0
+    returned: float = 0.0
+    failed: float = 0.0
+    """Requests that got no connection."""
+    size: float = 0.0
+    """The largest maximum of a process."""
+    estimated: bool = False
+    """Whether a part is known from readings alone."""
+
+    @property
+    def demand(self) -> float:
+        """On average, of one process."""
+        return self.demand_seconds / self.seconds if self.seconds else 0.0
+
+    @property
+    def highest(self) -> float:
+        """Upper bound of the highest demand; 0 without any time."""
+        used = [bound for bound, seconds in zip((*DEMAND_BOUNDS, inf), self.levels, strict=False)
+                if seconds > 0]  # fmt: skip
+        return max(used, default=0.0)
+
+    def plus(self, other: DemandHour) -> DemandHour:
+        """Both together, as one."""
+        levels = self.levels or [0.0] * (len(DEMAND_BOUNDS) + 1)
+        more = other.levels or [0.0] * (len(DEMAND_BOUNDS) + 1)
+        return DemandHour(
+            begun=min(self.begun, other.begun),
+            seconds=self.seconds + other.seconds,
+            levels=array("d", map(sum, zip(levels, more, strict=True))),
+            demand_seconds=self.demand_seconds + other.demand_seconds,
+            active_seconds=self.active_seconds + other.active_seconds,
+            saturated_seconds=self.saturated_seconds + other.saturated_seconds,
+            acquired=self.acquired + other.acquired,
+            held=self.held + other.held,
+            returned=self.returned + other.returned,
+            failed=self.failed + other.failed,
+            size=max(self.size, other.size),
+            estimated=self.estimated or other.estimated,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemandDay:
+    """What is known of a pool's demand."""
+
+    watched: float
+    """Seconds since it was seen first, at most a day."""
+    busiest: DemandHour
+    """The hour with the highest demand on average; the present one counts too."""
+    highest: float
+    """Upper bound of the highest demand of the day; infinite above the last bound."""
+
+
+class ProcessDemand:
+    """Takes what is new from one process's readings."""
+
+    __slots__ = ("_at", "_last", "_levels", "_sample")
+
+    def __init__(self) -> None:
+        self._sample: PoolSample | None = None
+        """The reading up to which everything is taken."""
+        self._at = self._last = 0.0
+        self._levels: list[float] | None = None  # estimated since then, from readings
+
+    def take(self, now: float, sample: PoolSample, max_gap: float) -> DemandHour | None:
+        """What is new; None until enough is. A reading holds until the next one, unless that is
+        more than `max_gap` seconds later.
+        """
+        before, gap = self._sample, now - self._last
+        former, self._last = self._last, now
+        if before is None or not _goes_on(before, sample) or (
+            gap > max_gap and sample.demand is None
+        ):  # fmt: skip
+            self._sample, self._at, self._levels = sample, now, None
+            return None
+        if sample.demand is None and sample.active is not None:
+            if self._levels is None:
+                self._levels = [0.0] * (len(DEMAND_BOUNDS) + 1)
+            level = sample.active + (sample.waiting or 0.0)
+            if isfinite(level):
+                self._levels[bisect_left(DEMAND_BOUNDS, level)] += now - former
+        if now - self._at < _PERIOD:
+            return None
+        taken = _between(before, sample, self._at, now, self._levels)
+        self._sample, self._at, self._levels = sample, now, None
+        return taken
+
+
+def _goes_on(before: PoolSample, after: PoolSample) -> bool:
+    """Whether no counter has begun anew."""
+    if (before.demand is None) != (after.demand is None):
+        return False
+    pairs = [(before.acquired, after.acquired), (before.held, after.held)]
+    if before.demand is not None and after.demand is not None:
+        pairs.append((before.demand.count, after.demand.count))
+    return all(then is None or now is None or now >= then for then, now in pairs)
+
+
+def _between(
+    before: PoolSample, after: PoolSample, begun: float, now: float, read: Sequence[float] | None
+) -> DemandHour:
+    seconds = now - begun
+    if before.demand is not None and after.demand is not None:
+        levels = [
+            float(new - old)
+            for old, new in zip(before.demand.counts, after.demand.counts, strict=True)
+        ]
+        seconds, integral = sum(levels), after.demand.total - before.demand.total
+    else:
+        levels = list(read or [0.0] * (len(DEMAND_BOUNDS) + 1))
+        seconds = sum(levels)
+        mean = ((after.active or 0.0) + (before.active or 0.0)) / 2
+        waiting = _more(before.acquire_wait, after.acquire_wait) or 0.0
+        integral = _middle(levels) or mean * seconds + waiting
+    active = _more(before.active_seconds, after.active_seconds)
+    saturated = _more(before.saturated_seconds, after.saturated_seconds)
+    size = after.max or 0.0
+    failed = _failed(after) - _failed(before)
+    return DemandHour(
+        begun=begun,
+        seconds=seconds,
+        levels=levels,
+        demand_seconds=integral,
+        active_seconds=integral if active is None else active,
+        saturated_seconds=_above(levels, size) if saturated is None else saturated,
+        acquired=_more(before.acquired, after.acquired) or 0.0,
+        held=_more(before.held, after.held) or 0.0,
+        returned=_more(before.returned, after.returned) or 0.0,
+        failed=max(0.0, failed),
+        size=size,
+        estimated=after.demand is None,
+    )
+
+
+def _more(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None else max(0.0, after - before)
+
+
+def _failed(sample: PoolSample) -> float:
+    return sample.timeouts.get("pool", 0.0) + (sample.rejected or 0.0)
+
+
+def _middle(levels: Sequence[float]) -> float:
+    """The demand integrated, each level taken for the middle of its bucket."""
+    bounds = (0.0, *DEMAND_BOUNDS, DEMAND_BOUNDS[-1])
+    middles = [high if high == low else (low + 1 + high) / 2
+               for low, high in pairwise(bounds)]  # fmt: skip
+    return sum(seconds * middle for seconds, middle in zip(levels, middles, strict=True))
+
+
+def _above(levels: Sequence[float], size: float) -> float:
+    """Seconds with a demand of at least `size`."""
+    return sum(levels[bisect_left(DEMAND_BOUNDS, size) :]) if size else 0.0
+
+
+class DemandLog:
+    """The hours of one pool."""
+
+    __slots__ = ("_hours", "_now", "_since", "updated")
+
+    def __init__(self, now: float) -> None:
+        self._since = self.updated = now
+        self._hours: deque[tuple[DemandHour, float]] = deque()
+        """Those that are over, and their highest demand. One that is less busy than a later one is
+        left out: it will never be the busiest."""
+        self._now = DemandHour(begun=now)
+
+    def add(self, now: float, more: DemandHour) -> None:
+        """Add what a process has measured until `now`."""
+        self.updated = now
+        if now - self._now.begun >= HOUR:
+            self._close(now)
+        self._now = self._now.plus(more)
+
+    def _close(self, now: float) -> None:
+        hour, self._now = self._now, DemandHour(begun=now)
+        highest = hour.highest
+        while self._hours and self._hours[-1][0].demand <= hour.demand:
+            highest = max(highest, self._hours.pop()[1])
+        self._hours.append((hour, highest))
+        while now - self._hours[0][0].begun > (HOURS + 1) * HOUR:
+            self._hours.popleft()
+
+    def day(self, now: float) -> DemandDay:
+        """Up to `now`."""
+        hours = [*(hour for hour, _ in self._hours), self._now]
+        return DemandDay(
+            watched=min(now - self._since, HOURS * HOUR),
+            busiest=max(hours, key=_busyness),
+            highest=max([self._now.highest, *(highest for _, highest in self._hours)]),
+        )
+
+
+def _busyness(hour: DemandHour) -> float:
+    return hour.demand if hour.seconds >= ENOUGH else -1.0
+
+
+ENOUGH = 600.0
+"""Process-seconds without which an hour says nothing yet."""
+
+
+def together(days: Iterable[DemandDay]) -> DemandDay | None:
+    """Of a pool whose processes are told apart by where they lead; None without any."""
+    days = list(days)
+    if len(days) < 2:
+        return next(iter(days), None)
+    busiest = days[0].busiest
+    for day in days[1:]:
+        busiest = busiest.plus(day.busiest)
+    return DemandDay(
+        watched=max(day.watched for day in days),
+        busiest=busiest,
+        highest=max(day.highest for day in days),
+    )

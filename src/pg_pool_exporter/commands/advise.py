@@ -1,0 +1,113 @@
+"""`pg-pool-exporter advise`: how large the pools should be, as a running daemon says."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pg_pool_exporter.commands.doctor import terminal
+from pg_pool_exporter.commands.doctor.asking import ask
+from pg_pool_exporter.commands.doctor.report import NO_ANSWER, ReportError
+from pg_pool_exporter.commands.output import FAILURE, SUCCESS, complain, write
+from pg_pool_exporter.redaction import printable
+
+if TYPE_CHECKING:
+    from pg_pool_exporter.commands.options import Options
+
+_DEFAULT_URL = urlsplit("http://localhost:10432")
+_SETTLED = ("keep", "unknown")
+"""Advice that asks for no change."""
+
+
+class _Read(BaseModel):
+    # A newer daemon may have more keys.
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class PoolSize(_Read):
+    """The advice for one pool. Sizes are of one process."""
+
+    app: str
+    pool: str
+    server: str | None
+    max: int | None
+    advice: str
+    title: str
+    sentences: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        where = f" on {self.server}" if self.server else ""
+        return f"{self.app}/{self.pool}{where}"
+
+
+class ServerSizes(_Read):
+    """The pools of one server together."""
+
+    server: str
+    summary: str
+
+
+class Sizes(_Read):
+    """The advice in the document of `/api/v1/findings`."""
+
+    sizes: tuple[PoolSize, ...]
+    sizes_by_server: tuple[ServerSizes, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """Of the command: whether a size should change."""
+        changes = any(one.advice not in _SETTLED for one in self.sizes)
+        return FAILURE if changes else SUCCESS
+
+
+def main(options: Options) -> int:
+    """Print the advice; the exit code."""
+    try:
+        text = ask(options.url or _DEFAULT_URL)
+        found = read(text)
+    except ReportError as error:
+        complain(f"pg-pool-exporter: {error}")
+        return NO_ANSWER
+    if options.json:
+        document = json.loads(text)
+        kept = {key: document[key] for key in ("version", "generated", *Sizes.model_fields)}
+        write(json.dumps(kept, indent=2) + "\n")
+    else:
+        write("\n".join([*written(found, terminal.width()), ""]))
+    return found.exit_code
+
+
+def read(text: str) -> Sizes:
+    """The advice in a document. Raises `ReportError` for any other text."""
+    try:
+        return Sizes.model_validate_json(text)
+    except ValidationError:
+        raise ReportError(
+            "the answer is not from a pg-pool-exporter, or from one without advice on sizes"
+        ) from None
+
+
+def written(found: Sizes, width: int) -> Iterator[str]:
+    """The lines of the text: one a pool, with the reasons below it."""
+    if not found.sizes:
+        yield "No pool has been watched for long enough: ask again in a minute."
+        return
+    names = [printable(one.name) for one in found.sizes]
+    column = max(map(len, names))
+    for name, one in zip(names, found.sizes, strict=True):
+        now = "no maximum" if one.max is None else f"now {one.max}"
+        yield f"{name:<{column}}  {now:<10}  {printable(one.title)}"
+        for sentence in one.sentences:
+            yield from textwrap.wrap(
+                printable(sentence), width, initial_indent="  - ", subsequent_indent="    "
+            )
+    yield ""
+    for server in found.sizes_by_server:
+        yield from textwrap.wrap(printable(f"server {server.server}: {server.summary}"), width)
