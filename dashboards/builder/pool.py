@@ -73,6 +73,8 @@ def dashboard() -> builders.Dashboard:
         *_durations(),
         "Timeouts, requests, sessions",
         *_counts(),
+        "How large the pool should be",
+        *_size(),
         "How the pool is handled",
         *_handling(),
         "By process",
@@ -275,6 +277,42 @@ def _counts() -> Iterator[Panel]:
             )
         ),
         none="the server of these pools isn't known",
+    )  # fmt: skip
+
+
+def _size() -> Iterator[Panel]:
+    yield lines(
+        "Size: now, needed, recommended",
+        "The maximum of each process; what the busiest hour of the last day needs, so that a "
+        "connection is free for this share of the time; and the recommended maximum, which the "
+        "server has room for.",
+        "short",
+        Query(f"max by (app, pool) ({q.MAX})", f"now {_NAME}"),
+        Query(
+            f"max by (app, pool, share) ({select(c.NEEDED_MAX)})", f"needed {{{{share}}}} {_NAME}"
+        ),
+        Query(f"max by (app, pool) ({select(c.RECOMMENDED_MAX)})", f"recommended {_NAME}"),
+        w=12, limit="now.*", none="measured for less than ten minutes",
+    )  # fmt: skip
+    yield lines(
+        "Demand",
+        "Connections checked out and requests waiting together, on average, and the level that was "
+        "exceeded for 1 % and for 0.1 % of the time. Of one process.",
+        "short",
+        Query(
+            f"sum by (app, pool) (rate({select(c.POOL_DEMAND, '_sum')}[$__rate_interval]))"
+            f" / sum by (app, pool) (rate({select(c.POOL_DEMAND, '_count')}[$__rate_interval]))",
+            f"mean {_NAME}",
+        ),
+        *(
+            Query(
+                f"histogram_quantile({share}, sum by (app, pool, le) "
+                f"(rate({select(c.POOL_DEMAND, '_bucket')}[$__rate_interval])))",
+                f"{share} {_NAME}",
+            )
+            for share in c.NEEDED_MAX.values
+        ),
+        w=12, none="not reported",
     )  # fmt: skip
 
 

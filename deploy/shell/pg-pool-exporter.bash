@@ -3,7 +3,7 @@ _pg_pool_exporter() {
     local command=run word flags flag='' value=${COMP_WORDS[COMP_CWORD]}
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         case $word in
-        run|once|check-config|explain|doctor|terminate-idle|demo|metrics) command=$word ;;
+        run|once|check-config|explain|doctor|advise|terminate-idle|demo|metrics) command=$word ;;
         esac
     done
     # Bash splits words at =, so that a value stands alone after its flag.
@@ -26,7 +26,7 @@ _pg_pool_exporter() {
         [[ ${#COMPREPLY[@]} -eq 0 ]] || return
     fi
     if [[ $value != -* ]]; then
-        COMPREPLY=($(compgen -W 'run once check-config explain doctor terminate-idle demo metrics' -- "$value"))
+        COMPREPLY=($(compgen -W 'run once check-config explain doctor advise terminate-idle demo metrics' -- "$value"))
     else
         case $command in
         run) flags='--config.file= --socket-dir= --shard= --web.listen-address= --web.systemd-socket --web.telemetry-path= --web.runbook-url= --web.dashboard-url= --web.config.file= --web.enable-lifecycle --log.level= --log.format= --help --version' ;;
@@ -34,6 +34,7 @@ _pg_pool_exporter() {
         check-config) flags='--config.file= --socket-dir= --shard= --web.listen-address= --web.systemd-socket --web.telemetry-path= --web.runbook-url= --web.dashboard-url= --web.config.file= --web.enable-lifecycle --log.level= --log.format= --probe --help --version' ;;
         explain) flags='--config.file= --page= --help --version' ;;
         doctor) flags='--config.file= --socket-dir= --shard= --web.runbook-url= --url= --for= --json --help --version' ;;
+        advise) flags='--url= --json --help --version' ;;
         terminate-idle) flags='--config.file= --server= --older-than= --application= --pid= --yes --help --version' ;;
         demo) flags='--web.listen-address= --for= --scenario= --help --version' ;;
         metrics) flags='--help --version' ;;

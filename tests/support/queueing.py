@@ -115,6 +115,7 @@ def _sample(totals: Totals, size: int, now: float) -> PoolSample:
         acquire_wait=acquire.total,
         held=hold.total,
         returned=hold.count,
+        hold=hold,
         demand=totals.demand.histogram(),
     )
 
@@ -168,14 +169,14 @@ def heavy(mean: float) -> Draw:
 
 
 WORKLOADS = (
-    Workload("Poisson, roomy", poisson(40), about(0.1), 12),
-    Workload("Poisson, tight", poisson(40), about(0.1), 6),
-    Workload("bursts, roomy", bursts(30, 4), about(0.1), 25),
-    Workload("bursts, tight", bursts(30, 4), about(0.1), 6),
-    Workload("daily pattern, roomy", daily(5, 0.5), about(1.0), 15, hours=24),
-    Workload("daily pattern, tight", daily(5, 0.5), about(1.0), 7, hours=24),
+    Workload("Poisson, roomy", poisson(10), about(0.4), 12),
+    Workload("Poisson, tight", poisson(10), about(0.4), 6),
+    Workload("bursts, roomy", bursts(10, 4), about(0.3), 25),
+    Workload("bursts, tight", bursts(10, 4), about(0.3), 6),
+    Workload("daily pattern, roomy", daily(2, 0.2), about(2.5), 15, hours=24),
+    Workload("daily pattern, tight", daily(2, 0.2), about(2.5), 7, hours=24),
     Workload("long holds, roomy", poisson(2), about(3.0), 18),
     Workload("long holds, tight", poisson(2), about(3.0), 8),
-    Workload("heavy-tailed holds, roomy", poisson(20), heavy(0.25), 15),
-    Workload("heavy-tailed holds, tight", poisson(20), heavy(0.25), 7),
+    Workload("heavy-tailed holds, roomy", poisson(10), heavy(0.5), 15),
+    Workload("heavy-tailed holds, tight", poisson(10), heavy(0.5), 7),
 )

@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import inf, isfinite
+from math import inf, isfinite, sqrt
 
-from pg_pool_exporter.metrics.catalogue import DEMAND_BOUNDS
-from pg_pool_exporter.model import PoolSample
+from pg_pool_exporter.metrics.catalogue import DEMAND_BOUNDS, HOLD_BOUNDS
+from pg_pool_exporter.model import Histogram, PoolSample
 
 HOUR = 3600.0
 HOURS = 24
@@ -42,6 +42,8 @@ class DemandHour:
     acquired: float = 0.0
     held: float = 0.0
     returned: float = 0.0
+    held_squares: float = 0.0
+    """Sum of the squares of how long each connection was held; 0 where that is unknown."""
     failed: float = 0.0
     """Requests that got no connection."""
     size: float = 0.0
@@ -75,6 +77,7 @@ class DemandHour:
             acquired=self.acquired + other.acquired,
             held=self.held + other.held,
             returned=self.returned + other.returned,
+            held_squares=self.held_squares + other.held_squares,
             failed=self.failed + other.failed,
             size=max(self.size, other.size),
             estimated=self.estimated or other.estimated,
@@ -168,6 +171,7 @@ def _between(
         acquired=_more(before.acquired, after.acquired) or 0.0,
         held=_more(before.held, after.held) or 0.0,
         returned=_more(before.returned, after.returned) or 0.0,
+        held_squares=_squares(before.hold, after.hold),
         failed=max(0.0, failed),
         size=size,
         estimated=after.demand is None,
@@ -176,6 +180,21 @@ def _between(
 
 def _more(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else max(0.0, after - before)
+
+
+# The middle of each bucket, by ratio; what is longer than the last bound is taken for that.
+_HELD = [
+    sqrt(low * high) for low, high in pairwise((HOLD_BOUNDS[0] / 2, *HOLD_BOUNDS, HOLD_BOUNDS[-1]))
+]
+
+
+def _squares(before: Histogram | None, after: Histogram | None) -> float:
+    if before is None or after is None:
+        return 0.0
+    return sum(
+        (new - old) * held * held
+        for held, old, new in zip(_HELD, before.counts, after.counts, strict=True)
+    )
 
 
 def _failed(sample: PoolSample) -> float:

@@ -25,15 +25,15 @@ _FEW = 2
 
 
 class Direction(Enum):
-    """What to do with a pool's size."""
+    """What to do with a pool's size, the most urgent first."""
 
     ENLARGE = "enlarge"
-    REDUCE = "reduce"
-    KEEP = "keep"
-    FIX_FIRST = "fix_first"
-    """Requests wait for something that a larger pool makes worse."""
     NO_ROOM = "no_room"
     """It needs more than its server has left."""
+    FIX_FIRST = "fix_first"
+    """Requests wait for something that a larger pool makes worse."""
+    REDUCE = "reduce"
+    KEEP = "keep"
     UNKNOWN = "unknown"
     """Too little was seen."""
 
@@ -153,35 +153,50 @@ def _on_server(
     made: Mapping[Subject, PoolAdvice],
     cores: int | None,
 ) -> tuple[Mapping[Subject, PoolAdvice], ServerAdvice]:
-    """The pools' advice within what the server has, and their sums."""
+    """The pools' advice within what the server has, and their sums.
+
+    No pool is to give up what it has and needs. What is left is shared by those that need more.
+    """
     known = [one for pool in pools if (one := made.get(pool.subject)) and one.recommended]
-    others = sum(pool.max or 0.0 for pool in pools
-                 if not (one := made.get(pool.subject)) or not one.recommended)  # fmt: skip
-    wanted = sum(one.processes * (one.recommended or 0) for one in known)
-    room = max(0.0, server.available - others)
-    scales = {"server": room / wanted if wanted > room else 1.0}
+    of_known = {one.subject for one in known}
+    others = sum(pool.max or 0.0 for pool in pools if pool.subject not in of_known)
+    everywhere = dict.fromkeys(of_known, 1.0)
+    growths = {"server": _growth(known, everywhere, server.available - others)}
     working = None if cores is None else connections_at_work(cores)
     if working is not None:
-        busy = {one.subject: _share_at_work(pool)
-                for pool in pools if (one := made.get(pool.subject))}  # fmt: skip
-        at_work = sum(busy[one.subject] * one.processes * (one.recommended or 0) for one in known)
-        scales["cores"] = working / at_work if at_work > working else 1.0
-    bound, scale = min(scales.items(), key=lambda item: item[1])
-    if scale < 1:
-        known = [_within(one, scale, bound) for one in known]
-    return {one.subject: one for one in known}, ServerAdvice(
+        at_work = {pool.subject: _share_at_work(pool) for pool in pools}
+        growths["cores"] = _growth(known, at_work, working)
+    bound, growth = min(growths.items(), key=lambda item: item[1])
+    within = [_within(one, growth, bound) for one in known]
+    return {one.subject: one for one in within}, ServerAdvice(
         name=server.name,
         available=server.available,
         pools_max=server.pools_max,
-        needed=int(wanted + others),
-        recommended=int(others + sum(one.processes * (one.recommended or 0) for one in known)),
+        needed=int(others + sum(one.processes * (one.recommended or 0) for one in known)),
+        recommended=int(others + sum(one.processes * (one.recommended or 0) for one in within)),
         working=working,
     )
 
 
-def _within(one: PoolAdvice, scale: float, bound: str) -> PoolAdvice:
-    assert one.recommended is not None
-    return replace(one, recommended=max(1, floor(one.recommended * scale)), bounded_by=bound)
+def _growth(known: Sequence[PoolAdvice], weights: Mapping[Subject, float], room: float) -> float:
+    """The share of what the pools need beyond what they have that there is room for."""
+    had = sum(weights[one.subject] * one.processes * _had(one) for one in known)
+    more = sum(
+        weights[one.subject] * one.processes * ((one.recommended or 0) - _had(one)) for one in known
+    )
+    return min(1.0, max(0.0, room - had) / more) if more else 1.0
+
+
+def _had(one: PoolAdvice) -> int:
+    """What it needs and has already."""
+    recommended = one.recommended or 0
+    return recommended if one.size is None else min(one.size, recommended)
+
+
+def _within(one: PoolAdvice, growth: float, bound: str) -> PoolAdvice:
+    had, wanted = _had(one), one.recommended or 0
+    got = had + floor((wanted - had) * growth)
+    return one if got == wanted else replace(one, recommended=got, bounded_by=bound)
 
 
 def _share_at_work(pool: PoolView) -> float:

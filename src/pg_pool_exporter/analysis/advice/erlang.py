@@ -40,16 +40,21 @@ def _blocked(size: float, load: float) -> float:
     return exp(-((1 - share) * log(inverse) + share * log(after)))
 
 
-def peakedness(size: float, load: float, waiting: float) -> float:
-    """The one at which a share `waiting` of the time has no free connection."""
-    low, high = 0.1, max(0.2, min(size, 100.0))
+def mean_waiting(size: float, load: float, peak: float) -> float:
+    """Requests that wait at once, on average, where holds are exponential."""
+    return waiting_share(size / peak, load / peak) * peak * load / (size - load)
+
+
+def peakedness(reached: Callable[[float], bool]) -> float:
+    """The largest that has not yet `reached` what was measured, which larger ones exceed."""
+    low, high = 0.1, 100.0
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        if waiting_share(size / middle, load / middle) < waiting:
-            low = middle
-        else:
+        if reached(middle):
             high = middle
-    return (low + high) / 2
+        else:
+            low = middle
+    return low
 
 
 def tail(size: float, load: float) -> float:

@@ -6,7 +6,14 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from math import ceil
 
-from pg_pool_exporter.analysis.advice.erlang import late_share, peakedness, smallest, tail
+from pg_pool_exporter.analysis.advice.erlang import (
+    late_share,
+    mean_waiting,
+    peakedness,
+    smallest,
+    tail,
+    waiting_share,
+)
 from pg_pool_exporter.analysis.demand import ENOUGH, DemandHour
 from pg_pool_exporter.metrics.catalogue import DEMAND_BOUNDS
 
@@ -49,8 +56,9 @@ def sizes(hour: DemandHour, wait: float) -> Sizes | None:
     )
     for_shares = tuple(_for_share(hour, share, load, saturated) for share in SHARES)
     peak = _peakedness(hour, load, saturated)
+    tailed = max(1.0, _wait_factor(hour)) * hold
     for_wait = (
-        smallest(lambda size: late_share(size, load, peak, wait, hold) <= _LATE, ceil(load))
+        smallest(lambda size: late_share(size, load, peak, wait, tailed) <= _LATE, ceil(load))
         if hold > 0
         else None
     )
@@ -69,7 +77,7 @@ def _for_share(hour: DemandHour, share: float, load: float, saturated: float) ->
     if not hour.size or saturated <= rest:
         return min(seen, max(1, int(hour.size))) if hour.size else seen
     size = int(hour.size)
-    peak = peakedness(size, min(load, 0.98 * size), saturated)
+    peak = _by_queue(hour, load, saturated)
     expected = smallest(lambda more: tail(more / peak, load / peak) <= rest, size + 1)
     return max(size + 1, min(seen, expected))
 
@@ -97,9 +105,32 @@ def _above(hour: DemandHour, place: int) -> float:
     return float(sum(hour.levels[place:]) / hour.seconds)
 
 
+def _by_queue(hour: DemandHour, load: float, saturated: float) -> float:
+    """The peakedness that has such a queue: in time, and in requests that wait.
+
+    Bursts show in their length alone: they come while connections are free. Holds of which a few
+    are very long make queues longer, too, and are no bursts.
+    """
+    size = hour.size
+    load = min(load, 0.98 * size)
+    waiting = (hour.demand_seconds - hour.active_seconds) / hour.seconds / _wait_factor(hour)
+    return max(
+        peakedness(lambda peak: waiting_share(size / peak, load / peak) > saturated),
+        peakedness(lambda peak: mean_waiting(size, load, peak) > waiting),
+    )
+
+
+def _wait_factor(hour: DemandHour) -> float:
+    """How many times longer queues are than with exponential holds (Allen and Cunneen)."""
+    if not hour.held_squares or not hour.returned:
+        return 1.0
+    mean = hour.held / hour.returned
+    return max(0.5, hour.held_squares / hour.returned / mean**2 / 2)
+
+
 def _peakedness(hour: DemandHour, load: float, saturated: float) -> float:
     if hour.size and saturated > 1 - SHARES[0]:
-        return peakedness(hour.size, min(load, 0.98 * hour.size), saturated)
+        return _by_queue(hour, load, saturated)
     bounds = (0.0, *DEMAND_BOUNDS, DEMAND_BOUNDS[-1])
     mean = hour.demand
     if not mean:

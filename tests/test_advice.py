@@ -1,0 +1,291 @@
+"""How large pools should be: by their demand, by their server's room, and when not to enlarge."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pg_pool_exporter.analysis.advice.advice import Advice, Direction, PoolAdvice, advice
+from pg_pool_exporter.analysis.advice.erlang import waiting_share
+from pg_pool_exporter.analysis.advice.sizes import sizes
+from pg_pool_exporter.analysis.advice.wording import of_server, sentences, title
+from pg_pool_exporter.analysis.demand import DemandDay, DemandHour, DemandLog, ProcessDemand
+from pg_pool_exporter.analysis.finding import Cause, Finding, PoolVerdict, Severity, Subject
+from pg_pool_exporter.analysis.pool_view import PoolView, ProcessView, pool_view
+from pg_pool_exporter.analysis.server_view import ServerView, server_view
+from pg_pool_exporter.analysis.thresholds import AllThresholds
+from pg_pool_exporter.config import Thresholds
+from pg_pool_exporter.metrics.catalogue import DEMAND_BOUNDS
+from pg_pool_exporter.model import (
+    Histogram,
+    PoolId,
+    PoolInfo,
+    PoolSample,
+    ServerSample,
+)
+from support.both_sides import SETTINGS
+from support.queueing import WORKLOADS, Workload, run
+
+BY_NAME = {work.name: work for work in WORKLOADS}
+_BUCKETS = len(DEMAND_BOUNDS) + 1
+
+
+def hour(*levels: float, size: float = 10, **changed: Any) -> DemandHour:
+    """An hour with so many seconds at a demand of at most 1, of 2, and so on."""
+    seconds = sum(levels)
+    demand = sum(level * each for level, each in enumerate(levels, start=1))
+    made = DemandHour(
+        begun=0.0, seconds=seconds, levels=[*levels, *[0.0] * (_BUCKETS - len(levels))],
+        demand_seconds=demand, active_seconds=demand, acquired=seconds * 10, held=demand,
+        returned=seconds * 10, size=size,
+    )  # fmt: skip
+    return replace(made, **changed)
+
+
+def day(busiest: DemandHour, watched: float = 86400.0, highest: float = 6.0) -> DemandDay:
+    return DemandDay(watched=watched, busiest=busiest, highest=highest)
+
+
+BUSY = hour(1000, 1000, 1000, 565, 32, 3)
+"""Over 4 for 35 s, over 5 for 3 s."""
+
+
+def pool(
+    demand: DemandDay | None, *, size: float | None = 10, processes: int = 1, name: str = "main",
+    causes: tuple[Cause, ...] = (), server: str = "main",
+) -> PoolView:  # fmt: skip
+    samples = [
+        PoolSample(key=PoolId("orders", name, f"web:{number}"), max=size, active=1, idle=1,
+                   info=PoolInfo(source="instrumented"))
+        for number in range(processes)
+    ]  # fmt: skip
+    views = tuple(
+        ProcessView(
+            sample=one, recent=None, arrival=None, waits=False, active_by_minute=(),
+            seconds_to_saturation=None, thresholds=Thresholds(),
+        )
+        for one in samples
+    )  # fmt: skip
+    made = pool_view(views, None, 60.0, demand)
+    subject = Subject(app="orders", pool=name, server=server)
+    found = tuple(
+        Finding(cause=cause, severity=Severity.PROBLEM, subject=subject, summary="")
+        for cause in causes
+    )
+    return replace(made, subject=subject, verdict=PoolVerdict(own=found))
+
+
+def main_server(slots: int = 100) -> ServerView:
+    settings = replace(SETTINGS, max_connections=slots, reserved_connections=0)
+    sample = ServerSample(
+        host="db", port="5432", used=1, groups={}, databases={}, settings=settings
+    )
+    return server_view("main", sample, AllThresholds(), None, {})
+
+
+def one(made: Advice) -> PoolAdvice:
+    assert len(made.pools) == 1
+    return made.pools[0]
+
+
+@pytest.mark.parametrize(
+    ("levels", "for_shares"),
+    [
+        ((3600,), (2, 2)),
+        ((3000, 580, 20), (3, 4)),
+        ((1000, 1000, 1000, 565, 33, 2), (5, 6)),
+        # Between the bounds 6 and 8 the demand falls by equal ratios.
+        ((1000, 1000, 1000, 300, 100, 150, 49, 1), (8, 9)),
+    ],
+)
+def test_a_size_leaves_a_connection_free_for_its_share_of_the_time(
+    levels: tuple[float, ...], for_shares: tuple[int, int]
+) -> None:
+    found = sizes(hour(*levels, size=20), wait=0.1)
+    assert found is not None
+    assert found.for_shares == for_shares
+    assert not found.at_least
+
+
+def test_ten_minutes_are_needed() -> None:
+    assert sizes(hour(599), wait=0.1) is None
+    made = one(advice([pool(day(hour(599), watched=599))], [], {}))
+    assert made.direction is Direction.UNKNOWN
+    assert list(sentences(made)) == ["Watched for 10 min: 10 min are needed."]
+
+
+def test_erlang_agrees_with_the_tables() -> None:
+    # A load of 4 for 6 and for 10 connections; 0.5 for 1.
+    assert waiting_share(6, 4) == pytest.approx(0.2848, abs=1e-4)
+    assert waiting_share(10, 4) == pytest.approx(0.0088, abs=1e-4)
+    assert waiting_share(1, 0.5) == pytest.approx(0.5)
+    assert waiting_share(4, 4) == 1
+
+
+@pytest.mark.parametrize("name", ["Poisson, roomy", "Poisson, tight"])
+def test_the_advised_size_keeps_its_promise(name: str) -> None:
+    """bench.sizing does it for all kinds of workloads, with more random numbers."""
+    work = BY_NAME[name]
+    needed = sizes(run(work, work.size, seed=1).day.busiest, wait=0.1)
+    assert needed is not None
+    assert needed.for_wait is not None
+    nearly, most = needed.for_shares
+    assert run(work, nearly, seed=2).saturated <= 0.01 + 0.02
+    assert run(work, most, seed=2).saturated <= 0.001 + 0.02
+    assert run(work, most - 1, seed=2).saturated > 0.001
+    assert run(work, needed.for_wait, seed=2, wait=0.1).late <= 0.01 + 0.02
+
+
+def test_what_a_saturated_pool_hides_is_said() -> None:
+    base = BY_NAME["Poisson, tight"]
+    work = Workload("overload", base.arrivals, base.hold, 4)
+    needed = sizes(run(work, 4, seed=1).day.busiest, wait=0.1)
+    assert needed is not None
+    assert needed.at_least
+    assert needed.for_shares[0] > 4
+
+
+@pytest.mark.parametrize(
+    ("size", "causes", "direction", "recommended", "words"),
+    [
+        (4, (), Direction.ENLARGE, 6, "enlarge to 6"),
+        (6, (), Direction.KEEP, 6, "keep"),
+        (10, (), Direction.KEEP, 6, "keep"),
+        (50, (), Direction.REDUCE, 6, "reduce to 6"),
+        (4, (Cause.LEAK,), Direction.FIX_FIRST, 4, "fix the cause first"),
+        (4, (Cause.LONG_CHECKOUTS,), Direction.FIX_FIRST, 4, "fix the cause first"),
+        (4, (Cause.LOCK_PILE_UP,), Direction.FIX_FIRST, 4, "fix the cause first"),
+        (4, (Cause.POOL_TOO_SMALL,), Direction.ENLARGE, 6, "enlarge to 6"),
+        (None, (), Direction.KEEP, 6, "keep"),
+    ],
+)
+def test_what_to_do(
+    size: float | None,
+    causes: tuple[Cause, ...],
+    direction: Direction,
+    recommended: int,
+    words: str,
+) -> None:
+    # Seen where the pool was large enough.
+    made = one(advice([pool(day(replace(BUSY, size=50)), size=size, causes=causes)], [], {}))
+    assert (made.direction, made.recommended, title(made)) == (direction, recommended, words)
+
+
+def test_all_pools_of_a_server_share_its_slots() -> None:
+    wide = day(replace(BUSY, size=50))
+    pools = [pool(wide, size=4, processes=8), pool(wide, size=4, processes=8, name="reports")]
+    assert [each.recommended for each in advice(pools, [main_server(100)], {}).pools] == [6, 6]
+    made = advice(pools, [main_server(60)], {})
+    assert [(each.recommended, each.bounded_by) for each in made.pools] == [(4, "server")] * 2
+    assert {each.direction for each in made.pools} == {Direction.NO_ROOM}
+    assert of_server(made.servers[0]) == (
+        "The pools may open an unknown number of 60 slots; they need 96 and should have 64."
+    )
+    made = advice(pools, [main_server(80)], {})
+    assert [(each.recommended, each.direction) for each in made.pools] == [
+        (5, Direction.ENLARGE)
+    ] * 2
+
+
+def test_a_pool_that_fits_gives_nothing_up_for_another() -> None:
+    wide = day(replace(BUSY, size=50))
+    pools = [pool(wide, size=6), pool(wide, size=4, processes=9, name="reports")]
+    made = advice(pools, [main_server(20)], {})
+    assert [(each.recommended, each.direction) for each in made.pools] == [
+        (4, Direction.NO_ROOM),
+        (6, Direction.KEEP),
+    ]
+
+
+def test_a_pool_of_unknown_demand_keeps_what_it_has() -> None:
+    wide = day(replace(BUSY, size=50))
+    pools = [pool(wide, size=4, processes=4), pool(None, size=50, name="other")]
+    made = advice(pools, [main_server(70)], {})
+    assert one(made).recommended == 5
+    assert (made.servers[0].needed, made.servers[0].recommended) == (74, 70)
+
+
+def test_more_connections_than_the_cores_can_work_on_are_not_recommended() -> None:
+    wide = day(replace(BUSY, size=50))
+    made = advice([pool(wide, size=4, processes=4)], [main_server(100)], {"main": 4})
+    assert (one(made).recommended, one(made).bounded_by) == (4, "cores")
+    assert made.servers[0].working == 9
+    assert "more than the server's cores can work on at once" in " ".join(sentences(one(made)))
+
+
+_NEEDS = (
+    "It needs 6 connections in each of 3 processes to have a free one for 99.9 % of its busiest "
+    "hour, 5 for 99 %; 2.3 were in demand on average."
+)
+
+
+def test_reasons_name_figures_and_limits() -> None:
+    short = replace(BUSY, size=50, estimated=True)
+    made = one(advice([pool(day(short, watched=7200.0), size=50, processes=3)], [], {}))
+    assert list(sentences(made)) == [
+        _NEEDS,
+        "With 5, 99 % of the requests wait less than 100 ms.",
+        "44 of 50 were never needed in 2.0 h.",
+        "Estimated from readings, which miss peaks between them.",
+        "Watched for 2.0 h, of a day that is looked at.",
+    ]
+
+
+def reading(now: float, **fields: Any) -> PoolSample:
+    return PoolSample(key=PoolId("orders", "main", "web:0"), max=5, **fields)
+
+
+def test_the_busiest_hour_of_the_last_day_counts() -> None:
+    log = DemandLog(0.0)
+    # A quiet hour, a busy one, and quiet ones after it.
+    for number, level in enumerate([1, 4, 2, 1]):
+        for minute in range(60):
+            levels = [0.0] * _BUCKETS
+            levels[level - 1] = 60.0
+            now = number * 3600.0 + (minute + 1) * 60.0
+            log.add(now, DemandHour(begun=now - 60, seconds=60, levels=levels,
+                                    demand_seconds=60.0 * level))  # fmt: skip
+    found = log.day(4 * 3600.0)
+    assert round(found.busiest.demand) == 4
+    assert (found.highest, found.watched) == (4.0, 4 * 3600.0)
+    for number in range(4, 31):
+        for minute in range(60):
+            now = number * 3600.0 + (minute + 1) * 60.0
+            log.add(now, DemandHour(begun=now - 60, seconds=60, levels=[60.0] + [0.0] * 19,
+                                    demand_seconds=60.0))  # fmt: skip
+    assert log.day(31 * 3600.0).busiest.demand == pytest.approx(1)
+    assert log.day(31 * 3600.0).watched == 86400.0
+
+
+def test_a_restart_of_the_process_adds_nothing_of_its_own() -> None:
+    process = ProcessDemand()
+    counts = Histogram((100, *[0] * (_BUCKETS - 1)), 80.0)
+    later = Histogram((150, 10, *[0] * (_BUCKETS - 2)), 140.0)
+    assert process.take(0.0, reading(0.0, demand=counts, acquired=10), 15.0) is None
+    taken = process.take(60.0, reading(60.0, demand=later, acquired=30), 15.0)
+    assert taken is not None
+    assert (taken.seconds, taken.demand_seconds, taken.acquired) == (60.0, 60.0, 20.0)
+    assert not taken.estimated
+    assert process.take(120.0, reading(120.0, demand=counts, acquired=1), 15.0) is None
+    again = process.take(180.0, reading(180.0, demand=counts, acquired=1), 15.0)
+    assert again is not None
+    assert again.seconds == 0
+
+
+def test_a_foreign_page_is_an_estimate_from_its_readings() -> None:
+    process = ProcessDemand()
+    taken = None
+    for number in range(13):
+        now = number * 5.0
+        taken = taken or process.take(
+            now, reading(now, active=5 if number % 2 else 1, waiting=1 if number % 2 else 0), 15.0
+        )
+    assert taken is not None
+    assert taken.estimated
+    assert taken.seconds == pytest.approx(30.0)
+    assert taken.levels[0] == pytest.approx(15.0)
+    assert taken.levels[5] == pytest.approx(15.0)
+    # Nobody knows what was between two readings that are far apart.
+    assert process.take(500.0, reading(500.0, active=1), 15.0) is None
