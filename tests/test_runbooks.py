@@ -14,7 +14,7 @@ from support.rule_files import ALERTS, ROOT, Alert, causes, severities
 RUNBOOKS = ROOT / "docs/runbooks"
 PAGES = {path.stem: path.read_text() for path in sorted(RUNBOOKS.glob("*.md"))}
 TOPICS = {name: text for name, text in PAGES.items() if name not in ALERTS}
-SECTIONS = ["## What it means", "## Confirm", "## Fix", "## Not this"]
+SECTIONS = ["## Symptom", "## Confirm", "## Fix", "## Prevent"]
 LIBRARIES = (
     "psycopg_pool", "SQLAlchemy", "asyncpg", "psycopg2", "node-postgres", "Sequelize", "HikariCP",
     "Npgsql", "pgx", "database/sql", "PgBouncer",
@@ -38,9 +38,11 @@ def test_a_runbook_says_what_to_do_and_what_not(alert: Alert) -> None:
     assert sorted(re.findall(r"`(\w+)`", said)) == sorted(severities(alert))
     for cause in causes(alert):
         assert f"`{cause}`" in page
-    _, confirm, fix, _ = page.split("\n## ")[1:]
+    _, confirm, fix, prevent = page.split("\n## ")[1:]
     assert "```" in confirm or "the query in [" in confirm
     assert len(fix) > 100
+    assert "\n### Not this\n" in fix
+    assert len(prevent) > 50
 
 
 @every_page
@@ -54,6 +56,15 @@ def test_a_pages_promql_finds_something(name: str) -> None:
     for expression in blocks(PAGES[name], "promql"):
         if not expression.startswith("{__name__"):
             assert check(expression).problems == [], expression
+
+
+@every_page
+def test_a_pages_console_shows_what_is_printed(name: str) -> None:
+    """Lines behind each command, and no grep that also finds HELP and TYPE."""
+    for block in blocks(PAGES[name], "console"):
+        last = re.sub(r"\\\n", "", block).rstrip().splitlines()[-1].strip()
+        assert not last.startswith("$ "), block
+        assert not re.search(r"/metrics.*\| grep (?!\S* ?'?\^)", block.replace("\\\n", "")), block
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 
 from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.analysis.libraries import words
+from pg_pool_exporter.analysis.recommended import (
+    IDLE_IN_TRANSACTION_TIMEOUT,
+    RECOMMENDED_TIMEOUTS,
+    setting,
+)
 
 OPEN_TRANSACTION = (
     "The open transaction keeps its locks, and VACUUM keeps old row versions, as long as it lasts; "
@@ -48,15 +53,14 @@ _REMEDIES: Mapping[Cause, str] = {
         "Now: `SELECT pid, application_name, client_addr, now() - state_change AS silent_for FROM "
         "pg_stat_activity WHERE state LIKE 'idle in transaction%' ORDER BY 4 DESC` shows them; "
         "`SELECT pg_terminate_backend(PID)` ends one and rolls its work back. Then commit or roll "
-        "back on every path, and set idle_in_transaction_session_timeout for the role: it ends "
-        "such sessions."
+        "back on every path. `{set_timeout}` ends such sessions."
     ),
     Cause.LOCK_PILE_UP: (
         "Find the blocking session: `SELECT pid, application_name, state, pg_blocking_pids(pid) AS "
         "waits_for, query FROM pg_stat_activity WHERE pid IN (SELECT unnest(pg_blocking_pids(pid)) "
         "FROM pg_stat_activity)`. The one that waits for none is the head: `SELECT "
         "pg_terminate_backend(PID)` ends it, and all others go on. Take locks in the same order "
-        "everywhere, and set lock_timeout before ALTER TABLE and the like."
+        "everywhere, and `SET lock_timeout = '{lock_timeout}'` before ALTER TABLE and the like."
     ),
     Cause.SERVER_OVERSUBSCRIBED: (
         "Make the pools smaller, run fewer processes, or put a PgBouncer in between: together the "
@@ -177,7 +181,12 @@ def remedy(cause: Cause, client: str = "", framework: str = "") -> str:
     `client` and `framework` are the pool's library and framework, as its page reports them.
     """
     its = words(client, framework)
-    return _REMEDIES[cause].format(returning=its.returning, enlarging=its.enlarging)
+    return _REMEDIES[cause].format(
+        returning=its.returning,
+        enlarging=its.enlarging,
+        set_timeout=setting(IDLE_IN_TRANSACTION_TIMEOUT),
+        lock_timeout=RECOMMENDED_TIMEOUTS["lock_timeout"],
+    )
 
 
 def remedy_when_full(cause: Cause) -> str:

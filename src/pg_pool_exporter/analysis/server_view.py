@@ -10,9 +10,6 @@ from pg_pool_exporter.analysis.correlate.sessions import AppSessions
 from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.model import ServerSample
 
-IDLE_IN_TRANSACTION_TIMEOUT = "idle_in_transaction_session_timeout"
-"""The setting that ends sessions idle in transaction."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerView:

@@ -11,7 +11,8 @@ from pg_pool_exporter.analysis.checklist.check import (
     unknown,
 )
 from pg_pool_exporter.analysis.finding import Cause, Verdict
-from pg_pool_exporter.analysis.server_view import IDLE_IN_TRANSACTION_TIMEOUT, ServerView
+from pg_pool_exporter.analysis.recommended import IDLE_IN_TRANSACTION_TIMEOUT, setting
+from pg_pool_exporter.analysis.server_view import ServerView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 from pg_pool_exporter.analysis.wording import number
 
@@ -33,12 +34,7 @@ def settings(judged: Judged) -> Check:
         verdict=Verdict.WARNING if missing else Verdict.FINE,
         figure=f"{len(missing)} missing" if missing else "none missing",
         evidence=few(map(_missing, missing)),
-        remedy=(
-            (
-                f"ALTER ROLE … SET {IDLE_IN_TRANSACTION_TIMEOUT} = '5min' for the applications' "
-                "roles, or ALTER SYSTEM for the whole server."
-            ),
-        )
+        remedy=(f"{setting(IDLE_IN_TRANSACTION_TIMEOUT)} for the roles of your applications.",)
         if missing
         else (),
     )

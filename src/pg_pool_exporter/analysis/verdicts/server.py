@@ -11,8 +11,9 @@ from pg_pool_exporter.analysis.bouncer_view import BouncerView
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Sign, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.recommended import IDLE_IN_TRANSACTION_TIMEOUT
 from pg_pool_exporter.analysis.remedies import remedy, remedy_when_full
-from pg_pool_exporter.analysis.server_view import IDLE_IN_TRANSACTION_TIMEOUT, ServerView
+from pg_pool_exporter.analysis.server_view import ServerView
 from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest, number, spell
 from pg_pool_exporter.model import ClientKey, SessionKey
 
