@@ -135,6 +135,10 @@ def test_a_page_is_short_unless_it_is_a_reference(page: Path) -> None:
         assert len(page.read_text().split()) <= MOST_WORDS
 
 
+def test_the_readme_fits_on_one_screen_and_a_half() -> None:
+    assert len((ROOT / "README.md").read_text().split()) <= 450
+
+
 def _anchors(text: str) -> set[str]:
     """The anchors that GitHub makes of the headings."""
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
