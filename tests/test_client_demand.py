@@ -108,6 +108,16 @@ def test_no_count_falls_when_a_wait_turns_out_long() -> None:
     assert after[-1] == 60
 
 
+def test_a_wait_that_is_longer_than_the_pool_was_full_makes_no_bucket_negative() -> None:
+    """A negative bucket would make the whole page invalid."""
+    demand = Demand(0.0)
+    demand.levels[1] = 10.0
+    demand.waited(0.0, 10.0, limit=2)
+    histogram = demand.histogram()
+    assert min(histogram.counts) == 0
+    assert sum(histogram.counts) == 10
+
+
 def test_a_request_that_gives_up_was_demand() -> None:
     totals = Totals()
     totals.add([(0.0, False, 0.0, 1), (30.0, False, 20.0, NO_CHECKOUT)], limit=1)

@@ -66,7 +66,9 @@ class Demand:
             for bound, queued in zip(DEMAND_BOUNDS, self._queued, strict=True)
         ]
         total = sum(level * seconds for level, seconds in enumerate(self.levels))
-        self._most = list(map(max, self._most, [*known, at_most[-1]]))
+        # A wait may be longer than the pool was full, as where a thread gets no CPU time: then the
+        # time at a bound is at least that at the one below it.
+        self._most = list(accumulate(map(max, self._most, [*known, at_most[-1]]), max))
         self._most_sum = max(self._most_sum, total + self._connection_seconds)
         whole = [0, *map(int, self._most)]
         counts = tuple(after - before for before, after in pairwise(whole))
