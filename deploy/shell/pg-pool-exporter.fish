@@ -58,6 +58,6 @@ complete -c pg-pool-exporter -n '__fish_seen_subcommand_from terminate-idle' -l 
 complete -c pg-pool-exporter -n '__fish_seen_subcommand_from terminate-idle' -l yes -d 'terminate them, instead of only printing them'
 complete -c pg-pool-exporter -n '__fish_seen_subcommand_from demo' -l web.listen-address -x -d 'address to serve on (default 127.0.0.1:10432)'
 complete -c pg-pool-exporter -n '__fish_seen_subcommand_from demo' -l for -x -d 'end after this time, like 30s (default: at Ctrl-C)'
-complete -c pg-pool-exporter -n '__fish_seen_subcommand_from demo' -l scenario -x -a 'healthy leak trouble' -d 'what goes wrong: healthy, leak, trouble (default leak)'
+complete -c pg-pool-exporter -n '__fish_seen_subcommand_from demo' -l scenario -x -a 'healthy leak trouble' -d 'trouble to show: healthy, leak, trouble (default leak)'
 complete -c pg-pool-exporter -l help -d 'print the help'
 complete -c pg-pool-exporter -l version -d 'print the version'

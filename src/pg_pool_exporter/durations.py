@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 EXPECTED = "must be a duration: a number with its unit (ms, s, m, h or d), like 500ms or 1h"
-"""What a message says of anything else."""
+"""The message about any other text."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)

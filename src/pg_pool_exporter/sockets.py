@@ -1,7 +1,7 @@
 """The directory in which instrumented processes and the daemon find each other.
 
-Both sides must agree without talking to each other, so its rules stand here once. The standard
-library only, because the client imports it.
+Both sides must agree without communication, so its rules are here once. The standard library only,
+because the client imports it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def make_directory(directory: Path) -> None:
 
 
 def check_directory(directory: Path) -> None:
-    """Raise `PermissionError` where a user whom we need not trust controls `directory`.
+    """Raise `PermissionError` where an untrusted user controls `directory`.
 
     A safe one is a real directory, no symbolic link, and belongs to root or to this user. Where
     everybody may write into it, it has the sticky bit, so that nobody removes another's socket.

@@ -101,8 +101,8 @@ def content(path: str | Path, most_bytes: int, *, secret: bool = False) -> bytes
 def check_openable(path: str | Path) -> None:
     """Raise `FileError` where a library that opens the file itself would wait: at a pipe or device.
 
-    For work in a lane: on a hung mount it hangs, so that the library does not. Whatever else is
-    wrong with the file is left to the library.
+    For work in a lane: on a hung mount it hangs, so that the library does not. Other faults of the
+    file are left to the library.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
@@ -158,7 +158,7 @@ def _opened(path: str | Path, secret: bool) -> int:
 
 
 def _followed(path: str | Path) -> Path:
-    """Where the links at `path` lead, if we may follow them."""
+    """The target of the links at `path`, if we may follow them."""
     path = Path(path)
     for _ in range(_MAX_LINKS):
         found = path.lstat()

@@ -20,7 +20,7 @@ from pg_pool_exporter.blocking.threads import Lane, LaneFullError
 MAX_BYTES = 65_536
 COMMAND_SECONDS = 30.0
 
-# What programs that fetch tokens commonly need. The rest can hold other secrets.
+# Variables that programs that fetch tokens commonly need. Others can hold secrets.
 _PASSED_ON = frozenset(
     {
         "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "LC_ALL", "LOGNAME", "NO_PROXY", "PATH",
@@ -123,7 +123,7 @@ def _output(command: Sequence[str], seconds: float, given_up: Event) -> str:
 
 
 def _read(descriptor: int, in_time: Callable[[], bool]) -> bytes:
-    """What comes until the end, one byte over the bound, or the deadline."""
+    """The output up to its end, one byte over the bound, or the deadline."""
     ready = poll()
     ready.register(descriptor, POLLIN)
     output = b""

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class SharedResult(Generic[S, T]):
-    """What `make` makes of the latest `source`, in a thread of `lane`.
+    """The result of `make` for the latest `source`, made in a thread of `lane`.
 
     `source` returns the same object as long as its content holds; then the last result is returned.
     However many callers there are, at most one result is under way, and one is to follow it.
@@ -42,7 +42,7 @@ class SharedResult(Generic[S, T]):
                 self._task = asyncio.create_task(self._lane.run(partial(self._make, self._of)))
             task = self._task
         assert task is not None
-        # A caller that is cancelled takes nothing from the others.
+        # A cancelled caller does not cancel it for the others.
         return await asyncio.shield(task)
 
 

@@ -71,7 +71,7 @@ class Lane:
             future.cancel()
 
     def begin(self, work: Callable[[], object]) -> None:
-        """Have `work` done, which raises nothing: nobody waits for it."""
+        """Start `work`, which raises nothing, without waiting for it."""
         self._submit(work, None)
 
     def _submit(self, work: Callable[[], T], key: Hashable) -> Future[T]:

@@ -1,1 +1,1 @@
-"""The commands of pg-pool-exporter."""
+"""The commands of pg-pool-exporter, and the daemon, which joins all other rooms."""

@@ -26,7 +26,7 @@ from pg_pool_exporter.web import config as web_config
 
 
 def main(options: Options) -> int:
-    """Print what the configuration holds; the exit code. Raises `ConfigError`."""
+    """Print the contents of the configuration; the exit code. Raises `ConfigError`."""
     for sentence in unknown_variables(os.environ):
         complain(sentence)
     config = configuration(options)
@@ -48,7 +48,7 @@ def _probe(options: Options, config: Config) -> int:
     """Poll all targets once and print the results: a line each, and one for each missing right."""
     logs.configure("warning", options.log_format)
     for room in ("discovery", "polling", "sources.postgres"):
-        # The lines have everything that these log.
+        # The printed lines have everything that these log.
         logging.getLogger(f"pg_pool_exporter.{room}").setLevel(logging.ERROR)
     polled = asyncio.run(probe(config))
     lines = [
@@ -102,7 +102,7 @@ def _polled(state: TargetState) -> Iterator[_Line]:
 
 
 def _end_of(log: LogCounts) -> Iterator[tuple[str, bool]]:
-    """What the end of a server's log holds, and whether that is fine."""
+    """A description of the end of a server's log, and whether it is fine."""
     unparsed = int(log.unparsed or 0)
     if not log.records and not unparsed:
         found = "none of its few lines is PostgreSQL's" if log.read else "it is empty"
@@ -119,12 +119,12 @@ def _end_of(log: LogCounts) -> Iterator[tuple[str, bool]]:
 
 
 def _missing_rights(settings: ServerSettings) -> Iterator[str]:
-    """What the exporter's role lacks, without which metrics are absent: a sentence each."""
+    """The rights that the exporter's role lacks, with the absent metrics: a sentence each."""
     role = Identifier(settings.role).as_string()
     if not settings.sees_all:
         yield (
-            "what sessions of other roles do is hidden: leaks, transactions and lock waits are "
-            f"unknown; GRANT pg_monitor TO {role}"
+            "the activity of other roles' sessions is hidden: leaks, transactions and lock waits "
+            f"are unknown; GRANT pg_monitor TO {role}"
         )
     for catalogue in settings.denied:
         yield f"its series of {catalogue} are absent; GRANT SELECT ON {catalogue} TO {role}"

@@ -222,7 +222,7 @@ class Daemon:
         return False
 
     def _report(self) -> None:
-        """Let analysis and metrics know how the exporter is, and that it is."""
+        """Show the exporter's own state, and that its loop runs, in analysis and metrics."""
         self._analyzer.tick()
         web_config = self._web_config
         self._analyzer.exporter = replace(
@@ -251,7 +251,7 @@ class Daemon:
 
 
 class _Loaded(NamedTuple):
-    """A valid configuration, and what loading it has acquired or found."""
+    """A valid configuration, with the lock, the discovery and the warnings of its loading."""
 
     config: Config
     lock: StateLock

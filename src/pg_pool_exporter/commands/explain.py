@@ -1,4 +1,4 @@
-"""`pg-pool-exporter explain`: shows what a metrics page is read as."""
+"""`pg-pool-exporter explain`: shows the pools that the exporter reads on a metrics page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NO_VALUES = ("key", "info")
 
 
 def main(options: Options) -> int:
-    """Print what is on the page; the exit code. Raises `ConfigError`."""
+    """Print the pools of the page; the exit code. Raises `ConfigError`."""
     assert options.page is not None
     try:
         page, defaults, form = _page(options)

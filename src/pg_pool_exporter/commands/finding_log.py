@@ -1,4 +1,4 @@
-"""Writes into the log what appears and what is gone: a leak is an event."""
+"""Logs findings and overdue checkouts as they begin and end."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class FindingLog:
         self._reported = -inf
 
     def follow(self, analysis: Analysis) -> None:
-        """Log what has happened since the analysis before this one."""
+        """Log the events since the former analysis."""
         if analysis is self._last:
             return
         self._last = analysis

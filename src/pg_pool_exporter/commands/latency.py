@@ -21,7 +21,7 @@ def responsive() -> Iterator[None]:
     seconds, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(thresholds[0], thresholds[1], _FULL_COLLECTION_EVERY)
-    # What has been imported stays forever: no collection has to look at it again.
+    # Imported objects stay forever: no collection has to visit them again.
     gc.freeze()
     try:
         yield

@@ -26,7 +26,7 @@ _FIRST_KEYS = ("time", "level", "logger", "msg")
 
 
 def start(options: Options) -> None:
-    """Configure the log, and log what in the environment is most likely a mistake."""
+    """Configure the log, and log likely mistakes in the environment."""
     configure(options.log_level, options.log_format)
     for sentence in unknown_variables(os.environ):
         log.warning(sentence)

@@ -93,7 +93,7 @@ def markdown() -> str:
 
 
 def _libraries() -> str:
-    """What some kind of pool lacks, for Python and for the other languages."""
+    """The metrics that some kinds of pools lack, for Python and for the other languages."""
     python = {name: (kind.unknown, {*timeouts(kind.driver)}) for name, kind in KINDS.items()}
     others = {name: (kind.unknown, kind.timeouts) for name, kind in OTHER_CLIENTS.items()}
     return f"{_LIBRARIES}\n{_table(python)}\n{_OTHERS}\n{_table(others)}"

@@ -145,7 +145,7 @@ def _listen_address(text: str) -> "Address":
 def _telemetry_path(text: str) -> str:
     taken = text.startswith("/-/") or text in (PROBE_PATH, FINDINGS_PATH)
     if taken or not re.fullmatch(r"/|(/[\w.~-]+)+", text, re.ASCII):
-        raise ValueError("must be a path that is not used otherwise, like /metrics")
+        raise ValueError("must be a path without another use, like /metrics")
     return text
 
 
@@ -325,7 +325,7 @@ class Options:
         str,
         Flag(
             "scenario", "NAME",
-            f"what goes wrong: {', '.join(scenarios.SCENARIOS)} (default {scenarios.DEFAULT})",
+            f"trouble to show: {', '.join(scenarios.SCENARIOS)} (default {scenarios.DEFAULT})",
             OneOf(*scenarios.SCENARIOS), _DEMO,
         ),
     ] = scenarios.DEFAULT

@@ -1,4 +1,4 @@
-"""What the clients in other languages cannot measure, for the documentation."""
+"""The metrics that clients in other languages cannot measure, for the documentation."""
 
 from __future__ import annotations
 

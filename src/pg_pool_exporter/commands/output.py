@@ -1,4 +1,4 @@
-"""What commands print, and the exit codes that they end with."""
+"""Output of the commands, and their exit codes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SUCCESS, FAILURE, WRONG, INTERRUPTED = 0, 1, 2, 130
 def write(text: str, *, styled: bool = False) -> None:
     """Print `text` to standard output, in UTF-8 whatever the terminal's language is.
 
-    Names and messages from outside are in most texts, so what a terminal obeys is replaced; not if
+    Names and messages from outside are in most texts, so terminal escapes are replaced; not if
     `styled`: then the text has our own escapes, and those from outside are replaced already.
     """
     sys.stdout.buffer.write((text if styled else printable_lines(text)).encode())

@@ -50,7 +50,7 @@ class Probe(NamedTuple):
 
     states: Sequence[TargetState]
     exporter: ExporterStatus
-    """How service discovery went, and how the socket directory is."""
+    """The state of service discovery and of the socket directory."""
 
 
 async def probe(config: Config) -> Probe:

@@ -1,4 +1,4 @@
-"""What the exporter knows of itself by its service discovery."""
+"""The exporter's own state, by its service discovery."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pg_pool_exporter.discovery import Discovery
 
 
 def status_of(discovery: Discovery) -> ExporterStatus:
-    """How the target lists and the socket directory are."""
+    """The state of the target lists and the socket directory."""
     return ExporterStatus(
         socket_directory=discovery.socket_place,
         socket_directory_problem=discovery.socket_problem,

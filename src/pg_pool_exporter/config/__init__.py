@@ -1,4 +1,5 @@
-"""The configuration: YAML to validated, frozen values, or all mistakes at once."""
+"""The configuration, thresholds included: YAML to validated, frozen values, or all mistakes at
+once."""
 
 from pg_pool_exporter.config.discovery import DiscoveryConfig, DnsSdConfig, HttpSdConfig
 from pg_pool_exporter.config.document import read

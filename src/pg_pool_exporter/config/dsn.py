@@ -14,7 +14,7 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 _MAX_LENGTH = 4096
-# What the exporter decides for its own session.
+# Parameters that the exporter sets for its own session.
 _RESERVED = (
     "application_name", "client_encoding", "connect_timeout", "fallback_application_name",
     "replication",

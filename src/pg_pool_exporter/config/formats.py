@@ -25,7 +25,7 @@ from pg_pool_exporter.formats import (
 from pg_pool_exporter.metrics.series import POOL
 
 KNOWN_FORMATS = (AUTO, NATIVE_NAME, *FORMATS, JOLOKIA)
-"""What an app's `format` can be without a section of its own."""
+"""The values of an app's `format` without a section of their own."""
 
 MAX_ALIASES = 20
 
@@ -45,7 +45,7 @@ def _value_name(value: str) -> str:
 
 
 def _series_name(value: str) -> str:
-    # What stands for any text needs something that it stands beside.
+    # A wildcard needs text beside it.
     if not re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,199}\*?|\*[a-zA-Z0-9_:]{3,199}", value):
         raise ValueError("must be the name of a series: letters, digits and _")
     return value

@@ -19,7 +19,7 @@ MAX_HEADERS = 20
 MAX_HEADER_CHARACTERS = 4096
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
-# The exporter decides on these, or the transport does.
+# Set by the exporter or by the transport.
 _OWN_HEADERS = frozenset(
     {
         "accept", "accept-encoding", "connection", "content-encoding", "content-length",
@@ -156,7 +156,7 @@ class HttpClientConfig(Section):
 def client_context(
     ca_file: str | None, cert_file: str | None, key_file: str | None
 ) -> ssl.SSLContext:
-    """A context for connections to servers. Raises `ValueError` for a file that is of no use."""
+    """A context for connections to servers. Raises `ValueError` for an unusable file."""
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError:

@@ -78,7 +78,8 @@ class LogConfig(_Scheduled):
     wrapping: Literal[
         "auto", "none", "docker", "cri", "compose", "syslog", "cloudnativepg", "json"
     ] = "auto"
-    """What a log shipper or container runtime puts around each line; auto finds it out."""
+    """The wrapping that a log shipper or container runtime puts around each line; auto detects it.
+    """
 
     @field_validator("files")
     @classmethod
@@ -101,7 +102,7 @@ class LogConfig(_Scheduled):
 
 
 class FactsConfig(Section):
-    """What else to ask of a server (`servers[].facts`): off, because it costs series."""
+    """Further facts of a server (`servers[].facts`): off, because they cost series."""
 
     client_networks: bool = False
     """Sessions by network of the client's address."""
@@ -109,11 +110,11 @@ class FactsConfig(Section):
     ipv6_prefix: int = Field(default=64, ge=0, le=128)
     """Lengths of the networks' prefixes."""
     wait_events: bool = False
-    """Sessions by what they wait for."""
+    """Sessions by wait event."""
     idle_in_transaction: bool = False
     """Ages of the sessions that are idle in a transaction, as a histogram."""
     snapshots: bool = False
-    """Who holds the oldest snapshot."""
+    """The holders of the oldest snapshots."""
 
 
 class ConnectionConfig(Section):
@@ -158,7 +159,7 @@ class BouncerConfig(ConnectionConfig, _Scheduled, _Named):
 
 
 class PoolConfig(_Named):
-    """What is special about one of an application's pools (`apps[].pools`)."""
+    """Settings of one of an application's pools (`apps[].pools`)."""
 
     thresholds: PoolThresholds = PoolThresholds()
 
@@ -218,6 +219,6 @@ class Config(Section):
     formats: Annotated[tuple[FormatConfig, ...], Strict(False)] = ()
     """Formats of metrics pages that are not built in."""
     thresholds: Thresholds = Thresholds()
-    """Of whatever has none of its own."""
+    """The thresholds of everything without its own."""
     state_dir: Directory | None = None
-    """Directory for what survives a restart; None is the default one, "" is none."""
+    """Directory for the state that survives a restart; None is the default one, "" is none."""

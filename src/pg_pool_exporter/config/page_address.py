@@ -32,7 +32,7 @@ class PageAddress(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What the page is called: another name for each page, whatever other pages there are.
+        """The page's name, different for each page and independent of other pages.
 
         `host:port` or `unix:/path/of/socket`; then the path, unless it is `/metrics`; then a short
         digest of the query, if there is one. Not the query itself: it can hold a token.

@@ -41,7 +41,7 @@ def parse_shard(text: str) -> Shard:
 
 
 def part_of(config: Config, shard: Shard) -> Config:
-    """What `shard` polls of the configuration.
+    """The part of the configuration that `shard` polls.
 
     An application goes with its server or its bouncers, so that both sides are compared in one
     place; without one, and another bouncer, by its own name.
@@ -88,7 +88,7 @@ def divided(names: Iterable[str], shards: int) -> dict[str, int]:
     most = math.ceil(len(ranked) / shards * (1 + MOST_OVER_SHARE))
     taken: Counter[int] = Counter()
     divided: dict[str, int] = {}
-    # The largest weight first: whom a full shard refuses then depends on the names alone.
+    # The largest weight first: then only the names decide which one a full shard refuses.
     for name, ranking in sorted(ranked.items(), key=lambda one: one[1][0], reverse=True):
         number = next(number for _, number in ranking if taken[number] < most)
         taken[number] += 1

@@ -62,7 +62,7 @@ def _unverified(name: str, config: ConnectionConfig) -> Iterator[str]:
         or config.password_command is not None
         or value.get("password")
     )
-    # What a service file adds is not known here.
+    # Parameters of a service file are unknown here.
     if not has_password or value.get("service"):
         return
     if is_local(value.get("hostaddr") or value.get("host") or ""):

@@ -224,7 +224,7 @@ class _Builder:
 
 
 def _mappings(node: Node, line: int) -> list[Node]:
-    """What a merge key merges: a mapping, or several in a list."""
+    """The mappings of a merge key: one, or several in a list."""
     nodes = node.value if isinstance(node.value, list) else [node]
     if not all(isinstance(one.value, dict) for one in nodes):
         raise YamlError("must merge mappings: <<: *name", line)

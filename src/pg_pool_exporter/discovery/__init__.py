@@ -1,4 +1,4 @@
-"""Finds the targets: configured, listed in files, over HTTP or in DNS, and sockets."""
+"""Finds the targets: configured, in lists (files, HTTP, DNS, Kubernetes), and sockets."""
 
 from pg_pool_exporter.discovery.targets import Discovery, Target, app_targets, state_directory
 from pg_pool_exporter.discovery.task import DiscoveryStatus

@@ -1,4 +1,4 @@
-"""What all mechanisms of service discovery have in common."""
+"""The interface of all mechanisms of service discovery."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Listing(NamedTuple):
 
     addresses: tuple[Address, ...] = ()
     problem: str | None = None
-    """What is wrong with the list, as a predicate."""
+    """The fault of the list, as a predicate."""
 
 
 NOTHING = Listing()

@@ -40,8 +40,8 @@ class _File(NamedTuple):
 class FileDiscoverer:
     """The files that a pattern stands for.
 
-    Each is read again when it has changed. One that can't be read, or is wrong, keeps the
-    addresses that it had; those of one that is gone are gone.
+    Each is read again when it has changed. One that can't be read, or is wrong, keeps the addresses
+    that it had; those of a removed file are removed.
     """
 
     mechanism: ClassVar[str] = "file_sd"
@@ -84,7 +84,7 @@ class FileDiscoverer:
 
 
 def _read(path: str, former: _File | None) -> _File | None:
-    """The file as it is now; None when it is gone."""
+    """The file as it is now; None when it was removed."""
     # Before the content: a change while it is read shows the next time.
     now = stamp(path)
     if former is not None and now and now == former.stamp:
@@ -95,7 +95,7 @@ def _read(path: str, former: _File | None) -> _File | None:
     except MissingFileError:
         return None
     except FileError as error:
-        # Not for what is in it: so it is tried again although it has not changed.
+        # Not because of its content: so it is tried again although it has not changed.
         now, problem = (), str(error)
     except ListError as error:
         problem = str(error)

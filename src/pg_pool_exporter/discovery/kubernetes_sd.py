@@ -48,10 +48,10 @@ _PORT_NAMES = ("metrics", "http-metrics")
 
 
 class _Pod(NamedTuple):
-    """What is kept of a pod that counts."""
+    """The kept facts of a pod that counts."""
 
     address: Address | None
-    """None where the pod has no address yet, or is about to go."""
+    """None where the pod has no address yet, or is being deleted."""
     problem: str | None = None
 
 
@@ -64,7 +64,7 @@ class _State(NamedTuple):
 
 
 class _Unfinished(NamedTuple):
-    """What was read so far of a list."""
+    """The part of a list read so far."""
 
     further: str = ""
     """Token of the next page; empty before the first one."""
@@ -115,7 +115,7 @@ class KubernetesDiscoverer:
             if self._state is None:
                 self._state = await self._list(client)
         except PollError as error:
-            # From the beginning: whatever is wrong with the version does not stay so.
+            # From the beginning, so that a fault of the version cannot last.
             self._state = None
             raise ListError(f"not read: {error}{self._hint(error)}") from None
         finally:

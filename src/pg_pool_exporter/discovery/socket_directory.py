@@ -34,15 +34,15 @@ _LANE = Lane("socket-directory", threads=4)
 
 
 class _Found(NamedTuple):
-    """What one look has found."""
+    """The result of one look."""
 
     sockets: tuple[SocketFile, ...] = ()
     dead: frozenset[SocketFile] = frozenset()
-    """Nobody listens at them, and they can't be removed."""
+    """Dead sockets that cannot be removed."""
     removed: int = 0
     problem: str | None = None
     access: str = ""
-    """Who may write into the directory."""
+    """The users who may write into the directory."""
 
 
 class SocketDirectory:
@@ -68,7 +68,7 @@ class SocketDirectory:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with the directory, or left out of it; None without a problem."""
+        """The fault of the directory, or its skipped entries; None without a problem."""
         return self._logged
 
     async def look(self) -> None:
@@ -110,7 +110,7 @@ def _look(path: Path, former: _Found) -> _Found:
         with os.scandir(path) as entries:
             names = [entry.name for entry in islice(entries, MAX_ENTRIES + 1)]
     except FileNotFoundError:
-        # That it is gone solves nothing.
+        # A missing directory does not solve the problem.
         return _Found(problem=former.problem, access="it does not exist yet")
     except OSError as error:
         # A refusal of `check_directory` has no number.
@@ -190,7 +190,7 @@ def _is_name(name: str) -> bool:
 
 
 def _is_live(found: SocketFile) -> bool:
-    """Whether somebody listens; unknown counts as yes."""
+    """Whether a process listens; unknown counts as yes."""
     with socket.socket(socket.AF_UNIX) as own:
         own.setblocking(False)
         try:
@@ -204,7 +204,7 @@ def _is_live(found: SocketFile) -> bool:
 
 def _remove(found: SocketFile) -> bool:
     try:
-        # A successor may have put its own there in the meantime.
+        # A successor may have its own there by now.
         if found.in_place():
             found.path.unlink()
     except OSError:

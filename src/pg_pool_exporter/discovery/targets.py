@@ -34,7 +34,7 @@ class Target:
     timeout: float
     """Seconds that a poll may take."""
     settings: tuple[Any, ...] = field(repr=False)
-    """What its kind of source is made from; it can hold secrets."""
+    """The configuration of its source; it can hold secrets."""
     is_local: bool = False
     """Whether it is a process of this machine: then it means this machine by 127.0.0.1."""
 
@@ -79,19 +79,19 @@ class Discovery:
         self._processes = config.processes
         self._owners: AppOwners = AppOwners() if former is None else former._owners
         self.socket_directory = Path(directory) if directory else None
-        """Where sockets are looked for; it need not be there yet."""
+        """The socket directory, which may not exist yet."""
         self._directory = SocketDirectory(self.socket_directory) if self.socket_directory else None
         if former is not None and former.socket_directory == self.socket_directory:
             self._directory = former._directory
 
     @property
     def socket_place(self) -> str:
-        """Where sockets are looked for, whose it is, and who looks; empty: nowhere."""
+        """The socket directory, its owner, and the exporter's user; empty: none."""
         return self._directory.place if self._directory is not None else ""
 
     @property
     def socket_problem(self) -> str | None:
-        """What is wrong with the socket directory; None without a problem."""
+        """The fault of the socket directory; None without a problem."""
         return self._directory.problem if self._directory is not None else None
 
     async def look(self) -> None:
@@ -138,7 +138,7 @@ def _logs(
 
 
 def state_directory(config: Config) -> str:
-    """Where positions in servers' logs are kept; "" when no log is read, or none are kept."""
+    """The directory of positions in servers' logs; "" when no log is read, or none are kept."""
     if not any(server.log is not None for server in config.servers):
         return ""
     return default_state_directory() if config.state_dir is None else config.state_dir

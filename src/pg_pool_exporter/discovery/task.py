@@ -26,7 +26,7 @@ RETRY_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscoveryStatus:
-    """How the last discovery went, and how many targets it has found."""
+    """The outcome of the last discovery, and its number of targets."""
 
     app: str
     mechanism: str
@@ -128,7 +128,7 @@ class DiscoveryTask:
 
 
 class _Pages(NamedTuple):
-    """The pages of a list, and what is wrong with the addresses that are left out."""
+    """The pages of a list, and the faults of the addresses that are left out."""
 
     urls: tuple[str, ...]
     problem: str | None

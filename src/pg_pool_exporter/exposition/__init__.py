@@ -1,1 +1,1 @@
-"""The store to pages of metrics."""
+"""Writes the pages of metrics: `/metrics` and `/probe`, from the store and the analysis."""

@@ -1,4 +1,4 @@
-"""The findings as series: alerts and dashboards repeat what page and API say."""
+"""The findings as series, the same as on the page and in the API."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ from pg_pool_exporter.polling.store import Store, TargetState
 
 log = structlog.get_logger(__name__)
 
-# Series that are written in one go: one or two milliseconds, in which nothing else is done.
+# Series written without a pause for the loop: one or two milliseconds.
 _STEP = 500
 
 
@@ -48,7 +48,7 @@ class _Written(NamedTuple):
 
 
 class Exposition:
-    """The pages of the targets in `store` and of what `analyzer` makes of them, from memory alone.
+    """The pages of the targets in `store` and of their analysis, from memory alone.
 
     `clock` is monotonic, in seconds: the one that the states' times are on.
     """
@@ -168,7 +168,7 @@ class Exposition:
 
 
 class _Content(NamedTuple):
-    """What a page is made of."""
+    """The content of a page."""
 
     version: int
     """Of the store."""

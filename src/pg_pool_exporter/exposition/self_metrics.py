@@ -36,7 +36,7 @@ def series(exporter: ExporterStatus) -> Iterator[Series]:
 
 
 def of_thresholds(thresholds: Iterable[SetThreshold]) -> Iterator[Series]:
-    """What findings are judged by."""
+    """The thresholds of the findings."""
     for threshold, app, pool, value in thresholds:
         yield Series(c.THRESHOLD, (threshold, app, pool), value)
 

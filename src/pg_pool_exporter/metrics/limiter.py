@@ -1,4 +1,4 @@
-"""Which of many names get a series of their own. The standard library only: the client uses it."""
+"""Chooses the names that get series of their own. Standard library only: the client uses it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from heapq import nsmallest
 from typing import Generic, TypeVar
 
 KEEP_SECONDS = 600.0
-"""How long a name keeps its place below the cut, or while it is gone and nobody needs the place."""
+"""How long a name keeps its place below the cut, or while it is absent and its place is not needed.
+"""
 PATIENT_SECONDS = 20.0
 """How long a name is there without a place before it counts as one that stays."""
 
@@ -19,7 +20,7 @@ class NameLimiter(Generic[Name]):
 
     - A name that is present keeps its place until it has not been among the `limit` biggest for
       `KEEP_SECONDS`, so that a series at the cut does not flicker.
-    - A name that is gone loses its place as soon as one that is present needs it.
+    - An absent name loses its place as soon as one that is present needs it.
     - In each `KEEP_SECONDS` at most twice `limit` names lose theirs that way, so names that change
       all the time cannot make series without bound. Names that have just come get half of that, big
       ones up to three quarters. The rest is for names that have waited for `PATIENT_SECONDS`: one
@@ -37,7 +38,7 @@ class NameLimiter(Generic[Name]):
         self._places: dict[Name, float] = {}  # when each was last among the biggest
         self._folded: Set[Name] = frozenset()  # of the last reading
         self._waiting: Mapping[Name, float] = {}  # since when names of that have had no place
-        self._taken_over: tuple[float, ...] = ()  # when names that were gone lost their places
+        self._taken_over: tuple[float, ...] = ()  # when absent names lost their places
 
     @property
     def names(self) -> Set[Name]:
@@ -93,8 +94,8 @@ class NameLimiter(Generic[Name]):
     ) -> Sequence[Name]:
         """The names that get a place if there is one, the first ones first.
 
-        Those that stay come before others as big. Below the cut they come last: a place that is
-        left is better theirs than that of a name that is gone.
+        Those that stay come before others as big. Below the cut they come last, but before absent
+        names.
         """
         patient = nsmallest(
             self._limit,

@@ -15,7 +15,7 @@ class BouncerPoolKey(NamedTuple):
 
 
 class BouncerOrigin(NamedTuple):
-    """What a bouncer's clients are grouped by."""
+    """The key of a group of a bouncer's clients."""
 
     application: str
     """Without what the bouncer's `application_name_add_host` adds."""
@@ -76,7 +76,7 @@ class BouncerPool:
     clients: Mapping[str, float] = field(default_factory=dict)
     """By state of SHOW POOLS, where `active` ones may be idle; unknown states are missing."""
     origins: Mapping[BouncerOrigin, ClientGroup] = field(default_factory=dict)
-    """The clients by where they come from."""
+    """The clients by address."""
     clients_read: bool = False
     """Whether `origins`, `holds` and `applications` are known."""
     holds: tuple[Hold, ...] = ()
@@ -110,7 +110,7 @@ class BouncerDatabase:
     sent: float | None = None
     """Bytes to clients."""
     assignments: float | None = None
-    """How often a client was given a connection."""
+    """Number of times that a client got a connection."""
     logins: float | None = None
     client_parses: float | None = None
     """Prepared statements that clients made."""

@@ -1,4 +1,4 @@
-"""Evidence of both sides together: what neither an application nor its server sees alone."""
+"""Evidence of both sides together, of an application and its server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LeakEvidence:
     missing: float | None = None
     """Lower bound of the connections that the pools count and the server does not have."""
     unexplained: float | None = None
-    """Estimated number of connections that are checked out, silent and not coming back."""
+    """Estimated number of leaked connections."""
     unexplained_in: Mapping[PoolId, float] = field(default_factory=dict)
     """The same by process and pool; without those of which nothing is known."""
     is_partial: bool = False

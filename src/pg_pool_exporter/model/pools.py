@@ -38,7 +38,7 @@ class PoolInfo:
     client: str = ""
     client_version: str = ""
     framework: str = ""
-    """What the process runs in, such as django."""
+    """The framework of the process, such as django."""
     source: str = ""
     pid: str = ""
     host: str = ""
@@ -49,7 +49,7 @@ class PoolInfo:
     application: str = ""
 
     def over(self, other: PoolInfo) -> PoolInfo:
-        """What this one knows, and `other` where it knows nothing."""
+        """The fields of this one; unknown ones from `other`."""
         known = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(other, **{name: text for name, text in known.items() if text})
 

@@ -10,7 +10,7 @@ from pg_pool_exporter.model.pools import Histogram
 
 
 class SessionKey(NamedTuple):
-    """What PostgreSQL's sessions are grouped by."""
+    """The key of a group of PostgreSQL's sessions."""
 
     database: str
     user: str
@@ -18,7 +18,7 @@ class SessionKey(NamedTuple):
 
 
 class ClientKey(NamedTuple):
-    """What sessions are grouped by: where they come from belongs to it."""
+    """The key of a group of sessions, with their client's address."""
 
     sessions: SessionKey
     address: str = ""
@@ -121,7 +121,7 @@ class TimeoutOverride(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """What changes seldom and is read every few minutes."""
+    """Settings and limits, read every few minutes."""
 
     version: str
     in_recovery: bool
@@ -180,7 +180,7 @@ class ClockAhead(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """What is asked of a server only where the configuration says so; None: not, or unknown."""
+    """Facts of a server that the configuration switches on; None: off, or unknown."""
 
     networks: Mapping[str, int] | None = None
     """Client sessions by network of their address; `local`: over a unix socket."""
@@ -251,7 +251,7 @@ class LogCounts:
     unparsed_shape: str = ""
     """The last of them, its letters as `a` and its digits as `9`."""
     unparsed_advice: str = ""
-    """What would make them understood, where they are many."""
+    """The remedy, where they are many."""
     state_saved: bool | None = None
     """Whether positions and counts were saved for a restart; None without a state directory."""
     state_problem: str | None = None

@@ -60,7 +60,7 @@ class Poller:
         store.put(self._state)
 
     async def run(self) -> None:
-        """Poll, at once and then on schedule, until the target is gone or the task is cancelled.
+        """Poll, at once and then on schedule, until the target has ended or the task is cancelled.
 
         At the end the source is closed.
         """
@@ -98,7 +98,7 @@ class Poller:
         except PollError as error:
             failure = Failure(error.reason, str(error), limited=error.limited)
         except asyncio.CancelledError as error:
-            # Nobody cancelled this task: it escaped from something that the source awaited.
+            # This task was not cancelled: the error escaped from a task that the source awaited.
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
@@ -180,9 +180,9 @@ def next_poll(name: str, interval: float, started: float, now: float, number: in
 
 
 def unforeseen(error: BaseException) -> Failure:
-    """What may be shown of an unexpected error: its type and its stack.
+    """The printable parts of an unexpected error: its type and its stack.
 
-    Its message, and those of its causes, may quote what was read, or a password.
+    Its message, and those of its causes, may quote an answer, or a password.
     """
     stack = "".join(traceback.format_tb(error.__traceback__))
     return Failure("other", type(error).__name__, stack)

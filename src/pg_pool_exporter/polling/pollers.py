@@ -35,9 +35,8 @@ class Pollers:
     async def follow(self, targets: Iterable[Target]) -> None:
         """Poll exactly `targets`; those that are polled already go on undisturbed.
 
-        A target that is gone from the store, because nothing answered there, is not tried again
-        while it is listed: only another target in its place is. Any other poller that has ended is
-        restarted.
+        A target that has ended (`TargetGoneError`) is not tried again while it is listed: only
+        another target in its place is. Any other poller that has ended is restarted.
         """
         wanted = {target.id: target for target in targets}
         async with self._changing:

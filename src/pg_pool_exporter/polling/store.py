@@ -1,4 +1,4 @@
-"""The latest state of each target: which of it is fresh, and which target owns a pool."""
+"""The latest state of each target, its freshness, and the owners of pools."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pg_pool_exporter.model import Health, PoolId, PoolSample, Snapshot, TargetId
 
-# A snapshot older than this many intervals says nothing about the present. Two polls may fail; the
+# A snapshot older than this many intervals is too old to show the present. Two polls may fail; the
 # rest is what the polls before and after them stray from their schedule.
 _EXPIRY_INTERVALS = 3.2
 
@@ -37,7 +37,7 @@ class TargetState:
 
     @property
     def max_gap(self) -> float:
-        """Seconds without a reading after which earlier readings say nothing about the present."""
+        """Seconds without a reading after which earlier readings no longer show the present."""
         return _EXPIRY_INTERVALS * self.interval
 
     @property
@@ -62,7 +62,7 @@ class TargetState:
 
 
 class Change(NamedTuple):
-    """A target's new state; None when the target is gone."""
+    """A target's new state; None when the target was removed."""
 
     key: TargetId
     state: TargetState | None
@@ -75,7 +75,7 @@ class Store:
     """The states of all targets, in the order in which the targets came. They are only replaced.
 
     A pool that two targets report would be the same series twice, which makes a whole page invalid.
-    So one target owns it: the first, until it is gone, is expired, or reports the pool no more.
+    So one target owns it: the first, until it is removed, expires, or no longer reports the pool.
     """
 
     def __init__(self) -> None:

@@ -1,1 +1,1 @@
-"""One file a kind of target; each turns what it reads into a `Snapshot`."""
+"""Polls one target and turns its answer into a `Snapshot`: a folder for each kind of target."""

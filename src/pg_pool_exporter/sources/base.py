@@ -22,7 +22,7 @@ class PollError(Exception):
 
 
 class TargetGoneError(Exception):
-    """The target has gone for good: no process listens on its socket. It is to be forgotten."""
+    """The target ended: no process listens on its socket. The store forgets it."""
 
 
 class Source(Protocol):
@@ -31,9 +31,9 @@ class Source(Protocol):
     async def poll(self) -> Snapshot:
         """Read the target once.
 
-        Raises `PollError` for a failure with a known reason, `TargetGoneError` when the target is
-        to be forgotten. The poller cancels at the deadline: that takes effect at once, whatever the
-        target does.
+        Raises `PollError` for a failure with a known reason, `TargetGoneError` when the target
+        ended. The poller cancels at the deadline: that takes effect at once, whatever the target
+        does.
         """
         ...
 

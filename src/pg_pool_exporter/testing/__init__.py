@@ -6,7 +6,7 @@
         place_order()
 
 The standard library only; the pytest plugin beside it needs pytest. Names are imported when they
-are first used, so that a plugin that nobody asked for costs next to nothing.
+are first used, so that an unused plugin costs next to nothing.
 """
 
 from __future__ import annotations

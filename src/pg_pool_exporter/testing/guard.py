@@ -1,4 +1,4 @@
-"""Which connections a test may leave checked out: those of fixtures that outlive it, no others."""
+"""The connections that a test may leave checked out: those of fixtures that outlive it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pg_pool_exporter.testing.watch import Held, Watch
 class Guard:
     """Watches all pools of the process over one run of tests.
 
-    `wait` is how many seconds what is being returned by threads may take at the end of a test.
+    `wait`: seconds at the end of a test in which threads may still return connections.
     """
 
     def __init__(self, wait: float) -> None:
@@ -29,13 +29,13 @@ class Guard:
         self._watch.instrument_all()
         self._before: Moment | None = None
         self._owners: dict[Hashable, list[Held]] = {}
-        """By fixture: what it has checked out and keeps."""
+        """By fixture: the connections that it keeps checked out."""
         self._ended: dict[int, str] = {}
         """By key: the fixture that had checked it out, and has ended."""
         self._names: dict[Hashable, str] = {}
 
     def begin(self) -> None:
-        """A test begins: what is out now is not its own."""
+        """A test begins: connections checked out now are not its own."""
         before = moment(self._watch)
         # A fixture may end with this test, and must have returned its own by then.
         owned = self._owned()
@@ -45,7 +45,7 @@ class Guard:
 
     @contextmanager
     def fixture(self, fixture: Hashable, name: str) -> Iterator[None]:
-        """What is checked out in the block belongs to the fixture until it ends."""
+        """Connections checked out in the block belong to the fixture until it ends."""
         before = moment(self._watch)
         yield
         taken = leaks_since(self._watch, before).held
@@ -60,7 +60,7 @@ class Guard:
             self._ended[one.key] = name
 
     def leaks(self) -> str:
-        """What the test has left, which has ended; empty if nothing."""
+        """The leaks of the test that has ended, as text; empty without any."""
         leaks = wait_in_thread(settled(self._look, self._wait))
         return leaks.text(self._note) if leaks else ""
 

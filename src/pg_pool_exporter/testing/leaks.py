@@ -24,7 +24,7 @@ class LeakError(AssertionError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """What was checked out, and what had been dropped, at a moment that a test is compared with."""
+    """The checked-out and the dropped connections at a moment."""
 
     held: Mapping[int, Held]
     """By their keys."""
@@ -33,7 +33,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaks:
-    """What has leaked since a moment."""
+    """The leaks since a moment."""
 
     held: list[Held]
     dropped: Counter[tuple[str, str]]
@@ -56,13 +56,13 @@ class Leaks:
 
 def moment(watch: Watch, trackers: frozenset[Tracker] | None = None) -> Moment:
     """Now, of the given trackers or of all pools."""
-    # First: one that is dropped meanwhile is then in the way of nobody.
+    # First, so that one that is dropped meanwhile is in neither.
     dropped = watch.dropped(trackers)
     return Moment(held={one.key: one for one in watch.held(trackers)}, dropped=dropped)
 
 
 def leaks_since(watch: Watch, before: Moment, trackers: frozenset[Tracker] | None = None) -> Leaks:
-    """What is checked out now and was not then, and what has been dropped since."""
+    """The connections checked out, and those dropped, since then."""
     by_django = kept_by_django()
     held = [
         one
@@ -74,10 +74,10 @@ def leaks_since(watch: Watch, before: Moment, trackers: frozenset[Tracker] | Non
 
 
 def settled(look: Callable[[], Leaks], seconds: float) -> Generator[None, None, Leaks]:
-    """Look until nothing is missing any more, or until the `seconds` are over.
+    """Look until no connection is missing, or until the `seconds` are over.
 
-    Returns what was missing at the first look and still is. Whoever drives it waits a moment at
-    each step, in the way of its thread or its loop.
+    Returns those missing at the first look and still. The caller waits a moment at each step, in
+    its thread or its loop.
     """
     deadline = time.monotonic() + seconds
     leaks = look()
@@ -173,11 +173,11 @@ def assert_no_leaks(*pools: Any, wait: float = WAIT_SECONDS) -> _NoLeaks:
     """A block (`with`, or `async with`) that must return all the connections it checks out.
 
     Of the given pools (or SQLAlchemy engines); without any, of all pools of the process, also of
-    those made in the block. Connections that are out when the block begins don't count, nor those
-    declared long-lived. What is being returned by other threads and tasks has `wait` seconds.
+    those made in the block. Connections checked out before the block don't count, nor those
+    declared long-lived. Other threads and tasks have `wait` seconds to return theirs.
 
     Raises `LeakError` at the end of the block, with the lines that checked the connections out. An
-    error of the block goes on instead, with that as a note. Raises `TypeError` for what is no pool
-    that can be measured.
+    error of the block goes on instead, with that as a note. Raises `TypeError` for anything but a
+    pool that can be measured.
     """
     return _NoLeaks(pools, wait)

@@ -1,6 +1,6 @@
 """pytest plugin: a test that leaves connections checked out fails, and names the line.
 
-Does nothing until it is asked: for all tests by `--pg-pool-leaks` or `pg_pool_leaks = true` in
+Does nothing by default. It checks all tests by `--pg-pool-leaks` or `pg_pool_leaks = true` in
 pytest's settings, for some by the marker `pg_pool_leaks`. `pg_pool_leaks(False)` leaves tests out.
 """
 
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-# Imported for every run of pytest where the package is installed: the rest comes when it is asked
-# for.
+# Imported for every run of pytest where the package is installed: the rest only on demand.
 if TYPE_CHECKING:
     from pg_pool_exporter.testing.guard import Guard
     from pg_pool_exporter.testing.server import BreakableServer
@@ -56,7 +55,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Remember what is checked out before the test's own fixtures."""
+    """Remember the connections checked out before the test's own fixtures."""
     if _is_asked(item):
         _guard(item.config).begin()
     return (yield)
@@ -66,7 +65,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, Any, Any]:
-    """What a fixture of a wider scope checks out is its own, until it ends."""
+    """Connections checked out by a fixture of a wider scope are its own, until it ends."""
     guard = request.config.stash.get(_guards, None)
     if guard is None or fixturedef.scope == "function":
         return (yield)
@@ -77,7 +76,7 @@ def pytest_fixture_setup(
 def pytest_fixture_post_finalizer(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> None:
-    """What an ended fixture has left counts from now on."""
+    """Connections left by an ended fixture count from now on."""
     guard = request.config.stash.get(_guards, None)
     if guard is not None:
         guard.ended(fixturedef)
@@ -85,7 +84,7 @@ def pytest_fixture_post_finalizer(
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
-    """After all fixtures that end with the test: what it leaves is an error."""
+    """After all fixtures that end with the test: its leaks are an error."""
     __tracebackhide__ = True
     if not _is_asked(item):
         return (yield)

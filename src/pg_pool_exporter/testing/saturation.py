@@ -1,4 +1,4 @@
-"""Takes the connections of a pool away, so that a test sees what its application then answers."""
+"""Takes the connections of a pool, so that a test sees its application's answer."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class _Saturated:
         missing = self._wanted - len(self._taken)
         lines = ", ".join(f"{site} ({count})" for site, count in sorted(others.items()))
         return (
-            f"{missing} of the {self._wanted} connections that were to be taken did not come back "
+            f"{missing} of the {self._wanted} connections that were to be taken were not returned "
             f"within {self._wait:g} s; checked out before at: {lines or 'unknown lines'}"
         )
 
@@ -105,7 +105,7 @@ def _sites_of(pool: Any) -> Counter[str]:
 
 
 def _run(steps: _Steps) -> None:
-    """Do each step, and tell the generator what came of it."""
+    """Do each step, and send its result to the generator."""
     result: Any = None
     refusal: Exception | None = None
     while True:

@@ -69,13 +69,14 @@ class BreakableServer:
 
     @contextmanager
     def hangs(self) -> Iterator[None]:
-        """Nothing passes in the block: connections stand, new ones are accepted, nobody answers."""
+        """Nothing passes in the block: connections stay open, new ones are accepted, no answer
+        comes."""
         with self._for_now(self._flowing.clear, self._flowing.set):
             yield
 
     @contextmanager
     def refuses(self) -> Iterator[None]:
-        """No new connection is accepted in the block; those there are go on."""
+        """No new connection is accepted in the block; existing ones go on."""
         self._call(self._stop_listening())
         # Its port stays taken.
         reserved = _bound(self.port)
@@ -92,7 +93,7 @@ class BreakableServer:
 
     @contextmanager
     def slow(self, seconds: float) -> Iterator[None]:
-        """What clients send reaches the server that much later, in the block."""
+        """Messages of clients reach the server that much later, in the block."""
         with self._for_now(lambda: self._delay(seconds), lambda: self._delay(0.0)):
             yield
 
@@ -115,7 +116,7 @@ class BreakableServer:
             raise ValueError(f"the server refused the settings: {self._refusals[0]}")
 
     def cut(self) -> None:
-        """End every connection at once, as a network or a server does that dies."""
+        """End every connection at once, as a crash of the server or the network does."""
         self._call(self._cut())
 
     @contextmanager
@@ -168,8 +169,8 @@ class BreakableServer:
         self._tasks.add(task)
         self._clients.add(writer)
         try:
-            # Whatever goes wrong is the end of this connection, which is what its client sees; and
-            # asyncio reports a task of its server that was cancelled as a fault.
+            # Any error ends this connection, as its client sees; and asyncio reports a cancelled
+            # task of its server as a fault.
             with suppress(OSError, asyncio.CancelledError):
                 await self._serve(reader, writer)
         finally:
@@ -204,7 +205,7 @@ class BreakableServer:
         return await asyncio.open_connection(host, port)
 
     async def pass_on(self) -> None:
-        """Wait as long as what a client sends has to wait now."""
+        """Wait as long as messages of clients are delayed now."""
         await self._flowing.wait()
         if self._delay_seconds:
             await asyncio.sleep(self._delay_seconds)
@@ -216,7 +217,7 @@ class BreakableServer:
 
     @property
     def wanted(self) -> dict[str, str | None]:
-        """The parameters that every session shall have; None for one that it had before."""
+        """The parameters for every session; None for one to reset."""
         return self._settings
 
 
@@ -249,7 +250,7 @@ class _Session:
             await asyncio.gather(*directions, return_exceptions=True)
 
     def reset(self) -> None:
-        """End it without a farewell."""
+        """End it without a message."""
         reset(self._writer)
         reset(self.upstream_writer)
 
@@ -286,7 +287,7 @@ class _Session:
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Close a connection without a farewell."""
+    """Close a connection without a message."""
     # Closing with a lingering time of 0 sends a reset.
     with suppress(OSError):
         writer.get_extra_info("socket").setsockopt(

@@ -1,4 +1,4 @@
-"""How a connection is taken from a pool of each library, and returned to it.
+"""Takes connections from pools of each library, and returns them.
 
 No library is imported before one of its pools is given.
 """
@@ -18,7 +18,7 @@ _PATIENCE_SECONDS = 0.2
 
 
 class NoneFreeError(Exception):
-    """The pool has no connection to give now."""
+    """The pool has no free connection now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,8 @@ class Taker:
 
 
 def taker(given: Any) -> Taker:
-    """That of a pool or an engine. Raises `TypeError` for what is none, or can't be measured."""
+    """That of a pool or an engine. Raises `TypeError` for anything else, or one that can't be
+    measured."""
     adapter_class, pool = known(given)
     adapter = adapter_class(pool, leak_after=1.0, server="")
     return _TAKERS[adapter.library](pool, adapter)

@@ -1,4 +1,4 @@
-"""Provokes each kind of timeout, so that a test sees what its application makes of it.
+"""Provokes each kind of timeout, so that a test sees its application's reaction.
 
 The server's are short while a block lasts (`AFTER`), so that no test waits long for one.
 """

@@ -1,4 +1,4 @@
-"""What is checked out of the pools of this process, compared between two moments of a test."""
+"""The checked-out connections of this process's pools, compared between two moments of a test."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Dropped:
     counts: Counter[tuple[str, str]]
 
     def since(self, before: Dropped, held: Iterable[Held]) -> Counter[tuple[str, str]]:
-        """Those that were checked out, and dropped, after `before`; `held` were out by then."""
+        """Those checked out, and dropped, after `before`; `held` were checked out by then."""
         counts = self.counts - before.counts
         for one in held:
             if one.was_dropped():
@@ -72,7 +72,7 @@ class Dropped:
 class Watch:
     """The instrumented pools of one registry, of now and from now on.
 
-    Keeps the books of a pool that is gone, as its connections may have been dropped with it.
+    Keeps the figures of a collected pool, as its connections may have been dropped with it.
     """
 
     def __init__(self, registry: Registry = PROCESS.registry) -> None:

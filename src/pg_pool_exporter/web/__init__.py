@@ -1,1 +1,1 @@
-"""The HTTP side: what is answered, to whom, and over which sockets."""
+"""The HTTP server: connections, users, endpoints, the page at `/` and the JSON API."""

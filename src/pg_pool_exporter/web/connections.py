@@ -1,4 +1,4 @@
-"""TCP connections of the web server: how many, from whom, and for how long.
+"""TCP connections of the web server, bounded in number, by client, and in time.
 
 asyncio's own server accepts without a limit, counts no connection before its TLS handshake is done,
 and writes 100 tracebacks at a time when no descriptor is left. aiohttp limits only the time between
@@ -210,7 +210,7 @@ class Connection(web.RequestHandler):
         return response
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Log a fault of ours. Logging the clients' faults would let anybody fill the log."""
+        """Log a fault of ours. If clients' faults were logged, any client could fill the log."""
         error = kw.get("exc_info")
         if not isinstance(error, HttpProcessingError | web.RequestPayloadError | None):
             fault = unforeseen(error)
@@ -350,7 +350,7 @@ class Connections:
 async def _shake_hands(
     connection: Connection, accepted: socket.socket, tls: ssl.SSLContext | None
 ) -> None:
-    # A client that fails here, in TLS above all, gets no answer and no line in the log.
+    # A client that fails here, mostly in TLS, gets no answer and no line in the log.
     with suppress(OSError):
         await asyncio.get_running_loop().connect_accepted_socket(
             lambda: connection, accepted, ssl=tls

@@ -1,7 +1,7 @@
-"""`/api/v1/findings`: everything that is known and wrong, for programs.
+"""`/api/v1/findings`: records and findings, for programs.
 
 The shape is part of the interface (docs/reference/findings.md): keys are added, never renamed or
-removed; another shape would be `/api/v2`. Numbers that can't be known are null.
+removed; another shape would be `/api/v2`. Unknown numbers are null.
 """
 
 from __future__ import annotations

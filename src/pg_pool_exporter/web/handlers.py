@@ -1,4 +1,4 @@
-"""The endpoints: every answer is made from memory, and what takes long is made in a thread."""
+"""The endpoints: every answer is made from memory, large ones in a thread."""
 
 from __future__ import annotations
 
@@ -152,14 +152,14 @@ class Web:
             )
         if await self._reload():
             return plain_answer("reloaded")
-        # The mistakes themselves are for those who may read the log.
+        # The mistakes themselves are in the log, for those who may read it.
         return plain_answer(
             "not reloaded: the log has the reason", HTTPStatus.INTERNAL_SERVER_ERROR
         )
 
 
 class _Shown(NamedTuple):
-    """What a body is made of."""
+    """The content of a body."""
 
     analysis: Analysis
     late: float | None = None

@@ -1,4 +1,4 @@
-"""Protection of what changes something against other web pages in a user's browser."""
+"""Protects requests with effects against other web pages in a user's browser."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ _FIRST = 3  # SD_LISTEN_FDS_START
 
 
 def passed_sockets(environ: Mapping[str, str]) -> list[socket.socket]:
-    """The sockets, which listen. Raises `ListenError` where there is none, or one is of no use."""
+    """The sockets, which listen. Raises `ListenError` where there is none, or one is unusable."""
     count = environ.get("LISTEN_FDS", "")
     if environ.get("LISTEN_PID") != str(os.getpid()) or not count.isdecimal() or int(count) < 1:
         raise ListenError(

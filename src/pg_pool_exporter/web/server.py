@@ -33,7 +33,7 @@ _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[^\[\]:]*)):(?P<port>
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent for a request. All clients can share one `body`."""
+    """The answer to a request. All clients can share one `body`."""
 
     body: bytes
     content_type: str = TEXT
@@ -132,7 +132,7 @@ class WebServer:
         return self._bound
 
     async def close(self) -> None:
-        """Stop listening, and end what runs."""
+        """Stop listening, and end all connections."""
         if self._connections is not None:
             await self._connections.close()
 
@@ -167,7 +167,7 @@ class WebServer:
         return await methods[method](request)
 
     async def _authenticate(self, request: web.BaseRequest) -> Answer | None:
-        """The refusal of a request whose client may not have an answer."""
+        """The refusal of a request without valid credentials; None for an allowed one."""
         users = self._config.current().config.basic_auth_users if self._config else {}
         if not users:
             return None

@@ -25,7 +25,7 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A set of applications, and a sentence about what they do."""
+    """A set of applications, and a sentence about them."""
 
     apps: tuple[App, ...]
     story: str

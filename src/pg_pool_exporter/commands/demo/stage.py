@@ -67,7 +67,7 @@ class DemoError(Exception):
 def main(options: Options) -> int:
     """Run until Ctrl-C, or for the duration in `options`; the exit code.
 
-    Raises `UsageError`. Prints what else goes wrong.
+    Raises `UsageError`. Other errors are printed.
     """
     addresses = options.web_listen_address or (_DEFAULT_ADDRESS,)
     if len(addresses) > 1:

@@ -1,7 +1,7 @@
 """`pg-pool-exporter doctor`: the checklist at a terminal.
 
-Whether a running daemon is asked (`asking`) or the targets are watched for a moment (`watching`),
-what comes is the document of `/api/v1/findings`, which `report` reads and `terminal` writes out.
+A running daemon (`asking`), or polling the targets for a moment (`watching`), gives the document of
+`/api/v1/findings`. `report` reads it, `terminal` formats it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main(options: Options) -> int:
 
 
 def _document(options: Options) -> str:
-    """What a daemon answers, or what watching the targets shows."""
+    """The document of a daemon, or of polling the targets."""
     if options.url is not None:
         from pg_pool_exporter.commands.doctor.asking import ask
 

@@ -33,7 +33,7 @@ class Point(_Read):
 
     @property
     def level(self) -> Verdict:
-        """How bad it is."""
+        """Its verdict."""
         return Verdict[self.verdict.upper()]
 
 

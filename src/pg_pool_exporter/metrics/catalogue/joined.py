@@ -1,4 +1,4 @@
-"""Both sides together: what neither sees alone.
+"""Both sides together.
 
 Absent, not 0, while any known process of the application could not be read.
 """

@@ -1,4 +1,4 @@
-"""What a metric is, and the list of all of them in the order of the page."""
+"""The type of a metric, and the list of all metrics in the order of the page."""
 
 from __future__ import annotations
 

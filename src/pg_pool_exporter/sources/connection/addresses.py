@@ -1,6 +1,6 @@
 """Resolves the hosts of a connection string, so that neither the driver nor libpq does.
 
-The driver would use the event loop's threads: a few name servers that hang would take them all.
+The driver would use the event loop's threads: a few hung name servers would occupy them all.
 """
 
 from __future__ import annotations

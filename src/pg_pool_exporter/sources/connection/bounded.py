@@ -1,4 +1,4 @@
-"""A connection of the driver that never reads more than an answer of ours can have."""
+"""A connection of the driver that reads at most as much as an answer to our queries can have."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from pg_pool_exporter.sources.queries import Batch
 MOST_BYTES = 16 * 1024 * 1024
 """Most bytes of one answer, and of everything that is sent while connecting."""
 MOST_SECONDS = 0.5
-"""Most CPU time of libpq for one answer: some of what can be sent costs it the square of its number
-(names of parameters)."""
+"""Most CPU time of libpq for one answer: some messages cost it the square of their number (names of
+parameters)."""
 MOST_CELLS = 1_000_000
 """Most values of one answer: rows times columns."""
 MOST_RESULTS = 20
-"""Most results of one answer: more than statements in any batch of ours."""
+"""Most results of one answer: more than any batch of ours has statements."""
 MOST_UNASKED_BYTES = 16 * 1024 * 1024
 """Most bytes over the life of a connection that are not in a row: libpq keeps each parameter that
 the server reports, and the driver each notification."""
 
-# What TLS and the ends of messages add to the rows.
+# Overhead of TLS and message ends.
 _FRAMING = 1 / 32
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class BoundedConnection(AsyncConnection[Any]):
         """The rows of each statement that has any, in one round trip.
 
         Raises `psycopg.Error`. A connection that is lost, or whose answer breaks a bound, is closed
-        here, even when nobody waits for it any more.
+        here, even when no caller waits for it any more.
         """
         text = AsyncClientCursor(self).mogrify(batch.statements.encode(), batch.params)
         try:
@@ -92,7 +92,7 @@ class BoundedConnection(AsyncConnection[Any]):
             asked += await _size(result)
         self._unasked += max(0.0, received - asked)
         if self._unasked > MOST_UNASKED_BYTES:
-            raise AnswerError("it sends what was not asked for")
+            raise AnswerError("it sends data that no query asked for")
 
 
 def _answer(pgconn: PGconn) -> PQGen[list[PGresult]]:
@@ -112,7 +112,7 @@ def _answer(pgconn: PGconn) -> PQGen[list[PGresult]]:
         if result.ntuples * result.nfields > MOST_CELLS:
             raise AnswerError(f"the answer has {result.ntuples} rows, which is too many")
         results.append(result)
-    raise AnswerError("it answers what was not asked")
+    raise AnswerError("its answer does not fit the query")
 
 
 async def _size(result: PGresult) -> int:

@@ -147,7 +147,7 @@ class Connector:
 
 
 class _AnyEncoding(StrDumper):
-    """The driver makes no text that is not ASCII for a connection without an encoding."""
+    """For a connection without an encoding the driver writes ASCII text only."""
 
     def quote(self, obj: str) -> bytes:
         if self.connection is None or self.connection.info.encoding == "utf-8":

@@ -149,7 +149,7 @@ def explain(
     An unknown text is shown as it came, by `shown`: the other side can send back the password.
     """
     if isinstance(error, AnswerError):
-        return PollError("protocol", f"{where}: not an answer to what was asked: {error}")
+        return PollError("protocol", f"{where}: not an answer to the query: {error}")
     cause = _cause(error, causes)
     if cause is None:
         text = str(error) or type(error).__name__
@@ -160,7 +160,7 @@ def explain(
 
 
 def may_be_limit(error: psycopg.Error) -> bool:
-    """Whether a limit may have refused the login, by what is the same in every language.
+    """Whether a limit may have refused the login, independent of the language.
 
     While connecting there is no SQLSTATE: then anything that the server itself sent may be one.
     """

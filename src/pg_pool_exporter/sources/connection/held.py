@@ -1,4 +1,4 @@
-"""One connection that is opened once and kept, whatever the server does."""
+"""One connection that is opened once and kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOST_ABANDONED = 8
 
 @dataclass(frozen=True, slots=True)
 class ReadyConnection:
-    """A connection that is ready for batches, and what was read when it was opened."""
+    """A connection that is ready for batches, and the facts read when it was opened."""
 
     connection: BoundedConnection
     session: Session
@@ -52,7 +52,7 @@ class HeldConnection:
     """Executes batches over one connection at most, and never waits for the driver.
 
     `connect` opens a connection, `prepare` makes it ready. `fetch` may be cancelled at any time and
-    returns at once. An attempt to connect or a query that hangs then is either abandoned or kept:
+    returns at once. A hung attempt to connect, or a hung query, is then abandoned or kept:
 
     - Abandoned: its socket is shut, and the next `fetch` opens another connection. A backend that
       hangs costs one poll. Its session may stay on the server until it runs again.
@@ -185,7 +185,7 @@ class HeldConnection:
         return task is self._answer and ready is not None and ready.connection.has_answered
 
     def _abandon(self) -> None:
-        """Leave the session in use, or the one that is being opened, to the server."""
+        """Abandon the session in use, or the one that is being opened."""
         session = self._ready.session if self._ready is not None else None
         self._abandoned.append(_Abandoned(session, self._clock()))
         self._forget()
@@ -212,17 +212,17 @@ def _shut(connection: BoundedConnection) -> None:
     """Shut the socket under the driver, which then finds the connection lost and closes it."""
     if connection.closed:
         return
-    # No descriptor of our own: there may be none left, and this must not fail.
+    # No descriptor of our own: none may be left, and this must not fail.
     sharing = socket.socket(fileno=connection.fileno())
     try:
         sharing.shutdown(socket.SHUT_RDWR)
     except OSError:
-        return  # the other side was quicker
+        return  # closed by the other side already
     finally:
         sharing.detach()
 
 
 def _retrieve(task: asyncio.Task[Any]) -> None:
-    """Retrieve an outcome that nobody waits for, or asyncio logs it."""
+    """Retrieve an unused outcome, or asyncio logs it."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""What libpq reads by itself when it connects: a service, the environment, passwords, certificates.
+"""Reads the service, environment, passwords and certificates that libpq would read itself.
 
 libpq reads on the event loop. So all of its files are opened before, in a thread: a named pipe or a
 hung mount in place of one costs this connection only.
@@ -39,7 +39,7 @@ _FILES = {
 
 
 class Inputs(NamedTuple):
-    """What a connection is made of."""
+    """The parameters of a connection."""
 
     params: Params
     """Those given, and those of the service that they name, in place of its name."""
@@ -48,7 +48,8 @@ class Inputs(NamedTuple):
 
 
 async def read_inputs(params: Params) -> Inputs:
-    """Read what libpq will need. Raises `PasswordError`, naming the file that can't be used."""
+    """Read everything that libpq will need. Raises `PasswordError`, naming the file that can't be
+    used."""
     key = tuple(sorted((name, str(value)) for name, value in params.items()))
     try:
         return await _LANE.run(partial(_read, params), key=key, seconds=SECONDS)

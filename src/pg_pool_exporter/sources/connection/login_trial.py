@@ -13,11 +13,11 @@ from pg_pool_exporter.blocking.secrets import PasswordError
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 
 TRIAL_SECONDS = 60.0
-"""Without a login for so long, one is tried; at most once in this time."""
+"""After this time without a login one is tried; at most once in this time."""
 
 
 class LoginTrial:
-    """Logs in and ends the session at once, where nobody else has logged in for a while.
+    """Logs in and ends the session at once, where no login has succeeded for a while.
 
     At most one login at a time: each that hangs becomes a session when the server goes on. `clock`
     is monotonic, in seconds.
@@ -59,7 +59,7 @@ class LoginTrial:
             await asyncio.wait([self._task])
 
     async def _try(self) -> None:
-        # What refuses a login is another finding; an answer is what counts here.
+        # A refused login is another finding: here any answer counts.
         with suppress(psycopg.Error, PasswordError):
             connection = await self._connect()
             self._accepted = self._clock()

@@ -1,4 +1,4 @@
-"""Results of statements to rows of their types; what does not fit is refused."""
+"""Results of statements to rows of their types; other results are refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OIDS: dict[Any, frozenset[int]] = {
     list[int]: frozenset({1007}),
     list[float | None]: frozenset({1022}),
 }
-# What a number of a statement of ours can be: other ones cannot be written as metrics.
+# Valid numbers of our statements: others cannot be written as metrics.
 _POSSIBLE: Mapping[Any, Callable[[Any], bool]] = {
     int: lambda value: 0 <= value < 1 << 63,
     float: isfinite,
@@ -40,7 +40,7 @@ CHUNK = 200
 
 
 class AnswerError(psycopg.OperationalError):
-    """An answer that is too large, or not what was asked for. The connection is closed."""
+    """An answer that is too large, or does not fit the query. The connection is closed."""
 
 
 async def load(
@@ -97,7 +97,7 @@ async def _rows(connection: AsyncConnection[Any], result: PGresult, kind: type[A
 
 
 class _Columns:
-    """The columns that a dataclass wants."""
+    """The columns of a dataclass."""
 
     def __init__(self, kind: type[Any]) -> None:
         hints = get_type_hints(kind)

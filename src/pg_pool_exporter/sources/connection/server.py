@@ -13,10 +13,10 @@ from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.queries import Batch, batch
 
 _CONSOLE = (
-    "what answers is PgBouncer's admin console: list it under `pgbouncers`, or name a database of "
-    "a server in the dsn"
+    "the other side is PgBouncer's admin console: list it under `pgbouncers`, or name a database "
+    "of a server in the dsn"
 )
-# Timeouts by the SQLSTATE of what they end.
+# Timeouts by the SQLSTATE of the statement or session that they end.
 _ENDS_SET_UP = {
     "57014": "statement_timeout",
     "55P03": "lock_timeout",

@@ -24,7 +24,7 @@ from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource
 class AppPage:
     """Where a page is, and how it is read.
 
-    What can't be hashed is left out of the hash; equality looks at everything.
+    Fields without a hash are left out of the hash, not of equality.
     """
 
     address: PageAddress = field(repr=False)

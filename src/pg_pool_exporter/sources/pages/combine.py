@@ -1,4 +1,5 @@
-"""Combines what a page shows of the same pool: in several parts, in several formats, and in ours.
+"""Combines the parts of a pool that a page shows in several places, in several formats, and in
+ours.
 
 An application can add some of our series to those of its library: then ours count, and the
 library's fill the rest.
@@ -19,7 +20,7 @@ from pg_pool_exporter.sources.pages.identity import PagePool, agree
 from pg_pool_exporter.sources.pages.pool_builder import TOTALS, PoolSampleBuilder
 
 Parts = tuple[PoolSampleBuilder, ...]
-"""What is known of one pool: of a foreign format first, then ours."""
+"""The parts of one pool: a foreign format's first, then ours."""
 
 _STATE = ("idle", "active")
 _HISTOGRAMS = {field for field, _ in POOL.histograms}
@@ -103,7 +104,7 @@ def _best(
 ) -> dict[PagePool, PoolSampleBuilder]:
     """Without closed pools, and those that another format of the page shows better.
 
-    One that is left out itself shows nothing, so no format yields to it.
+    No format yields to one that is left out itself.
     """
     present: dict[str, list[PagePool]] = {}
     for pool in pools:
@@ -156,7 +157,7 @@ def _is_history(pool: PagePool, builder: PoolSampleBuilder) -> bool:
 
 
 def _pairs(ours: Iterable[PagePool], theirs: Iterable[PagePool]) -> dict[PagePool, PagePool]:
-    """Which foreign pool each of ours is about: the only one of its name whose labels agree."""
+    """The foreign pool of each of ours: the only one of its name whose labels agree."""
     ours, theirs = [*ours], [*theirs]
     pairs: dict[PagePool, PagePool] = {}
     for fits in (_same_labels, _agreeing, _unnamed):
@@ -207,7 +208,7 @@ def _named_by_both(our: PagePool, their: PagePool) -> PagePool:
 
 
 def overlaid(samples: Sequence[PoolSample]) -> PoolSample:
-    """The samples of one pool as one: what several know is the last one's."""
+    """The samples of one pool as one: of a field that several have, the last one's value."""
     if len(samples) == 1:
         return samples[0]
     together: dict[str, Any] = {}
@@ -216,14 +217,14 @@ def overlaid(samples: Sequence[PoolSample]) -> PoolSample:
         known = {name: value for name, value in known.items() if value is not None}
         for histogram, totals in TOTALS.items():
             if histogram in known:
-                # The same checkouts, counted by another.
+                # The same checkouts, counted by another format.
                 together |= dict.fromkeys(totals)
         together |= {name: _both(together.get(name), value) for name, value in known.items()}
     return PoolSample(**together)
 
 
 def _both(before: Any, value: Any) -> Any:
-    """A field of two samples: the second's, and what it leaves out."""
+    """A field of two samples: the second's, completed by the first's."""
     if isinstance(value, Mapping):
         return {**(before or {}), **value}
     if isinstance(value, PoolInfo) and before is not None:

@@ -40,7 +40,7 @@ class ExplainedPool:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What is on a page."""
+    """The pools and unused series of a page."""
 
     pools: tuple[ExplainedPool, ...]
     unused: tuple[Unused, ...]
@@ -49,7 +49,7 @@ class Explanation:
 
 
 def explain(page: bytes, table: Table, defaults: TargetDefaults) -> Explanation:
-    """What `table` makes of the page. Never raises: what is wrong with the page is `error`."""
+    """The explanation of the page by `table`. Never raises: faults of the page are in `error`."""
     pools: tuple[PoolSample, ...] = ()
     error = ""
     reader = PageReader(table, defaults)

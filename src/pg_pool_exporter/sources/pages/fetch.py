@@ -1,5 +1,5 @@
-"""Sends one HTTP request. All that the server decides is bounded, but for the time: the caller
-cancels at its deadline.
+"""Sends one HTTP request. Sizes and numbers that the server decides are bounded. The caller cancels
+at its deadline.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ _SCOPE = "otel_scope_name"
 
 
 class FoundPool(NamedTuple):
-    """A pool, and what the labels of one of its series say of it."""
+    """A pool, and the info in the labels of one of its series."""
 
     pool: PagePool
     info: PoolInfo
@@ -72,7 +72,7 @@ def _page_pool(
     form: Format, labels: Labels, raw: str, named: PoolName, meant: Set[str], quiet: Set[str]
 ) -> PagePool:
     process = [label for aliases in form.process if (label := _first_label(aliases, labels))]
-    # What the name tells anyway need not follow it.
+    # Parts of the name need not follow it again.
     told = {
         label
         for aliases in form.info.values()

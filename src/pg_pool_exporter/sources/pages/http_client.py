@@ -64,7 +64,7 @@ class TcpConnector(aiohttp.TCPConnector):
     """Keeps one connection to a host, and knows the address at its other end."""
 
     def __init__(self) -> None:
-        # In order: a former one may still be open, and may lead elsewhere.
+        # In order: a former one may still be open, with another address.
         self._opened: WeakKeyDictionary[socket.socket, None] = WeakKeyDictionary()
         super().__init__(limit=1, resolver=Resolver(), socket_factory=self._open)
 

@@ -88,7 +88,7 @@ class PagePool(NamedTuple):
     def key(self, defaults: TargetDefaults) -> PoolId:
         """The identity under which the pool is shown."""
         app = defaults.app or self.app
-        # A label that repeats the application's name tells nothing.
+        # A label that only repeats the application's name is left out.
         own = [_safe(text) for _, text in self.target if text != app]
         process = ":".join(filter(None, (self.process or defaults.process, *own)))
         return PoolId(app, self.shown, cut(process))
@@ -99,7 +99,7 @@ class PagePool(NamedTuple):
         return tuple((name, text) for name, text in self.quiet if name)
 
     def others(self, key: PoolId) -> Iterator[PoolId]:
-        """Names instead of `key`, which another pool has: by what tells this one apart."""
+        """Names instead of `key`, which another pool has, by its distinguishing labels."""
         labels = self.distinguishing
         if labels:
             yield _labelled(key, labels)
@@ -108,7 +108,8 @@ class PagePool(NamedTuple):
 
 
 def split(labels: Labels, meant: Set[str], quiet: Set[str] = frozenset()) -> tuple[Pairs, ...]:
-    """The fields `labels`, `target` and `quiet` of a `PagePool`: what is not `meant` otherwise."""
+    """The fields `labels`, `target` and `quiet` of a `PagePool`: labels without another meaning
+    (`meant`)."""
     named: list[tuple[str, str]] = []
     target: list[tuple[str, str]] = []
     silent: list[tuple[str, str]] = []

@@ -11,7 +11,7 @@ from itertools import product
 from typing import NamedTuple
 
 PREFIX = "pg_pool_"
-"""How all names of a pool's series begin."""
+"""Common start of all names of a pool's series."""
 
 _TOTAL = "_total"
 _SECONDS = "_seconds"

@@ -1,4 +1,4 @@
-"""Which formats a page that has none of them comes nearest to, and what it lacks."""
+"""The formats nearest to a page of an unknown format, and the names that it lacks."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def nearest(names: Iterable[str], formats: Sequence[Format]) -> list[Nearest]:
 
 
 def _likeness(form: Format, words: Set[frozenset[str]]) -> float:
-    """How much the most similar two names have in common, and how many are similar."""
+    """The similarity of the most similar two names, and the number of similar ones."""
     likeness = [
         max((len(own & other) / len(own | other) for other in words), default=0.0)
         for own in {_words(name) for name in form.names()}

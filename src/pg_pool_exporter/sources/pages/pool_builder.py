@@ -76,7 +76,7 @@ class PoolSampleBuilder:
         return self._values.keys().isdisjoint(other._values)
 
     def add(self, other: PoolSampleBuilder) -> None:
-        """Take the values of another, which complements this one."""
+        """Add the values of another, which complements this one."""
         self.pools += other.pools
         self._values |= other._values
         self._unknown |= other._unknown

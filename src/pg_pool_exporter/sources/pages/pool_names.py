@@ -28,7 +28,7 @@ _PAIR = re.compile(
 _WORD = re.compile(
     r"""\s*+([a-z_]+)\s*+=\s*+('(?:[^'\\]|\\.)*+(?:'|$)|(?:[^\s'\\]|\\.)*+)(?:\s++|$)"""
 )
-# As node-postgres is called by its exporter, and by OpenTelemetry's conventions.
+# Names of node-postgres in its exporter, and in OpenTelemetry's conventions.
 _PLACE = re.compile(r"(?P<host>[^\s:/@]++|\[[0-9a-fA-F:.]++\]):(?P<port>\d{1,5})/(?P<database>.+)")
 _FIELDS = {
     "host": "host",
@@ -62,7 +62,7 @@ _HARMLESS = frozenset({
 
 
 class PoolName(NamedTuple):
-    """The name of a pool, and what it says about the server."""
+    """The name of a pool, and the server's facts in it."""
 
     name: str
     info: PoolInfo
@@ -103,7 +103,7 @@ def _of(fields: Mapping[str, str]) -> PoolName:
 
 def _url(text: str) -> dict[str, str]:
     if len(text) >= MAX_LABEL_CHARACTERS:
-        # Cut, perhaps in the password: what is left may have no @ behind it.
+        # Cut, perhaps in the password: the rest may have no @ behind it.
         return {}
     try:
         parts = urlsplit(text.removeprefix("jdbc:"))
@@ -133,7 +133,7 @@ def _pairs(text: str) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
             return {}, ()
         at = pair.end()
         if at == len(text) and is_cut(text):
-            break  # What is left of it may be a part of a password's quotes.
+            break  # The rest may be a part of a password's quotes.
         key = pair[1].lower()
         if key in _FIELDS:
             fields[_FIELDS[key]] = cut(_unquoted(pair[2]))

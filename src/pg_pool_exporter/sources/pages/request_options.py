@@ -54,7 +54,7 @@ async def request_options(config: HttpClientConfig) -> RequestOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """Targets of one application share what is read; the configuration can't be hashed."""
+    """Targets of one application share a reading; the configuration has no hash."""
 
     files: tuple[str, ...]
     config: HttpClientConfig = field(hash=False)
@@ -100,7 +100,7 @@ def _header(value: str, key: str) -> str:
 
 
 def _context(config: TlsConfig, stamps: tuple[Stamp, ...]) -> ssl.SSLContext | str:
-    """The context for these files as they were at these stamps, or what is wrong with them.
+    """The context for these files as they were at these stamps, or the text of their fault.
 
     Both are kept until the files change: a context costs some 20 ms of CPU time, and 0.9 MB.
     """

@@ -1,4 +1,4 @@
-"""The file of a unix socket, distinguished from another one in its place."""
+"""The identity of a unix socket's file, so that a successor at its path is another one."""
 
 from __future__ import annotations
 

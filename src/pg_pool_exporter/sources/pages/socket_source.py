@@ -24,7 +24,7 @@ class _Owner:
 
 
 class AppOwners:
-    """Which user an application's name belongs to: the one whose process had it first.
+    """The user who owns an application's name: the one whose process had it first.
 
     A name is free again when no process of that user has it any more.
     """
@@ -36,7 +36,7 @@ class AppOwners:
     def claim(self, socket: SocketFile, apps: Set[str]) -> int | None:
         """Note which applications the page of `socket` names now.
 
-        Returns the user to whom one of them belongs, if that is another one; then nothing changes.
+        Returns the owner of one of them, if that is another user; then nothing changes.
         """
         for app in apps:
             owner = self._owners.get(app)
@@ -63,8 +63,8 @@ class SocketSource:
     def __init__(self, socket: SocketFile, owners: AppOwners) -> None:
         self._socket = socket
         self._owners = owners
-        # A new connection each time, so that no thread of the process waits for us; uncompressed,
-        # because compression would cost the application more than it saves.
+        # A new connection each time, so that no thread of the process waits for us. Uncompressed:
+        # compression costs the application more than it saves.
         self._page = ExpositionTextSource(
             f"http://localhost{PAGE_PATH}",
             connector=lambda: aiohttp.UnixConnector(str(socket.path), force_close=True),
@@ -93,7 +93,7 @@ class SocketSource:
 
     def _remove(self) -> NoReturn:
         """Remove a socket without a listener."""
-        # A successor may have put its own there in the meantime.
+        # A successor may have its own there by now.
         if self._socket.in_place():
             try:
                 self._socket.path.unlink(missing_ok=True)

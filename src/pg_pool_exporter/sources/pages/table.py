@@ -35,7 +35,7 @@ class AliasRank(NamedTuple):
     needed: frozenset[int] = frozenset()
     """Groups without which the sum is unknown."""
     is_zero: bool = False
-    """Whether it adds 0 whatever its value is, which need not be known."""
+    """Whether it adds 0, also without a known value."""
     pattern: str = ""
     """With `ANYTHING` at its end: what the series was found by, if not by its name."""
 
@@ -94,7 +94,7 @@ class Table:
     rare_start: bytes = b""
     """Their common start: one search, of some 50 microseconds, instead of one for each."""
     wanted_if_rare: re.Pattern[bytes] | None = None
-    """Finds them, too. It takes longer, so it is used on pages with `rare` alone."""
+    """Finds them, too. Slower, so only used on pages with `rare`."""
 
     def lines(self, page: bytes) -> Iterator[re.Match[bytes]]:
         """The lines of `page` to look at."""

@@ -1,4 +1,4 @@
-"""What the configuration says of an application's pools, for what their pages leave out."""
+"""The configuration's facts about an application's pools, for those that their pages lack."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetDefaults:
-    """What is known of a page before it is read. An empty text is unknown."""
+    """The facts known of a page before it is read. An empty text is unknown."""
 
     app: str = ""
-    """The configured name of the application. It wins: a page can call itself anything."""
+    """The configured name of the application. It wins over the page's own, which can be anything.
+    """
     process: str = ""
     """The name of the target."""
     server: str = ""
@@ -27,7 +28,7 @@ class TargetDefaults:
         return PoolId(self.app or app, pool, process or self.process)
 
     def complete(self, sample: PoolSample) -> PoolSample:
-        """`sample` with what its page left out."""
+        """`sample`, completed with the fields that its page lacks."""
         if sample.max is None and self.max_connections is not None:
             sample = replace(sample, max=self.max_connections)
         known = sample.info or PoolInfo()

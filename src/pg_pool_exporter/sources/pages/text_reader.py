@@ -52,7 +52,7 @@ _Series = dict[bytes, tuple[FieldTarget, ...] | None]
 
 
 class UnrecognisedError(PollError):
-    """A page without a pool in a format that is looked for; what comes nearest is not known yet."""
+    """A page without a pool in a format that is looked for; the nearest ones are not known yet."""
 
 
 class PageReader:
@@ -87,7 +87,7 @@ class PageReader:
         self._series: _Series = {}
 
     def parts(self, name: PoolId) -> Sequence[PagePool]:
-        """What the pool that is shown by this name is made of."""
+        """The parts of the pool of this name."""
         return self._names.parts(name)
 
     def quick_lines(self, page: bytes) -> list[re.Match[bytes]] | None:
@@ -141,7 +141,7 @@ class PageReader:
         return snapshot
 
     def _check(self, page: bytes, reading: _Reading, length_known: bool) -> None:
-        """Raise `PollError` for a page that is well-formed and yet not to be believed."""
+        """Raise `PollError` for a page that is well-formed and still wrong."""
         if reading.wrong_line is not None and not reading.has_ours_beside:
             reading.at, error = reading.wrong_line
             raise error
@@ -210,7 +210,7 @@ class PageReader:
 
 
 def _is_empty(page: bytes) -> bool:
-    """Whether nothing is on it: an application without pools so far."""
+    """Whether it is empty: an application without pools so far."""
     return page.strip().removeprefix(b"# EOF") == b""
 
 
@@ -308,7 +308,7 @@ class _Reading:
 
     @property
     def has_ours_beside(self) -> bool:
-        """Whether what is of ours was added to another library's page."""
+        """Whether our series were added to another library's page."""
         return not self.has_pools_of_our_client and any(
             pool.format != NATIVE_NAME for pool in self.pools
         )

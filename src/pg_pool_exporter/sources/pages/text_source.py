@@ -91,14 +91,14 @@ class ExpositionTextSource:
 
 
 def page_text(body: Body) -> bytes:
-    """The page in an answer. Raises `PollError` when it has visibly lost its end."""
+    """The page in an answer. Raises `PollError` when it is visibly cut."""
     page = _unzipped(body.content) if body.gzipped else body.content
     _check_end(body, page)
     return page
 
 
 def _check_end(body: Body, page: bytes) -> None:
-    """Raise `PollError` for a page that has visibly lost its end."""
+    """Raise `PollError` for a page that is visibly cut."""
     if body.openmetrics:
         if not page.rstrip().endswith(b"# EOF"):
             raise PollError("protocol", "the page is cut: OpenMetrics without `# EOF` at its end")

@@ -92,7 +92,7 @@ def _labels(line: bytes, start: int) -> tuple[Labels, int]:
 
 
 def _kept(label: str, text: str) -> str:
-    # What a connection string says of the pool can be anywhere in it; it is never shown whole.
+    # A connection string's facts about the pool can be anywhere in it. It is never shown whole.
     if label in _POOL_NAMES and _CONNECTION_STRING.match(text):
         return text[:MAX_CONNECTION_STRING]
     return cut(text)
@@ -112,7 +112,7 @@ def cut(text: str) -> str:
 
 
 def is_cut(text: str) -> bool:
-    """Whether the text may have lost its end, by `cut` or as a long connection string."""
+    """Whether the text may be cut, by `cut` or as a long connection string."""
     return len(text) >= MAX_LABEL_CHARACTERS and (
         len(text) >= MAX_CONNECTION_STRING or _CUT.search(text) is not None
     )

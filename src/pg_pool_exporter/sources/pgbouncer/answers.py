@@ -1,4 +1,4 @@
-"""What an admin console shows: rows, read by the names of their columns."""
+"""Answers of an admin console: rows, read by the names of their columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NUMBER = re.compile(r" *\d{1,20}(?:\.\d{1,20})? *", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What the console shows; None: it does not know that SHOW command."""
+    """The rows by SHOW command; None: the console does not know it."""
 
     console: str
     """Its own database, which is left out."""

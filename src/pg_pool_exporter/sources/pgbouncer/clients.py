@@ -1,4 +1,4 @@
-"""Rows of SHOW CLIENTS and SHOW SERVERS: who uses a pool, and who holds its connections."""
+"""Rows of SHOW CLIENTS and SHOW SERVERS to the clients of each pool, and their connections."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ MOST_DATABASES = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What one poll shows: all of it, or what is left of it by folding."""
+    """The contents of one poll, before or after folding."""
 
     pools: Mapping[BouncerPoolKey, BouncerPool]
     databases: Mapping[str, BouncerDatabase]
@@ -57,9 +57,10 @@ class BouncerFolding:
         self._lock = Lock()
 
     def fold(self, all_: Shown, now: float) -> Shown:
-        """What is shown of one poll, taken at `now` (seconds on a clock that never goes back).
+        """The folded contents of one poll, taken at `now` (seconds on a clock that never goes
+        back).
 
-        From any thread: one that a cancelled poll left may be at work still.
+        Thread-safe: the thread of a cancelled poll may still run.
         """
         with self._lock:
             return self._fold(all_, now)

@@ -45,7 +45,7 @@ class _OwnSizes:
 
     PgBouncer 1.23 to 1.25 repeats the size of one user for those after it that have none (issue
     1323 of PgBouncer). So a size that is the same as the one before it may not be the user's. A
-    user without a size after one that has one shows that the console is mended.
+    user without a size after one that has one shows that the console has no such fault.
     """
 
     def __init__(self, users: Rows, column: str, *, repeats: bool) -> None:

@@ -1,5 +1,5 @@
-"""What happened in a bouncer's databases in the last minute, or since the poll before where that is
-longer ago: logins, transactions, their time.
+"""Rates of a bouncer's databases (logins, transactions, their time) over the last minute, or since
+the last poll where that is longer.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ def _group(
 
 
 def _transactions(row: ActivityRow, clock: ServerClock) -> Iterator[OpenTransaction]:
-    # A lying server may send fewer of one than of the other.
+    # A hostile server may send fewer of one than of the other.
     pairs = zip(row.transaction_ages or (), row.transaction_state_ages or (), strict=False)
     return (OpenTransaction(clock.age(age), clock.age(state_age)) for age, state_age in pairs)
 

@@ -46,7 +46,7 @@ class ServerFactsReader:
             *(("wait_events",) if config.wait_events else ()),
             *(("snapshots",) if config.snapshots else ()),
         )
-        """What a poll asks for them."""
+        """The statements of a poll for them."""
 
     def read(
         self,

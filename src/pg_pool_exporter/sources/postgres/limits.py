@@ -1,4 +1,4 @@
-"""Which limit has refused a login, by the server's own numbers. Pure."""
+"""The limit that refused a login, by the server's own numbers. Pure."""
 
 from __future__ import annotations
 

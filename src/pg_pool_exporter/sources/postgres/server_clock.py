@@ -1,4 +1,4 @@
-"""Ages of sessions on a server whose clock is set meanwhile."""
+"""Ages of sessions on a server whose clock is set."""
 
 from __future__ import annotations
 

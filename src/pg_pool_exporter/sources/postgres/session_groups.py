@@ -53,7 +53,7 @@ class SessionGroups:
         )
 
     def _folded(self, key: SessionKey) -> SessionKey:
-        """What the group is folded into."""
+        """The group that this one is folded into."""
         return FOLDED._replace(application=key.application) if self._protects(key) else FOLDED
 
     def _protects(self, key: SessionKey) -> bool:

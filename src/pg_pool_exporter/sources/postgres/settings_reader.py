@@ -91,7 +91,7 @@ class SettingsReader:
             self._state = state
         elif self._state is not None and _has_changed(self._state, state):
             self._settings = replace(self._settings, in_recovery=state.in_recovery)
-            self._state = None  # all else is read by the next poll
+            self._state = None  # the rest is read by the next poll
         return self._settings
 
     async def _made(

@@ -79,7 +79,7 @@ class PostgresSource:
         self._facts = ServerFactsReader(config.facts, config.max_groups)
         self._due: tuple[str, ...] = ()
         self._asked: tuple[str, ...] = ()
-        """What the last message read besides sessions, databases and state."""
+        """The further rows of the last message, besides sessions, databases and state."""
         self._log = log.bind(server=config.name)
 
     async def poll(self) -> Snapshot:
@@ -163,7 +163,7 @@ class PostgresSource:
         return reached_limit(self._last, self._connector.user, self._connector.database)
 
     def _note_session(self, session: Session) -> None:
-        """Log once that another session has taken the place of the former one."""
+        """Log once that another session has replaced the former one."""
         if self._session not in (None, session):
             self._log.warning(
                 "own session replaced: the former one was ended, hung, or lost its network",

@@ -166,7 +166,7 @@ class OverrideRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettingsRow:
-    """How the server logs."""
+    """The server's settings of its log."""
 
     prefix: str
     destination: str
@@ -261,7 +261,7 @@ class EndedRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRow:
-    """A session that is still there."""
+    """A session that still exists."""
 
     pid: int
 

@@ -1,4 +1,4 @@
-"""What the poll of a server and the reader of its log know of each other.
+"""Facts shared by the poll of a server and the reader of its log.
 
 They are separate targets, so that neither waits for the other, but share connections where they
 can: each server gets as few of ours as possible.
@@ -22,13 +22,13 @@ class ServerLogContext:
         self._session: Session | None = None
 
     def put_settings(self, settings: LogSettings) -> None:
-        """Store how the server logs now."""
+        """Store the server's present log settings."""
         self._settings = settings
         for event in self._waiting:
             event.set()
 
     async def settings(self, patience: float) -> LogSettings | None:
-        """How the server logs; None if that is still unknown after `patience` seconds."""
+        """The server's log settings; None if still unknown after `patience` seconds."""
         if self._settings is None:
             event = asyncio.Event()
             self._waiting.add(event)

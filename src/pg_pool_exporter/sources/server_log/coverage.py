@@ -201,7 +201,7 @@ class Coverage:
 
     def _record(self) -> None:
         if not self.is_understood:
-            # It is again: what came before says nothing about it.
+            # Understood again: earlier lines no longer count.
             self._records = self._foreign = 0.0
         self._understood = True
         self.skipped = 0

@@ -1,4 +1,4 @@
-"""What to change so that lines of a log are understood."""
+"""Remedies for a log whose lines are not understood."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _GENERAL = "correct format and line_prefix (SHOW log_destination; SHOW log_line_
 
 
 def advice(form: LogFormat, lines: Sequence[bytes]) -> str:
-    """What would make most of these lines records, which are none of `form`; no text of them.
+    """The setting that would make most of these lines records, which are none of `form`; without
+    their text.
 
     `lines` are without a wrapping that `form` allows, and without their ends.
     """

@@ -1,4 +1,4 @@
-"""What an error in the log means: a timeout, a refused connection, or nothing that is counted."""
+"""The meaning of an error in the log: a timeout, a refused connection, or not counted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pg_pool_exporter.sources.server_log.messages import Message
 
 
 class Event(NamedTuple):
-    """What happened.
+    """A counted event.
 
     `value` is one of `catalogue.SERVER_TIMEOUT_KINDS` for a `timeout`, one of
     `catalogue.REFUSAL_REASONS` for `refused`, `opened` or `closed` for a `session`.

@@ -21,7 +21,7 @@ from pg_pool_exporter.sources.server_log.positions import (
 _MOST_MATCHES = 20_000
 # The newest files stay open: their last lines can be read after a rename or removal.
 _KEPT_OPEN = 4
-# Rotated files too, until nobody writes to them any more; each costs a descriptor.
+# Rotated files too, as long as a process may write to them; each costs a descriptor.
 _MOST_OPEN = 8
 _IDLE_SECONDS = 600.0
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4")

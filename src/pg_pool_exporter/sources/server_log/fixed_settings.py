@@ -66,7 +66,7 @@ class FixedSettings:
         return not asks and self._clock() - self._begun >= RETRY_SECONDS
 
     async def _ask(self) -> None:
-        # What refuses a login is another finding; without an answer the settings are unknown.
+        # A refused login is another finding; without an answer the settings are unknown.
         with suppress(psycopg.Error, PasswordError):
             connection = await self._connect()
             try:

@@ -33,7 +33,7 @@ class Layout(Protocol):
     """One format. Its patterns are used for each event, and take linear time."""
 
     names_vary: bool
-    """Whether lines of a session can differ in what they say of its database."""
+    """Whether lines of a session can differ in its database."""
     is_quoted: bool
     """Whether names are quoted, so that each line can be read in one way only."""
     before_error: bytes

@@ -1,4 +1,4 @@
-"""How a log is written, and what that leaves uncounted."""
+"""The format of a log, and the events that it leaves uncounted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _UNREACHED = (
 
 
 class LogFormat(NamedTuple):
-    """How a log is written."""
+    """The format of a log."""
 
     name: Format
     line_prefix: str | None
@@ -28,7 +28,7 @@ class LogFormat(NamedTuple):
     languages: tuple[str, ...] | None
     """Of its messages; None: any."""
     wrapping: str = "auto"
-    """What is around each line: one of `WRAPPINGS`, or "auto"."""
+    """The wrapping of each line: one of `WRAPPINGS`, or "auto"."""
     is_fixed: bool = True
     """Whether lines of another format are none of this log."""
 
@@ -45,7 +45,7 @@ class LogFormat(NamedTuple):
 
     @property
     def unwrapped(self) -> frozenset[Wrapping]:
-        """What may be around a line."""
+        """The wrappings that a line may have."""
         if self.wrapping != "auto":
             return frozenset(one for one in WRAPPINGS if one == self.wrapping)
         # A prefix with this separator looks like the output of Compose.
@@ -111,7 +111,7 @@ class Gap(NamedTuple):
 
 
 def gaps(settings: LogSettings, form: LogFormat) -> Iterator[Gap]:
-    """What the server's settings keep out of its log."""
+    """The events that the server's settings keep out of its log."""
     if not settings.errors:
         yield Gap("errors are not logged, so most timeouts are not", "log_min_messages = warning")
     if settings.opened is False:

@@ -94,7 +94,7 @@ class _Hit(NamedTuple):
 
     @property
     def counts(self) -> Event:
-        """What is counted for the database: the end of a session, if it was refused."""
+        """The event counted for the database: the end of a session, if it was refused."""
         return CLOSED if self.event.ends_session else self.event
 
 
@@ -189,8 +189,8 @@ class LogParser:
     def _has_doubtful_label(self, data: bytes, start: int) -> bool:
         """Whether what looks like the line's first label may be part of a name.
 
-        The last label is the record's then. Any text of a record could look like one, so that
-        counts for nothing but an open session.
+        The last label is the record's then. Any text of a record could look like one, so it only
+        counts for an open session.
         """
         certain = self.layout.certain
         return bool(self.layout.label) and (certain is None or certain.match(data, start) is None)
@@ -424,7 +424,7 @@ def _is_only_label(data: bytes, label: bytes, start: int, message: int) -> bool:
 
 
 def _session(head: re.Match[bytes]) -> bytes | None:
-    """What identifies the session of a record."""
+    """The identity of a record's session."""
     group = head.re.groupindex.get("session", 0)
     return head[group] if group else None
 

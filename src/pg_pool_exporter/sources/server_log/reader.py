@@ -25,14 +25,14 @@ _MOST_FILES = 64
 
 
 class Recognised(NamedTuple):
-    """How the last lines are written that were understood."""
+    """The format of the last lines that were understood."""
 
     format: Format
     wrapping: Wrapping
 
 
 class _File:
-    """What is known of one file from the lines before: it may change in the middle."""
+    """The state of one file after the lines read so far: its format may change in the middle."""
 
     def __init__(self, form: Format, unwrapper: Unwrapper) -> None:
         self.form: Format = form
@@ -66,7 +66,7 @@ class LogReader:
 
     @property
     def coverage(self) -> Coverage:
-        """Which lines are understood."""
+        """Counts of the lines that are understood, and of the others."""
         return self._shared.coverage
 
     @property
@@ -250,7 +250,7 @@ class LogReader:
         return file.form
 
     def _sample(self, data: bytes, end: int) -> Iterator[bytes]:
-        """Lines that show how all are written: of a long piece the first and the last one."""
+        """Sample lines of a piece: of a long one the first and the last."""
         if end <= SMALL_BYTES or self._is_thorough:
             yield from data[: end - 1].split(b"\n")
             return

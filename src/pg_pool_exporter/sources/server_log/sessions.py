@@ -1,4 +1,4 @@
-"""Which database the record of a session belongs to, the same one when it opens and when it ends.
+"""The database of a session's record, the same one when it opens and when it ends.
 
 The messages about sessions name user and database themselves, without quotes. What is between
 `user=` and what follows the database is the same text in both messages, so both are read alike:

@@ -1,4 +1,4 @@
-"""How a server logs, from its settings."""
+"""The settings of a server's log."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class LogSettingsReader:
         return settings_of(only(rows), self._fixed.latest(only(fixed)), self._overrides, names)
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End the query under way."""
         await self._fixed.close()
 
     async def _read_overrides(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What the parsers of one log add to together, whatever the formats of its lines."""
+"""The counts that all parsers of one log share, whatever the formats of its lines."""
 
 from __future__ import annotations
 

@@ -144,8 +144,8 @@ class SqlLogSource:
         return self._removed(wanted)
 
     def _removed(self, files: Sequence[LogFileRow]) -> PollError | None:
-        """Whether the newest file is gone without a successor: the server writes on where nobody
-        can read it.
+        """Whether the newest file is gone without a successor: the server writes on into a file
+        that cannot be read.
         """
         latest = max(files, key=lambda file: file.modified)
         former = self._newest

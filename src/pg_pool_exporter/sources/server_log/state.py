@@ -40,8 +40,8 @@ class StateError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogState:
-    """What is kept. Counts go on where they were, so that nothing is missing between two scrapes
-    and nothing is in them twice.
+    """The saved state. Counts continue, so that between two scrapes no event is missing or counted
+    twice.
     """
 
     source: str

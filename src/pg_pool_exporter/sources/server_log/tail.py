@@ -1,4 +1,4 @@
-"""What has been read and counted of one log, and kept in its state file."""
+"""Positions and counts of one log, and its state file."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class LogTail:
 
     @property
     def advice(self) -> str:
-        """What would make the last lines understood that belong to no record; else ""."""
+        """The remedy for the last lines, which belong to no record; else ""."""
         foreign = self._reader.coverage.last_foreign
         return advice(self._form, foreign) if foreign else ""
 
@@ -142,7 +142,8 @@ class LogTail:
         return LogReader(form, is_thorough=self._look_back > 0)
 
     def warn_of_gaps(self, settings: LogSettings | None) -> None:
-        """Log what the server's settings keep uncounted, once, and again after a change."""
+        """Log the events that the server's settings leave uncounted, once, and again after a
+        change."""
         if settings is None:
             return
         found = set(gaps(settings, self._form))

@@ -91,7 +91,7 @@ class LogTotals:
         )
 
     def state(self, source: str) -> LogState:
-        """What a restart needs, without positions."""
+        """The counts that a restart needs, without positions."""
         return LogState(
             source=source,
             timeouts=self._timeouts,

@@ -1,7 +1,7 @@
-"""What log shippers and container runtimes put around the lines of a log.
+"""Removes the wrapping that log shippers and container runtimes put around the lines of a log.
 
-A line can be wrapped several times: the JSON of an operator in the line of a container runtime.
-What comes out are lines as PostgreSQL wrote them, and records as lines of `jsonlog`. The formats:
+A line can be wrapped several times: the JSON of an operator in the line of a container runtime. The
+results are lines as PostgreSQL wrote them, and records as lines of `jsonlog`. The formats:
 
 - `docker`: json-file driver of Docker, also as rewritten by Fluent Bit and others; a text without
   a line end continues in the next line of its stream, unless a shipper left out all line ends.
@@ -217,7 +217,7 @@ class Unwrapper:
         return ("syslog" if is_own else "nothing"), text
 
     def _inner(self, text: bytes, depth: int) -> _Inner:
-        """What is inside of a wrapping: a line, or another wrapping."""
+        """The contents of a wrapping: a line, or another wrapping."""
         if text.startswith(b"{") and depth < _MOST_DEPTH:
             if NATIVE.match(text):
                 return "record", text

@@ -1,4 +1,4 @@
-"""The page at `/`: what a person sees who opens the exporter's address in a browser.
+"""The page at `/`, for a person with a browser.
 
 `document` is the whole; each section has its module. Nothing is loaded from elsewhere, nothing but
 `refresh.js` is executed, and whatever comes from outside is escaped by `markup`, without exception.

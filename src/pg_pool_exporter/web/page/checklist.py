@@ -1,4 +1,4 @@
-"""The checklist: what is fine, what is not, and what is unknown."""
+"""The checklist: points that are fine, not fine, or unknown."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from math import isfinite
 from pg_pool_exporter.analysis.minutes import MINUTES
 from pg_pool_exporter.web.page.markup import Html, element, join
 
-# The last fifth of the width is for what waits.
+# The last fifth of the width is for waiting requests.
 _ROOM, _QUEUE = 80.0, 18.0
 _WIDTH = 100.0
 _HEIGHT = 20.0

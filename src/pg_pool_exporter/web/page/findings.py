@@ -18,7 +18,7 @@ _MAX_SITES = 10
 
 
 def verdict(findings: Sequence[Finding]) -> tuple[str, str]:
-    """How bad it is (a class), and in words."""
+    """The severity (a class), and in words."""
     problems = sum(one.severity is Severity.PROBLEM for one in findings)
     warnings = len(findings) - problems
     words = [

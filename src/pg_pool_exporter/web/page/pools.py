@@ -103,7 +103,7 @@ def _connections(pool: PoolView) -> Html:
 
 
 def _leaks(pool: PoolView) -> Html | None:
-    """Leaks with their lines of code; what else is odd about the pool's sessions."""
+    """Leaks with their lines of code; connections without a session."""
     parts: list[Html] = []
     leaked, leak, app = _leaked(pool), pool.verdict.leak, pool.app_on_server
     sites = list(leak.sites.items()) if leak is not None else []

@@ -1,4 +1,4 @@
-"""How the polls of each target go: failing targets open, the others folded."""
+"""The polls of each target: failing targets open, the others folded."""
 
 from __future__ import annotations
 
