@@ -240,17 +240,23 @@ class Connections:
         )
         self._by_client: dict[str, dict[Connection, None]] = {}
         self._count = 0
+        self._listeners: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._spawn(self._sweep())
 
     def listen(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
         """Accept clients of a listening socket, which is closed with the others."""
         listener.setblocking(False)
-        self._spawn(self._accept(listener, tls))
+        self._listeners.append(listener)
+        self._watch(listener, tls)
 
     async def close(self) -> None:
-        """Accept no more, and end what runs."""
+        """Accept no more, and end all connections."""
         self._server.pre_shutdown()
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
+        self._listeners.clear()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -266,26 +272,29 @@ class Connections:
             if not own:
                 del self._by_client[connection.client]
 
-    async def _accept(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
-        loop = asyncio.get_running_loop()
-        with listener:
-            while True:
-                try:
-                    accepted, peer = await loop.sock_accept(listener)
-                except ConnectionError:
-                    continue  # the client closed it before we accepted it
-                except OSError as error:
-                    self._starved.add(error=error.strerror)
-                    self._make_room(max(self._by_client.values(), key=len, default={}))
-                    await asyncio.sleep(_PAUSE_WITHOUT_DESCRIPTORS)
-                    continue
-                client = client_of(peer)
-                if self._has_room(client):
-                    self._open(accepted, client, tls)
-                else:
-                    accepted.close()
-                # Under a flood sock_accept never waits, and no other task would get a turn.
-                await asyncio.sleep(0)
+    def _watch(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+        if listener in self._listeners:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener, tls)
+
+    def _accept(self, listener: socket.socket, tls: ssl.SSLContext | None) -> None:
+        """Accept one client: under a flood all else has its turn before the next one."""
+        try:
+            accepted, peer = listener.accept()
+        except (ConnectionError, BlockingIOError):
+            return  # the client closed it before we accepted it
+        except OSError as error:
+            self._starved.add(error=error.strerror)
+            self._make_room(max(self._by_client.values(), key=len, default={}))
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(listener)
+            loop.call_later(_PAUSE_WITHOUT_DESCRIPTORS, self._watch, listener, tls)
+            return
+        accepted.setblocking(False)
+        client = client_of(peer)
+        if self._has_room(client):
+            self._open(accepted, client, tls)
+        else:
+            accepted.close()
 
     def _has_room(self, client: str) -> bool:
         own = self._by_client.get(client, {})
@@ -359,7 +368,7 @@ async def _shake_hands(
 
 def client_of(peer: tuple[Any, ...]) -> str:
     """The client of a peer's address: of IPv6 its /64 network, all of which one host can use."""
-    address = ipaddress.ip_address(peer[0].partition("%")[0])
-    if address.version == 4:
-        return str(address)
-    return str(ipaddress.ip_network((int(address), 64), strict=False))
+    host: str = peer[0].partition("%")[0]
+    if ":" not in host:
+        return host
+    return str(ipaddress.ip_network((int(ipaddress.IPv6Address(host)), 64), strict=False))

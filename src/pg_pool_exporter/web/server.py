@@ -226,16 +226,28 @@ async def _listeners(address: Address) -> list[socket.socket]:
     return listeners
 
 
-async def _send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-    response = web.StreamResponse(
-        status=answer.status, headers={**answer.headers, hdrs.CONTENT_TYPE: answer.content_type}
-    )
+def _response(answer: Answer) -> tuple[web.StreamResponse, memoryview]:
+    """The response, and the body that is to be written to it in pieces.
+
+    A small body is in the response itself, which sends it together with the headers.
+    """
+    headers = {**answer.headers, hdrs.CONTENT_TYPE: answer.content_type}
+    if len(answer.body) <= _PIECE:
+        small = web.Response(body=answer.body, status=answer.status, headers=headers)
+        return small, memoryview(b"")
+    response = web.StreamResponse(status=answer.status, headers=headers)
     response.content_length = len(answer.body)
-    view = memoryview(b"" if request.method == hdrs.METH_HEAD else answer.body)
+    return response, memoryview(answer.body)
+
+
+async def _send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+    response, body = _response(answer)
+    if request.method == hdrs.METH_HEAD:
+        body = body[:0]
     try:
         await response.prepare(request)
-        for start in range(0, len(view), _PIECE):
-            await response.write(view[start : start + _PIECE])
+        for start in range(0, len(body), _PIECE):
+            await response.write(body[start : start + _PIECE])
         await response.write_eof()
         # aiohttp waits for large answers only: without this a client that sends request after
         # request and reads nothing would have all the answers in our memory.
