@@ -403,4 +403,4 @@ def test_an_analysis_that_hangs_is_neither_the_present_nor_fine() -> None:
 
     assert "Nothing is wrong" in shown(None)
     assert "Nothing is wrong" not in shown(300)
-    assert "known 5 min ago: the analysis hangs" in shown(300)
+    assert "is 5 min old: the analysis hangs" in shown(300)

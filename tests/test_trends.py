@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from pg_pool_exporter.analysis.history import PoolHistory
-from pg_pool_exporter.exposition.trends import series
+from pg_pool_exporter.exposition.findings import of_trends
 from pg_pool_exporter.model import PoolId, PoolSample
 from pg_pool_exporter.web.findings_json import findings_json
 from support.both_sides import BothSides
@@ -100,7 +100,7 @@ def test_the_figure_is_a_metric_that_page_and_api_repeat() -> None:
         sides.now += 60
         sides.pool(0, 1 + minute // 5, process="web:0")
         sides.pool(9, 1, process="web:1")
-    found = {one.labels: one.value for one in series(sides.analysis.fleet.pools)}
+    found = {one.labels: one.value for one in of_trends(sides.analysis.fleet.pools)}
     (shown,) = json.loads(findings_json(sides.analysis, 0.0))["pools"]
     assert found == {("orders", "main", "web:0"): shown["seconds_to_saturation"]}
 
@@ -109,7 +109,7 @@ def test_the_figure_is_a_metric_that_page_and_api_repeat() -> None:
 def test_a_saturated_pool_has_no_time_left(active: float, unaccounted: float | None) -> None:
     sides = BothSides()
     sides.pool(0, active, unaccounted=unaccounted)
-    assert [one.value for one in series(sides.analysis.fleet.pools)] == [0]
+    assert [one.value for one in of_trends(sides.analysis.fleet.pools)] == [0]
 
 
 def test_connections_lost_inside_the_library_leave_less_room() -> None:
@@ -118,6 +118,6 @@ def test_connections_lost_inside_the_library_leave_less_room() -> None:
         for minute in range(41):
             sides.now += 60
             sides.pool(0, 1 + minute // 5, max=most, unaccounted=unaccounted)
-        return [one.value for one in series(sides.analysis.fleet.pools)]
+        return [one.value for one in of_trends(sides.analysis.fleet.pools)]
 
     assert shown(14, 4) == shown(10, 0) != []

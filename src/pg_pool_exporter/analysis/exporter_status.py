@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pg_pool_exporter.discovery import DiscoveryStatus
+from pg_pool_exporter.discovery import Discovery, DiscoveryStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +26,12 @@ class ExporterStatus:
     socket_directory_problem: str | None = None
     lists: tuple[DiscoveryStatus, ...] = ()
     """The state of service discovery."""
+
+    @classmethod
+    def of(cls, discovery: Discovery) -> ExporterStatus:
+        """The state of the target lists and the socket directory."""
+        return cls(
+            socket_directory=discovery.socket_place,
+            socket_directory_problem=discovery.socket_problem,
+            lists=discovery.tasks.statuses,
+        )

@@ -16,11 +16,11 @@ import structlog
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.analyzer import Analyzer
+from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.blocking import files
 from pg_pool_exporter.blocking.threads import Lane, LaneFullError
 from pg_pool_exporter.commands.finding_log import FindingLog
 from pg_pool_exporter.commands.latency import responsive
-from pg_pool_exporter.commands.status import status_of
 from pg_pool_exporter.config import Config, ConfigError, Problem, warnings
 from pg_pool_exporter.discovery import Discovery, state_directory
 from pg_pool_exporter.exposition.pages import Exposition
@@ -226,7 +226,7 @@ class Daemon:
         self._analyzer.tick()
         web_config = self._web_config
         self._analyzer.exporter = replace(
-            status_of(self._discovery),
+            ExporterStatus.of(self._discovery),
             config_problem=self._config_problem,
             config_loaded=self._config_loaded,
             has_web_config=web_config is not None,

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
-from pg_pool_exporter.commands.status import status_of
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.discovery import Discovery
 from pg_pool_exporter.exposition.pages import Exposition
@@ -39,7 +38,7 @@ async def poll_once(config: Config) -> Outcome:
     analyzer = Analyzer(store, config)
     exposition = Exposition(store, analyzer)
     discovery = await _poll_into(store, config)
-    analyzer.exporter = replace(status_of(discovery), config_loaded=time.time())
+    analyzer.exporter = replace(ExporterStatus.of(discovery), config_loaded=time.time())
     analyzer.update()
     page = exposition.plain(openmetrics=False).decode()
     return Outcome(page, _all_up(store, discovery))
@@ -57,7 +56,7 @@ async def probe(config: Config) -> Probe:
     """Discover targets and poll each of them once."""
     store = Store()
     discovery = await _poll_into(store, config, look_back=_LOOK_BACK)
-    return Probe(store.states(), status_of(discovery))
+    return Probe(store.states(), ExporterStatus.of(discovery))
 
 
 def _all_up(store: Store, discovery: Discovery) -> bool:

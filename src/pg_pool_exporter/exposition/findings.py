@@ -1,4 +1,4 @@
-"""The findings as series, the same as on the page and in the API."""
+"""Findings and trends as series, the same as on the page and in the API."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from pg_pool_exporter.analysis.finding import Finding, Subject
+from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.metrics import catalogue as c
 from pg_pool_exporter.metrics.series import Series
 
@@ -31,6 +32,16 @@ def series(findings: Iterable[Finding]) -> Iterator[Series]:
         yield Series(c.FINDING, labels, amount)
     for labels, count in blamed.items():
         yield Series(c.FINDING_SITE_CONNECTIONS, labels, count)
+
+
+def of_trends(pools: Iterable[PoolView]) -> Iterator[Series]:
+    """One series for each process's pool that fills or is saturated."""
+    for pool in pools:
+        for process in pool.processes:
+            if process.seconds_to_saturation is not None:
+                yield Series(
+                    c.TIME_TO_SATURATION, tuple(process.sample.key), process.seconds_to_saturation
+                )
 
 
 def _subject(subject: Subject) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.blocking.shared import SharedResult
 from pg_pool_exporter.blocking.threads import Lane
-from pg_pool_exporter.exposition import advice, findings, self_metrics, trends
+from pg_pool_exporter.exposition import advice, findings, self_metrics
 from pg_pool_exporter.exposition.self_metrics import ProcessMetrics
 from pg_pool_exporter.metrics import catalogue as c
 from pg_pool_exporter.metrics.series import (
@@ -247,7 +247,7 @@ def _of_analysis(analysis: Analysis) -> Iterator[Blocks]:
         yield blocks([Series(c.LAST_ANALYSIS, (), analysis.made)])
     yield blocks(self_metrics.of_thresholds(fleet.thresholds))
     yield blocks(of_evidence(fleet.evidence, fleet.pools_max))
-    yield blocks(trends.series(fleet.pools))
+    yield blocks(findings.of_trends(fleet.pools))
     yield blocks(advice.series(analysis.advice))
     yield blocks(findings.series(analysis.findings))
 

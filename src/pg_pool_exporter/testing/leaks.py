@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from pg_pool_exporter.client.libraries.adapter import django_is_set_up
 from pg_pool_exporter.client.tracker import Tracker
-from pg_pool_exporter.testing.django import kept_by_django
 from pg_pool_exporter.testing.watch import UNKNOWN_SITE, Dropped, Held, Watch
 
 WAIT_SECONDS = 1.0
@@ -63,7 +64,7 @@ def moment(watch: Watch, trackers: frozenset[Tracker] | None = None) -> Moment:
 
 def leaks_since(watch: Watch, before: Moment, trackers: frozenset[Tracker] | None = None) -> Leaks:
     """The connections checked out, and those dropped, since then."""
-    by_django = kept_by_django()
+    by_django = _kept_by_django()
     held = [
         one
         for one in watch.held(trackers)
@@ -71,6 +72,19 @@ def leaks_since(watch: Watch, before: Moment, trackers: frozenset[Tracker] | Non
     ]
     dropped = watch.dropped(trackers).since(before.dropped, before.held.values())
     return Leaks(held=held, dropped=dropped)
+
+
+def _kept_by_django() -> set[int]:
+    """The identities of the driver's connections that Django holds for this thread.
+
+    With a pool (`OPTIONS: {"pool": …}`) Django has a connection per thread checked out from its
+    first query to the end of a request, and in a test, which has no such end, from test to test.
+    """
+    module: Any = sys.modules.get("django.db")
+    if module is None or not django_is_set_up():
+        return set()
+    wrappers = module.connections.all(initialized_only=True)
+    return {id(one.connection) for one in wrappers if one.connection is not None}
 
 
 def settled(look: Callable[[], Leaks], seconds: float) -> Generator[None, None, Leaks]:

@@ -269,8 +269,12 @@ class PoolAdapter:
 
 def _framework() -> str:
     """The framework that the process runs in, by its imports."""
-    # Celery imports parts of Django where it is installed, but sets nothing up.
-    apps = getattr(sys.modules.get("django.apps"), "apps", None)
-    if getattr(apps, "ready", False):
+    if django_is_set_up():
         return "django"
     return next((name for name in _FRAMEWORKS if name in sys.modules), "")
+
+
+def django_is_set_up() -> bool:
+    """Whether the process runs Django: Celery imports parts of it too, but sets nothing up."""
+    apps = getattr(sys.modules.get("django.apps"), "apps", None)
+    return bool(getattr(apps, "ready", False))

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from pg_pool_exporter.analysis.analyzer import Analyzer
-from pg_pool_exporter.commands.status import status_of
+from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.discovery import Discovery
 from pg_pool_exporter.polling.pollers import Pollers
@@ -40,7 +40,7 @@ async def watch(config: Config, seconds: float, runbooks: str) -> str:
             await pollers.follow(discovery.targets())
             analyzer.update()  # else all states of a long watch would wait for the end
             await asyncio.sleep(min(left, _LOOK_SECONDS))
-        analyzer.exporter = status_of(discovery)
+        analyzer.exporter = ExporterStatus.of(discovery)
         return findings_json(analyzer.update(), time.time(), runbooks)
     finally:
         await asyncio.gather(pollers.close(), discovery.tasks.close())

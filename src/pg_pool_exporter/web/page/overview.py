@@ -37,7 +37,7 @@ def overview(analysis: Analysis, late: float | None) -> Html:
 
 def _late(seconds: float) -> str:
     return (
-        f"All of this was known {spell(seconds)} ago: the analysis hangs. Restart the exporter, "
+        f"All of this is {spell(seconds)} old: the analysis hangs. Restart the exporter, "
         "and please report it."
     )
 
