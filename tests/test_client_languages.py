@@ -99,27 +99,6 @@ def test_a_cursor_or_connection_dropped_where_the_language_tells_is_a_lost_slot(
 
 
 @each_other_kind
-def test_a_request_that_is_cancelled_while_it_waits_waits_no_more(
-    postgres: Cluster, kind: Kind
-) -> None:
-    async def scenario(case: Case) -> None:
-        out = await case.check_out_all()
-        task = asyncio.create_task(case.pool.check_out_when_free())
-        await case.until(lambda: case.sample().waiting == 1, "it waits")
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        case.refused += 1
-        await case.until(lambda: case.sample().waiting == 0, "it does not wait")
-        assert case.sample().timeouts["pool"] == 0
-        await case.return_all(out)
-        case.check()
-
-    if kind.waits and kind.cancels:
-        run(kind, postgres, scenario)
-
-
-@each_other_kind
 def test_a_long_lived_checkout_is_never_overdue(postgres: Cluster, kind: Kind) -> None:
     async def scenario(case: Case) -> None:
         connection = await remote(case).check_out_for_long()

@@ -22,14 +22,16 @@ from pg_pool_exporter.client.libraries.drivers import timeouts
 from pg_pool_exporter.client.libraries.measuring import original
 from pg_pool_exporter.metrics import catalogue
 from pg_pool_exporter.metrics.series import of_pools
-from support.case import Case, Scenario, each_kind, run, source_of, unknown
+from support.case import CANCELLABLE, Case, Scenario, each_kind, run, source_of, unknown
 from support.client import Watched, only_totals, run_app
 from support.pools import KINDS, SIZE, Kind, cases
 from support.postgres import Cluster
 from support.remote_pools import RemotePool
 
 each_python_kind = pytest.mark.parametrize("kind", cases())
-each_async_kind = pytest.mark.parametrize("kind", cases(kind for kind in KINDS if kind.is_async))
+async_kinds = cases(kind for kind in KINDS if kind.is_async)
+each_async_kind = pytest.mark.parametrize("kind", async_kinds)
+each_cancellable_kind = pytest.mark.parametrize("kind", [*async_kinds, *CANCELLABLE])
 
 
 class OopsError(Exception):
@@ -235,8 +237,8 @@ def test_those_who_wait_are_counted_with_the_age_of_the_first_and_served(
     run(kind, postgres, scenario)
 
 
-@each_async_kind
-def test_a_task_that_is_cancelled_while_it_waits_waits_no_more(
+@each_cancellable_kind
+def test_a_request_that_is_cancelled_while_it_waits_waits_no_more(
     postgres: Cluster, kind: Kind
 ) -> None:
     async def scenario(case: Case) -> None:
@@ -247,7 +249,8 @@ def test_a_task_that_is_cancelled_while_it_waits_waits_no_more(
         with pytest.raises(asyncio.CancelledError):
             await task
         case.refused += 1
-        assert (case.sample().waiting, case.sample().timeouts["pool"]) == (0, 0)
+        await case.until(lambda: case.sample().waiting == 0, "it does not wait")
+        assert case.sample().timeouts["pool"] == 0
         await case.return_all(out)
         case.check()
 

@@ -35,7 +35,10 @@ OTHERS = [
     pytest.param(kind, id=kind.name, marks=[of_toolchain(kind.toolchain), pytest.mark.slow])
     for kind in remote_pools.KINDS
 ]
-
+CANCELLABLE = [
+    one for one, kind in zip(OTHERS, remote_pools.KINDS, strict=True) if kind.waits and kind.cancels
+]
+"""Those in whose language a waiting request can be cancelled."""
 each_kind = pytest.mark.parametrize("kind", [*cases(), *OTHERS])
 each_other_kind = pytest.mark.parametrize("kind", OTHERS)
 
