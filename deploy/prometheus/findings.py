@@ -422,7 +422,7 @@ disabled.""",
 Clients of {{ $labels.bouncer }}{{ with $labels.database }}, database {{ . }}{{ end -}}
 {{ with $labels.user }}, user {{ . }}{{ end }}: {{ $value }}. Beyond the limit they are refused.""",
         shows=(CONNECTED,),
-        first="look which application has so many.",
+        first="look which application has the most.",
     ),
     Alert(
         name="PgBouncerLogins",

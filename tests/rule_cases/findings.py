@@ -408,7 +408,7 @@ CASES = {
             "bouncer_too_many_clients",
             EDGE,
             """Clients of edge: 90. Beyond the limit they are refused. Most clients: web (3), jobs
-            (1). First look which application has so many.""",
+            (1). First look which application has the most.""",
             amount=90,
             evidence=CLIENTS,
         ),
@@ -427,7 +427,7 @@ CASES = {
                 }
             ],
             """Clients of edge, user orders: 9. Beyond the limit they are refused. First look which
-            application has so many.""",
+            application has the most.""",
         ),
     ],
     "PgBouncerLogins": cases(

@@ -1,4 +1,4 @@
-"""What an application imports to show its connection pools.
+"""The package that an application imports: it measures checkouts and shows the pools.
 
     from pg_pool_exporter.client import instrument
 

@@ -1,5 +1,4 @@
-"""The configuration, thresholds included: YAML to validated, frozen values, or all mistakes at
-once."""
+"""The configuration and its thresholds: YAML to validated, frozen values, or all mistakes."""
 
 from pg_pool_exporter.config.discovery import DiscoveryConfig, DnsSdConfig, HttpSdConfig
 from pg_pool_exporter.config.document import read

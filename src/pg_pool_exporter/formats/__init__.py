@@ -1,4 +1,4 @@
-"""Formats of other libraries' pools as data, for the reader, the rules and the docs.
+"""Foreign pages: formats of other libraries' pools as data, for the reader, rules and docs.
 
 Our own format is not here: `series` has it.
 """

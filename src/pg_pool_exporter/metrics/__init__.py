@@ -1,1 +1,1 @@
-"""The contract: names, series and text formats of all metrics. The standard library only."""
+"""Names, series and text formats of all metrics. The standard library only."""

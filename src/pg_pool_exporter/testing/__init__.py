@@ -1,4 +1,4 @@
-"""What an application's tests import to see whether it returns its connections.
+"""The package that an application's tests import to see whether it returns its connections.
 
     from pg_pool_exporter.testing import assert_no_leaks
 

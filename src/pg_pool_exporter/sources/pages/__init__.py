@@ -1,1 +1,1 @@
-"""Metrics pages of applications: fetched, parsed, and mapped to pool samples."""
+"""Metrics pages of applications, our own and foreign ones: fetched, parsed, and mapped to pools."""

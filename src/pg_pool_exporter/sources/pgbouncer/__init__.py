@@ -1,1 +1,1 @@
-"""PgBouncer's console, and that of its relatives."""
+"""PgBouncer's console, and that of its relatives: its rows to pools, clients and limits."""

@@ -1,1 +1,1 @@
-"""PostgreSQL: sessions, counters and settings."""
+"""PostgreSQL: its rows (see `queries`) to sessions, counters and settings."""
