@@ -21,7 +21,7 @@ from pg_pool_exporter.discovery.address_list import Address
 from pg_pool_exporter.discovery.page_urls import url_of
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError, Source
-from pg_pool_exporter.sources.pages.request_options import request_options
+from pg_pool_exporter.sources.http.request_options import request_options
 from support import pages
 from support.pages import Served, good_page, head, pool, serving
 
@@ -202,7 +202,7 @@ def test_files_of_no_use_are_looked_at_again_only_when_they_change(
         looked_at += 1
         return client_context(*files)
 
-    monkeypatch.setattr("pg_pool_exporter.sources.pages.request_options.client_context", counted)
+    monkeypatch.setattr("pg_pool_exporter.sources.http.request_options.client_context", counted)
 
     async def scenario() -> None:
         ours = authority("ca.pem")

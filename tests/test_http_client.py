@@ -6,7 +6,7 @@ import asyncio
 import gc
 import socket
 
-from pg_pool_exporter.sources.pages.http_client import TcpConnector
+from pg_pool_exporter.sources.http.client import TcpConnector
 
 ADDRESSES = [f"127.0.0.{number}" for number in range(1, 9)]
 

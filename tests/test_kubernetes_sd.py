@@ -15,7 +15,7 @@ from pg_pool_exporter.discovery import kubernetes_sd
 from pg_pool_exporter.discovery.address_list import Address, ListError
 from pg_pool_exporter.discovery.kubernetes_sd import KubernetesDiscoverer
 from pg_pool_exporter.discovery.tasks import DiscoveryTasks
-from pg_pool_exporter.sources.pages.http_client import HttpClient
+from pg_pool_exporter.sources.http.client import HttpClient
 from support.kubernetes import ADMIN, ApiServer, api_server, program
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("cluster")]

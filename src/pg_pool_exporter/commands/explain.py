@@ -15,11 +15,11 @@ from pg_pool_exporter.discovery import Discovery
 from pg_pool_exporter.formats import AUTO, JOLOKIA, Format
 from pg_pool_exporter.model import Histogram, PoolSample
 from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.http.client import HttpClient
+from pg_pool_exporter.sources.http.fetch import MAX_BODY_BYTES, Request, too_large
+from pg_pool_exporter.sources.http.request_options import request_options
 from pg_pool_exporter.sources.pages.app_page import AppPage, connector_to, table_of
 from pg_pool_exporter.sources.pages.explanation import ExplainedPool, Explanation, explain
-from pg_pool_exporter.sources.pages.fetch import MAX_BODY_BYTES, Request, too_large
-from pg_pool_exporter.sources.pages.http_client import HttpClient
-from pg_pool_exporter.sources.pages.request_options import request_options
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from pg_pool_exporter.sources.pages.text_source import page_text
 

@@ -11,9 +11,9 @@ from pg_pool_exporter.config.discovery import REFRESH_HEADER, HttpSdConfig
 from pg_pool_exporter.discovery.address_list import MAX_BYTES, ListError, from_json
 from pg_pool_exporter.discovery.discoverer import Listing
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.fetch import DOCUMENT, Request
-from pg_pool_exporter.sources.pages.http_client import HttpClient
-from pg_pool_exporter.sources.pages.request_options import request_options
+from pg_pool_exporter.sources.http.client import HttpClient
+from pg_pool_exporter.sources.http.fetch import DOCUMENT, Request
+from pg_pool_exporter.sources.http.request_options import request_options
 
 
 class HttpDiscoverer:

@@ -21,9 +21,9 @@ from pg_pool_exporter.config.kubernetes import KubernetesSdConfig
 from pg_pool_exporter.discovery.address_list import Address, ListError
 from pg_pool_exporter.discovery.discoverer import Listing
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.fetch import DOCUMENT, Request
-from pg_pool_exporter.sources.pages.http_client import HttpClient
-from pg_pool_exporter.sources.pages.request_options import request_options
+from pg_pool_exporter.sources.http.client import HttpClient
+from pg_pool_exporter.sources.http.fetch import DOCUMENT, Request
+from pg_pool_exporter.sources.http.request_options import request_options
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 """Where Kubernetes puts a pod's token, which it replaces before it expires, and its authorities."""

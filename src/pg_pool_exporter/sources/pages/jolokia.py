@@ -23,10 +23,10 @@ from pg_pool_exporter.formats import DEFAULT_POOL, JOLOKIA, UNLIMITED
 from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.fetch import DOCUMENT, Request
-from pg_pool_exporter.sources.pages.http_client import HttpClient, TcpConnector
+from pg_pool_exporter.sources.http.client import HttpClient, TcpConnector
+from pg_pool_exporter.sources.http.fetch import DOCUMENT, Request
+from pg_pool_exporter.sources.http.request_options import request_options
 from pg_pool_exporter.sources.pages.pool_names import PoolName, safe_pool_name
-from pg_pool_exporter.sources.pages.request_options import request_options
 from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
 from pg_pool_exporter.sources.pages.text_syntax import cut
 

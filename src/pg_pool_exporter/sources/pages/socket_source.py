@@ -12,7 +12,7 @@ import aiohttp
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sockets import PAGE_PATH
 from pg_pool_exporter.sources.base import PollError, TargetGoneError
-from pg_pool_exporter.sources.pages.fetch import NotConnectedError
+from pg_pool_exporter.sources.http.fetch import NotConnectedError
 from pg_pool_exporter.sources.pages.socket_file import SocketFile
 from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource
 

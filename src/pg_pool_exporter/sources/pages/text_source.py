@@ -16,15 +16,15 @@ from pg_pool_exporter.blocking.threads import PARSING
 from pg_pool_exporter.config import HttpClientConfig
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.fetch import (
+from pg_pool_exporter.sources.http.client import HttpClient, TcpConnector
+from pg_pool_exporter.sources.http.fetch import (
     MAX_BODY_BYTES,
     Body,
     Request,
     too_large,
 )
-from pg_pool_exporter.sources.pages.http_client import HttpClient, TcpConnector
+from pg_pool_exporter.sources.http.request_options import request_options
 from pg_pool_exporter.sources.pages.native_page import NATIVE
-from pg_pool_exporter.sources.pages.request_options import request_options
 from pg_pool_exporter.sources.pages.table import Table
 from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
 from pg_pool_exporter.sources.pages.text_reader import PageReader, UnrecognisedError

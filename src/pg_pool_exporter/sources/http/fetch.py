@@ -14,7 +14,7 @@ from aiohttp.http_exceptions import LineTooLong
 from yarl import URL
 
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.request_options import PLAIN, RequestOptions
+from pg_pool_exporter.sources.http.request_options import PLAIN, RequestOptions
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 

@@ -14,7 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from pg_pool_exporter import __version__
 from pg_pool_exporter.blocking.names import Resolver
-from pg_pool_exporter.sources.pages.fetch import Body, BrokenOffError, Request, fetch
+from pg_pool_exporter.sources.http.fetch import Body, BrokenOffError, Request, fetch
 
 _MAX_HEADER_BYTES = 8 * 1024
 _MAX_HEADERS = 128

@@ -1,0 +1,1 @@
+"""HTTP requests for metrics pages and target lists, bounded in all that the server decides."""
