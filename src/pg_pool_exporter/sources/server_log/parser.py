@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -16,67 +16,23 @@ from pg_pool_exporter.sources.server_log.events import (
 )
 from pg_pool_exporter.sources.server_log.layouts import Layout
 from pg_pool_exporter.sources.server_log.messages import Message, texts_for
+from pg_pool_exporter.sources.server_log.searches import (
+    ErrorSearch,
+    FatalSearch,
+    SessionSearch,
+    error_searches,
+    fatal_searches,
+    session_searches,
+)
 from pg_pool_exporter.sources.server_log.sessions import AMBIGUOUS_NAME, SessionTexts
 from pg_pool_exporter.sources.server_log.shared_counts import SharedCounts
 
 # Bytes of a message: those of interest are short, apart from the names in them.
 _MOST_MESSAGE = 2048
-# Bytes from a severity to its message, in any language, with a SQLSTATE.
-_MOST_SEVERITY = 128
 # Severities of one line that are tried; names in a prefix may look like one.
 _MOST_TRIES = 4
-# Meanings of errors that end no session, and how long a common start of their texts must be.
-_CANCELLED = ("statement", "lock")
-_LEAST_COMMON = 12
 # Messages whose meaning is cached; each name in a message makes it a new one.
 _MOST_CACHED = 2000
-
-
-class _Fatal(NamedTuple):
-    """Records that end a session, found by the word of their severity."""
-
-    # Measured: a pattern finds its first byte (a capital letter) faster than a search for the word.
-    pattern: re.Pattern[bytes]
-    word: bytes
-
-    def find(self, data: bytes, end: int) -> Iterator[re.Match[bytes]]:
-        """The severities, up to the message."""
-        return self.pattern.finditer(data, 0, end)
-
-
-class _Errors(NamedTuple):
-    """Records of statements that were cancelled, found by the start of their message.
-
-    Most errors of a busy log are others.
-    """
-
-    severities: tuple[tuple[bytes, re.Pattern[bytes]], ...]
-    """Each word, and a pattern from there to the message."""
-    word: bytes
-
-    def find(self, data: bytes, end: int) -> Iterator[re.Match[bytes]]:
-        """The severities, up to the message."""
-        find, text = data.find, self.word
-        at = find(text, 0, end)
-        while at >= 0:
-            before = at - _MOST_SEVERITY if at > _MOST_SEVERITY else 0
-            for word, pattern in self.severities:
-                severity = data.rfind(word, before, at)
-                if severity >= 0:
-                    found = pattern.match(data, severity)
-                    if found is not None and found.end() == at:
-                        yield found
-                        break
-            at = find(text, at + len(text), end)
-
-
-class _Sessions(NamedTuple):
-    """Records of sessions opened or closed, found by the start of their message."""
-
-    event: Event
-    text: bytes
-    starts: tuple[tuple[int, bytes], ...]
-    """Starts of messages that contain the text, each with the offset of the text in it."""
 
 
 class _Hit(NamedTuple):
@@ -104,8 +60,7 @@ _place = itemgetter(0)
 class LogParser:
     """Counts the events in whole lines of one format.
 
-    Every record of interest has one of a few texts in its first line. Searching for those is the
-    fastest way; only lines that contain one are parsed. `messages` are those of the server's
+    `messages` are those of the server's
     languages; what is counted goes to `shared`.
     """
 
@@ -113,11 +68,11 @@ class LogParser:
         messages = tuple(messages)
         self.layout = layout
         self._classifier = Classifier(messages)
-        self._errors: tuple[_Errors | _Fatal, ...] = (
-            *_errors(layout, messages),
-            *_fatal(layout, messages),
+        self._errors: tuple[ErrorSearch | FatalSearch, ...] = (
+            *error_searches(layout, messages),
+            *fatal_searches(layout, messages),
         )
-        self._sessions = (*_sessions(OPENED, messages), *_sessions(CLOSED, messages))
+        self._sessions = (*session_searches(OPENED, messages), *session_searches(CLOSED, messages))
         # Most pieces are ASCII and cannot contain the others.
         self._ascii_errors = tuple(one for one in self._errors if one.word.isascii())
         self._ascii_sessions = tuple(one for one in self._sessions if one.text.isascii())
@@ -211,7 +166,7 @@ class LogParser:
         return (is_strange or layout.names_vary) and self._texts.is_whole(data, message)
 
     def _count_errors(
-        self, data: bytes, end: int, errors: _Errors | _Fatal, hits: list[_Hit]
+        self, data: bytes, end: int, errors: ErrorSearch | FatalSearch, hits: list[_Hit]
     ) -> None:
         layout = self.layout
         find, rfind = data.find, data.rfind
@@ -223,7 +178,7 @@ class LogParser:
         forgeable = layout.cut_line is not None
         failed, tries = -1, 0
         database, code_group = groups.get("database", 0), groups.get("code", 0)
-        fatal = isinstance(errors, _Fatal)
+        fatal = isinstance(errors, FatalSearch)
         cached = self._cached
         counted = -1
         for found in errors.find(data, end):
@@ -342,7 +297,9 @@ class LogParser:
             )
         return next(iter(candidates)) if len(candidates) == 1 else None
 
-    def _count_sessions(self, data: bytes, end: int, sessions: _Sessions, hits: list[_Hit]) -> None:
+    def _count_sessions(
+        self, data: bytes, end: int, sessions: SessionSearch, hits: list[_Hit]
+    ) -> None:
         layout = self.layout
         find, rfind = data.find, data.rfind
         before, origin = layout.before_message, layout.session_origin
@@ -427,36 +384,3 @@ def _session(head: re.Match[bytes]) -> bytes | None:
     """The identity of a record's session."""
     group = head.re.groupindex.get("session", 0)
     return head[group] if group else None
-
-
-def _fatal(layout: Layout, messages: Iterable[Message]) -> Iterator[_Fatal]:
-    for word in texts_for(messages, "FATAL"):
-        yield _Fatal(re.compile(layout.error(word)), word)
-
-
-def _errors(layout: Layout, messages: Iterable[Message]) -> Iterator[_Errors]:
-    severities = tuple(
-        (word, re.compile(layout.error(word))) for word in texts_for(messages, "ERROR")
-    )
-    starts = sorted({one.start for one in messages if one.meaning in _CANCELLED}, key=len)
-    common = _common_start([one for one in starts if one.isascii()])
-    if len(common) >= _LEAST_COMMON:
-        starts = [common, *(one for one in starts if not one.isascii())]
-    for position, text in enumerate(starts):
-        if not any(text.startswith(other) for other in starts[:position]):
-            yield _Errors(severities, text)
-
-
-def _common_start(texts: Sequence[bytes]) -> bytes:
-    first, last = min(texts, default=b""), max(texts, default=b"")
-    pairs = enumerate(zip(first, last, strict=False))
-    return first[: next((at for at, (one, other) in pairs if one != other), len(first))]
-
-
-def _sessions(event: Event, messages: Iterable[Message]) -> Iterator[_Sessions]:
-    starts = sorted({one.start for one in messages if one.meaning == event.value}, key=len)
-    for position, text in enumerate(starts):
-        # A text that is part of another one finds the lines of both.
-        if not any(other in text for other in starts[:position]):
-            containing = tuple((one.find(text), one) for one in starts if text in one)
-            yield _Sessions(event, text, containing)
