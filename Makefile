@@ -15,7 +15,7 @@ RELEASE = build/release/bin
 SITE = build/site-tools/bin
 SITE_ADDRESS ?= 127.0.0.1:8000
 
-.PHONY: help demo test test-all fuzz soak clients servers lint docs rules dashboards lock
+.PHONY: help demo test test-all fuzz soak clients servers lint docs rules dashboards pictures lock
 .PHONY: release-check test-clients clean cluster docs-site docs-serve
 .DEFAULT_GOAL := help
 
@@ -38,6 +38,7 @@ help:
 	@echo "make docs-site  builds it in build/site; fails for a link or an anchor that leads nowhere"
 	@echo "make rules  write the generated rules again"
 	@echo "make dashboards  write the dashboards' JSON again"
+	@echo "make pictures  make the pictures of the documentation again (five minutes)"
 	@echo "make lock   write the lock files of the container image and of CI again (needs uv)"
 	@echo "make release-check  builds the package and checks it as an index would"
 	@echo "            (make release-check TAG=v0.1.0: also whether that may be published)"
@@ -124,6 +125,10 @@ rules: $(VENV)/.dev
 
 dashboards: $(VENV)/.dev
 	$(BIN)/python -W ignore::DeprecationWarning -m dashboards.builder
+
+pictures: $(VENV)/.dev
+	npm ci --silent --ignore-scripts --prefix dashboards/preview
+	PYTHONPATH=tests $(BIN)/python -m tools.pictures
 
 LOCK = uv pip compile --quiet --generate-hashes --upgrade --no-header \
   --no-annotate --no-emit-index-url --no-emit-find-links

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -17,6 +18,7 @@ from test_page import HOSTILE, everywhere
 pytestmark = pytest.mark.debian
 
 DESKTOP, PHONE = 1280, 360
+WIDTHS = (1920, DESKTOP, 768, PHONE)
 # What is wider than the window, if anything is.
 _WIDEST = """
 [...document.querySelectorAll('body *')]
@@ -81,18 +83,15 @@ def long_words() -> BothSides:
     return everywhere("x" * 5000)
 
 
-@pytest.mark.parametrize("width", [DESKTOP, PHONE])
 @pytest.mark.parametrize("sides", [fleet, hostile, long_words])
-def test_it_is_readable_and_does_nothing_but_show(
-    sides: Callable[[], BothSides], width: int
-) -> None:
+def test_it_is_readable_and_does_nothing_but_show(sides: Callable[[], BothSides]) -> None:
     require(CHROMIUM, "Chromium, of Debian's package chromium")
 
     async def main() -> None:
         known = sides()
         async with serving(clock=lambda: known.now) as served, browsing() as browser:
             show(known, served)
-            for scheme in ("light", "dark"):
+            for scheme, width in itertools.product(("light", "dark"), WIDTHS):
                 await browser.call(
                     "Emulation.setEmulatedMedia",
                     features=[{"name": "prefers-color-scheme", "value": scheme}],

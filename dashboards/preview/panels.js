@@ -146,6 +146,7 @@ async function table(box, panel, prometheus) {
     for (const [number, value] of row.entries())
       if (!hidden[number]) cell(line.insertCell(), value, overridden(panel, titles[number]), settingsOf(fields[number], set), prometheus.end);
   }
+  box.className = "rows";
   box.append(drawn);
 }
 

@@ -32,6 +32,7 @@ async function draw() {
   const column = innerWidth / 24;
   for (const panel of dashboard.panels) {
     const { x, y, w, h } = panel.gridPos;
+    if (y * (CELL.h + CELL.gap) >= innerHeight) continue; // nobody sees it
     const section = document.createElement("section");
     Object.assign(section.style, {
       left: `${x * column + 4}px`, top: `${y * (CELL.h + CELL.gap)}px`,

@@ -19,10 +19,10 @@ CHROMIUM = shutil.which("chromium")
 _QUIET = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--remote-debugging-port=0",
+    "--disable-lcd-text", "--remote-debugging-port=0",
 )  # fmt: skip
 _START_SECONDS = 30.0
-_ANSWER_SECONDS = 30.0
+_ANSWER_SECONDS = 60.0
 
 
 class Browser:

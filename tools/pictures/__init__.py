@@ -1,0 +1,1 @@
+"""The pictures of the documentation: `make pictures` makes all of them again."""
