@@ -87,21 +87,31 @@ def _written(field: str, kind: str) -> tuple[str, dict[str, str]]:
 
 def _pools(form: Format, values: Sequence[Value]) -> str:
     """The values by pool: those of the first spelling that is there, and of all parts together."""
-    parts = []
-    for number, (_, group) in enumerate(groupby(values, lambda value: value.part)):
-        part = "\nor ".join(_selectors(form, group))
-        if number:
-            part = _replace(part, "part", str(number))
-        parts.append(part)
-    return _call(
-        f"sum without ({', '.join(_dropped(form))}) ", _labelled(form, "\nor ".join(parts))
-    )
+    groups = [[*group] for _, group in groupby(values, lambda value: value.part)]
+    parts = ["\nor ".join(_selectors(form, group)) for group in groups]
+    if not form.needed_parts(values[0]):
+        tagged = [
+            _replace(part, "part", str(number)) if number else part
+            for number, part in enumerate(parts)
+        ]
+        return _by_pool(form, "\nor ".join(tagged))
+    if len(parts) == 1:
+        return _by_pool(form, parts[0])
+    # Both sides must have the pool: what lacks a part is unknown, as one below 0 is.
+    first, *others = (f"(\n{indent(_by_pool(form, part), '  ')} >= 0\n)" for part in parts)
+    signs = ["-" if group[0].scale < 0 else "+" for group in groups[1:]]
+    return "\n".join([first, *(f"{sign} {one}" for sign, one in zip(signs, others, strict=True))])
+
+
+def _by_pool(form: Format, expression: str) -> str:
+    return _call(f"sum without ({', '.join(_dropped(form))}) ", _labelled(form, expression))
 
 
 def _selectors(form: Format, values: Iterable[Value]) -> Iterator[str]:
     unless = _unless(form)
     for value in values:
-        scale = "" if value.scale == 1 else f" * {value.scale:g}"
+        factor = value.scale if value.scale >= 0 else -value.scale  # the sign is before the sum
+        scale = "" if factor == 1 else f" * {factor:g}"
         choices = [
             *([unless] if unless else []),
             *map(_matchers, form.only),

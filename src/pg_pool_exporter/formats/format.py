@@ -109,6 +109,16 @@ class Format:
         for value in self.values:
             yield from value.series
 
+    def needed_parts(self, value: Value) -> frozenset[int]:
+        """The parts without which the sum of a value is wrong: of a difference, and of a maximum.
+
+        What other sums lack is 0 where there is no series of it.
+        """
+        added = [one for one in self.values if (one.field, one.kind) == (value.field, value.kind)]
+        if value.field == "max" or any(one.scale < 0 for one in added):
+            return frozenset(one.part for one in added)
+        return frozenset()
+
 
 def first_of(aliases: Aliases, labels: Labels) -> str:
     """The value of the first of these labels with a value; else empty."""

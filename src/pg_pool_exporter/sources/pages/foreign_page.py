@@ -95,7 +95,7 @@ def _aliases(form: Format) -> Mapping[str, list[_Alias]]:
     rank = 0
     for value in form.values:
         number = _number(value)
-        needed = _needed(form, value)
+        needed = form.needed_parts(value)
         for name in value.series:
             aliases[name].append(_Alias(value, rank, number, needed))
             rank += 1
@@ -110,17 +110,6 @@ def _aliases(form: Format) -> Mapping[str, list[_Alias]]:
                 )
                 rank += 1
     return aliases
-
-
-def _needed(form: Format, value: Value) -> frozenset[int]:
-    """The parts without which the sum of a value is wrong: of a difference, and of a maximum.
-
-    What other sums lack is 0 where there is no series of it.
-    """
-    added = [one for one in form.values if (one.field, one.kind) == (value.field, value.kind)]
-    if value.field == "max" or any(one.scale < 0 for one in added):
-        return frozenset(one.part for one in added)
-    return frozenset()
 
 
 def _targets(
