@@ -273,3 +273,30 @@ def test_pgbouncer_exporters_page_becomes_ours(promtool: Path, stats: str, tmp_p
         for name, labels, value in BOUNCER_EXPECTED
     ]
     agree(promtool, [mapped("pgbouncer")], page, '{bouncer!=""}', expected, tmp_path)
+
+
+@pytest.mark.debian
+def test_pgbouncer_exporters_clients_by_application_are_counted_once(
+    promtool: Path, tmp_path: Path
+) -> None:
+    clients = [
+        f'pgbouncer_client_connections{{application_name="{application}",database="shop",'
+        f'state="{state}",user="orders"}} {number}'
+        for application, state, number in (
+            ("web", "active", 4), ("web", "waiting", 2), ("batch", "active", 1),
+            ("batch", "active_cancel_req", 1), ("batch", "waiting_cancel_req", 0),
+        )
+    ]  # fmt: skip
+    page = BOUNCER_PAGE.encode() + lines(*clients)
+    expected: Sequence[object] = [
+        {
+            "labels": "pg_bouncer_clients"
+            + selector({**BOUNCER_POOL, "application": application, "state": state, **TARGET}),
+            "value": value,
+        }
+        for application, state, value in (
+            ("web", "active", 4), ("web", "waiting", 2), ("batch", "active", 1),
+            ("batch", "cancel", 1),
+        )
+    ]  # fmt: skip
+    agree(promtool, [mapped("pgbouncer")], page, "pg_bouncer_clients", expected, tmp_path)
