@@ -300,3 +300,106 @@ def test_pgbouncer_exporters_clients_by_application_are_counted_once(
         )
     ]  # fmt: skip
     agree(promtool, [mapped("pgbouncer")], page, "pg_bouncer_clients", expected, tmp_path)
+
+
+POSTGRES_PAGE = """\
+pg_up 1
+pg_settings_max_connections{server="db:5432"} 100
+pg_settings_reserved_connections{server="db:5432"} 2
+pg_settings_superuser_reserved_connections{server="db:5432"} 3
+"""
+# As of 0.11.1, which was run, and of later versions, from their source.
+SESSIONS = {
+    "0.11": """\
+pg_stat_activity_count{datname="shop",server="db:5432",state="active"} 2
+pg_stat_activity_count{datname="shop",server="db:5432",state="disabled"} 0
+pg_stat_activity_count{datname="shop",server="db:5432",state="idle"} 1
+pg_stat_activity_count{datname="shop",server="db:5432",state="idle in transaction"} 1
+pg_stat_activity_count{datname="shop",server="db:5432",state="idle in transaction (aborted)"} 3
+pg_stat_activity_max_tx_duration{datname="shop",server="db:5432",state="active"} 2.875
+pg_stat_activity_max_tx_duration{datname="shop",server="db:5432",state="idle in transaction"} 4.5
+pg_stat_activity_max_tx_duration{datname="shop",server="db:5432",state="idle"} 0
+""",
+    "0.12": "".join(
+        f'{name}{{application_name="{application}",backend_type="{kind}",datname="shop",'
+        f'server="db:5432",state="{state}",usename="orders",wait_event="{event}",'
+        f'wait_event_type="Client"}} {value}\n'
+        for name, application, kind, state, event, value in (
+            ("pg_stat_activity_count", "web", "client backend", "active", "ClientRead", 1),
+            ("pg_stat_activity_count", "web", "client backend", "active", "ClientWrite", 1),
+            ("pg_stat_activity_count", "web", "client backend", "idle", "ClientRead", 1),
+            ("pg_stat_activity_count", "web", "client backend", "idle in transaction", "", 1),
+            ("pg_stat_activity_count", "web", "client backend",
+             "idle in transaction (aborted)", "", 3),
+            ("pg_stat_activity_count", "", "walwriter", "", "", 1),
+            ("pg_stat_activity_max_tx_duration", "web", "client backend", "active", "", 2.875),
+            ("pg_stat_activity_max_tx_duration", "web", "client backend",
+             "idle in transaction", "", 4.5),
+        )
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.debian
+@pytest.mark.parametrize("version", SESSIONS)
+def test_a_server_is_watched_by_the_page_of_postgres_exporter(
+    promtool: Path, version: str, tmp_path: Path
+) -> None:
+    server = {"server": "orders:8080"}
+    group = {**server, "database": "shop"}
+    if version == "0.12":
+        group |= {"user": "orders", "application": "web"}
+    shown: list[tuple[str, dict[str, str], float]] = [
+        ("up", {"server": "orders:8080"}, 1),
+        ("max_connections", server, 100),
+        ("reserved_connections", server, 5),
+        ("used_connections", server, 7),
+        ("oldest_transaction_seconds", group, 4.5),
+        ("connections", {**group, "state": "active"}, 2),
+        ("connections", {**group, "state": "idle"}, 1),
+        ("connections", {**group, "state": "idle_in_transaction"}, 1),
+        ("connections", {**group, "state": "idle_in_transaction_aborted"}, 3),
+    ]
+    expected: Sequence[object] = [
+        {"labels": f"pg_server_{name}{selector({**labels, **TARGET})}", "value": value}
+        for name, labels, value in shown
+    ]
+    page = (POSTGRES_PAGE + SESSIONS[version]).encode()
+    agree(
+        promtool, [mapped("postgres-exporter")], page, '{__name__=~"pg_server_.*"}', expected,
+        tmp_path,
+    )  # fmt: skip
+
+
+@pytest.mark.debian
+def test_an_rds_proxy_is_a_pool(promtool: Path, tmp_path: Path) -> None:
+    """Of a page that shows its connections three times, by target and role, too."""
+    proxy = 'account_id="1",dimension_ProxyName="shop",name="arn:shop",region="eu-west-1"'
+    group = proxy + ',dimension_TargetGroup="default"'
+    role = proxy + ',dimension_TargetRole="READ_WRITE"'
+    page = [
+        f"aws_rds_{name}_sum{{{labels}}} {value}"
+        for labels in (proxy, group, role)
+        for name, value in (
+            ("client_connections", 50),
+            ("database_connections", 10),
+            ("database_connections_currently_borrowed", 7),
+            ("max_database_connections_allowed", 90),
+        )
+    ]
+    pool = {
+        "account_id": "1", "app": "orders", "pool": "shop", "process": "orders:8080",
+        "region": "eu-west-1", **TARGET,
+    }  # fmt: skip
+    connections = {
+        state: "pg_pool_connections" + selector({**pool, "state": state})
+        for state in ("active", "idle")
+    }
+    expected: Sequence[object] = [
+        {"labels": connections["active"], "value": 7},
+        {"labels": connections["idle"], "value": 3},
+        {"labels": f"pg_pool_max_connections{selector(pool)}", "value": 90},
+    ]
+    agree(promtool, [mapped("rds-proxy")], lines(*page), '{pool="shop"}', expected, tmp_path)
+    lacking = [line for line in page if "currently_borrowed" not in line]
+    agree(promtool, [mapped("rds-proxy")], lines(*lacking), '{pool="shop"}', expected[2:], tmp_path)
