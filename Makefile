@@ -62,8 +62,9 @@ soak: $(VENV)/.dev
 clients:
 	cd tests/clients/node && npm ci --silent --ignore-scripts
 	cd clients/java && mvn --quiet --batch-mode install -Dmaven.test.skip=true
-	cd tests/clients/java/hikari && mvn --quiet --batch-mode package
+	cd tests/clients/java/pools && mvn --quiet --batch-mode package
 	cd tests/clients/java/spring && mvn --quiet --batch-mode package
+	cd tests/clients/java/quarkus && mvn --quiet --batch-mode package
 	cd tests/clients/go && GOTOOLCHAIN=local go build -buildvcs=false -o build/app . && \
 	  GOTOOLCHAIN=local go build -buildvcs=false -o build/scenarios ./scenarios
 

@@ -151,7 +151,8 @@ EXPECTED: dict[str, tuple[PoolSample, ...]] = {
     "agroal-spring": (
         PoolSample(
             key=key("orders"),
-            idle=2, active=3, acquired=10, info=info(client="Agroal", source="agroal"),
+            idle=2, active=3, waiting=1, acquire_wait=0.903, acquired=10, connects=5,
+            info=info(client="Agroal", source="agroal"),
         ),
     ),
     "r2dbc": (
@@ -165,6 +166,13 @@ EXPECTED: dict[str, tuple[PoolSample, ...]] = {
             key=key("orders"),
             active=7, waiting=2, acquire_wait=2.5, acquired=100, held=31, returned=93,
             info=info(client="Vert.x SQL client", source="vertx"),
+        ),
+    ),
+    "quarkus-reactive": (
+        PoolSample(
+            key=key("main"),
+            active=7, max=10, waiting=2, acquire_wait=2.5, acquired=100, held=31, returned=93,
+            info=info(client="Vert.x SQL client", source="quarkus-reactive"),
         ),
     ),
     "commons-pool2": (

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pg_pool_exporter.formats import FORMATS, Aliases, Condition, Format, Value
+from pg_pool_exporter.formats import (
+    FORMATS,
+    Aliases,
+    Condition,
+    Format,
+    Value,
+    beam,
+    bouncers,
+    go,
+    jvm,
+    node,
+    opentelemetry,
+    ruby,
+)
 
 _INTRODUCTION = """\
 # Applications in other languages
@@ -40,7 +53,7 @@ are not used.
   left out.
 - A name does not change when other pools appear. One that comes beside another of the same name has
   its format, OpenTelemetry scope or a number behind it: `shop (go-sql)`. Of those that are there
-  when the exporter starts, the first format of the table below has the plain name.
+  when the exporter starts, the first format below has the plain name.
 - A pool named by a connection string is shown as `application user@host:port/database` with the
   other settings that are no secret, because the string can hold a password. One with
   `Pooling=false` is no pool.
@@ -64,11 +77,9 @@ are not used.
   empty and had pools before, and when it is cut: OpenMetrics without `# EOF`, or fewer series than
   before in an answer without a length.
 
-**run**: a page of the real library is read in the tests. **read**: the names are from its source or
-documents; whoever has a real page is welcome to send it.
-
-| format | libraries | |
-|---|---|---|
+The last column has the versions of the real library whose page is read in the tests. Where it says
+*read*, the names are from the library's source or documents; whoever has a real page is welcome to
+send it. What has no mark is not on the page.
 """
 
 _YOUR_OWN = """\
@@ -96,16 +107,48 @@ names of the tables above, except timeouts: `pool_timeouts` and `connect_timeout
 """
 
 
+_LANGUAGES = {
+    "Java, Kotlin, Scala": jvm,
+    "OpenTelemetry in any language, and .NET": opentelemetry,
+    "Go": go,
+    "Node": node,
+    "Ruby": ruby,
+    "Elixir": beam,
+    "Bouncers": bouncers,
+}
+_COLUMNS = {
+    "maximum": ("max",),
+    "in use": ("active",),
+    "idle": ("idle",),
+    "waiting": ("waiting", "oldest_waiting"),
+    "timeouts": ("timeouts",),
+    "checkouts": ("acquired", "acquire_wait"),
+    "hold": ("held",),
+}
+
+
 def markdown() -> str:
     """The whole page."""
-    forms = FORMATS.values()
-    parts = [
-        _INTRODUCTION,
-        *(f"| [`{form.name}`](#{form.name}) | {form.title} | {_tried(form)} |\n" for form in forms),
-    ]
-    for form in forms:
+    parts = [_INTRODUCTION]
+    for language, module in _LANGUAGES.items():
+        forms = [
+            form for form in FORMATS.values() if any(form is one for one in vars(module).values())
+        ]
+        parts += [f"\n## {language}\n\n", *_table(forms)]
+    for form in FORMATS.values():
         parts += ["\n", *_section(form)]
     return "".join([*parts, "\n", _YOUR_OWN])
+
+
+def _table(forms: Iterable[Format]) -> Iterator[str]:
+    """Which format shows what."""
+    yield f"| format | libraries | {' | '.join(_COLUMNS)} | run with |\n"
+    yield f"|---|---|{'---|' * len(_COLUMNS)}---|\n"
+    for form in forms:
+        shown = {value.field for value in form.values}
+        marks = ("✓" if shown.intersection(fields) else "" for fields in _COLUMNS.values())
+        tried = form.run or "*read*"
+        yield f"| [`{form.name}`](#{form.name}) | {form.title} | {' | '.join(marks)} | {tried} |\n"
 
 
 def _section(form: Format) -> Iterator[str]:
@@ -124,10 +167,6 @@ def _section(form: Format) -> Iterator[str]:
     for value in form.values:
         name = f"{value.field}, {value.kind}" if value.kind else value.field
         yield f"| {name} | {_series(value)} |\n"
-
-
-def _tried(form: Format) -> str:
-    return "run" if form.run else "read"
 
 
 def _conditions(conditions: Iterable[Condition]) -> str:

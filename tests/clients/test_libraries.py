@@ -26,10 +26,14 @@ Start = Callable[..., Application]
 
 pytestmark = pytest.mark.slow
 
-ALL = [
-    pytest.param(library, id=name, marks=getattr(pytest.mark, library.toolchain))
-    for name, library in LIBRARIES.items()
-]
+ALL, WITH_RECIPE = (
+    [
+        pytest.param(library, id=name, marks=getattr(pytest.mark, library.toolchain))
+        for name, library in LIBRARIES.items()
+        if library.with_recipe or not only
+    ]
+    for only in (False, True)
+)
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def test_each_state_of_the_pool_is_shown(library: Library, start: Start) -> None
     application.assert_times(application.assert_shown())
 
 
-@pytest.mark.parametrize("library", ALL)
+@pytest.mark.parametrize("library", WITH_RECIPE)
 def test_a_connection_that_is_never_returned_stays_active(library: Library, start: Start) -> None:
     """Its format is named in the configuration here."""
     application = start(library)
@@ -202,7 +206,7 @@ _LATE = ("postgresql_unreachable", "target_unreachable")
 """Causes that a busy machine has, too."""
 
 
-@pytest.mark.parametrize("library", ALL)
+@pytest.mark.parametrize("library", WITH_RECIPE)
 def test_a_long_query_is_no_leak(library: Library, start: Start, postgres: Cluster) -> None:
     """All durations are a sixtieth: a leak threshold of a second, and a query of three."""
     application = start(library, PG_POOL_EXPORTER_LEAK_AFTER="1s")

@@ -143,7 +143,7 @@ class Application:
             assert least * 0.9 < getattr(sample, name) < most, name
 
     def pool(self, form: str | None = None) -> PoolSample:
-        """The one pool on the page, read by a source of the daemon's. Raises `PollError`."""
+        """The pool on the page, read by a source of the daemon's. Raises `PollError`."""
         if form is not None:
             self.config.write_text(self._configuration(form))
         (target,) = Discovery(load(self.config)).targets()
@@ -155,7 +155,10 @@ class Application:
             finally:
                 await source.close()
 
-        (pool,) = asyncio.run(poll())
+        pools = asyncio.run(poll())
+        if self.library.with_another:
+            pools = tuple(one for one in pools if one.key.pool == self._name)
+        (pool,) = pools
         return pool
 
     @property

@@ -65,6 +65,10 @@ class Library:
     """Whether the pool is on the page before it is used."""
     recognised: bool = True
     """Whether `format: auto` finds it."""
+    with_recipe: bool = True
+    """Whether a recipe shows it. Others are started once, to see that their page is read right."""
+    with_another: bool = False
+    """Whether its page has the pool of another library, too."""
     fills: bool = False
     """Whether the pool opens all its connections at the start."""
 
@@ -79,14 +83,24 @@ class Library:
 
 
 _node = partial(Library, toolchain="node", directory="node", built="node_modules")
-_hikari = partial(Library, toolchain="java", directory="java/hikari", built="target/lib")
+_pools = partial(Library, toolchain="java", directory="java/pools", built="target/lib")
+_others = partial(_pools, with_recipe=False)
+_quarkus = partial(
+    Library,
+    toolchain="java",
+    directory="java/quarkus",
+    built="target/quarkus-app",
+    with_recipe=False,
+    with_another=True,
+)
 _go = partial(Library, toolchain="go", directory="go", built="build/app")
 
 _GAUGES = ("idle", "active", "max")
 _HIKARI = (*_GAUGES, "min", "waiting", "timeouts", "returned")
+# Requests that failed are among those that have been answered.
+_WITH_FAILURES = {"acquired": lambda truth: truth.acquired + truth.timeouts}
 _HIKARI_DIFFERS = {
-    # Requests that failed are among those that have been answered.
-    "acquired": lambda truth: truth.acquired + truth.timeouts,
+    **_WITH_FAILURES,
     # The first connection is opened before it begins to count.
     "connects": lambda truth: truth.connects - 1,
 }
@@ -95,11 +109,31 @@ _PGX_DIFFERS = {
     # Counted when they have a connection, be it one that was opened for them.
     "queued": lambda truth: truth.connects + truth.queued_with_success,
 }
-_JAVA = ("java", "-cp", "target/classes:target/lib/*")
+# Compiled once, not again and better: they live for some seconds.
+_JVM = ("java", "-XX:TieredStopAtLevel=1")
+_CLASSES = ("-cp", "target/classes:target/lib/*")
+_JAVA = (*_JVM, *_CLASSES)
 _JOLOKIA = (
     "-javaagent:target/lib/jolokia-agent-jvm-2.2.9-javaagent.jar="
     "host=127.0.0.1,port={port},policyLocation=file:jolokia-access.xml"
 )
+
+_AGENT = (
+    *_JVM,
+    "-javaagent:target/lib/opentelemetry-javaagent-2.31.1.jar",
+    "-Dotel.metrics.exporter=prometheus",
+    "-Dotel.exporter.prometheus.host=127.0.0.1",
+    "-Dotel.exporter.prometheus.port={port}",
+    "-Dotel.traces.exporter=none",
+    "-Dotel.logs.exporter=none",
+    # Those of pools alone, because each takes its time at the start.
+    "-Dotel.instrumentation.common.default-enabled=false",
+    *(
+        f"-Dotel.instrumentation.{name}.enabled=true"
+        for name in ("apache-dbcp", "c3p0", "hikaricp", "tomcat-jdbc")
+    ),
+)
+_OF_NEWER_NAMES = "-Dotel.semconv-stability.opt-in=database"
 
 # Our own clients. What needs more than counting has tests of its own.
 _CLIENT = (
@@ -153,7 +187,7 @@ LIBRARIES = {
             "active": lambda truth: truth.active + truth.returned_last,
         },
     ),
-    "HikariCP by our client": _hikari(
+    "HikariCP by our client": _pools(
         command=(*_JAVA, "orders.Obey", "client"),
         format="native",
         shows=tuple(field for field in _CLIENT if field != "connects"),
@@ -165,7 +199,7 @@ LIBRARIES = {
         ),
         fills=True,
     ),
-    "HikariCP by Micrometer": _hikari(
+    "HikariCP by Micrometer": _pools(
         command=(*_JAVA, "orders.Obey", "micrometer"),
         format="micrometer",
         shows=_HIKARI,
@@ -173,7 +207,7 @@ LIBRARIES = {
         times=_HIKARI_TIMES,
         fills=True,
     ),
-    "HikariCP's tracker": _hikari(
+    "HikariCP's tracker": _pools(
         command=(*_JAVA, "orders.Obey", "tracker"),
         format="hikaricp",
         shows=_HIKARI,
@@ -181,7 +215,7 @@ LIBRARIES = {
         times=_HIKARI_TIMES,
         fills=True,
     ),
-    "HikariCP by Jolokia": _hikari(
+    "HikariCP by Jolokia": _pools(
         command=("java", _JOLOKIA, *_JAVA[1:], "orders.Obey", "mbeans"),
         format="jolokia",
         shows=(*_GAUGES, "min", "waiting"),
@@ -193,12 +227,82 @@ LIBRARIES = {
         toolchain="java",
         directory="java/spring",
         built="target/orders-1.jar",
-        command=("java", "-jar", "target/orders-1.jar", "--server.port={port}"),
+        command=(*_JVM, "-jar", "target/orders-1.jar", "--server.port={port}"),
         format="micrometer",
         shows=_HIKARI,
         differs=_HIKARI_DIFFERS,
         times=_HIKARI_TIMES,
         path="/actuator/prometheus",
+        fills=True,
+    ),
+    "Agroal by its Spring starter": _others(
+        command=(*_JAVA, "orders.Obey", "spring-agroal"),
+        format="agroal",
+        shows=("idle", "active", "waiting", "acquired", "connects"),
+        times={"acquire_wait": False},
+    ),
+    "Quarkus": _quarkus(
+        command=(*_JVM, "-jar", "target/quarkus-app/quarkus-run.jar", "jdbc"),
+        format="agroal",
+        pool="default",
+        shows=("idle", "active", "waiting", "acquired", "connects"),
+        times={"acquire_wait": False},
+    ),
+    "Quarkus, reactive": _quarkus(
+        command=(*_JVM, "-jar", "target/quarkus-app/quarkus-run.jar", "reactive"),
+        format="quarkus-reactive",
+        shows=("max", "active", "waiting", "returned"),
+        differs=_WITH_FAILURES,
+        times={"acquire_wait": True, "held": False},
+    ),
+    "Tomcat JDBC by Spring Boot": _others(
+        command=(*_JAVA, "orders.Obey", "spring-tomcat"),
+        format="spring-jdbc",
+        shows=(*_GAUGES, "min"),
+    ),
+    "DBCP2 by Spring Boot": _others(
+        command=(*_JAVA, "orders.Obey", "spring-dbcp2"),
+        format="spring-jdbc",
+        shows=(*_GAUGES, "min"),
+    ),
+    "DBCP2 by Micrometer": _others(
+        command=(*_JAVA, "orders.Obey", "commons-pool2"),
+        format="commons-pool2",
+        shows=("idle", "active", "waiting", "acquired", "returned", "connects"),
+    ),
+    "R2DBC pool by Spring Boot": _others(
+        command=(*_JAVA, "orders.Obey", "spring-r2dbc"),
+        format="r2dbc",
+        shows=(*_GAUGES, "waiting"),
+    ),
+    "Vert.x": _others(
+        command=(*_JAVA, "orders.Obey", "vertx"),
+        format="vertx",
+        shows=("active", "waiting", "returned"),
+        differs=_WITH_FAILURES,
+        times={"acquire_wait": True, "held": False},
+    ),
+    "c3p0 by OpenTelemetry": _others(
+        command=(*_AGENT, *_CLASSES, "orders.Obey", "c3p0"),
+        format="otel-old",
+        shows=("idle", "active", "waiting"),
+    ),
+    "Tomcat JDBC by OpenTelemetry": _others(
+        command=(*_AGENT, _OF_NEWER_NAMES, *_CLASSES, "orders.Obey", "tomcat"),
+        format="otel",
+        shows=(*_GAUGES, "min", "waiting"),
+    ),
+    "DBCP2 by OpenTelemetry": _others(
+        command=(*_AGENT, *_CLASSES, "orders.Obey", "dbcp2"),
+        format="otel-old",
+        shows=(*_GAUGES, "min"),
+    ),
+    "HikariCP by OpenTelemetry": _others(
+        command=(*_AGENT, _OF_NEWER_NAMES, *_CLASSES, "orders.Obey", "hikari"),
+        format="otel",
+        shows=_HIKARI,
+        differs=_HIKARI_DIFFERS,
+        times=_HIKARI_TIMES,
         fills=True,
     ),
     "our client": _go(
@@ -220,6 +324,15 @@ LIBRARIES = {
     "pgxpool": _go(
         command=("build/app", "pgxpool"),
         format="pgxpool",
+        shows=(*_GAUGES, "timeouts", "acquired", "connects"),
+        differs=_PGX_DIFFERS,
+        times={"acquire_wait": False},
+    ),
+    "otelpgx": _go(
+        command=("build/app", "otelpgx"),
+        format="otelpgx",
+        with_recipe=False,
+        pool="{server}/postgres",
         shows=(*_GAUGES, "timeouts", "acquired", "connects"),
         differs=_PGX_DIFFERS,
         times={"acquire_wait": False},

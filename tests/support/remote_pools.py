@@ -65,7 +65,7 @@ NODE = Program(
 )
 JAVA = Program(
     toolchain="java",
-    built=CLIENTS / "java/hikari/target/classes/orders/Scenarios.class",
+    built=CLIENTS / "java/pools/target/classes/orders/Scenarios.class",
     command=(
         "java",
         "-Dcom.zaxxer.hikari.housekeeping.periodMs=20",
@@ -73,8 +73,8 @@ JAVA = Program(
         "target/classes:target/lib/*",
         "orders.Scenarios",
     ),
-    source=CLIENTS / "java/hikari/src/main/java/orders/ScenarioPool.java",
-    directory=CLIENTS / "java/hikari",
+    source=CLIENTS / "java/pools/src/main/java/orders/ScenarioPool.java",
+    directory=CLIENTS / "java/pools",
     kind="hikaricp",
 )
 PROGRAMS = (GO, NODE, JAVA)

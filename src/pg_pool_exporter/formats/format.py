@@ -101,8 +101,9 @@ class Format:
     """Formats that show more of the same pools: beside one of them, this one is left out."""
     facts: str = ""
     """The source of its names."""
-    run: bool = False
-    """Whether a page of the real library was read; else its names are from source or documents."""
+    run: str = ""
+    """The versions of the real library whose page is read in the tests; without any, its names are
+    from source or documents."""
 
     def names(self) -> Iterator[str]:
         """All names of series, with repetitions."""

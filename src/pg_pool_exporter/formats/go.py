@@ -66,7 +66,7 @@ PGXPOOL = Format(
         value("connects", "pgxpool_new_conns_count", "pgxpool_new_conns_count_total"),
     ),
     facts="IBM/pgxpoolprometheus 1.1.3, collector.go",
-    run=True,
+    run="pgx 5.12, pgxpoolprometheus 1.1",
 )
 
 PGX_POOL = Format(
@@ -120,6 +120,7 @@ OTELPGX = Format(
         value("connects", "pgxpool_new_connections_total", "pgxpool_new_connections"),
     ),
     facts="otelpgx 0.9.1, meter.go",
+    run="otelpgx 0.10, pgx 5.12",
 )
 
 GO_SQL = Format(
@@ -136,5 +137,5 @@ GO_SQL = Format(
         value("acquire_wait", "go_sql_wait_duration_seconds_total"),
     ),
     facts="client_golang 1.23.2, dbstats_collector.go",
-    run=True,
+    run="client_golang 1.23",
 )

@@ -12,6 +12,8 @@ from pg_pool_exporter.formats.format import (
 )
 
 _ANSWERED = "Requests that failed are among them."
+# The same names count worker threads and HTTP connections.
+_SQL = (Condition(("pool_type",), "sql"),)
 _TRIED = "Attempts that failed are among them, and the very first connection is not."
 
 
@@ -44,7 +46,7 @@ MICROMETER = Format(
         value("connects", "hikaricp_connections_creation_seconds_count", note=_TRIED),
     ),
     facts="HikariCP, metrics/micrometer/MicrometerMetricsTracker.java and pool/PoolBase.java",
-    run=True,
+    run="HikariCP 7.1, Micrometer 1.17, Spring Boot 4.0",
 )
 
 HIKARICP = Format(
@@ -73,7 +75,7 @@ HIKARICP = Format(
     ),
     yields_to=("micrometer",),
     facts="HikariCP, metrics/prometheus/HikariCPCollector.java and PrometheusMetricsTracker.java",
-    run=True,
+    run="HikariCP 7.1, simpleclient 0.16",
 )
 
 SPRING_JDBC = Format(
@@ -90,14 +92,15 @@ SPRING_JDBC = Format(
     # names on one page, so they can't be matched one by one.
     yields_to=("micrometer", "hikaricp"),
     facts="Spring Boot, DataSourcePoolMetrics.java",
-    run=True,
+    run="Spring Boot 4.0, with Tomcat JDBC 11.0 and DBCP2 2.13",
 )
 
 AGROAL = Format(
     name="agroal",
     title="Agroal by Micrometer (Quarkus), and by its Spring starter",
     client="Agroal",
-    pool=(("datasource", "name"),),
+    # Quarkus has the first label, the starter the second.
+    pool=(("datasource", "pool", "name"),),
     values=(
         value("idle", "agroal_available_count", "agroal_connections_available_count"),
         value("active", "agroal_active_count", "agroal_connections_active_count"),
@@ -108,10 +111,17 @@ AGROAL = Format(
             scale=MILLISECONDS,
             note="The maximum is not on the page: set `max_connections`.",
         ),
+        value("acquire_wait", "agroal_blocking_time_total_seconds"),
         value("acquired", "agroal_acquire_count_total", "agroal_acquire_count"),
-        value("connects", "agroal_creation_count_total", "agroal_creation_count"),
+        value(
+            "connects",
+            "agroal_creation_count_total",
+            "agroal_creation_count",
+            "agroal_connections_creation_count",
+        ),
     ),
-    facts="Quarkus, AgroalMetricsRecorder.java",
+    facts="Quarkus, AgroalMetricsRecorder.java; Agroal, AgroalDataSourcePoolMetrics.java",
+    run="Quarkus 3.33, Agroal's starter 2.8",
 )
 
 R2DBC = Format(
@@ -126,6 +136,7 @@ R2DBC = Format(
         value("waiting", "r2dbc_pool_pending_connections"),
     ),
     facts="Spring Boot, ConnectionPoolMetrics.java",
+    run="r2dbc-pool 1.0, Spring Boot 4.0",
 )
 
 VERTX = Format(
@@ -133,8 +144,7 @@ VERTX = Format(
     title="Vert.x SQL client by Micrometer",
     client="Vert.x SQL client",
     pool=(("pool_name",),),
-    # The same names count worker threads and HTTP connections.
-    only=(Condition(("pool_type",), "sql"),),
+    only=_SQL,
     values=(
         value("active", "vertx_pool_in_use", "vertx_sql_pool_in_use"),
         value(
@@ -144,7 +154,7 @@ VERTX = Format(
             note="Known to be wrong in some versions.",
         ),
         value("acquire_wait", "vertx_pool_queue_time_seconds_sum"),
-        value("acquired", "vertx_pool_queue_time_seconds_count"),
+        value("acquired", "vertx_pool_queue_time_seconds_count", note=_ANSWERED),
         value("held", "vertx_pool_usage_seconds_sum"),
         value(
             "returned",
@@ -154,6 +164,27 @@ VERTX = Format(
         ),
     ),
     facts="Vert.x Micrometer, VertxPoolMetrics.java",
+    run="Vert.x 5.0",
+)
+
+QUARKUS_REACTIVE = Format(
+    name="quarkus-reactive",
+    title="Vert.x SQL client under Quarkus",
+    client="Vert.x SQL client",
+    pool=(("pool_name",),),
+    only=_SQL,
+    values=(
+        value("max", "sql_pool_active"),
+        value("max", "sql_pool_idle", part=1, note="Not idle connections: room for more."),
+        value("active", "sql_pool_active"),
+        value("waiting", "sql_pool_queue_size"),
+        value("acquire_wait", "sql_pool_queue_delay_seconds_sum"),
+        value("acquired", "sql_pool_queue_delay_seconds_count", note=_ANSWERED),
+        value("held", "sql_pool_usage_seconds_sum"),
+        value("returned", "sql_pool_usage_seconds_count"),
+    ),
+    facts="Quarkus, extensions/micrometer: VertxPoolMetrics.java",
+    run="Quarkus 3.33",
 )
 
 COMMONS_POOL2 = Format(
@@ -175,6 +206,7 @@ COMMONS_POOL2 = Format(
     # Spring's has the maximum.
     yields_to=("spring-jdbc",),
     facts="Micrometer, CommonsObjectPool2Metrics.java",
+    run="DBCP2 2.13, Micrometer 1.17",
 )
 
 WILDFLY = Format(

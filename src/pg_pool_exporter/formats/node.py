@@ -19,7 +19,7 @@ NODE_POSTGRES = Format(
         value("connects", "pg_pool_connections_created_total"),
     ),
     facts="node-postgres-prometheus-exporter 1.4.0, pgPoolPrometheusExporter.js",
-    run=True,
+    run="version 1.4, pg 8.23",
 )
 
 PRISMA = Format(

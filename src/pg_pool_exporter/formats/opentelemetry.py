@@ -164,7 +164,7 @@ OTEL = Format(
     ),
     yields_to=_BOTH_HIKARI,
     facts="OpenTelemetry semantic conventions 1.26, Npgsql 10 MetricsReporter.cs",
-    run=True,
+    run="Java agent 2.31 (HikariCP 7.1, Tomcat JDBC 11.0), instrumentation-pg 0.76, Npgsql 10.0",
 )
 
 OTEL_OLD = Format(
@@ -223,7 +223,7 @@ OTEL_OLD = Format(
     ),
     yields_to=("otel", *_BOTH_HIKARI),
     facts="OpenTelemetry semantic conventions 1.24, Npgsql 8 MetricsReporter.cs",
-    run=True,
+    run="Java agent 2.31 (c3p0 0.12, DBCP2 2.13), Npgsql 8.0 and 9.0",
 )
 
 NPGSQL = Format(
@@ -276,5 +276,5 @@ NPGSQL = Format(
     ),
     yields_to=("otel", "otel-old"),
     facts="prometheus-net, MeterAdapter.cs; Npgsql 8 and 10, MetricsReporter.cs",
-    run=True,
+    run="Npgsql 8.0 and 10.0, prometheus-net 8.2",
 )

@@ -1,6 +1,6 @@
-// An application with a pool, `client`, `pgxpool`, `cmackenzie1` or `database/sql`, and a page of
-// metrics. It does what the lines of its input say; each is answered by a line once it is done: take,
-// give, ask (without waiting for the answer), forget, work (a query of three seconds).
+// An application with a pool, `client`, `pgxpool`, `otelpgx`, `cmackenzie1` or `database/sql`, and a
+// page of metrics. It does what the lines of its input say; each is answered by a line once it is
+// done: take, give, ask (without waiting for the answer), forget, work (a query of three seconds).
 package main
 
 import (
@@ -48,10 +48,15 @@ func open(kind string) (borrow, http.Handler, error) {
 	}
 	var pool *pgxpool.Pool
 	var err error
-	if kind == "client" {
+	switch kind {
+	case "client":
 		pool, page, err = openInstrumented()
-	} else if pool, err = openPgxpool(); err == nil && kind == "cmackenzie1" {
-		page = documentedPage(pool)
+	case "otelpgx":
+		pool, err = openMeasured()
+	default:
+		if pool, err = openPgxpool(); err == nil && kind == "cmackenzie1" {
+			page = documentedPage(pool)
+		}
 	}
 	return func(ctx context.Context) (borrowed, error) {
 		conn, err := pool.Acquire(ctx)
