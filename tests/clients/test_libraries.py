@@ -145,7 +145,9 @@ def test_the_client_for_node_names_the_line_that_holds_a_connection(start: Start
     application.give()
     wait_until(lambda: application.pool().overdue, "the forgotten one is overdue")
     sample = application.pool()
-    assert sample.overdue == {f"node/obey.js:{line_of('node/obey.js', 'pool.connect()')} borrow": 1}
+    assert sample.overdue == {
+        f"node/borrowing.js:{line_of('node/borrowing.js', 'pool.connect()')} borrow": 1
+    }
     assert sample.oldest_active is not None
     assert sample.oldest_active > 0.5
 

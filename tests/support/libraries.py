@@ -168,6 +168,18 @@ LIBRARIES = {
         apart=_CLIENT_APART,
         timeout_kinds=("pool", "connect"),
     ),
+    **{
+        name: _node(
+            command=("node", "obey.js", f"./{file}.js"),
+            format="native",
+            shows=_CLIENT,
+            times=_CLIENT_TIMES,
+            apart=_CLIENT_APART,
+            timeout_kinds=("pool", "connect"),
+            with_recipe=False,
+        )
+        for name, file in (("Prisma", "prisma"), ("Drizzle", "drizzle"))
+    },
     "node-postgres exporter": _node(
         command=("node", "obey.js", "./exporter.js"),
         format="node-postgres",

@@ -2,11 +2,10 @@
 // answered by a line once it is done: take, give, query, ask (without waiting for the answer), forget,
 // work (a query of three seconds).
 import readline from "node:readline";
+import { borrowing } from "./borrowing.js";
 
-const { pool, sequelize } = await import(process.argv[2]);
-
-const borrow = sequelize ? () => sequelize.transaction() : () => pool.connect();
-const giveBack = sequelize ? (transaction) => transaction.commit() : (client) => client.release();
+const application = await import(process.argv[2]);
+const { borrow, giveBack, query } = borrowing(application);
 
 const LONG_QUERY = "SELECT pg_sleep(3)";
 
@@ -25,14 +24,14 @@ const commands = {
     take().catch(() => {});
   },
   async query() {
-    await pool.query("SELECT 1");
+    await application.pool.query("SELECT 1");
   },
   async forget() {
     await borrow();
   },
   async work() {
     const one = await borrow();
-    await (sequelize ? sequelize.query(LONG_QUERY, { transaction: one }) : one.query(LONG_QUERY));
+    await query(one, LONG_QUERY);
     await giveBack(one);
   },
 };
