@@ -30,9 +30,12 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import javax.sql.DataSource;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledForJreRange;
+import org.junit.jupiter.api.condition.JRE;
 import org.postgresql.PGConnection;
 import org.springframework.context.annotation.AnnotationConfigApplicationContext;
 import org.springframework.core.env.MapPropertySource;
@@ -77,6 +80,17 @@ class ClientTest {
   }
 
   @Test
+  void aPoolThatHasNotStartedShowsNoFigureThatItDoesNotKnow() throws Exception {
+    try (var own = new HikariDataSource()) {
+      own.setJdbcUrl(System.getenv("JDBC_URL"));
+      var pool = PoolExporter.measure(own, Options.of("orders", "waiting"));
+      assertEquals("absent", value("waiting", "pg_pool_min_connections", ""));
+      pool.getConnection().close();
+      assertEquals("10", value("waiting", "pg_pool_min_connections", ""));
+    }
+  }
+
+  @Test
   void whatTheLibraryOffersIsStillThere() throws Exception {
     try (var own = hikari()) {
       var pool = PoolExporter.measure(own, Options.of("orders", "wrapped"));
@@ -94,18 +108,15 @@ class ClientTest {
     }
   }
 
+  /** Java 17 has no virtual threads: `make test-clients JAVA=…` names a newer one. */
   @Test
+  @EnabledForJreRange(min = JRE.JAVA_21)
   void virtualThreadsAreMeasuredLikeOthers() throws Exception {
     try (var own = hikari()) {
-      var pool = PoolExporter.measure(own, Options.of("orders", "threads"));
-      var threads = Executors.newCachedThreadPool();
-      try {
-        threads = (java.util.concurrent.ExecutorService)
-            Executors.class.getMethod("newVirtualThreadPerTaskExecutor").invoke(null);
-      } catch (NoSuchMethodException error) {
-        // Java 17 has none: then by its own threads.
-      }
-      var executor = threads;
+      var options = Options.of("orders", "threads").withLeakAfter(Duration.ofNanos(1));
+      var pool = PoolExporter.measure(own, options);
+      var executor = (ExecutorService)
+          Executors.class.getMethod("newVirtualThreadPerTaskExecutor").invoke(null);
       var all = new CompletableFuture<?>[200];
       for (var i = 0; i < all.length; i++) {
         all[i] = CompletableFuture.runAsync(() -> {
@@ -117,10 +128,14 @@ class ClientTest {
         }, executor);
       }
       CompletableFuture.allOf(all).get();
-      executor.shutdown();
       assertEquals("200", value("threads", "pg_pool_acquired_total", ""));
       assertEquals("200", value("threads", "pg_pool_returned_total", ""));
       assertEquals("0", value("threads", "pg_pool_connections", "state=\"active\""));
+      var kept = executor.submit(() -> pool.getConnection()).get();
+      var site = "site=\"orders/ClientTest.java:";
+      assertEquals("1", value("threads", "pg_pool_overdue_connections", site));
+      kept.close();
+      executor.shutdown();
     }
   }
 

@@ -71,7 +71,9 @@ final class Library {
     if (what.equals("idle") && Boolean.FALSE.equals(value("counts"))) {
       return Double.NaN;
     }
-    return value(what) instanceof Number number ? number.doubleValue() : Double.NaN;
+    var known = value(what) instanceof Number number ? number.doubleValue() : Double.NaN;
+    // HikariCP has -1 until the first checkout starts its pool, where nobody has set the figure.
+    return known < 0 ? Double.NaN : known;
   }
 
   /** A text; empty where it is unknown. */
