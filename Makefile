@@ -31,6 +31,7 @@ help:
 	@echo "make clients  builds the applications in Node, Java and Go that tests start, with their tools"
 	@echo "make servers  fetches PostgreSQL 13, 14, 15 and 17, which tests start"
 	@echo "make test-clients  the own tests of the clients in Go, Node and Java"
+	@echo "            (make test-clients JAVA=/path/to/java: on Java 21 or newer, with virtual threads)"
 	@echo "make cluster  builds Kubernetes' API server, Helm and Kustomize for tests (needs Go; four minutes)"
 	@echo "make lint   ruff, mypy, import order"
 	@echo "make docs   write the generated documentation again"
@@ -76,7 +77,7 @@ servers:
 test-clients:
 	cd clients/go && GOTOOLCHAIN=local go vet ./... && GOTOOLCHAIN=local go test ./...
 	cd clients/node && npm ci --silent --ignore-scripts && npm test --silent && npm run --silent types
-	cd clients/java && mvn --quiet --batch-mode test
+	cd clients/java && mvn --quiet --batch-mode $(if $(JAVA),-Djvm=$(JAVA)) test
 
 CLUSTER = $(CURDIR)/tests/cluster
 # Else it says that it is v0.0.0, which is too old for the chart.

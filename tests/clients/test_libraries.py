@@ -17,6 +17,7 @@ import pytest
 from conftest import require
 from pg_pool_exporter.sources.base import PollError
 from support.applications import CLIENTS, Application
+from support.client import page_of
 from support.daemons import Scraper, exporting
 from support.libraries import LIBRARIES, SIZE, Library
 from support.postgres import Cluster, wait_until
@@ -150,6 +151,26 @@ def test_the_client_for_node_names_the_line_that_holds_a_connection(start: Start
     }
     assert sample.oldest_active is not None
     assert sample.oldest_active > 0.5
+
+
+@pytest.mark.java
+def test_the_client_as_a_dependency_of_spring_boot_names_the_line(
+    start: Start, tmp_path: Path
+) -> None:
+    application = start(
+        LIBRARIES["Spring Boot with our client"],
+        PG_POOL_EXPORTER_LEAK_AFTER="500ms",
+        PG_POOL_EXPORTER_SOCKET_DIR=str(tmp_path),
+        SPRING_APPLICATION_NAME="orders",
+    )
+    application.take()
+    application.forget()
+    application.give()
+    wait_until(lambda: application.pool().overdue, "the forgotten one is overdue")
+    line = line_of("java/spring/src/main/java/orders/Application.java", "          pool.getConn")
+    site = f"orders/Application.java:{line} Application.run"
+    assert application.pool().overdue == {site: 1}
+    assert 'app="orders",pool="main"' in page_of(tmp_path / "orders-0.sock")
 
 
 @pytest.mark.node
