@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import re
 import resource
 import socket
 import ssl
@@ -347,13 +350,17 @@ def test_no_answer_may_be_kept_guessed_at_or_names_its_software(sent: bytes) -> 
     with_client(test)
 
 
-def test_the_page_runs_no_script_and_is_shown_in_no_frame() -> None:
+def test_the_page_runs_its_own_script_alone_and_is_shown_in_no_frame() -> None:
     async def test(_served: Served, session: aiohttp.ClientSession) -> None:
-        async with session.get("/") as answer:
+        async with session.get("/", headers={"Accept-Encoding": "identity"}) as answer:
             policy = answer.headers["Content-Security-Policy"]
-        assert "default-src 'none'" in policy
-        assert "frame-ancestors 'none'" in policy
-        assert "script-src" not in policy
+            (script,) = re.findall(r"<script>(.*?)</script>", await answer.text(), re.DOTALL)
+        directives = dict(one.strip().split(" ", 1) for one in policy.split(";"))
+        assert directives["default-src"] == "'none'"
+        assert directives["frame-ancestors"] == "'none'"
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert directives["script-src"] == f"'sha256-{digest}'"
+        assert directives["connect-src"] == "'self'"
 
     with_client(test)
 
