@@ -239,7 +239,7 @@ class DemandLog:
         while self._hours and self._hours[-1][0].demand <= hour.demand:
             highest = max(highest, self._hours.pop()[1])
         self._hours.append((hour, highest))
-        while now - self._hours[0][0].begun > (HOURS + 1) * HOUR:
+        while self._hours and now - self._hours[0][0].begun > (HOURS + 1) * HOUR:
             self._hours.popleft()
 
     def day(self, now: float) -> DemandDay:
