@@ -109,6 +109,13 @@ def test_a_size_leaves_a_connection_free_for_its_share_of_the_time(
     assert not found.at_least
 
 
+def test_a_second_that_is_missing_in_a_bucket_changes_no_size() -> None:
+    short = hour(1000, 1000, 1000, 300, 100, 150, -2, 1, size=20)
+    found = sizes(short, wait=0.1)
+    assert found is not None
+    assert found.for_shares == (7, 7)
+
+
 def test_ten_minutes_are_needed() -> None:
     assert sizes(hour(599), wait=0.1) is None
     made = one(advice([pool(day(hour(599), watched=599))], [], {}))

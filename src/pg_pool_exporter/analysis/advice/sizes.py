@@ -102,7 +102,8 @@ def _above(hour: DemandHour, place: int) -> float:
     """Over the bound at this place, of those from 0 on; what is over 0 is not measured."""
     if place == 0:
         return min(1.0, hour.demand)
-    return float(sum(hour.levels[place:]) / hour.seconds)
+    # Whole seconds by bucket: a difference of two readings may be a second too small.
+    return max(0.0, sum(hour.levels[place:])) / hour.seconds
 
 
 def _by_queue(hour: DemandHour, load: float, saturated: float) -> float:
