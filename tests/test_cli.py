@@ -380,7 +380,7 @@ class TestCheckConfig:
         unsafe.chmod(0o755)
         done = run("check-config", "--probe", f"--socket-dir={unsafe}")
         assert (done.returncode, done.stderr) == (0, "")
-        assert f"no target: sockets are looked for in {unsafe} (" in done.stdout
+        assert f"no target: no application has a socket in {unsafe} (" in done.stdout
 
     def test_probe_says_once_why_a_target_fails(self) -> None:
         dsn = f"host=127.0.0.1 port={free_port()} user=x"

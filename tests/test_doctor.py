@@ -285,7 +285,7 @@ def test_it_watches_a_server_itself(any_postgres: Cluster) -> None:
     assert done.returncode == 1, done.stderr  # the timeout is off, as it is by default
     found = {one["check"]: one for one in json.loads(done.stdout)["checks"]}
     assert found["targets"]["figure"] == "1 of 1 answer; no application is watched"
-    assert "Sockets of applications are looked for in" in found["targets"]["evidence"][0]
+    assert "No application has a socket in" in found["targets"]["evidence"][0]
     assert "idle" in found["sessions"]["figure"]
     assert found["settings"]["verdict"] == "warning"
     assert found["lock_waits"]["verdict"] == found["demand_and_supply"]["verdict"] == "fine"

@@ -365,8 +365,8 @@ def test_a_password_is_never_shown(locked: Cluster) -> None:
     [
         ("--older-than=1h --application=a", "needs --server"),
         ("--server=main --application=a", "needs --older-than"),
-        ("--server=main --older-than=1h", "needs one of --application and --pid"),
-        ("", "needs --server, --older-than, one of --application and --pid"),
+        ("--server=main --older-than=1h", "needs either --application or --pid"),
+        ("", "needs --server, --older-than, either --application or --pid"),
         ("--application=a", "needs --server, --older-than$"),
         ("--server= --pid=7", "needs --server, --older-than$"),
         ("--server=main --older-than=1h --application=a --pid=7", "leave out one"),

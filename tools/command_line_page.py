@@ -32,7 +32,8 @@ _REST = f"""
 
 ## One server without a file
 
-    PG_POOL_EXPORTER_DSN='postgresql://exporter@db.example/postgres?sslmode=verify-full' \\
+    PGPASSWORD=… \\
+      PG_POOL_EXPORTER_DSN='postgresql://exporter@db.example/postgres?sslmode=verify-full' \\
       pg-pool-exporter
 
 polls that server under the name `main`, and the instrumented processes of the host. Together with

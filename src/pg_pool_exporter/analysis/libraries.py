@@ -33,7 +33,7 @@ _ANY = Words(
 _JDBC = "Close each Connection with try-with-resources"
 _BOUNCER = (
     "Its clients keep server connections: in session mode until they disconnect, in transaction "
-    "mode until they commit; find the client whose session is idle for long, and mend that."
+    "mode until they commit; find the client whose session is idle for long, and fix that."
 )
 _LIBRARIES: Mapping[str, Words] = {
     "psycopg_pool": Words(

@@ -61,7 +61,7 @@ def _probe(options: Options, config: Config) -> int:
     if not polled.states:
         directory = polled.exporter.socket_directory
         where = (
-            f"sockets are looked for in {directory}"
+            f"no application has a socket in {directory}"
             if directory
             else "no socket directory: name servers or apps in the configuration"
         )

@@ -141,7 +141,7 @@ def _check_together(command: str, values: Mapping[str, Any]) -> None:
         options = ("server", "older_than")
         missing = [f"--{one.replace('_', '-')}" for one in options if not values.get(one)]
         if "application" not in values and "pid" not in values:
-            missing.append("one of --application and --pid")
+            missing.append("either --application or --pid")
         if missing:
             raise UsageError(f"terminate-idle needs {', '.join(missing)}")
         if "application" in values and "pid" in values:

@@ -53,9 +53,9 @@ COMMANDS = {
     ),
     "explain": Command(
         "show which pools are on a metrics page, and which series are used",
-        "The page is at an address like http://orders:8080/metrics or unix:/run/orders.sock,\n"
-        "or is read from standard input: -. With --config.file it is read as the application with\n"
-        "this address is, with its format and credentials.\n"
+        "The page is at an address like http://orders:8080/metrics or unix:/run/orders.sock.\n"
+        "Use - for standard input. --config.file applies the format and credentials of the\n"
+        "application at this address.\n"
         "Exit code 1 if the page cannot be read, or has no pool.",
     ),
     "doctor": Command(
@@ -70,6 +70,7 @@ COMMANDS = {
     ),
     "terminate-idle": Command(
         "emergency: terminate idle sessions of a server",
+        "Needs --server, --older-than, and --application or --pid.\n"
         "Prints which sessions it would terminate. Terminates them only with --yes.\n"
         "Exit code 1 if the server does not answer, a grant is missing, no session has the name,\n"
         "or a session is not ended.",

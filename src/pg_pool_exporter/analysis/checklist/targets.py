@@ -51,7 +51,7 @@ def _without_applications(point: Check, fleet: FleetView) -> Check:
     place = fleet.exporter.socket_directory
     if fleet.targets and not place and not fleet.exporter.lists:
         return point  # as configured: servers only
-    looked = f"Sockets of applications are looked for in {place}: there is none."
+    looked = f"No application has a socket in {place}."
     return replace(
         point,
         verdict=max(point.verdict, Verdict.WARNING),
@@ -61,10 +61,10 @@ def _without_applications(point: Check, fleet: FleetView) -> Check:
             *point.remedy,
             (
                 "Call instrument(pool) in an application that may write into that directory, or "
-                "name the same one for both in PG_POOL_EXPORTER_SOCKET_DIR; metrics endpoints "
-                "stand under `apps:` in the configuration."
+                "name the same one for both in PG_POOL_EXPORTER_SOCKET_DIR; or list metrics "
+                "endpoints under `apps:` in the configuration."
             )
             if place
-            else "Name the metrics endpoints of applications under `apps:` in the configuration.",
+            else "List metrics endpoints of applications under `apps:` in the configuration.",
         ),
     )

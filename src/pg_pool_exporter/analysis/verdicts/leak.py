@@ -67,7 +67,9 @@ def _summary(pool: PoolView) -> str:
     if leak.is_certain:
         return f"{count} checked out and not returned{full}."
     if leak.unexplained:
-        return f"{count} checked out for too long, without work that explains it{full}."
+        overdue = number(leak.total, "overdue connection", "overdue connections")
+        them = "it" if leak.total == 1 else "them"
+        return f"{overdue}: no running statement or transaction explains {them}{full}."
     return f"About {count} checked out and not returned, by an estimate{full}."
 
 

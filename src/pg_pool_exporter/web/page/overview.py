@@ -37,8 +37,8 @@ def overview(analysis: Analysis, late: float | None) -> Html:
 
 def _late(seconds: float) -> str:
     return (
-        f"All of this is {spell(seconds)} old: the analysis hangs. Restart the exporter, "
-        "and please report it."
+        f"This page is {spell(seconds)} old: the analysis hangs. Restart the exporter, "
+        "and report it as a bug."
     )
 
 
@@ -46,7 +46,7 @@ def _without_findings(analysis: Analysis, late: float | None) -> tuple[str, str]
     """Only what has been read is known, and good."""
     fleet = analysis.fleet
     if late is not None:
-        return "warning", "Nothing is known of the last minutes"
+        return "warning", "Present state unknown: the analysis hangs"
     if analysis.failed:
         return "warning", "An analysis failed: see the log"
     if not fleet.targets:
