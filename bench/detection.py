@@ -44,7 +44,7 @@ first alert named the leak.
 FOREIGN = """\
 ## Leaks behind a foreign page
 
-Without a client nobody knows which connections are out for long. Two things are left.
+Without a client nobody knows which connections are checked out for long. Two things are left.
 
 **An estimate** ([Little's law](../understand/estimate.md), `pg_pool_unexplained_connections`),
 where the page shows for how long the returned connections were checked out, as HikariCP's and

@@ -71,7 +71,7 @@ def test_each_cause_has_a_remedy_and_a_runbook_that_is_there(cause: Cause) -> No
         ("an unknown one", "an unknown one", ["on every path"]),
     ],
 )
-def test_a_leak_is_mended_in_the_words_of_what_the_person_runs(
+def test_a_leak_is_fixed_in_the_words_of_what_the_person_runs(
     framework: str, library: str, words: list[str]
 ) -> None:
     text = remedy(Cause.LEAK, library, framework)

@@ -43,7 +43,7 @@ def alert(name: str, severity: str, annotations: dict[str, str]) -> str:
 
 
 def fix() -> str:
-    """How the demonstration's handler that leaks is mended, as a page."""
+    """How the demonstration's handler that leaks is fixed, as a page."""
     lines = unified_diff(getsource(show_report).splitlines(), FIXED.splitlines(), n=9, lineterm="")
     kinds = {"+": "added", "-": "removed"}
     shown = [

@@ -24,7 +24,7 @@ _DEADLINE = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What watches the application, and what mends it."""
+    """What watches the application, and what fixes it."""
 
     page: str
     """The address of the exporter's page."""

@@ -18,7 +18,7 @@ func openDatabaseSQL() (*sql.DB, error) {
 	}
 	config.RuntimeParams["application_name"] = "orders"
 	db := stdlib.OpenDB(*config)
-	db.SetMaxOpenConns(5) // without it there is no limit, and no use can be computed
+	db.SetMaxOpenConns(5) // without it there is no limit, and utilisation is unknown
 	db.SetMaxIdleConns(5) // else 2: what is more is closed at its return
 	return db, prometheus.Register(collectors.NewDBStatsCollector(db, "main"))
 }
