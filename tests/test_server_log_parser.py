@@ -518,6 +518,19 @@ def test_byte_by_byte(form: Format) -> None:
     assert len(found) >= len(TIMEOUTS)
 
 
+@pytest.mark.parametrize("junk", [b"\0" * 5, b"\xef\xbb\xbf", b"\xef\xbb\xbf\0"])
+def test_what_stands_before_a_line_counts_alike_wherever_the_log_is_cut(junk: bytes) -> None:
+    """A file truncated while the server writes begins so, and one that was put together."""
+    line = record("stderr", "FATAL", "sorry, too many clients already", code="53300")
+    log = (junk + line) * 2
+    for cut in range(len(log)):
+        parser = parser_of("stderr")
+        parser.feed(log[:cut])
+        parser.feed(log[cut:])
+        assert seen(parser) == {("refused", "too_many_connections", "shop"): 2}
+        assert parser.coverage.unparsed == 0
+
+
 def test_what_a_text_of_csvlog_holds_counts_alike_wherever_the_log_is_cut() -> None:
     before = b'2026-,"","",,"""""""""\n'  # opens a text
     inside = b'{"a":"","b":"","c":1,"error_severity":"FATAL","state_code":"3D000","message":""}\n'

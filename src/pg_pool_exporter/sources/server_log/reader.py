@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -22,6 +23,9 @@ MAX_LINE = 64 * 1024
 """Only the beginning of a longer line is parsed; everything of interest stands there."""
 # Files whose state is kept between two reads.
 _MOST_FILES = 64
+# Null bytes where a file was truncated while the server had it open, or the mark of its encoding;
+# at each line, so that it does not matter where a read ends.
+_BEFORE_LINE = re.compile(rb"(?m)^(?:\0|%s)++" % BOM_UTF8)
 
 
 class Recognised(NamedTuple):
@@ -98,9 +102,9 @@ class LogReader:
                 return
             piece = piece[end + 1 :]
             self._skipping = False
-        # What stands before the first line of a file: null bytes where it was truncated while the
-        # server had it open, or the mark of its encoding.
-        data = self._rest + piece if self._rest else piece.lstrip(b"\0").removeprefix(BOM_UTF8)
+        data = self._rest + piece if self._rest else piece
+        if b"\0" in data or BOM_UTF8[:1] in data:
+            data = _BEFORE_LINE.sub(b"", data)
         end = data.rfind(b"\n") + 1
         if end:
             self._scan(data, end)
