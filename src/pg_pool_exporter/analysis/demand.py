@@ -19,6 +19,10 @@ from pg_pool_exporter.model import Histogram, PoolSample
 
 HOUR = 3600.0
 HOURS = 24
+ENOUGH = 600.0
+"""Process-seconds without which an hour says nothing yet."""
+# A pool that was not measured for longer is watched anew.
+_BREAK = 600.0
 # Deltas are taken once in a while: the counters keep what happens between.
 _PERIOD = 30.0
 
@@ -89,46 +93,67 @@ class DemandDay:
     """What is known of a pool's demand."""
 
     watched: float
-    """Seconds since it was seen first, at most a day."""
+    """Seconds since the last break of more than ten minutes, at most a day."""
     busiest: DemandHour
     """The hour with the highest demand on average; the present one counts too."""
     highest: float
     """Upper bound of the highest demand of the day; infinite above the last bound."""
 
 
+class _Readings:
+    """Sums over readings, each of which stands for the time since the one before it."""
+
+    __slots__ = ("active", "demand", "levels", "saturated")
+
+    def __init__(self) -> None:
+        self.levels = [0.0] * (len(DEMAND_BOUNDS) + 1)
+        self.demand = self.active = self.saturated = 0.0
+
+    def add(self, seconds: float, sample: PoolSample) -> None:
+        if sample.active is None:
+            return
+        level = sample.active + (sample.waiting or 0.0)
+        if not isfinite(level):
+            return
+        self.levels[bisect_left(DEMAND_BOUNDS, level)] += seconds
+        self.demand += level * seconds
+        self.active += sample.active * seconds
+        if sample.max and sample.active >= sample.max:
+            self.saturated += seconds
+
+
 class ProcessDemand:
     """Takes what is new from one process's readings."""
 
-    __slots__ = ("_at", "_last", "_levels", "_sample")
+    __slots__ = ("_at", "_last", "_readings", "_sample")
 
     def __init__(self) -> None:
         self._sample: PoolSample | None = None
         """The reading up to which everything is taken."""
         self._at = self._last = 0.0
-        self._levels: list[float] | None = None  # estimated since then, from readings
+        self._readings = _Readings()  # since then
 
     def take(self, now: float, sample: PoolSample, max_gap: float) -> DemandHour | None:
-        """What is new; None until enough is. A reading holds until the next one, unless that is
-        more than `max_gap` seconds later.
+        """What is new; None until enough is.
+
+        Nothing is known of a break of more than `max_gap` seconds between readings; of one of up to
+        an hour where the process counts its demand itself.
         """
-        before, gap = self._sample, now - self._last
-        former, self._last = self._last, now
-        if before is None or not _goes_on(before, sample) or (
-            gap > max_gap and sample.demand is None
-        ):  # fmt: skip
-            self._sample, self._at, self._levels = sample, now, None
+        before, seconds = self._sample, now - self._last
+        self._last = now
+        is_unknown = seconds > max_gap if sample.demand is None else now - self._at > HOUR
+        if before is None or is_unknown or not _goes_on(before, sample):
+            self._begin(now, sample)
             return None
-        if sample.demand is None and sample.active is not None:
-            if self._levels is None:
-                self._levels = [0.0] * (len(DEMAND_BOUNDS) + 1)
-            level = sample.active + (sample.waiting or 0.0)
-            if isfinite(level):
-                self._levels[bisect_left(DEMAND_BOUNDS, level)] += now - former
+        self._readings.add(seconds, sample)
         if now - self._at < _PERIOD:
             return None
-        taken = _between(before, sample, self._at, now, self._levels)
-        self._sample, self._at, self._levels = sample, now, None
+        taken = _between(before, sample, self._at, self._readings)
+        self._begin(now, sample)
         return taken
+
+    def _begin(self, now: float, sample: PoolSample) -> None:
+        self._sample, self._at, self._readings = sample, now, _Readings()
 
 
 def _goes_on(before: PoolSample, after: PoolSample) -> bool:
@@ -142,38 +167,31 @@ def _goes_on(before: PoolSample, after: PoolSample) -> bool:
 
 
 def _between(
-    before: PoolSample, after: PoolSample, begun: float, now: float, read: Sequence[float] | None
+    before: PoolSample, after: PoolSample, begun: float, readings: _Readings
 ) -> DemandHour:
-    seconds = now - begun
+    levels, demand = readings.levels, readings.demand
     if before.demand is not None and after.demand is not None:
         levels = [
             float(new - old)
             for old, new in zip(before.demand.counts, after.demand.counts, strict=True)
         ]
-        seconds, integral = sum(levels), after.demand.total - before.demand.total
-    else:
-        levels = list(read or [0.0] * (len(DEMAND_BOUNDS) + 1))
-        seconds = sum(levels)
-        mean = ((after.active or 0.0) + (before.active or 0.0)) / 2
-        waiting = _more(before.acquire_wait, after.acquire_wait) or 0.0
-        integral = _middle(levels) or mean * seconds + waiting
+        demand = after.demand.total - before.demand.total
     active = _more(before.active_seconds, after.active_seconds)
     saturated = _more(before.saturated_seconds, after.saturated_seconds)
-    size = after.max or 0.0
     failed = _failed(after) - _failed(before)
     return DemandHour(
         begun=begun,
-        seconds=seconds,
+        seconds=sum(levels),
         levels=levels,
-        demand_seconds=integral,
-        active_seconds=integral if active is None else active,
-        saturated_seconds=_above(levels, size) if saturated is None else saturated,
+        demand_seconds=demand,
+        active_seconds=readings.active if active is None else active,
+        saturated_seconds=readings.saturated if saturated is None else saturated,
         acquired=_more(before.acquired, after.acquired) or 0.0,
         held=_more(before.held, after.held) or 0.0,
         returned=_more(before.returned, after.returned) or 0.0,
         held_squares=_squares(before.hold, after.hold),
         failed=max(0.0, failed),
-        size=size,
+        size=after.max or 0.0,
         estimated=after.demand is None,
     )
 
@@ -201,19 +219,6 @@ def _failed(sample: PoolSample) -> float:
     return sample.timeouts.get("pool", 0.0) + (sample.rejected or 0.0)
 
 
-def _middle(levels: Sequence[float]) -> float:
-    """The demand integrated, each level taken for the middle of its bucket."""
-    bounds = (0.0, *DEMAND_BOUNDS, DEMAND_BOUNDS[-1])
-    middles = [high if high == low else (low + 1 + high) / 2
-               for low, high in pairwise(bounds)]  # fmt: skip
-    return sum(seconds * middle for seconds, middle in zip(levels, middles, strict=True))
-
-
-def _above(levels: Sequence[float], size: float) -> float:
-    """Seconds with a demand of at least `size`."""
-    return sum(levels[bisect_left(DEMAND_BOUNDS, size) :]) if size else 0.0
-
-
 class DemandLog:
     """The hours of one pool."""
 
@@ -228,6 +233,8 @@ class DemandLog:
 
     def add(self, now: float, more: DemandHour) -> None:
         """Add what a process has measured until `now`."""
+        if more.begun - self.updated > _BREAK:
+            self._since = more.begun
         self.updated = now
         if now - self._now.begun >= HOUR:
             self._close(now)
@@ -236,7 +243,7 @@ class DemandLog:
     def _close(self, now: float) -> None:
         hour, self._now = self._now, DemandHour(begun=now)
         highest = hour.highest
-        while self._hours and self._hours[-1][0].demand <= hour.demand:
+        while self._hours and _busyness(self._hours[-1][0]) <= _busyness(hour):
             highest = max(highest, self._hours.pop()[1])
         self._hours.append((hour, highest))
         while self._hours and now - self._hours[0][0].begun > (HOURS + 1) * HOUR:
@@ -253,15 +260,12 @@ class DemandLog:
 
 
 def _busyness(hour: DemandHour) -> float:
-    return hour.demand if hour.seconds >= ENOUGH else -1.0
-
-
-ENOUGH = 600.0
-"""Process-seconds without which an hour says nothing yet."""
+    """Its demand; of one that says nothing yet, less than any demand, the longest last."""
+    return hour.demand if hour.seconds >= ENOUGH else hour.seconds / ENOUGH - 1.0
 
 
 def together(days: Iterable[DemandDay]) -> DemandDay | None:
-    """Of a pool whose processes are told apart by where they lead; None without any."""
+    """Of a pool that leads to several places; None without any."""
     days = list(days)
     if len(days) < 2:
         return next(iter(days), None)
