@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from math import isfinite
 
 from pg_pool_exporter.analysis.advice.advice import Direction, PoolAdvice, ServerAdvice
-from pg_pool_exporter.analysis.demand import HOUR, HOURS
+from pg_pool_exporter.analysis.demand import ENOUGH, HOUR, HOURS
 from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.analysis.wording import number, spell
 
-_ENOUGH_MINUTES = 10
 _INSTEAD = {
     Cause.LEAK: "Find the leak first: it fills a larger pool as well.",
     Cause.SLOTS_LOST_IN_LIBRARY: "Restart its processes first: the pool library has lost slots.",
@@ -41,7 +40,12 @@ def title(one: PoolAdvice) -> str:
 def sentences(one: PoolAdvice) -> Iterator[str]:
     """The advice with its reasons; what limits it comes last."""
     if one.needed is None:
-        yield f"Watched for {spell(one.day.watched)}: {_ENOUGH_MINUTES} min are needed."
+        measured = one.day.busiest.seconds
+        yield (
+            f"Measured for {spell(measured)}: {spell(ENOUGH)} of an hour are needed."
+            if measured
+            else "Its metrics page does not show the connections in use."
+        )
         return
     most, nearly = one.needed.for_shares[-1], one.needed.for_shares[0]
     each = f" in each of {one.processes} processes" if one.processes > 1 else ""
@@ -63,14 +67,14 @@ def sentences(one: PoolAdvice) -> Iterator[str]:
         )
     if one.unused:
         yield f"{one.unused} of {one.size} were never needed in {spell(one.day.watched)}."
-    if one.needed.at_least:
+    if one.needed.at_least and one.size is not None:
         yield "The present size has hidden some of the demand: look again after a change."
     if one.is_estimated:
         yield "Estimated from readings, which miss peaks between them."
     if not isfinite(one.day.highest):
         yield "The demand was over the largest level that is measured."
     if one.day.watched < HOURS * HOUR:
-        yield f"Watched for {spell(one.day.watched)}, of a day that is looked at."
+        yield f"Watched for {spell(one.day.watched)} of the last 24 h."
 
 
 def of_server(server: ServerAdvice) -> str:

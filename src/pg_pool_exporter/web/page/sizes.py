@@ -32,7 +32,7 @@ def sizes_section(advice: Advice) -> Html | None:
 
 
 def _caption(known: Sequence[PoolAdvice]) -> str:
-    change = sum(one.direction is not Direction.KEEP for one in known)
+    change = sum(one.direction in {Direction.ENLARGE, Direction.REDUCE} for one in known)
     return (
         f"Connections of each process, by the busiest hour of the last day; "
         f"{number(change, 'pool', 'pools')} of {len(known)} should change"
