@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pytest
 
 from pg_pool_exporter.analysis.advice.advice import Advice, Direction, PoolAdvice, advice
 from pg_pool_exporter.analysis.advice.erlang import waiting_share
+from pg_pool_exporter.analysis.advice.kept import KeptSizes
 from pg_pool_exporter.analysis.advice.sizes import sizes
 from pg_pool_exporter.analysis.advice.wording import of_server, sentences, title
 from pg_pool_exporter.analysis.demand import DemandDay, DemandHour, DemandLog, ProcessDemand
+from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.finding import Cause, Finding, PoolVerdict, Severity, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView, ProcessView, pool_view
 from pg_pool_exporter.analysis.server_view import ServerView, server_view
@@ -116,11 +119,32 @@ def test_a_second_that_is_missing_in_a_bucket_changes_no_size() -> None:
     assert found.for_shares == (7, 7)
 
 
-def test_ten_minutes_are_needed() -> None:
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (300, "Measured for 5 min: 10 min of an hour are needed."),
+        (0, "Its metrics page does not show the connections in use."),
+    ],
+)
+def test_ten_minutes_are_needed(seconds: int, words: str) -> None:
     assert sizes(hour(599), wait=0.1) is None
-    made = one(advice([pool(day(hour(599), watched=599))], [], {}))
+    made = one(advice([pool(day(hour(seconds), watched=20_000))], [], {}))
     assert made.direction is Direction.UNKNOWN
-    assert list(sentences(made)) == ["Watched for 10 min: 10 min are needed."]
+    assert list(sentences(made)) == [words]
+
+
+def test_a_pool_without_a_maximum_needs_more_than_the_largest_level() -> None:
+    beyond = replace(
+        hour(1800, size=0), levels=[*[0.0] * (_BUCKETS - 1), 1800.0], demand_seconds=1800 * 300.0
+    )
+    made = one(advice([pool(day(beyond, highest=inf), size=None)], [], {}))
+    assert made.needed is not None
+    assert (made.needed.for_shares, made.needed.at_least) == ((201, 201), True)
+    said = list(sentences(made))
+    assert "at least 201 connections" in said[0]
+    assert said[-1] == "The demand was over the largest level that is measured."
+    within = one(advice([pool(day(replace(beyond, size=500), highest=inf), size=500)], [], {}))
+    assert (within.recommended, within.direction) == (500, Direction.KEEP)
 
 
 def test_erlang_agrees_with_the_tables() -> None:
@@ -145,7 +169,7 @@ def test_the_advised_size_keeps_its_promise(name: str) -> None:
     assert run(work, needed.for_wait, seed=2, wait=0.1).late <= 0.01 + 0.02
 
 
-def test_what_a_saturated_pool_hides_is_said() -> None:
+def test_a_saturated_pool_needs_at_least_what_was_seen() -> None:
     base = BY_NAME["Poisson, tight"]
     work = Workload("overload", base.arrivals, base.hold, 4)
     needed = sizes(run(work, 4, seed=1).day.busiest, wait=0.1)
@@ -206,6 +230,36 @@ def test_a_pool_that_fits_gives_nothing_up_for_another() -> None:
     ]
 
 
+def test_a_pool_that_is_not_to_grow_leaves_the_room_to_others() -> None:
+    wide = day(replace(BUSY, size=50))
+    pools = [
+        pool(wide, size=4, processes=8, causes=(Cause.LEAK,)),
+        pool(wide, size=4, processes=8, name="reports"),
+    ]
+    made = advice(pools, [main_server(80)], {})
+    assert [(each.recommended, each.direction) for each in made.pools] == [
+        (6, Direction.ENLARGE),
+        (4, Direction.FIX_FIRST),
+    ]
+    server = made.servers[0]
+    assert (server.needed, server.recommended) == (96, 80)
+
+
+def test_a_fault_costs_one_pool_and_sizes_are_kept_while_they_are_new() -> None:
+    now, faults, broken = 0.0, Faults(["advice"]), replace(BUSY, size=inf)
+    sizes_of = KeptSizes(lambda: now, faults)
+    subject, other = Subject(app="orders", pool="main"), Subject(app="orders", pool="other")
+    first = sizes_of(subject, BUSY, 0.1)
+    assert first is not None
+    assert sizes_of(other, broken, 0.1) is None
+    assert faults.counts == {"advice": 1}
+    longer = replace(BUSY, size=4, saturated_seconds=1800.0)
+    assert sizes_of(subject, longer, 0.1) is first
+    assert sizes_of(subject, longer, 0.2) is not first
+    now = 60.0
+    assert sizes_of(subject, longer, 0.1) == sizes(longer, 0.1) != first
+
+
 def test_a_pool_of_unknown_demand_keeps_what_it_has() -> None:
     wide = day(replace(BUSY, size=50))
     pools = [pool(wide, size=4, processes=4), pool(None, size=50, name="other")]
@@ -236,7 +290,7 @@ def test_reasons_name_figures_and_limits() -> None:
         "With 5, 99 % of the requests wait less than 100 ms.",
         "44 of 50 were never needed in 2.0 h.",
         "Estimated from readings, which miss peaks between them.",
-        "Watched for 2.0 h, of a day that is looked at.",
+        "Watched for 2.0 h of the last 24 h.",
     ]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from queue import Empty
 
 from pg_pool_exporter.analysis.advice.advice import Advice, advice
+from pg_pool_exporter.analysis.advice.kept import KeptSizes
 from pg_pool_exporter.analysis.awake_clock import AwakeClock
 from pg_pool_exporter.analysis.checklist import Check, checklist
 from pg_pool_exporter.analysis.correlate.correlation import Correlation
@@ -84,6 +85,7 @@ class Analyzer:
         self._thresholds = AllThresholds.of(config)
         self._correlation = Correlation(config.apps)
         self._history = History()
+        self._sizes = KeptSizes(clock, self.faults)
         self._failures = 0  # at the end of the last analysis
         self._incomplete: set[TargetId] = set()
         """Targets whose latest state could not be taken in."""
@@ -181,7 +183,7 @@ class Analyzer:
         sizes = Advice()
         with self.faults.contained("advice"):
             cores = {server.name: server.cores for server in self._config.servers}
-            sizes = advice(judged.fleet.pools, judged.fleet.servers, cores)
+            sizes = advice(judged.fleet.pools, judged.fleet.servers, cores, self._sizes)
         before, self._failures = self._failures, self._count_failures()
         failed = self._failures > before or bool(self._incomplete)
         if failed:

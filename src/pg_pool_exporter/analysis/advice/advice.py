@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from math import floor, isfinite
 
 from pg_pool_exporter.analysis.advice.sizes import Sizes, sizes
-from pg_pool_exporter.analysis.demand import DemandDay
+from pg_pool_exporter.analysis.demand import DemandDay, DemandHour
 from pg_pool_exporter.analysis.finding import Cause, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.server_view import ServerView
@@ -20,8 +20,11 @@ _WRONG_ANSWER = (
 )  # fmt: skip
 # A pool this many times as large as it needs to be is too large.
 _WIDE = 2.0
-# Fewer connections more are not worth a word.
+# A pool that is this many connections too large stays as it is.
 _FEW = 2
+
+SizesOf = Callable[[Subject, DemandHour, float], Sizes | None]
+"""What a pool needs for its busiest hour and a chosen wait."""
 
 
 class Direction(Enum):
@@ -96,11 +99,14 @@ class Advice:
 
 
 def advice(
-    pools: Iterable[PoolView], servers: Iterable[ServerView], cores: Mapping[str, int | None]
+    pools: Iterable[PoolView],
+    servers: Iterable[ServerView],
+    cores: Mapping[str, int | None],
+    sizes_of: SizesOf = lambda _, hour, wait: sizes(hour, wait),
 ) -> Advice:
     """For all pools; `cores` are of the servers, by name."""
     pools = list(pools)
-    first = [_needed(pool) for pool in pools]
+    first = [_needed(pool, sizes_of) for pool in pools]
     made = {one.subject: one for one in first if one is not None}
     of_servers = []
     for server in servers:
@@ -109,7 +115,7 @@ def advice(
             bounded, summary = _on_server(server, there, made, cores.get(server.name))
             made |= bounded
             of_servers.append(summary)
-    done = [_decided(one) for one in made.values()]
+    done = [replace(one, direction=_direction(one)) for one in made.values()]
     order = list(Direction)
     return Advice(
         pools=tuple(sorted(done, key=lambda one: (order.index(one.direction), -_excess(one)))),
@@ -126,15 +132,19 @@ def connections_at_work(cores: int) -> int:
     return 2 * cores + 1
 
 
-def _needed(pool: PoolView) -> PoolAdvice | None:
+def _needed(pool: PoolView, sizes_of: SizesOf) -> PoolAdvice | None:
     day = pool.demand
     if day is None:
         return None
     live = pool.live
     maxima = [one.max for one in live]
     size = None if None in maxima or not maxima else int(max(filter(None, maxima), default=0))
-    needed = sizes(day.busiest, pool.thresholds.pool_wait)
+    needed = sizes_of(pool.subject, day.busiest, pool.thresholds.pool_wait)
     found = {one.cause for one in (*pool.verdict.all, *pool.verdict.explanations)}
+    fix_first = next((cause for cause in _WRONG_ANSWER if cause in found), None)
+    recommended = None if needed is None else needed.for_shares[-1]
+    if fix_first is not None and recommended and size:
+        recommended = min(size, recommended)
     return PoolAdvice(
         subject=pool.subject,
         processes=max(1, len(live)),
@@ -142,8 +152,8 @@ def _needed(pool: PoolView) -> PoolAdvice | None:
         day=day,
         needed=needed,
         wait=pool.thresholds.pool_wait,
-        recommended=None if needed is None else needed.for_shares[-1],
-        fix_first=next((cause for cause in _WRONG_ANSWER if cause in found), None),
+        recommended=recommended,
+        fix_first=fix_first,
     )
 
 
@@ -172,10 +182,14 @@ def _on_server(
         name=server.name,
         available=server.available,
         pools_max=server.pools_max,
-        needed=int(others + sum(one.processes * (one.recommended or 0) for one in known)),
+        needed=int(others + sum(one.processes * _most(one) for one in known)),
         recommended=int(others + sum(one.processes * (one.recommended or 0) for one in within)),
         working=working,
     )
+
+
+def _most(one: PoolAdvice) -> int:
+    return 0 if one.needed is None else one.needed.for_shares[-1]
 
 
 def _growth(known: Sequence[PoolAdvice], weights: Mapping[Subject, float], room: float) -> float:
@@ -208,16 +222,10 @@ def _share_at_work(pool: PoolView) -> float:
     return min(1.0, running / app.checked_out)
 
 
-def _decided(one: PoolAdvice) -> PoolAdvice:
-    direction = _direction(one)
-    recommended = one.size if direction is Direction.FIX_FIRST else one.recommended
-    return replace(one, direction=direction, recommended=recommended)
-
-
 def _direction(one: PoolAdvice) -> Direction:
     if one.needed is None or one.recommended is None:
         return Direction.UNKNOWN
-    needed, size = one.needed.for_shares[-1], one.size
+    needed, size = _most(one), one.size
     if size is None:
         return Direction.KEEP
     if needed > size:

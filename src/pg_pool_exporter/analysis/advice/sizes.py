@@ -54,32 +54,51 @@ def sizes(hour: DemandHour, wait: float) -> Sizes | None:
         or saturated > _HIDDEN_SATURATION
         or hour.failed > _FEW_FAILURES * asked
     )
-    for_shares = tuple(_for_share(hour, share, load, saturated) for share in SHARES)
-    peak = _peakedness(hour, load, saturated)
+    by_queue = _by_queue(hour, load, saturated) if saturated > 1 - SHARES[-1] else None
+    for_shares = tuple(_for_share(hour, share, load, saturated, by_queue) for share in SHARES)
+    peak = by_queue if by_queue and saturated > 1 - SHARES[0] else _by_levels(hour)
     tailed = max(1.0, _wait_factor(hour)) * hold
     for_wait = (
         smallest(lambda size: late_share(size, load, peak, wait, tailed) <= _LATE, ceil(load))
         if hold > 0
         else None
     )
-    return Sizes(for_shares=for_shares, for_wait=for_wait, load=load, at_least=is_hidden)
+    is_beyond = not hour.size and _is_beyond(hour, 1 - SHARES[-1])
+    return Sizes(
+        for_shares=for_shares, for_wait=for_wait, load=load, at_least=is_hidden or is_beyond
+    )
 
 
-def _for_share(hour: DemandHour, share: float, load: float, saturated: float) -> int:
+def _for_share(
+    hour: DemandHour, share: float, load: float, saturated: float, by_queue: float | None
+) -> int:
     """The smallest size at which a connection is free for this share of the time.
 
     Up to the pool's size the demand is what was measured. Beyond it requests waited for each other,
     so that the demand seen is too high: a queue lasts longer than what caused it. How much of it is
     queue follows from the share of the time without a free connection.
+
+    Over the last bound no level is measured: there the pool keeps its size, and one without a
+    maximum needs more than that bound.
     """
     rest = 1.0 - share
-    seen = smallest(lambda size: _seen_above(hour, size - 1) <= rest)
-    if not hour.size or saturated <= rest:
-        return min(seen, max(1, int(hour.size))) if hour.size else seen
     size = int(hour.size)
-    peak = _by_queue(hour, load, saturated)
-    expected = smallest(lambda more: tail(more / peak, load / peak) <= rest, size + 1)
-    return max(size + 1, min(seen, expected))
+    seen = (
+        None
+        if _is_beyond(hour, rest)
+        else smallest(lambda some: _seen_above(hour, some - 1) <= rest)
+    )
+    if not size:
+        return int(DEMAND_BOUNDS[-1]) + 1 if seen is None else seen
+    if by_queue is None or saturated <= rest:
+        return size if seen is None else min(seen, size)
+    expected = smallest(lambda more: tail(more / by_queue, load / by_queue) <= rest, size + 1)
+    return max(size + 1, expected if seen is None else min(seen, expected))
+
+
+def _is_beyond(hour: DemandHour, rest: float) -> bool:
+    """Whether the demand was over the last bound for more than this share of the time."""
+    return _above(hour, len(DEMAND_BOUNDS)) > rest
 
 
 def _seen_above(hour: DemandHour, level: float) -> float:
@@ -87,7 +106,7 @@ def _seen_above(hour: DemandHour, level: float) -> float:
     bounds = (0.0, *DEMAND_BOUNDS)
     place = bisect_left(bounds, level)
     if place >= len(bounds):
-        return 0.0 if not hour.levels[-1] else 1.0
+        return 0.0
     above = _above(hour, place)
     if bounds[place] == level:
         return above
@@ -129,9 +148,8 @@ def _wait_factor(hour: DemandHour) -> float:
     return max(0.5, hour.held_squares / hour.returned / mean**2 / 2)
 
 
-def _peakedness(hour: DemandHour, load: float, saturated: float) -> float:
-    if hour.size and saturated > 1 - SHARES[0]:
-        return _by_queue(hour, load, saturated)
+def _by_levels(hour: DemandHour) -> float:
+    """The peakedness of the demand that was seen."""
     bounds = (0.0, *DEMAND_BOUNDS, DEMAND_BOUNDS[-1])
     mean = hour.demand
     if not mean:
