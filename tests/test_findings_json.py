@@ -94,6 +94,7 @@ def test_findings_pools_servers_and_targets_are_reported() -> None:
         "pools_left_out": 0,
         "bouncer_pools": [],
         "bouncer_pools_left_out": 0,
+        "limits": [],
         "servers": [
             {
                 "server": "main", "version": "16.4", "used": 2, "available": 97, "pools_max": 10,

@@ -425,6 +425,19 @@ Clients of {{ $labels.bouncer }}{{ with $labels.database }}, database {{ . }}{{ 
         first="look which application has the most.",
     ),
     Alert(
+        name="PgBouncerLimitsOversubscribed",
+        cause=Cause.BOUNCER_LIMITS_OVERSUBSCRIBED,
+        about=About.BOUNCER,
+        severity="warning",
+        waits="10m",
+        summary="More may be asked of a limit of PgBouncer, or of its server, than it allows.",
+        says="""\
+Connections that may be asked for, of the limit of {{ $labels.bouncer }} that gives first:
+{{ $value }}.""",
+        shows=(CONNECTED,),
+        first="look at the exporter's page: it has the limits from the pools to the server.",
+    ),
+    Alert(
         name="PgBouncerLogins",
         cause=Cause.BOUNCER_LOGINS,
         about=About.BOUNCER,

@@ -403,6 +403,16 @@ CASES = {
             upgrade still runs.""",
         ),
     ],
+    "PgBouncerLimitsOversubscribed": cases(
+        "bouncer_limits_oversubscribed",
+        EDGE,
+        """Connections that may be asked for, of the limit of edge that gives first: 130. Most
+        clients: web (3), jobs (1). First look at the exporter's page: it has the limits from the
+        pools to the server.""",
+        amount=130,
+        evidence=CLIENTS,
+        severities=ALWAYS_WARNING,
+    ),
     "PgBouncerTooManyClients": [
         *cases(
             "bouncer_too_many_clients",

@@ -32,7 +32,8 @@ from support.sources import process_id
 
 INTERVAL = 5.0
 _OF_BOUNCER = {
-    "databases", "users", "paused", "max_clients", "host", "address", "port", "shares_port",
+    "databases", "behind", "users", "paused", "max_clients", "host", "address", "port",
+    "shares_port",
 }  # fmt: skip
 SETTINGS = ServerSettings(
     version="16.4", in_recovery=False, max_connections=100, reserved_connections=3

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pg_pool_exporter.analysis.correlate.chain import Chain, Holder
 from pg_pool_exporter.analysis.finding import Subject
 from pg_pool_exporter.config import Thresholds
-from pg_pool_exporter.model import BouncerPool, BouncerPoolKey, BouncerSample, TargetId
+from pg_pool_exporter.model import (
+    Behind,
+    BouncerPool,
+    BouncerPoolKey,
+    BouncerSample,
+    TargetId,
+)
 from pg_pool_exporter.sources.pgbouncer.folding import FOLDED
 
 
@@ -22,6 +28,8 @@ class BouncerPoolView:
     thresholds: Thresholds
     holders: tuple[Holder, ...] = ()
     """The clients with a connection to the server, the oldest request first."""
+    server: str | None = None
+    """The name of the server behind it, where known."""
 
     def __str__(self) -> str:
         return f"{self.key.database}/{self.key.user} of bouncer {self.bouncer}"
@@ -135,12 +143,29 @@ def bouncer_view(
 
     def pools() -> Iterator[BouncerPoolView]:
         for key, pool in sample.pools.items():
+            holders = chain.holders(sample, pool)
             yield BouncerPoolView(
                 bouncer=name,
                 key=key,
                 sample=pool,
                 thresholds=thresholds,
-                holders=chain.holders(sample, pool),
+                holders=holders,
+                server=_server(sample.behind.get(key.database, Behind()), sample, chain, holders),
             )
 
     return BouncerView(name=name, sample=sample, thresholds=thresholds, pools=tuple(pools()))
+
+
+def _server(
+    behind: Behind,
+    bouncer: BouncerSample,
+    chain: Chain,
+    holders: Iterable[Holder],
+) -> str | None:
+    """By where the bouncer connects to; else the only one to which its connections lead."""
+    if behind.port:
+        found = chain.server_at(behind.host, behind.port, bouncer)
+        if found is not None:
+            return found
+    seen = {one.server for one in holders if one.server is not None}
+    return seen.pop() if len(seen) == 1 else None

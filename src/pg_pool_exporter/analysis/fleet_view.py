@@ -13,6 +13,7 @@ from pg_pool_exporter.analysis.correlate.pools import KnownPool
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.history import History
+from pg_pool_exporter.analysis.limit_chain import Link, limit_chains
 from pg_pool_exporter.analysis.pool_view import PoolView, pool_view, process_view
 from pg_pool_exporter.analysis.server_view import ServerView, server_view
 from pg_pool_exporter.analysis.thresholds import AllThresholds
@@ -56,6 +57,8 @@ class FleetView:
     bouncers: tuple[BouncerView, ...] = ()
     bouncer_pools: tuple[BouncerPoolView, ...] = ()
     """Of all bouncers, the worst first."""
+    limits: Mapping[str, tuple[Link, ...]] = field(default_factory=dict)
+    """By bouncer, from its clients to its servers."""
 
     @property
     def evidence(self) -> Mapping[AppOnServer, LeakEvidence]:
@@ -80,6 +83,11 @@ def fleet_view(
     states = correlation.states.values()
     evidence, pools_max = correlation.evidence(now), correlation.pools_max(now)
     bouncers = tuple(_bouncers(correlation, thresholds.general, now, faults))
+    servers = tuple(_servers(states, pools_max, history, thresholds, now, faults))
+    limits: Mapping[str, tuple[Link, ...]] = {}
+    with faults.contained("records"):
+        by_name = {one.name: one for one in servers}
+        limits = limit_chains(bouncers, by_name, correlation.pools.demands(now))
     bouncer_pools = (pool for bouncer in bouncers for pool in bouncer.pools)
     thresholds = thresholds.with_sessions(
         {
@@ -97,11 +105,12 @@ def fleet_view(
         thresholds=thresholds,
         exporter=exporter,
         targets=tuple(_target(state, correlation, now) for state in states),
-        servers=tuple(_servers(states, pools_max, history, thresholds, now, faults)),
+        servers=servers,
         apps=tuple(apps.values()),
         pools=tuple(_pools(correlation.pools.all(), apps, history, thresholds, now, faults)),
         bouncers=bouncers,
         bouncer_pools=tuple(sorted(bouncer_pools, key=lambda one: one.badness, reverse=True)),
+        limits=limits,
     )
 
 

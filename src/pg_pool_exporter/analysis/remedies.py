@@ -119,6 +119,11 @@ _REMEDIES: Mapping[Cause, str] = {
         "See which application has so many clients, and make its pools smaller; else raise the "
         "limit, with the file descriptors that the bouncer may open (ulimit -n)."
     ),
+    Cause.BOUNCER_LIMITS_OVERSUBSCRIBED: (
+        "Make what asks for more smaller, or raise the limit that gives first: the maxima of the "
+        "applications' pools must fit `max_client_conn`, in session mode `pool_size`, too; and all "
+        "pools of the bouncer together, with what connects directly, the slots of the server."
+    ),
     Cause.BOUNCER_LOGINS: (
         "Keep connections open in the application: a pool, or persistent connections (Django's "
         "CONN_MAX_AGE). Each login costs TLS and a password hash on the bouncer's only core."
@@ -166,6 +171,7 @@ _RUNBOOKS: Mapping[Cause, str] = {
     Cause.BOUNCER_SERVER_UNAVAILABLE: "PgBouncerServerUnavailable",
     Cause.BOUNCER_PAUSED: "PgBouncerPaused",
     Cause.BOUNCER_TOO_MANY_CLIENTS: "PgBouncerTooManyClients",
+    Cause.BOUNCER_LIMITS_OVERSUBSCRIBED: "PgBouncerLimitsOversubscribed",
     Cause.BOUNCER_LOGINS: "PgBouncerLogins",
     Cause.POSTGRESQL_UNREACHABLE: "PgServerDown",
     Cause.TARGET_UNREACHABLE: "PgPoolTargetDown",

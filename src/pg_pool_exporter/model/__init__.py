@@ -5,6 +5,7 @@ seconds. The standard library only, because the client imports it.
 """
 
 from pg_pool_exporter.model.bouncers import (
+    Behind,
     BouncerDatabase,
     BouncerOrigin,
     BouncerPool,
@@ -44,6 +45,7 @@ from pg_pool_exporter.model.snapshot import (
 __all__ = [
     "AppOnServer",
     "Backend",
+    "Behind",
     "BouncerDatabase",
     "BouncerOrigin",
     "BouncerPool",

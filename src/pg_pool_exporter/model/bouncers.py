@@ -131,6 +131,16 @@ class BouncerDatabase:
     """Mean seconds of the transactions that ended in that time, without waiting."""
 
 
+class Behind(NamedTuple):
+    """Where a bouncer's database is. An empty text is unknown."""
+
+    database: str = ""
+    """Its name on the server."""
+    host: str = ""
+    """Empty also for a unix socket."""
+    port: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BouncerUser:
     """One user of a bouncer at one poll. A limit of None is unlimited or unknown."""
@@ -148,6 +158,8 @@ class BouncerSample:
     version: str
     pools: Mapping[BouncerPoolKey, BouncerPool]
     databases: Mapping[str, BouncerDatabase]
+    behind: Mapping[str, Behind] = field(default_factory=dict)
+    """Where the databases are."""
     users: Mapping[str, BouncerUser] = field(default_factory=dict)
     paused: bool | None = None
     """Whether all of it is paused, or suspended."""

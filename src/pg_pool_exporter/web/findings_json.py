@@ -18,6 +18,7 @@ from pg_pool_exporter.analysis.checklist.check import Check
 from pg_pool_exporter.analysis.correlate.chain import Holder
 from pg_pool_exporter.analysis.finding import Finding
 from pg_pool_exporter.analysis.fleet_view import TargetView
+from pg_pool_exporter.analysis.limit_chain import Link
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import runbook
 from pg_pool_exporter.analysis.server_view import ServerView
@@ -54,6 +55,9 @@ def findings_json(analysis: Analysis, generated: float, runbooks: str = RUNBOOKS
         "sizes": _array(map(_size, analysis.advice.pools[:MAX_POOLS])),
         "sizes_left_out": [json.dumps(max(0, len(analysis.advice.pools) - MAX_POOLS))],
         "sizes_by_server": _array(map(_sizes_of_server, analysis.advice.servers)),
+        "limits": _array(
+            _limit(bouncer, link) for bouncer, links in fleet.limits.items() for link in links
+        ),
         "servers": _array(map(_server, fleet.servers)),
         "targets": _array(map(_target, targets[:MAX_TARGETS])),
         "targets_left_out": [json.dumps(max(0, len(targets) - MAX_TARGETS))],
@@ -201,6 +205,18 @@ def _holder(holder: Holder) -> dict[str, Any]:
         "state": None if backend is None else backend.state,
         "state_seconds": _number(None if backend is None else backend.age),
         "transaction_seconds": _number(None if backend is None else backend.transaction),
+    }
+
+
+def _limit(bouncer: str, link: Link) -> dict[str, Any]:
+    """A limit from the applications' pools through a bouncer to the server."""
+    return {
+        "bouncer": bouncer,
+        "setting": link.setting,
+        "whose": link.whose,
+        "demand": _number(link.demand),
+        "limit": _number(link.most),
+        "demanded_by": {name: _number(count) for name, count in link.demanded_by.items()},
     }
 
 

@@ -11,7 +11,11 @@ from pg_pool_exporter.analysis.finding import Cause, Finding, Verdict
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 from pg_pool_exporter.analysis.wording import number, spell
 
-CAUSES = tuple(cause for cause in Cause if cause.value.startswith("bouncer_"))
+CAUSES = tuple(
+    cause
+    for cause in Cause
+    if cause.value.startswith("bouncer_") and cause is not Cause.BOUNCER_LIMITS_OVERSUBSCRIBED
+)
 _MOST_HOLDERS = 3
 """Clients of each pool that are named."""
 

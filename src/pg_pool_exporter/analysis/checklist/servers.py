@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from pg_pool_exporter.analysis.checklist.check import (
     Check,
     few,
@@ -56,7 +59,11 @@ def demand_and_supply(judged: Judged) -> Check:
     """Slots in use, and how many connections the pools may open."""
     servers = judged.fleet.servers
     findings = findings_of(
-        judged, Cause.SERVER_OVERSUBSCRIBED, Cause.SERVER_FULL, Cause.CONNECTION_LIMIT
+        judged,
+        Cause.SERVER_OVERSUBSCRIBED,
+        Cause.SERVER_FULL,
+        Cause.CONNECTION_LIMIT,
+        Cause.BOUNCER_LIMITS_OVERSUBSCRIBED,
     )
     if not servers and not findings:
         return unknown("demand_and_supply", no_server(judged))
@@ -65,4 +72,14 @@ def demand_and_supply(judged: Judged) -> Check:
         + (f", pools may open {server.pools_max:g}" if server.pools_max is not None else "")
         for server in servers
     )
-    return of_findings("demand_and_supply", "; ".join(few(lines)), findings)
+    point = of_findings("demand_and_supply", "; ".join(few(lines)), findings)
+    return replace(point, evidence=(*point.evidence, *few(_limits(judged))))
+
+
+def _limits(judged: Judged) -> Iterator[str]:
+    for name, links in judged.fleet.limits.items():
+        for link in sorted(links, key=lambda one: one.reached_at):
+            yield (
+                f"bouncer {name}: {link.setting} of {link.whose} is {link.most:g}, and "
+                f"{link.demand:g} may be asked for"
+            )

@@ -13,6 +13,18 @@ from pg_pool_exporter.sources.pgbouncer.folding import FOLDED
 _MAX_NAME = 63
 
 
+class Demand(NamedTuple):
+    """The most connections that an application's pools may open through bouncers."""
+
+    app: str
+    bouncers: tuple[str, ...]
+    database: str
+    """Empty: unknown."""
+    user: str
+    """Empty: unknown."""
+    most: float
+
+
 class BouncerAddress(NamedTuple):
     """Where a bouncer is, according to the exporter's own connection."""
 

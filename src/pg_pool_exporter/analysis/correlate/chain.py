@@ -90,6 +90,11 @@ class Chain:
         self._addresses = addresses
         self._servers = servers
 
+    def server_at(self, host: str, port: str, bouncer: BouncerSample) -> str | None:
+        """The name of the server at an address, as `bouncer` sees it."""
+        found = self._addresses.at(host, port, here=is_local(bouncer.address or bouncer.host))
+        return found.name if found is not None else None
+
     def holders(self, bouncer: BouncerSample, pool: BouncerPool) -> tuple[Holder, ...]:
         """The clients of a pool of `bouncer` that have a connection."""
         by_address: dict[tuple[str, str], list[Hold]] = {}
@@ -110,9 +115,9 @@ class Chain:
         """By the address that the bouncer connects to. If the exporter uses another address for it:
         the only server with these sessions.
         """
-        found = self._addresses.at(host, port, here=is_local(bouncer.address or bouncer.host))
+        found = self.server_at(host, port, bouncer)
         if found is not None:
-            return found.name
+            return found
         seen = [name for name in self._servers if self._are_here(name, bouncer, holds)]
         return seen[0] if len(seen) == 1 else None
 

@@ -15,6 +15,7 @@ from pg_pool_exporter.analysis.correlate.addresses import (
 from pg_pool_exporter.analysis.correlate.bouncers import (
     BouncerAddress,
     BouncerAddresses,
+    Demand,
     bouncers_of,
     clients_of,
 )
@@ -114,6 +115,13 @@ class KnownPools:
             if pool.on is not None:
                 apps.setdefault(pool.on, []).append(pool)
         return apps
+
+    def demands(self, now: float) -> Iterator[Demand]:
+        """What the pools known at `now` may open through bouncers."""
+        for key, pool in self._pools.items():
+            if pool.bouncers and pool.sample.max and pool.state.fresh(now) is not None:
+                info = pool.sample.info or PoolInfo()
+                yield Demand(key.app, pool.bouncers, info.database, info.user, pool.sample.max)
 
     def all(self) -> Iterator[KnownPool]:
         """All pools."""

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.limit_chain import Link
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import OF_BOUNCERS, remedy
 from pg_pool_exporter.analysis.server_view import ServerView
 from pg_pool_exporter.analysis.verdicts.bouncer_clients import too_many_clients, too_many_logins
-from pg_pool_exporter.analysis.verdicts.bouncer_limits import is_full
+from pg_pool_exporter.analysis.verdicts.bouncer_limits import is_full, oversubscribed
 from pg_pool_exporter.analysis.verdicts.bouncer_transactions import held_in_transaction, made_at
 from pg_pool_exporter.analysis.verdicts.bouncer_waiting import (
     clients_waiting,
@@ -24,10 +25,13 @@ _PLAIN = re.compile(r"[0-9A-Za-z_]+", re.ASCII)
 
 
 def bouncer_findings(
-    bouncer: BouncerView, servers: Mapping[str, ServerView], pools: Iterable[PoolView]
+    bouncer: BouncerView,
+    servers: Mapping[str, ServerView],
+    pools: Iterable[PoolView],
+    links: Iterable[Link] = (),
 ) -> Iterator[Finding]:
     """All findings about a bouncer. `pools` are those of instrumented applications: their lines of
-    code are named.
+    code are named. `links` are its limits.
     """
     by_app = made_at(pools)
     stopped = set(_stopped(bouncer))
@@ -46,6 +50,7 @@ def bouncer_findings(
     yield from _unexplained(bouncer, unexplained)
     yield from too_many_clients(bouncer)
     yield from too_many_logins(bouncer)
+    yield from oversubscribed(bouncer, links)
 
 
 def _is_explained(bouncer: BouncerView, pool: BouncerPoolView) -> bool:

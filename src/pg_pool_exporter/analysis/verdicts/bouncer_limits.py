@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity
+from pg_pool_exporter.analysis.limit_chain import Link
 from pg_pool_exporter.analysis.remedies import remedy
-from pg_pool_exporter.analysis.wording import biggest
+from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest
 
 _MOST_OF = 0.5
 """Share of a limit's connections with which a pool fills it itself."""
@@ -88,6 +89,34 @@ def who_has(limit: Limit | None) -> Iterable[str]:
     """A line of evidence about a limit, where one is reached."""
     if limit is not None:
         yield f"{str(limit)[0].upper()}{str(limit)[1:]}: {biggest(limit.pools)}."
+
+
+def oversubscribed(bouncer: BouncerView, links: Iterable[Link]) -> Iterator[Finding]:
+    """The finding about limits that would be exceeded if everything opened all that it may."""
+    short = sorted((one for one in links if one.is_short), key=lambda one: one.reached_at)
+    if not short:
+        return
+    first = short[0]
+    yield Finding(
+        cause=Cause.BOUNCER_LIMITS_OVERSUBSCRIBED,
+        severity=Severity.WARNING,
+        subject=bouncer.subject,
+        summary=f"Limits are oversubscribed; the first to give: {_in_words(first)}.",
+        amount=first.demand,
+        figures={"connections": first.demand, "max_connections": first.most},
+        evidence=(
+            f"Asked for by {biggest(first.demanded_by)}.",
+            *(f"Likewise: {_in_words(one)}." for one in short[1 : 1 + MOST_NAMED]),
+        ),
+        remedy=remedy(Cause.BOUNCER_LIMITS_OVERSUBSCRIBED),
+    )
+
+
+def _in_words(link: Link) -> str:
+    return (
+        f"{link.setting} of {link.whose} is {link.most:g}, and {link.demand:g} connections may be "
+        "asked for"
+    )
 
 
 def _is_reached(connections: float | None, most: float | None) -> bool:

@@ -102,7 +102,8 @@ def judge(fleet: FleetView, faults: Faults) -> Judged:
         findings = list(with_refusals(findings))
     servers = {one.name: one for one in fleet.servers}
     for bouncer in fleet.bouncers:
-        add("bouncers", bouncer_findings, bouncer, servers, fleet.pools)
+        its_limits = fleet.limits.get(bouncer.name, ())
+        add("bouncers", bouncer_findings, bouncer, servers, fleet.pools, its_limits)
     for pool in fleet.pools:
         add("leak", leak_of_pool, pool)
         add("capacity", capacity_of_pool, pool)

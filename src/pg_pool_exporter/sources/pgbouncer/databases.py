@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pg_pool_exporter.model import BouncerDatabase, BouncerUser
+from collections.abc import Iterable
+
+from pg_pool_exporter.model import Behind, BouncerDatabase, BouncerUser
 from pg_pool_exporter.sources.aggregate import total
 from pg_pool_exporter.sources.pgbouncer.answers import Answers, Rows, limit, number, scaled
 from pg_pool_exporter.sources.pgbouncer.dialects import Dialect
@@ -15,6 +17,15 @@ def databases(answers: Answers, dialect: Dialect) -> dict[str, BouncerDatabase]:
     counters = _Counters(answers.stats or [], dialect)
     names = sorted((counters.databases | limits.databases) - {answers.console})
     return {name: _database(name, limits, counters, dialect.time_unit) for name in names}
+
+
+def behind(answers: Answers, dialect: Dialect, names: Iterable[str]) -> dict[str, Behind]:
+    """Where the databases with these names are."""
+    limits = Limits(answers, dialect)
+    return {
+        name: Behind(*(limits.text(name, column) for column in ("database", "host", "port")))
+        for name in names
+    }
 
 
 def users(answers: Answers) -> dict[str, BouncerUser]:

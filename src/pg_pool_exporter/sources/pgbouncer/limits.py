@@ -5,6 +5,8 @@ from __future__ import annotations
 from pg_pool_exporter.sources.pgbouncer.answers import Answers, Rows, number
 from pg_pool_exporter.sources.pgbouncer.dialects import Dialect
 
+_MOST_TEXT = 255
+
 
 class Limits:
     """The limits that a console shows."""
@@ -32,6 +34,11 @@ class Limits:
             if column in row and column not in self._unreliable
         }
         return found.pop() if len(found) == 1 else None
+
+    def text(self, database: str, column: str) -> str:
+        """The text in a column; empty when rows of one database don't agree."""
+        found = {row.get(column) for row in self._rows.get(database, ())}
+        return (found.pop() or "")[:_MOST_TEXT] if len(found) == 1 else ""
 
     def of_user(self, user: str, column: str, otherwise: float | None) -> float | None:
         """A user's own size, which wins over the database's (from 1.23 on); None: unknown."""

@@ -16,7 +16,7 @@ from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.connector import Connector
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
 from pg_pool_exporter.sources.pgbouncer.answers import Answers, Rows, value
-from pg_pool_exporter.sources.pgbouncer.databases import databases, users
+from pg_pool_exporter.sources.pgbouncer.databases import behind, databases, users
 from pg_pool_exporter.sources.pgbouncer.dialects import Dialect, dialect
 from pg_pool_exporter.sources.pgbouncer.errors import BOUNCER
 from pg_pool_exporter.sources.pgbouncer.folding import BouncerFolding, Shown
@@ -118,6 +118,7 @@ class BouncerSource:
                 version=settings.version,
                 pools=shown.pools,
                 databases=self._rates.added(shown.databases, self._clock()),
+                behind=behind(answers, settings.dialect, shown.databases),
                 users=shown.users,
                 paused=_is_paused(state),
                 max_clients=settings.max_clients,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
 from pg_pool_exporter.analysis.correlate.chain import Holder
-from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.analysis.limit_chain import Link
+from pg_pool_exporter.analysis.wording import biggest, number, spell
 from pg_pool_exporter.web.page.drawing import bar
 from pg_pool_exporter.web.page.markup import Html, element, join, name, section
 from pg_pool_exporter.web.page.tables import row, table
@@ -15,11 +16,15 @@ MAX_POOLS = 500
 MAX_HOLDERS = 20
 """Rows of the chain."""
 _COLUMNS = ("Pool", "Connections", "Utilisation", "Longest wait")
+MAX_LIMITS = 50
+_LIMITS = ("Limit of", "Setting", "May be asked for", "Allowed", "Reached")
 _CHAIN = ("Client", "Pool of the bouncer", "Last request", "Session of the server", "State")
 
 
-def bouncers_section(pools: Sequence[BouncerPoolView]) -> Html | None:
-    """The table, in the order of `pools`; None without any."""
+def bouncers_section(
+    pools: Sequence[BouncerPoolView], limits: Mapping[str, Sequence[Link]]
+) -> Html | None:
+    """The tables of the pools, in their order, and of the limits; None without pools."""
     if not pools:
         return None
     more = len(pools) - MAX_POOLS
@@ -36,6 +41,43 @@ def bouncers_section(pools: Sequence[BouncerPoolView]) -> Html | None:
         if more > 0
         else None,
         _chain(pools),
+        _limits(limits),
+    )
+
+
+def _limits(limits: Mapping[str, Sequence[Link]]) -> Html | None:
+    """What may be asked of each limit; the first to give is marked."""
+    rows = [
+        (bouncer, link, link == min(links, key=lambda one: one.reached_at))
+        for bouncer, links in limits.items()
+        for link in links
+    ]
+    if not rows:
+        return None
+    more = len(rows) - MAX_LIMITS
+    return join(
+        [
+            table(
+                "Limits, from the pools to the server",
+                _LIMITS,
+                (_limit(*one) for one in rows[:MAX_LIMITS]),
+                "limits",
+            ),
+            element("p", f"{more} more are not shown.") if more > 0 else "",
+        ]
+    )
+
+
+def _limit(bouncer: str, link: Link, gives_first: bool) -> Html:
+    demand = f"{link.demand:g}, by {biggest(link.demanded_by)}"
+    return row(
+        _LIMITS,
+        join([name(link.whose), element("small", name(bouncer))]),
+        link.setting,
+        demand,
+        f"{link.most:g}",
+        f"at {link.reached_at:.0%} of that{', the first to give' if gives_first else ''}",
+        kind="warning" if link.is_short else "",
     )
 
 

@@ -80,7 +80,7 @@ def document(
         in_full(findings, links),
         pools_section(fleet.pools, links),
         sizes_section(analysis.advice),
-        bouncers_section(fleet.bouncer_pools),
+        bouncers_section(fleet.bouncer_pools, fleet.limits),
         servers_section(fleet.servers, links),
         targets_section(fleet.targets, now),
         checklist_section(analysis.checks),

@@ -1,0 +1,215 @@
+"""The limits from the applications' pools through a bouncer to the server: which gives first. Pure.
+
+Each link compares what may be asked for with what is allowed. In session mode each connection of an
+application's pool keeps one of the bouncer's; in other modes more of them than `pool_size` are what
+a bouncer is for, so these are not compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import inf
+from typing import NamedTuple
+
+from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
+from pg_pool_exporter.analysis.correlate.bouncers import Demand
+from pg_pool_exporter.analysis.server_view import ServerView
+from pg_pool_exporter.model import Behind, BouncerDatabase, BouncerPoolKey, BouncerUser
+
+
+class Link(NamedTuple):
+    """A limit, and what may be asked of it."""
+
+    setting: str
+    whose: str
+    demand: float
+    most: float
+    demanded_by: Mapping[str, float]
+
+    @property
+    def is_short(self) -> bool:
+        """Whether more may be asked for than is allowed."""
+        return self.demand > self.most
+
+    @property
+    def reached_at(self) -> float:
+        """Share of the demand at which the limit is reached."""
+        return self.most / self.demand if self.demand else inf
+
+
+def limit_chains(
+    bouncers: Iterable[BouncerView],
+    servers: Mapping[str, ServerView],
+    demands: Iterable[Demand],
+) -> Mapping[str, tuple[Link, ...]]:
+    """The links of each bouncer, from its clients to its servers; without those that are unknown.
+
+    Of several bouncers that share connections each has what all of them may be asked for, and the
+    limits of all of them.
+    """
+    bouncers, demands = list(bouncers), list(demands)
+    behind = _behind(bouncers)
+    return {
+        one.name: (*_of_clients(one, bouncers, demands), *_of_servers(one, servers, behind))
+        for one in bouncers
+    }
+
+
+def _of_clients(
+    bouncer: BouncerView, bouncers: Iterable[BouncerView], demands: Iterable[Demand]
+) -> Iterator[Link]:
+    its = [one for one in demands if bouncer.name in one.bouncers]
+    if not its:
+        return
+    names = {name for one in its for name in one.bouncers}
+    together = [one for one in bouncers if one.name in names]
+    whose = f"bouncer {', '.join(sorted(names))}"
+    yield from _link(
+        "max_client_conn",
+        whose,
+        ((one.app, one.most) for one in its),
+        [one.sample.max_clients for one in together],
+    )
+    for pool in bouncer.pools:
+        if pool.sample.mode != "session" or pool.is_folded:
+            continue
+        # Those whose database or user is unknown may be of any pool: they are left out.
+        of_pool = [one for one in its if (one.database, one.user) == pool.key]
+        same = [each for one in together for each in one.pools if each.key == pool.key]
+        yield from _link(
+            "pool_size",
+            f"pool {pool.key.database}/{pool.key.user}",
+            ((one.app, one.most) for one in of_pool),
+            [one.max for one in same],
+        )
+
+
+class _Connections(NamedTuple):
+    """The most connections to a server that pools of a bouncer may open."""
+
+    server: str
+    database: str
+    """Of the server."""
+    bouncer: str
+    pool: BouncerPoolKey
+    most: float | None
+    database_most: float | None
+    """Of all pools of the bouncer's database together."""
+    user_most: float | None
+    """Of all pools of the bouncer's user together."""
+
+    @property
+    def title(self) -> str:
+        """The pool, for people."""
+        return f"{self.pool.database}/{self.pool.user} of {self.bouncer}"
+
+
+def _behind(bouncers: Iterable[BouncerView]) -> list[_Connections]:
+    return [
+        _connections(bouncer, pool, pool.server)
+        for bouncer in bouncers
+        for pool in bouncer.pools
+        if pool.server is not None and not pool.is_folded
+    ]
+
+
+def _connections(bouncer: BouncerView, pool: BouncerPoolView, server: str) -> _Connections:
+    database = bouncer.sample.databases.get(pool.key.database, BouncerDatabase())
+    behind = bouncer.sample.behind.get(pool.key.database, Behind())
+    user = bouncer.sample.users.get(pool.key.user, BouncerUser())
+    limits = pool.max, database.max_connections, user.max_connections
+    return _Connections(
+        server=server,
+        database=behind.database or pool.key.database,
+        bouncer=bouncer.name,
+        pool=pool.key,
+        most=min((one for one in limits if one is not None), default=None),
+        database_most=database.max_connections,
+        user_most=user.max_connections,
+    )
+
+
+_Asked = list[tuple[str, float | None]]
+
+
+def _asked(some: Iterable[_Connections]) -> _Asked:
+    """What pools may open, each by itself or, where a limit that they share is lower, together."""
+    some = list(some)
+    ways = (
+        _together(some, lambda one: (f"database {one.pool.database}", one.database_most)),
+        _together(some, lambda one: (f"user {one.pool.user}", one.user_most)),
+    )
+    return min(ways, key=lambda way: inf if None in dict(way).values() else _total(way))
+
+
+def _together(
+    some: Iterable[_Connections], shared: Callable[[_Connections], tuple[str, float | None]]
+) -> _Asked:
+    groups: dict[tuple[str, float | None], list[_Connections]] = {}
+    for one in some:
+        name, limit = shared(one)
+        groups.setdefault((f"{name} of {one.bouncer}", limit), []).append(one)
+    asked: _Asked = []
+    for (name, limit), its in groups.items():
+        alone = [(one.title, one.most) for one in its]
+        unbounded = None in dict(alone).values()
+        if limit is not None and (unbounded or _total(alone) > limit):
+            asked.append((name, limit))
+        else:
+            asked += alone
+    return asked
+
+
+def _total(asked: _Asked) -> float:
+    return sum(most or 0.0 for _, most in asked)
+
+
+def _of_servers(
+    bouncer: BouncerView, servers: Mapping[str, ServerView], behind: Iterable[_Connections]
+) -> Iterator[Link]:
+    used = {pool.server for pool in bouncer.pools}
+    for name in sorted(name for name in used if name is not None):
+        server = servers.get(name)
+        if server is None:
+            continue
+        its = [one for one in behind if one.server == name]
+        asked = _asked(its)
+        if server.pools_max:
+            asked.append(("pools without a bouncer", server.pools_max))
+        yield from _link("max_connections", f"server {name}", asked, [server.available])
+        settings = server.sample.settings
+        kinds: tuple[tuple[str, Mapping[str, int], Callable[[_Connections], str]], ...] = (
+            ("role", settings.role_limits, lambda one: one.pool.user),
+            ("database", settings.database_limits, lambda one: one.database),
+        )
+        for kind, limits, name_of in kinds:
+            for limited, most in limits.items():
+                of_it = [one for one in its if name_of(one) == limited]
+                if of_it and most >= 0:
+                    yield from _link(
+                        "CONNECTION LIMIT",
+                        f"{kind} {limited} on server {name}",
+                        _asked(of_it),
+                        [most],
+                    )
+
+
+def _link(
+    setting: str,
+    whose: str,
+    asked: Iterable[tuple[str, float | None]],
+    limits: Iterable[float | None],
+) -> Iterator[Link]:
+    """The link, where all of it is known."""
+    by_name: dict[str, float] = {}
+    for name, most in asked:
+        if most is None:
+            return
+        by_name[name] = by_name.get(name, 0.0) + most
+    allowed = 0.0
+    for limit in limits:
+        if limit is None:
+            return
+        allowed += limit
+    if by_name:
+        yield Link(setting, whose, sum(by_name.values()), allowed, by_name)
