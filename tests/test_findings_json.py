@@ -41,6 +41,8 @@ def test_findings_pools_servers_and_targets_are_reported() -> None:
     sides.unread(TargetId("app", "web:80", "billing"))
     found = document(sides)
     assert found.pop("analysed") == sides.analyzer.analysis.made
+    assert (found.pop("sizes"), found.pop("sizes_left_out")) == ([], 0)
+    assert [one["server"] for one in found.pop("sizes_by_server")] == ["main"]
     assert found.pop("checks")[4] == {
         "check": "leaks",
         "verdict": "problem",
