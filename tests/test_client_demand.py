@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Sequence
 from math import inf
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from pg_pool_exporter.client.demand import TOP, Demand
 from pg_pool_exporter.client.totals import NO_CHECKOUT, Event, Totals
 from pg_pool_exporter.metrics.catalogue import DEMAND_BOUNDS
+from pg_pool_exporter.model import Histogram
 
 
 def served(arrivals: Sequence[tuple[float, float]], size: int, patience: float) -> list[Event]:
@@ -116,6 +118,37 @@ def test_a_wait_that_is_longer_than_the_pool_was_full_makes_no_bucket_negative()
     histogram = demand.histogram()
     assert min(histogram.counts) == 0
     assert sum(histogram.counts) == 10
+
+
+def test_a_signal_within_a_wait_neither_loses_nor_repeats_it() -> None:
+    """A handler that raises, after each call in turn; the wait is then added again."""
+
+    def waited(calls: int) -> tuple[Histogram, bool]:
+        demand, left = Demand(0.0), calls
+        demand.levels[1] = 20.0
+
+        def after(_: object, event: str, __: object) -> None:
+            nonlocal left
+            left -= event == "c_return"
+            if left == 0 and event == "c_return":
+                raise InterruptedError
+
+        demand.waited(1.0, 5.0, 1)
+        sys.setprofile(after)
+        try:
+            demand.waited(2.0, 10.0, 1)
+        except InterruptedError:
+            sys.setprofile(None)
+            demand.waited(2.0, 10.0, 1)
+            return demand.histogram(), True
+        finally:
+            sys.setprofile(None)
+        return demand.histogram(), False
+
+    undisturbed, _ = waited(0)
+    outcomes = [waited(calls) for calls in range(1, 12)]
+    assert sum(was_raised for _, was_raised in outcomes) > 3
+    assert {histogram for histogram, _ in outcomes} == {undisturbed}
 
 
 def test_a_request_that_gives_up_was_demand() -> None:

@@ -1,9 +1,10 @@
 """How long the demand for a pool's connections was at each level: a histogram weighted by time.
 
-The demand is what is checked out and what waits. The connections that are checked out are known at
-each moment. What waits becomes known when its wait ends: requests are served in the order in which
-they asked, so that at least `k` of them waited from when one asked until the one `k - 1` places
-before it was served. The time of that is counted at the bounds alone, whatever the queue's length.
+Demand: connections checked out plus waiting requests. The connections that are checked out are
+known at each moment. What waits becomes known when its wait ends: requests are served in the order
+in which they asked, so that at least `k` of them waited from when one asked until the one `k - 1`
+places before it was served. The time of that is counted at the bounds alone, whatever the queue's
+length.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Demand:
         """The time up to which they are counted."""
         self._begun = begun
         self._queued = [0.0] * len(DEMAND_BOUNDS)
-        """Seconds for which so many waited that the demand was over each bound."""
+        """Seconds with a demand over each bound, by waiting requests."""
         self._ends: deque[float] = deque(maxlen=TOP)  # of the latest waits, in their order
         self._connection_seconds = 0.0  # of waits
         self._most = [0.0] * (len(DEMAND_BOUNDS) + 1)
@@ -41,19 +42,22 @@ class Demand:
     def waited(self, asked: float, until: float, limit: float) -> None:
         """Add the wait of a request for one of `limit` connections, all of which were in use.
 
-        For the same request again it adds nothing.
+        Adding a request twice counts it once.
         """
         ends = self._ends
         if not isfinite(limit) or (ends and until <= ends[-1]):
             return
-        ends.append(until)
-        self._connection_seconds += until - asked
+        queued = self._queued.copy()
         for place in range(bisect_left(DEMAND_BOUNDS, limit), len(DEMAND_BOUNDS)):
-            waiting = int(DEMAND_BOUNDS[place] - limit) + 1
-            if waiting > len(ends) or (end := ends[-waiting]) <= asked:
-                return
-            begin = max(asked, ends[-waiting - 1]) if waiting < len(ends) else asked
-            self._queued[place] += end - begin
+            before = int(DEMAND_BOUNDS[place] - limit)  # waits that are to end before this one
+            if before > len(ends) or (end := ends[-before] if before else until) <= asked:
+                break
+            begin = max(asked, ends[-before - 1]) if before < len(ends) else asked
+            queued[place] += end - begin
+        # A signal handler may raise after any call: the only one of these is the last.
+        self._queued = queued
+        self._connection_seconds += until - asked
+        ends.append(until)
 
     def histogram(self) -> Histogram:
         """Whole seconds by level; its total is in connections times seconds.
