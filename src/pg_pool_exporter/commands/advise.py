@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -57,7 +57,10 @@ class ServerSizes(_Read):
 class Sizes(_Read):
     """The advice in the document of `/api/v1/findings`."""
 
+    version: Literal[1]
+    generated: float
     sizes: tuple[PoolSize, ...]
+    sizes_left_out: int
     sizes_by_server: tuple[ServerSizes, ...]
 
     @property
@@ -77,7 +80,7 @@ def main(options: Options) -> int:
         return NO_ANSWER
     if options.json:
         document = json.loads(text)
-        kept = {key: document[key] for key in ("version", "generated", *Sizes.model_fields)}
+        kept = {key: document[key] for key in Sizes.model_fields}
         write(json.dumps(kept, indent=2) + "\n")
     else:
         write("\n".join([*written(found, terminal.width()), ""]))
@@ -108,6 +111,8 @@ def written(found: Sizes, width: int) -> Iterator[str]:
             yield from textwrap.wrap(
                 printable(sentence), width, initial_indent="  - ", subsequent_indent="    "
             )
+    if found.sizes_left_out:
+        yield f"{found.sizes_left_out} more pools are not shown; the metrics have all of them."
     yield ""
     for server in found.sizes_by_server:
         yield from textwrap.wrap(printable(f"server {server.server}: {server.summary}"), width)
