@@ -32,6 +32,15 @@ CASES = {
             """orders/main on main had no free connection for a part of its busiest hour. First set
             its maximum to 15 in each process: the server has room for them.""",
         ),
+        Case(
+            "fires",
+            "15 of 10 on an unknown server",
+            pool("9x200") | recommended("15x200", server=""),
+            70,
+            [{**TARGET, "app": "orders", "pool": "main"}],
+            """orders/main had no free connection for a part of its busiest hour. First check the
+            server's free slots, then set its maximum to 15 in each process.""",
+        ),
         Case("just below", "10 of 10", pool("9x200") | recommended("10x200"), 90),
         Case("just below", "for less than an hour", pool("9x200") | recommended("15x50 10x90"), 55),
         Case(
