@@ -59,7 +59,8 @@
     try {
       const fresh = await fetchPage();
       // Another version of the exporter: its page needs its own style and script.
-      if (!document.head.querySelector("style").isEqualNode(fresh.head.querySelector("style"))) location.reload();
+      const isSame = (part) => document.querySelector(part).isEqualNode(fresh.querySelector(part));
+      if (!isSame("style") || !isSame("script")) location.reload();
       known = new Date();
       document.title = fresh.title;
       update(document.body, fresh.body);
