@@ -157,16 +157,19 @@ def test_erlang_agrees_with_the_tables() -> None:
 
 @pytest.mark.parametrize("name", ["Poisson, roomy", "Poisson, tight"])
 def test_the_advised_size_keeps_its_promise(name: str) -> None:
-    """bench.sizing does it for all kinds of workloads, with more random numbers."""
+    """Within a fifth of 1 %, and twice 0.1 %, of which an hour shows less: one connection too
+    few exceeds both. bench.sizing does it for all kinds of workloads, with more random numbers.
+    """
     work = BY_NAME[name]
     needed = sizes(run(work, work.size, seed=1).day.busiest, wait=0.1)
     assert needed is not None
     assert needed.for_wait is not None
     nearly, most = needed.for_shares
-    assert run(work, nearly, seed=2).saturated <= 0.01 + 0.02
-    assert run(work, most, seed=2).saturated <= 0.001 + 0.02
-    assert run(work, most - 1, seed=2).saturated > 0.001
-    assert run(work, needed.for_wait, seed=2, wait=0.1).late <= 0.01 + 0.02
+    assert run(work, nearly, seed=2).saturated <= 0.012
+    assert run(work, nearly - 1, seed=2).saturated > 0.012
+    assert run(work, most, seed=2).saturated <= 0.002
+    assert run(work, most - 1, seed=2).saturated > 0.002
+    assert run(work, needed.for_wait, seed=2, wait=0.1).late <= 0.012
 
 
 def test_a_saturated_pool_needs_at_least_what_was_seen() -> None:
