@@ -28,6 +28,7 @@ from pg_pool_exporter.model import (
     PoolSample,
     ServerSample,
 )
+from pg_pool_exporter.web.page.sizes import sizes_section
 from support.both_sides import SETTINGS
 from support.queueing import WORKLOADS, Workload, run
 
@@ -246,6 +247,15 @@ def test_a_pool_that_is_not_to_grow_leaves_the_room_to_others() -> None:
     ]
     server = made.servers[0]
     assert (server.needed, server.recommended) == (96, 80)
+
+
+def test_the_page_counts_the_sizes_that_should_change() -> None:
+    wide = day(replace(BUSY, size=50))
+    pools = [
+        pool(wide, size=4), pool(wide, size=6, name="fits"),
+        pool(wide, size=4, name="leaks", causes=(Cause.LEAK,)),
+    ]  # fmt: skip
+    assert "1 pool of 3 should change" in str(sizes_section(advice(pools, [], {})))
 
 
 def test_a_fault_costs_one_pool_and_sizes_are_kept_while_they_are_new() -> None:
