@@ -54,10 +54,11 @@ MAY_FOLLOW = {
 }
 NOT_SHOWN = {
     "pg_pool_unexplained_connections", "pg_pool_reclaimed_connections_total",
-    "pg_server_lock_waits_total", "<= 2 * ",
+    "pg_server_lock_waits_total", "<= 2 * ", "pg_pool_needed_max_connections",
+    "pg_pool_recommended_max_connections",
 }  # fmt: skip
-"""Of another library's page with times, of SQLAlchemy, of PostgreSQL 19, and limits that are drawn
-from half of their use on: the demonstration has none of them.
+"""Of another library's page with times, of SQLAlchemy, of PostgreSQL 19, limits that are drawn from
+half of their use on, and sizes, which ten minutes of demand give: the demonstration has none.
 """
 WHOM = ("app", "server", "bouncer", "target")
 
