@@ -19,7 +19,7 @@ from pg_pool_exporter.sources.base import PollError
 from support.applications import CLIENTS, Application
 from support.client import page_of
 from support.daemons import Scraper, exporting
-from support.libraries import LIBRARIES, SIZE, Library
+from support.libraries import LIBRARIES, SIZE, SPRING_BOOT_WITH_OUR_CLIENT, Library
 from support.postgres import Cluster, wait_until
 from support.programs import exporter, fetch
 
@@ -158,7 +158,7 @@ def test_the_client_as_a_dependency_of_spring_boot_names_the_line(
     start: Start, tmp_path: Path
 ) -> None:
     application = start(
-        LIBRARIES["Spring Boot with our client"],
+        SPRING_BOOT_WITH_OUR_CLIENT,
         PG_POOL_EXPORTER_LEAK_AFTER="500ms",
         PG_POOL_EXPORTER_SOCKET_DIR=str(tmp_path),
         SPRING_APPLICATION_NAME="orders",
@@ -166,10 +166,15 @@ def test_the_client_as_a_dependency_of_spring_boot_names_the_line(
     application.take()
     application.forget()
     application.give()
-    wait_until(lambda: application.pool().overdue, "the forgotten one is overdue")
     line = line_of("java/spring/src/main/java/orders/Application.java", "          pool.getConn")
     site = f"orders/Application.java:{line} Application.run"
-    assert application.pool().overdue == {site: 1}
+
+    def is_named() -> bool:
+        sample = application.pool()
+        # Java may have collected it already: then its slot is lost.
+        return {site: 1} in (sample.overdue, sample.leaked_slots)
+
+    wait_until(is_named, "the forgotten one is named with its line")
     assert 'app="orders",pool="main"' in page_of(tmp_path / "orders-0.sock")
 
 

@@ -22,8 +22,12 @@ import java.util.stream.IntStream;
 public final class PoolMetrics implements MeterBinder {
   private record Key(String name, List<String> values) {}
 
+  /** Figures of one scrape are read together; those of the last one would show what has ended. */
+  private static final long READ_NANOS = 50_000_000;
+
   private final Map<Key, Meter> meters = new HashMap<>();
   private volatile Map<Key, Double> values = Map.of();
+  private volatile long read;
 
   @Override
   public void bindTo(MeterRegistry registry) {
@@ -31,11 +35,7 @@ public final class PoolMetrics implements MeterBinder {
   }
 
   private synchronized void update(MeterRegistry registry) {
-    var shown = PoolExporter.series().stream()
-        .filter(series -> series.buckets() == null && !series.metric().name().endsWith("_info"))
-        .collect(Collectors.toMap(PoolMetrics::key, series -> series));
-    values = shown.entrySet().stream()
-        .collect(Collectors.toMap(Map.Entry::getKey, entry -> entry.getValue().value()));
+    var shown = read();
     meters.entrySet().removeIf(one -> {
       var gone = !shown.containsKey(one.getKey());
       if (gone) {
@@ -45,6 +45,16 @@ public final class PoolMetrics implements MeterBinder {
     });
     shown.forEach((key, series) ->
         meters.computeIfAbsent(key, unknown -> register(registry, key, series)));
+  }
+
+  private Map<Key, Series> read() {
+    var shown = PoolExporter.series().stream()
+        .filter(series -> series.buckets() == null && !series.metric().name().endsWith("_info"))
+        .collect(Collectors.toMap(PoolMetrics::key, series -> series));
+    values = shown.entrySet().stream()
+        .collect(Collectors.toMap(Map.Entry::getKey, entry -> entry.getValue().value()));
+    read = System.nanoTime();
+    return shown;
   }
 
   private static Key key(Series series) {
@@ -65,6 +75,9 @@ public final class PoolMetrics implements MeterBinder {
   }
 
   private double value(Key key) {
+    if (System.nanoTime() - read > READ_NANOS) {
+      read();
+    }
     return values.getOrDefault(key, Double.NaN);
   }
 }
