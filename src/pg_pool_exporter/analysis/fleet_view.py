@@ -81,6 +81,13 @@ def fleet_view(
 ) -> FleetView:
     """The records at `now` (monotonic). A fault in one costs that record."""
     states = correlation.states.values()
+    thresholds = thresholds.with_sessions(
+        {
+            one.sessions.application: one.sample.key.app
+            for one in correlation.pools.all()
+            if one.sessions is not None
+        }
+    )
     evidence, pools_max = correlation.evidence(now), correlation.pools_max(now)
     bouncers = tuple(_bouncers(correlation, thresholds.general, now, faults))
     servers = tuple(_servers(states, pools_max, history, thresholds, now, faults))
@@ -89,13 +96,6 @@ def fleet_view(
         by_name = {one.name: one for one in servers}
         limits = limit_chains(bouncers, by_name, correlation.pools.demands(now))
     bouncer_pools = (pool for bouncer in bouncers for pool in bouncer.pools)
-    thresholds = thresholds.with_sessions(
-        {
-            one.sessions.application: one.sample.key.app
-            for one in correlation.pools.all()
-            if one.sessions is not None
-        }
-    )
     apps = {}
     for key, pools in correlation.pools.by_app_on_server().items():
         with faults.contained("records"):
