@@ -149,7 +149,10 @@ def test_all_mistakes_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
           - name: ""
         """,
     )
-    keys = "name, interval, timeout, dsn, password_file, password_command, max_groups, facts, log"
+    keys = (
+        "name, interval, timeout, dsn, password_file, password_command, max_groups, "
+        "cores, facts, log"
+    )
     assert mistakes(path) == [
         (
             "1: socket_dirr: is an unknown key; did you mean socket_dir? "
