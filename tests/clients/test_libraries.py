@@ -220,7 +220,7 @@ def test_a_profile_of_pgxpool_has_the_lines_that_hold_connections(start: Start) 
     address = f"http://127.0.0.1:{application.port}/debug/pprof/pgxpool.checkouts?debug=1"
     profile = fetch(address)
     assert profile.startswith("pgxpool.checkouts profile: total 1\n1 @ ")
-    assert f"/main.go:{line_of('go/main.go', 'borrow(context.Background())')}" in profile
+    assert f"/main.go:{line_of('go/main.go', '_, err := borrow(context.Background())')}" in profile
 
 
 def line_of(file: str, text: str) -> int:
