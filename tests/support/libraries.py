@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 
@@ -363,15 +363,8 @@ LIBRARIES = {
     ),
 }
 
-SPRING_BOOT_WITH_OUR_CLIENT = Library(
-    toolchain="java",
-    directory="java/spring",
+SPRING_BOOT_WITH_OUR_CLIENT = replace(
+    LIBRARIES["Spring Boot"],
     built="target/orders-1-client.jar",
     command=(*_JVM, "-jar", "target/orders-1-client.jar", "--server.port={port}"),
-    format="micrometer",
-    shows=_HIKARI,
-    differs=_HIKARI_DIFFERS,
-    times=_HIKARI_TIMES,
-    path="/actuator/prometheus",
-    fills=True,
 )
