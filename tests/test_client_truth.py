@@ -115,20 +115,22 @@ def test_an_asynchronous_pool_tells_the_same(postgres: Cluster) -> None:
         async with AsyncConnectionPool(postgres.dsn(), min_size=3, open=False) as pool:
             await pool.wait()
             watched = Watched(pool)
-            held = 0.0
+            used = 0.0
 
             async def work() -> None:
-                nonlocal held
+                nonlocal used
                 for _ in range(200):
                     async with pool.connection():
                         got = time.monotonic()
                         await asyncio.sleep(0.0005)
-                        held += time.monotonic() - got
+                        used += time.monotonic() - got
 
+            started = time.monotonic()
             await asyncio.gather(*(work() for _ in range(8)))
             last = watched.sample()
             assert (last.acquired, last.returned, last.idle, last.active) == (1600, 1600, 3, 0)
-            assert last.held == pytest.approx(held, rel=0.05)
+            # Eight tasks keep all three in use nearly all the time.
+            assert used <= last.held <= 3 * (time.monotonic() - started)
 
             out = [await pool.getconn() for _ in range(3)]
             asking = [asyncio.create_task(pool.getconn()) for _ in range(2)]
