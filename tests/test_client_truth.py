@@ -129,6 +129,7 @@ def test_an_asynchronous_pool_tells_the_same(postgres: Cluster) -> None:
             await asyncio.gather(*(work() for _ in range(8)))
             last = watched.sample()
             assert (last.acquired, last.returned, last.idle, last.active) == (1600, 1600, 3, 0)
+            assert last.held is not None
             # Eight tasks keep all three in use nearly all the time.
             assert used <= last.held <= 3 * (time.monotonic() - started)
 
