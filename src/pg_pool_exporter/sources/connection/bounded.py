@@ -7,6 +7,7 @@ import fcntl
 import struct
 import termios
 from collections.abc import Generator, Sequence
+from itertools import repeat
 from time import thread_time
 from typing import Any, Self, TypeVar
 
@@ -122,7 +123,8 @@ async def _size(result: PGresult) -> int:
     for row in range(result.ntuples):
         if row and row % CHUNK == 0:
             await asyncio.sleep(0)
-        size += 7 + sum(4 + len(result.get_value(row, column) or b"") for column in columns)
+        values = map(result.get_value, repeat(row), columns)
+        size += 7 + 4 * result.nfields + sum(map(len, filter(None, values)))
     return size
 
 

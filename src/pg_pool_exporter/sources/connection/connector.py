@@ -164,11 +164,10 @@ class _LenientText(TextLoader):
     """
 
     def load(self, data: bytes | bytearray | memoryview) -> str:
-        text = bytes(data)
         try:
-            return text.decode()
+            return str(data, "utf-8")
         except UnicodeDecodeError:
-            return text.decode(self._database_encoding(), "replace")
+            return str(data, self._database_encoding(), "replace")
 
     def _database_encoding(self) -> str:
         info = self.connection.info if self.connection is not None else None

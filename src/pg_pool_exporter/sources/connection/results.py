@@ -78,10 +78,10 @@ async def _rows(connection: AsyncConnection[Any], result: PGresult, kind: type[A
         checked.check(dict(zip(names, map(result.ftype, range(result.nfields)), strict=True)))
 
     def make(values: Sequence[Any]) -> Any:
-        row = dict(zip(names, values, strict=True))
         if checked is None:
-            return {name: value if isinstance(value, str) else None for name, value in row.items()}
-        return kind(**checked.checked_values(row))
+            texts = [value if isinstance(value, str) else None for value in values]
+            return dict(zip(names, texts, strict=True))
+        return kind(**checked.checked_values(dict(zip(names, values, strict=True))))
 
     transformer = Transformer(connection)
     transformer.set_pgresult(result)

@@ -46,6 +46,8 @@ def number(row: Row, column: str) -> float | None:
 
 def request_seconds(row: Row) -> float | None:
     """Seconds since a client's request that has no answer yet; None without one."""
+    if row.get("wait") == row.get("wait_us") == "0":
+        return None  # as nearly all of many clients: no need to parse it
     seconds = (number(row, "wait") or 0.0) + (number(row, "wait_us") or 0.0) * 1e-6
     return seconds or None
 
