@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from itertools import cycle
 from typing import Any
 
 import psycopg
@@ -16,9 +17,11 @@ from pydantic import SecretStr
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.sources.connection.addresses import with_addresses
 from pg_pool_exporter.sources.connection.libpq_files import Inputs, Params
+from pg_pool_exporter.sources.connection.moved_name import ABSENT_LOOKUPS, LOOK_UP_SECONDS
 from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.busy import within
-from support.polling import SHORT, outcome, source_of
+from support.link import Link
+from support.polling import SHORT, outcome, poll, source_of
 from support.postgres import Cluster
 
 DEFAULTS = {"port": "5432"}
@@ -66,6 +69,52 @@ def test_each_address_of_each_host_is_tried_in_order(params: Params, expected: P
 def test_a_name_that_nobody_knows_is_an_error() -> None:
     with pytest.raises(psycopg.OperationalError, match="failed to resolve host"):
         asyncio.run(with_addresses(Inputs({"host": "nowhere.invalid"}, DEFAULTS)))
+
+
+@pytest.mark.parametrize(
+    ("answers", "address"),
+    [
+        # The name moves, and stays.
+        ([["127.0.0.2"]], "127.0.0.2"),
+        # It gives one of two addresses each time.
+        ([["127.0.0.2"], ["127.0.0.1"]], "127.0.0.1"),
+        # The name server does not know it for a while.
+        ([[]], "127.0.0.1"),
+    ],
+)
+def test_a_name_that_moves_for_good_is_followed_while_the_former_server_still_answers(
+    answers: list[list[str]], address: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = cycle([["127.0.0.1"]])
+    asked = 0
+    now = 0.0
+
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *arguments: Any, **options: Any) -> Any:
+        nonlocal asked
+        if host != "db.example":
+            return real(host, *arguments, **options)
+        asked += 1
+        return [(0, 0, 0, "", (one, 0)) for one in next(given)]
+
+    async def main() -> None:
+        nonlocal given, now
+        source = source_of(postgres, dsn=postgres.dsn(host="db.example"), clock=lambda: now)
+        assert (await poll(source)).address == "127.0.0.1"
+        given = cycle(answers)
+        while asked < ABSENT_LOOKUPS:  # one was that of connecting
+            now += LOOK_UP_SECONDS
+            assert (await poll(source)).address == "127.0.0.1"
+        while asked < ABSENT_LOOKUPS + 3:
+            now += LOOK_UP_SECONDS
+            last = (await poll(source)).address
+        assert last == address
+        await source.close()
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with Link(postgres.port, host="127.0.0.2", port=postgres.port):
+        asyncio.run(main())
 
 
 @pytest.mark.usefixtures("names")

@@ -15,14 +15,17 @@ _DRIP_SECONDS = 0.1
 
 
 class Link:
-    """Relays 127.0.0.1:`port` to a server on 127.0.0.1:`to`, until the end of the `with` block.
+    """Relays `host`:`port` to a server on 127.0.0.1:`to`, until the end of the `with` block.
 
-    The server sees its connections come from `source`, an address of the loopback.
+    A `port` of 0 becomes a free one. The server sees its connections come from `source`, an address
+    of the loopback.
     """
 
-    def __init__(self, to: int, *, source: str = "127.0.0.1") -> None:
+    def __init__(
+        self, to: int, *, source: str = "127.0.0.1", host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self._to, self._source = to, source
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, port))
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._threads = [threading.Thread(target=self._accept)]
         self._last: socket.socket | None = None

@@ -16,12 +16,10 @@ async def with_addresses(inputs: Inputs) -> Params:
 
     A host without an address is left out. Raises `psycopg.OperationalError` when none has one.
     """
-    params = inputs.params
-    known = {**inputs.defaults, **params}
-    if not known.get("host") or known.get("hostaddr"):
+    params, hosts = inputs.params, _hosts(inputs)
+    if not hosts:
         return params
-    hosts = known["host"].split(",")
-    ports = known["port"].split(",")
+    ports = {**inputs.defaults, **params}["port"].split(",")
     if len(ports) not in (1, len(hosts)):
         return params  # an error that libpq reports
     found = [
@@ -36,6 +34,19 @@ async def with_addresses(inputs: Inputs) -> Params:
     if len(ports) > 1:  # a single one is for all hosts
         resolved["port"] = ",".join(ports[number] for number, _ in found)
     return {**params, **resolved}
+
+
+async def addresses_now(inputs: Inputs) -> set[str]:
+    """All addresses of all hosts; none where one of the hosts has none, or is given by address."""
+    found = [await _addresses(host) for host in _hosts(inputs)]
+    return {address for one in found for address in one} if all(found) else set()
+
+
+def _hosts(inputs: Inputs) -> list[str]:
+    """The hosts to look up; none where there are none or their addresses are given."""
+    known = {**inputs.defaults, **inputs.params}
+    host = known.get("host")
+    return host.split(",") if host and not known.get("hostaddr") else []
 
 
 async def _addresses(host: str) -> list[str]:

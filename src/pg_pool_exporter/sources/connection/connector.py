@@ -13,7 +13,7 @@ from psycopg.types.string import StrDumper, TextLoader
 from pg_pool_exporter.blocking.secrets import PasswordError, read_file, run_command
 from pg_pool_exporter.config import ConnectionConfig
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.connection.addresses import with_addresses
+from pg_pool_exporter.sources.connection.addresses import addresses_now, with_addresses
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.errors import POSTGRES, Causes, explain
 from pg_pool_exporter.sources.connection.libpq_files import Inputs, Params, read_inputs
@@ -104,6 +104,10 @@ class Connector:
                 self._lifted.clear()
                 self._takes_options = False
             raise
+
+    async def addresses(self) -> set[str]:
+        """The addresses that the hosts of the dsn have now; none where one of them has none."""
+        return await addresses_now(self._inputs)
 
     @property
     def _known(self) -> Params:

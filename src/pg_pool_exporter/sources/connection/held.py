@@ -12,6 +12,8 @@ from typing import Any
 import psycopg
 
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
+from pg_pool_exporter.sources.connection.connector import Connector
+from pg_pool_exporter.sources.connection.moved_name import MovedName
 from pg_pool_exporter.sources.connection.results import AnswerError
 from pg_pool_exporter.sources.queries import Batch
 from pg_pool_exporter.sources.queries.rows import Session
@@ -51,8 +53,8 @@ class _Abandoned:
 class HeldConnection:
     """Executes batches over one connection at most, and never waits for the driver.
 
-    `connect` opens a connection, `prepare` makes it ready. `fetch` may be cancelled at any time and
-    returns at once. A hung attempt to connect, or a hung query, is then abandoned or kept:
+    `connector` opens a connection, `prepare` makes it ready. `fetch` may be cancelled at any time
+    and returns at once. A hung attempt to connect, or a hung query, is then abandoned or kept:
 
     - Abandoned: its socket is shut, and the next `fetch` opens another connection. A backend that
       hangs costs one poll. Its session may stay on the server until it runs again.
@@ -63,18 +65,20 @@ class HeldConnection:
     One is kept while an earlier one that was abandoned may still be on the server: until
     `forget_gone` finds it gone, or for `KEEP_SECONDS`. So normally there is one session; two while
     a backend hangs; on a server that hangs as a whole one more every ten minutes.
-    There is never more than one socket.
+    There is never more than one socket. When the host's name has moved to another server, the next
+    `fetch` connects to that.
 
     `clock` is monotonic, in seconds.
     """
 
     def __init__(
         self,
-        connect: Callable[[], Awaitable[BoundedConnection]],
+        connector: Connector,
         prepare: Callable[[BoundedConnection], Awaitable[ReadyConnection]],
         clock: Callable[[], float],
     ) -> None:
-        self._connect = connect
+        self._connector = connector
+        self._name = MovedName(connector.addresses, clock)
         self._prepare = prepare
         self._clock = clock
         self._connection: BoundedConnection | None = None
@@ -110,8 +114,9 @@ class HeldConnection:
 
         Opens the connection when there is none. One from before that turns out to be dead (the
         server was restarted, a firewall forgot it) is replaced at once. Raises `psycopg.Error`, and
-        whatever `connect` and `prepare` raise.
+        whatever `connector` and `prepare` raise.
         """
+        await self._leave_former_server()
         new = self._ready is None and self._attempt is None
         ready = self._ready or await self._open()
         try:
@@ -130,11 +135,20 @@ class HeldConnection:
         for task in (self._attempt, self._answer):
             if task is not None:
                 self._end(task)
+        await self._name.close()
         if self._ending:
             await asyncio.wait(self._ending, timeout=CLOSE_SECONDS)
         if self._connection is not None:
             await self._connection.close()
         self._forget()
+
+    async def _leave_former_server(self) -> None:
+        ready = self._ready
+        if ready is None or self._answer is not None or ready.connection.closed:
+            return
+        if self._name.has_left(ready.connection.info.hostaddr):
+            await ready.connection.close()
+            self._forget()
 
     async def _open(self) -> ReadyConnection:
         """Wait for the attempt under way, or a new one."""
@@ -147,7 +161,7 @@ class HeldConnection:
         return self._ready
 
     async def _make_ready(self) -> ReadyConnection:
-        connection = self._connection = await self._connect()
+        connection = self._connection = await self._connector.connect()
         try:
             return await self._prepare(connection)
         except BaseException:

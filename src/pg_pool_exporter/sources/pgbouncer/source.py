@@ -73,7 +73,7 @@ class BouncerSource:
             as_text=_TYPES,
             causes=BOUNCER,
         )
-        self._held = HeldConnection(self._connector.connect, _prepare, clock)
+        self._held = HeldConnection(self._connector, _prepare, clock)
         self._folding = BouncerFolding(config.max_pools, config.max_groups)
         self._most_clients = config.max_clients
         self._rates = RecentRates()

@@ -61,7 +61,7 @@ class PostgresSource:
         self._log_context = log_context or ServerLogContext()
         self._clock = clock
         self._connector = ServerConnector(config, config.timeout)
-        self._held = HeldConnection(self._connector.connect, self._connector.prepare, clock)
+        self._held = HeldConnection(self._connector, self._connector.prepare, clock)
         self._settings = SettingsReader(config.name, self._held, clock)
         self._lacking = Lacking(config.name, self._held, clock)
         # Over SQL the log's own source asks for itself.

@@ -61,7 +61,7 @@ class SqlLogSource:
         self._clock = clock
         self._connector = ServerConnector(server, self._config.timeout)
         self._where = f"server {server.name}"
-        self._held = HeldConnection(self._connector.connect, self._connector.prepare, clock)
+        self._held = HeldConnection(self._connector, self._connector.prepare, clock)
         self._settings = LogSettingsReader(self._held, self._connector.connect, clock)
         self._install = ""
         self._file = file
