@@ -296,6 +296,21 @@ EXPECTED: dict[str, tuple[PoolSample, ...]] = {
             info=info(client="database/sql", source="go-sql"),
         ),
     ),
+    **{
+        name: (
+            PoolSample(
+                key=key("shop"),
+                idle=2, active=7, max=20, queued=14, acquire_wait=2.5,
+                info=info(client="database/sql", source=source, **more),
+            ),
+        )
+        for name, source, more in (
+            ("go-sql-gorm", "go-sql", {}),
+            ("go-sql-sqlstats", "go-sql", {}),
+            ("otelsql", "otelsql", {"database": "shop"}),
+            ("otelsql-uptrace", "otelsql", {"database": "shop"}),
+        )
+    },
     "rails": tuple(
         PoolSample(
             key=key("primary", f"orders:8080:{pid}"),

@@ -227,7 +227,7 @@ def _of_page(form: Format) -> set[str]:
         names |= {_RENAMED.get(name, name) for name in aliases}
     conditions = [*form.unless, *form.only, *(one for value in form.values for one in value.where)]
     names |= {label for condition in conditions for label in condition.labels}
-    if any(name.startswith(("db_client_", "pgxpool_")) for name in form.names()):
+    if any(name.startswith(("db_client_", "db_sql_", "pgxpool_")) for name in form.names()):
         names |= set(_SCOPE)
     return names
 

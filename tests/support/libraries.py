@@ -349,6 +349,14 @@ LIBRARIES = {
         differs=_PGX_DIFFERS,
         times={"acquire_wait": False},
     ),
+    "pgxpool by OpenTelemetry's bridge": _go(
+        command=("build/app", "bridge"),
+        format="pgxpool",
+        with_recipe=False,
+        shows=(*_GAUGES, "timeouts", "acquired", "connects"),
+        differs=_PGX_DIFFERS,
+        times={"acquire_wait": False},
+    ),
     "pgxpool by cmackenzie1": _go(
         command=("build/app", "cmackenzie1"),
         format="pgx-pool",
@@ -361,6 +369,16 @@ LIBRARIES = {
         shows=(*_GAUGES, "queued"),
         times={"acquire_wait": True},
     ),
+    **{
+        f"database/sql by {name}": _go(
+            command=("build/app", kind),
+            format="otelsql",
+            with_recipe=False,
+            shows=(*_GAUGES, "queued"),
+            times={"acquire_wait": True},
+        )
+        for name, kind in (("XSAM's otelsql", "otelsql"), ("uptrace's otelsql", "uptrace"))
+    },
 }
 
 SPRING_BOOT_WITH_OUR_CLIENT = replace(

@@ -30,7 +30,7 @@ from pg_pool_exporter.formats.format import (
     Value,
     first_of,
 )
-from pg_pool_exporter.formats.go import GO_SQL, OTELPGX, PGX_POOL, PGXPOOL
+from pg_pool_exporter.formats.go import GO_SQL, OTELPGX, OTELSQL, PGX_POOL, PGXPOOL
 from pg_pool_exporter.formats.jvm import (
     AGROAL,
     COMMONS_POOL2,
@@ -108,6 +108,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             PGX_POOL,
             OTELPGX,
             GO_SQL,
+            OTELSQL,
             RAILS,
             YABEDA,
             PROMEX,

@@ -10,6 +10,7 @@ from pg_pool_exporter.formats.format import (
     Format,
     value,
 )
+from pg_pool_exporter.formats.opentelemetry import OTHER_DATABASES
 
 _CANCELED = (
     "Acquires that ended with their context: timeouts, and those that the application cancelled."
@@ -45,6 +46,7 @@ PGXPOOL = Format(
             "timeouts",
             "pgxpool_canceled_acquire_count",
             "pgxpool_canceled_acquire_count_total",
+            "pgxpool_canceled_acquire_total",
             kind="pool",
             note=_CANCELED,
         ),
@@ -66,7 +68,7 @@ PGXPOOL = Format(
         value("connects", "pgxpool_new_conns_count", "pgxpool_new_conns_count_total"),
     ),
     facts="IBM/pgxpoolprometheus 1.1.3, collector.go",
-    run="pgx 5.12, pgxpoolprometheus 1.1",
+    run="pgx 5.12, pgxpoolprometheus 1.1, also through OpenTelemetry's bridge 0.63",
 )
 
 PGX_POOL = Format(
@@ -123,19 +125,89 @@ OTELPGX = Format(
     run="otelpgx 0.10, pgx 5.12",
 )
 
+# All of these show database/sql's own `DBStats`.
 GO_SQL = Format(
     name="go-sql",
-    title="Go database/sql by client_golang's DBStatsCollector",
+    title="Go database/sql by client_golang's DBStatsCollector, by sqlstats, and GORM's plugin",
     client="database/sql",
     pool=(_DATABASE,),
     info=_ADDRESS,
     values=(
-        value("max", "go_sql_max_open_connections"),
-        value("idle", "go_sql_idle_connections"),
-        value("active", "go_sql_in_use_connections"),
-        value("queued", "go_sql_wait_count_total"),
-        value("acquire_wait", "go_sql_wait_duration_seconds_total"),
+        value(
+            "max",
+            "go_sql_max_open_connections",
+            "go_sql_stats_connections_max_open",
+            "gorm_dbstats_max_open_connections",
+        ),
+        value(
+            "idle",
+            "go_sql_idle_connections",
+            "go_sql_stats_connections_idle",
+            "gorm_dbstats_idle",
+        ),
+        value(
+            "active",
+            "go_sql_in_use_connections",
+            "go_sql_stats_connections_in_use",
+            "gorm_dbstats_in_use",
+        ),
+        value(
+            "queued",
+            "go_sql_wait_count_total",
+            "go_sql_stats_connections_waited_for",
+            "gorm_dbstats_wait_count",
+        ),
+        value(
+            "acquire_wait",
+            "go_sql_wait_duration_seconds_total",
+            "go_sql_stats_connections_blocked_seconds",
+        ),
+        value("acquire_wait", "gorm_dbstats_wait_duration", scale=NANOSECONDS),
     ),
-    facts="client_golang 1.23.2, dbstats_collector.go",
-    run="client_golang 1.23",
+    facts="client_golang 1.23.2, dbstats_collector.go; dlmiddlecote/sqlstats, README.md; "
+    "go-gorm/prometheus 0.1.0, stats.go",
+    run="client_golang 1.23; the other two are *read*",
+)
+
+OTELSQL = Format(
+    name="otelsql",
+    title="Go database/sql by OpenTelemetry: XSAM's otelsql and uptrace's",
+    client="database/sql",
+    pool=((*_OF_OTELPGX.labels, *_DATABASE, "db_namespace"),),
+    info={
+        **_ADDRESS,
+        "host": ("server_address", "db_host"),
+        "database": ("db_namespace", "db_name"),
+    },
+    unless=OTHER_DATABASES,
+    values=(
+        value("max", "db_sql_connection_max_open", "go_sql_connections_max_open"),
+        value("idle", "db_sql_connection_open", where=(Condition(("status",), "idle"),)),
+        value("idle", "go_sql_connections_idle"),
+        value("active", "db_sql_connection_open", where=(Condition(("status",), "inuse"),)),
+        value("active", "go_sql_connections_in_use"),
+        value(
+            "queued",
+            "db_sql_connection_wait_total",
+            "db_sql_connection_wait",
+            "go_sql_connections_wait_count_total",
+            "go_sql_connections_wait_count",
+        ),
+        value(
+            "acquire_wait",
+            "db_sql_connection_wait_duration_milliseconds_total",
+            "db_sql_connection_wait_duration_total",
+            "db_sql_connection_wait_duration",
+            scale=MILLISECONDS,
+        ),
+        value(
+            "acquire_wait",
+            "go_sql_connections_wait_duration_nanoseconds_total",
+            "go_sql_connections_wait_duration_total",
+            "go_sql_connections_wait_duration",
+            scale=NANOSECONDS,
+        ),
+    ),
+    facts="XSAM/otelsql 0.40, instruments.go; opentelemetry-go-extra 0.3.2, otelsql/otel.go",
+    run="XSAM/otelsql 0.40, uptrace's otelsql 0.3",
 )

@@ -26,12 +26,12 @@ _BOTH_HIKARI = ("micrometer", "hikaricp")
 _SEES_THE_QUEUE = (Condition(("otel_scope_name",), "@opentelemetry/instrumentation-pg", True),)
 
 # The conventions are for all databases, and an application can have pools of several.
-_OTHER_DATABASES = (
+OTHER_DATABASES = (
     *(
         Condition(("db_system_name", "db_system"), system)
         for system in (
             "redis", "mongodb", "mysql", "mariadb", "microsoft.sql_server", "mssql", "oracle.db",
-            "oracle",
+            "oracle", "sqlite",
         )
     ),
     *(
@@ -113,7 +113,7 @@ OTEL = Format(
     pool=(_POOL,),
     process=_PROCESS,
     info=_INFO,
-    unless=_OTHER_DATABASES,
+    unless=OTHER_DATABASES,
     gauges=_GAUGES,
     gauges_where=_OF_NPGSQL,
     lags=_LAGS,
@@ -174,7 +174,7 @@ OTEL_OLD = Format(
     pool=(_POOL,),
     process=_PROCESS,
     info=_INFO,
-    unless=_OTHER_DATABASES,
+    unless=OTHER_DATABASES,
     gauges=_GAUGES,
     gauges_where=_OF_NPGSQL,
     lags=_LAGS,

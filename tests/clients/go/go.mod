@@ -4,10 +4,13 @@ go 1.25.0
 
 require (
 	github.com/IBM/pgxpoolprometheus v1.1.3
+	github.com/XSAM/otelsql v0.40.0
 	github.com/exaring/otelpgx v0.10.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/pg-pool-exporter/pg-pool-exporter/clients/go v0.0.0
 	github.com/prometheus/client_golang v1.23.2
+	github.com/uptrace/opentelemetry-go-extra/otelsql v0.3.2
+	go.opentelemetry.io/contrib/bridges/prometheus v0.63.0
 	go.opentelemetry.io/otel v1.38.0
 	go.opentelemetry.io/otel/exporters/prometheus v0.60.0
 	go.opentelemetry.io/otel/sdk/metric v1.38.0

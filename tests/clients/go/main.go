@@ -1,11 +1,13 @@
-// An application with a pool, `client`, `pgxpool`, `otelpgx`, `cmackenzie1` or `database/sql`, and a
-// page of metrics. It does what the lines of its input say; each is answered by a line once it is
-// done: take, give, ask (without waiting for the answer), forget, work (a query of three seconds).
+// An application with a pool, and a page of metrics: `client`, `pgxpool`, `cmackenzie1`,
+// `database/sql`, and by OpenTelemetry `otelpgx`, `bridge`, `otelsql`, `uptrace`. It does what the
+// lines of its input say; each is answered by a line once it is done: take, give, ask (without
+// waiting for the answer), forget, work (a query of three seconds).
 package main
 
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"fmt"
 	"log"
 	"net"
@@ -31,33 +33,20 @@ type borrowed struct {
 	execute  func(query string) error
 }
 
-func open(kind string) (borrow, http.Handler, error) {
-	page := promhttp.Handler()
-	if kind == "database/sql" {
-		db, err := openDatabaseSQL()
-		return func(ctx context.Context) (borrowed, error) {
-			conn, err := db.Conn(ctx)
-			return borrowed{
-				giveBack: func() { _ = conn.Close() },
-				execute: func(query string) error {
-					_, err := conn.ExecContext(context.Background(), query)
-					return err
-				},
-			}, err
-		}, page, err
+func fromSQL(db *sql.DB) borrow {
+	return func(ctx context.Context) (borrowed, error) {
+		conn, err := db.Conn(ctx)
+		return borrowed{
+			giveBack: func() { _ = conn.Close() },
+			execute: func(query string) error {
+				_, err := conn.ExecContext(context.Background(), query)
+				return err
+			},
+		}, err
 	}
-	var pool *pgxpool.Pool
-	var err error
-	switch kind {
-	case "client":
-		pool, page, err = openInstrumented()
-	case "otelpgx":
-		pool, err = openMeasured()
-	default:
-		if pool, err = openPgxpool(); err == nil && kind == "cmackenzie1" {
-			page = documentedPage(pool)
-		}
-	}
+}
+
+func fromPool(pool *pgxpool.Pool) borrow {
 	return func(ctx context.Context) (borrowed, error) {
 		conn, err := pool.Acquire(ctx)
 		return borrowed{
@@ -67,7 +56,34 @@ func open(kind string) (borrow, http.Handler, error) {
 				return err
 			},
 		}, err
-	}, page, err
+	}
+}
+
+func open(kind string) (borrow, http.Handler, error) {
+	switch kind {
+	case "client":
+		pool, page, err := openInstrumented()
+		return fromPool(pool), page, err
+	case "database/sql", "otelsql", "uptrace":
+		db, err := openDatabaseSQL()
+		if err != nil || kind == "database/sql" {
+			return fromSQL(db), promhttp.Handler(), err
+		}
+		page, err := measureSQL(kind, db)
+		return fromSQL(db), page, err
+	}
+	pool, err := openPgxpool()
+	if err != nil {
+		return nil, nil, err
+	}
+	switch kind {
+	case "otelpgx", "bridge":
+		page, err := measurePgxpool(kind, pool)
+		return fromPool(pool), page, err
+	case "cmackenzie1":
+		return fromPool(pool), documentedPage(pool), nil
+	}
+	return fromPool(pool), promhttp.Handler(), nil
 }
 
 func serve(page http.Handler) error {
