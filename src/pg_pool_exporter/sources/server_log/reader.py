@@ -46,6 +46,8 @@ class _File:
         self.is_wrapped = False
         """Whether the last line had a wrapping."""
         self.unwrapper = unwrapper
+        self.line_end = b""
+        """As its lines end; b"" until that is known."""
 
 
 class LogReader:
@@ -96,6 +98,8 @@ class LogReader:
 
     def feed(self, piece: bytes) -> None:
         """Count the events of the next piece."""
+        if self._file.line_end != b"\n":
+            piece = self._with_line_ends(piece)
         if self._skipping:
             end = piece.find(b"\n")
             if end < 0:
@@ -141,6 +145,21 @@ class LogReader:
             texts = messages(self._form.languages)
             self._parsers[key] = LogParser(layout, texts, self._shared)
         return self._parsers[key]
+
+    def _with_line_ends(self, piece: bytes) -> bytes:
+        """The piece, with its carriage returns as line ends in a file that has no others.
+
+        A text in a statement may hold carriage returns, so one line end shows that they are none.
+        """
+        file = self._file
+        if b"\n" in piece:
+            file.line_end = b"\n"
+        elif not file.line_end:
+            lines = (self._rest + piece[:MAX_LINE]).split(b"\r")
+            if self._is_record(lines[0]) and any(map(self._is_record, lines[1:])):
+                file.line_end = b"\r"
+                self._rest = self._rest.replace(b"\r", b"\n")
+        return piece.replace(b"\r", b"\n") if file.line_end == b"\r" else piece
 
     def _is_record(self, line: bytes) -> bool:
         """Whether the line without wrapping begins a record."""
