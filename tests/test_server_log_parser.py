@@ -379,6 +379,22 @@ def test_every_language_is_understood(form: Format, name: str) -> None:
             assert counted(form, log, spoken=[name]) == {("session", use, "x"): 1}
 
 
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("name", [name for name in languages() if name != "en"])
+@pytest.mark.parametrize("before", [0, 2000])
+def test_another_language_than_the_settings_name_is_understood(
+    form: Format, name: str, before: int
+) -> None:
+    """`LANGUAGE` overrides lc_messages without a trace."""
+    texts = languages()[name]
+    english = languages()["en"]
+    severity = texts.get("ERROR", english["ERROR"])[0]
+    use = "statement" if "statement" in texts else "lock"
+    slow = record(form, "LOG", "duration: 1.0 ms  statement: SELECT 1") * before
+    event = record(form, severity, texts[use][0], code="57014" if use == "statement" else "55P03")
+    assert counted(form, slow + event + slow, spoken=["en"]) == {("timeout", use, "shop"): 1}
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "koi8-r", "cp1251", "iso8859-5"])
 def test_a_log_in_another_encoding(encoding: str) -> None:
     message = languages()["ru"]["statement"][0]

@@ -19,6 +19,8 @@ class SharedCounts:
         self.known: frozenset[str] = frozenset()
         """The databases that the server has, as far as they are known."""
         self._tally = Tally()
+        self.has_events = False
+        """Whether one was ever counted."""
 
     def add(
         self,
@@ -29,6 +31,7 @@ class SharedCounts:
         """Count an event for each of these; `name` makes a name from its bytes in the log."""
         for raw, count in Counter(databases).items():
             self._tally[event, name(raw)] += count
+            self.has_events = True
 
     def take_tally(self) -> Tally:
         """The events counted since the last call."""
