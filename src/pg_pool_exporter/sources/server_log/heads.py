@@ -20,7 +20,11 @@ _JOURNAL = (
     rb"|\[ *\d{1,10}\.\d{6}(?: <[ \d.]{1,32}>)?\]|\d{9,11}\.\d{6}"
 )
 _COLOUR = rb"(?:\x1b\[[\d;]{0,16}m)*+"
-_SYSLOG = rb"(?:<\d{1,3}>)?(?:%s|%s|%s) [^ \n]{1,255}+ " % (_ISO, _BSD, _JOURNAL)
+# BusyBox writes it behind the host, FreeBSD before it.
+_FACILITY = rb"<?(?:[a-z]{2,8}|local\d)\.[a-z]{3,7}>? "
+_SYSLOG = rb"(?:<\d{1,3}>)?(?:%s|%s|%s) (?:%s)?[^ \n]{1,255}+ (?:%s)?" % (
+    _ISO, _BSD, _JOURNAL, _FACILITY, _FACILITY,
+)  # fmt: skip
 # A text between braces, with quoted values that may hold braces.
 _LABELS = rb'\{(?:[^"{}\n]|"(?:[^"\\\n]|\\[^\n])*+"){0,2048}+\}'
 
@@ -30,8 +34,8 @@ HEADS: Mapping[str, bytes] = {
         rb"(?P<syslog>%s(?P<tag>[^ \n\[\]:]{1,255}+)(?P<pid>\[\d{1,20}\])?:(?: |$))" % _SYSLOG
     ),
     "rfc5424": (
-        rb"(?P<rfc5424><\d{1,3}>\d %s [^ \n]{1,255} (?P<app>[^ \n]{1,255}) (?P<proc>[^ \n]{1,128}) "
-        rb"[^ \n]{1,32} (?:-|\[[^\n]*?\])(?: (?:\xef\xbb\xbf)?|$))" % _ISO
+        rb"(?P<rfc5424>(?:\d{1,6} )?<\d{1,3}>\d %s [^ \n]{1,255} (?P<app>[^ \n]{1,255}) "
+        rb"(?P<proc>[^ \n]{1,128}) [^ \n]{1,32} (?:-|\[[^\n]*?\])(?: (?:\xef\xbb\xbf)?|$))" % _ISO
     ),
     "platform": (
         rb"(?P<platform>%s [a-z]{1,32}\[(?P<process>[^\]\s]{1,255})\]"
@@ -48,7 +52,7 @@ HEADS: Mapping[str, bytes] = {
     "labels": rb"(?P<labels>%s %s +)" % (_ISO, _LABELS),
     "columns": rb"(?P<columns>%s\t[^\t\n]{1,1024}\t)" % _ISO,
     "array": (
-        rb"(?P<array>(?:\x1e|,|(?:[\w.*-]{1,255}: )?\[{1,2}"
+        rb"(?P<array>(?:\x1e|,|data: ?|(?:\[\d{1,10}\] )?(?:[\w.*-]{1,255}: )?\[{1,2}"
         rb"(?:\d{9,11}(?:\.\d{1,9})?(?:, \{\}\])?, ?)?)(?=\{))"
     ),
     "stamp": rb"(?P<stamp>%s )" % _STAMP,
@@ -56,7 +60,7 @@ HEADS: Mapping[str, bytes] = {
 """Patterns of the beginning of a line, each one a group of its name. The order counts.
 
 `platform` is of Heroku and Fly.io, `labels` of Loki's logcli, `columns` of Fluentd and Promtail,
-`array` of what writes objects into an array.
+`array` of what writes objects into an array, or as a stream of events.
 """
 OF_HEAD: Mapping[str, Wrapping] = {
     "cri": "cri", "syslog": "syslog", "rfc5424": "syslog", "platform": "syslog",

@@ -32,16 +32,24 @@ _LISTS = ("logEvents", "records", "resourceLogs", "scopeLogs", "logRecords", "st
 # Suffixes that complete an object whose end was cut off, inside a text or after one.
 _CLOSINGS = ('"}', '"}}', "}", "}}", '"}}}', ':""}', ':""}}')
 _decode = json.JSONDecoder(strict=False).raw_decode
+# Between two objects of a line.
+_BETWEEN = re.compile(r"\s*,?\s*(?=\{)")
 _BROKEN_ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{0,3})?$")
 
 
 def decoded(line: bytes) -> Any:
-    """The value of a line of JSON, also of one whose end was cut off; None if it is none."""
+    """The value of a line of JSON, also of one whose end was cut off; None if it is none.
+
+    Of several ones it is a list: the elements of an array, or one after the other.
+    """
     text = line.decode("utf-8", "surrogateescape")
     try:
-        return _decode(text)[0]
+        value, end = _decode(text)
+        return value if len(text) - end <= 2 else _all(value, text, end)
     except (ValueError, RecursionError):
         pass
+    if '"=>' in text:
+        return decoded(as_bytes(text.replace('"=>', '":')))  # Fluent Bit's own notation
     if len(line) < _MOST_MESSAGE or '"' not in text[-MOST_TEXT:]:
         return None
     text = _BROKEN_ESCAPE.sub("", text)
@@ -51,6 +59,18 @@ def decoded(line: bytes) -> Any:
         except (ValueError, RecursionError):
             continue
     return None
+
+
+def _all(value: Any, text: str, end: int) -> Any:
+    """The first value, or a list of it and those that follow it."""
+    values = [value]
+    while (following := _BETWEEN.match(text, end)) is not None:
+        try:
+            value, end = _decode(text, following.end())
+        except (ValueError, RecursionError):
+            break
+        values.append(value)
+    return values if len(values) > 1 else values[0]
 
 
 def as_bytes(text: str) -> bytes:
@@ -81,9 +101,15 @@ def docker_texts(data: bytes, end: int) -> bytes | None:
     return as_bytes(whole) if all(text.endswith("\n") for text in texts) else None
 
 
-def entries(value: Mapping[str, Any], depth: int = 0) -> list[Mapping[str, Any]]:
-    """The objects in this one that hold a line each; empty if it holds one itself."""
+def entries(value: Any, depth: int = 0) -> list[Mapping[str, Any]]:
+    """The objects in this value that hold a line each; empty if it holds one itself."""
     found: list[Mapping[str, Any]] = []
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, dict):
+                found += entries(item) or [item]
+    if not isinstance(value, dict):
+        return found
     for name in _LISTS:
         items = value.get(name)
         if not isinstance(items, list):

@@ -232,17 +232,16 @@ class Unwrapper:
 
     def _json(self, line: bytes, depth: int) -> tuple[Kind, bytes, Wrapping] | None:
         value = decoded(line)
-        if not isinstance(value, dict):
-            return None
         inside = entries(value)
         if not inside:
-            return self._object(value, len(line), depth)
+            return self._object(value, len(line), depth) if isinstance(value, dict) else None
         found = [one for each in inside if (one := self._object(each, len(line), depth + 1))]
         kinds = [kind for kind, _, _ in found if kind != "nothing"]
         if not kinds:
             return (*_NOTHING, "json") if found else None
-        lines = [text for kind, text, _ in found if kind == kinds[0]]
-        return kinds[0], b"\n".join(lines), "json"
+        best: Kind = "record" if "record" in kinds else kinds[0]
+        lines = [text for kind, text, _ in found if kind == best]
+        return best, b"\n".join(lines), "json"
 
     def _object(
         self, value: Mapping[str, Any], size: int, depth: int
