@@ -467,8 +467,8 @@ def test_deadlocks_are_a_point_of_their_own() -> None:
 
 def log_is_read(sides: BothSides) -> None:
     counts = LogCounts(
-        timeouts={"shop": {"lock": 3, "statement": 0}}, opened=None, closed=None, refused={},
-        read=0, lag=0,
+        timeouts={"shop": {"lock": 3, "statement": 0}}, opened=None, closed=None,
+        refused={"other": 0}, read=0, lag=0,
     )  # fmt: skip
     sides.store.put(
         TargetState(

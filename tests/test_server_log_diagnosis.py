@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,9 +57,25 @@ def test_a_wrapping_that_looks_like_the_prefix_has_to_be_set(wrapping: str, head
 
 
 def test_an_unknown_wrapping_is_named_as_such() -> None:
-    lines = [b"shop-1 postgres >> " + line for line in lines_of("debian")]
-    text = advice(LogFormat("stderr", "%m [%p] %q%u@%d ", ()), lines)
-    assert "no known wrapping" in text
+    for between in ([], [b"    _PID=4711", b"    PRIORITY=6", b"    _TRANSPORT=stdout"]):
+        lines = [
+            one for line in lines_of("debian") for one in (b"    MESSAGE=" + line, *between)
+        ]  # fmt: skip
+        text = advice(LogFormat("stderr", "%m [%p] %q%u@%d ", ()), lines)
+        assert "no known wrapping" in text
+
+
+@pytest.mark.parametrize("form", ["stderr", "jsonlog"])
+def test_objects_on_several_lines_are_named_as_such(form: Format) -> None:
+    records = [json.loads(line) for line in lines_of("jsonlog")]
+    lines = json.dumps(records, indent=2).encode().split(b"\n")
+    text = advice(LogFormat(form, "%m [%p] ", ()), lines)
+    assert "write each on one line" in text
+
+
+def test_a_log_of_another_program_is_named_as_such() -> None:
+    lines = [b"2026-11-28 22:30:00,123 INFO: no action. I am (shop-0), the leader"] * 9
+    assert "lines of Patroni" in advice(LogFormat("stderr", "%m [%p] ", ()), lines)
 
 
 @pytest.mark.parametrize("lines", [[], [b""], [b"once upon a time", b"there was a server"]])

@@ -686,7 +686,12 @@ def test_a_log_of_nothing_but_other_programs_is_not_counted_as_0(log: Path, kind
     follower = Follower(log.parent, NAME)
     follower.poll()
     append(log, *[(ONLY_OTHERS[kind] + "\n").encode()] * 999)
-    follower.poll()
+    counts = follower.poll()
+    assert not counts.is_understood
+    assert (counts.timeouts, counts.opened, counts.closed, counts.refused) == ({}, None, None, {})
+    [note] = follower.notes
+    assert "no record of stderr" in note
+    assert "in the 999 lines read so far" in note
     append(log, (ONLY_OTHERS[kind] + "\n").encode())
     error = follower.failure()
     assert error.reason == "not_understood"
@@ -696,6 +701,7 @@ def test_a_log_of_nothing_but_other_programs_is_not_counted_as_0(log: Path, kind
     assert "4711" not in str(error)
     append(log, event())
     assert timeouts(follower.poll()) == 1
+    assert follower.notes == ()
     append(log, *[(ONLY_OTHERS[kind] + "\n").encode()] * 3000)
     assert timeouts(follower.poll()) == 1
     follower.stop()

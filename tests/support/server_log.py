@@ -154,6 +154,7 @@ class Follower:
 
     def start(self) -> None:
         """Begin as after a restart."""
+        self.notes: tuple[str, ...] = ()
         self.source = FileLogSource(self.server, self._state, self._log_context, self._clock)
 
     def poll(self) -> LogCounts:
@@ -162,9 +163,10 @@ class Follower:
         async def once() -> Snapshot:
             return await self.source.poll()
 
-        log = asyncio.run(once()).log
-        assert log is not None
-        return log
+        snapshot = asyncio.run(once())
+        assert snapshot.log is not None
+        self.notes = snapshot.notes
+        return snapshot.log
 
     def failure(self) -> PollError:
         """The error of a poll that fails."""

@@ -113,7 +113,7 @@ def _end_of(log: LogCounts) -> Iterator[tuple[str, bool]]:
         found = f"{count(int(log.records), 'record')} of {form}{around}"
         yield f"ok: {found}, {count(unparsed, 'unknown line')} at its end", True
     if log.unparsed_advice:
-        shape = f"the shape of the last one is {log.unparsed_shape!r}"
+        shape = f"the shape of one is {log.unparsed_shape!r}"
         unknown = count(unparsed, "unknown line")
         yield f"{unknown} at its end; {shape}: {log.unparsed_advice}", False
 

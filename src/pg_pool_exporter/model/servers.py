@@ -249,10 +249,15 @@ class LogCounts:
     unparsed_ratio: float | None = None
     """Share of the last lines that belong to no record; None while it is unknown."""
     unparsed_shape: str = ""
-    """The last of them, its letters as `a` and its digits as `9`."""
+    """The longest of the last ones, its letters as `a` and its digits as `9`."""
     unparsed_advice: str = ""
     """The remedy, where they are many."""
     state_saved: bool | None = None
     """Whether positions and counts were saved for a restart; None without a state directory."""
     state_problem: str | None = None
     """Why they were not saved."""
+
+    @property
+    def is_understood(self) -> bool:
+        """Whether events of the log are known: not while no record was ever found in it."""
+        return bool(self.refused)

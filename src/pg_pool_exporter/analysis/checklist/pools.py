@@ -142,7 +142,11 @@ def timeouts(judged: Judged) -> Check:
     watched = max((pool.watched for pool in fleet.pools), default=0.0)
     figure = f"{number(sum(failed.values()), 'request', 'requests')} got no connection"
     logs = [target for target in fleet.targets if target.key.kind == "log"]
-    logged = {one.key.name: _timeouts(one.log) for one in logs if one.is_fresh and one.log}
+    logged = {
+        one.key.name: _timeouts(one.log)
+        for one in logs
+        if one.is_fresh and one.log and one.log.is_understood
+    }
     unread = [one.key.name for one in logs if one.key.name not in logged]
     not_read = few(f"server {name}: its log is not read now" for name in unread)
     if not fleet.pools and not logged:

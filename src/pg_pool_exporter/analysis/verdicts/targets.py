@@ -133,7 +133,7 @@ def log_in_part(target: TargetView) -> Iterator[Finding]:
         ),
         figures={"unparsed_ratio": counts.unparsed_ratio},
         evidence=(
-            f"The shape of the last one (a: letters, 9: digits) is {counts.unparsed_shape!r}.",
+            f"The shape of one of them (a: letters, 9: digits) is {counts.unparsed_shape!r}.",
             *([f"What to do: {counts.unparsed_advice}."] if counts.unparsed_advice else []),
             "Lines of other programs may be there, too.",
         ),

@@ -35,12 +35,14 @@ _MOST_SHAPE = 60
 _KEPT_LINES = 20
 _KEPT_BYTES = 1024
 _RUNS = ((rb"[A-Za-z]+", b"a"), (rb"[0-9]+", b"9"), (rb"[^\x20-\x7e]+", b"?"))
-# Programs that write into the same log as a rule: Patroni, pgBackRest, WAL-G. Their lines say
-# nothing about those of the server.
-_COMPANIONS = re.compile(
+COMPANIONS = re.compile(
     rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:,\d{3} (?:- )?[A-Z]|\.\d{3} P\d\d +[A-Z]+:)"
     rb"|[A-Z]+: \d{4}/\d\d/\d\d \d\d:\d\d:\d\d"
 )
+"""Lines of programs that write into the same log as a rule: Patroni, pgBackRest, WAL-G.
+
+They say nothing about those of the server.
+"""
 
 
 class Coverage:
@@ -75,6 +77,11 @@ class Coverage:
         return self.since_record < limit and not self.has_only_others
 
     @property
+    def foreign_before_record(self) -> int:
+        """Lines read so far, where none of them is of a record; else 0."""
+        return 0 if self._understood else self.skipped + self.since_record
+
+    @property
     def has_only_others(self) -> bool:
         """Whether many lines were read, and all of them are another program's."""
         limit = _NEVER_UNDERSTOOD if self._is_thorough else _ONLY_OTHERS
@@ -93,11 +100,11 @@ class Coverage:
 
     @property
     def last_shape(self) -> str:
-        """The shape of the last line that belongs to no record; empty without one.
+        """The shape of the longest of the last lines that belong to no record; empty without one.
 
         Letters are shown as `a`, digits as `9`: nothing of the text.
         """
-        return shape(self._last[-1]) if self._last else ""
+        return shape(max(self._last, key=len)) if self._last else ""
 
     @property
     def last_foreign(self) -> Sequence[bytes]:
@@ -213,7 +220,7 @@ class Coverage:
     def _no_record(self, data: bytes, start: int) -> None:
         self.unparsed += 1
         line = data[start : start + _KEPT_BYTES].split(b"\n", 1)[0]
-        if _COMPANIONS.match(line):
+        if COMPANIONS.match(line):
             self.skip(line)
             return
         self.since_record += 1

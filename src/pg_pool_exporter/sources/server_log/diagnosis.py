@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from pg_pool_exporter.sources.server_log.coverage import COMPANIONS
 from pg_pool_exporter.sources.server_log.heads import WRAPPINGS, Wrapping
 from pg_pool_exporter.sources.server_log.known_prefixes import fitting
 from pg_pool_exporter.sources.server_log.layouts import Format
@@ -12,6 +14,11 @@ from pg_pool_exporter.sources.server_log.messages import messages, texts_for
 from pg_pool_exporter.sources.server_log.wrapping import Unwrapper
 
 _GENERAL = "correct format and line_prefix (SHOW log_destination; SHOW log_line_prefix)"
+# Of an object that was written for people: a brace, or a key with its value or its beginning.
+_PART_OF_OBJECT = re.compile(
+    rb'[ \t]*(?:[\[\]{}]{1,2},?|"[\w.@/-]{1,255}" ?: ?(?:[\[{"]|[\w.+-]{1,64},?\Z).*)',
+    re.DOTALL,
+)
 
 
 def advice(form: LogFormat, lines: Sequence[bytes]) -> str:
@@ -37,11 +44,15 @@ def advice(form: LogFormat, lines: Sequence[bytes]) -> str:
     recognised = Unwrapper(by_itself, lambda _: False, lambda _: False)
     if form.wrapping != "auto" and _is_most(sum(map(recognised.is_wrapped, lines)), lines):
         return "they have a known wrapping: set wrapping: auto"
-    if form.name == "stderr" and _is_most(sum(_has_record(form, line) for line in lines), lines):
+    if _is_most(sum(_PART_OF_OBJECT.fullmatch(line) is not None for line in lines), lines):
+        return "they are JSON with an object on several lines: write each on one line (jq -c)"
+    if form.name == "stderr" and any(_has_record(form, line) for line in lines):
         return (
             "records begin behind a text that is no known wrapping: read the log before it is "
             "shipped"
         )
+    if _is_most(sum(COMPANIONS.match(line) is not None for line in lines), lines):
+        return "they are lines of Patroni, pgBackRest or WAL-G: name the server's own log, too"
     words = texts_for(messages(form.languages), "LOG")
     prefix = fitting(lines, words)
     if prefix is not None and (form.name != "stderr" or prefix != form.line_prefix):

@@ -65,7 +65,7 @@ class FileLogSource:
         )
         tail = await self._lane.run(lambda: self._read(form, settings))
         tail.warn_of_gaps(settings)
-        return Snapshot(log=tail.counts(settings))
+        return Snapshot(log=tail.counts(settings), notes=tail.notes)
 
     async def close(self) -> None:
         """Close the files as soon as the read under way ends; wait `_CLOSE_SECONDS` for that."""

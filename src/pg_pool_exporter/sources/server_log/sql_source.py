@@ -97,7 +97,7 @@ class SqlLogSource:
             raise problem
         tail.check()
         tail.warn_of_gaps(settings)
-        return Snapshot(log=tail.counts(settings))
+        return Snapshot(log=tail.counts(settings), notes=tail.notes)
 
     async def close(self) -> None:
         """Close the connection at once."""

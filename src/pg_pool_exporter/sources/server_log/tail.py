@@ -99,6 +99,8 @@ class LogTail:
         counts = self._totals.counts(
             settings, by_database=self._form.has_database, lag=self.positions.lag
         )
+        if self._is_unknown:
+            counts = replace(counts, timeouts={}, opened=None, closed=None, refused={})
         saved = None if self._file is None else self._save_error is None
         unparsed = self._unparsed + self._reader.coverage.unparsed
         coverage, recognised = self._reader.coverage, self._reader.recognised
@@ -113,6 +115,21 @@ class LogTail:
             state_saved=saved,
             state_problem=self._save_error,
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Why counters are absent, although the log can be read."""
+        if not self._is_unknown:
+            return ()
+        lines = self._reader.coverage.foreign_before_record
+        return (
+            f"its counters are absent: no record of {self._form} in the {lines} lines read so far",
+        )
+
+    @property
+    def _is_unknown(self) -> bool:
+        """Whether lines were read, and no record was ever found."""
+        return self._reader.coverage.foreign_before_record > 0 and self._totals.is_empty
 
     def check(self) -> None:
         """Raise `PollError` if the last lines belong to no record: counts would be too low."""

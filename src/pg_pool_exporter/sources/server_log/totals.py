@@ -90,6 +90,11 @@ class LogTotals:
             lag=lag,
         )
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was counted yet."""
+        return not (self._timeouts or self._opened or self._closed or any(self._refused.values()))
+
     def state(self, source: str) -> LogState:
         """The counts that a restart needs, without positions."""
         return LogState(
