@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from pg_pool_exporter.config import KubernetesSdConfig
-from pg_pool_exporter.discovery import kubernetes_sd
 from pg_pool_exporter.discovery.address_list import ListError
 from pg_pool_exporter.discovery.discoverer import Listing
 from pg_pool_exporter.discovery.kubernetes_sd import KubernetesDiscoverer
+from pg_pool_exporter.discovery.pod_answers import GoneError, PodState, follow, listing, read_list
 from pg_pool_exporter.sources.base import PollError
 from support import pages
 from support.pages import answer
@@ -33,12 +33,11 @@ def pod(**changes: Any) -> dict[str, Any]:
 def listed(item: object, config: KubernetesSdConfig = CONFIG) -> list[str]:
     """The addresses of a list with one item."""
     document = {"metadata": {"resourceVersion": "5"}, "items": [item]}
-    page = kubernetes_sd._of_list(json.dumps(document).encode(), config)
-    listing = kubernetes_sd._listing(page.pods.values())
-    return [one.text for one in listing.addresses]
+    page = read_list(json.dumps(document).encode(), config)
+    return [one.text for one in listing(page.pods.values()).addresses]
 
 
-STATE = kubernetes_sd._State("5", {})
+STATE = PodState("5", {})
 
 
 def events(*lines: object, end: bytes = b"") -> bytes:
@@ -119,12 +118,12 @@ def test_ports_of_sidecars_count_and_those_of_containers_that_have_ended_do_not(
 @pytest.mark.parametrize("ports", [[METRICS_1], []])
 def test_a_pod_that_is_about_to_go_is_no_target_and_no_problem(ports: list[Any]) -> None:
     there = pod(spec={"containers": [{"ports": ports}]})
-    before = kubernetes_sd._after(STATE, events({"type": "ADDED", "object": there}), CONFIG)
+    before = follow(STATE, events({"type": "ADDED", "object": there}), CONFIG)
     ending = {**there["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
     going = {**there, "metadata": ending}
-    after = kubernetes_sd._after(before, events({"type": "MODIFIED", "object": going}), CONFIG)
-    assert kubernetes_sd._listing(after.pods.values()) == Listing()
-    assert kubernetes_sd._listing(before.pods.values()) != Listing()
+    after = follow(before, events({"type": "MODIFIED", "object": going}), CONFIG)
+    assert listing(after.pods.values()) == Listing()
+    assert listing(before.pods.values()) != Listing()
     assert listed(going) == []
 
 
@@ -134,25 +133,25 @@ def test_a_pod_that_is_about_to_go_is_no_target_and_no_problem(ports: list[Any])
 )
 def test_what_is_no_list_of_pods_fails_the_discovery(content: bytes) -> None:
     with pytest.raises(PollError):
-        kubernetes_sd._of_list(content, CONFIG)
+        read_list(content, CONFIG)
 
 
 def test_a_line_that_is_cut_comes_with_the_next_watch() -> None:
     content = events({"type": "ADDED", "object": pod()}, end=b'{"type": "DELE')
-    state = kubernetes_sd._after(STATE, content, CONFIG)
+    state = follow(STATE, content, CONFIG)
     assert (state.version, len(state.pods)) == ("7", 1)
 
 
 def test_a_bookmark_only_moves_the_version() -> None:
     bookmark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}}
-    state = kubernetes_sd._after(STATE, events(bookmark), CONFIG)
+    state = follow(STATE, events(bookmark), CONFIG)
     assert (state.version, state.pods) == ("9", {})
 
 
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ({"type": "ERROR", "object": {"code": 410}}, kubernetes_sd._GoneError),
+        ({"type": "ERROR", "object": {"code": 410}}, GoneError),
         ({"type": "ERROR", "object": {"code": 500}}, PollError),
         ({"type": "ERROR"}, PollError),
         (7, PollError),
@@ -162,14 +161,14 @@ def test_a_watch_that_ends_with_an_error_is_recognised(
     line: object, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        kubernetes_sd._after(STATE, events(line), CONFIG)
+        follow(STATE, events(line), CONFIG)
 
 
 def test_a_watch_cannot_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubernetes_sd, "MAX_PODS", 2)
+    monkeypatch.setattr("pg_pool_exporter.discovery.pod_answers.MAX_PODS", 2)
     many = [{"type": "ADDED", "object": pod(metadata={"uid": str(number)})} for number in range(3)]
     with pytest.raises(PollError, match="more than 2 pods"):
-        kubernetes_sd._after(STATE, events(*many), CONFIG)
+        follow(STATE, events(*many), CONFIG)
 
 
 def test_outside_of_a_pod_it_says_what_to_set() -> None:
@@ -178,7 +177,7 @@ def test_outside_of_a_pod_it_says_what_to_set() -> None:
 
 
 def test_pages_without_end_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubernetes_sd, "MAX_PODS", 100)
+    monkeypatch.setattr("pg_pool_exporter.discovery.kubernetes_sd.MAX_PODS", 100)
     page = answer(b'{"metadata": {"continue": "x"}, "items": []}', "Content-Type: application/json")
 
     async def main() -> None:
@@ -205,11 +204,11 @@ def test_an_annotation_that_no_page_has_is_not_kept(strange: str) -> None:
     meta = {"uid": "1", "name": "a", "namespace": "shop"}
     annotated = pod(metadata={**meta, "annotations": {"prometheus.io/path": strange}})
     document = {"metadata": {"resourceVersion": "5"}, "items": [annotated]}
-    page = kubernetes_sd._of_list(json.dumps(document).encode(), CONFIG)
-    listing = kubernetes_sd._listing(page.pods.values())
-    assert listing.addresses == ()
-    assert listing.problem is not None
-    assert "shop/a: has an annotation that is too long, or not printable" in listing.problem
+    page = read_list(json.dumps(document).encode(), CONFIG)
+    found = listing(page.pods.values())
+    assert found.addresses == ()
+    assert found.problem is not None
+    assert "shop/a: has an annotation that is too long, or not printable" in found.problem
     assert len(repr(page)) < 1000
 
 
@@ -217,7 +216,7 @@ def test_an_annotation_that_no_page_has_is_not_kept(strange: str) -> None:
 def test_a_name_that_no_pod_has_is_in_no_message(name: str) -> None:
     nameless = pod(metadata={"uid": "1", "name": name, "namespace": name}, spec={})
     document = {"metadata": {"resourceVersion": "5"}, "items": [nameless]}
-    page = kubernetes_sd._of_list(json.dumps(document).encode(), CONFIG)
-    problem = kubernetes_sd._listing(page.pods.values()).problem
+    page = read_list(json.dumps(document).encode(), CONFIG)
+    problem = listing(page.pods.values()).problem
     assert problem is not None
     assert problem.isprintable()

@@ -15,7 +15,6 @@ from pg_pool_exporter.discovery import kubernetes_sd
 from pg_pool_exporter.discovery.address_list import Address, ListError
 from pg_pool_exporter.discovery.kubernetes_sd import KubernetesDiscoverer
 from pg_pool_exporter.discovery.tasks import DiscoveryTasks
-from pg_pool_exporter.sources.http.client import HttpClient
 from support.kubernetes import ADMIN, ApiServer, api_server, program
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("cluster")]
@@ -278,23 +277,16 @@ def test_a_restart_and_a_version_that_is_gone_are_survived(
             token.write_text(ADMIN)
             discoverer = _discoverer(api, token, "shop")
             assert asyncio.run(_texts(discoverer)) == ["127.0.0.2:9187"]
-            former = discoverer._state
+            version = api.call("GET", "/api/v1/namespaces/shop/pods")["metadata"]["resourceVersion"]
+            later = _discoverer(api, token, "shop")
+            later.take_over(discoverer)
             for number in range(20):
                 api.set_pod("a", f"127.0.0.{number + 3}")
         api.compact()
         with pytest.raises(ListError, match="not connected"):
             asyncio.run(discoverer.discover())
         with api.started():
-            discoverer._state = former
-            assert former is not None
-            with pytest.raises(kubernetes_sd._GoneError):
-                asyncio.run(_watch_once(discoverer, former))
-            assert asyncio.run(_texts(discoverer)) == ["127.0.0.22:9187"]
-
-
-async def _watch_once(discoverer: KubernetesDiscoverer, state: kubernetes_sd._State) -> None:
-    client = HttpClient()
-    try:
-        await discoverer._watch(client, state)
-    finally:
-        await client.close()
+            watch = f"/api/v1/namespaces/shop/pods?watch=true&resourceVersion={version}"
+            assert api.call("GET", watch)["object"]["code"] == 410
+            for one in (discoverer, later):
+                assert asyncio.run(_texts(one)) == ["127.0.0.22:9187"]

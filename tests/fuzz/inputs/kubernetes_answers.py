@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from fuzz.harness import Harness, check_error, pure
 from pg_pool_exporter.config import AppConfig, KubernetesSdConfig
-from pg_pool_exporter.discovery import kubernetes_sd
 from pg_pool_exporter.discovery.page_urls import url_of
+from pg_pool_exporter.discovery.pod_answers import GoneError, PodState, follow, listing, read_list
 from pg_pool_exporter.metrics.text_format import Blocks
 from pg_pool_exporter.sources.base import PollError
 
@@ -20,17 +20,17 @@ _APP = AppConfig.model_validate({"name": "orders", "targets": ["http://orders:80
 def _check(data: bytes) -> Sequence[Blocks]:
     listed, _, events = data.partition(b"\n")
     try:
-        page = kubernetes_sd._of_list(listed, _CONFIG)
-        state = kubernetes_sd._State(page.version, page.pods)
-        state = kubernetes_sd._after(state, events, _CONFIG)
-    except kubernetes_sd._GoneError:
+        page = read_list(listed, _CONFIG)
+        state = PodState(page.version, page.pods)
+        state = follow(state, events, _CONFIG)
+    except GoneError:
         return ()
     except PollError as error:
         check_error(error)
         return ()
-    listing = kubernetes_sd._listing(state.pods.values())
-    assert listing.problem is None or listing.problem.isprintable()
-    for address in listing.addresses[:100]:
+    found = listing(state.pods.values())
+    assert found.problem is None or found.problem.isprintable()
+    for address in found.addresses[:100]:
         with suppress(ValueError):
             assert url_of(address, _APP).isprintable()
     return ()
