@@ -13,6 +13,9 @@ from pg_pool_exporter.formats.format import (
 
 _USER = (("database",), ("user",))
 _INFO = {"database": ("database",), "user": ("user",)}
+# PgBouncer's own console, in which nothing can be checked out.
+_CONSOLE = (Condition(("database",), "pgbouncer"),)
+_NO_MAXIMUM = "The maximum of a pool is not on the page: set `max_connections`."
 
 
 def _pgbouncer(prefix: str) -> tuple[Value, ...]:
@@ -21,7 +24,7 @@ def _pgbouncer(prefix: str) -> tuple[Value, ...]:
         value("idle", f"{prefix}sv_idle"),
         value("idle", f"{prefix}sv_used", part=1, note="Idle, and due for a check."),
         value("idle", f"{prefix}sv_tested", part=2),
-        value("active", f"{prefix}sv_active"),
+        value("active", f"{prefix}sv_active", note=_NO_MAXIMUM),
         value("waiting", f"{prefix}cl_waiting"),
         value("oldest_waiting", f"{prefix}maxwait"),
         value("oldest_waiting", f"{prefix}maxwait_us", scale=MICROSECONDS, part=1),
@@ -34,15 +37,17 @@ PGBOUNCER_EXPORTER = Format(
     client="PgBouncer",
     pool=_USER,
     info=_INFO,
+    unless=_CONSOLE,
     values=(
         value("idle", "pgbouncer_pools_server_idle_connections"),
         value("idle", "pgbouncer_pools_server_used_connections", part=1),
         value("idle", "pgbouncer_pools_server_testing_connections", part=2),
-        value("active", "pgbouncer_pools_server_active_connections"),
+        value("active", "pgbouncer_pools_server_active_connections", note=_NO_MAXIMUM),
         value("waiting", "pgbouncer_pools_client_waiting_connections"),
         value("oldest_waiting", "pgbouncer_pools_client_maxwait_seconds"),
     ),
     facts="pgbouncer_exporter 0.12.0, collector.go",
+    run="pgbouncer_exporter 0.12, PgBouncer 1.24",
 )
 
 CNPG = Format(
@@ -51,6 +56,7 @@ CNPG = Format(
     client="PgBouncer",
     pool=_USER,
     info=_INFO,
+    unless=_CONSOLE,
     values=_pgbouncer("cnpg_pgbouncer_pools_"),
     facts="CloudNativePG, documentation of the pooler",
 )
@@ -63,6 +69,7 @@ PGCAT = Format(
     info={"database": ("pool", "database"), "user": ("user",)},
     values=_pgbouncer("pgcat_pools_"),
     facts="PgCat, prometheus.rs",
+    run="PgCat 1.3",
 )
 
 PGDOG = Format(
