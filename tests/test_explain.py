@@ -89,6 +89,49 @@ def test_a_page_that_fails_is_explained_too() -> None:
     assert "Nearest: " in explained(b"hikaricp_pool_connections 3\n").error
 
 
+def test_all_series_of_a_page_that_fails_are_unused_for_that_reason() -> None:
+    line = b'hikaricp_connections_active{pool="main"} 3\n'
+    assert unused(explained(line + line)) == {
+        "hikaricp_connections_active": "the page fails as a whole"
+    }
+
+
+def test_a_better_format_is_the_reason_and_not_our_lines_beside_it() -> None:
+    found = explained(
+        b'hikaricp_connections_active{pool="main"} 3\n'
+        b'pg_pool_overdue_connections{pool="main",site="A.java:1"} 1\n'
+        b'jdbc_connections_active{name="dataSource"} 3\n'
+    )
+    assert "beside micrometer" in unused(found)["jdbc_connections_active"]
+
+
+def test_a_label_that_only_some_series_of_a_pool_have_is_named() -> None:
+    pools = explained(
+        b'hikaricp_connections_active{pool="main"} 3\n'
+        b'hikaricp_connections_max{pool="main",region="eu"} 5\n'
+        b'hikaricp_connections_pending{pool="main",tenant="x"} 1\n'
+        b'hikaricp_connections_active{pool="other",region="eu"} 3\n'
+    ).pools
+    assert [one.uneven for one in pools] == [("region", "tenant"), (), (), ()]
+
+
+def test_two_pools_that_differ_in_a_label_are_both_whole() -> None:
+    pools = explained(
+        b'hikaricp_connections_active{pool="main"} 3\n'
+        b'hikaricp_connections_active{pool="main",tenant="x"} 1\n'
+    ).pools
+    assert [one.uneven for one in pools] == [(), ()]
+
+
+def test_what_is_over_the_limit_is_counted() -> None:
+    page = b"".join(b'hikaricp_connections_active{pool="%d"} 3\n' % at for at in range(130))
+    assert len(explained(page).pools) == 100
+    assert explained(page).folded == 30
+    code, text = run("-", given=page)
+    assert code == 0
+    assert "30 more, over the limits" in text
+
+
 class Handler(BaseHTTPRequestHandler):
     page = b'hikaricp_connections_active{pool="main"} 3\n'
 

@@ -255,6 +255,13 @@ def test_a_label_that_our_own_names_do_not_have_makes_another_pool() -> None:
     }
 
 
+@pytest.mark.parametrize("label", ["quantile", "le"])
+def test_a_bucket_or_quantile_is_no_pool(label: str) -> None:
+    """Of a series that a format of one's own takes for a sum."""
+    lines = [active(f'pool="main",{label}="{at}"', 9) for at in (0.5, 0.99)]
+    assert read(active('pool="main"', 3), *lines) == {pool("main"): 3}
+
+
 def test_the_bound_on_pools_holds() -> None:
     lines = [active(f'pool="main",pod="web-{at}"', at) for at in range(300)]
     page = "\n".join([*lines, ""]).encode()

@@ -87,6 +87,8 @@ def _lines(found: Explanation, defaults: TargetDefaults) -> Iterator[str]:
         yield f"error: {found.error}"
     for pool in found.pools:
         yield from _pool(pool)
+    if found.folded:
+        yield f"and {found.folded} more, over the limits of pools and lines of code"
     if found.unused:
         yield ""
         yield "looks like a pool's, and is not used:"
@@ -102,6 +104,9 @@ def _pool(pool: ExplainedPool) -> Iterator[str]:
     yield f"  format: {', with lines of '.join(pool.formats)}"
     yield f"  values: {', '.join(_values(pool.sample)) or 'none'}"
     yield f"  series: {', '.join(pool.series)}"
+    if pool.uneven:
+        labels = ", ".join(pool.uneven)
+        yield f"  incomplete: others of its name have the label {labels}, which these series lack"
 
 
 def _values(sample: PoolSample) -> Iterator[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from graphlib import TopologicalSorter
-from itertools import chain
 from typing import Any
 
 from pg_pool_exporter.formats import NATIVE_NAME, Format
@@ -143,10 +142,9 @@ class _Processes:
 
 
 def _is_closed(form: Format, pool: PagePool, builder: PoolSampleBuilder) -> bool:
-    labels = dict(chain(pool.labels, pool.target, pool.quiet))
     return (
         bool(form.gauges)
-        and all(condition.holds(labels) for condition in form.gauges_where)
+        and all(condition.holds(pool.all_labels) for condition in form.gauges_where)
         and builder.fields.isdisjoint(form.gauges)
     )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from pg_pool_exporter.formats import NATIVE_NAME
-from pg_pool_exporter.model import PoolSample
+from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.identity import PagePool
 from pg_pool_exporter.sources.pages.nearest import pool_like_names
@@ -18,6 +18,7 @@ from pg_pool_exporter.sources.pages.text_syntax import Malformed, metric_name, s
 
 _NO_FORMAT = "no format has this name"
 _OTHER_LABELS = "its labels say that it is about something else"
+_FAILED = "the page fails as a whole"
 
 
 class Unused(NamedTuple):
@@ -36,6 +37,8 @@ class ExplainedPool:
     """Our own last, where it adds to a library's."""
     series: tuple[str, ...]
     """Names, each once, in the order of the page."""
+    uneven: tuple[str, ...]
+    """Labels that some of its series seem to have and others lack: so they are two pools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +49,29 @@ class Explanation:
     unused: tuple[Unused, ...]
     error: str
     """Why the page fails as a whole, and which formats come nearest; empty where it does not."""
+    folded: int
+    """Pools and sites over the limits."""
 
 
 def explain(page: bytes, table: Table, defaults: TargetDefaults) -> Explanation:
     """The explanation of the page by `table`. Never raises: faults of the page are in `error`."""
-    pools: tuple[PoolSample, ...] = ()
+    snapshot = Snapshot()
     error = ""
     reader = PageReader(table, defaults)
     try:
-        pools = reader.read(page).pools
+        snapshot = reader.read(page)
     except PollError as failure:
         error = str(failure)
     names, unused = _sorted_out(page, table, defaults)
-    explained = tuple(_explained(sample, names, reader.parts(sample.key)) for sample in pools)
+    parts = {sample.key: reader.parts(sample.key) for sample in snapshot.pools}
+    explained = tuple(
+        _explained(sample, names, parts[sample.key], _uneven(sample, snapshot.pools, parts))
+        for sample in snapshot.pools
+    )
     shown = {name for pool in explained for name in pool.series}
     formats = {form for pool in explained for form in pool.formats}
     unused |= {
-        name: _left_out(pool, formats, table)
+        name: _FAILED if error else _left_out(pool, formats, table)
         for pool, some in names.items()
         for name in some
         if name not in shown
@@ -73,6 +82,7 @@ def explain(page: bytes, table: Table, defaults: TargetDefaults) -> Explanation:
         explained,
         tuple(Unused(*item) for item in unused.items()),
         error,
+        snapshot.folded,
     )
 
 
@@ -121,18 +131,42 @@ def _series(page: bytes, table: Table) -> Iterator[tuple[bytes, Mapping[str, str
 
 
 def _explained(
-    sample: PoolSample, names: Mapping[PagePool, Iterable[str]], parts: Sequence[PagePool]
+    sample: PoolSample,
+    names: Mapping[PagePool, Iterable[str]],
+    parts: Sequence[PagePool],
+    uneven: Iterable[str],
 ) -> ExplainedPool:
     formats = dict.fromkeys(part.format for part in parts)
     series = dict.fromkeys(name for pool in names if pool in parts for name in names[pool])
-    return ExplainedPool(sample, tuple(formats), tuple(series))
+    return ExplainedPool(sample, tuple(formats), tuple(series), tuple(sorted(uneven)))
 
 
-def _left_out(pool: PagePool, formats: Iterable[str], table: Table) -> str:
+def _uneven(
+    sample: PoolSample, pools: Iterable[PoolSample], parts: Mapping[PoolId, Sequence[PagePool]]
+) -> set[str]:
+    """The labels by which pools of the same name with other values differ from this one."""
+    return {
+        label
+        for other in pools
+        if _known(sample).isdisjoint(_known(other))
+        for part in parts[sample.key]
+        for their in parts[other.key]
+        if (part.format, part.name) == (their.format, their.name)
+        and part.all_labels.items() < their.all_labels.items()
+        for label in their.all_labels.keys() - part.all_labels.keys()
+    }
+
+
+def _known(sample: PoolSample) -> set[str]:
+    values = {field.name: getattr(sample, field.name) for field in fields(PoolSample)}
+    return {name for name, value in values.items() if value not in (None, {})} - {"key", "info"}
+
+
+def _left_out(pool: PagePool, formats: Collection[str], table: Table) -> str:
     if pool.format == NATIVE_NAME:
         return "the format that is looked for has no pool of this name"
     yields_to = next((one.yields_to for one in table.formats if one.name == pool.format), ())
-    better = [form for form in formats if form in yields_to or form == NATIVE_NAME]
+    better = [form for form in (*yields_to, NATIVE_NAME) if form in formats]
     if better:
         return f"format {pool.format} is left out beside {better[0]}, which shows the same pools"
     return f"of a pool of format {pool.format} that is closed, or over the limit of pools"

@@ -13,6 +13,8 @@ from pg_pool_exporter.sources.pages.pool_names import PoolName, safe_pool_name
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 
 _SCOPE = "otel_scope_name"
+# Labels of one bucket or quantile, which is no value of a pool.
+_OF_DISTRIBUTIONS = frozenset({"le", "quantile"})
 
 
 class FoundPool(NamedTuple):
@@ -45,6 +47,8 @@ class FormatPools:
 
     def _find(self, labels: Labels, defaults: TargetDefaults) -> FoundPool | None:
         form = self._form
+        if not _OF_DISTRIBUTIONS.isdisjoint(labels):
+            return None
         if any(condition.holds(labels) for condition in form.unless):
             return None
         if not all(condition.holds(labels) for condition in form.only):

@@ -94,6 +94,11 @@ class PagePool(NamedTuple):
         return PoolId(app, self.shown, cut(process))
 
     @property
+    def all_labels(self) -> dict[str, str]:
+        """The labels that distinguish it from others of its name."""
+        return {**dict(self.labels), **dict(self.target), **dict(self.quiet)}
+
+    @property
     def distinguishing(self) -> Pairs:
         """The labels of `quiet` that can be shown."""
         return tuple((name, text) for name, text in self.quiet if name)
