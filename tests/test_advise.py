@@ -75,7 +75,13 @@ def test_a_program_reads_the_advice_alone() -> None:
 
 @pytest.mark.parametrize(
     ("advice", "code"),
-    [((), 0), (("keep", "unknown"), 0), (("keep", "reduce"), 1), (("no_room",), 1)],
+    [
+        ((), 0),
+        (("keep", "unknown"), 0),
+        (("keep", "reduce"), 1),
+        (("no_room",), 1),
+        (("fix_first",), 1),
+    ],
 )
 def test_the_exit_code_is_whether_a_size_should_change(advice: tuple[str, ...], code: int) -> None:
     assert read(json.dumps(document(*advice))).exit_code == code

@@ -65,7 +65,7 @@ class Sizes(_Read):
 
     @property
     def exit_code(self) -> int:
-        """Of the command: whether a size should change."""
+        """Of the command: whether a size should change, also if it can't yet."""
         changes = any(one.advice not in _SETTLED for one in self.sizes)
         return FAILURE if changes else SUCCESS
 
