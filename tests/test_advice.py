@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pg_pool_exporter.analysis.advice.advice import Advice, Direction, PoolAdvice, advice
-from pg_pool_exporter.analysis.advice.erlang import waiting_share
+from pg_pool_exporter.analysis.advice.erlang import saturated_share, waiting_share
 from pg_pool_exporter.analysis.advice.kept import KeptSizes
 from pg_pool_exporter.analysis.advice.sizes import sizes
 from pg_pool_exporter.analysis.advice.wording import of_server, sentences, title
@@ -150,10 +150,17 @@ def test_a_pool_without_a_maximum_needs_more_than_the_largest_level() -> None:
 
 def test_erlang_agrees_with_the_tables() -> None:
     # A load of 4 for 6 and for 10 connections; 0.5 for 1.
-    assert waiting_share(6, 4) == pytest.approx(0.2848, abs=1e-4)
-    assert waiting_share(10, 4) == pytest.approx(0.0088, abs=1e-4)
-    assert waiting_share(1, 0.5) == pytest.approx(0.5)
-    assert waiting_share(4, 4) == 1
+    for share in (saturated_share, waiting_share):  # requests at random meet what there is
+        assert share(6, 4, 1) == pytest.approx(0.2848, abs=1e-4)
+        assert share(10, 4, 1) == pytest.approx(0.0088, abs=1e-4)
+        assert share(1, 0.5, 1) == pytest.approx(0.5)
+        assert share(4, 4, 1) == 1
+
+
+def test_a_steady_demand_needs_no_more_than_it_ever_has() -> None:
+    # Variance a tenth of the mean: as of six, each of which is checked out nine tenths of the time.
+    assert saturated_share(7, 5.4, 0.1) == 0
+    assert saturated_share(6, 5.4, 0.1) > 0.3
 
 
 @pytest.mark.parametrize("name", ["Poisson, roomy", "Poisson, tight"])
@@ -171,6 +178,17 @@ def test_the_advised_size_keeps_its_promise(name: str) -> None:
     assert run(work, most, seed=2).saturated <= 0.002
     assert run(work, most - 1, seed=2).saturated > 0.002
     assert run(work, needed.for_wait, seed=2, wait=0.1).late <= 0.012
+
+
+def test_a_request_in_a_burst_waits_for_those_before_it_in_the_burst() -> None:
+    work = BY_NAME["bursts, roomy"]
+    needed = sizes(run(work, work.size, seed=1).day.busiest, wait=0.1)
+    assert needed is not None
+    assert needed.for_wait is not None
+    assert 0.008 < run(work, needed.for_wait, seed=2, wait=0.1).late < 0.013
+    met = run(work, needed.for_shares[-1], seed=3)
+    assert needed.waiting_in_bursts == pytest.approx(met.waited, rel=0.5)
+    assert met.waited > 2 * met.saturated
 
 
 def test_a_saturated_pool_needs_at_least_what_was_seen() -> None:
@@ -300,7 +318,7 @@ def test_reasons_name_figures_and_limits() -> None:
     made = one(advice([pool(day(short, watched=7200.0), size=50, processes=3)], [], {}))
     assert list(sentences(made)) == [
         _NEEDS,
-        "With 5, 99 % of the requests wait less than 100 ms.",
+        "With 4, 99 % of the requests wait less than 100 ms.",
         "44 of 50 were never needed in 2.0 h.",
         "Estimated from readings, which miss peaks between them.",
         "Watched for 2.0 h of the last 24 h.",

@@ -1,75 +1,98 @@
-"""Formulas of queueing theory, for numbers of connections that need not be whole.
+"""Formulas of queueing theory for a pool of connections, where requests come in bursts.
 
-Requests that come in bursts need more connections than those that come at random. Their
-`peakedness` (variance of the demand, divided by its mean) says how many more: by Hayward's
-approximation, `size` connections for `load` behave as `size / peakedness` for `load / peakedness`
-would for requests at random (Fredericks, Congestion in blocking systems, 1980).
+Exact for bursts with a geometric number of requests that come at random, and exponential
+checkouts (the queue M^X/M/c; Chaudhry and Templeton, A First Course in Bulk Queues, 1983). Their
+`peak` is the peakedness: variance of the demand without a limit, divided by its mean, which is also
+the mean number of requests in a burst. With a peak of 1 this is Erlang C.
+
+Between two levels of the demand as many requests come as connections are returned. From this follow
+the shares of the time: below the size that of level n is `(load + (n - 1) * (peak - 1)) / (n *
+peak)` times that of n - 1, above it always the same (`_queue_ratio`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import exp, floor, lgamma, log
+from math import exp
 
 _MOST = 10_000
-_STEPS = 40
+_LEAST_PEAK, _MOST_PEAK = 0.1, 100.0
+_STEP = 1.2
+_STEPS = 20
 
 
-def waiting_share(size: float, load: float) -> float:
-    """Share of the requests at random that wait (Erlang C); 1 where the load is not less than the
-    size.
-    """
+def saturated_share(size: int, load: float, peak: float) -> float:
+    """Share of the time without a free connection; 1 where the load is not less than the size."""
     if load >= size:
         return 1.0
     if load <= 0:
         return 0.0
-    blocked = _blocked(size, load)
-    return blocked / (1 - load / size * (1 - blocked))
-
-
-def _blocked(size: float, load: float) -> float:
-    """Erlang B; between two whole sizes on the line between their logarithms."""
-    below = floor(size)
-    inverse = 1.0
-    for connections in range(1, below + 1):
-        inverse = 1.0 + inverse * connections / load
-        if inverse > 1e300:
+    # Shares relative to that of a demand of `size`.
+    below, level = 0.0, 1.0
+    for demand in range(size, 0, -1):
+        into = load + (demand - 1) * (peak - 1)
+        if into <= 0:  # smoother than random: so many never come
             return 0.0
-    after = 1.0 + inverse * (below + 1) / load
-    share = size - below
-    return exp(-((1 - share) * log(inverse) + share * log(after)))
+        level *= demand * peak / into
+        below += level
+        if below > 1e12:
+            return 0.0
+    from_size_on = 1 / (1 - _queue_ratio(size, load, peak))
+    return from_size_on / (below + from_size_on)
 
 
-def mean_waiting(size: float, load: float, peak: float) -> float:
-    """Requests that wait at once, on average, where holds are exponential."""
-    return waiting_share(size / peak, load / peak) * peak * load / (size - load)
+def _queue_ratio(size: int, load: float, peak: float) -> float:
+    """Time with one request more in the queue, relative to the time without it."""
+    return max(0.0, 1 - (1 - load / size) / peak)
 
 
-def peakedness(reached: Callable[[float], bool]) -> float:
-    """The largest that has not yet `reached` what was measured, which larger ones exceed."""
-    low, high = 0.1, 100.0
+def mean_waiting(size: int, load: float, peak: float) -> float:
+    """Requests that wait at once, on average."""
+    ratio = _queue_ratio(size, load, peak)
+    return saturated_share(size, load, peak) * ratio / (1 - ratio)
+
+
+def waiting_share(size: int, load: float, peak: float) -> float:
+    """Share of the requests that wait: of those in bursts more than the share of the time."""
+    if load >= size:
+        return 1.0
+    if load <= 0:
+        return 0.0
+    ratio = _queue_ratio(size, load, peak)
+    return min(1.0, saturated_share(size, load, peak) * ratio * size / load)
+
+
+def late_share(size: int, load: float, peak: float, seconds: float, hold: float) -> float:
+    """Share of the requests that wait for longer than `seconds`, where checkouts last `hold` on
+    average.
+    """
+    if load >= size:
+        return 1.0
+    share = waiting_share(size, load, peak)
+    return share * exp(-(size - load) * seconds / (peak * hold)) if hold > 0 else share
+
+
+def peakedness(of: Callable[[float], float], measured: float) -> float:
+    """The smallest for which `of` is what was measured, or as near as it comes.
+
+    Very large peaks are no bursts any more but rare piles, with less of everything: so the first
+    that fits is looked for from below.
+    """
+    best, most = _LEAST_PEAK, -1.0
+    low = high = _LEAST_PEAK
+    while (found := of(high)) < measured:
+        if found > most:
+            best, most = high, found
+        if high >= _MOST_PEAK:
+            return best
+        low, high = high, high * _STEP
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        if reached(middle):
-            high = middle
-        else:
+        if of(middle) < measured:
             low = middle
-    return low
-
-
-def tail(size: float, load: float) -> float:
-    """Share of the time with a demand of at least `size`, of requests at random for a load."""
-    if load <= 0:
-        return float(size <= 0)
-    share, total, level = 0.0, 0.0, max(0.0, size)
-    # From the first level on, until the terms no longer count.
-    while level < size + 50 + 10 * load**0.5 + load:
-        share = exp(level * log(load) - load - lgamma(level + 1))
-        total += share
-        if level > load and share < 1e-12:
-            break
-        level += 1
-    return min(1.0, total)
+        else:
+            high = middle
+    return high
 
 
 def smallest(fits: Callable[[int], bool], least: int = 1) -> int:
@@ -85,13 +108,3 @@ def smallest(fits: Callable[[int], bool], least: int = 1) -> int:
         else:
             low = middle + 1
     return min(high, _MOST)
-
-
-def late_share(size: float, load: float, peak: float, seconds: float, hold: float) -> float:
-    """Share of the requests that wait for longer than `seconds`, where checkouts last `hold` on
-    average.
-    """
-    if load >= size:
-        return 1.0
-    share = waiting_share(size / peak, load / peak)
-    return share * exp(-(size - load) * seconds / (peak * hold)) if hold > 0 else share

@@ -10,8 +10,8 @@ from pg_pool_exporter.analysis.advice.erlang import (
     late_share,
     mean_waiting,
     peakedness,
+    saturated_share,
     smallest,
-    tail,
     waiting_share,
 )
 from pg_pool_exporter.analysis.demand import ENOUGH, DemandHour
@@ -25,6 +25,8 @@ _LATE = 0.01
 _HIDDEN_LOAD = 0.9
 _HIDDEN_SATURATION = 0.5
 _FEW_FAILURES = 0.01
+# Variance of the demand, divided by its mean; 1 for requests at random.
+_BURSTS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,9 @@ class Sizes:
     """Connections checked out on average, had no request failed."""
     at_least: bool
     """Whether it may need more: its limit has hidden some of the demand."""
+    waiting_in_bursts: float | None = None
+    """Share of the requests that wait at the last of `for_shares`; None without bursts, where it
+    is that of the time."""
 
 
 def sizes(hour: DemandHour, wait: float) -> Sizes | None:
@@ -65,7 +70,11 @@ def sizes(hour: DemandHour, wait: float) -> Sizes | None:
     )
     is_beyond = not hour.size and _is_beyond(hour, 1 - SHARES[-1])
     return Sizes(
-        for_shares=for_shares, for_wait=for_wait, load=load, at_least=is_hidden or is_beyond
+        for_shares=for_shares,
+        for_wait=for_wait,
+        load=load,
+        at_least=is_hidden or is_beyond,
+        waiting_in_bursts=(waiting_share(for_shares[-1], load, peak) if peak >= _BURSTS else None),
     )
 
 
@@ -92,7 +101,7 @@ def _for_share(
         return int(DEMAND_BOUNDS[-1]) + 1 if seen is None else seen
     if by_queue is None or saturated <= rest:
         return size if seen is None else min(seen, size)
-    expected = smallest(lambda more: tail(more / by_queue, load / by_queue) <= rest, size + 1)
+    expected = smallest(lambda more: saturated_share(more, load, by_queue) <= rest, size + 1)
     return max(size + 1, expected if seen is None else min(seen, expected))
 
 
@@ -131,12 +140,12 @@ def _by_queue(hour: DemandHour, load: float, saturated: float) -> float:
     Bursts show in their length alone: they come while connections are free. Holds of which a few
     are very long make queues longer, too, and are no bursts.
     """
-    size = hour.size
+    size = int(hour.size)
     load = min(load, 0.98 * size)
     waiting = (hour.demand_seconds - hour.active_seconds) / hour.seconds / _wait_factor(hour)
     return max(
-        peakedness(lambda peak: waiting_share(size / peak, load / peak) > saturated),
-        peakedness(lambda peak: mean_waiting(size, load, peak) > waiting),
+        peakedness(lambda peak: saturated_share(size, load, peak), saturated),
+        peakedness(lambda peak: mean_waiting(size, load, peak), waiting),
     )
 
 

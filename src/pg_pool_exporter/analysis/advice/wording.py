@@ -65,6 +65,11 @@ def sentences(one: PoolAdvice) -> Iterator[str]:
         yield (
             f"With {one.needed.for_wait}, 99 % of the requests wait less than {spell(one.wait)}."
         )
+    if one.needed.waiting_in_bursts is not None:
+        yield (
+            f"Requests come in bursts: with {most}, about {one.needed.waiting_in_bursts:.1%} of "
+            "them still wait."
+        )
     if one.unused:
         yield f"{one.unused} of {one.size} were never needed in {spell(one.day.watched)}."
     if one.needed.at_least and one.size is not None:

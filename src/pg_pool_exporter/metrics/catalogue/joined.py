@@ -58,8 +58,8 @@ NEVER_NEEDED = _sized(
 )  # fmt: skip
 DEMAND_WATCHED = _sized(
     "gauge", "demand_watched_seconds",
-    "Time since the exporter began to measure the demand for the pool, at most a day. It begins anew "
-    "after a break of more than ten minutes.",
+    "Time since the exporter began to measure the demand for the pool, at most a day. It begins "
+    "anew after a break of more than ten minutes.",
 )  # fmt: skip
 SERVER_RECOMMENDED = family("joined", "pg_server_pools", "server")(
     "gauge", "recommended_max_connections",
