@@ -521,3 +521,22 @@ def test_the_remedy_names_the_limit_that_is_reached_and_what_the_server_has_left
     assert words in finding.remedy
     assert "Server main has 95 of 97 slots left." in finding.evidence
     assert "Waiting: web (5)." in finding.evidence
+
+
+@pytest.mark.parametrize(
+    ("database", "is_explained"),
+    [("shop", True), ("other", False)],
+)
+def test_requests_of_a_pool_wait_because_of_its_bouncer(database: str, is_explained: bool) -> None:
+    """Not for an unknown reason, and not for one of its own."""
+    sides = BothSides()
+    info = replace(INFO, port="6432", database=database)
+    for _ in range(2):
+        bouncer(sides, LONG)
+        sides.pool(0, 10, waiting=5.0, info=info)
+        sides.now += 5
+    (pool,) = sides.analysis.fleet.pools
+    expected = Cause.BOUNCER_LONG_TRANSACTIONS if is_explained else Cause.UNKNOWN
+    assert [one.cause for one in pool.verdict.explanations] == [expected] * is_explained
+    own = [one.cause for one in sides.analysis.findings if one.subject.target is None]
+    assert own == [Cause.UNKNOWN] * (not is_explained)

@@ -176,7 +176,7 @@ BOUNCER = BouncerSample(
 APP = AppView(
     key=AppOnServer("main", "orders"), evidence=LeakEvidence(1, {}, 2, 0, 3), leak_after=60,
     session_names=frozenset({"orders"}), recent_polls=(), lost_sessions=0, lost_sessions_now=0,
-    checked_out=7, disturbed=False, longest_lock_wait=0.0, pools=1,
+    checked_out=7, disturbed=False, longest_lock_wait=0.0, longest_bouncer_wait=0.0, pools=1,
 )  # fmt: skip
 PROCESS = ProcessView(
     sample=POOL, recent=None, arrival=None, waits=True, active_by_minute=(),

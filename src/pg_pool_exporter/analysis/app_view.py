@@ -36,6 +36,9 @@ class AppView:
     longest_lock_wait: float
     """Seconds that one of its sessions waited for a lock in the last minutes; infinite where only
     that it lasted is known."""
+    longest_bouncer_wait: float
+    """Seconds that one of its clients waited for a connection of its bouncers in the last
+    minutes."""
     pools: int
     """Pools of different names, in whatever processes, that lead there."""
 
@@ -81,5 +84,6 @@ def app_view(
         checked_out=checked_out,
         disturbed=not recent or history.was_away(key.server),
         longest_lock_wait=history.longest_lock_wait(key.server, names),
+        longest_bouncer_wait=history.longest_bouncer_wait(key.bouncers, names),
         pools=len({one.sample.key.pool for one in pools}),
     )

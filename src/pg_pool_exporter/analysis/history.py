@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from math import inf, isfinite, isnan
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from pg_pool_exporter.analysis.demand import (
     together,
 )
 from pg_pool_exporter.analysis.minutes import MINUTE, LastHour, Minutes
-from pg_pool_exporter.model import PoolId, PoolSample, ServerSample, TargetId
+from pg_pool_exporter.model import BouncerSample, PoolId, PoolSample, ServerSample, TargetId
 from pg_pool_exporter.polling.store import Change, TargetState
 
 # Rates are over a few minutes: a burst of seconds must not count, a change must soon.
@@ -245,14 +245,37 @@ class _Page:
             self._demands.add(now, one, self._processes[one.key], max_gap)
 
 
+class _Waits:
+    """The longest wait of each application in each of the last minutes."""
+
+    def __init__(self) -> None:
+        self._by_minute: deque[tuple[float, dict[str, float]]] = deque(
+            maxlen=_REMEMBERED_MINUTES + 1
+        )
+
+    def add(self, now: float, waits: Iterable[tuple[str, float]]) -> None:
+        """Take in those of a reading, in seconds."""
+        minute = now // MINUTE
+        while self._by_minute and minute - self._by_minute[0][0] > _REMEMBERED_MINUTES:
+            self._by_minute.popleft()
+        if not self._by_minute or self._by_minute[-1][0] != minute:
+            self._by_minute.append((minute, {}))
+        longest = self._by_minute[-1][1]
+        for name, seconds in waits:
+            longest[name] = max(longest.get(name, 0.0), seconds)
+
+    def longest(self, names: Iterable[str]) -> float:
+        """Of the applications with these names."""
+        waits = (by_name.get(name, 0.0) for name in names for _, by_name in self._by_minute)
+        return max(waits, default=0.0)
+
+
 class _ServerHistory:
     """One server: its counters of deadlocks, and which applications waited for locks."""
 
     def __init__(self) -> None:
         self._deadlocks: deque[tuple[float, dict[str, float]]] = deque(maxlen=_DEADLOCK_MINUTES + 2)
-        self._longest_waits: deque[tuple[float, dict[str, float]]] = deque(
-            maxlen=_REMEMBERED_MINUTES + 1
-        )
+        self._lock_waits = _Waits()
         self._waiting: set[str] = set()  # at the last reading
         self._last: float | None = None
         self._back = -inf  # since when it answers again
@@ -274,26 +297,18 @@ class _ServerHistory:
         kept.append((now, counts))
         while now - kept[0][0] > (_DEADLOCK_MINUTES + 1) * MINUTE:
             kept.popleft()
-        self._add_waits(now, sample)
+        self._lock_waits.add(now, list(self._waits(sample)))
+        self._waiting = {key.application for key, group in sample.groups.items() if group.waiting}
 
-    def _add_waits(self, now: float, sample: ServerSample) -> None:
-        minute = now // MINUTE
-        while self._longest_waits and minute - self._longest_waits[0][0] > _REMEMBERED_MINUTES:
-            self._longest_waits.popleft()
-        if not self._longest_waits or self._longest_waits[-1][0] != minute:
-            self._longest_waits.append((minute, {}))
-        longest = self._longest_waits[-1][1]
-        waiting = set()
+    def _waits(self, sample: ServerSample) -> Iterator[tuple[str, float]]:
         for key, group in sample.groups.items():
             if not group.waiting:
                 continue
-            name, age = key.application, group.oldest_waiting
-            waiting.add(name)
+            age = group.oldest_waiting
             if age is None:
                 # Long when a session waited at the last reading, too; else for a moment.
-                age = inf if name in self._waiting else 0.0
-            longest[name] = max(longest.get(name, 0.0), age)
-        self._waiting = waiting
+                age = inf if key.application in self._waiting else 0.0
+            yield key.application, age
 
     def deadlocks(self) -> dict[str, float]:
         if not self._deadlocks:
@@ -306,8 +321,7 @@ class _ServerHistory:
         return self._last is not None and self._last - self._back < _REMEMBERED_MINUTES * MINUTE
 
     def longest_lock_wait(self, names: Iterable[str]) -> float:
-        waits = (by_name.get(name, 0.0) for name in names for _, by_name in self._longest_waits)
-        return max(waits, default=0.0)
+        return self._lock_waits.longest(names)
 
 
 class History:
@@ -316,6 +330,7 @@ class History:
     def __init__(self) -> None:
         self._pages: dict[TargetId, _Page] = {}
         self._servers: dict[TargetId, _ServerHistory] = {}
+        self._bouncer_waits: dict[TargetId, _Waits] = {}
         self._demands = _Demands()
 
     def demand(self, now: float, samples: Iterable[PoolSample]) -> DemandDay | None:
@@ -344,18 +359,30 @@ class History:
         history = self._servers.get(TargetId("server", server))
         return 0.0 if history is None else history.longest_lock_wait(names)
 
+    def longest_bouncer_wait(self, bouncers: Iterable[str], names: Iterable[str]) -> float:
+        """Seconds of the longest wait for a connection of these bouncers in the last minutes, of
+        the clients with one of these `application_name`.
+        """
+        waits = (self._bouncer_waits.get(TargetId("bouncer", one)) for one in bouncers)
+        names = tuple(names)
+        return max((one.longest(names) for one in waits if one is not None), default=0.0)
+
     def follow(self, change: Change) -> None:
         """Take in a change, in the order in which the store made them."""
         key, state = change
         if state is None:
             self._pages.pop(key, None)
             self._servers.pop(key, None)
+            self._bouncer_waits.pop(key, None)
         elif state.snapshot is not None and state.health.up:
             if key in self._pages or state.snapshot.pools:
                 self._follow_page(key, state.snapshot.pools, state)
             if state.snapshot.server is not None:
                 history = self._servers.setdefault(key, _ServerHistory())
                 history.add(state.taken, state.snapshot.server, state.max_gap)
+            if state.snapshot.bouncer is not None:
+                waits = self._bouncer_waits.setdefault(key, _Waits())
+                waits.add(state.taken, _client_waits(state.snapshot.bouncer))
 
     def _follow_page(
         self, key: TargetId, pools: Collection[PoolSample], state: TargetState
@@ -368,6 +395,13 @@ class History:
         elif process != page.process:
             page.restarted(state.taken, process)
         page.add(state.taken, pools, state.max_gap)
+
+
+def _client_waits(bouncer: BouncerSample) -> Iterator[tuple[str, float]]:
+    for pool in bouncer.pools.values():
+        for origin, group in pool.origins.items():
+            if group.oldest_waiting is not None:
+                yield origin.application, group.oldest_waiting
 
 
 def _has_restarted(before: _Counters, after: _Counters) -> bool:

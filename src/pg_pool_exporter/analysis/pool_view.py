@@ -194,6 +194,12 @@ class PoolView:
         return app is not None and app.longest_lock_wait >= self.thresholds.long_checkout
 
     @property
+    def waited_at_bouncer(self) -> bool:
+        """Whether a client of its application waited at a bouncer, likewise."""
+        app = self.app_on_server
+        return app is not None and app.longest_bouncer_wait >= self.thresholds.long_checkout
+
+    @property
     def overdue(self) -> float:
         """Checkouts over the leak threshold."""
         return self.leak.overdue

@@ -8,7 +8,8 @@ checked-out connections distinguish the three:
   checkouts, and still requests wait.
 - With long checkouts it is turned over too, but by few of them.
 
-Connections that wait for a lock, or are idle in transaction, are the server's findings.
+Connections that wait for a lock, or are idle in transaction, are the server's findings; those that
+wait for a bouncer are the bouncer's.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ def capacity_of_pool(pool: PoolView) -> Iterator[Finding]:
     if recent.hold is None and app is not None and app.sessions is not None:
         longest = app.sessions.oldest("active")
         slow = longest is not None and longest >= thresholds.long_statement
-    if app is not None and (app.disturbed or (slow and pool.waited_for_lock)):
-        return  # they waited for the server, or for the lock
+    held_up = pool.waited_for_lock or pool.waited_at_bouncer
+    if app is not None and (app.disturbed or (slow and held_up)):
+        return  # they waited for the server, for the lock, or for the bouncer
     cause = Cause.LONG_CHECKOUTS if slow else Cause.POOL_TOO_SMALL
     evidence = []
     if recent.waiting is not None:

@@ -40,6 +40,7 @@ from pg_pool_exporter.analysis.verdicts.targets import (
     with_refusals,
 )
 from pg_pool_exporter.analysis.verdicts.waiting import (
+    by_bouncer,
     by_server,
     explanations,
     unexplained_waiting,
@@ -128,9 +129,9 @@ def _explained(
 
     A finding that makes requests wait is a problem, not a warning.
     """
-    of_servers = by_server(findings)
+    of_servers, of_bouncers = by_server(findings), by_bouncer(findings)
     waiting = [pool for pool in pools if pool.is_starved or pool.requests_wait]
-    why = {pool.subject: explanations(pool, of_servers) for pool in waiting}
+    why = {pool.subject: explanations(pool, of_servers, of_bouncers) for pool in waiting}
     problems = {
         id(one): replace(one, severity=Severity.PROBLEM)
         for pool in waiting

@@ -13,14 +13,20 @@ from pg_pool_exporter.model import PoolInfo
 _NO_EXPLANATION = (Cause.UNKNOWN, Cause.POOL_PER_REQUEST)
 
 
-def explanations(pool: PoolView, of_servers: Mapping[str, Iterable[Finding]]) -> Sequence[Finding]:
+def explanations(
+    pool: PoolView,
+    of_servers: Mapping[str, Iterable[Finding]],
+    of_bouncers: Mapping[str, Iterable[Finding]],
+) -> Sequence[Finding]:
     """The findings for which requests of the pool have to wait: its own, its application's, and
-    those in `of_servers`, by server, that hold it up.
+    those in `of_servers` and `of_bouncers`, by name, that hold it up.
     """
     own = [one for one in pool.verdict.all if one.cause not in _NO_EXPLANATION]
     app = pool.app_on_server
     if app is not None:
         own += [one for one in of_servers.get(app.key.server, ()) if _holds_up(one, pool)]
+        for name in app.key.bouncers:
+            own += [one for one in of_bouncers.get(name, ()) if _keeps_waiting(one, pool)]
     return own
 
 
@@ -30,6 +36,18 @@ def by_server(findings: Iterable[Finding]) -> Mapping[str, Sequence[Finding]]:
     for one in findings:
         if one.subject.server and not one.subject.app:
             found.setdefault(one.subject.server, []).append(one)
+    return found
+
+
+def by_bouncer(findings: Iterable[Finding]) -> Mapping[str, Sequence[Finding]]:
+    """The problems of bouncers whose cause is known."""
+    found: dict[str, list[Finding]] = {}
+    for one in findings:
+        target = one.subject.target
+        if target is None or target.kind != "bouncer" or one.cause is Cause.UNKNOWN:
+            continue
+        if one.severity is Severity.PROBLEM:
+            found.setdefault(target.name, []).append(one)
     return found
 
 
@@ -103,8 +121,17 @@ def _holds_up(finding: Finding, pool: PoolView) -> bool:
             return False
 
 
+def _keeps_waiting(finding: Finding, pool: PoolView) -> bool:
+    """Whether the finding about the bouncer makes the pool's requests wait."""
+    if not any(_is_limited(one.sample.info, finding.subject) for one in pool.processes):
+        return False
+    if finding.cause is Cause.BOUNCER_TOO_MANY_CLIENTS:  # a pool that has all needs no more
+        return any((one.utilisation or 0.0) < 1 for one in pool.processes)
+    return bool(finding.figures.get("waiting_clients"))
+
+
 def _is_limited(info: PoolInfo | None, subject: Subject) -> bool:
-    """Whether the pool's sessions are of the role or database; unknown counts as yes."""
+    """Whether the pool's connections are of the role or database; unknown counts as yes."""
     if info is None:
         return True
     return (not subject.database or info.database in ("", subject.database)) and (
