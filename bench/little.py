@@ -67,13 +67,19 @@ def _run(name: str, seed: int) -> Run:
     """Odd seeds are FIFO pools, even ones LIFO."""
     scenario = next(one for one in SCENARIOS if one.name == name)
     setup = Setup(
-        native=False, lifo=seed % 2 == 0, long_lived=scenario.long_lived, seed=seed, judged=False
-    )
+        native=False, lifo=seed % 2 == 0, long_lived=scenario.long_lived,
+        bouncers=scenario.bouncers, seed=seed, judged=False,
+    )  # fmt: skip
     changes = setup.exporter.store.subscribe()
     scenario.build(setup)
     setup.world.run(min(scenario.hours, 1.0) * HOUR)
     apps = ("orders", "billing", "reports")
-    correlation = Correlation([AppConfig(name=app, long_lived=scenario.long_lived) for app in apps])
+    correlation = Correlation(
+        [
+            AppConfig(name=app, long_lived=scenario.long_lived, bouncers=scenario.bouncers)
+            for app in apps
+        ]
+    )
     named: float | None = None
     try:
         while named is None:

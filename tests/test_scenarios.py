@@ -29,6 +29,7 @@ _USUAL = (
     "reclaimed",
     "server-full",
     "postgresql-down",
+    "bouncer-idle-in-transaction",
     "batch",
 )
 

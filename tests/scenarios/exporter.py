@@ -16,8 +16,16 @@ from pg_pool_exporter.analysis.finding import Finding
 from pg_pool_exporter.config import AppConfig, Config
 from pg_pool_exporter.exposition import findings, self_metrics
 from pg_pool_exporter.metrics.catalogue import POOL_HOLD
-from pg_pool_exporter.metrics.series import Series, of_evidence, of_health, of_pools, of_server
+from pg_pool_exporter.metrics.series import (
+    Series,
+    of_bouncer,
+    of_evidence,
+    of_health,
+    of_pools,
+    of_server,
+)
 from pg_pool_exporter.model import (
+    Backend,
     ClientKey,
     DatabaseCounters,
     Histogram,
@@ -35,6 +43,8 @@ from pg_pool_exporter.model import (
 from pg_pool_exporter.polling.poller import next_poll
 from pg_pool_exporter.polling.store import Store, TargetState
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
+from scenarios.bouncer import Bouncer
+from scenarios.console import VirtualSource
 from scenarios.world import Lock, Pool, Server, Session, World
 from support.agreement import disagreement
 from support.sources import process_id
@@ -103,6 +113,10 @@ class Exporter:
             TargetId("server", name),
             lambda: None if not server.up else _server_snapshot(server, locks, groups),
         )
+
+    def watch_bouncer(self, name: str, bouncer: Bouncer) -> None:
+        """Poll a bouncer from now on."""
+        self._poll(TargetId("bouncer", name), VirtualSource(name, bouncer).snapshot)
 
     def watch_pool(self, key: PoolId, pool: Pool, page: Page) -> None:
         """Poll a process's page from now on: its socket, or its own format over the network. It
@@ -175,6 +189,8 @@ class Exporter:
                 parts.append(of_pools(snapshot.pools))
                 if snapshot.server is not None:
                     parts.append(of_server(key.name, snapshot.server))
+                if snapshot.bouncer is not None:
+                    parts.append(of_bouncer(key.name, snapshot.bouncer))
         self.recorder.add(chain.from_iterable(parts))
         self.seen.extend((now, finding) for finding in analysis.findings)
         judged = (
@@ -295,9 +311,21 @@ def _server_snapshot(server: Server, locks: list[Lock], groups: SessionGroups) -
                 timeouts={"idle_in_transaction_session_timeout": 600.0},
             ),
             sessions=clients,
+            backends={one.pid: _backend(one, now) for one in server.sessions},
             clock=1e9 + server.skew + now,
         )
     )  # fmt: skip
+
+
+def _backend(session: Session, now: float) -> Backend:
+    return Backend(
+        user=session.user,
+        state=session.state,
+        age=now - session.changed,
+        transaction=_age(now, [session.transaction]),
+        application=session.application,
+        address=session.address,
+    )
 
 
 def _age(now: float, starts: Iterable[float | None]) -> float | None:

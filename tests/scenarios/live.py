@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from scenarios import live_clients as clients
 from scenarios.live_stand import App, Stand
 from scenarios.scenario import Scenario
 from scenarios.verdict import SCENARIOS
@@ -31,8 +32,8 @@ class Live:
     settings: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     """The server's."""
-    bouncer: bool = False
-    """Whether the applications connect to a PgBouncer in front of the server."""
+    bouncer: Mapping[str, str | int] | None = None
+    """The settings of a PgBouncer in front of the server to which the applications connect."""
 
 
 def _leak(kind: str, one_in: int = 200, rate: float = 30.0, *more: App, **pool: Any) -> Live:
@@ -94,6 +95,15 @@ def _is_in_front(stand: Stand) -> None:
     assert stand.bouncer is not None
     clients = {row["database"]: row["cl_active"] for row in stand.bouncer.console("SHOW POOLS")}
     assert clients["postgres"] > 0, "nobody is connected to the bouncer"
+
+
+def _deploy_large(stand: Stand) -> None:
+    stand.start(App(app="billing", rate=0, most=40))
+
+
+def behind(mode: str = "transaction", size: int = 5, **more: int) -> Mapping[str, str | int]:
+    """Settings of a PgBouncer."""
+    return {"pool_mode": mode, "default_pool_size": size, **more}
 
 
 _SMALL = App(rate=5)
@@ -173,7 +183,9 @@ LIVE: dict[str, Live] = {
     ),
     "min-idle": Live(apps=(App(least=10, rate=0),)),
     "rolling-restart": Live(apps=(App(processes=6, rate=5),), act=_restart_all, seconds=60.0),
-    "pgbouncer": Live(apps=(App(at_start=("listen",)),), bouncer=True, act=_is_in_front),
+    "pgbouncer": Live(
+        apps=(App(at_start=("listen",)),), bouncer=behind(size=3), act=_is_in_front
+    ),
     # Fifty real processes are much for a small machine.
     "fifty-processes": Live(
         apps=(App(processes=50, most=4, least=1, rate=1),),
@@ -188,6 +200,32 @@ LIVE: dict[str, Live] = {
     "made-anew": Live(apps=(App(fault="own_pool", one_in=150),)),
     "tenants": Live(apps=(App(at_start=("tenants",)),), factor=10.0),
     "listen": Live(apps=(App(at_start=("listen",)),)),
+    "bouncer-leak": replace(_leak("keep"), bouncer=behind()),
+    **{
+        f"bouncer-{name}": Live(apps=(App(),), act=act, bouncer=settings)
+        for name, act, settings in (
+            ("idle-in-transaction", clients.forget_transactions, behind()),
+            ("session-held", clients.keep_all_connections, behind("session", clients.SESSIONS)),
+            ("long-transactions", clients.run_long_statements, behind()),
+            ("too-small", clients.rush, behind(size=2)),
+            ("server-unavailable", clients.refuse_logins, behind()),
+            ("paused", clients.pause, behind()),
+            ("too-many-clients", clients.connect_many, behind(max_client_conn=75)),
+            ("oversubscribed", _deploy_large, behind(max_client_conn=30)),
+            ("session-kept", clients.keep_some_connections, behind("session", 20)),
+            ("long-with-room", clients.run_long_statements, behind(size=40)),
+            ("many-clients", clients.connect_many, behind(size=8)),
+            ("deployment", clients.connect_many, behind()),
+        )
+    },
+    "bouncer-logins": Live(
+        apps=(App(),), act=clients.connect_for_each_request, bouncer=behind(), seconds=80.0
+    ),
+    # Longer than thinking lasts.
+    "bouncer-think-time": Live(
+        apps=(App(most=20, least=10, fault="think", one_in=20),), bouncer=behind(size=20),
+        factor=10.0,
+    ),
 }  # fmt: skip
 
 

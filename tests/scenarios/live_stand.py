@@ -16,15 +16,15 @@ from typing import NamedTuple
 from pg_pool_exporter.config import Thresholds
 from scenarios.exporter import INTERVAL, LEAK_AFTER
 from support.link import Link
-from support.pgbouncer import Bouncer
+from support.pgbouncer import NEWER, PGBOUNCER, Bouncer
 from support.postgres import EMBEDDED_16, Cluster, wait_until
 from support.programs import answers, free_port, running
 
 _TESTS = Path(__file__).parents[1]
 _STARTS = 60.0
-# Ages. How long applications take for their work doesn't change with the exporter's clock.
-_AGES = ("long_statement", "idle_in_transaction", "lock_wait")
 """Seconds that a program may take for its start when the machine is busy."""
+# Ages. How long applications take for their work doesn't change with the exporter's clock.
+_AGES = ("long_statement", "idle_in_transaction", "lock_wait", "bouncer_held")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ class Stand:
         factor: float,
         settings: Mapping[str, str],
         environment: Mapping[str, str],
-        bouncer: bool,
+        bouncer: Mapping[str, str | int] | None,
     ) -> None:
         self.stack, self.directory = stack, directory
         self.ended = Event()
@@ -101,9 +101,12 @@ class Stand:
         cluster.run("CREATE TABLE stock (id int PRIMARY KEY, number int)")
         cluster.run("INSERT INTO stock VALUES (1, 0)")
         self.bouncer: Bouncer | None = None
-        if bouncer:
-            in_front: dict[str, str | int] = {"pool_mode": "transaction", "default_pool_size": 3}
-            self.bouncer = stack.enter_context(Bouncer(cluster, {"postgres": ""}, in_front))
+        if bouncer is not None:
+            cluster.run("CREATE ROLE app LOGIN")
+            # PgBouncer counts logins from 1.25 on.
+            program = NEWER["NEWEST"] or PGBOUNCER
+            in_front = Bouncer(cluster, {"postgres": ""}, bouncer, program=program)
+            self.bouncer = stack.enter_context(in_front)
         self._pages = (
             [_Page(app.app, app.host, free_port()) for app in apps for _ in range(app.processes)]
             if page != "client"
@@ -154,7 +157,7 @@ class Stand:
     def _dsn(self, app: App) -> str:
         """Where the processes of an application connect to."""
         if self.bouncer is not None:
-            return self.bouncer.dsn("postgres", "postgres", application_name=app.app)
+            return self.bouncer.dsn("postgres", "app", application_name=app.app)
         name = app.app if app.named else ""
         if app.host == "127.0.0.1":
             return self.cluster.dsn(application_name=name)
@@ -186,7 +189,8 @@ class Stand:
                     ] if self.bouncer else [],
                     "apps": [
                         {
-                            "name": app, "server": "main", "format": "micrometer",
+                            "name": app, "format": "micrometer",
+                            **({"bouncers": ["front"]} if self.bouncer else {"server": "main"}),
                             "leak_after": f"{LEAK_AFTER / self._factor:g}s", "interval": interval,
                             "targets": [one.url for one in self._pages if one.app == app],
                         }

@@ -24,7 +24,14 @@ class Setup:
     """What a scenario builds its workload from."""
 
     def __init__(
-        self, *, native: bool, lifo: bool, long_lived: int = 0, seed: int = 1, judged: bool = True
+        self,
+        *,
+        native: bool,
+        lifo: bool,
+        long_lived: int = 0,
+        bouncers: tuple[str, ...] = (),
+        seed: int = 1,
+        judged: bool = True,
     ) -> None:
         self.native, self.lifo = native, lifo
         self.world = World(seed)
@@ -32,7 +39,7 @@ class Setup:
         self.exporter = Exporter(
             self.world,
             [
-                AppConfig(name=name, long_lived=long_lived)
+                AppConfig(name=name, long_lived=long_lived, bouncers=bouncers)
                 for name in ("orders", "billing", "reports")
                 if not native
             ],
@@ -59,13 +66,16 @@ class Setup:
         application: str | None = None,
         name: str = "main",
         user: str = "",
+        server: Server | None = None,
     ) -> Client:
         """A process with a pool that is read from now on, on a host of its own or on `host`. Its
-        sessions have the `application` name and the role `user`, by default its own.
+        sessions have the `application` name and the role `user`, by default its own. It connects to
+        `server`, by default the only one.
         """
         pool = Pool(
-            self.server, app if application is None else application, most=most, least=least,
-            lifo=self.lifo, lifetime=lifetime, address=host or process, user=user or app,
+            server or self.server, app if application is None else application, most=most,
+            least=least, lifo=self.lifo, lifetime=lifetime, address=host or process,
+            user=user or app,
         )  # fmt: skip
         key = PoolId(app, name, process)
         self.pools[key] = pool
@@ -133,6 +143,8 @@ class Scenario:
     hours: float = 1.5
     long_lived: int = 0
     """What the configuration says of each application whose page doesn't."""
+    bouncers: tuple[str, ...] = ()
+    """Likewise."""
     pages: tuple[str, ...] = ("client", "foreign, LIFO")
     """How its pools are read: by our client, or by another one's page and with which discipline."""
     leak: bool = field(default=False)

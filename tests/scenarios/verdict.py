@@ -11,6 +11,7 @@ from pathlib import Path
 from deploy.prometheus.findings import WITHOUT_ALERT
 from pg_pool_exporter.analysis.finding import Cause, Finding
 from scenarios.alerts import Alert, Watched, watched
+from scenarios.bouncers import BOUNCERS
 from scenarios.exporter import SCRAPE
 from scenarios.faults import FAULTS
 from scenarios.healthy import HEALTHY
@@ -18,7 +19,7 @@ from scenarios.leaks import LEAKS
 from scenarios.long_holds import LONG_HOLDS
 from scenarios.scenario import FAULT, HOUR, Scenario, Setup
 
-SCENARIOS = (*LEAKS, *FAULTS, *HEALTHY, *LONG_HOLDS)
+SCENARIOS = (*LEAKS, *FAULTS, *HEALTHY, *LONG_HOLDS, *BOUNCERS)
 RUNS = [(scenario, page) for scenario in SCENARIOS for page in scenario.pages]
 
 
@@ -82,8 +83,9 @@ class Verdict:
 def run(scenario: Scenario, page: str, directory: Path) -> Verdict:
     """Let it run on the virtual clock. `directory` is for promtool's input."""
     setup = Setup(
-        native=page == "client", lifo=page.endswith("LIFO"), long_lived=scenario.long_lived
-    )
+        native=page == "client", lifo=page.endswith("LIFO"), long_lived=scenario.long_lived,
+        bouncers=scenario.bouncers,
+    )  # fmt: skip
     scenario.build(setup)
     seconds = scenario.hours * HOUR
     setup.world.run(seconds)
@@ -142,7 +144,7 @@ def _at_the_end(seen: Sequence[tuple[float, Finding]], shown: Watched, end: floa
 
 def _of(finding: Finding) -> _About:
     subject = finding.subject
-    app = subject.target.app if subject.target else subject.app
+    app = (subject.target.app if subject.target else "") or subject.app
     return finding.cause.value, app, subject.pool, subject.server
 
 

@@ -18,6 +18,7 @@ from pg_pool_exporter.client.totals import Observations
 from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS
 
 Action = Callable[[], None]
+_PIDS = count(1000)
 
 
 class World:
@@ -69,6 +70,7 @@ class Session:
     """Where it comes from."""
     waits: float | None = None
     """Since when it waits for a lock."""
+    pid: int = field(default_factory=_PIDS.__next__)
 
     def become(self, state: str, now: float) -> None:
         """Be in another state from now on; one that is open in a transaction says so."""
@@ -120,6 +122,10 @@ class Server:
     def close(self, session: Session) -> None:
         """The session ends."""
         self.sessions.discard(session)
+
+    def begin(self, session: Session, then: Action) -> None:
+        """Go on with `then` when the session can have its next statement."""
+        then()
 
     def take(self, lock: Lock, session: Session, then: Action) -> None:
         """Go on with `then` when the session has the lock."""
@@ -346,6 +352,9 @@ class Work:
     long_lived: bool = False
 
 
+_STATEMENT = -1.0
+
+
 class Client:
     """Does work with a pool, one request at a time."""
 
@@ -367,7 +376,11 @@ class Client:
                 self._world.after(1.0, go_on)
                 return
             wait = next(steps, None)
-            if wait is not None and checkout in self.pool.out:
+            if wait is None or checkout not in self.pool.out:
+                return
+            if wait == _STATEMENT:
+                self._server.begin(checkout.session, go_on)
+            else:
                 self._world.after(wait, go_on)
 
         if work.lock is None:
@@ -377,10 +390,13 @@ class Client:
             self._server.take(work.lock, checkout.session, go_on)
 
     def _steps(self, checkout: Checkout, work: Work) -> Iterator[float]:
-        """Change the session step by step; gives how long each step takes."""
+        """Change the session step by step; gives how long each step takes, and `_STATEMENT` before
+        each statement.
+        """
         session, draw = checkout.session, self._world.random.expovariate
         open_state = "idle_in_transaction" if work.transaction or work.lock else "idle"
         for number in range(work.statements):
+            yield _STATEMENT
             session.become("active", self._world.now)
             yield draw(1 / work.statement)
             session.become(open_state, self._world.now)
