@@ -37,6 +37,11 @@ CASES = {
     "npgsql_client_connections_usage": "npgsql",
     "go_sql_stats_open_connections": "go-sql",
     "db_client_connections_count_now": "otel",
+    "HikariPool_1_pool_ActiveConnections": "micrometer",
+    "com_zaxxer_hikari_Pool__HikariPool_1__ActiveConnections": "micrometer",
+    "vendor_agroal_active_count": "agroal",
+    "tomcat_jdbc_connectionpool_maxactive": "spring-jdbc",
+    "my_app_repo_query_queue_time_sum": "promex",
 }
 
 
@@ -48,9 +53,33 @@ def test_the_nearest_format_is_named_with_what_the_page_lacks(name: str, form: s
     assert FORMATS[form].values[0].series[0] in first
 
 
-def test_at_most_three_formats_are_named() -> None:
-    said = message("hikaricp_connections 1", "jdbc_connections 2", "r2dbc_pool_connections 3")
-    assert said.partition("Nearest: ")[2].count("(without") == 3
+PAGES_OF_POOLS = (
+    ("hikaricp_connections 1", "jdbc_connections 2", "r2dbc_pool_connections 3"),
+    ("sequelize_pool_size 5", "sequelize_pool_available 3", "sequelize_pool_using 2"),
+    ("deadpool_pool_max_size 5", "deadpool_pool_available 3"),
+    ("sqlx_pool_connections 5", "sqlx_pool_connections_max 3"),
+    ("asyncpg_pool_size 5", "asyncpg_pool_idle_size 3"),
+    ("sqlalchemy_pool_checkedin_connections 5", "sqlalchemy_pool_size 3"),
+)
+
+
+@pytest.mark.parametrize("lines", PAGES_OF_POOLS)
+def test_three_formats_are_named(lines: tuple[str, ...]) -> None:
+    assert message(*lines).partition("Nearest: ")[2].count("(without") == 3
+
+
+@pytest.mark.parametrize(
+    ("page", "content"),
+    [
+        ("<!DOCTYPE html><html><body>hikaricp 404</body></html>", "HTML"),
+        ('{"names":["hikaricp.connections","jdbc.connections.max"]}', "JSON"),
+        ("[]", "JSON"),
+    ],
+)
+def test_a_page_of_something_else_is_called_what_it_is(page: str, content: str) -> None:
+    said = message(page)
+    assert f"the page is {content}, not Prometheus' text format" in said
+    assert "Nearest" not in said
 
 
 def test_a_page_without_anything_like_a_pool_is_near_none() -> None:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence, Set
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
+from functools import cache
 from itertools import islice
+from math import sqrt
 from typing import NamedTuple
 
-from pg_pool_exporter.formats import ANYTHING, Format
+from pg_pool_exporter.formats import ANYTHING, FORMATS, Format
 
 MAX_NAMES = 100
 """Names of a page that are compared: that takes some milliseconds."""
 _MAX_LINES = 20_000
 _MOST = 3
-# Half of the words of two names are the same.
 _ALIKE = 0.5
+_LEAST = 0.25
 
 _LIKE_A_POOL = re.compile(
-    rb"\n((?=[a-zA-Z0-9_:]*(?:pool|conn|jdbc|data_?source|hikari|go_sql|r2dbc|npgsql|pgx))"
-    rb"[a-zA-Z_:][a-zA-Z0-9_:]*+)",
+    rb"\n((?=[a-zA-Z0-9_:]*(?:pool|conn|jdbc|data_?source|hikari|go_sql|dbstats|r2dbc|npgsql|pgx"
+    rb"|agroal|prisma|ecto|repo_query|bouncer|odyssey))[a-zA-Z_:][a-zA-Z0-9_:]*+)",
     re.IGNORECASE,
 )
 # Of one metric.
 _SUFFIXES = re.compile(r"_(?:bucket|created)$")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
 
 class Nearest(NamedTuple):
@@ -49,22 +53,42 @@ def nearest(names: Iterable[str], formats: Sequence[Format]) -> list[Nearest]:
     names = {*names}
     words = {_words(name) for name in names}
     scored = [(_likeness(form, words), form) for form in formats]
-    best = sorted((pair for pair in scored if pair[0] >= _ALIKE), key=lambda pair: -pair[0])
+    best = sorted((pair for pair in scored if pair[0] >= _LEAST), key=lambda pair: -pair[0])
     return [Nearest(form.name, _missing(form, names)) for _, form in best[:_MOST]]
 
 
 def _likeness(form: Format, words: Set[frozenset[str]]) -> float:
     """The similarity of the most similar two names, and the number of similar ones."""
     likeness = [
-        max((len(own & other) / len(own | other) for other in words), default=0.0)
+        max((_similarity(own, other) for other in words), default=0.0)
         for own in {_words(name) for name in form.names()}
     ]
     return max(likeness) + sum(one >= _ALIKE for one in likeness) / (10 * len(likeness))
 
 
+def _similarity(one: Set[str], other: Set[str]) -> float:
+    """How much of two names is the same, from 0 to 1. Words that many formats have count less."""
+    return 2 * _weight(one & other) / (_weight(one) + _weight(other))
+
+
+def _weight(words: Iterable[str]) -> float:
+    formats = _formats_by_word()
+    return sum(1 / sqrt(formats.get(word, 1)) for word in words)
+
+
+@cache
+def _formats_by_word() -> Mapping[str, int]:
+    """How many formats have a word in a name."""
+    return Counter(
+        word
+        for form in FORMATS.values()
+        for word in {word for name in form.names() for word in _words(name)}
+    )
+
+
 def _words(name: str) -> frozenset[str]:
     # By their beginnings: `hikari` is like `hikaricp`, and `connection` like `connections`.
-    return frozenset(word[:6] for word in name.replace(ANYTHING, "").lower().split("_") if word)
+    return frozenset(word[:6].lower() for word in _WORD.findall(name.replace(ANYTHING, "")))
 
 
 def _missing(form: Format, names: Set[str]) -> tuple[str, ...]:

@@ -170,6 +170,11 @@ class PageReader:
         return not reading.has_pools and bool(self._table.formats) and not _is_empty(page)
 
     def _not_recognised(self, page: bytes) -> str:
+        if other := _other_content(page):
+            return (
+                f"the page is {other}, not Prometheus' text format: is its path right? "
+                "Spring Boot's is /actuator/prometheus"
+            )
         formats = self._table.formats
         looked_for = ", ".join(form.name for form in formats)
         if self._table.native_alone:
@@ -212,6 +217,14 @@ class PageReader:
 def _is_empty(page: bytes) -> bool:
     """Whether it is empty: an application without pools so far."""
     return page.strip().removeprefix(b"# EOF") == b""
+
+
+def _other_content(page: bytes) -> str:
+    """What the page is instead of metrics; empty where nothing says so."""
+    text = page.strip()
+    if text.startswith(b"<"):
+        return "HTML"
+    return "JSON" if text.startswith((b"{", b"[")) and text.endswith((b"}", b"]")) else ""
 
 
 def _nearest(names: Iterable[str], formats: Sequence[Format]) -> str:
