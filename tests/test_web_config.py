@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import ssl
 import threading
@@ -18,11 +19,13 @@ import bcrypt
 import pytest
 import structlog
 import trustme
+import yaml
 from cryptography.hazmat.primitives import serialization
 
 from pg_pool_exporter.config import ConfigError
 from pg_pool_exporter.web import config as web_config
 from pg_pool_exporter.web.config import WebConfigFile, load
+from pg_pool_exporter.web.rate_limit import RateLimitConfig, RateLimiter
 from support.busy import within
 from support.serving import Served, serving
 
@@ -53,6 +56,7 @@ def certificate(tmp_path: Path, authority: trustme.CA) -> Path:
 def issue(authority: trustme.CA, directory: Path, name: str = "server") -> None:
     issued = authority.issue_cert("127.0.0.1")
     issued.private_key_pem.write_to_path(directory / f"{name}.key")
+    (directory / f"{name}.key").chmod(0o600)
     directory.joinpath(f"{name}.pem").write_bytes(
         b"".join(blob.bytes() for blob in issued.cert_chain_pems)
     )
@@ -105,20 +109,57 @@ def basic(user: str, password: str) -> dict[str, str]:
     ("text", "problem"),
     [
         ("tls_config: {}\n", "web.yml:1: tls_config: is an unknown key; did you mean tls_server"),
-        ("tls_server_config: {cert_file: server.pem}\n", "tls_server_config.key_file: is required"),
+        ("tls_server_config: {cert_file: server.pem}\n", "must hold key_file or key"),
+        (TLS + "  cert: text\n", "web.yml:1: tls_server_config: must hold cert_file or cert, not"),
         (
             "tls_server_config: {cert_file: no.pem, key_file: server.key}\n",
             "tls_server_config.cert_file: names a file that cannot be read: No such file",
         ),
         (
             TLS + "  client_auth_type: RequireAnyClientCert\n",
-            "web.yml:4: tls_server_config.client_auth_type: must be one of 'NoClientCert'",
+            "web.yml:4: tls_server_config.client_auth_type: must be one of NoClientCert, VerifyCl",
         ),
-        (TLS + "  client_ca_file: ca.pem\n", "client_auth_type: must be set together with"),
+        (
+            TLS + "  client_auth_type: RequestClientCert\n",
+            "Python's TLS cannot ask for a certificate without verifying it",
+        ),
+        (TLS + "  client_ca_file: ca.pem\n", "client_auth_type together: one needs the other"),
         (
             TLS + "  client_auth_type: RequireAndVerifyClientCert\n",
-            "client_auth_type: must be set together with",
+            "must hold client_ca_file (or client_ca) and client_auth_type together",
         ),
+        (
+            CLIENTS + "  client_ca: text\n",
+            "tls_server_config: must hold client_ca_file or client_ca, not both",
+        ),
+        (
+            CLIENTS.replace("client_ca_file: ca.pem", "client_ca: text"),
+            "web.yml:4: tls_server_config.client_ca: must hold certificates in PEM",
+        ),
+        (
+            CLIENTS + "  client_allowed_sans: []\n",
+            "web.yml:6: tls_server_config.client_allowed_sans: must hold at least one name",
+        ),
+        (
+            TLS + "  client_allowed_sans: [a.example]\n",
+            "client_allowed_sans: needs client_auth_type: RequireAndVerifyClientCert",
+        ),
+        (
+            f"tls_server_config:\n  cert_file: server.pem\n  key: {PASSWORD}\n",
+            "cert_file: must hold the certificate, in PEM, of the unencrypted key in key",
+        ),
+        (
+            f'tls_server_config:\n  cert: "{PASSWORD}"\n  key_file: server.key\n',
+            "web.yml:2: tls_server_config.cert: must hold the certificate, in PEM",
+        ),
+        (
+            f"tls_server_config:\n  cert_file: server.pem\n  key: [{PASSWORD}]\n",
+            "web.yml:3: tls_server_config.key: must be text",
+        ),
+        ("rate_limit: {interval: 1s}\n", "rate_limit: must hold a burst of at least 1"),
+        ("rate_limit: {interval: 2, burst: 1}\n", "rate_limit.interval: must be a duration"),
+        ("rate_limit: {interval: 2h, burst: 1}\n", "rate_limit.interval: must be at most 1h"),
+        ("rate_limit: {interval: 1s, burst: -1}\n", "rate_limit.burst: must be at least 0"),
         (TLS + "  min_version: SSL3\n", "min_version: must be one of 'TLS10'"),
         (TLS + "  min_version: TLS13\n  max_version: TLS12\n", "must not be below min_version"),
         (TLS + "  cipher_suites: [RC4]\n", "cipher_suites: must hold none but TLS_RSA_WITH"),
@@ -237,6 +278,124 @@ def test_a_renewed_certificate_and_another_client_authority_hold_without_a_resta
     served_with(file, test)
 
 
+def test_certificates_and_keys_can_stand_in_the_file_itself(
+    certificate: Path, authority: trustme.CA
+) -> None:
+    pem = {
+        "cert": (certificate / "server.pem").read_text(),
+        "key": (certificate / "server.key").read_text(),
+        "client_ca": (certificate / "ca.pem").read_text(),
+    }
+    tls = {**pem, "client_auth_type": "RequireAndVerifyClientCert"}
+    file = WebConfigFile(write(certificate, yaml.safe_dump({"tls_server_config": tls})))
+
+    async def test(served: Served) -> None:
+        status, _ = await get(served, trusting(authority, authority.issue_cert("prometheus")))
+        assert status == 200
+        with pytest.raises(aiohttp.ClientError):
+            await get(served, trusting(authority, trustme.CA().issue_cert("prometheus")))
+
+    served_with(file, test)
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_key_that_every_user_can_read_is_warned_of(certificate: Path, inline: bool) -> None:
+    key = certificate / "server.key"
+    text = f"  key: {json.dumps(key.read_text())}\n" if inline else "  key_file: server.key\n"
+    path = write(certificate, f"tls_server_config:\n  cert_file: server.pem\n{text}")
+    secret = path if inline else key
+    for mode, warnings in ((0o600, 0), (0o644, 1)):
+        secret.chmod(mode)
+        with structlog.testing.capture_logs() as lines:
+            WebConfigFile(path)
+        assert len(lines) == warnings
+        assert all(f"{secret} holds a secret" in line["event"] for line in lines)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize(
+    ("names", "works"),
+    [
+        (["prometheus.example"], True),
+        (["other.example", "prometheus.example"], True),
+        (["10.0.0.7"], True),
+        (["fd00::7"], True),
+        (["prometheus@example.org"], True),
+        (["other.example"], False),
+        # Only a whole name counts, and never the common name.
+        (["example"], False),
+        (["sub.prometheus.example"], False),
+    ],
+)
+def test_clients_need_one_of_the_allowed_names_in_their_certificate(
+    certificate: Path,
+    authority: trustme.CA,
+    names: list[str],
+    works: bool,
+    version: ssl.TLSVersion,
+) -> None:
+    client = authority.issue_cert(*names, common_name="allowed.example")
+    allowed = "prometheus.example, 10.0.0.7, 'FD00:0::7', prometheus@example.org, allowed.example"
+    tls = trusting(authority, client)
+    tls.maximum_version = version
+    text = f"{CLIENTS}  client_allowed_sans: [{allowed}]\n"
+    assert _connects(WebConfigFile(write(certificate, text)), tls) is works
+
+
+def test_a_certificate_without_names_is_not_enough_where_names_are_asked_for(
+    certificate: Path, authority: trustme.CA
+) -> None:
+    nameless = trustme.CA()
+    (certificate / "ca.pem").write_bytes(nameless.cert_pem.bytes())
+    tls = trusting(authority)
+    chain = certificate / "nameless.pem"
+    chain.write_bytes(nameless.private_key_pem.bytes() + nameless.cert_pem.bytes())
+    tls.load_cert_chain(chain)
+    assert _connects(WebConfigFile(write(certificate, CLIENTS)), tls)
+    text = f"{CLIENTS}  client_allowed_sans: [prometheus.example]\n"
+    assert not _connects(WebConfigFile(write(certificate, text)), tls)
+
+
+def test_requests_over_the_rate_are_refused_until_it_allows_more(tmp_path: Path) -> None:
+    text = "rate_limit: {interval: 1h, burst: 2}\n"
+    file = WebConfigFile(write(tmp_path, USERS + text))
+    known = basic("prometheus", PASSWORD)
+
+    async def test(served: Served) -> None:
+        # One that is refused for its password counts, too.
+        assert (await get(served))[0] == 401
+        assert (await get(served, headers=known))[0] == 200
+        for _ in range(2):
+            status, headers = await get(served, headers=known)
+            assert status == 429
+            assert 3500 < int(headers["Retry-After"]) <= 3600
+        write(tmp_path, USERS)
+        await file.refresh()
+        assert (await get(served, headers=known))[0] == 200
+
+    served_with(file, test)
+
+
+@pytest.mark.parametrize(
+    ("interval", "burst", "at", "allowed"),
+    [
+        (1.0, 1, [0, 0.5, 1, 1.9, 2], [True, False, True, False, True]),
+        (1.0, 3, [0, 0, 0, 0, 1, 1], [True, True, True, False, True, False]),
+        # An idle time saves up no more than the burst.
+        (1.0, 2, [0, 100, 100, 100], [True, True, True, False]),
+        (0.1, 1, [number / 10 for number in range(50)], [True] * 50),
+        (0.0, 0, [0] * 50, [True] * 50),
+    ],
+)
+def test_the_rate_is_that_of_a_token_bucket(
+    interval: float, burst: int, at: list[float], allowed: list[bool]
+) -> None:
+    times = iter(at)
+    limiter = RateLimiter(lambda: 1e6 + next(times))
+    limit = RateLimitConfig.model_validate({"interval": f"{interval}s", "burst": burst})
+    assert [limiter.delay(limit) == 0 for _ in at] == allowed
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -345,6 +504,7 @@ def test_a_change_while_the_file_is_read_is_seen_later(
 def _certificate(file: WebConfigFile) -> str:
     tls = file.current().config.tls_server_config
     assert tls is not None
+    assert tls.cert_file is not None
     return Path(tls.cert_file).name
 
 
@@ -614,7 +774,11 @@ def _connects(file: WebConfigFile, client: ssl.SSLContext) -> bool:
         try:
             status, _ = await get(served, client)
             connected.append(status == 200)
-        except aiohttp.ClientConnectorError:
+        except (
+            aiohttp.ClientConnectorError,
+            aiohttp.ClientOSError,
+            aiohttp.ServerDisconnectedError,
+        ):
             connected.append(False)
 
     served_with(file, test)

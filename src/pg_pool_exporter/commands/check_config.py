@@ -30,9 +30,10 @@ def main(options: Options) -> int:
     for sentence in unknown_variables(os.environ):
         complain(sentence)
     config = configuration(options)
+    found = [*warnings(config, options.config_file)]
     if options.web_config_file is not None:
-        web_config.load(options.web_config_file)
-    for sentence in warnings(config, options.config_file):
+        found += web_config.load(options.web_config_file).warnings
+    for sentence in found:
         complain(f"warning: {sentence}")
     origin = options.config_file or (DSN_VARIABLE if options.dsn is not None else "no file")
     counts = (

@@ -21,7 +21,7 @@ from pg_pool_exporter.config.models import (
 from pg_pool_exporter.config.section import Section
 from pg_pool_exporter.config.sharding import Shard, parse_shard, part_of
 from pg_pool_exporter.config.thresholds import AppThresholds, PoolThresholds, Thresholds
-from pg_pool_exporter.config.warnings import warnings
+from pg_pool_exporter.config.warnings import exposed, warnings
 
 __all__ = [
     "DEFAULT_LEAK_AFTER",
@@ -46,6 +46,7 @@ __all__ = [
     "ServerConfig",
     "Shard",
     "Thresholds",
+    "exposed",
     "from_dsn",
     "load",
     "parse_shard",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from psycopg import pq
@@ -40,7 +40,12 @@ def _world_readable(config: Config, file: Path | None) -> Iterator[str]:
             paths += _secret_files(http)
     if any(_parameters(one).get("password") for one in connections):
         paths.append(None if file is None else str(file))
-    for path in dict.fromkeys(filter(None, paths)):
+    yield from exposed(filter(None, paths))
+
+
+def exposed(paths: Iterable[str]) -> Iterator[str]:
+    """A sentence for each of these files with a secret that every user of the host can read."""
+    for path in dict.fromkeys(paths):
         if world_readable(path):
             yield f"{path} holds a secret and every user of this host can read it: chmod o-r"
 

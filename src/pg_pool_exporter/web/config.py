@@ -1,7 +1,6 @@
 """The file of `--web.config.file`: TLS, users and headers, in exporter-toolkit's format.
 
-One file serves all exporters of a host. What this server cannot do (`RequireAnyClientCert`, several
-curves, …) is an error, never ignored. Read again when it changes. The format:
+One file serves all exporters of a host. Read again when it changes. The format:
 https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
 """
 
@@ -13,16 +12,17 @@ import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import structlog
-from pydantic import AfterValidator, Field, Strict, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field
 
 from pg_pool_exporter.blocking import files
 from pg_pool_exporter.blocking.files import Stamp, stamp
 from pg_pool_exporter.blocking.threads import Lane, LaneFullError
-from pg_pool_exporter.config import ConfigError, Problem, Section, read, validate
-from pg_pool_exporter.config.values import ReadableFile, SecretFile
+from pg_pool_exporter.config import ConfigError, Problem, Section, exposed, read, validate
+from pg_pool_exporter.web.rate_limit import RateLimitConfig
+from pg_pool_exporter.web.tls import TlsError, TlsServerConfig, context_of
 
 log = structlog.get_logger(__name__)
 
@@ -33,18 +33,6 @@ REFRESH_SECONDS = 15.0
 
 _LANE = Lane("web-configuration", threads=4)
 
-TlsVersion = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
-_VERSIONS = {
-    "TLS10": ssl.TLSVersion.TLSv1,
-    "TLS11": ssl.TLSVersion.TLSv1_1,
-    "TLS12": ssl.TLSVersion.TLSv1_2,
-    "TLS13": ssl.TLSVersion.TLSv1_3,
-}
-_CLIENT_AUTH = {
-    "NoClientCert": ssl.CERT_NONE,
-    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
-    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
-}
 # The headers that exporter-toolkit allows, and the values that it allows for them.
 _HEADERS = {
     "Strict-Transport-Security": r".+",
@@ -53,30 +41,6 @@ _HEADERS = {
     "X-XSS-Protection": r".+",
     "Content-Security-Policy": r".+",
 }
-# Go's suites of TLS 1.2, by OpenSSL's names. Those of TLS 1.3 are always on, in Go too.
-_CIPHER_SUITES = {
-    "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
-    "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
-    "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
-    "TLS_RSA_WITH_AES_256_GCM_SHA384": "AES256-GCM-SHA384",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
-}
-_TLS13_SUITES = frozenset(
-    {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}
-)
-_CURVES = {
-    "CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1",
-    "X25519": "X25519",
-}  # fmt: skip
 _BCRYPT = re.compile(r"\$2[abxy]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 # A check takes 3 s on one core, the next cost twice as long: guesses would keep out everybody.
 _MAX_COST = 16
@@ -103,55 +67,6 @@ def _extra_headers(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-def _known_suites(value: tuple[str, ...]) -> tuple[str, ...]:
-    if any(one not in _CIPHER_SUITES and one not in _TLS13_SUITES for one in value):
-        raise ValueError(f"must hold none but {', '.join([*_CIPHER_SUITES, *_TLS13_SUITES])}")
-    return value
-
-
-def _one_curve(value: tuple[str, ...]) -> tuple[str, ...]:
-    # Python's ssl module can set one: https://docs.python.org/3/library/ssl.html
-    if len(value) != 1 or value[0] not in _CURVES:
-        raise ValueError(f"must hold exactly one of {', '.join(_CURVES)}")
-    return value
-
-
-_Curves = Annotated[tuple[str, ...], Strict(False), AfterValidator(_one_curve)]
-
-
-class TlsServerConfig(Section):
-    """`tls_server_config:`"""
-
-    cert_file: ReadableFile
-    key_file: SecretFile
-    client_ca_file: ReadableFile | None = None
-    cipher_suites: Annotated[tuple[str, ...], Strict(False), AfterValidator(_known_suites)] = ()
-    """Of TLS 1.2; none are OpenSSL's own choice."""
-    prefer_server_cipher_suites: bool = True
-    """Accepted, and without effect, as in Go: the server's order always counts."""
-    curve_preferences: _Curves | None = None
-    client_auth_type: Literal[
-        "NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"
-    ] = Field(default="NoClientCert", validate_default=True)
-    min_version: TlsVersion = "TLS12"
-    max_version: TlsVersion = Field(default="TLS13", validate_default=True)
-
-    @field_validator("client_auth_type")
-    @classmethod
-    def _fits_the_authority(cls, value: str, info: ValidationInfo) -> str:
-        authority = info.data.get("client_ca_file")
-        if "client_ca_file" in info.data and (authority is None) != (value == "NoClientCert"):
-            raise ValueError("must be set together with client_ca_file: one needs the other")
-        return value
-
-    @field_validator("max_version")
-    @classmethod
-    def _is_not_below_the_lowest(cls, value: str, info: ValidationInfo) -> str:
-        if value < info.data.get("min_version", value):
-            raise ValueError("must not be below min_version")
-        return value
-
-
 class HttpServerConfig(Section):
     """`http_server_config:`"""
 
@@ -165,6 +80,7 @@ class WebConfig(Section):
 
     tls_server_config: TlsServerConfig | None = None
     http_server_config: HttpServerConfig = HttpServerConfig()
+    rate_limit: RateLimitConfig = RateLimitConfig()
     basic_auth_users: dict[str, Annotated[str, AfterValidator(_bcrypt_hash)]] = Field(
         default_factory=dict, repr=False
     )
@@ -179,6 +95,8 @@ class Loaded(NamedTuple):
 
     config: WebConfig
     tls: ssl.SSLContext | None
+    warnings: tuple[str, ...]
+    """Sentences about files with secrets that every user of the host can read."""
 
     @property
     def authenticates(self) -> bool:
@@ -196,12 +114,17 @@ def load(path: Path) -> Loaded:
     document = read(path)
     config = validate(WebConfig, document)
     try:
-        tls = _context(config.tls_server_config) if config.tls_server_config else None
-    except _TlsError as error:
+        tls = context_of(config.tls_server_config) if config.tls_server_config else None
+    except TlsError as error:
         location = ("tls_server_config", error.key)
         problem = Problem(location, str(error), document.line(location))
         raise ConfigError(path, [problem]) from None
-    return Loaded(config, tls)
+    return Loaded(config, tls, tuple(exposed(_secret_files(path, config))))
+
+
+def _secret_files(path: Path, config: WebConfig) -> Iterator[str]:
+    if config.tls_server_config is not None:
+        yield config.tls_server_config.key_file or str(path)
 
 
 class WebConfigFile:
@@ -220,6 +143,7 @@ class WebConfigFile:
         except TimeoutError:
             raise ConfigError(path, [Problem((), _timed_out(path))]) from None
         self._logged: str | None = None
+        self._warn()
 
     def current(self) -> Loaded:
         """The last good content."""
@@ -261,6 +185,11 @@ class WebConfigFile:
             log.warning("web configuration requires no authentication any more")
         self._loaded, self._stamps, self._logged = loaded, stamps, None
         log.info("web configuration loaded")
+        self._warn()
+
+    def _warn(self) -> None:
+        for sentence in self._loaded.warnings:
+            log.warning(sentence)
 
     def _refuse(self, error: str) -> None:
         if error != self._logged:
@@ -296,52 +225,11 @@ def _load_with_stamps(path: Path) -> tuple[Loaded, _Stamps]:
 def _named_files(config: WebConfig) -> Iterator[Path]:
     tls = config.tls_server_config
     if tls is not None:
-        yield from map(Path, filter(None, (tls.cert_file, tls.key_file, tls.client_ca_file)))
+        yield from map(Path, tls.files)
 
 
 def _stamps(paths: Iterable[Path]) -> _Stamps:
     return {path: stamp(path) for path in paths}
-
-
-class _TlsError(Exception):
-    """A file that does not hold what it should; `key` names it."""
-
-    def __init__(self, key: str, message: str) -> None:
-        super().__init__(message)
-        self.key = key
-
-
-def _context(config: TlsServerConfig) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = _VERSIONS[config.min_version]
-    context.maximum_version = _VERSIONS[config.max_version]
-    context.verify_mode = _CLIENT_AUTH[config.client_auth_type]
-    if config.curve_preferences is not None:
-        context.set_ecdh_curve(_CURVES[config.curve_preferences[0]])
-    _choose_suites(context, config)
-    try:
-        # An empty password: without one OpenSSL would ask for it on the terminal.
-        context.load_cert_chain(config.cert_file, config.key_file, password="")
-    except (OSError, ValueError):
-        message = "must hold the certificate, in PEM, of the unencrypted key in key_file"
-        raise _TlsError("cert_file", message) from None
-    if config.client_ca_file is not None:
-        try:
-            context.load_verify_locations(config.client_ca_file)
-        except (OSError, ValueError):
-            raise _TlsError("client_ca_file", "must hold certificates in PEM") from None
-    return context
-
-
-def _choose_suites(context: ssl.SSLContext, config: TlsServerConfig) -> None:
-    chosen = [_CIPHER_SUITES[one] for one in config.cipher_suites if one in _CIPHER_SUITES]
-    if not chosen:
-        return
-    try:
-        context.set_ciphers(":".join(chosen))
-    except ssl.SSLError:
-        message = "must hold a suite that OpenSSL's policy on this host allows"
-        raise _TlsError("cipher_suites", message) from None
 
 
 def live_context(current: Callable[[], Loaded]) -> ssl.SSLContext:

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from math import ceil
 from typing import NamedTuple
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
@@ -19,6 +20,7 @@ from pg_pool_exporter.web.basic_auth import BasicAuth, BusyError
 from pg_pool_exporter.web.config import WebConfigFile, live_context
 from pg_pool_exporter.web.connections import Connection, Connections, Limits
 from pg_pool_exporter.web.origin import is_foreign
+from pg_pool_exporter.web.rate_limit import RateLimiter
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -105,6 +107,7 @@ class WebServer:
         self._config = config
         self._limits = limits or Limits()
         self._auth = BasicAuth()
+        self._limiter = RateLimiter()
         self._connections: Connections | None = None
         self._bound: list[Address] = []
 
@@ -142,7 +145,7 @@ class WebServer:
     async def _answer(self, request: web.BaseRequest) -> Answer:
         if request.version not in (HttpVersion10, HttpVersion11):
             return plain_answer("HTTP/1.1 only", HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-        refusal = await self._authenticate(request)
+        refusal = self._limit_rate() or await self._authenticate(request)
         if refusal is not None:
             return refusal
         if request.headers.get(hdrs.EXPECT, "100-continue").lower() != "100-continue":
@@ -165,6 +168,19 @@ class WebServer:
                 HTTPStatus.FORBIDDEN,
             )
         return await methods[method](request)
+
+    def _limit_rate(self) -> Answer | None:
+        """The refusal of a request that comes too soon after others."""
+        if self._config is None:
+            return None
+        delay = self._limiter.delay(self._config.current().config.rate_limit)
+        if not delay:
+            return None
+        return plain_answer(
+            "too many requests: rate_limit",
+            HTTPStatus.TOO_MANY_REQUESTS,
+            {hdrs.RETRY_AFTER: str(ceil(delay))},
+        )
 
     async def _authenticate(self, request: web.BaseRequest) -> Answer | None:
         """The refusal of a request without valid credentials; None for an allowed one."""

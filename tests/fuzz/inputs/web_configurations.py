@@ -45,6 +45,9 @@ HARNESS = Harness(
         (b"tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
         b"  client_ca_file: ca.pem\n  client_auth_type: RequireAndVerifyClientCert\n"
         b"  min_version: TLS12\n  max_version: TLS13\n"),
+        (b"tls_server_config:\n  cert: text\n  key: text\n  client_ca: text\n"
+        b"  client_auth_type: RequireAndVerifyClientCert\n  client_allowed_sans: [a.b, '::1']\n"
+        b"rate_limit:\n  interval: 100ms\n  burst: 20\n"),
         b"basic_auth_users:\n  prometheus: $2y$04$" + b"a" * 53 + b"\n",
         (b"http_server_config:\n  http2: true\n  headers:\n    X-Frame-Options: deny\n"
         b"    Strict-Transport-Security: max-age=1\n    Content-Security-Policy: default-src\n"),
