@@ -21,9 +21,9 @@ SETTINGS = (
     columns(("prefix", 25), ("destination", 25), ("collector", 16), ("least", 25), ("role", 25),
             ("messages", 25))
     + row(b"%m [%p] ", b"stderr", b"t", b"warning", b"exporter", b"C") + DONE
-    + columns(("database", 25)) + DONE
     + columns(("connections", 25), ("disconnections", 16), ("is_current", 16), ("loaded", 25))
-    + row(b"on", b"t", b"t", b"today") + DONE + READY
+    + row(b"on", b"t", b"t", b"today") + DONE
+    + columns(("database", 25)) + DONE + READY
 )  # fmt: skip
 LANGUAGES = columns(("messages", 25)) + DONE + READY
 TRUSTED = columns(("trusted", 23)) + row(b"1") + DONE

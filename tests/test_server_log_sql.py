@@ -347,7 +347,7 @@ class ListedServer:
             return ready, ([], [LogPieceRow(piece=b"x")])
         if "log_files" in asked.statements:
             return ready, ([], self.files)
-        return ready, ([HOW_IT_LOGS], [], [FIXED]) if "log_line_prefix" in asked.statements else (
+        return ready, ([HOW_IT_LOGS], [FIXED], []) if "log_line_prefix" in asked.statements else (
             [],
         )
 

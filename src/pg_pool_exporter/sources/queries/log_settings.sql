@@ -1,12 +1,7 @@
--- How the server logs. Two results. lc_messages of our own role can be another one.
+-- How the server logs. lc_messages of our own role can be another one.
 SELECT current_setting('log_line_prefix') AS prefix,
        current_setting('log_destination') AS destination,
        current_setting('logging_collector')::boolean AS collector,
        current_setting('log_min_messages') AS least,
        current_user AS role,
        (SELECT reset_val FROM pg_settings WHERE name = 'lc_messages') AS messages;
-
-SELECT datname AS database
-FROM pg_stat_database
-WHERE datname IS NOT NULL AND datname <> 'template0'
-ORDER BY datid LIMIT 1000;

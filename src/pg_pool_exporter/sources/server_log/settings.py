@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
-from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
+from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection, Results
 from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.queries import Batch, batch
 from pg_pool_exporter.sources.queries.rows import FixedSettingsRow, LogSettingsRow
@@ -18,6 +18,7 @@ from pg_pool_exporter.sources.server_log.messages import language
 
 _OVERRIDES_SECONDS = 120.0
 """Interval between reads of the overrides of lc_messages."""
+_ALWAYS: tuple[str, ...] = ("log_settings", "fixed_settings")
 # The most complete first.
 _PREFERRED: tuple[Format, ...] = ("jsonlog", "csvlog", "stderr")
 # Values of log_connections with which opened sessions are logged; from PostgreSQL 18 it is a list.
@@ -63,27 +64,35 @@ class LogSettingsReader:
         self._clock = clock
         self._overrides: tuple[str, ...] = ()
         self._read_at: float | None = None
+        self._statements = _ALWAYS
 
     async def read(self) -> LogSettings:
         """The settings. Raises what `HeldConnection.fetch` does."""
         # What is read rarely comes first: it is kept where the deadline ends this poll.
         if self._read_at is None or self._clock() - self._read_at >= _OVERRIDES_SECONDS:
             self._overrides = await self._read_overrides()
+            self._statements = (*_ALWAYS, "log_databases")
             self._read_at = self._clock()
-        _, (rows, databases, fixed) = await self._held.fetch(
-            _batch("log_settings", "fixed_settings")
-        )
-        names = tuple(one.database for one in databases)
+        try:
+            rows, fixed, *others = await self._fetched(*self._statements)
+        except psycopg.errors.InsufficientPrivilege:
+            self._statements = _ALWAYS
+            rows, fixed, *others = await self._fetched(*self._statements)
+        names = tuple(one.database for found in others for one in found)
         return settings_of(only(rows), self._fixed.latest(only(fixed)), self._overrides, names)
 
     async def close(self) -> None:
         """End the query under way."""
         await self._fixed.close()
 
+    async def _fetched(self, *names: str) -> Results:
+        _, results = await self._held.fetch(_batch(*names))
+        return results
+
     async def _read_overrides(self) -> tuple[str, ...]:
         """Values of lc_messages for roles and databases; none without the right to see them."""
         try:
-            _, (rows,) = await self._held.fetch(_batch("log_languages"))
+            (rows,) = await self._fetched("log_languages")
         except psycopg.errors.InsufficientPrivilege:
             return ()
         return tuple(row.messages for row in rows)
