@@ -6,16 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from pg_pool_exporter.config import FactsConfig
-from pg_pool_exporter.model import Snapshot
+from pg_pool_exporter.config import FactsConfig, LogConfig, ServerConfig
+from pg_pool_exporter.model import SessionGroup, Snapshot
 from pg_pool_exporter.sources.postgres.source import PostgresSource
-from pg_pool_exporter.sources.queries import batch
+from pg_pool_exporter.sources.queries import ACTIVITY_COLUMNS, batch
+from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from support.polling import run, snapshot_of, source_of
 from support.postgres import Cluster
 
-FACTS = FactsConfig(wait_events=True, snapshots=True)
+FACTS = FactsConfig(
+    wait_events=True, snapshots=True, idle_in_transaction=True, client_networks=True
+)
 
 
 @contextmanager
@@ -48,10 +52,28 @@ def polled(cluster: Cluster, times: int = 2) -> list[Snapshot]:
     return found
 
 
+def group_of(snapshot: Snapshot, application: str) -> SessionGroup:
+    """The sessions of an application."""
+    assert snapshot.server is not None
+    [group] = [
+        group for key, group in snapshot.server.groups.items() if key.application == application
+    ]
+    return group
+
+
 def renamed(column: str) -> tuple[str, str]:
     """Statements that rename a column of the view, as a fork without it, and back."""
     view = "ALTER VIEW pg_stat_database RENAME COLUMN"
     return f"{view} {column} TO other", f"{view} other TO {column}"
+
+
+def without_argument(column: str, other: str) -> tuple[str, str]:
+    """The same for a column of the function of the activity."""
+    do = (
+        "UPDATE pg_proc SET proargnames = array_replace(proargnames, '{}', '{}') "
+        "WHERE proname = 'pg_stat_get_activity'"
+    )
+    return do.format(column, other), do.format(other, column)
 
 
 def test_a_view_without_a_column_costs_its_series_only(watched: Cluster) -> None:
@@ -80,6 +102,66 @@ def test_several_columns_may_be_missing(watched: Cluster) -> None:
     assert len(snapshot.notes) == 2
 
 
+def test_an_activity_without_a_column_costs_its_series_only(watched: Cluster) -> None:
+    for column in ACTIVITY_COLUMNS:
+        with changed(watched, *without_argument(column, "other")):
+            [snapshot] = polled(watched, 1)
+        assert snapshot.server is not None
+        assert snapshot.server.used >= 1
+        assert snapshot.server.databases["postgres"].deadlocks == 0
+        # The facts about snapshots and wait events need some of them, too.
+        assert any(f"() has no column {column} that" in note for note in snapshot.notes)
+
+
+NEEDED_FOR = {
+    "xact_start": {"oldest_transaction", "transactions"},
+    "backend_xid": {"writers"},
+    "wait_event_type": {"waiting", "blocking"},
+    "backend_xmin": {"oldest_snapshot"},
+    "backend_start": {"oldest_backend"},
+}
+
+
+def test_what_a_missing_column_was_needed_for_is_unknown_not_none(watched: Cluster) -> None:
+    with watched.connect(application_name="app") as session:
+        session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ; CREATE TEMPORARY TABLE t (i int)")
+        for column, unknown in NEEDED_FOR.items():
+            with changed(watched, *without_argument(column, "other")):
+                [snapshot] = polled(watched, 1)
+            group = group_of(snapshot, "app")
+            facts = {
+                "oldest_transaction": group.oldest_transaction,
+                "transactions": group.transactions or None,
+                "writers": group.writers,
+                "waiting": group.waiting,
+                "blocking": group.blocking,
+                "oldest_snapshot": group.oldest_snapshot,
+                "oldest_backend": group.oldest_backend,
+            }
+            assert {name for name, value in facts.items() if value is None} == unknown
+            assert group.ages.keys() == {"idle_in_transaction"}
+
+
+def test_without_the_states_no_session_is_in_none_of_them(watched: Cluster) -> None:
+    with watched.connect(application_name="app") as session:
+        session.execute("BEGIN")
+        with changed(watched, *without_argument("state", "other")):
+            [snapshot] = polled(watched, 1)
+    group = group_of(snapshot, "app")
+    assert (group.sessions, group.ages) == (1, {})
+    assert snapshot.server is not None
+    assert snapshot.server.facts is not None
+    assert snapshot.server.facts.idle_in_transaction is None
+
+
+def test_without_the_addresses_no_session_is_local(watched: Cluster) -> None:
+    with changed(watched, *without_argument("client_addr", "other")):
+        [snapshot] = polled(watched, 1)
+    assert snapshot.server is not None
+    assert snapshot.server.facts is not None
+    assert snapshot.server.facts.networks is None
+
+
 def test_a_right_on_some_columns_is_used(watched: Cluster) -> None:
     with changed(
         watched,
@@ -105,6 +187,29 @@ def test_without_a_right_on_the_view_databases_have_their_names(watched: Cluster
     assert snapshot.notes == (
         "pg_stat_database: not there, or this role may not read it; its series are absent",
     )
+
+
+def test_without_a_right_on_the_view_the_log_is_read_all_the_same(watched: Cluster) -> None:
+    async def main() -> None:
+        context = ServerLogContext()
+        config = ServerConfig(
+            name="main",
+            dsn=SecretStr(watched.dsn(user="watcher")),
+            log=LogConfig(files=(str(watched.log_file),)),
+        )
+        source = PostgresSource(config, (), context)
+        await snapshot_of(source)
+        settings = await context.settings(0)
+        assert settings is not None
+        assert (settings.formats, settings.databases) == (("stderr",), ())
+        await source.close()
+
+    with changed(
+        watched,
+        "REVOKE SELECT ON pg_stat_database FROM PUBLIC, pg_read_all_stats",
+        "GRANT SELECT ON pg_stat_database TO PUBLIC",
+    ):
+        run(main())
 
 
 def test_facts_that_may_not_be_read_are_absent_not_none(watched: Cluster) -> None:

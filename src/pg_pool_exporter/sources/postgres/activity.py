@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -33,24 +33,26 @@ def read_activity(
     databases: Mapping[int, str],
     waits: Mapping[int, float],
     clock: ServerClock,
+    lacking: Collection[str] = (),
 ) -> Activity:
     """Group the rows, with names for the `databases` (by oid), and find the sessions that block.
 
     `waits` has the seconds that sessions have waited for a lock, by process id; `clock` corrects
     all ages. Blockers are clients; what waits for them may be any process. A hidden session may
-    wait for any other, so one of them makes the number of blockers unknown.
+    wait for any other, so one of them makes the number of blockers unknown. `lacking` are columns
+    that the server's activity does not have: what they are needed for is unknown, not none.
     """
     rows = list(rows)
     blockers = {pid for row in rows for pid in (row.blockers or "").split(",")}
     clients = [row for row in rows if row.client]
-    all_seen = not any(row.hidden for row in clients)
+    all_seen = "wait_event_type" not in lacking and not any(row.hidden for row in clients)
     groups: dict[ClientKey, list[SessionGroup]] = {}
     for row in clients:
         if not row.own:
             database = databases.get(row.datid, "unknown") if row.datid is not None else "unknown"
             key = ClientKey(SessionKey(database, row.user, row.application), row.address)
             groups.setdefault(key, []).append(
-                _group(row, waits, blockers if all_seen else None, clock)
+                _group(row, waits, blockers if all_seen else None, clock, lacking)
             )
     return Activity(
         sessions={key: merge(each) for key, each in groups.items()},
@@ -91,25 +93,32 @@ def _backends(row: ActivityRow, clock: ServerClock) -> Iterator[tuple[int, Backe
 
 
 def _group(
-    row: ActivityRow, waits: Mapping[int, float], blockers: Set[str] | None, clock: ServerClock
+    row: ActivityRow,
+    waits: Mapping[int, float],
+    blockers: Set[str] | None,
+    clock: ServerClock,
+    lacking: Collection[str],
 ) -> SessionGroup:
     state = state_name(row.state)
-    hidden = row.hidden or state == "disabled"
+    hidden = row.hidden or state == "disabled" or "state" in lacking
     idle_in_transaction = state.startswith("idle_in_transaction")
     waited = [waits[pid] for pid in row.pids if pid in waits]
     # A session that has just begun has no state yet, and no age; elsewhere that is an unknown one.
     known = [age for age in row.ages if age is not None or state == "unknown"]
     ages = {} if hidden else {state: tuple(sorted(map(clock.age, known), reverse=True))}
     unknown = len(row.pids) if hidden else len(row.ages) - len(known)
+    has_transactions = not hidden and "xact_start" not in lacking
+    has_writers = not hidden and "backend_xid" not in lacking
+    has_waits = not row.hidden and "wait_event_type" not in lacking
     return SessionGroup(
         ages=ages,
         hidden={state: unknown} if unknown else {},
-        transactions={} if hidden else {state: tuple(_transactions(row, clock))},
-        writers=None if hidden else row.writers if idle_in_transaction else 0,
+        transactions={state: tuple(_transactions(row, clock))} if has_transactions else {},
+        writers=(row.writers if idle_in_transaction else 0) if has_writers else None,
         oldest_snapshot=row.oldest_snapshot if idle_in_transaction else None,
         oldest_backend=_known_age(row.oldest_backend, clock),
         oldest_transaction=_known_age(row.oldest_transaction, clock),
-        waiting=None if row.hidden else row.waiting,
+        waiting=row.waiting if has_waits else None,
         oldest_waiting=_known_age(max(waited, default=None), clock),
         blocking=None if blockers is None else sum(str(pid) in blockers for pid in row.pids),
     )

@@ -54,16 +54,19 @@ class ServerFactsReader:
         rows: Mapping[str, list[Any]],
         sees_all: bool,
         now: float,
+        lacking: Collection[str] = (),
     ) -> ServerFacts:
         """The facts of one poll, taken at `now` (seconds on any clock that never goes back).
 
-        `rows` are those of `statements`, unless the server lacks them. Ages, and whose snapshot is
+        `rows` are those of `statements`, unless the server lacks them, and `lacking` are columns of
+        its activity. Ages, and whose snapshot is
         the oldest, are unknown while sessions are hidden from the exporter.
         """
         config = self._config
         ages = _idle_ages(sessions.values()) if config.idle_in_transaction else None
+        has_networks = config.client_networks and "client_addr" not in lacking
         return ServerFacts(
-            networks=self._by_network(sessions, now) if config.client_networks else None,
+            networks=self._by_network(sessions, now) if has_networks else None,
             waits=self._by_wait(rows["wait_events"], now) if "wait_events" in rows else None,
             idle_in_transaction=ages,
             snapshots=(

@@ -10,7 +10,7 @@ import psycopg
 import structlog
 
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
-from pg_pool_exporter.sources.queries import Batch, batch
+from pg_pool_exporter.sources.queries import ACTIVITY_COLUMNS, Batch, batch
 from pg_pool_exporter.sources.queries.rows import Session
 
 log = structlog.get_logger(__name__)
@@ -24,11 +24,19 @@ NOT_THERE = (
 )
 """Errors of a statement that reads what is not there, or may not be read."""
 _AGAIN_SECONDS = 3600.0
-# Columns of pg_stat_database that a server can do without.
-_COLUMNS = ("deadlocks", "sessions", "sessions_abandoned", "sessions_fatal", "sessions_killed")
+# Without it a server's poll fails.
+_ESSENTIAL = {"sessions"}
+# Columns that a server can do without, by statement.
+_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "databases": (
+        "deadlocks", "sessions", "sessions_abandoned", "sessions_fatal", "sessions_killed",
+    ),
+    "sessions": tuple(ACTIVITY_COLUMNS),
+}  # fmt: skip
 _SOURCES: Mapping[str, str] = {
     "databases": "pg_stat_database",
     "lock_waits": "pg_stat_get_lock()",
+    "sessions": "pg_stat_get_activity()",
     "snapshots": "pg_stat_get_activity(), pg_get_replication_slots() and pg_prepared_xact()",
     "wait_events": "pg_stat_get_activity()",
     "waits": "pg_lock_status()",
@@ -49,7 +57,7 @@ class Lacking:
         self._since = 0.0
         self._reported: tuple[str, ...] = ()
         self.columns: tuple[str, ...] = ()
-        """Columns of pg_stat_database."""
+        """Columns of pg_stat_database and pg_stat_get_activity()."""
         self.statements: frozenset[str] = frozenset()
         """Names of statements."""
 
@@ -58,10 +66,11 @@ class Lacking:
         """What is absent for want of what, a sentence each."""
         return (
             *(
-                f"pg_stat_database has no column {column} that this role may read: its series are "
+                f"{_SOURCES[name]} has no column {column} that this role may read: its series are "
                 "absent"
-                for column in self.columns
-                if "databases" not in self.statements
+                for name, columns in _COLUMNS.items()
+                for column in columns
+                if column in self.columns and name not in self.statements
             ),
             *(
                 f"{_SOURCES[name]}: not there, or this role may not read it; its series are absent"
@@ -91,15 +100,16 @@ class Lacking:
         return before != (self.columns, self.statements)
 
     async def _leave_out(self, name: str) -> None:
-        if name == "databases" and await self._works(name, _COLUMNS):
-            self.columns = tuple(
+        columns = _COLUMNS.get(name, ())
+        if columns and await self._works(name, columns):
+            self.columns += tuple(
                 [
                     column
-                    for column in _COLUMNS
-                    if not await self._works(name, [one for one in _COLUMNS if one != column])
+                    for column in columns
+                    if not await self._works(name, [one for one in columns if one != column])
                 ]
             )
-        else:
+        elif name not in _ESSENTIAL:
             self.statements |= {name}
 
     async def _works(self, name: str, without: Collection[str]) -> bool:

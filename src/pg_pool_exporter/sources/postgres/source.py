@@ -105,7 +105,7 @@ class PostgresSource:
         self._note_session(ready.session)
         databases.sort(key=lambda row: row.datid)  # for less than what it costs the server
         names = {row.datid: row.database for row in databases}
-        activity = read_activity(sessions, names, waits, self._server_clock)
+        activity = read_activity(sessions, names, waits, self._server_clock, self._lacking.columns)
         self._held.forget_gone(activity.own)
         clients = sum(group.sessions for group in activity.sessions.values())
         waited = rows.get("lock_waits", [])
@@ -128,7 +128,9 @@ class PostgresSource:
             last_login=self._trial.follow(activity.last_login),
             lock_waits=_known(waited, "waits"),
             lock_wait_seconds=_known(waited, "seconds"),
-            facts=self._facts.read(activity.sessions, rows, settings.sees_all, now),
+            facts=self._facts.read(
+                activity.sessions, rows, settings.sees_all, now, self._lacking.columns
+            ),
             login_waiting=self._trial.waiting,
         )
         self._lacking.report()
@@ -183,7 +185,7 @@ class PostgresSource:
         try:
             return await self._held.fetch(self._batch)
         except NOT_THERE:
-            found = await self._lacking.find(("databases", *self._asked))
+            found = await self._lacking.find(("sessions", "databases", *self._asked))
             if self._due:
                 found |= await self._settings.find_denied()
             if not found:

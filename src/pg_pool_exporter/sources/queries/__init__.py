@@ -16,6 +16,21 @@ _FILE = re.compile(r"(?P<name>[a-z_]+?)(?:_(?P<version>\d+))?\.sql")
 # whose functions, operators and types a statement means. pg_temp is searched first unless listed.
 _OWN_PATH = "SET LOCAL search_path = pg_catalog, pg_temp;"
 
+ACTIVITY_COLUMNS: Mapping[str, str] = {
+    "datid": "oid", "usesysid": "oid", "application_name": "text", "client_addr": "inet",
+    "state": "text", "state_change": "timestamptz", "backend_start": "timestamptz",
+    "xact_start": "timestamptz", "wait_event_type": "text", "backend_type": "text",
+    "backend_xid": "xid", "backend_xmin": "xid",
+}  # fmt: skip
+"""Types of the columns of pg_stat_get_activity() that sessions.sql can do without."""
+
+_ACTIVITY = "FROM pg_stat_get_activity(NULL)"
+# A name that the function does not have is that of the row beside it.
+_BESIDE_UNKNOWN = (
+    "FROM (SELECT own.* FROM (VALUES ({values})) AS unknown ({columns}), "
+    "LATERAL (SELECT pid, {all} FROM pg_stat_get_activity(NULL)) AS own) AS activity"
+)
+
 
 class Batch(NamedTuple):
     """Statements that are sent as one message, and executed in one transaction."""
@@ -33,11 +48,15 @@ def batch(
 
     They are executed with the search path of the exporter's own, and `settings`, which are further
     `SET LOCAL` statements; both hold for their transaction only. `without` are columns of
-    pg_stat_database that are unknown then.
+    pg_stat_database and pg_stat_get_activity() that are unknown then.
     """
     texts = {one: statement(one, version) for one in names}
-    if without and "databases" in texts:
-        texts["databases"] = _without(texts["databases"], without)
+    of_activity = [one for one in without if one in ACTIVITY_COLUMNS]
+    if "databases" in texts:
+        others = [one for one in without if one not in ACTIVITY_COLUMNS]
+        texts["databases"] = _without(texts["databases"], others)
+    if of_activity and "sessions" in texts:
+        texts["sessions"] = _beside_unknown(texts["sessions"], of_activity)
     statements = "\n".join([_OWN_PATH, settings, *texts.values()])
     return Batch(statements, params, tuple(kind for one in names for kind in ROWS[one]))
 
@@ -61,6 +80,16 @@ def _without(text: str, columns: Collection[str]) -> str:
             text,
         )
     return text
+
+
+def _beside_unknown(text: str, columns: Collection[str]) -> str:
+    """The statement with NULL for these columns of the activity, where it has no such column."""
+    unknown = _BESIDE_UNKNOWN.format(
+        values=", ".join(f"NULL::{ACTIVITY_COLUMNS[one]}" for one in columns),
+        columns=", ".join(columns),
+        all=", ".join(ACTIVITY_COLUMNS),
+    )
+    return text.replace(_ACTIVITY, unknown)
 
 
 def as_script(text: str) -> str:

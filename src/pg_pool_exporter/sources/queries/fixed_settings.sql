@@ -6,8 +6,9 @@ SELECT CASE WHEN own.is_current AND connections.source <> 'client' THEN connecti
             THEN disconnections.setting::boolean END AS disconnections,
        own.is_current,
        pg_conf_load_time()::text AS loaded
-FROM (SELECT backend_start > pg_conf_load_time() AS is_current
-      FROM pg_stat_get_activity(pg_backend_pid())) AS own,
+FROM (VALUES (NULL::timestamptz)) AS unknown (backend_start),
+     LATERAL (SELECT coalesce(backend_start > pg_conf_load_time(), false) AS is_current
+              FROM pg_stat_get_activity(pg_backend_pid())) AS own,
      pg_settings AS connections,
      pg_settings AS disconnections
 WHERE connections.name = 'log_connections' AND disconnections.name = 'log_disconnections';

@@ -3,9 +3,9 @@
 -- would cost the server as much again.
 --
 -- own: this session, and those that the exporter has abandoned. hidden: without the right to see a
--- session its type is NULL; then it is a client if it has a database and a role. Other processes
--- count when they wait. pg_blocking_pids() locks the lock table: it is called for waiting sessions
--- only. ages: how long each has been in its state, in seconds. transaction_ages and
+-- session its type and state are NULL; then it is a client if it has a database and a role. Other
+-- processes count when they wait. pg_blocking_pids() locks the lock table: it is called for waiting
+-- sessions only. ages: how long each has been in its state, in seconds. transaction_ages and
 -- transaction_state_ages: of those with an open transaction, in the same order. writers: those that
 -- have changed data in it. oldest_snapshot: how many transactions ago it was taken, 0 for one
 -- that is younger than our own. clock: the server's, which jumps when somebody sets it.
@@ -15,7 +15,7 @@ SELECT coalesce(pid = pg_backend_pid()
                         AND extract(epoch FROM backend_start)::text
                             = ANY (%(abandoned_starts)s::text[])),
                 false) AS own,
-       backend_type IS NULL AS hidden,
+       backend_type IS NULL AND state IS NULL AS hidden,
        CASE WHEN backend_type IS NULL THEN datid IS NOT NULL AND usesysid IS NOT NULL
             ELSE backend_type = 'client backend' END AS client,
        datid,

@@ -8,8 +8,10 @@ WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session
   AND source IN ('default', 'configuration file', 'command line', 'environment variable', 'global');
 
 -- The identity of this session: process ids are used again, together with the start they are not.
-SELECT pid, extract(epoch FROM backend_start)::text AS started
-FROM pg_stat_get_activity(pg_backend_pid());
+-- A fork may have no such column, and then it is the one beside it.
+SELECT own.pid, coalesce(extract(epoch FROM own.backend_start)::text, '') AS started
+FROM (VALUES (NULL::timestamptz)) AS unknown (backend_start),
+     LATERAL (SELECT pid, backend_start FROM pg_stat_get_activity(pg_backend_pid())) AS own;
 
 -- Settings that this version does not have are left out. The first seven, and search_path, make
 -- our statements and the text of their values independent of what is set for our role or database.
