@@ -432,6 +432,7 @@ def test_a_tls_handshake_has_a_time_and_a_place_like_a_request(
     issued.private_key_pem.write_to_path(tmp_path / "key.pem")
     issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     file = tmp_path / "web.yml"
+    (tmp_path / "key.pem").chmod(0o600)
     file.write_text("tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n")
     file.chmod(0o600)
     trusting = ssl.create_default_context()
