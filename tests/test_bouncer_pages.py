@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pg_pool_exporter.model import PoolId, PoolInfo
+from pg_pool_exporter.model import PoolId
 from pg_pool_exporter.sources.pages.foreign_page import automatic
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from pg_pool_exporter.sources.pages.text_reader import PageReader
 
 PAGES = Path(__file__).parent / "pages/bouncers"
-CLIENTS = {"pgbouncer-exporter": "PgBouncer", "pgcat": "PgCat"}
+CLIENTS = {"pgbouncer-exporter": "PgBouncer", "pgcat": "PgCat", "pgdog": "PgDog"}
 # Of a pool of three: in use, idle, waiting clients.
 STATES = {"two": (2, 1, 0), "full": (3, 0, 2)}
 
@@ -23,7 +23,10 @@ def test_the_pool_of_a_real_bouncer_is_read_and_nothing_else(form: str, state: s
     page = (PAGES / f"{form}-{state}.txt").read_bytes()
     reader = PageReader(automatic(), TargetDefaults(app="shop", process="bouncer:9127"))
     [pool] = reader.read(page).pools
-    assert pool.key == PoolId("shop", "shop/orders", "bouncer:9127")
+    place = "/127.0.0.1/5432/0/primary" if form == "pgdog" else ""
+    assert pool.key == PoolId("shop", f"shop/orders{place}", "bouncer:9127")
     assert (pool.active, pool.idle, pool.waiting) == STATES[state]
     assert (pool.oldest_waiting or 0) == pytest.approx(1.2 if state == "full" else 0, abs=0.3)
-    assert pool.info == PoolInfo(client=CLIENTS[form], source=form, database="shop", user="orders")
+    assert pool.info is not None
+    assert (pool.info.client, pool.info.source) == (CLIENTS[form], form)
+    assert (pool.info.database, pool.info.user) == ("shop", "orders")

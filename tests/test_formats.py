@@ -235,7 +235,7 @@ EXPECTED: dict[str, tuple[PoolSample, ...]] = {
     "pgdog": (
         PoolSample(
             key=key("shop/orders/db/5432/0/primary"),
-            idle=3, active=7, max=20, waiting=2, oldest_waiting=1.5, timeouts={"pool": 1},
+            idle=3, active=5, max=20, waiting=2, oldest_waiting=1.5, timeouts={"pool": 1},
             connects=12,
             info=info(
                 client="PgDog", source="pgdog",

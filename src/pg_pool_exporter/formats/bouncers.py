@@ -83,8 +83,12 @@ PGDOG = Format(
     values=(
         value("max", "max_connections", "pgdog_max_connections"),
         value("idle", "sv_idle", "pgdog_sv_idle"),
-        value("active", "sv_active", "pgdog_sv_active"),
-        value("active", "sv_idle_xact", "pgdog_sv_idle_xact", part=1),
+        value(
+            "active",
+            "sv_active",
+            "pgdog_sv_active",
+            note="All that are checked out; `sv_idle_xact` are some of them.",
+        ),
         value("waiting", "cl_waiting", "pgdog_cl_waiting"),
         value("oldest_waiting", "maxwait", "pgdog_maxwait"),
         value(
@@ -94,10 +98,12 @@ PGDOG = Format(
             "checkout_timeouts_total",
             "pgdog_checkout_timeouts_total",
             kind="pool",
+            note="By its documentation; 0.1.54 has none.",
         ),
         value("connects", "total_connect_count", "pgdog_total_connect_count"),
     ),
-    facts="PgDog's documentation of its OpenMetrics endpoint",
+    facts="PgDog 0.1.54, stats/pools.rs",
+    run="PgDog 0.1.9",
 )
 
 ODYSSEY = Format(
