@@ -26,6 +26,7 @@ from pg_pool_exporter.client.serving import listeners, server
 from pg_pool_exporter.sockets import ENVIRONMENT
 from support import remote_pools
 from support.client import own_process, page_of
+from support.pgbouncer import NEWER, PGBOUNCER
 from support.polling import SECRET
 from support.postgres import (
     EMBEDDED_16,
@@ -216,3 +217,20 @@ def promtool(request: pytest.FixtureRequest) -> Path:
     require(path and path.exists(), f"promtool of Prometheus {request.param}")
     assert path is not None
     return path
+
+
+@pytest.fixture(params=["18", "NEWEST"])
+def pgbouncer(request: pytest.FixtureRequest) -> Path:
+    """The program of the oldest and of the newest PgBouncer at hand."""
+    path = PGBOUNCER if request.param == "18" else NEWER[request.param]
+    require(path and path.exists(), f"PgBouncer {request.param} (`.ci/newer_pgbouncer`)")
+    assert path is not None
+    return path
+
+
+@pytest.fixture(scope="module")
+def app_cluster() -> Iterator[Cluster]:
+    """A server of the module's own, with the role of a bouncer's clients."""
+    with Cluster(EMBEDDED_16) as own:
+        own.run("CREATE ROLE app LOGIN")
+        yield own

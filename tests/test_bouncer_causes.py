@@ -9,25 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
 from psycopg_pool import ConnectionPool, PoolTimeout
-from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
-from conftest import require
-from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.analysis.finding import Cause, Finding
-from pg_pool_exporter.config import BouncerConfig, Config, ServerConfig, Thresholds
-from pg_pool_exporter.model import Health, TargetId
-from pg_pool_exporter.polling.store import Store, TargetState
-from pg_pool_exporter.sources.pgbouncer.source import BouncerSource
-from pg_pool_exporter.sources.postgres.source import PostgresSource
-from support.pgbouncer import NEWER, PGBOUNCER, Bouncer
-from support.polling import run, snapshot_of
-from support.postgres import EMBEDDED_16, Cluster, wait_until
+from pg_pool_exporter.config import Config, Thresholds
+from support.both_ends import BothEnds
+from support.case import built
+from support.obedient import ObedientProcess
+from support.pgbouncer import PASSWORD, PGBOUNCER, Bouncer
+from support.postgres import Cluster, wait_until
 from support.programs import free_port
+from support.remote_pools import NODE
 
 pytestmark = [pytest.mark.debian, pytest.mark.slow]
 
@@ -73,34 +70,9 @@ class Stand:
 
     def findings(self) -> list[Finding]:
         """What is found at the bouncer now, by one poll of both."""
-        found: list[Finding] = []
-
-        async def main() -> None:
-            edge = BouncerConfig(name="edge", dsn=SecretStr(self.bouncer.dsn()))
-            main = ServerConfig(name="main", dsn=SecretStr(self.cluster.dsn()))
-            sources: dict[TargetId, PostgresSource | BouncerSource] = {
-                TargetId("server", "main"): PostgresSource(main),
-                TargetId("bouncer", "edge"): BouncerSource(edge),
-            }
-            store = Store()
-            config = Config(thresholds=Thresholds.model_validate({"bouncer_held": "1s"}))
-            analyzer = Analyzer(store, config)
-            for key, source in sources.items():
-                begun = time.monotonic()
-                snapshot = await snapshot_of(source)
-                store.put(
-                    TargetState(
-                        key=key, interval=5.0, health=Health(up=True, polls=1), snapshot=snapshot,
-                        begun=begun, taken=time.monotonic(),
-                    )
-                )  # fmt: skip
-                await source.close()
-            found.extend(
-                one for one in analyzer.update().findings if one.subject.target is not None
-            )
-
-        run(main())
-        return found
+        config = Config(thresholds=Thresholds.model_validate({"bouncer_held": "1s"}))
+        ends = BothEnds(config, {"edge": self.bouncer.dsn()}, {"main": self.cluster.dsn()})
+        return [one for one in ends.poll().findings if one.subject.target is not None]
 
     def shows(self, cause: Cause, *known: Cause) -> Finding:
         """Wait until this is found, and nothing else at the same time but what is known."""
@@ -121,35 +93,19 @@ class Stand:
             time.sleep(0.3)
 
 
-@pytest.fixture(params=["18", "NEWEST"])
-def program(request: pytest.FixtureRequest) -> Path:
-    path = PGBOUNCER if request.param == "18" else NEWER[request.param]
-    require(path and path.exists(), f"PgBouncer {request.param} (`.ci/newer_pgbouncer`)")
-    assert path is not None
-    return path
-
-
-@pytest.fixture(scope="module")
-def roles() -> Iterator[Cluster]:
-    """A server with the role of the bouncer's clients."""
-    with Cluster(EMBEDDED_16) as own:
-        own.run("CREATE ROLE app LOGIN")
-        yield own
-
-
 @pytest.fixture
-def stand(roles: Cluster, program: Path) -> Iterator[Callable[..., Stand]]:
+def stand(app_cluster: Cluster, pgbouncer: Path) -> Iterator[Callable[..., Stand]]:
     """Makes a stand: `size` connections to the server, in a pool mode."""
     with ExitStack() as stack:
 
         def make(size: int, mode: str, database: str = "dbname=postgres", **settings: int) -> Stand:
             bouncer = stack.enter_context(
                 Bouncer(
-                    roles, {"shop": f"{database} pool_size={size}"},
-                    {"pool_mode": mode, **settings}, program=program,
+                    app_cluster, {"shop": f"{database} pool_size={size}"},
+                    {"pool_mode": mode, **settings}, program=pgbouncer,
                 )
             )  # fmt: skip
-            return Stand(roles, bouncer, stack)
+            return Stand(app_cluster, bouncer, stack)
 
         yield make
 
@@ -191,6 +147,48 @@ def test_idle_connections_of_a_pool_fill_the_bouncer_in_session_mode(
     here.work(1, 1, 0.01, "starved")
     finding = here.shows(Cause.BOUNCER_SESSION_HELD)
     assert "greedy (2)" in " ".join(finding.evidence)
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_a_forgotten_transaction_of_node_postgres(
+    stand: Callable[..., Stand], mode: str, tmp_path: Path
+) -> None:
+    here = stand(2, mode)
+    with _node_postgres(here.bouncer, "billing", tmp_path) as node:
+        assert node.send("take main 1 20") == "done"
+        assert node.send("ask 1 begin") == "done"
+        assert node.send("ask 1 select 1") == "done"
+        assert here.shows(Cause.BOUNCER_IDLE_IN_TRANSACTION).subject.app == "billing"
+        assert node.send("ask 1 rollback") == "done"
+        assert node.send("give 1") == "done"
+        here.stays_silent()  # in session mode the pool keeps the connection, and nobody waits
+
+
+@pytest.mark.node
+def test_an_idle_pool_of_node_postgres_fills_the_bouncer_in_session_mode(
+    stand: Callable[..., Stand], tmp_path: Path
+) -> None:
+    here = stand(1, "session")
+    with _node_postgres(here.bouncer, "greedy", tmp_path) as node:
+        assert node.send("use main statement") == "done"
+        here.work(1, 1, 0.01, "starved")
+        finding = here.shows(Cause.BOUNCER_SESSION_HELD)
+        assert "greedy (1)" in " ".join(finding.evidence)
+
+
+@contextmanager
+def _node_postgres(
+    bouncer: Bouncer, application: str, directory: Path
+) -> Iterator[ObedientProcess]:
+    """A program that has a `pg.Pool`, `main`."""
+    built(NODE.built)
+    url = f"postgresql://app:{quote(PASSWORD)}@127.0.0.1:{bouncer.port}/shop"
+    environment = {"DATABASE_URL": f"{url}?application_name={application}"}
+    log = directory / "log"
+    with ObedientProcess(NODE.command, NODE.directory, environment, log) as node:
+        assert node.send("open main pg") == "done"
+        yield node
 
 
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
@@ -261,13 +259,13 @@ def test_a_paused_database(stand: Callable[..., Stand]) -> None:
     wait_until(lambda: here.findings() == [], "all is well again", 10)
 
 
-def test_a_bouncer_that_is_paused_as_a_whole(stand: Callable[..., Stand], program: Path) -> None:
+def test_a_bouncer_that_is_paused_as_a_whole(stand: Callable[..., Stand], pgbouncer: Path) -> None:
     """Which PgBouncer 1.18 does not show."""
     here = stand(2, "transaction")
     here.work(2, 2, 0.01)
     here.stays_silent()
     here.bouncer.console("PAUSE")
-    shown = program != PGBOUNCER
+    shown = pgbouncer != PGBOUNCER
     finding = here.shows(Cause.BOUNCER_PAUSED if shown else Cause.BOUNCER_SERVER_UNAVAILABLE)
     assert "`RESUME`" in " ".join([*finding.evidence, finding.remedy])
     here.bouncer.console("RESUME")

@@ -13,15 +13,11 @@ from typing import Any
 
 import pytest
 from psycopg_pool import ConnectionPool
-from pydantic import SecretStr
 
-from conftest import require
-from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.analysis.finding import Cause, Finding
-from pg_pool_exporter.config import AppConfig, BouncerConfig, Config, ServerConfig
+from pg_pool_exporter.config import AppConfig, Config
 from pg_pool_exporter.model import (
     AppOnServer,
-    Health,
     LeakEvidence,
     PoolId,
     PoolInfo,
@@ -29,13 +25,11 @@ from pg_pool_exporter.model import (
     Snapshot,
     TargetId,
 )
-from pg_pool_exporter.polling.store import Store, TargetState
-from pg_pool_exporter.sources.pgbouncer.source import BouncerSource
-from pg_pool_exporter.sources.postgres.source import PostgresSource
+from support.both_ends import BothEnds
 from support.client import Watched
-from support.pgbouncer import NEWER, PGBOUNCER, Bouncer
-from support.polling import run, snapshot_of
-from support.postgres import EMBEDDED_16, Cluster
+from support.pgbouncer import PGBOUNCER, Bouncer
+from support.polling import run
+from support.postgres import Cluster
 from support.sources import process_id
 
 pytestmark = [pytest.mark.debian, pytest.mark.slow]
@@ -44,21 +38,6 @@ THRESHOLD = 3.0
 INTERVAL = 0.3
 MODES = ("session", "transaction", "statement")
 PAGE = TargetId("app", "shop:9187", "shop")
-
-
-@pytest.fixture(params=["18", "NEWEST"])
-def program(request: pytest.FixtureRequest) -> Path:
-    path = PGBOUNCER if request.param == "18" else NEWER[request.param]
-    require(path and path.exists(), f"PgBouncer {request.param} (`.ci/newer_pgbouncer`)")
-    assert path is not None
-    return path
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with Cluster(EMBEDDED_16) as own:
-        own.run("CREATE ROLE app LOGIN")
-        yield own
 
 
 @contextmanager
@@ -83,11 +62,10 @@ class Sides:
         *,
         named: tuple[str, ...] = (),
     ) -> None:
-        self._store = Store()
         app = {"name": "shop", "leak_after": f"{THRESHOLD:g}s", "bouncers": list(named)}
-        self._analyzer = Analyzer(self._store, Config(apps=(AppConfig.model_validate(app),)))
+        servers = {} if server is None else {"main": server.dsn()}
+        self._ends = BothEnds(Config(apps=(AppConfig.model_validate(app),)), bouncers, servers)
         self._read = read
-        self._bouncers, self._server = bouncers, server
         self._found = False
         self.key = AppOnServer("", "shop", tuple(sorted(bouncers)))
 
@@ -98,52 +76,31 @@ class Sides:
 
     @property
     def evidence(self) -> LeakEvidence:
-        return self._analyzer.update().fleet.evidence.get(self.key, LeakEvidence())
+        return self._ends.analysis.fleet.evidence.get(self.key, LeakEvidence())
 
     @property
     def are_compared(self) -> bool:
         """Whether anything is known of both sides together."""
-        return bool(self._analyzer.update().fleet.evidence)
+        return bool(self._ends.analysis.fleet.evidence)
 
     @property
     def leaks(self) -> list[Finding]:
-        return [one for one in self._analyzer.update().findings if one.cause is Cause.LEAK]
+        return [one for one in self._ends.analysis.findings if one.cause is Cause.LEAK]
 
     async def _watch(self, seen: Callable[[Sides], bool], seconds: float) -> None:
         until = time.monotonic() + seconds
         self._found = False
-        sources = dict(self._sources())
-        try:
+        async with self._ends.polling() as poll:
             while time.monotonic() < until and not self._found:
                 begun = time.monotonic()
                 sample = self._read()
                 is_foreign = sample.leak_after is None
                 key = PAGE if is_foreign else process_id("shop-0")
-                self._put(key, begun, Snapshot(pools=(sample,)), is_local=not is_foreign)
-                for target, source in sources.items():
-                    begun = time.monotonic()
-                    self._put(target, begun, await snapshot_of(source))
+                pools = Snapshot(pools=(sample,))
+                self._ends.put(key, begun, pools, is_local=not is_foreign)
+                await poll()
                 self._found = seen(self)
                 await asyncio.sleep(INTERVAL)
-        finally:
-            for source in sources.values():
-                await source.close()
-
-    def _sources(self) -> Iterator[tuple[TargetId, BouncerSource | PostgresSource]]:
-        for name, dsn in self._bouncers.items():
-            config = BouncerConfig(name=name, dsn=SecretStr(dsn))
-            yield TargetId("bouncer", name), BouncerSource(config)
-        if self._server is not None:
-            main = ServerConfig(name="main", dsn=SecretStr(self._server.dsn()))
-            yield TargetId("server", "main"), PostgresSource(main)
-
-    def _put(self, key: TargetId, begun: float, snapshot: Snapshot, is_local: bool = False) -> None:
-        self._store.put(
-            TargetState(
-                key=key, interval=5.0, health=Health(up=True, polls=1), snapshot=snapshot,
-                begun=begun, taken=time.monotonic(), is_local=is_local,
-            )
-        )  # fmt: skip
 
 
 def foreign(pool: ConnectionPool[Any]) -> Callable[[], PoolSample]:
@@ -166,11 +123,11 @@ def work(pool: ConnectionPool[Any], until: threading.Event) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_leak_of_a_foreign_pool_is_proven_and_a_busy_pool_is_not(
-    cluster: Cluster, program: Path, mode: str
+    app_cluster: Cluster, pgbouncer: Path, mode: str
 ) -> None:
     databases = {"shop": "dbname=postgres pool_size=5"}
     with (
-        Bouncer(cluster, databases, {"pool_mode": mode}, program=program) as bouncer,
+        Bouncer(app_cluster, databases, {"pool_mode": mode}, program=pgbouncer) as bouncer,
         shop(bouncer) as pool,
     ):
         sides = Sides(foreign(pool), {"edge": bouncer.dsn()}, named=("edge",))
@@ -205,16 +162,16 @@ def test_a_leak_of_a_foreign_pool_is_proven_and_a_busy_pool_is_not(
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_leak_of_an_instrumented_pool_is_found_with_its_line_and_work_is_none(
-    cluster: Cluster, program: Path, mode: str
+    app_cluster: Cluster, pgbouncer: Path, mode: str
 ) -> None:
     """The work is one statement that lasts for longer than the threshold."""
     databases = {"shop": "dbname=postgres pool_size=5"}
     with (
-        Bouncer(cluster, databases, {"pool_mode": mode}, program=program) as bouncer,
+        Bouncer(app_cluster, databases, {"pool_mode": mode}, program=pgbouncer) as bouncer,
         shop(bouncer) as pool,
     ):
         watched = Watched(pool, leak_after=THRESHOLD)
-        sides = Sides(watched.sample, {"edge": bouncer.dsn()}, cluster)
+        sides = Sides(watched.sample, {"edge": bouncer.dsn()}, app_cluster)
 
         def long_work() -> None:
             with pool.connection() as connection:
@@ -243,11 +200,13 @@ def test_a_leak_of_an_instrumented_pool_is_found_with_its_line_and_work_is_none(
         assert sides.watch(lambda now: now.evidence.unreturned == 0 and not now.leaks)
 
 
-def test_of_several_bouncers_on_a_port_all_must_be_read(cluster: Cluster, program: Path) -> None:
+def test_of_several_bouncers_on_a_port_all_must_be_read(
+    app_cluster: Cluster, pgbouncer: Path
+) -> None:
     """`so_reuseport`: the kernel chooses one for each connection."""
     with ExitStack() as stack:
-        first = stack.enter_context(_sharing(cluster, program))
-        second = stack.enter_context(_sharing(cluster, program, port=first.port))
+        first = stack.enter_context(_sharing(app_cluster, pgbouncer, 1))
+        second = stack.enter_context(_sharing(app_cluster, pgbouncer, 2, first.port))
         pool = stack.enter_context(shop(first, 8))
         counts = [len(one.clients("shop")) for one in (first, second)]
         assert sum(counts) == 8
@@ -269,16 +228,25 @@ def test_of_several_bouncers_on_a_port_all_must_be_read(cluster: Cluster, progra
             pool.putconn(one)
 
 
-def _sharing(cluster: Cluster, program: Path, port: int | None = None) -> Bouncer:
+def _sharing(cluster: Cluster, program: Path, number: int, port: int | None = None) -> Bouncer:
+    """One of two, which are peers where the version has that: from 1.19 on."""
     settings: dict[str, str | int] = {"pool_mode": "transaction", "so_reuseport": 1}
     databases = {"shop": "dbname=postgres pool_size=9"}
-    return Bouncer(cluster, databases, settings, program=program, port=port, on_unix=True)
+    peers: dict[int, str] = {}
+    if program != PGBOUNCER:
+        settings["peer_id"] = number
+        peers = {1: "host=127.0.0.1", 2: "host=127.0.0.1"}
+    return Bouncer(
+        cluster, databases, settings, peers=peers, program=program, port=port, on_unix=True
+    )
 
 
-def test_pools_without_application_name_are_not_compared(cluster: Cluster, program: Path) -> None:
+def test_pools_without_application_name_are_not_compared(
+    app_cluster: Cluster, pgbouncer: Path
+) -> None:
     info = PoolInfo(source="instrumented", host="127.0.0.1", database="shop", user="app")
     with (
-        Bouncer(cluster, {"shop": "dbname=postgres"}, program=program) as bouncer,
+        Bouncer(app_cluster, {"shop": "dbname=postgres"}, program=pgbouncer) as bouncer,
         shop(bouncer) as pool,
     ):
         nameless = replace(info, port=str(bouncer.port))

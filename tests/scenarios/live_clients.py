@@ -37,7 +37,8 @@ def _repeat(stand: Stand, application: str, count: int, statement: str) -> None:
 
     with ExitStack() as stack:
         for _ in range(count):
-            client = stack.enter_context(_client(stand, application))
+            client = _client(stand, application)
+            stack.callback(client.close)
             thread = Thread(target=work, args=(client,), daemon=True)
             thread.start()
             stack.callback(thread.join, 10)

@@ -37,9 +37,9 @@ _USERS = ("stats", "admin", "postgres", "app", "reports")
 class Bouncer:
     """A PgBouncer on a port of the loopback. Use it as a context manager.
 
-    `databases` are lines of its section by name, without host and port, and `users` of theirs;
-    `settings` go into the section [pgbouncer]. `stats` is one of its stats_users, `admin` one of
-    its admin_users; the others must be roles of the server.
+    `databases` are lines of its section by name, without host and port, `users` and `peers` of
+    theirs; `settings` go into the section [pgbouncer]. `stats` is one of its stats_users, `admin`
+    one of its admin_users; the others must be roles of the server.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Bouncer:
         environment: Mapping[str, str] | None = None,
         *,
         users: Mapping[str, str] | None = None,
+        peers: Mapping[int, str] | None = None,
         program: Path = PGBOUNCER,
         port: int | None = None,
         on_unix: bool = False,
@@ -77,6 +78,8 @@ class Bouncer:
             *(f"{name} = {where} {rest}" for name, rest in databases.items()),
             "[users]",
             *(f"{name} = {rest}" for name, rest in (users or {}).items()),
+            *(["[peers]"] if peers else []),
+            *(f"{number} = {rest}" for number, rest in (peers or {}).items()),
             "[pgbouncer]",
             *(f"{name} = {value}" for name, value in {**own, **(settings or {})}.items()),
         ]  # fmt: skip
