@@ -221,17 +221,23 @@ EXPECTED: dict[str, tuple[PoolSample, ...]] = {
         name: (
             PoolSample(
                 key=key("shop/orders"),
-                idle=3, active=7, max=size, waiting=2, oldest_waiting=1.5,
+                idle=3, active=7, waiting=2, oldest_waiting=1.5,
                 info=info(client=client, source=name, database="shop", user="orders"),
             ),
         )
-        for name, client, size in (
-            ("pgbouncer-exporter", "PgBouncer", None),
-            ("cnpg-pgbouncer", "PgBouncer", None),
-            ("pgcat", "PgCat", None),
-            ("odyssey", "Odyssey", 20),
+        for name, client in (
+            ("pgbouncer-exporter", "PgBouncer"),
+            ("cnpg-pgbouncer", "PgBouncer"),
+            ("pgcat", "PgCat"),
         )
     },
+    "odyssey": (
+        PoolSample(
+            key=key("shop/orders"),
+            idle=3, active=7,
+            info=info(client="Odyssey", source="odyssey", database="shop", user="orders"),
+        ),
+    ),
     "pgdog": (
         PoolSample(
             key=key("shop/orders/db/5432/0/primary"),

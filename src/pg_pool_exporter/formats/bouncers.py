@@ -106,6 +106,8 @@ PGDOG = Format(
     run="PgDog 0.1.9",
 )
 
+# Not read: `odyssey_client_pool_waiting_route` counts idle clients, the longest wait is always 0,
+# and the capacity of a pool without a limit is the number of its connections.
 ODYSSEY = Format(
     name="odyssey",
     title="Odyssey by its exporter",
@@ -113,11 +115,6 @@ ODYSSEY = Format(
     pool=_USER,
     info=_INFO,
     values=(
-        value(
-            "max",
-            "odyssey_server_pool_capacity_configured_route",
-            note="Where Odyssey does not say it, the exporter shows active plus idle instead.",
-        ),
         value(
             "idle",
             "odyssey_server_pool_state_route",
@@ -127,11 +124,10 @@ ODYSSEY = Format(
             "active",
             "odyssey_server_pool_state_route",
             where=(Condition(("state", "type"), "active"),),
+            note=_NO_MAXIMUM,
         ),
-        value("waiting", "odyssey_client_pool_waiting_route"),
-        value("oldest_waiting", "odyssey_client_pool_maxwait_seconds_route"),
     ),
-    facts="Odyssey, the documentation of its exporter",
+    facts="Odyssey 1.5, prometheus/exporter/exporter.go and sources/console.c",
 )
 
 SUPAVISOR = Format(
