@@ -151,7 +151,11 @@ def test_every_alert_that_it_names_exists() -> None:
         ),
         pytest.param(
             alert("PgPoolExporterDown", **EXPORTER),
-            [alert("PgPoolSaturated", **PROCESS), alert("PgPoolExporterMissing")],
+            [
+                alert("PgPoolSaturated", **PROCESS),
+                alert("PgPoolExporterMissing"),
+                alert("PgPoolExporterShardMissing"),
+            ],
             [alert("PgServerLockPileUp", **{**SERVER, **OTHER_EXPORTER})],
             id="an exporter that is down knows nothing of its pools",
         ),

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
-from pg_pool_exporter.config import Config
+from pg_pool_exporter.config import Config, Shard
 from pg_pool_exporter.exposition import pages
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.metrics import text_format as textformat
@@ -89,6 +89,12 @@ def test_a_page_holds_the_pools_the_targets_health_and_the_exporter_itself(page:
     assert f'pg_pool_exporter_build_info{{version="{__version__}",' in page.text()
     assert page.value("pg_pool_exporter_config_last_reload_successful") == 1
     assert page.value("process_resident_memory_bytes")
+
+
+def test_a_shard_shows_its_number_and_how_many_there_are(page: Page) -> None:
+    assert "pg_pool_exporter_shards" not in page.text()
+    page.analyzer.exporter = ExporterStatus(shard=Shard(2, 5))
+    assert page.value('pg_pool_exporter_shards{shard="2"}') == 5
 
 
 def test_both_formats_are_valid_and_hold_the_same_values(page: Page) -> None:

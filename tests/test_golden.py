@@ -28,7 +28,7 @@ from pg_pool_exporter.analysis.fleet_view import FleetView
 from pg_pool_exporter.analysis.pool_view import ProcessView, pool_view
 from pg_pool_exporter.analysis.server_view import server_view
 from pg_pool_exporter.analysis.thresholds import AllThresholds
-from pg_pool_exporter.config import Config, Thresholds
+from pg_pool_exporter.config import Config, Shard, Thresholds
 from pg_pool_exporter.discovery import DiscoveryStatus
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.metrics.catalogue import (
@@ -240,7 +240,11 @@ def exposition() -> Exposition:
         ),
     )
     analyzer.exporter = ExporterStatus(
-        config_loaded=999.0, has_web_config=True, socket_directory="/run/sockets", lists=lists
+        config_loaded=999.0,
+        shard=Shard(2, 5),
+        has_web_config=True,
+        socket_directory="/run/sockets",
+        lists=lists,
     )
     return Exposition(store, analyzer, clock=lambda: 0.0)
 

@@ -11,6 +11,8 @@ from pg_pool_exporter.commands.configuration import configuration
 from pg_pool_exporter.commands.options import Options
 from pg_pool_exporter.config import Config, Shard, parse_shard, part_of
 from pg_pool_exporter.config.sharding import divided
+from support.postgres import wait_until
+from support.programs import answers, exporter, fetch, free_port, running
 
 PATTERNS = ("server-{}", "db{}", "pg-{:03}.shop.svc")
 
@@ -122,3 +124,11 @@ def test_the_flag_leaves_out_what_others_poll(tmp_path: Path) -> None:
     ]
     assert all(part.servers for part in loaded)
     assert sum(len(part.servers) for part in loaded) == 20
+
+
+def test_a_shard_that_runs_shows_which_one_it_is(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{(port := free_port())}/metrics"
+    flags = ("--socket-dir=", f"--web.listen-address=127.0.0.1:{port}", "--shard=2/3")
+    with running(exporter(*flags), log=tmp_path / "log"):
+        wait_until(lambda: answers(url), "it answers")
+        assert 'pg_pool_exporter_shards{shard="2"} 3\n' in fetch(url)

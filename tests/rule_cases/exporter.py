@@ -6,6 +6,7 @@ from support.promtool import DASHBOARDS, RUNBOOKS, TARGET, Case, series
 
 PROCESS = {"target": "web:0", "kind": "process"}
 BUILD = series("pg_pool_exporter_build_info", "1x30", version="0.1.0", python="3.11")
+JOB = {"job": TARGET["job"]}
 LINKS = f'pg_pool_exporter:links:info{{runbooks="{RUNBOOKS}",dashboards="{DASHBOARDS}"}}'
 
 
@@ -27,6 +28,11 @@ def discovered(values: str) -> dict[str, str]:
 
 def state_saved(values: str) -> dict[str, str]:
     return series("pg_pool_exporter_log_state_saved", values, **LOG)
+
+
+def shard(number: int, values: str | None = None, *, of: int = 3, **labels: str) -> dict[str, str]:
+    value = values or f"{of}x30"
+    return series("pg_pool_exporter_shards", value, shard=str(number), **labels)
 
 
 def failures(values: str) -> dict[str, str]:
@@ -122,10 +128,63 @@ CASES = {
             12,
         ),
         Case(
+            "restart",
+            "another pod takes its place",
+            series("pg_pool_exporter_build_info", "1x5 stale", pod="exporter-a", instance="a")
+            | series("pg_pool_exporter_build_info", "_x5 1x20", pod="exporter-b", instance="b"),
+            15,
+        ),
+        Case(
             "missing data",
             "one of two is gone: that has an alert of its own",
             BUILD | series("pg_pool_exporter_build_info", "1x2 stale", instance="other:10432"),
             15,
+        ),
+    ],
+    "PgPoolExporterShardMissing": [
+        Case(
+            "fires",
+            "one of three is gone",
+            shard(1) | shard(2, "3x5 stale") | shard(3),
+            12,
+            [JOB],
+            """Prometheus has no data of 1 of the exporters that job pg-pools is divided among.
+            First compare the numbers that pg_pool_exporter_shards has with those of --shard, and
+            look whether Prometheus scrapes each of them.""",
+        ),
+        Case("fires", "two of three were never there", shard(2), 6, [JOB]),
+        Case(
+            "just below",
+            "one comes after four minutes",
+            shard(1, of=2) | shard(2, "_x4 2x20", of=2),
+            7,
+        ),
+        Case("silent", "all are there", shard(1) | shard(2) | shard(3), 15),
+        Case(
+            "silent",
+            "each twice, for availability, and one of them is gone",
+            shard(1, of=2)
+            | shard(2, of=2)
+            | shard(1, "2x5 stale", instance="replica-1", of=2)
+            | shard(2, instance="replica-2", of=2),
+            15,
+        ),
+        Case(
+            "restart",
+            "another pod has the shard after two minutes",
+            shard(1, of=2)
+            | shard(2, "2x5 stale", pod="old", of=2)
+            | shard(2, "_x8 2x20", instance="new", pod="new", of=2),
+            15,
+        ),
+        Case(
+            "several processes",
+            "another one beside it is not divided",
+            shard(1, of=1) | BUILD,
+            15,
+        ),
+        Case(
+            "missing data", "all are gone: that has an alert of its own", shard(1, "3x5 stale"), 15
         ),
     ],
     "PgPoolExporterReloadFailed": [

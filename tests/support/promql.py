@@ -21,6 +21,8 @@ TARGET = frozenset({"job", "instance"})
 """What Prometheus adds to whatever it scrapes."""
 ENVIRONMENT = frozenset({"cluster", "env"})
 """What a user's Prometheus may add to all series of an environment."""
+POD = frozenset({"pod", "node"})
+"""What discovery in Kubernetes may add: where one exporter runs, and another one later."""
 TARGET_KINDS = ("server", "log", "app", "process", "bouncer")
 
 # Range functions by what they are for; others, which take either, are not listed.
@@ -178,7 +180,7 @@ class _Checker:
         if node.modifier is None:
             return inner if str(node.op) in _SELECTING else frozenset()
         named = frozenset(node.modifier.labels)
-        if missing := named - inner - TARGET:
+        if missing := named - inner - TARGET - POD:
             self._problem(f"{node.op} over {sorted(missing)}, which are no labels there")
         if node.modifier.type == pq.AggModifierType.By:
             return inner & named

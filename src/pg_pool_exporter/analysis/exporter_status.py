@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pg_pool_exporter.config import Shard
 from pg_pool_exporter.discovery import Discovery, DiscoveryStatus
 
 
@@ -14,6 +15,8 @@ class ExporterStatus:
     A problem is the log's text about it; None without one.
     """
 
+    shard: Shard | None = None
+    """Its part of the configuration; None is all of it."""
     config_problem: str | None = None
     """Why the last (re)load of the configuration failed."""
     config_loaded: float = 0.0

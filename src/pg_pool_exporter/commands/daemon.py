@@ -21,7 +21,7 @@ from pg_pool_exporter.blocking import files
 from pg_pool_exporter.blocking.threads import Lane, LaneFullError
 from pg_pool_exporter.commands.finding_log import FindingLog
 from pg_pool_exporter.commands.latency import responsive
-from pg_pool_exporter.config import Config, ConfigError, Problem, warnings
+from pg_pool_exporter.config import Config, ConfigError, Problem, Shard, warnings
 from pg_pool_exporter.discovery import Discovery, state_directory
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.model import TargetId
@@ -55,6 +55,8 @@ class Settings:
     """Reads the configuration, at the start and for each reload; raises `ConfigError`."""
     config_file: Path | None = None
     """Where it is read from, for warnings."""
+    shard: Shard | None = None
+    """The part of the configuration that `load` returns; None is all of it."""
     listen: tuple[Address, ...] = ()
     """Empty: every interface where clients must authenticate, else the loopback only."""
     systemd_socket: bool = False
@@ -227,6 +229,7 @@ class Daemon:
         web_config = self._web_config
         self._analyzer.exporter = replace(
             ExporterStatus.of(self._discovery),
+            shard=self._settings.shard,
             config_problem=self._config_problem,
             config_loaded=self._config_loaded,
             has_web_config=web_config is not None,

@@ -27,6 +27,7 @@ async def _serve(options: Options) -> None:
     settings = Settings(
         load=partial(configuration, options),
         config_file=options.config_file,
+        shard=options.shard,
         listen=options.web_listen_address or (),
         systemd_socket=options.web_systemd_socket,
         telemetry_path=options.web_telemetry_path,

@@ -23,6 +23,8 @@ PROCESS_REFRESH = 1.0
 def series(exporter: ExporterStatus) -> Iterator[Series]:
     """Series about this program, its configuration, and its service discovery."""
     yield Series(c.BUILD_INFO, (__version__, platform.python_version()), 1)
+    if exporter.shard is not None:
+        yield Series(c.SHARDS, (str(exporter.shard.number),), exporter.shard.of)
     yield Series(c.RELOAD_SUCCESSFUL, (), int(exporter.config_problem is None))
     yield Series(c.RELOAD_TIMESTAMP, (), exporter.config_loaded)
     if exporter.has_web_config:

@@ -20,6 +20,12 @@ BUILD_INFO = _exporter(
     "1; labels give the versions of the exporter and of Python.",
     "version", "python",
 )  # fmt: skip
+SHARDS = _exporter(
+    "gauge", "shards",
+    "Exporters that the configuration is divided among, by the number of this one; absent without "
+    "--shard.",
+    "shard",
+)  # fmt: skip
 TARGET_UP = _target(
     "gauge", "target_up", "1 if the last poll of the target succeeded, else 0.", field="up"
 )
