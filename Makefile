@@ -86,10 +86,14 @@ VERSION_OF_KUBERNETES = -X k8s.io/component-base/version.gitVersion=v1.34.4 \
 CLUSTER_PROGRAMS = helm.sh/helm/v4/cmd/helm@v4.3.1 \
   sigs.k8s.io/kustomize/kustomize/v5@v5.8.0 github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
+OPERATOR = github.com/prometheus-operator/prometheus-operator@v0.85.0
+OPERATOR_TYPES = servicemonitors podmonitors prometheusrules
+
 cluster:
 	cd $(CLUSTER)/apiserver && GOTOOLCHAIN=local go build -trimpath -buildvcs=false \
 	  -ldflags='-s -w $(VERSION_OF_KUBERNETES)' -o $(CLUSTER)/build/kube-apiserver .
-	cd $(CLUSTER)/operator && npm ci --silent --ignore-scripts
+	module=$$(GOTOOLCHAIN=local go mod download -json $(OPERATOR) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
+	  install -m 644 -t $(CLUSTER)/build $(OPERATOR_TYPES:%=$$module/example/prometheus-operator-crd/monitoring.coreos.com_%.yaml)
 	for program in $(CLUSTER_PROGRAMS); do \
 	  GOTOOLCHAIN=local GOBIN=$(CLUSTER)/build go install -ldflags='-s -w' $$program || exit 1; done
 

@@ -22,12 +22,12 @@ from support.programs import answers, free_port, running
 
 ROOT = Path(__file__).parents[2]
 BUILT = ROOT / "tests/cluster/build"
-"""Where `make cluster` puts kube-apiserver and helm."""
+"""Where `make cluster` puts kube-apiserver, helm and the definitions of the operator's types."""
 ADMIN = "admin-token"
 
 
 def program(name: str) -> Path:
-    """A program that `make cluster` builds."""
+    """A program or file that `make cluster` builds."""
     folder = Path(os.environ.get("PGPE_CLUSTER_PROGRAMS", BUILT))
     require((folder / name).exists(), f"{name}, which make cluster builds (four minutes),")
     return folder / name
