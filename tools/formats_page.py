@@ -30,7 +30,8 @@ endpoints under `apps`; its figures appear under [our names](metrics.md), as tho
         targets: [http://orders:8080/actuator/prometheus]
 
 Recipes, with the metrics of each library and how to find a leak: [Node](../how-to/node.md),
-[Java](../how-to/java.md), [Go](../how-to/go.md), [.NET](../how-to/dotnet.md).
+[Java](../how-to/java.md), [Go](../how-to/go.md), [.NET](../how-to/dotnet.md),
+[others](../how-to/other-languages.md).
 
 With `format: auto`, the default, a page may have any of the formats below, recognised by the names
 of their series. With `format: NAME` only that one is looked for. A page without any of them
@@ -130,25 +131,27 @@ _COLUMNS = {
 def markdown() -> str:
     """The whole page."""
     parts = [_INTRODUCTION]
-    for language, module in _LANGUAGES.items():
-        forms = [
-            form for form in FORMATS.values() if any(form is one for one in vars(module).values())
-        ]
-        parts += [f"\n## {language}\n\n", *_table(forms)]
+    parts += [f"\n## {language}\n\n{table_of(language)}" for language in _LANGUAGES]
     for form in FORMATS.values():
         parts += ["\n", *_section(form)]
     return "".join([*parts, "\n", _YOUR_OWN])
 
 
-def _table(forms: Iterable[Format]) -> Iterator[str]:
-    """Which format shows what."""
+def table_of(language: str, page: str = "") -> str:
+    """Which format of a language shows what; `page` is where each is described."""
+    module = vars(_LANGUAGES[language]).values()
+    forms = [form for form in FORMATS.values() if any(form is one for one in module)]
+    return "".join(_table(forms, page))
+
+
+def _table(forms: Iterable[Format], page: str) -> Iterator[str]:
     yield f"| format | libraries | {' | '.join(_COLUMNS)} | run with |\n"
     yield f"|---|---|{'---|' * len(_COLUMNS)}---|\n"
     for form in forms:
         shown = {value.field for value in form.values}
         marks = ("✓" if shown.intersection(fields) else "" for fields in _COLUMNS.values())
-        tried = form.run or "*read*"
-        yield f"| [`{form.name}`](#{form.name}) | {form.title} | {' | '.join(marks)} | {tried} |\n"
+        name, tried = f"[`{form.name}`]({page}#{form.name})", form.run or "*read*"
+        yield f"| {name} | {form.title} | {' | '.join(marks)} | {tried} |\n"
 
 
 def _section(form: Format) -> Iterator[str]:

@@ -12,14 +12,22 @@ from pg_pool_exporter.analysis.finding import Cause
 from pg_pool_exporter.config import AppThresholds, PoolThresholds, Thresholds
 from support.rule_files import ALERTS, ROOT, WITHOUT_ALERT, Alert, causes, severities
 from tools.configuration_keys import with_keys
+from tools.formats_page import table_of
 
 PAGES = tuple(
-    ROOT / "docs/reference" / name for name in ("alerts.md", "configuration.md", "findings.md")
+    ROOT / "docs" / name
+    for name in (
+        "reference/alerts.md",
+        "reference/configuration.md",
+        "reference/findings.md",
+        "how-to/other-languages.md",
+    )
 )
 
 _ALERTS = re.compile(r"(### .*\(`(\w+\.yml)`\)\n\n\|.*\n\|.*\n)(?:\|.*\n)*")
 _CAUSES = re.compile(r"^(\| cause \|.*\n\|([-|]+)\|\n)(?:\|.*\n)*", re.MULTILINE)
 _CAUSE = re.compile(r' = "(\w+)"\n    """(.*?)\n\n(.*?)"""', re.DOTALL)
+_FORMATS = re.compile(r"(^## (.*)\n\n)\| format \| libraries .*\n(?:\|.*\n)*", re.MULTILINE)
 _THRESHOLDS = re.compile(r"^(\| threshold \|.*\n\|.*\n)(?:\|.*\n)*", re.MULTILINE)
 _THRESHOLD = re.compile(r'    (\w+): (\w+) = [^\n]*\n    """(.*?)"""', re.DOTALL)
 _LEVELS = (
@@ -39,6 +47,9 @@ def with_tables(page: str) -> str:
     """The page, its tables made anew."""
     page = _ALERTS.sub(lambda found: found[1] + _of_alerts(found[2]), page)
     page = with_keys(page)
+    page = _FORMATS.sub(
+        lambda found: found[1] + table_of(found[2], "../reference/formats.md"), page
+    )
     page = _THRESHOLDS.sub(lambda found: found[1] + _of_thresholds(), page)
     return _CAUSES.sub(lambda found: found[1] + _of_causes(found[2].count("|") + 1), page)
 

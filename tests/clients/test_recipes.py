@@ -77,7 +77,7 @@ def test_code_in_a_recipe_is_that_of_a_tested_application(name: str) -> None:
             assert language in ELSEWHERE, language
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [*RECIPES, "other-languages"])
 def test_configuration_in_a_recipe_is_valid(name: str, tmp_path: Path) -> None:
     files = [code for language, code in blocks(recipe(name)) if language == "yaml"]
     assert files
@@ -104,7 +104,28 @@ def test_a_recipe_says_what_its_libraries_show(name: str) -> None:
                     assert field not in differing.get(library, ()), f"{metric} of {library}"
 
 
+FORMATS_OF = {
+    "node": "node",
+    "java": "java-kotlin-scala",
+    "go": "go",
+    "dotnet": "opentelemetry-in-any-language-and-net",
+}
+
+
 @pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_leads_to_all_formats_of_its_language(name: str) -> None:
+    assert f"](../reference/formats.md#{FORMATS_OF[name]})" in recipe(name)
+
+
+def test_lines_for_a_library_without_a_page_are_read() -> None:
+    text = recipe("other-languages")
+    [page] = [code for language, code in blocks(text) if language == "text"]
+    reader = PageReader(automatic(), TargetDefaults(app="shop", process="shop:9394"))
+    [pool] = reader.read(page.encode()).pools
+    assert (pool.idle, pool.active, pool.max, pool.waiting) == (3, 7, 10, 0)
+
+
+@pytest.mark.parametrize("name", [*RECIPES, "other-languages"])
 def test_metrics_that_a_recipe_names_exist(name: str) -> None:
     text = re.sub(r"^```.*?^```$", "", recipe(name), flags=re.DOTALL | re.MULTILINE)
     named = set(re.findall(r"\bpg_(?:pool|server)_\w+", text))

@@ -90,7 +90,7 @@ PGX_POOL = Format(
         value("connects", "pgx_pool_new_connections_count"),
     ),
     yields_to=("pgxpool",),
-    facts="cmackenzie1/pgxpool-prometheus, README.md",
+    facts="cmackenzie1/pgxpool-prometheus, collector.go",
 )
 
 OTELPGX = Format(
