@@ -24,6 +24,7 @@ from pg_pool_exporter.model import (
     TimeoutOverride,
 )
 from pg_pool_exporter.polling.store import TargetState
+from support.agreement import shown
 from support.both_sides import INFO, SETTINGS, BothSides, session_key
 from support.sources import process_id
 
@@ -323,7 +324,7 @@ def test_clients_of_a_bouncer_that_wait(
     sides.bouncer(waiting, oldest_waiting=oldest)
     point = checks(sides)["waiting_requests"]
     assert (point.verdict, point.figure) == (
-        verdict, f"0 wait now; of bouncers {waiting} clients wait"
+        verdict, f"0 wait now; at bouncers {waiting} clients wait"
     )  # fmt: skip
     if verdict is Verdict.PROBLEM:
         (evidence,) = point.evidence
@@ -342,12 +343,22 @@ def test_a_bouncer_s_clients_and_the_connections_that_they_keep_are_named() -> N
     assert points["bouncers"].verdict is Verdict.PROBLEM
     assert points["bouncers"].figure == "1 connection in use, 2 clients wait"
     assert (
-        "shop/orders of bouncer edge: web at 10.0.0.7:40001 has a connection, which is idle in "
-        "transaction for 5 min, process 77 of server main" in points["bouncers"].evidence
+        "shop/orders of bouncer edge: web at 10.0.0.7:40001 has a connection, idle in "
+        "transaction for 5 min (process 77 of server main)" in points["bouncers"].evidence
     )
     waiting = points["waiting_requests"]
     assert waiting.verdict is Verdict.PROBLEM
     assert "because of bouncer idle in transaction (see below)" in " ".join(waiting.evidence)
+
+
+def test_an_idle_session_that_nobody_waits_for_is_not_worth_a_line() -> None:
+    """As each connection of an application's pool in session mode."""
+    sides = healthy()
+    hold = Hold("web", "10.0.0.7", "40001", 300, "127.0.0.1", "5432", 77, "orders")
+    sides.server({"idle": [1.0]}, backends={77: Backend("orders", "idle", 300, None)})
+    sides.bouncer(0, active=1, holds=(hold,), clients_read=True, mode="session")
+    assert checks(sides)["bouncers"].evidence == ()
+    assert "10.0.0.7:40001" not in shown(sides.analysis)
 
 
 def test_bouncers_are_fine_without_one_and_unknown_where_none_answers() -> None:

@@ -45,8 +45,8 @@ SMALL: dict[str, Any] = {"settings": replace(SETTINGS, max_connections=20)}
         ("max_client_conn", "transaction", {"processes": 11}),
         ("max_client_conn", "transaction", {"max_clients": 9}),
         ("pool_size", "session", {"processes": 3}),
-        ("max_connections", "transaction", SMALL),
-        ("max_connections", "transaction", {"size": 90, "reserve_size": 8}),
+        ("slots", "transaction", SMALL),
+        ("slots", "transaction", {"size": 90, "reserve_size": 8}),
         ("CONNECTION LIMIT", "transaction", LIMITED),
         ("CONNECTION LIMIT", "transaction", OF_DATABASE),
     ],
@@ -56,7 +56,7 @@ def test_a_limit_that_is_lower_than_what_may_be_asked_of_it_is_found(
 ) -> None:
     (finding,) = found(sides(mode, **shown))
     assert finding.severity is Severity.WARNING
-    assert f"first to give: {setting} of" in finding.summary
+    assert f"({setting}), and " in finding.summary.partition("first to give: ")[2]
     assert finding.figures["connections"] > finding.figures["max_connections"]
 
 
@@ -85,11 +85,11 @@ def test_limits_that_suffice_and_limits_that_are_unknown_are_no_finding(
 def test_the_limit_that_is_reached_at_the_smallest_share_of_the_demand_gives_first() -> None:
     both = sides(processes=20, **SMALL, size=18)
     (finding,) = found(both)
-    assert "first to give: max_client_conn of bouncer edge is 100, and 200" in finding.summary
+    assert "first to give: bouncer edge allows 100 (max_client_conn), and 200" in finding.summary
     assert "orders (200)" in finding.evidence[0]
-    assert "Likewise: max_connections of server main is 17, and 18" in finding.evidence[1]
+    assert "Likewise: server main allows 17 (slots), and 18" in finding.evidence[1]
     settings = [one.setting for one in both.analysis.fleet.limits["edge"]]
-    assert settings == ["max_client_conn", "max_connections"]
+    assert settings == ["max_client_conn", "slots"]
 
 
 def test_pools_without_a_bouncer_count_at_the_server() -> None:
@@ -110,6 +110,6 @@ def test_pools_of_several_users_share_the_limit_of_their_database() -> None:
         for one in sides(
             beside=beside, databases={"shop": BouncerDatabase(max_connections=25)}
         ).analysis.fleet.limits["edge"]
-        if one.setting == "max_connections"
+        if one.setting == "slots"
     )
     assert link.demand == 25

@@ -92,6 +92,15 @@ class BouncerPoolView:
         return tuple(one for one in self.holders if one.silent_for >= longest)
 
     @property
+    def worth_showing(self) -> tuple[Holder, ...]:
+        """The clients with a connection while others wait for one; else those that keep theirs
+        idle in transaction for long.
+        """
+        if self.waiting:
+            return self.holders
+        return tuple(one for one in self.silent_holders if one.is_in_transaction)
+
+    @property
     def longest_wait(self) -> float:
         """Seconds that a client has waited for at least, in whole ones for a login; 0 where none
         waits.

@@ -26,6 +26,12 @@ class Link(NamedTuple):
     most: float
     demanded_by: Mapping[str, float]
 
+    def __str__(self) -> str:
+        return (
+            f"{self.whose} allows {self.most:g} ({self.setting}), and {self.demand:g} connections "
+            "may be asked for"
+        )
+
     @property
     def is_short(self) -> bool:
         """Whether more may be asked for than is allowed."""
@@ -176,7 +182,7 @@ def _of_servers(
         asked = _asked(its)
         if server.pools_max:
             asked.append(("pools without a bouncer", server.pools_max))
-        yield from _link("max_connections", f"server {name}", asked, [server.available])
+        yield from _link("slots", f"server {name}", asked, [server.available])
         settings = server.sample.settings
         kinds: tuple[tuple[str, Mapping[str, int], Callable[[_Connections], str]], ...] = (
             ("role", settings.role_limits, lambda one: one.pool.user),

@@ -41,7 +41,7 @@ def bouncers(judged: Judged) -> Check:
     point = of_findings("bouncers", figure, _findings(judged))
     if silent and point.verdict is Verdict.FINE:
         point = replace(point, verdict=Verdict.UNKNOWN)
-    lines = [line for pool in pools if pool.waiting or pool.silent_holders for line in _chain(pool)]
+    lines = [line for pool in pools for line in _chain(pool)]
     unread = (f"bouncer {name} is not read: whether its clients wait is unknown" for name in silent)
     return replace(
         point, evidence=(*point.evidence, *few(unread), *few(lines), *few(_left_out(views)))
@@ -64,15 +64,17 @@ def _silent(judged: Judged) -> list[str]:
 
 
 def _chain(pool: BouncerPoolView) -> Iterator[str]:
-    for holder in pool.holders[:_MOST_HOLDERS]:
+    for holder in pool.worth_showing[:_MOST_HOLDERS]:
         hold = holder.hold
         client = f"{hold.address}:{hold.port}" if hold.address else "a unix socket"
-        state, where = "does something unknown", ""
+        state = "in an unknown state"
         if holder.backend is not None:
-            state = f"is {holder.backend.state.replace('_', ' ')} for {spell(holder.backend.age)}"
-            where = f", process {hold.pid} of server {holder.server}"
+            state = (
+                f"{holder.backend.state.replace('_', ' ')} for {spell(holder.backend.age)} "
+                f"(process {hold.pid} of server {holder.server})"
+            )
         name = hold.application or "no application_name"
-        yield f"{pool}: {name} at {client} has a connection, which {state}{where}"
+        yield f"{pool}: {name} at {client} has a connection, {state}"
 
 
 def _left_out(views: tuple[BouncerView, ...]) -> Iterator[str]:

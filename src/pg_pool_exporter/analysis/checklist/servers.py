@@ -73,13 +73,11 @@ def demand_and_supply(judged: Judged) -> Check:
         for server in servers
     )
     point = of_findings("demand_and_supply", "; ".join(few(lines)), findings)
-    return replace(point, evidence=(*point.evidence, *few(_limits(judged))))
+    return replace(point, evidence=(*point.evidence, *few(_sufficient_limits(judged))))
 
 
-def _limits(judged: Judged) -> Iterator[str]:
+def _sufficient_limits(judged: Judged) -> Iterator[str]:
     for name, links in judged.fleet.limits.items():
         for link in sorted(links, key=lambda one: one.reached_at):
-            yield (
-                f"bouncer {name}: {link.setting} of {link.whose} is {link.most:g}, and "
-                f"{link.demand:g} may be asked for"
-            )
+            if not link.is_short:  # the finding names the others
+                yield f"behind bouncer {name}: {link}"

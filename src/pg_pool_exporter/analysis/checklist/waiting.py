@@ -63,7 +63,7 @@ def _figure(judged: Judged) -> str:
         figures.append(figure)
     if bouncer_pools:
         waiting = sum(pool.waiting for pool in bouncer_pools)
-        figures.append(f"of bouncers {number(waiting, 'client waits', 'clients wait')}")
+        figures.append(f"at bouncers {number(waiting, 'client waits', 'clients wait')}")
     return "; ".join(figures)
 
 

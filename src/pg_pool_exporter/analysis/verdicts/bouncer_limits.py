@@ -101,21 +101,14 @@ def oversubscribed(bouncer: BouncerView, links: Iterable[Link]) -> Iterator[Find
         cause=Cause.BOUNCER_LIMITS_OVERSUBSCRIBED,
         severity=Severity.WARNING,
         subject=bouncer.subject,
-        summary=f"Limits are oversubscribed; the first to give: {_in_words(first)}.",
+        summary=f"Limits are oversubscribed; the first to give: {first}.",
         amount=first.demand,
         figures={"connections": first.demand, "max_connections": first.most},
         evidence=(
             f"Asked for by {biggest(first.demanded_by)}.",
-            *(f"Likewise: {_in_words(one)}." for one in short[1 : 1 + MOST_NAMED]),
+            *(f"Likewise: {one}." for one in short[1 : 1 + MOST_NAMED]),
         ),
         remedy=remedy(Cause.BOUNCER_LIMITS_OVERSUBSCRIBED),
-    )
-
-
-def _in_words(link: Link) -> str:
-    return (
-        f"{link.setting} of {link.whose} is {link.most:g}, and {link.demand:g} connections may be "
-        "asked for"
     )
 
 

@@ -17,7 +17,7 @@ MAX_HOLDERS = 20
 """Rows of the chain."""
 _COLUMNS = ("Pool", "Connections", "Utilisation", "Longest wait")
 MAX_LIMITS = 50
-_LIMITS = ("Limit of", "Setting", "May be asked for", "Allowed", "Reached")
+_LIMITS = ("Limit of", "Setting", "May be asked for", "Allowed", "Suffices")
 _CHAIN = ("Client", "Pool of the bouncer", "Last request", "Session of the server", "State")
 
 
@@ -76,18 +76,15 @@ def _limit(bouncer: str, link: Link, gives_first: bool) -> Html:
         link.setting,
         demand,
         f"{link.most:g}",
-        f"at {link.reached_at:.0%} of that{', the first to give' if gives_first else ''}",
+        (f"for {link.reached_at:.0%}" if link.is_short else "for all")
+        + (", the first to give" if gives_first else ""),
         kind="warning" if link.is_short else "",
     )
 
 
 def _chain(pools: Sequence[BouncerPoolView]) -> Html | None:
     """Who has the connections of pools whose clients wait, or keeps one and does nothing."""
-    holders = [
-        (pool, one)
-        for pool in pools
-        for one in (pool.holders if pool.waiting else pool.silent_holders)
-    ]
+    holders = [(pool, one) for pool in pools for one in pool.worth_showing]
     if not holders:
         return None
     more = len(holders) - MAX_HOLDERS
