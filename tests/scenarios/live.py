@@ -34,6 +34,8 @@ class Live:
     """The server's."""
     bouncer: Mapping[str, str | int] | None = None
     """The settings of a PgBouncer in front of the server to which the applications connect."""
+    link: bool = False
+    """Whether there is a link between the two, `stand.link`."""
 
 
 def _leak(kind: str, one_in: int = 200, rate: float = 30.0, *more: App, **pool: Any) -> Live:
@@ -205,10 +207,8 @@ LIVE: dict[str, Live] = {
         f"bouncer-{name}": Live(apps=(App(),), act=act, bouncer=settings)
         for name, act, settings in (
             ("idle-in-transaction", clients.forget_transactions, behind()),
-            ("session-held", clients.keep_all_connections, behind("session", clients.SESSIONS)),
             ("long-transactions", clients.run_long_statements, behind()),
             ("too-small", clients.rush, behind(size=2)),
-            ("server-unavailable", clients.refuse_logins, behind()),
             ("paused", clients.pause, behind()),
             ("too-many-clients", clients.connect_many, behind(max_client_conn=75)),
             ("oversubscribed", _deploy_large, behind(max_client_conn=30)),
@@ -218,6 +218,13 @@ LIVE: dict[str, Live] = {
             ("deployment", clients.connect_many, behind()),
         )
     },
+    "bouncer-session-held": Live(
+        apps=(App(most=clients.SESSIONS),), act=clients.keep_all_connections,
+        bouncer=behind("session", clients.SESSIONS),
+    ),
+    "bouncer-server-unavailable": Live(
+        apps=(App(),), act=clients.cut_the_link, bouncer=behind(), link=True
+    ),
     "bouncer-logins": Live(
         apps=(App(),), act=clients.connect_for_each_request, bouncer=behind(), seconds=80.0
     ),

@@ -85,14 +85,12 @@ def rush(stand: Stand) -> None:
     _repeat(stand, "rush", 40, "SELECT pg_sleep(0.1)")
 
 
-def refuse_logins(stand: Stand) -> None:
+def cut_the_link(stand: Stand) -> None:
     """The server still answers the exporter."""
-    stand.cluster.run("ALTER ROLE app NOLOGIN")
-    stand.cluster.run(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'"
-    )
+    assert stand.link is not None
+    stand.link.newcomers = "are cut"
+    stand.link.cut()
     stand.ended.wait()
-    stand.cluster.run("ALTER ROLE app LOGIN")
 
 
 def pause(stand: Stand) -> None:

@@ -52,7 +52,7 @@ def run_live(name: str, directory: Path) -> Outcome:
     with ExitStack() as stack:
         stand = Stand(
             stack, directory, apps=how.apps, page=page, factor=how.factor, settings=how.settings,
-            environment=how.environment, bouncer=how.bouncer,
+            environment=how.environment, bouncer=how.bouncer, link=how.link,
         )  # fmt: skip
         prometheus = stack.enter_context(
             Prometheus(

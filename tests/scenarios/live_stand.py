@@ -87,6 +87,7 @@ class Stand:
         settings: Mapping[str, str],
         environment: Mapping[str, str],
         bouncer: Mapping[str, str | int] | None,
+        link: bool,
     ) -> None:
         self.stack, self.directory = stack, directory
         self.ended = Event()
@@ -101,11 +102,15 @@ class Stand:
         cluster.run("CREATE TABLE stock (id int PRIMARY KEY, number int)")
         cluster.run("INSERT INTO stock VALUES (1, 0)")
         self.bouncer: Bouncer | None = None
+        self.link: Link | None = None
+        """Between the bouncer and the server."""
         if bouncer is not None:
             cluster.run("CREATE ROLE app LOGIN")
             # PgBouncer counts logins from 1.25 on.
             program = NEWER["NEWEST"] or PGBOUNCER
-            in_front = Bouncer(cluster, {"postgres": ""}, bouncer, program=program)
+            self.link = stack.enter_context(Link(cluster.port)) if link else None
+            where = f"port={self.link.port}" if self.link is not None else ""
+            in_front = Bouncer(cluster, {"postgres": where}, bouncer, program=program)
             self.bouncer = stack.enter_context(in_front)
         self._pages = (
             [_Page(app.app, app.host, free_port()) for app in apps for _ in range(app.processes)]
