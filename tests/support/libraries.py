@@ -180,6 +180,12 @@ LIBRARIES = {
         )
         for name, file in (("Prisma", "prisma"), ("Drizzle", "drizzle"))
     },
+    "postgres.js": _node(
+        command=("node", "obey.js", "./postgres-js.js"),
+        format="native",
+        shows=("active", "max", "waiting", "timeouts", "requests", "acquired", "returned"),
+        with_recipe=False,
+    ),
     "node-postgres exporter": _node(
         command=("node", "obey.js", "./exporter.js"),
         format="node-postgres",

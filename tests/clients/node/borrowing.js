@@ -23,10 +23,10 @@ const ofPrisma = ({ adapter }) => ({
 });
 
 // A transaction lasts until its function ends.
-const ofDrizzle = ({ db }) => ({
+const ofTransactions = (begin, query) => ({
   borrow: () =>
     new Promise((resolve, reject) => {
-      const ended = db.transaction(
+      const ended = begin(
         (transaction) =>
           new Promise((end) => {
             resolve({
@@ -41,12 +41,22 @@ const ofDrizzle = ({ db }) => ({
       ended.catch(reject);
     }),
   giveBack: ({ giveBack }) => giveBack(),
-  query: ({ transaction }, text) => transaction.execute(text),
+  query: ({ transaction }, text) => query(transaction, text),
 });
+
+const ofDrizzle = ({ db }) =>
+  ofTransactions(
+    (work) => db.transaction(work),
+    (transaction, text) => transaction.execute(text),
+  );
+
+const ofPostgresJs = ({ transaction }) =>
+  ofTransactions(transaction, (connection, text) => connection.unsafe(text));
 
 export function borrowing(application) {
   if (application.sequelize) return ofSequelize(application);
   if (application.adapter) return ofPrisma(application);
   if (application.db) return ofDrizzle(application);
+  if (application.transaction) return ofPostgresJs(application);
   return ofPool(application);
 }
