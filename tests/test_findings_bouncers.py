@@ -498,6 +498,13 @@ def test_clients_that_log_in_for_each_transaction(
     assert [one.cause for one in found(sides)] == [Cause.BOUNCER_LOGINS] * is_found
 
 
+def test_clients_that_get_no_connection_log_in_again_and_again_for_that_reason() -> None:
+    sides = BothSides()
+    database = BouncerDatabase(login_rate=50, transaction_rate=0)
+    sides.bouncer(5, active=0, connections={"login": 1}, databases={"shop": database})
+    assert only(sides).cause is Cause.BOUNCER_SERVER_UNAVAILABLE
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

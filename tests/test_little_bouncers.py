@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from scenarios.bouncer import Bouncer
-from scenarios.console import HOST, PORT
 from scenarios.exporter import LEAK_AFTER, SCRAPE, Page
 from scenarios.scenario import FAULT, Setup
 from scenarios.world import Work
+from support.console_source import HOST, PORT
 
 pytestmark = pytest.mark.slow
 

@@ -6,10 +6,10 @@ from functools import partial
 
 from pg_pool_exporter.analysis.finding import Cause
 from scenarios.bouncer import Bouncer
-from scenarios.console import HOST, PORT
 from scenarios.exporter import Page
 from scenarios.scenario import FAULT, Scenario, Setup
 from scenarios.world import Client, Pool, Work
+from support.console_source import HOST, PORT
 
 _ROLE = "app"
 """All applications share it, and so the bouncer's pool."""

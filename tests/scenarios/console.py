@@ -4,42 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime
-from types import SimpleNamespace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from pydantic import SecretStr
-
-from pg_pool_exporter.config import BouncerConfig
 from pg_pool_exporter.model import Snapshot
-from pg_pool_exporter.sources.connection.held import ReadyConnection
 from pg_pool_exporter.sources.pgbouncer.answers import Rows
-from pg_pool_exporter.sources.pgbouncer.source import BouncerSource
 from scenarios.bouncer import Bouncer
+from support.console_source import CONSOLE, ConsoleSource
 
-HOST, PORT = "bouncer.example", "6432"
 _DATABASE = "shop"
 _EPOCH = 1.8e9
 T = TypeVar("T")
 
 
-class VirtualSource(BouncerSource):
-    """Polls a bouncer of the world: its rows come from there, all else is the exporter's."""
+class VirtualSource(ConsoleSource):
+    """Polls a bouncer of the world."""
 
     def __init__(self, name: str, bouncer: Bouncer) -> None:
-        world = bouncer.world
-        super().__init__(
-            BouncerConfig(name=name, dsn=SecretStr("host=bouncer.example")), lambda: world.now
-        )
+        super().__init__(name, lambda: bouncer.world.now)
         self._bouncer = bouncer
-        info = SimpleNamespace(dbname="pgbouncer", host=HOST, port=PORT, hostaddr="192.0.2.9")
-        self._ready = cast(ReadyConnection, SimpleNamespace(connection=SimpleNamespace(info=info)))
 
     def snapshot(self) -> Snapshot:
         """What a poll shows now."""
         return _result(self.poll())
 
-    async def _show(self, what: str) -> tuple[ReadyConnection, Rows]:
-        return self._ready, [
+    def answer(self, what: str) -> Rows:
+        return [
             {column: None if cell is None else str(cell) for column, cell in row.items()}
             for row in _rows(what, self._bouncer)
         ]
@@ -67,11 +56,11 @@ def _rows(what: str, bouncer: Bouncer) -> Iterable[dict[str, object]]:
         case "STATE":
             return [{"key": "active", "value": "yes"}]
         case "ACTIVE_SOCKETS":
-            return [{"database": "pgbouncer", "request_time": now}]
+            return [{"database": CONSOLE, "request_time": now}]
         case "POOLS":
             return [_pool(bouncer, user) for user in bouncer.users]
         case "CLIENTS":
-            own = {"database": "pgbouncer", "user": "stats", "state": "active", "ptr": "own"}
+            own = {"database": CONSOLE, "user": "stats", "state": "active", "ptr": "own"}
             return [{**own, "request_time": now, "wait": 0, "wait_us": 0}, *_clients(bouncer)]
         case "SERVERS":
             return _servers(bouncer)

@@ -23,9 +23,12 @@ from support.programs import Prometheus, fetch
 from support.rule_files import FILES
 from support.scaled_rules import write_scaled
 
-# Polls have a fraction of their usual time, so a busy machine misses one now and then: it counts if
-# it is still there at the next look.
-_MISSED_POLL = {Cause.POSTGRESQL_UNREACHABLE, Cause.TARGET_UNREACHABLE}
+# What counts if it is still there at the next look. Polls have a fraction of their usual time, so a
+# busy machine misses one now and then. And transactions last as long as they do: until they have
+# lasted for long, a bouncer's pool whose transactions all began at once looks too small.
+_FOR_A_MOMENT = {
+    Cause.POSTGRESQL_UNREACHABLE, Cause.TARGET_UNREACHABLE, Cause.BOUNCER_POOL_TOO_SMALL
+}  # fmt: skip
 _HEALTHY_SECONDS = 15.0
 """Real seconds before the fault."""
 _USE = (
@@ -114,7 +117,7 @@ def _findings(address: str, interval: float) -> Iterator[_Found]:
             findings = json.loads(fetch(f"http://{address}/api/v1/findings"))["findings"]
             causes = {Cause(finding["cause"]): finding for finding in reversed(findings)}
             for cause, finding in causes.items():
-                if cause not in _MISSED_POLL or cause in before:
+                if cause not in _FOR_A_MOMENT or cause in before:
                     found.setdefault(cause, (now, finding))
             before = {*causes}
 

@@ -78,7 +78,8 @@ class BouncerPool:
     origins: Mapping[BouncerOrigin, ClientGroup] = field(default_factory=dict)
     """The clients by address."""
     clients_read: bool = False
-    """Whether `origins`, `holds` and `applications` are known."""
+    """Whether `origins`, `holds` and `applications` are known, and what each client does; else of a
+    relative of PgBouncer the clients may be counted still."""
     holds: tuple[Hold, ...] = ()
     """Clients that have a connection to the server, the one of the oldest request first."""
     applications: Mapping[str, ClientGroup] = field(default_factory=dict)

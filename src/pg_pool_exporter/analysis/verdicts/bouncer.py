@@ -39,17 +39,21 @@ def bouncer_findings(
         yield _paused(bouncer, database)
     yield from _disabled(bouncer)
     unexplained = []
+    without_server = set()
     for pool in bouncer.pools:
         yield from held_in_transaction(bouncer, pool, by_app)
         if stopped & {"", pool.key.database}:
             continue
         found = [] if pool.is_folded else list(clients_waiting(bouncer, pool, servers))
         yield from found
+        if any(one.cause is Cause.BOUNCER_SERVER_UNAVAILABLE for one in found):
+            without_server.add(pool.key.database)
         if pool.is_saturated and not found and not _is_explained(bouncer, pool):
             unexplained.append(pool)
     yield from _unexplained(bouncer, unexplained)
     yield from too_many_clients(bouncer)
-    yield from too_many_logins(bouncer)
+    if "" not in stopped:
+        yield from too_many_logins(bouncer, but=stopped | without_server)
     yield from oversubscribed(bouncer, links)
 
 

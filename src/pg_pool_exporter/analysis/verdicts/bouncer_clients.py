@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from pg_pool_exporter.analysis.bouncer_view import BouncerView
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
@@ -61,11 +61,13 @@ def _whose_clients(bouncer: BouncerView, subject: Subject) -> Iterator[str]:
         yield f"Most are of {biggest(counts)}."
 
 
-def too_many_logins(bouncer: BouncerView) -> Iterator[Finding]:
-    """Applications that connect for each request."""
+def too_many_logins(bouncer: BouncerView, *, but: Container[str] = ()) -> Iterator[Finding]:
+    """Applications that connect for each request. Of the databases `but` clients get no connection
+    to the server: there they log in again and again for that reason.
+    """
     for name, database in bouncer.sample.databases.items():
         logins, transactions = database.login_rate, database.transaction_rate
-        if logins is None or transactions is None:
+        if name in but or logins is None or transactions is None:
             continue
         if logins < bouncer.thresholds.bouncer_logins or logins < _MOST_OF * transactions:
             continue

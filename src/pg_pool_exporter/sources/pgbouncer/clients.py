@@ -19,6 +19,11 @@ _STATES = {
     "waiting": "waiting",
     "active_cancel_req": "cancel",
     "waiting_cancel_req": "cancel",
+    # PgDog's, of clients that have a connection.
+    "idle in transaction": "active",
+    "transaction error": "active",
+    "receiving data": "active",
+    "copy mode": "active",
 }
 _UNIX = "unix"
 _MOST_NAME = 63
@@ -132,7 +137,7 @@ def _client(
     row: Row, state: str, clock: ConsoleClock, idle_for: Mapping[str, float], user: str
 ) -> _Client:
     address = (row.get("addr") or "")[:_MOST_ADDRESS]
-    if state == "active" and not row.get("link"):
+    if state == "active" and "link" in row and not row["link"]:
         state = "idle"  # so PgBouncer shows it from 1.25 on
     application = _without_host(row.get("application_name") or "", address, row.get("port") or "")
     where = "" if address == _UNIX else address

@@ -1,7 +1,7 @@
 """Differences between the admin consoles of PgBouncer and its relatives, as data.
 
 Taken from their sources: `src/admin.c` of PgBouncer 1.12 to 1.25, `sources/console.c` of Odyssey,
-`src/admin.rs` and `src/stats/pool.rs` of PgCat, `pgdog/src/admin` of PgDog. Columns that differ by
+`src/admin.rs` and `src/stats` of PgCat, `pgdog/src/admin` of PgDog. Columns that differ by
 version need nothing here: rows are read by column names, and a missing column is unknown.
 """
 
@@ -26,6 +26,12 @@ class Dialect:
     """The item of SHOW LISTS that counts all its clients; None where there is none."""
     lists_clients: bool = False
     """Whether SHOW CLIENTS and SHOW SERVERS are PgBouncer's: with links, ports and applications."""
+    names_applications: bool = False
+    """Whether SHOW CLIENTS has the application and the state of each client, and nothing else of
+    use: no links, and no times."""
+    sockets: tuple[str, ...] = ("used_clients", "used_servers")
+    """Items of SHOW LISTS of which the largest says how many rows SHOW CLIENTS and SHOW SERVERS
+    may have."""
     time_unit: float = 1e-6
     """Of counters of time (`total_wait_time` and others), in seconds."""
     repeats_user_sizes: bool = True
@@ -44,12 +50,15 @@ _ODYSSEY = Dialect(
 )  # fmt: skip
 # Free clients are idle ones there; those that wait are in neither list. Its databases are single
 # servers of a pool.
-_PGCAT = Dialect(names_databases=False, clients=None, unreliable={"sv_used", "cl_cancel_req"})
+_PGCAT = Dialect(
+    names_databases=False, clients=None, unreliable={"sv_used", "cl_cancel_req"},
+    names_applications=True, sockets=("free_clients", "used_clients", "used_servers"),
+)  # fmt: skip
 _BY_NAME = {
     "PgBouncer": _PGBOUNCER,
     "Odyssey": _ODYSSEY,
     "PgCat": _PGCAT,
-    "PgDog": Dialect(clients=None, time_unit=1e-3),
+    "PgDog": Dialect(clients=None, time_unit=1e-3, names_applications=True),
 }
 # Older versions consist of number, commit (if built from one) and kind of build, without a name.
 _ODYSSEY_VERSION = re.compile(r"\d[\w.]*-\w*-\w+")

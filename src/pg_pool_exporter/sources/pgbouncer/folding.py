@@ -111,7 +111,7 @@ class BouncerFolding:
 def _applications(
     pool: BouncerPool, groups: Mapping[str, list[ClientGroup]]
 ) -> Mapping[str, ClientGroup]:
-    if not pool.clients_read:
+    if not pool.clients_read and not pool.origins:
         return {NOT_READ: ClientGroup(counts=pool.clients)} if pool.clients else {}
     return {name: merged(each) for name, each in groups.items()}
 

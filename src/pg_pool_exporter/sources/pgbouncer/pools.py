@@ -51,7 +51,7 @@ def pools(
     idle = _oldest_idle(answers)
     limits = Limits(answers, dialect)
     its_clients = clients(answers, idle_for)
-    are_read = its_clients is not None
+    are_read = its_clients is not None and dialect.lists_clients
     return {
         key: replace(
             pool,

@@ -15,7 +15,7 @@ from pg_pool_exporter.model import BouncerSample, Snapshot
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.connector import Connector
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
-from pg_pool_exporter.sources.pgbouncer.answers import Answers, Rows, value
+from pg_pool_exporter.sources.pgbouncer.answers import Answers, Rows, number, value
 from pg_pool_exporter.sources.pgbouncer.databases import behind, databases, users
 from pg_pool_exporter.sources.pgbouncer.dialects import Dialect, dialect
 from pg_pool_exporter.sources.pgbouncer.errors import BOUNCER
@@ -89,12 +89,12 @@ class BouncerSource:
             ready, pools = await self._show("POOLS")
             settings = await self._read_settings(ready)
             lists = await self._try("LISTS", settings)
-            few = _sockets(lists) <= self._most_clients
-            reads_clients = few and settings.dialect.lists_clients
+            few = _sockets(lists, settings.dialect) <= self._most_clients
+            has_clients = settings.dialect.lists_clients or settings.dialect.names_applications
             console = ready.connection.info.dbname
             servers = await self._try("SERVERS", settings) if few else None
             asked = self._clock()
-            clients = await self._try("CLIENTS", settings) if reads_clients else None
+            clients = await self._try("CLIENTS", settings) if few and has_clients else None
             answered = self._clock()
             answers = Answers(
                 console=console,
@@ -127,7 +127,7 @@ class BouncerSource:
                 port=str(where.port),
                 address=where.hostaddr,
                 shares_port=settings.shares_port,
-                clients_left_out=settings.dialect.lists_clients and not few,
+                clients_left_out=has_clients and not few,
             ),
             folded=shown.folded,
         )
@@ -218,9 +218,15 @@ def _is_paused(state: Rows | None) -> bool | None:
     return {"yes": False, "no": True}.get(active or "")
 
 
-def _sockets(lists: Rows | None) -> float:
-    """Clients, or connections to servers, whichever are more, as SHOW LISTS counts them."""
-    return max(value(lists, "list", f"used_{one}", "items") or 0 for one in ("clients", "servers"))
+def _sockets(lists: Rows | None, dialect: Dialect) -> float:
+    """The most rows of clients, or of connections to servers, as SHOW LISTS counts them: in a row
+    each, or in a column each (PgDog).
+    """
+    in_columns = next(iter(lists or ()), {})
+    return max(
+        value(lists, "list", one, "items") or number(in_columns, one) or 0
+        for one in dialect.sockets
+    )
 
 
 async def _prepare(connection: BoundedConnection) -> ReadyConnection:
