@@ -29,7 +29,7 @@ from pg_pool_exporter.model import (
     ServerSample,
 )
 from pg_pool_exporter.web.page.sizes import sizes_section
-from support.both_sides import SETTINGS
+from support.both_sides import INFO, SETTINGS, BothSides
 from support.queueing import WORKLOADS, Workload, run
 
 BY_NAME = {work.name: work for work in WORKLOADS}
@@ -305,6 +305,44 @@ def test_more_connections_than_the_cores_can_work_on_are_not_recommended() -> No
     assert (one(made).recommended, one(made).bounded_by) == (4, "cores")
     assert made.servers[0].working == 9
     assert "more than the server's cores can work on at once" in " ".join(sentences(one(made)))
+
+
+def bounded_by_a_bouncer(**shown: Any) -> tuple[int | None, str]:
+    both = BothSides()
+    both.pool(1, 1, info=replace(INFO, port="6432"))
+    both.bouncer(0, active=0, **{"reserve_size": 0, **shown})
+    (seen,) = both.analysis.fleet.pools
+    assert seen.bouncers == ("edge",)
+    through = replace(
+        pool(day(replace(BUSY, size=50)), size=4, processes=4, server=""),
+        processes=tuple(
+            replace(one, sample=replace(one.sample, info=seen.live[0].info))
+            for one in pool(None, size=4, processes=4).processes
+        ),
+        bouncers=seen.bouncers,
+    )
+    made = one(advice([through], [], {}, both.analysis.fleet.bouncers))
+    words = " ".join(sentences(made))
+    assert ("than the bouncer accepts" in words) == (made.bounded_by == "bouncer")
+    return made.recommended, title(made)
+
+
+@pytest.mark.parametrize(
+    ("shown", "advised"),
+    [
+        ({"max_clients": 100}, (6, "enlarge to 6")),
+        ({"max_clients": 20}, (5, "enlarge to 5")),
+        ({"max_clients": 17}, (4, "no room on the bouncer")),
+        ({"max_clients": None}, (6, "enlarge to 6")),
+        ({"max_clients": 100, "mode": "session", "size": 16}, (4, "no room on the bouncer")),
+        ({"max_clients": 100, "mode": "transaction", "size": 16}, (6, "enlarge to 6")),
+        ({"max_clients": 100, "mode": "session", "size": None}, (6, "enlarge to 6")),
+    ],
+)
+def test_a_bouncer_bounds_the_pools_that_connect_to_it(
+    shown: dict[str, Any], advised: tuple[int, str]
+) -> None:
+    assert bounded_by_a_bouncer(**shown) == advised
 
 
 _NEEDS = (

@@ -183,7 +183,8 @@ class Analyzer:
         sizes = Advice()
         with self.faults.contained("advice"):
             cores = {server.name: server.cores for server in self._config.servers}
-            sizes = advice(judged.fleet.pools, judged.fleet.servers, cores, self._sizes)
+            its = judged.fleet
+            sizes = advice(its.pools, its.servers, cores, its.bouncers, self._sizes)
         before, self._failures = self._failures, self._count_failures()
         failed = self._failures > before or bool(self._incomplete)
         if failed:

@@ -140,6 +140,8 @@ class PoolView:
     """Seconds of these minutes; 0 before the first is over."""
     demand: DemandDay | None = None
     """What the last day shows of how many connections were asked for."""
+    bouncers: tuple[str, ...] = ()
+    """Those that it connects to; several where they share its connections."""
     verdict: PoolVerdict = field(default=PoolVerdict())
 
     @property
@@ -247,6 +249,7 @@ def pool_view(
     app_on_server: AppView | None,
     leak_after: float,
     demand: DemandDay | None = None,
+    bouncers: tuple[str, ...] = (),
 ) -> PoolView:
     """The record of a pool; there is at least one process."""
     samples = [each.sample for each in processes]
@@ -296,6 +299,7 @@ def pool_view(
         failed=sum(one.failed for one in recents),
         watched=max((one.seconds for one in recents), default=0.0),
         demand=demand,
+        bouncers=bouncers,
     )
 
 

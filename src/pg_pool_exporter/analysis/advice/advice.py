@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from math import floor, isfinite
 
+from pg_pool_exporter.analysis.advice.bouncers import rooms_of_bouncers
 from pg_pool_exporter.analysis.advice.sizes import Sizes, sizes
+from pg_pool_exporter.analysis.bouncer_view import BouncerView
 from pg_pool_exporter.analysis.demand import DemandDay, DemandHour
 from pg_pool_exporter.analysis.finding import Cause, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
@@ -56,7 +58,7 @@ class PoolAdvice:
     recommended: int | None
     """For 99.9 % of the busiest hour, as far as the server has room."""
     bounded_by: str = ""
-    """`server` or `cores`, where that leaves less than it needs."""
+    """`server`, `cores` or `bouncer`, where that leaves less than it needs."""
     fix_first: Cause | None = None
     direction: Direction = Direction.UNKNOWN
 
@@ -102,6 +104,7 @@ def advice(
     pools: Iterable[PoolView],
     servers: Iterable[ServerView],
     cores: Mapping[str, int | None],
+    bouncers: Iterable[BouncerView] = (),
     sizes_of: SizesOf = lambda _, hour, wait: sizes(hour, wait),
 ) -> Advice:
     """For all pools; `cores` are of the servers, by name."""
@@ -115,6 +118,10 @@ def advice(
             bounded, summary = _on_server(server, there, made, cores.get(server.name))
             made |= bounded
             of_servers.append(summary)
+    for room in rooms_of_bouncers(bouncers, pools):
+        known, others = _known(room.pools, made)
+        growth = _growth(known, dict.fromkeys(made, 1.0), room.connections - others)
+        made |= {one.subject: _within(one, growth, "bouncer") for one in known}
     done = [replace(one, direction=_direction(one)) for one in made.values()]
     order = list(Direction)
     return Advice(
@@ -167,10 +174,8 @@ def _on_server(
 
     No pool is to give up what it has and needs. What is left is shared by those that need more.
     """
-    known = [one for pool in pools if (one := made.get(pool.subject)) and one.recommended]
-    of_known = {one.subject for one in known}
-    others = sum(pool.max or 0.0 for pool in pools if pool.subject not in of_known)
-    everywhere = dict.fromkeys(of_known, 1.0)
+    known, others = _known(pools, made)
+    everywhere = dict.fromkeys(made, 1.0)
     growths = {"server": _growth(known, everywhere, server.available - others)}
     working = None if cores is None else connections_at_work(cores)
     if working is not None:
@@ -186,6 +191,15 @@ def _on_server(
         recommended=int(others + sum(one.processes * (one.recommended or 0) for one in within)),
         working=working,
     )
+
+
+def _known(
+    pools: Sequence[PoolView], made: Mapping[Subject, PoolAdvice]
+) -> tuple[list[PoolAdvice], float]:
+    """What is known of pools, and the maxima of those of which nothing is."""
+    known = [one for pool in pools if (one := made.get(pool.subject)) and one.recommended]
+    of_known = {one.subject for one in known}
+    return known, sum(pool.max or 0.0 for pool in pools if pool.subject not in of_known)
 
 
 def _most(one: PoolAdvice) -> int:

@@ -30,10 +30,11 @@ def title(one: PoolAdvice) -> str:
         return f"enlarge to {one.recommended}"
     if one.direction is Direction.REDUCE:
         return f"reduce to {one.recommended}"
+    where = "bouncer" if one.bounded_by == "bouncer" else "server"
     return {
         Direction.KEEP: "keep",
         Direction.FIX_FIRST: "fix the cause first",
-        Direction.NO_ROOM: "no room on the server",
+        Direction.NO_ROOM: f"no room on the {where}",
     }.get(one.direction, "not known yet")
 
 
@@ -61,6 +62,8 @@ def sentences(one: PoolAdvice) -> Iterator[str]:
         yield "All pools together need more slots than the server has for ordinary roles."
     if one.bounded_by == "cores":
         yield "All pools together need more than the server's cores can work on at once."
+    if one.bounded_by == "bouncer":
+        yield "All pools together need more connections than the bouncer accepts."
     if one.needed.for_wait is not None:
         yield (
             f"With {one.needed.for_wait}, 99 % of the requests wait less than {spell(one.wait)}."
