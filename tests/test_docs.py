@@ -66,6 +66,7 @@ def test_known_values_and_bounds_are_documented() -> None:
     assert "`reason`: `timeout`, `refused`, `auth`," in text
     assert "`state`: `active`, `idle`, `idle_in_transaction`," in text
     assert "Bounds in seconds: 0.0005, 0.001, 0.0025, " in text
+    assert "Bounds in connections: 1, 2, 3, " in text
 
 
 def test_the_reference_of_the_command_line_is_current() -> None:

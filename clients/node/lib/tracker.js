@@ -23,6 +23,44 @@ class Histogram {
   }
 }
 
+/** How long the demand, connections out and requests that wait, was at each level. */
+class Demand extends Histogram {
+  constructor(time) {
+    super("pg_pool_demand_connections");
+    this.spent = [...this.counts];
+    this.level = 0;
+    this.since = time;
+  }
+
+  /** Adds the time since the last turn, and notes the level from now on. */
+  turn(level, time) {
+    let i = 0;
+    while (i < this.bounds.length && this.level > this.bounds[i]) i++;
+    this.spent[i] += time - this.since;
+    this.sum += this.level * (time - this.since);
+    this.level = level;
+    this.since = time;
+  }
+
+  /** Takes over the time of a closed pool. */
+  adopt(former) {
+    this.sum += former.sum;
+    former.spent.forEach((seconds, i) => (this.spent[i] += seconds));
+  }
+
+  /** With whole seconds as counts: cumulated, none ever falls. */
+  whole() {
+    let [all, before] = [0, 0];
+    this.counts = this.spent.map((seconds) => {
+      all += seconds;
+      const count = Math.floor(all) - before;
+      before += count;
+      return count;
+    });
+    return this;
+  }
+}
+
 /** Requests, checkouts and returns of one pool. Seconds throughout. Keeps no pool alive. */
 class Tracker {
   constructor({ leakAfter, siteSampling = 1, timeouts }) {
@@ -35,6 +73,7 @@ class Tracker {
     this.seen = 0;
     this.acquire = new Histogram("pg_pool_acquire_seconds");
     this.hold = new Histogram("pg_pool_hold_seconds");
+    this.demand = new Demand(now());
     this.counts = { queued: 0, failed: 0, connects: 0, connectErrors: 0, lost: 0 };
     this.timeouts = Object.fromEntries(timeouts.map((kind) => [kind, 0]));
     this.instances = new Map();
@@ -47,6 +86,7 @@ class Tracker {
     const request = { asked: now(), site: this.site(below) };
     if (this.out + this.requests.size >= this.limit) this.counts.queued++;
     this.requests.add(request);
+    this.turn(request.asked);
     return request;
   }
 
@@ -67,6 +107,7 @@ class Tracker {
   /** The request has ended without one; `timeout` is the kind of timeout, if it was one. */
   failed(request, timeout) {
     if (this.requests.delete(request)) this.counts.failed++;
+    this.turn(now());
     if (timeout) this.timeouts[timeout]++;
   }
 
@@ -99,8 +140,11 @@ class Tracker {
     if (session) session.longLived = true;
   }
 
-  /** The last connection is taken, or the first is free again. */
+  /** The demand is another from now on; the last connection is taken, or the first is free again. */
   turn(time) {
+    const asking = this.requests.size;
+    const waiting = Math.min(Math.max(0, this.out + asking - this.limit), asking);
+    this.demand.turn(this.out + waiting, time);
     const full = this.out >= this.limit;
     if (full && this.fullSince === undefined) this.fullSince = time;
     if (!full && this.fullSince !== undefined) {
@@ -113,6 +157,7 @@ class Tracker {
   adopt(former) {
     const { acquire, hold, instances, saturated } = former;
     Object.assign(this, { acquire, hold, instances, saturated });
+    this.demand.adopt(former.demand);
     for (const name in this.counts) this.counts[name] += former.counts[name];
     for (const kind in this.timeouts) this.timeouts[kind] += former.timeouts[kind] ?? 0;
   }
@@ -167,6 +212,7 @@ class Tracker {
     for (const kind in this.timeouts) yield ["timeouts_total", [kind], this.timeouts[kind]];
     yield ["acquire_seconds", [], acquire];
     yield ["hold_seconds", [], hold];
+    yield ["demand_connections", [], this.demand.whole()];
     yield ["acquire_wait_seconds_total", [], acquire.sum];
     yield ["acquired_total", [], acquire.count];
     yield ["held_seconds_total", [], hold.sum];
@@ -194,4 +240,4 @@ function* bySite(name, sites) {
   if (others > 0) yield [name, ["other"], others];
 }
 
-module.exports = { Histogram, Tracker };
+module.exports = { Demand, Histogram, Tracker };

@@ -12,6 +12,7 @@ process.env.PG_POOL_EXPORTER_SOCKET_DIR = sockets;
 after(() => fs.rmSync(sockets, { recursive: true }));
 
 const { instrument, longLived, metrics, serve } = require("..");
+const { Demand } = require("../lib/tracker");
 const pg = require("pg");
 
 const { DATABASE_URL } = process.env;
@@ -41,6 +42,19 @@ test("a forgotten connection is named with its line until it comes back", async 
   client.release();
   assert.equal(value("forgotten", "pg_pool_connections", 'state="active"'), 0);
   await pool.end();
+});
+
+test("the demand is the time at each level, in whole seconds", () => {
+  const demand = new Demand(0);
+  for (const [level, time] of [[1, 2], [7, 5], [500, 5.5], [0, 7.5]]) demand.turn(level, time);
+  const { counts } = demand.whole();
+  // At most 1 for 5 s, 8 for 5.5 s, and without a bound for 7.5 s.
+  assert.deepEqual([counts[0], counts[6], counts.at(-1)], [5, 0, 2]);
+  assert.equal(demand.sum, 1 * 3 + 7 * 0.5 + 500 * 2);
+  const next = new Demand(20);
+  next.adopt(demand);
+  next.turn(0, 21);
+  assert.equal(next.whole().counts[0], 6);
 });
 
 test("both ways to call the pool work, and its errors arrive", async () => {

@@ -140,4 +140,5 @@ def _details(metric: c.Metric) -> Iterator[str]:
     if metric.values:
         yield f"`{metric.labels[-1]}`: {', '.join(f'`{value}`' for value in metric.values)}."
     if metric.bounds:
-        yield f"Bounds in seconds: {', '.join(f'{bound:g}' for bound in metric.bounds)}."
+        unit = metric.name.rpartition("_")[2]
+        yield f"Bounds in {unit}: {', '.join(f'{bound:g}' for bound in metric.bounds)}."

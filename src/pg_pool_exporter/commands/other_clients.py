@@ -17,9 +17,9 @@ class OtherClient(NamedTuple):
     """The kinds that it counts."""
 
 
-_NEVER = {"rejected", "reclaimed", "unaccounted", "demand"}
+_NEVER = {"rejected", "reclaimed", "unaccounted"}
 _OF_CONNECTING = {"pool", "connect"}
-_OF_REQUESTS = {"requests", "waiting", "oldest_waiting", "acquire"}
+_OF_REQUESTS = {"requests", "waiting", "oldest_waiting", "acquire", "demand"}
 _OF_SESSIONS = {"connects", "connect_errors", "lost", "oldest_idle"}
 _KEEPS_DROPPED = {"leaked", "leaked_slots"}
 

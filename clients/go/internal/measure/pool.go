@@ -78,6 +78,7 @@ type Pool struct {
 	seen     int // checkouts, for sampling
 
 	acquire, hold                     *histogram
+	demand                            demand
 	failed, queued, connects          float64
 	connectErrors, lost               float64
 	timeouts                          map[string]float64
@@ -95,6 +96,7 @@ func NewPool(options Options, info Info, able Abilities) *Pool {
 		sampling: max(options.SiteSampling, 1), instances: map[string]float64{},
 		sessions: map[any]*session{}, timeouts: map[string]float64{}, leakedSites: map[string]float64{},
 		acquire: newHistogram("acquire_seconds"), hold: newHistogram("hold_seconds"),
+		demand: newDemand(now()),
 	}
 	p.requests.next, p.requests.previous = &p.requests, &p.requests
 	for _, kind := range able.Timeouts {
@@ -138,6 +140,7 @@ func (p *Pool) Ask(longLived bool) *Request {
 	p.inFlight++
 	last := p.requests.previous
 	r.previous, r.next, last.next, p.requests.previous = last, &p.requests, r, r
+	p.turn(r.asked)
 	return r
 }
 
@@ -158,6 +161,7 @@ func (r *Request) Failed(timeout bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.end(r)
+	p.turn(now())
 	p.failed++
 	if timeout {
 		p.timeouts["pool"]++
@@ -268,8 +272,16 @@ func (p *Pool) TimedOut(kind string) {
 	p.mu.Unlock()
 }
 
-// turn notes the moment at which the last connection is taken, or the first is free again.
+// waiting requests are the latest of those that have not ended: whoever came first has a slot.
+func (p *Pool) waiting() float64 {
+	beyond := float64(p.out+p.inFlight) + p.leaked - p.limit
+	return min(max(0, beyond), float64(p.inFlight))
+}
+
+// turn notes the demand from now on, and the moment at which the last connection is taken, or the
+// first is free again.
 func (p *Pool) turn(t time.Duration) {
+	p.demand.turn(float64(p.out)+p.leaked+p.waiting(), t)
 	if full := float64(p.out)+p.leaked >= p.limit; full != p.isFull {
 		if p.isFull {
 			p.saturated += t - p.fullSince

@@ -126,9 +126,9 @@ func (r *reader) bySite(name string, counts map[string]float64) {
 	}
 }
 
-func (r *reader) histogram(name string, h *histogram) {
+func (r *reader) histogram(name string, sum float64, cumulated []uint64) {
 	values := slices.Clone(r.labels)
-	r.series = append(r.series, Series{byName[name], values, h.sum.Seconds(), h.cumulated()})
+	r.series = append(r.series, Series{byName[name], values, sum, cumulated})
 }
 
 // read returns the pool's series; of a closed pool its counters.
@@ -179,9 +179,7 @@ func (p *Pool) readState(r *reader, state State, t time.Duration) {
 		r.bySite("leaked_slots", p.leakedSites)
 	}
 	if p.Requests {
-		// Those who wait are the latest: whoever came first has a slot.
-		waiting := max(0, float64(p.out+p.inFlight)+p.leaked-p.limit)
-		waiting = min(waiting, float64(p.inFlight))
+		waiting := p.waiting()
 		r.add("waiting_requests", waiting)
 		first := p.requests.previous
 		for i := 1.0; i < waiting; i++ {
@@ -219,7 +217,8 @@ func (p *Pool) readCounters(r *reader, state State, t time.Duration) {
 		r.add("requests_total", float64(p.acquire.count)+p.failed+float64(p.inFlight))
 		r.add("queued_requests_total", p.queued)
 		r.add("acquire_wait_seconds_total", p.acquire.sum.Seconds())
-		r.histogram("acquire_seconds", p.acquire)
+		r.histogram("acquire_seconds", p.acquire.sum.Seconds(), p.acquire.cumulated())
+		r.histogram("demand_connections", p.demand.sum, p.demand.cumulated())
 	} else {
 		r.add("queued_requests_total", state.Queued)
 		r.add("acquire_wait_seconds_total", state.AcquireWait)
@@ -227,7 +226,7 @@ func (p *Pool) readCounters(r *reader, state State, t time.Duration) {
 	for _, kind := range p.Timeouts {
 		r.add("timeouts_total", p.timeouts[kind], kind)
 	}
-	r.histogram("hold_seconds", p.hold)
+	r.histogram("hold_seconds", p.hold.sum.Seconds(), p.hold.cumulated())
 	r.add("acquired_total", float64(p.acquire.count))
 	r.add("held_seconds_total", p.hold.sum.Seconds())
 	r.add("returned_total", float64(p.hold.count))

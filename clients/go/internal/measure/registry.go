@@ -113,6 +113,7 @@ func (p *Pool) adopt(former *Pool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.acquire, p.hold, p.instances = former.acquire, former.hold, former.instances
+	p.demand.adopt(former.demand)
 	p.failed, p.queued = p.failed+former.failed, p.queued+former.queued
 	p.connects, p.lost = p.connects+former.connects, p.lost+former.lost
 	p.connectErrors, p.saturated = p.connectErrors+former.connectErrors, former.saturated

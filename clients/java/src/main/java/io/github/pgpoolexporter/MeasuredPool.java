@@ -119,9 +119,7 @@ final class MeasuredPool {
     reading.add("long_lived_connections", longLived);
     reading.bySite("overdue_connections", overdue);
     reading.bySite("leaked_slots", pool.leakedSlots);
-    // Those who wait are the latest: whoever came first has a slot.
-    var waiting = Math.max(0, Math.min(pool.requests.size(),
-        active + pool.requests.size() - pool.limit));
+    var waiting = pool.waiting();
     reading.add("waiting_requests", waiting);
     if (waiting > 0) {
       var first = pool.requests.stream().skip(pool.requests.size() - (long) waiting).findFirst();
@@ -145,6 +143,7 @@ final class MeasuredPool {
     reading.add("timeouts_total", pool.timeouts, "pool");
     reading.histogram("acquire_seconds", pool.acquire);
     reading.histogram("hold_seconds", pool.hold);
+    reading.histogram("demand_connections", pool.demand.sum(), pool.demand.cumulated());
     reading.add("acquire_wait_seconds_total", pool.acquire.sum / 1e9);
     reading.add("acquired_total", pool.acquire.count);
     reading.add("held_seconds_total", pool.hold.sum / 1e9);
@@ -176,8 +175,11 @@ final class MeasuredPool {
       for (var i = 1; i < buckets.length; i++) {
         buckets[i] += buckets[i - 1];
       }
-      var seconds = histogram.sum / 1e9;
-      series.add(new Series(Catalogue.BY_NAME.get(metric), key, seconds, buckets));
+      histogram(metric, histogram.sum / 1e9, buckets);
+    }
+
+    private void histogram(String metric, double sum, long[] cumulated) {
+      series.add(new Series(Catalogue.BY_NAME.get(metric), key, sum, cumulated));
     }
 
     /** The lines with the most have a name of their own; the others are added up. */

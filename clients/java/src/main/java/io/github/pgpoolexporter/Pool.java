@@ -70,6 +70,7 @@ final class Pool {
   final Set<Checkout> out = new LinkedHashSet<>();
   Histogram acquire = new Histogram("acquire_seconds");
   Histogram hold = new Histogram("hold_seconds");
+  final Demand demand = new Demand(System.nanoTime());
   double failed;
   double queued;
   double timeouts;
@@ -96,6 +97,7 @@ final class Pool {
         queued++;
       }
       requests.add(request);
+      turn(request.asked);
       return request;
     } finally {
       lock.unlock();
@@ -123,6 +125,7 @@ final class Pool {
     lock.lock();
     try {
       requests.remove(request);
+      turn(System.nanoTime());
       failed++;
       timeouts += timeout ? 1 : 0;
     } finally {
@@ -157,8 +160,18 @@ final class Pool {
     }
   }
 
-  /** The last connection is taken, or the first is free again. Needs the lock. */
+  /** Requests without a slot: those that came last. Needs the lock. */
+  double waiting() {
+    var beyond = out.size() + leaked + requests.size() - limit;
+    return Math.max(0, Math.min(requests.size(), beyond));
+  }
+
+  /**
+   * The demand is another from now on; the last connection is taken, or the first is free again.
+   * Needs the lock.
+   */
   void turn(long now) {
+    demand.turn(out.size() + leaked + waiting(), now);
     if (out.size() + leaked >= limit != full) {
       saturated += full ? now - fullSince : 0;
       full = !full;
@@ -176,6 +189,7 @@ final class Pool {
     try {
       acquire = former.acquire;
       hold = former.hold;
+      demand.adopt(former.demand);
       instances = former.instances;
       failed = former.failed;
       queued = former.queued;
