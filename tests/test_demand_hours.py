@@ -10,6 +10,7 @@ from pg_pool_exporter.analysis.advice.sizes import sizes
 from pg_pool_exporter.analysis.demand import DemandHour, DemandLog, ProcessDemand
 from pg_pool_exporter.metrics.catalogue import DEMAND_BOUNDS
 from pg_pool_exporter.model import Histogram, PoolId, PoolSample
+from test_formats import read, recorded
 
 _HOUR = 3600.0
 _MAX_GAP = 15.0
@@ -118,3 +119,25 @@ def test_an_unreachable_target_has_no_demand_of_before() -> None:
             log.add(now, taken)
     found = log.day(26 * _HOUR + 30.0)
     assert (found.busiest.seconds, found.watched) == (30.0, 30.0)
+
+
+@pytest.mark.parametrize("page", ["hikaricp", "pgxpool", "npgsql", "npgsql-10", "go-sql"])
+def test_another_library_s_page_gives_an_estimate(page: str) -> None:
+    (sample,) = read(recorded(page))
+    process, log = ProcessDemand(), DemandLog(0.0)
+    for number in range(720):
+        if taken := process.take(number * 5.0, sample, _MAX_GAP):
+            log.add(number * 5.0, taken)
+    day = log.day(_HOUR)
+    assert day.busiest.estimated
+    needed = sizes(day.busiest, wait=0.1)
+    assert needed is not None
+    assert needed.for_shares[-1] > (sample.active or 0.0)
+
+
+def test_time_that_requests_waited_is_demand_where_nobody_counts_those_who_wait() -> None:
+    process = ProcessDemand()
+    assert process.take(0.0, reading(active=5, max=5, acquire_wait=100.0), 60.0) is None
+    taken = process.take(60.0, reading(active=5, max=5, acquire_wait=160.0), 60.0)
+    assert taken is not None
+    assert (taken.active_seconds, taken.demand_seconds) == (300.0, 360.0)

@@ -176,6 +176,8 @@ def _between(
             for old, new in zip(before.demand.counts, after.demand.counts, strict=True)
         ]
         demand = after.demand.total - before.demand.total
+    elif after.waiting is None:  # of requests that wait, their time alone is known
+        demand += _more(before.acquire_wait, after.acquire_wait) or 0.0
     active = _more(before.active_seconds, after.active_seconds)
     saturated = _more(before.saturated_seconds, after.saturated_seconds)
     failed = _failed(after) - _failed(before)
