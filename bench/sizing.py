@@ -1,18 +1,24 @@
 """Whether the advised sizes keep what they promise, for workloads on a virtual clock.
 
-    python -m bench.sizing
+    python -m bench.sizing [--live]
 
 Each workload is measured at a size. Then it runs again, with other random numbers, at the advised
 sizes, and at one less than for 99.9 %. Shares are of the busiest hour's time without a free
-connection, of requests that wait, and of those that wait longer than 0.1 s.
+connection, of requests that wait, and of those that wait longer than 0.1 s. `--live`: with a real
+pool (`bench.sizing_live`), which takes three minutes, and fails if a promise is missed.
 """
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import statistics
 from collections.abc import Sequence
 
+from bench import sizing_live
+from bench.sizing_live import rows
 from pg_pool_exporter.analysis.advice.sizes import sizes
+from support.postgres import EMBEDDED_16, Cluster
 from support.queueing import WORKLOADS, Workload, run
 
 _WAIT = 0.1
@@ -29,7 +35,8 @@ def outcome(work: Workload, size: int, seeds: Sequence[int]) -> tuple[float, flo
     )
 
 
-def main() -> None:
+def virtual() -> None:
+    """Print the table for the virtual clock."""
     print(
         "| workload | measured at | no connection free | for 99 % | then | requests | for 99.9 % "
         "| then | requests | one less | for 0.1 s | then late |"
@@ -52,6 +59,36 @@ def main() -> None:
             f"| {needed.for_wait} | {outcome(work, needed.for_wait, seeds)[2]:.2%} |",
             flush=True,
         )
+
+
+def live() -> bool:
+    """Print the table for a real pool; whether each promise holds."""
+    with Cluster(EMBEDDED_16, settings={"max_connections": "200"}) as cluster:
+        made = asyncio.run(rows(cluster.dsn(), sizing_live.WORKLOADS, sizing_live.SECONDS))
+    print(
+        "| workload | measured at | no connection free | for 99 % | then | requests | for 99.9 % "
+        "| then | requests | one less | for the wait | then late |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    for row in made:
+        nearly, most = row.needed.for_shares
+        print(
+            f"| {row.work.name} | {row.work.size} | {row.first.saturated:.2%} "
+            f"| {nearly} | {row.at_99.saturated:.2%} | {row.at_99.waited:.2%} "
+            f"| {most} | {row.at_999.saturated:.2%} | {row.at_999.waited:.2%} "
+            f"| {row.one_less.saturated:.2%} "
+            f"| {row.needed.for_wait} | {row.for_wait.late:.2%} |"
+        )
+    return all(row.is_kept for row in made)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--live", action="store_true")
+    if not parser.parse_args().live:
+        virtual()
+    elif not live():
+        raise SystemExit("a promise is missed by more than two points")
 
 
 if __name__ == "__main__":
