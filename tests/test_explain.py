@@ -174,6 +174,18 @@ def test_a_page_at_an_address() -> None:
     assert "values: active 3" in text
 
 
+def test_a_probe_of_the_configuration_names_the_pools_and_their_formats(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    with serving() as url:
+        config.write_text(f'socket_dir: ""\napps: [{{name: orders, targets: ["{url}/open"]}}]\n')
+        command = [sys.executable, "-m", "pg_pool_exporter", "check-config", "--probe"]
+        done = subprocess.run(
+            [*command, f"--config.file={config}"], capture_output=True, timeout=60, check=False
+        )
+    assert done.returncode == 0
+    assert done.stdout.decode().endswith(": ok, 1 pool: main (micrometer)\n")
+
+
 @pytest.mark.slow
 def test_a_page_as_the_configuration_describes_it(tmp_path: Path) -> None:
     token = tmp_path / "token"

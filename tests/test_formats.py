@@ -550,10 +550,10 @@ def test_our_own_page_may_leave_out_what_the_configuration_knows() -> None:
 
 
 def test_a_page_without_any_format_is_reported_as_that() -> None:
-    with pytest.raises(PollError, match="looked for: native, micrometer, hikaricp, ") as caught:
+    with pytest.raises(PollError, match="Looked for: native, micrometer, hikaricp, ") as caught:
         read(lines("jvm_threads_live_threads 31"))
     assert caught.value.reason == "protocol"
-    with pytest.raises(PollError, match=r"looked for: rails\. "):
+    with pytest.raises(PollError, match=r"Looked for: rails$"):
         read(recorded("micrometer"), FORMATS["rails"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -20,9 +20,12 @@ from pg_pool_exporter.commands.output import FAILURE, SUCCESS, complain, count, 
 from pg_pool_exporter.commands.single_poll import probe
 from pg_pool_exporter.config import Config, warnings
 from pg_pool_exporter.discovery import DiscoveryStatus
-from pg_pool_exporter.model import LogCounts, ServerSettings
+from pg_pool_exporter.model import LogCounts, PoolSample, ServerSettings
 from pg_pool_exporter.polling.store import TargetState
 from pg_pool_exporter.web import config as web_config
+
+_MOST_POOLS = 5
+"""Pools of one page that are named."""
 
 
 def main(options: Options) -> int:
@@ -93,13 +96,29 @@ def _polled(state: TargetState) -> Iterator[_Line]:
     if log is not None:
         yield from (_Line(f"{name}: {text}", is_fine) for text, is_fine in _end_of(log))
         return
-    condition = "ok" if health.up else f"failed ({health.reason}): {health.error}"
+    condition = f"failed ({health.reason}): {health.error}"
+    if health.up:
+        pools = state.snapshot.pools if state.snapshot is not None else ()
+        condition = _found(pools) if state.key.kind == "app" else "ok"
     yield _Line(f"{name}: {condition}", health.up)
     for note in health.notes:
         yield _Line(f"{name}: {note}", False)
     if health.up and state.snapshot is not None and state.snapshot.server is not None:
         for missing in _missing_rights(state.snapshot.server.settings):
             yield _Line(f"{name}: {missing}", False)
+
+
+def _found(pools: Sequence[PoolSample]) -> str:
+    """The pools of an application's page, each with its format where that is another library's."""
+    named = [
+        f"{pool.key.pool} ({pool.info.source})"
+        if pool.info is not None and pool.info.source
+        else pool.key.pool
+        for pool in pools[:_MOST_POOLS]
+    ]
+    if len(pools) > _MOST_POOLS:
+        named.append(f"{len(pools) - _MOST_POOLS} more")
+    return ": ".join(filter(None, (f"ok, {count(len(pools), 'pool')}", ", ".join(named))))
 
 
 def _end_of(log: LogCounts) -> Iterator[tuple[str, bool]]:

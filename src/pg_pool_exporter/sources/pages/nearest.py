@@ -19,9 +19,10 @@ _MOST = 3
 _ALIKE = 0.5
 _LEAST = 0.25
 
+# Within bounds: a line can be a name of a mebibyte.
 _LIKE_A_POOL = re.compile(
-    rb"\n((?=[a-zA-Z0-9_:]*(?:pool|conn|jdbc|data_?source|hikari|go_sql|dbstats|r2dbc|npgsql|pgx"
-    rb"|agroal|prisma|ecto|repo_query|bouncer|odyssey))[a-zA-Z_:][a-zA-Z0-9_:]*+)",
+    rb"\n((?=[a-zA-Z0-9_:]{0,128}(?:pool|conn|jdbc|data_?source|hikari|go_sql|dbstats|r2dbc|npgsql|pgx"
+    rb"|agroal|prisma|ecto|repo_query|bouncer|odyssey))[a-zA-Z_:][a-zA-Z0-9_:]{0,255}+)",
     re.IGNORECASE,
 )
 # Of one metric.

@@ -184,8 +184,9 @@ class PageReader:
             # Each poll fails alike, and the comparison takes some milliseconds.
             self._hint = names, _nearest(names, formats)
         return (
-            f"no series of a pool is on the page; looked for: {looked_for}. {self._hint[1]} If the "
-            "page is right, describe its names under `formats` and name that as the app's `format`"
+            f"no series of a pool is on the page. {self._hint[1]} If the page is right, describe "
+            "its names under `formats` and name that as the app's `format`. Looked for: "
+            f"{looked_for}"
         )
 
     def _snapshot(self, reading: _Reading) -> Snapshot:
