@@ -1,10 +1,13 @@
 "use strict";
 
+const path = require("node:path");
+
 // The stack is taken at each checkout, and its text, which costs most, is made when it is read.
 const FRAMES = 8;
 const MAX_CHARACTERS = 200;
 const NOT_THE_APPLICATION = /[\\/]node_modules[\\/]|\bnode:|native\)$|<anonymous>\)?$/;
-const OWN = __dirname;
+// Named, because a clone that is installed by its path is not below node_modules.
+const OWN = ["lib/", "index.js", "index.mjs"].map((name) => path.join(path.dirname(__dirname), name));
 
 /** Who calls; `describe` names the line. `below` is the function whose callers are looked at. */
 function callingSite(below) {
@@ -20,7 +23,7 @@ function callingSite(below) {
 function describe(site) {
   let found;
   for (const frame of String(site?.stack ?? "").split("\n").slice(1)) {
-    if (frame.includes(OWN)) continue;
+    if (OWN.some((file) => frame.includes(file))) continue;
     const named = name(frame);
     if (named && !NOT_THE_APPLICATION.test(frame)) return named;
     if (named && !/\bnode:/.test(frame)) found ??= named;

@@ -35,6 +35,7 @@ test("a forgotten connection is named with its line until it comes back", async 
   const pool = open("forgotten", { leakAfter: 1e-9 });
   const client = await pool.connect(); // the line
   const site = `site="test/client.test.js:`;
+  assert.equal(value("forgotten", "pg_pool_instances_total", site), 1);
   assert.equal(value("forgotten", "pg_pool_overdue_connections", site), 1);
   longLived(client);
   assert.equal(value("forgotten", "pg_pool_overdue_connections"), undefined);
