@@ -95,6 +95,18 @@ def test_leaks_are_unknown_until_a_pool_was_watched_for_a_minute_or_both_sides_p
     assert checks(sides)["leaks"].figure == "none known, unknown for 1 pool"
 
 
+def test_a_leak_of_one_application_hides_no_other_whose_server_is_unknown() -> None:
+    sides = healthy()
+    sides.pool(1, 2, leaked_slots={SITE: 1})
+    sides.pool(1, 1, app="billing", info=replace(INFO, host="", port=""), leak_after=None)
+    point = checks(sides)["leaks"]
+    assert (point.verdict, point.figure) == (
+        Verdict.PROBLEM, "1 not returned, unknown for 1 pool",
+    )  # fmt: skip
+    assert point.evidence[-1].startswith("billing/main: no proof")
+    assert "`server` of the application" in point.evidence[-1]
+
+
 def test_totals_of_a_pool_that_is_gone_hide_nothing_of_the_others() -> None:
     sides = healthy()
     watched(sides, waiting=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import isfinite
 
@@ -55,9 +55,17 @@ def leaks(judged: Judged) -> Check:
     pools = judged.fleet.pools
     if not pools:
         return unknown("leaks", "no pools")
+    unproven = [
+        pool
+        for pool in pools
+        if pool.app_on_server is None or pool.app_on_server.evidence.unreturned is None
+    ]
+    unknown_of = [pool for pool in unproven if not (pool.all_report_overdue and pool.watched)]
     if findings:
         leaked = sum(one.amount for one in findings)
-        return of_findings("leaks", f"{leaked:g} not returned", findings)
+        blind = [pool for pool in unknown_of if pool.app_on_server is None]
+        point = of_findings("leaks", f"{leaked:g} not returned{_unknown_for(blind)}", findings)
+        return replace(point, evidence=(*point.evidence, *few(map(_not_proven, blind))))
     undecided = [
         f"{pool.name}: {number(pool.overdue, 'checkout is', 'checkouts are')} overdue, and the "
         f"state of its sessions on {app.key.title} is unknown now"
@@ -71,12 +79,6 @@ def leaks(judged: Judged) -> Check:
             figure="their server does not answer",
             evidence=few(undecided),
         )
-    unproven = [
-        pool
-        for pool in pools
-        if pool.app_on_server is None or pool.app_on_server.evidence.unreturned is None
-    ]
-    unknown_of = [pool for pool in unproven if not (pool.all_report_overdue and pool.watched)]
     suspected = few(
         dict.fromkeys(
             f"{app.key.app if app.pools > 1 else pool.name}: {app.evidence.suspected:g} "
@@ -90,14 +92,25 @@ def leaks(judged: Judged) -> Check:
         is_young = not any(pool.watched for pool in pools)
         why = _WATCHED_TOO_SHORT if is_young else "nothing known yet"
         return replace(unknown("leaks", why), evidence=evidence)
-    of = f", unknown for {number(len(unknown_of), 'pool', 'pools')}" if unknown_of else ""
-    return Check(name="leaks", verdict=Verdict.FINE, figure=f"none known{of}", evidence=evidence)
+    return Check(
+        name="leaks",
+        verdict=Verdict.FINE,
+        figure=f"none known{_unknown_for(unknown_of)}",
+        evidence=evidence,
+    )
+
+
+def _unknown_for(pools: Sequence[PoolView]) -> str:
+    return f", unknown for {number(len(pools), 'pool', 'pools')}" if pools else ""
 
 
 def _not_proven(pool: PoolView) -> str:
     app = pool.app_on_server
     if app is None:
-        return f"{pool.name}: no proof, because the server that it leads to is unknown"
+        return (
+            f"{pool.name}: no proof, because the server that it leads to is unknown: name it as "
+            "`server` of the application in the configuration"
+        )
     if app.evidence.is_partial:
         return (
             f"{pool.name}: {app.key.title} has fewer clients than the pools have connections: name "
