@@ -85,7 +85,6 @@ def pytest_fixture_post_finalizer(
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
     """After all fixtures that end with the test: its leaks are an error."""
-    __tracebackhide__ = True
     if not _is_asked(item):
         return (yield)
     try:
@@ -97,9 +96,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, Any]:
         raise
     leaks = _guard(item.config).leaks()
     if leaks:
-        from pg_pool_exporter.testing.leaks import LeakError
-
-        raise LeakError(leaks)
+        pytest.fail(leaks, pytrace=False)  # no frame of a hook helps
     return result
 
 
