@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pg_pool_exporter.sources.server_log.known_prefixes import KNOWN_PREFIXES, fitting
@@ -102,6 +102,54 @@ def test_any_names_under_any_prefix(
     [timed_out] = {name for family, _, name in found if family == "timeout"}
     assert timed_out in {database, None}
     assert sum(found.values()) == 3
+
+
+escapes = st.tuples(
+    st.sampled_from(["", "", "", "5", "-5", "12", "-20", "0", "-"]),
+    st.sampled_from("udapcmtudaehilLnPQrsvxbqz%"),
+).map(lambda one: "%{}{}".format(*one))
+literals = st.sampled_from(
+    [" ", "", "-", ":", "@", "|", ",", "[", "]", "(", " [", "] ", "user=", ",db=", "`", "'", "/",
+     "_", "0", "x", "é", "  ", "user", "LOG"]
+)  # fmt: skip
+prefixes = st.lists(st.tuples(escapes, literals).map("".join), min_size=1, max_size=6).map("".join)
+strange = (
+    st.sampled_from((*NAMES, "a\nb", "\nx", "x\n", "`", "a`b", "\r", "7", "UTC", "LOG")) | names
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    prefix=st.tuples(prefixes, st.sampled_from([" ", "", ": "])).map("".join),
+    user=strange, database=strange, application=applications,
+    kind=st.sampled_from(sorted(TIMEOUTS)),
+)  # fmt: skip
+def test_strange_names_under_any_prefix_that_postgresql_accepts(
+    prefix: str, user: str, database: str, application: str, kind: str
+) -> None:
+    """A session closes where it opened, if at all, and no other database has its timeout."""
+    session = Session(user, database, application)
+    other = Session("bob", "other", "psql", "10.0.0.8", 77)
+    severity, code, message = TIMEOUTS[kind]
+    lines = [
+        line(prefix, other, "LOG", opened(other)),
+        line(prefix, session._replace(application="[unknown]"), "LOG", opened(session)),
+        line(prefix, None, "LOG", "checkpoint starting: time"),
+        line(prefix, session, severity, message, code),
+        line(prefix, session, "LOG", closed(session)),
+        line(prefix, other, "LOG", closed(other)),
+    ]
+    # What looks like a severity is above.
+    assume(all(one.count(b":  ") == 1 for one in lines))
+    reader = parser_of("stderr", prefix, wrapping="none")
+    reader.take_tally(frozenset({"shop", "other", "web", "a", database}))
+    reader.feed(b"".join(lines))
+    found = seen(reader)
+    at_start = {name: n for (_, value, name), n in found.items() if value == "opened"}
+    assert at_start == {name: n for (_, value, name), n in found.items() if value == "closed"}
+    assert at_start.keys() <= {database, "other", None}
+    timed_out = {name: n for (family, _, name), n in found.items() if family == "timeout"}
+    assert timed_out in ({}, {database: 1}, {None: 1})
 
 
 @settings(max_examples=300, deadline=None)

@@ -40,7 +40,7 @@ def line(
     of_session = {
         "u": session.user if session else "",
         "d": session.database if session else "",
-        "a": session.application if session else "",
+        "a": (session.application or "[unknown]") if session else "",
         "h": session.host if session else "",
         "r": f"{session.host}(50000)" if session else "",
         "L": "",
@@ -50,9 +50,11 @@ def line(
     def value(found: re.Match[str]) -> str:
         padding, name = found.groups()
         if name == "%":
-            return "%"
-        text = {**values, **of_session}.get(name, "")
-        width = int(padding or 0)
+            return "" if padding else "%"
+        text = {**values, **of_session}.get(name)
+        if text is None:
+            return ""
+        width = int(padding) if padding.strip("-") else 0
         return text.ljust(-width) if width < 0 else text.rjust(width)
 
     head, rest = prefix, ""

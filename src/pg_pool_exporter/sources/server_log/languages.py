@@ -7,7 +7,8 @@ exporter may not see. What nobody looks for would be counted as 0.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 from pg_pool_exporter.sources.server_log.messages import languages, messages
 
@@ -18,23 +19,26 @@ _MESSAGE = re.compile(
 )
 
 
-class OtherLanguages:
-    """All languages but those `spoken`, and English."""
+def other_languages(spoken: frozenset[str], data: bytes, start: int, end: int) -> set[str]:
+    """The languages, neither `spoken` nor English, in which a message that is counted begins in
+    `data[start:end]`.
+    """
+    starts = _starts(spoken)
+    return {
+        name
+        for message in _MESSAGE.finditer(data, start, end)
+        for text, name in starts.get(message[1], ())
+        if data.startswith(text, message.end())
+    }
 
-    def __init__(self, spoken: Collection[str]) -> None:
-        known = {one.start for one in messages(spoken)}
-        self._starts: dict[bytes, list[tuple[bytes, str]]] = {}
-        for name in languages():
-            for one in messages([name]):
-                start = one.start
-                if len(start) >= _KEY_BYTES and start not in known:
-                    self._starts.setdefault(start[:_KEY_BYTES], []).append((start, name))
 
-    def find(self, data: bytes, start: int, end: int) -> set[str]:
-        """Those of which a message that is counted begins in `data[start:end]`."""
-        found: set[str] = set()
-        for message in _MESSAGE.finditer(data, start, end):
-            for text, name in self._starts.get(message[1], ()):
-                if data.startswith(text, message.end()):
-                    found.add(name)
-        return found
+@cache
+def _starts(spoken: frozenset[str]) -> Mapping[bytes, Sequence[tuple[bytes, str]]]:
+    """The starts of the messages of the other languages, by their first bytes."""
+    known = {one.start for one in messages(spoken)}
+    found: dict[bytes, list[tuple[bytes, str]]] = {}
+    for name in languages():
+        for start in {one.start for one in messages([name])} - known:
+            if len(start) >= _KEY_BYTES:
+                found.setdefault(start[:_KEY_BYTES], []).append((start, name))
+    return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
+from string import ascii_letters
 from typing import NamedTuple
 
 # Each escape as PostgreSQL writes it (elog.c). A name may hold anything but a line end, and with
@@ -48,6 +49,15 @@ _RAW_NAMES = {"u", "d"}
 _ESCAPE = re.compile(r"%(-?\d*)(.)", re.DOTALL)
 # Separators that an escape can hold, and not always as many of them.
 _VARIABLE = {"m": "+-_", "t": "+-_", "s": "+-_", "v": "-/", "Q": "-"}
+_DIGITS = "0123456789"
+_ZONE_HOLDS = ascii_letters + _DIGITS + "+-_"
+# What an escape without names can end with; others have a fixed length.
+_HOLDS = {
+    "m": _ZONE_HOLDS, "t": _ZONE_HOLDS, "s": _ZONE_HOLDS, "c": "abcdef.-" + _DIGITS,
+    "v": "-/" + _DIGITS, "n": "", "e": "",
+}  # fmt: skip
+# Characters that are always in it.
+_ALWAYS_HOLDS = {"m": ".: ", "t": ": ", "s": ": ", "c": ".", "n": "."}
 # Time and process id, which syslog and journald write themselves.
 _TIMES_AND_PROCESS = frozenset("mtnpl")
 # Of a line whose prefix can be read in several ways.
@@ -177,7 +187,7 @@ def parse(text: str) -> Prefix:
         add(text[position : found.start()].encode())
         position = found.end()
         padding, name = found.groups()
-        if name == "%":
+        if name == "%" and not padding:
             add(b"%")
         elif name == "q" and before_sessions is None:
             # Processes that are no sessions stop here.
@@ -240,10 +250,15 @@ def _piece(part: _Part, seen: set[str], session: str, following: _Part | None) -
     """The pattern of a part before the part `following`."""
     if not part.name:
         return re.escape(part.text)
-    field = part.text
-    if field == _ANY and following is not None and not following.name:
+    # A name may have the padding's spaces, too; atomic, the padding would take those that follow.
+    field = _ANY if part.is_any else part.text
+    if part.is_any and following is not None and not following.name:
         # Faster: in most lines the field does not contain the character that follows it.
         field = rb"(?:[^\n%s]*+|%s)" % (re.escape(following.text[:1]), _ANY)
+    elif not part.is_any and following is not None and following.is_any:
+        # As short as it can be: else it takes some of the name.
+        padding = b" *" if field.endswith(b" *") else b""
+        field = field.removesuffix(padding) + b"?" + (padding and padding + b"?")
     return _grouped(part.name, field, seen, session)
 
 
@@ -256,12 +271,27 @@ def _grouped(name: str, field: bytes, seen: set[str], session: str) -> bytes:
 
 
 def _session(parts: Sequence[_Part]) -> str:
-    names = {part.name for part in parts}
-    return next((name for name in _SESSIONS if name in names), "")
+    """The escape that identifies a session; "" where nothing shows its bounds in a line."""
+    names = ["", *(part.name for part in parts), ""]
+    alone = {
+        name
+        for before, name, after in zip(names, names[1:], names[2:], strict=False)
+        if not before and not after
+    }
+    return next((name for name in _SESSIONS if name in alone), "")
+
+
+def _is_bounded(part: _Part, following: Iterable[_Part]) -> bool:
+    """Whether the field ends where the escape does, whatever the name behind `following` is."""
+    holds = _HOLDS.get(part.name, _DIGITS)
+    between = "".join(
+        _ALWAYS_HOLDS.get(one.name, "") if one.name else one.text.decode() for one in following
+    )
+    return not holds or any(one not in holds for one in between)
 
 
 def _padded(field: bytes, padding: str) -> bytes:
-    if not padding:
+    if not padding.strip("-0"):
         return field
     return field + b" *" if padding.startswith("-") else b" *" + field
 
@@ -289,11 +319,17 @@ def _strict(parts: Sequence[_Part], before_sessions: int, session: str) -> bytes
         return _pattern(parts, before_sessions, session)
     if first and parts[first - 1].name:
         return None  # nothing shows where the name begins
+    if not all(
+        _is_bounded(part, parts[at + 1 : first])
+        for at, part in enumerate(parts[:first])
+        if part.name
+    ):
+        return None
     texts = [part.text for part in parts[first:] if not part.name]
     separators = {one for one in b"".join(texts) if not chr(one).isalnum()}
     for index, part in enumerate(parts[first:], first):
         after = parts[index + 1] if index + 1 < len(parts) else None
-        if part.is_any and after is not None and after.name:
+        if part.name and after is not None and after.name and (part.is_any or after.is_any):
             return None
         if not part.name and separators.isdisjoint(part.text):
             return None

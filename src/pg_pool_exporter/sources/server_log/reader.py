@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pg_pool_exporter.sources.server_log.coverage import SAMPLE_BYTES, SMALL_BYTES, Coverage
 from pg_pool_exporter.sources.server_log.events import Tally
 from pg_pool_exporter.sources.server_log.heads import Wrapping
-from pg_pool_exporter.sources.server_log.languages import OtherLanguages
+from pg_pool_exporter.sources.server_log.languages import other_languages
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.log_format import LogFormat
 from pg_pool_exporter.sources.server_log.messages import messages
@@ -61,7 +61,6 @@ class LogReader:
         self._form = form
         self._is_thorough = is_thorough
         self._shared = SharedCounts(Coverage(is_thorough=is_thorough))
-        self._others = None if form.languages is None else OtherLanguages(form.languages)
         self._parsers: dict[tuple[Format, bool], LogParser] = {}
         self._files: dict[str, _File] = {}
         # A name at the beginning of a line can be anything, also what a shipper puts there.
@@ -191,15 +190,13 @@ class LogReader:
 
     def _follow_language(self, data: bytes, end: int) -> None:
         """Look for other languages: in a sample, or in all lines while no event was ever found."""
-        if self._others is None:
+        spoken = self._form.languages
+        if spoken is None:
             return
         is_sample = end > SMALL_BYTES and not self._is_thorough and self._shared.has_events
-        found = self._others.find(data, 0, SAMPLE_BYTES if is_sample else end)
+        found = other_languages(frozenset(spoken), data, 0, SAMPLE_BYTES if is_sample else end)
         if found:
-            self._form = self._form._replace(
-                languages=(*(self._form.languages or ()), *sorted(found))
-            )
-            self._others = OtherLanguages(self._form.languages or ())
+            self._form = self._form._replace(languages=(*spoken, *sorted(found)))
             self._parsers.clear()
 
     def _is_plain(self, data: bytes, end: int) -> bool:

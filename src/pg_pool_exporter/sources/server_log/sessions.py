@@ -49,12 +49,12 @@ class SessionTexts:
         }
         # Names without spaces and equals signs: nearly all.
         self._patterns = {
-            event: rb"(?:%s)%s[^\r\n= ]*+(?:%s)(?P<database>[^\r\n= ]++)(?=\r?\n|%s)"
+            event: rb"(?:%s)%s[^\r\n= ]*+(?:%s)(?P<database>[^\r\n= ]++)(?=%s)"
             % (
                 _alternatives(starts[event]),
                 rb"[0-9:.]++(?:%s)" % _alternatives(users[CLOSED]) if event is CLOSED else b"",
                 _alternatives(databases[event]),
-                _alternatives(ends | hosts),
+                _alternatives(hosts) if event is CLOSED else rb"\r?\n(?!\t)|" + _alternatives(ends),
             )
             for event in (OPENED, CLOSED)
         }
@@ -80,6 +80,8 @@ class SessionTexts:
         if plain is not None:
             return plain["database"]
         end = data.find(b"\n", message)
+        # A name has a line end, of which the message has the first line only.
+        is_cut = event is OPENED and end >= 0 and data.startswith(b"\t", end + 1)
         text = data[message : end if end >= 0 else len(data)].removesuffix(b"\r")
         user = self._users[event].search(text)
         if user is None:
@@ -88,10 +90,11 @@ class SessionTexts:
         if event is CLOSED:
             # An address has no spaces, so its label is the last one.
             at = max(text.rfind(host) for host in self._hosts)
-            text = text[:at] if at >= 0 else text
+            is_cut = at < 0
+            text = text[:at]
         text = self._ends.split(text, maxsplit=1)[0]
         names = self._databases[event].split(text)
-        if len(names) > 2:
+        if is_cut or len(names) > 2:
             return AMBIGUOUS_NAME
         return names[1] if len(names) == 2 else None
 
