@@ -114,6 +114,7 @@ docs: $(VENV)/.dev
 docs-site: build/site-tools/.done
 	$(PYTHON) tools/site.py
 	$(SITE)/zensical build --clean --strict
+	$(PYTHON) tools/site.py redirects
 
 docs-serve: build/site-tools/.done
 	$(PYTHON) tools/site.py

@@ -26,6 +26,7 @@ from support.programs import PROMTOOL
 from support.rule_files import ALERTS
 from tools import client_catalogues, command_line_page
 from tools.configuration_keys import SECTIONS as CONFIGURATION_SECTIONS
+from tools.site import redirect_runbooks
 from tools.tables import PAGES, with_tables
 
 ROOT = Path(__file__).parents[1]
@@ -121,6 +122,13 @@ def test_links_lead_to_files(guide: Path) -> None:
 
 PAGES_OF_THE_SITE = [path for path in GUIDES if path.is_relative_to(ROOT / "docs")]
 MOST_WORDS = 900
+
+
+def test_a_link_of_an_alert_leads_to_a_page_of_the_site(tmp_path: Path) -> None:
+    redirect_runbooks(tmp_path)
+    for page in (ROOT / "docs/runbooks").glob("*.md"):
+        answer = (tmp_path / "runbooks" / page.name / "index.html").read_text()
+        assert f'url=../{page.stem}/"' in answer
 
 
 def test_each_page_has_one_place_in_the_navigation() -> None:

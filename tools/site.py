@@ -1,18 +1,21 @@
 """Copies docs to build/docs for the site: links to other files of the repository get an address.
 
-python tools/site.py
+python tools/site.py              before the site is built
+python tools/site.py redirects    afterwards: addresses as alerts have them lead to its pages
 """
 
 from __future__ import annotations
 
 import re
 import shutil
+import sys
 import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 COPY = ROOT / "build/docs"
+SITE = ROOT / "build/site"
 _LINK = re.compile(r"\]\((?!\w+:|#)([^)\s#]+)")
 _HOME = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]["Source"]
 
@@ -37,5 +40,23 @@ def main() -> None:
         (COPY / page.relative_to(DOCS)).write_text(with_addresses(page))
 
 
+def redirect_runbooks(site: Path) -> None:
+    """Let runbooks/NAME.md, where alerts and findings link to, lead to the page runbooks/NAME/.
+
+    A directory of that name works on every web server that serves index.html.
+    """
+    for page in (DOCS / "runbooks").glob("*.md"):
+        directory = site / "runbooks" / page.name
+        directory.mkdir(parents=True, exist_ok=True)
+        target = f"../{page.stem}/"
+        (directory / "index.html").write_text(
+            f'<!doctype html><meta http-equiv="refresh" content="0; url={target}">'
+            f'<a href="{target}">{page.stem}</a>\n'
+        )
+
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == ["redirects"]:
+        redirect_runbooks(SITE)
+    else:
+        main()
