@@ -297,6 +297,11 @@ def test_a_pool_of_unknown_demand_keeps_what_it_has() -> None:
     made = advice(pools, [main_server(70)], {})
     assert one(made).recommended == 5
     assert (made.servers[0].needed, made.servers[0].recommended) == (74, 70)
+    assert of_server(made.servers[0]).endswith(
+        "they need 74 and should have 70. Included with their maximum: 1 pool of unknown demand."
+    )
+    nothing = advice([pool(None, size=50)], [main_server(70)], {})
+    assert of_server(nothing.servers[0]).endswith("what they need is not known yet.")
 
 
 def test_more_connections_than_the_cores_can_work_on_are_not_recommended() -> None:

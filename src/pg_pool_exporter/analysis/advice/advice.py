@@ -85,9 +85,12 @@ class ServerAdvice:
     pools_max: float | None
     """The most that the pools may open now; None where unknown."""
     needed: int
-    """What they need; what is known of no advice counts with its maximum."""
+    """What they need; pools of unknown demand count with their maximum."""
     recommended: int
     """What they are recommended to have."""
+    known: int
+    """Pools of known demand."""
+    unknown: int
     working: int | None
     """What the server can work on at once; None without known cores."""
 
@@ -189,6 +192,8 @@ def _on_server(
         pools_max=server.pools_max,
         needed=int(others + sum(one.processes * _most(one) for one in known)),
         recommended=int(others + sum(one.processes * (one.recommended or 0) for one in within)),
+        known=len(known),
+        unknown=len(pools) - len(known),
         working=working,
     )
 

@@ -88,10 +88,13 @@ def sentences(one: PoolAdvice) -> Iterator[str]:
 def of_server(server: ServerAdvice) -> str:
     """Its pools together, in one sentence."""
     now = "an unknown number" if server.pools_max is None else f"{server.pools_max:g}"
-    text = (
-        f"The pools may open {now} of {server.available} slots; they need {server.needed} and "
-        f"should have {server.recommended}."
-    )
+    text = f"The pools may open {now} of {server.available} slots; "
+    if not server.known:
+        return f"{text}what they need is not known yet."
+    text += f"they need {server.needed} and should have {server.recommended}."
+    if server.unknown:
+        pools = number(server.unknown, "pool", "pools")
+        text += f" Included with their maximum: {pools} of unknown demand."
     if server.working is not None:
         text += f" The server works on at most {server.working} at once."
     return text
