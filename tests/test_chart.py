@@ -114,6 +114,7 @@ def test_every_value_is_in_the_schema_and_valid() -> None:
         ("config.servers[0].name=main", ["dsn"]),
         ("config.server[0].name=main", ["server"]),
         ("extraArgs[0]=log.level=debug", ["extraArgs"]),
+        ("dashboardUrl=grafana.example", ["dashboardUrl", "https?"]),
         ("prometheusRule.enabled=true,prometheusRule.thresholds.pool_use=1", ["pool_use: unknown"]),
     ],
 )
@@ -221,6 +222,9 @@ def test_the_exporter_accepts_its_flags_and_its_configuration(values: Path, tmp_
     arguments = [one.replace("$(SHARD)", "1") for one in container["args"]]
     options = parse(arguments, {})
     assert options.config_file == Path("/etc/pg-pool-exporter/config.yaml")
+    if values.stem == "full-values":
+        assert options.web_runbook_url == "https://wiki.example/runbooks"
+        assert options.web_dashboard_url == "https://grafana.example"
     (config,) = (
         document["data"]["config.yaml"]
         for document in documents
@@ -311,7 +315,9 @@ def test_the_rules_inside_are_understood_with_settings_of_ours(tmp_path: Path) -
     by_record = {one["record"]: one for one in inside if "record" in one}
     assert by_record["pg_pool_exporter:threshold:pool_use_ratio"]["expr"] == "0.9"
     links = by_record["pg_pool_exporter:links:info"]["labels"]
-    assert links["runbooks"] == "https://wiki.example/runbooks"
+    assert links == {
+        "runbooks": "https://wiki.example/runbooks", "dashboards": "https://grafana.example",
+    }  # fmt: skip
     # Annotations have Prometheus' templates, which are not Helm's.
     alerts = {one["alert"]: one["annotations"] for one in ours if "alert" in one}
     assert {one["alert"]: one["annotations"] for one in inside if "alert" in one} == alerts
