@@ -531,15 +531,24 @@ def test_the_remedy_names_the_limit_that_is_reached_and_what_the_server_has_left
 
 
 @pytest.mark.parametrize(
-    ("database", "is_explained"),
-    [("shop", True), ("other", False)],
+    ("database", "role", "waits", "is_explained"),
+    [
+        ("shop", "orders", None, True),
+        ("other", "orders", 3.0, False),
+        ("shop", "forced", 3.0, True),
+        ("shop", "other", None, False),
+    ],
 )
-def test_requests_of_a_pool_wait_because_of_its_bouncer(database: str, is_explained: bool) -> None:
-    """Not for an unknown reason, and not for one of its own."""
+def test_requests_of_a_pool_wait_because_of_its_bouncer(
+    database: str, role: str, waits: float | None, is_explained: bool
+) -> None:
+    """Not for an unknown reason, and not for one of its own. The bouncer may replace the role."""
     sides = BothSides()
     info = replace(INFO, port="6432", database=database)
+    group = ClientGroup(counts={"waiting": 5, "active": 20}, oldest_waiting=waits)
     for _ in range(2):
-        bouncer(sides, LONG)
+        origins = {BouncerOrigin("orders", "", "orders"): group}
+        bouncer(sides, LONG, role=role, user=role, origins=origins)
         sides.pool(0, 10, waiting=5.0, info=info)
         sides.now += 5
     (pool,) = sides.analysis.fleet.pools

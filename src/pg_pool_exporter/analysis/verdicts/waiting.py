@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
@@ -123,7 +124,10 @@ def _holds_up(finding: Finding, pool: PoolView) -> bool:
 
 def _keeps_waiting(finding: Finding, pool: PoolView) -> bool:
     """Whether the finding about the bouncer makes the pool's requests wait."""
-    if not any(_is_limited(one.sample.info, finding.subject) for one in pool.processes):
+    subject, app = finding.subject, pool.app_on_server
+    if app is not None and app.longest_bouncer_wait:  # the bouncer may use another role
+        subject = replace(subject, user="")
+    if not any(_is_limited(one.sample.info, subject) for one in pool.processes):
         return False
     if finding.cause is Cause.BOUNCER_TOO_MANY_CLIENTS:  # a pool that has all needs no more
         return any((one.utilisation or 0.0) < 1 for one in pool.processes)
