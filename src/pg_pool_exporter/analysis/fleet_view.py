@@ -181,7 +181,7 @@ def _pools(
                     None if on is None else apps.get(on),
                     longest_threshold(processes),
                     history.demand(now, [one.sample for one in processes]),
-                    max(one.bouncers for one in processes),
+                    next((one.bouncers for one in processes if one.bouncers), ()),
                 )
 
 
