@@ -58,7 +58,7 @@ CNPG = Format(
     info=_INFO,
     unless=_CONSOLE,
     values=_pgbouncer("cnpg_pgbouncer_pools_"),
-    facts="CloudNativePG, documentation of the pooler",
+    facts="CloudNativePG, pkg/management/pgbouncer/metricsserver/pools.go",
 )
 
 PGCAT = Format(
@@ -154,7 +154,7 @@ SUPAVISOR = Format(
             )
         ),
     ),
-    facts="Supavisor, lib/supavisor/monitoring/prom_ex plugins",
+    facts="Supavisor, lib/supavisor/monitoring/tenant.ex",
 )
 
 PGAGROAL = Format(
@@ -169,5 +169,5 @@ PGAGROAL = Format(
         value("waiting", "pgagroal_client_wait"),
         value("timeouts", "pgagroal_connection_timeout", kind="pool"),
     ),
-    facts="pgagroal's documentation of its metrics",
+    facts="pgagroal 2.0, prometheus.c",
 )

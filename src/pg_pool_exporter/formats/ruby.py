@@ -63,5 +63,5 @@ YABEDA = Format(
         value("leaked_slots", "activerecord_connection_pool_dead", kind=_DEAD_SITE, note=_REAPED),
         value("waiting", "activerecord_connection_pool_waiting"),
     ),
-    facts="yabeda-activerecord, README.md",
+    facts="yabeda-activerecord, lib/yabeda/active_record.rb",
 )
