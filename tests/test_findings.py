@@ -11,6 +11,8 @@ import pytest
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject, Verdict
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import (
+    BouncerOrigin,
+    ClientGroup,
     ClientKey,
     DatabaseCounters,
     Kind,
@@ -400,6 +402,30 @@ def test_a_lock_explains_long_checkouts_only_where_somebody_waits_for_a_while(
         waits = passed % every == 0
         groups = {session_key(): group(1, oldest) if waits else group()}
         patient.sides.server({"active": [4.0] * 10}, groups=groups)
+
+    assert patient.live(600, both).causes() == causes
+
+
+@pytest.mark.parametrize(
+    ("every", "wait", "causes"),
+    [
+        (240, 0.1, [Cause.LONG_CHECKOUTS]),
+        (240, 4.0, [Cause.UNKNOWN]),
+    ],
+)
+def test_a_wait_at_the_bouncer_explains_long_checkouts_only_where_it_is_long(
+    every: int, wait: float, causes: list[Cause]
+) -> None:
+    """For some minutes, as the means of checkouts are: what else is wrong then is not known."""
+    patient = Patient()
+    poll = crowd(hold=4.0, info=replace(INFO, port="6432"))
+
+    def both(passed: float) -> None:
+        poll(patient.sides, passed)
+        waits = passed % every == 0
+        clients = ClientGroup(counts={"active": 10}, oldest_waiting=wait if waits else None)
+        origins = {BouncerOrigin("orders", ""): clients}
+        patient.sides.bouncer(0, active=10, origins=origins, clients_read=True)
 
     assert patient.live(600, both).causes() == causes
 

@@ -17,7 +17,8 @@ from pg_pool_exporter.analysis.demand import (
     together,
 )
 from pg_pool_exporter.analysis.minutes import MINUTE, LastHour, Minutes
-from pg_pool_exporter.model import BouncerSample, PoolId, PoolSample, ServerSample, TargetId
+from pg_pool_exporter.analysis.waits import Waits, client_waits
+from pg_pool_exporter.model import PoolId, PoolSample, ServerSample, TargetId
 from pg_pool_exporter.polling.store import Change, TargetState
 
 # Rates are over a few minutes: a burst of seconds must not count, a change must soon.
@@ -245,37 +246,12 @@ class _Page:
             self._demands.add(now, one, self._processes[one.key], max_gap)
 
 
-class _Waits:
-    """The longest wait of each application in each of the last minutes."""
-
-    def __init__(self) -> None:
-        self._by_minute: deque[tuple[float, dict[str, float]]] = deque(
-            maxlen=_REMEMBERED_MINUTES + 1
-        )
-
-    def add(self, now: float, waits: Iterable[tuple[str, float]]) -> None:
-        """Take in those of a reading, in seconds."""
-        minute = now // MINUTE
-        while self._by_minute and minute - self._by_minute[0][0] > _REMEMBERED_MINUTES:
-            self._by_minute.popleft()
-        if not self._by_minute or self._by_minute[-1][0] != minute:
-            self._by_minute.append((minute, {}))
-        longest = self._by_minute[-1][1]
-        for name, seconds in waits:
-            longest[name] = max(longest.get(name, 0.0), seconds)
-
-    def longest(self, names: Iterable[str]) -> float:
-        """Of the applications with these names."""
-        waits = (by_name.get(name, 0.0) for name in names for _, by_name in self._by_minute)
-        return max(waits, default=0.0)
-
-
 class _ServerHistory:
     """One server: its counters of deadlocks, and which applications waited for locks."""
 
     def __init__(self) -> None:
         self._deadlocks: deque[tuple[float, dict[str, float]]] = deque(maxlen=_DEADLOCK_MINUTES + 2)
-        self._lock_waits = _Waits()
+        self._lock_waits = Waits(_REMEMBERED_MINUTES)
         self._waiting: set[str] = set()  # at the last reading
         self._last: float | None = None
         self._back = -inf  # since when it answers again
@@ -297,7 +273,7 @@ class _ServerHistory:
         kept.append((now, counts))
         while now - kept[0][0] > (_DEADLOCK_MINUTES + 1) * MINUTE:
             kept.popleft()
-        self._lock_waits.add(now, list(self._waits(sample)))
+        self._lock_waits.add(now // MINUTE, self._waits(sample))
         self._waiting = {key.application for key, group in sample.groups.items() if group.waiting}
 
     def _waits(self, sample: ServerSample) -> Iterator[tuple[str, float]]:
@@ -330,7 +306,7 @@ class History:
     def __init__(self) -> None:
         self._pages: dict[TargetId, _Page] = {}
         self._servers: dict[TargetId, _ServerHistory] = {}
-        self._bouncer_waits: dict[TargetId, _Waits] = {}
+        self._bouncer_waits: dict[TargetId, Waits] = {}
         self._demands = _Demands()
 
     def demand(self, now: float, samples: Iterable[PoolSample]) -> DemandDay | None:
@@ -381,8 +357,8 @@ class History:
                 history = self._servers.setdefault(key, _ServerHistory())
                 history.add(state.taken, state.snapshot.server, state.max_gap)
             if state.snapshot.bouncer is not None:
-                waits = self._bouncer_waits.setdefault(key, _Waits())
-                waits.add(state.taken, _client_waits(state.snapshot.bouncer))
+                waits = self._bouncer_waits.setdefault(key, Waits(_REMEMBERED_MINUTES))
+                waits.add(state.taken // MINUTE, client_waits(state.snapshot.bouncer))
 
     def _follow_page(
         self, key: TargetId, pools: Collection[PoolSample], state: TargetState
@@ -395,13 +371,6 @@ class History:
         elif process != page.process:
             page.restarted(state.taken, process)
         page.add(state.taken, pools, state.max_gap)
-
-
-def _client_waits(bouncer: BouncerSample) -> Iterator[tuple[str, float]]:
-    for pool in bouncer.pools.values():
-        for origin, group in pool.origins.items():
-            if group.oldest_waiting is not None:
-                yield origin.application, group.oldest_waiting
 
 
 def _has_restarted(before: _Counters, after: _Counters) -> bool:
