@@ -369,6 +369,23 @@ class TestCheckConfig:
             postgres.run("GRANT SELECT ON pg_db_role_setting TO PUBLIC")
             postgres.run("REVOKE SELECT ON pg_db_role_setting FROM watcher; DROP ROLE watcher")
 
+    def test_probe_says_that_a_page_names_no_server_and_which_key_does(
+        self, postgres: Cluster, tmp_path: Path
+    ) -> None:
+        port = free_port()
+        page = f"http://127.0.0.1:{port}/micrometer.txt"
+        path = tmp_path / "config.yaml"
+        servers = f'socket_dir: ""\nservers: [{{name: main, dsn: "{postgres.dsn()}"}}]\n'
+        web = [sys.executable, "-m", "http.server", "--bind=127.0.0.1", str(port)]
+        with running(web, log=tmp_path / "log", directory=Path(__file__).parent / "pages"):
+            wait_until(lambda: answers(page), "the page is served")
+            for key, hint in (("", ["set `server` of app orders"]), (", server: main", [])):
+                path.write_text(f"{servers}apps: [{{name: orders, targets: [{page}]{key}}}]\n")
+                done = run("check-config", "--probe", f"--config.file={path}")
+                assert done.returncode == 0
+                found = [line for line in done.stdout.splitlines() if "names no server" in line]
+                assert [line.partition(": ")[2].rpartition(": ")[2] for line in found] == hint
+
     def test_probe_fails_where_the_socket_directory_is_unsafe(self, tmp_path: Path) -> None:
         unsafe = tmp_path / "sockets"
         unsafe.mkdir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from pg_pool_exporter.commands.output import FAILURE, SUCCESS, complain, count, 
 from pg_pool_exporter.commands.single_poll import probe
 from pg_pool_exporter.config import Config, warnings
 from pg_pool_exporter.discovery import DiscoveryStatus
-from pg_pool_exporter.model import LogCounts, PoolSample, ServerSettings
+from pg_pool_exporter.model import LogCounts, PoolInfo, PoolSample, ServerSettings
 from pg_pool_exporter.polling.store import TargetState
 from pg_pool_exporter.web import config as web_config
 
@@ -59,6 +59,7 @@ def _probe(options: Options, config: Config) -> int:
         *map(_listed, polled.exporter.lists),
         *_socket_directory(polled.exporter),
         *chain.from_iterable(map(_polled, polled.states)),
+        *_without_server(config, polled.states),
     ]
     for line in lines:
         write(f"{line.text}\n")
@@ -119,6 +120,18 @@ def _found(pools: Sequence[PoolSample]) -> str:
     if len(pools) > _MOST_POOLS:
         named.append(f"{len(pools) - _MOST_POOLS} more")
     return ": ".join(filter(None, (f"ok, {count(len(pools), 'pool')}", ", ".join(named))))
+
+
+def _without_server(config: Config, states: Iterable[TargetState]) -> Iterator[_Line]:
+    """A hint for each page whose pools can be compared with no server: it is not wrong."""
+    owners = {app.name for app in config.apps if app.server is None and not app.bouncers}
+    for state in states if config.servers else ():
+        if state.key.kind != "app" or state.key.app not in owners or state.snapshot is None:
+            continue
+        known = [pool.info or PoolInfo() for pool in state.snapshot.pools]
+        if any(not (info.server or info.host or info.port) for info in known):
+            hint = "its page names no server, so its leaks stay unknown: set `server` of app"
+            yield _Line(f"{state.key.title}: {hint} {state.key.app}", True)
 
 
 def _end_of(log: LogCounts) -> Iterator[tuple[str, bool]]:
