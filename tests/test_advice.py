@@ -191,6 +191,26 @@ def test_a_request_in_a_burst_waits_for_those_before_it_in_the_burst() -> None:
     assert met.waited > 2 * met.saturated
 
 
+def test_a_demand_that_is_high_for_half_of_the_hour_is_no_burst() -> None:
+    halves = [0.0, 1800.0, *[0.0] * 10, 1790.0, 10.0]  # at most 2, and at most 30 or 40
+    needed = sizes(
+        hour(*halves, size=60, demand_seconds=1800.0 * 32, active_seconds=1800.0 * 32), wait=0.1
+    )
+    assert needed is not None
+    assert needed.for_wait is not None
+    assert needed.for_wait <= needed.for_shares[-1] <= 40
+    assert needed.waiting_in_bursts == pytest.approx(0.0025, abs=0.0005)
+
+
+@pytest.mark.parametrize("peak", [0.1, 1.0, 4.0, 90.0])
+def test_a_larger_pool_is_saturated_for_less_of_the_time(peak: float) -> None:
+    for load in (0.3, 3.0, 150.0):
+        shares = [saturated_share(size, load, peak) for size in range(1, 300)]
+        assert shares == sorted(shares, reverse=True)
+        assert min(shares) >= 0
+        assert max(shares) <= 1
+
+
 def test_a_saturated_pool_needs_at_least_what_was_seen() -> None:
     base = BY_NAME["Poisson, tight"]
     work = Workload("overload", base.arrivals, base.hold, 4)

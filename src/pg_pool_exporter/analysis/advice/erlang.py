@@ -53,13 +53,17 @@ def mean_waiting(size: int, load: float, peak: float) -> float:
 
 
 def waiting_share(size: int, load: float, peak: float) -> float:
-    """Share of the requests that wait: of those in bursts more than the share of the time."""
+    """Share of the requests that wait."""
     if load >= size:
         return 1.0
-    if load <= 0:
-        return 0.0
-    ratio = _queue_ratio(size, load, peak)
-    return min(1.0, saturated_share(size, load, peak) * ratio * size / load)
+    return min(1.0, saturated_share(size, load, peak) * requests_to_time(size, load, peak))
+
+
+def requests_to_time(size: int, load: float, peak: float) -> float:
+    """How many times as many requests wait as the share of the time says: in bursts more."""
+    if load >= size:
+        return 1.0
+    return _queue_ratio(size, load, peak) * size / load if load > 0 else 0.0
 
 
 def late_share(size: int, load: float, peak: float, seconds: float, hold: float) -> float:

@@ -10,9 +10,9 @@ from pg_pool_exporter.analysis.advice.erlang import (
     late_share,
     mean_waiting,
     peakedness,
+    requests_to_time,
     saturated_share,
     smallest,
-    waiting_share,
 )
 from pg_pool_exporter.analysis.demand import ENOUGH, DemandHour
 from pg_pool_exporter.metrics.catalogue import DEMAND_BOUNDS
@@ -63,18 +63,22 @@ def sizes(hour: DemandHour, wait: float) -> Sizes | None:
     for_shares = tuple(_for_share(hour, share, load, saturated, by_queue) for share in SHARES)
     peak = by_queue if by_queue and saturated > 1 - SHARES[0] else _by_levels(hour)
     tailed = max(1.0, _wait_factor(hour)) * hold
-    for_wait = (
-        smallest(lambda size: late_share(size, load, peak, wait, tailed) <= _LATE, ceil(load))
-        if hold > 0
-        else None
-    )
+    most = for_shares[-1]
+    waiting = min(1.0, (1 - SHARES[-1]) * requests_to_time(most, load, peak))
+    for_wait = None
+    if hold > 0:
+        for_wait = smallest(
+            lambda size: late_share(size, load, peak, wait, tailed) <= _LATE, ceil(load)
+        )
+        if waiting <= _LATE:  # fewer than may be late have to wait at all
+            for_wait = min(for_wait, most)
     is_beyond = not hour.size and _is_beyond(hour, 1 - SHARES[-1])
     return Sizes(
         for_shares=for_shares,
         for_wait=for_wait,
         load=load,
         at_least=is_hidden or is_beyond,
-        waiting_in_bursts=(waiting_share(for_shares[-1], load, peak) if peak >= _BURSTS else None),
+        waiting_in_bursts=waiting if peak >= _BURSTS else None,
     )
 
 
