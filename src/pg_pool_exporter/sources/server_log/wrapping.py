@@ -263,7 +263,11 @@ class Unwrapper:
                 return (*self._inner(one_line(as_bytes(text)), depth + 1), "cloudnativepg")
             return (*_NOTHING, "cloudnativepg")  # the operator's own
         line = self._best(texts(value))
-        return None if line is None else (*self._inner(one_line(line), depth + 1), "json")
+        if line is None:
+            return None
+        if _SEQUENCE.match(line.lstrip(b" ")):
+            return (*self._syslog(b"postgres", one_line(line.lstrip(b" ")), depth + 1), "json")
+        return (*self._inner(one_line(line), depth + 1), "json")
 
     def _docker(self, value: Mapping[str, Any], text: str, size: int) -> bytes | None:
         """The whole line whose part this is; None until its last part."""
