@@ -419,7 +419,7 @@ def test_the_language_of_a_setting(lc_messages: str, name: str) -> None:
 
 def test_the_texts_say_from_which_versions_they_are() -> None:
     file = resources.files(server_log).joinpath("messages.json")
-    assert json.loads(file.read_bytes())["versions"] == ["15", "17"]
+    assert json.loads(file.read_bytes())["versions"] == ["15", "17", "19"]
 
 
 LINE = b"2026-11-24 10:00:00.123 UTC"
