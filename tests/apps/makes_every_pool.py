@@ -37,7 +37,9 @@ def measured() -> Any:
 
 
 async def main() -> Any:
-    create_engine("sqlite://").connect().close()
+    other = create_engine("sqlite://")
+    other.connect().close()
+    other.dispose()
     engine = create_engine(f"postgresql+psycopg{URL}", pool_logging_name="engine", echo=False)
     engine.dispose()
     with engine.execution_options(logging_token="x").connect():

@@ -147,7 +147,9 @@ class ApiServer:
             with urllib.request.urlopen(request, context=self._context, timeout=30) as response:
                 text = response.read().decode()
         except urllib.error.HTTPError as error:
-            raise RefusedError(error.code, error.read().decode(errors="replace")) from None
+            with error:
+                message = error.read().decode(errors="replace")
+            raise RefusedError(error.code, message) from None
         return text if raw else json.loads(text)
 
     def create(self, collection: str, document: Mapping[str, Any]) -> Any:

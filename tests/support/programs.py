@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,9 +41,13 @@ def free_port() -> int:
 def fetch(url: str, headers: Mapping[str, str] | None = None) -> str:
     """The body at `url`."""
     request = urllib.request.Request(url, headers=dict(headers or {}))
-    with urllib.request.urlopen(request, timeout=10) as response:
-        text: str = response.read().decode()
-        return text
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            text: str = response.read().decode()
+            return text
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
 
 
 def answers(url: str) -> bool:
