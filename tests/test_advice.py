@@ -218,6 +218,9 @@ def test_a_saturated_pool_needs_at_least_what_was_seen() -> None:
     assert needed is not None
     assert needed.at_least
     assert needed.for_shares[0] > 4
+    assert (needed.for_wait, needed.waiting_in_bursts) == (None, None), (
+        "nothing tells how they come"
+    )
 
 
 @pytest.mark.parametrize(

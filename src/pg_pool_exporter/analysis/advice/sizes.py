@@ -36,14 +36,15 @@ class Sizes:
     for_shares: tuple[int, ...]
     """By `SHARES`."""
     for_wait: int | None
-    """So that 99 % of the requests wait less than chosen; None where checkout times are unknown."""
+    """So that 99 % of the requests wait less than chosen; None where checkout times are unknown, or
+    the limit has hidden some of the demand."""
     load: float
     """Connections checked out on average, had no request failed."""
     at_least: bool
     """Whether it may need more: its limit has hidden some of the demand."""
     waiting_in_bursts: float | None = None
     """Share of the requests that wait at the last of `for_shares`; None without bursts, where it
-    is that of the time."""
+    is that of the time, and where demand is hidden."""
 
 
 def sizes(hour: DemandHour, wait: float) -> Sizes | None:
@@ -66,7 +67,7 @@ def sizes(hour: DemandHour, wait: float) -> Sizes | None:
     most = for_shares[-1]
     waiting = min(1.0, (1 - SHARES[-1]) * requests_to_time(most, load, peak))
     for_wait = None
-    if hold > 0:
+    if hold > 0 and not is_hidden:
         for_wait = smallest(
             lambda size: late_share(size, load, peak, wait, tailed) <= _LATE, ceil(load)
         )
@@ -78,7 +79,7 @@ def sizes(hour: DemandHour, wait: float) -> Sizes | None:
         for_wait=for_wait,
         load=load,
         at_least=is_hidden or is_beyond,
-        waiting_in_bursts=waiting if peak >= _BURSTS else None,
+        waiting_in_bursts=waiting if peak >= _BURSTS and not is_hidden else None,
     )
 
 
