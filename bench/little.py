@@ -1,6 +1,6 @@
 """How often Little's law takes healthy workloads for leaks, and how soon it names leaks.
 
-    python -m bench.little                         # 200 seeds each: two hours on one quiet core
+    python -m bench.little                         # 200 seeds each: an hour on one quiet core
     python -m bench.little --seeds 20 --only leak
     python -m bench.little --seeds 100 --first 101  # those that a run with 100 has left out
 
@@ -12,6 +12,7 @@ left out. Ends with 1 when a healthy workload is taken for a leak, or a leak is 
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -55,7 +56,7 @@ def main() -> int:
     print("| workload | runs | named | before a leak | median, most seconds to it | least lead |")
     print("|---|---:|---:|---:|---:|---:|", flush=True)
     failed = False
-    with ProcessPoolExecutor(options.jobs) as pool:
+    with ProcessPoolExecutor(options.jobs, initializer=gc.freeze) as pool:
         for scenario in chosen:
             row, is_wrong = _row(scenario, pool.map(partial(_run, scenario.name), seeds))
             failed |= is_wrong
