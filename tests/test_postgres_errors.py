@@ -36,7 +36,9 @@ Multiple connection attempts failed. All failures were:
         ("connection to server failed: Connection timed out", "timeout"),
         ("connection to server failed: No route to host", "refused"),
         ("server closed the connection unexpectedly", "protocol"),
-        ("SSL error: certificate verify failed", "other"),
+        ("server does not support SSL, but SSL was required", "protocol"),
+        ("SSL error: certificate verify failed", "protocol"),
+        ("SSL error: tlsv13 alert certificate required", "protocol"),
         (SEVERAL.format(last="FATAL:  sorry, too many clients already"), "too_many_connections"),
         (SEVERAL.format(last="Connection refused"), "refused"),
     ],
@@ -66,6 +68,22 @@ def test_a_refused_login_says_what_was_refused(text: str, word: str) -> None:
     failed = explain(psycopg.OperationalError(text), "server main")
     assert failed.reason == "auth"
     assert word in str(failed)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("server does not support SSL, but SSL was required", "another sslmode"),
+        ("SSL error: certificate verify failed", "sslrootcert"),
+        ('root certificate file "/root.crt" does not exist', "sslrootcert"),
+        ('server certificate for "a" does not match host name "b"', "names the host"),
+        ("SSL error: tlsv13 alert certificate required", "client certificate"),
+        ("SSL error: unexpected eof while reading", "connection was lost"),
+        ("SSL SYSCALL error: EOF detected", "connection was lost"),
+    ],
+)
+def test_a_tls_failure_says_what_to_check(text: str, word: str) -> None:
+    assert word in str(explain(psycopg.OperationalError(text), "server main"))
 
 
 @pytest.mark.parametrize(

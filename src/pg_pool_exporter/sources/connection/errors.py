@@ -128,8 +128,15 @@ NETWORK = patterns(
     (r"No route to host|Network is unreachable|Host is down",
      Cause("refused", "no network route to the host")),
     (r"[Tt]imed out|timeout expired", Cause("timeout", "the host does not answer")),
+    (r"does not support SSL",
+     Cause("protocol", "the other side has no TLS: enable it there, or choose another sslmode")),
+    (r"certificate verify failed|root certificate file|does not match host name",
+     Cause("protocol", "the other side's certificate is not valid: check sslrootcert in the dsn, "
+           "and that the certificate names the host")),
+    (r"SSL error: (?!unexpected eof)",  # that is a lost connection
+     Cause("protocol", "TLS handshake failed: does the other side require a client certificate?")),
     ((r"closed the connection|invalid response|expected authentication request"
-      r"|Connection reset|EOF detected|lost synchronization|protocol"), _LOST),
+      r"|Connection reset|EOF detected|unexpected eof|lost synchronization|protocol"), _LOST),
 )  # fmt: skip
 """On the way to any of them."""
 POSTGRES = Causes(_AUTH, _BY_SQLSTATE, (*_BY_TEXT, *NETWORK))
