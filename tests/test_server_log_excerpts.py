@@ -94,6 +94,24 @@ def test_a_long_log_is_read_like_a_short_one(name: str) -> None:
     }
 
 
+@pytest.mark.parametrize("size", [10_000, 200_000])
+@pytest.mark.parametrize("comma", [b",", b", "])
+def test_an_array_on_one_line_may_be_of_any_length(size: int, comma: bytes) -> None:
+    expected = EXPECTED["fluent-bit-array"]
+    reader = reader_of(expected)
+    reader.take_tally(KNOWN)
+    times = 60
+    array = (DIRECTORY / "fluent-bit-array.log").read_bytes().strip(b"[]\n")
+    data = b"[" + comma.join([array] * times) + b"]\n"
+    for at in range(0, len(data), size):
+        reader.feed(data[at : at + size])
+    assert counts(reader) == {
+        family: {key: _times(value, times) for key, value in of_family.items()}
+        for family, of_family in expected["counts"].items()
+    }
+    assert (reader.coverage.unparsed, reader.pending) == (0, 0)
+
+
 def _times(value: Any, times: int) -> Any:
     if isinstance(value, dict):
         return {key: _times(one, times) for key, one in value.items()}

@@ -52,7 +52,7 @@ HEADS: Mapping[str, bytes] = {
     "labels": rb"(?P<labels>%s %s +)" % (_ISO, _LABELS),
     "columns": rb"(?P<columns>%s\t[^\t\n]{1,1024}\t)" % _ISO,
     "array": (
-        rb"(?P<array>(?:\x1e|,|data: ?|(?:\[\d{1,10}\] )?(?:[\w.*-]{1,255}: )?\[{1,2}"
+        rb"(?P<array>(?:\x1e|, ?|data: ?|(?:\[\d{1,10}\] )?(?:[\w.*-]{1,255}: )?\[{1,2}"
         rb"(?:\d{9,11}(?:\.\d{1,9})?(?:, \{\}\])?, ?)?)(?=\{))"
     ),
     "stamp": rb"(?P<stamp>%s )" % _STAMP,

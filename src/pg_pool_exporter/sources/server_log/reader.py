@@ -114,10 +114,8 @@ class LogReader:
         if end:
             self._scan(data, end)
         self._rest = data[end:]
-        if len(self._rest) > MAX_LINE:
-            self._scan(self._rest[:MAX_LINE] + b"\n", MAX_LINE + 1)
-            self._rest = b""
-            self._skipping = True
+        while len(self._rest) > MAX_LINE:
+            self._cut()
 
     def take_tally(self, known: frozenset[str] = frozenset()) -> Tally:
         """The events counted since the last call.
@@ -146,6 +144,15 @@ class LogReader:
             texts = messages(self._form.languages)
             self._parsers[key] = LogParser(layout, texts, self._shared)
         return self._parsers[key]
+
+    def _cut(self) -> None:
+        """Count the beginning of an overlong line, or the whole objects in the one of an array."""
+        of_array = self._rest.startswith((b"[{", b",{", b", {"))
+        ends = [self._rest.rfind(one, 0, MAX_LINE) + 1 for one in (b"},{", b"}, {")]
+        end = max(ends) if of_array else 0
+        self._scan(self._rest[: end or MAX_LINE] + b"\n", (end or MAX_LINE) + 1)
+        self._rest = self._rest[end:] if end else b""
+        self._skipping = not end
 
     def _with_line_ends(self, piece: bytes) -> bytes:
         """The piece, with its carriage returns as line ends in a file that has no others.
