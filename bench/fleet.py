@@ -107,16 +107,21 @@ def resident_mib(pid: int) -> float:
 
 
 def configuration(ports: list[int], servers: int = 0) -> str:
-    """One application an endpoint, as a fleet has; each belongs to one of the servers."""
+    """One application an endpoint; with servers one a server, which has its share of them.
+
+    So 10,000 endpoints fit into a file of the size that the exporter reads.
+    """
     listed = "".join(
         f"  - {{name: server-{number}, dsn: 'host=127.0.0.1 port=1'}}\n"
         for number in range(servers)
     )
+    groups = [ports[number :: servers or len(ports)] for number in range(servers or len(ports))]
     apps = "".join(
         f"  - name: app-{number}\n    interval: {INTERVAL:g}s\n    timeout: {DEADLINE:g}s\n"
-        f"    targets: ['http://127.0.0.1:{port}/actuator/prometheus']\n"
-        + (f"    server: server-{number % servers}\n" if servers else "")
-        for number, port in enumerate(ports)
+        + (f"    server: server-{number}\n" if servers else "")
+        + "    targets:\n"
+        + "".join(f"      - http://127.0.0.1:{port}/actuator/prometheus\n" for port in group)
+        for number, group in enumerate(groups)
     )
     return f"socket_dir: ''\nservers:\n{listed or '  []'}\napps:\n{apps}"
 
