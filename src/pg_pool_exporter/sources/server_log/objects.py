@@ -81,12 +81,6 @@ def as_bytes(text: str) -> bytes:
         return text.encode("utf-8", "replace")
 
 
-def one_line(text: bytes) -> bytes:
-    """Further lines inside one text are no records of their own."""
-    text = text.rstrip(b"\r\n")
-    return text.replace(b"\n", b"\n\t") if b"\n" in text else text
-
-
 def docker_texts(data: bytes, end: int) -> bytes | None:
     """The texts of Docker's lines that all have a whole one; None where one has not."""
     try:

@@ -38,7 +38,6 @@ from pg_pool_exporter.sources.server_log.objects import (
     decoded,
     docker_texts,
     entries,
-    one_line,
     record,
     texts,
 )
@@ -260,14 +259,14 @@ class Unwrapper:
             text = value.get("msg")
             if value["logger"] == "postgres" and isinstance(text, str):
                 # Written before its collector runs, or without one.
-                return (*self._inner(one_line(as_bytes(text)), depth + 1), "cloudnativepg")
+                return (*self._inner(self._lines(as_bytes(text)), depth + 1), "cloudnativepg")
             return (*_NOTHING, "cloudnativepg")  # the operator's own
         line = self._best(texts(value))
         if line is None:
             return None
         if _SEQUENCE.match(line.lstrip(b" ")):
-            return (*self._syslog(b"postgres", one_line(line.lstrip(b" ")), depth + 1), "json")
-        return (*self._inner(one_line(line), depth + 1), "json")
+            return (*self._syslog(b"postgres", self._lines(line.lstrip(b" ")), depth + 1), "json")
+        return (*self._inner(self._lines(line), depth + 1), "json")
 
     def _docker(self, value: Mapping[str, Any], text: str, size: int) -> bytes | None:
         """The whole line whose part this is; None until its last part."""
@@ -280,7 +279,15 @@ class Unwrapper:
             ends = is_whole or not may_continue or size >= MOST_TEXT
         else:
             ends = part != "P"
-        return self._joined(("docker", str(value.get("stream", ""))), one_line(raw), ends=ends)
+        return self._joined(("docker", str(value.get("stream", ""))), self._lines(raw), ends=ends)
+
+    def _lines(self, text: bytes) -> bytes:
+        """The lines of one text: PostgreSQL begins those that begin no record with a tab."""
+        first, *others = text.rstrip(b"\r\n").split(b"\n")
+        if others and not self._is_record(first):
+            return b"\n\t".join([first, *others])
+        marked = (one if self._is_record(one) else b"\t" + one for one in others)
+        return b"\n".join([first, *marked])
 
     def _best(self, lines: Iterator[bytes]) -> bytes | None:
         """The first that begins a record, or the first one."""
