@@ -113,12 +113,12 @@ JUDGED = {
         },
         "Pools nearly saturated": {"pool_utilisation"},
         "Servers nearly full": {"server_utilisation"},
-        "Use of each pool": {"pool_utilisation"},
+        "Utilisation of each pool": {"pool_utilisation"},
         "Slots used of each server": {"server_utilisation", "server_full"},
     },
     "pool": {
-        "Use": {"pool_utilisation"},
-        "Use by process": {"pool_utilisation"},
+        "Utilisation": {"pool_utilisation"},
+        "Utilisation by process": {"pool_utilisation"},
         "Mean use, bursts included": {"pool_utilisation"},
     },
     "bouncer": {
@@ -225,7 +225,7 @@ def test_one_screen_tells_the_story(name: str) -> None:
             "Findings", "Who has them, the oldest state first",
             "Who waits for a lock, who holds it",
         },
-        "bouncer": {"Findings", "Pools", "Clients waiting", "Use of the pools"},
+        "bouncer": {"Findings", "Pools", "Clients waiting", "Utilisation of the pools"},
         "exporter": {"Targets, those down and the oldest data first", "Failed polls"},
     }  # fmt: skip
     assert expected[name] <= top

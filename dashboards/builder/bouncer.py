@@ -39,7 +39,7 @@ def dashboard() -> builders.Dashboard:
     )  # fmt: skip
     return fill(
         made,
-        marks_of("bouncer", "Use of the pools", "Waiting by application"),
+        marks_of("bouncer", "Utilisation of the pools", "Waiting by application"),
         *_now(),
         findings_of_bouncers(w=24, h=7),
         *_pools(),
@@ -134,7 +134,8 @@ def _pools() -> Iterator[Panel]:
         w=12, h=8, by="Waiting", none=_NONE,
     )  # fmt: skip
     yield lines(
-        "Use of the pools", "Connections in use by clients, of each pool's size and its reserve.",
+        "Utilisation of the pools",
+        "Connections in use by clients, of each pool's size and its reserve.",
         "percentunit", Query(_use(), "{{bouncer}} {{database}} {{user}}"),
         w=6, h=8, steps=USE, top=1, none=_NONE,
     )  # fmt: skip

@@ -38,7 +38,7 @@ def dashboard() -> builders.Dashboard:
     )  # fmt: skip
     return fill(
         made,
-        Marks(ALERTS, ("Use of each pool", "Requests waiting")),
+        Marks(ALERTS, ("Utilisation of each pool", "Requests waiting")),
         *_summary(),
         findings(w=14, h=7),
         firing(
@@ -65,7 +65,7 @@ def dashboard() -> builders.Dashboard:
                 Column("pool", "Pool", link=_POOL_LINK),
                 Column("B", "What is wrong", mappings=q.VERDICTS, width=140),
                 Column("H", "Worst process", "percentunit", q.POOL_SCALE),
-                Column("A", "Use", "percentunit", q.POOL_SCALE),
+                Column("A", "Utilisation", "percentunit", q.POOL_SCALE),
                 Column("C", "Active"),
                 Column("D", "Max"),
                 Column("E", "Waiting", steps=HINT),
@@ -75,7 +75,7 @@ def dashboard() -> builders.Dashboard:
             w=24, h=9, by="Worst process",
         ),
         lines(
-            "Use of each pool",
+            "Utilisation of each pool",
             "Connections checked out, of the maximum. Pools without a known maximum are not here.",
             "percentunit",
             Query(q.use(), "{{app}} {{pool}}"),
@@ -152,12 +152,12 @@ def _servers() -> Panel:
         [
             Column("server", "Server", link=_SERVER_LINK),
             Column("B", "State", mappings=mapped({0: ("down", RED), 1: ("up", GREEN)})),
-            Column("A", "Use", "percentunit", q.SERVER_SCALE),
+            Column("A", "Utilisation", "percentunit", q.SERVER_SCALE),
             Column("C", "Used"),
             Column("D", "Usable"),
             Column("E", "Pools' demand"),
             Column("F", "Idle in transaction for", "s", q.IDLE_SCALE),
             Column("G", "Waiting for locks", steps=HINT),
         ],
-        w=15, h=8, by="Use",
+        w=15, h=8, by="Utilisation",
     )  # fmt: skip

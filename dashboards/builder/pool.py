@@ -90,7 +90,7 @@ def _now() -> Iterator[Panel]:
         "short", Query(q.VERDICT, _NAME), w=6, mappings=q.VERDICTS, none="no data",
     )  # fmt: skip
     yield numbers(
-        "Use", "Checked out, of the maximum. Nothing where the maximum isn't known.",
+        "Utilisation", "Checked out, of the maximum. Nothing where the maximum isn't known.",
         "percentunit", Query(q.use(), _NAME), w=4, steps=q.POOL_SCALE, none="unlimited",
     )  # fmt: skip
     yield numbers(
@@ -345,7 +345,7 @@ def _handling() -> Iterator[Panel]:
 
 def _processes() -> Iterator[Panel]:
     yield lines(
-        "Use by process",
+        "Utilisation by process",
         "One worker that is full hides among many that are idle.",
         "percentunit",
         Query(q.use("app, pool, process"), "{{app}} {{pool}} {{process}}"),

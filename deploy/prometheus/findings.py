@@ -158,7 +158,7 @@ Connections checked out and not returned: {{ $value }}.""",
         shows=(LINES, IN_USE),
         first="""\
 read the code that checks them out: each way out of it, also by an exception, must return the
-connection. Until that is mended, a restart of the process gives its slots back.""",
+connection. Until the code is fixed, a restart of the process gives its slots back.""",
     ),
     Alert(
         name="PgPoolSlotsLost",

@@ -88,7 +88,7 @@ CASES = {
             """Pool main of orders leaks. Connections checked out and not returned: 4. By line of
             code: orders/report.py:42 build (4), orders/jobs.py:7 run (1). Checked out now: 12 of
             20. First read the code that checks them out: each way out of it, also by an exception,
-            must return the connection. Until that is mended, a restart of the process gives its
+            must return the connection. Until the code is fixed, a restart of the process gives its
             slots back.""",
             amount=4,
             evidence=blamed("4x20")
@@ -114,7 +114,7 @@ CASES = {
             """Pool main of orders leaks. Connections checked out and not returned: 1. At one of the
             lines with long checkouts: orders/report.py:42 build (3), orders/jobs.py:7 run (1).
             First read the code that checks them out: each way out of it, also by an exception, must
-            return the connection. Until that is mended, a restart of the process gives its slots
+            return the connection. Until the code is fixed, a restart of the process gives its slots
             back.""",
         ),
         Case(
@@ -125,7 +125,7 @@ CASES = {
             [{**TARGET, "app": "orders", "server": "main", "cause": "leak"}],
             """orders leaks. Connections checked out and not returned: 2. First read the code that
             checks them out: each way out of it, also by an exception, must return the connection.
-            Until that is mended, a restart of the process gives its slots back.""",
+            Until the code is fixed, a restart of the process gives its slots back.""",
         ),
         Case(
             "fires",
@@ -137,7 +137,7 @@ CASES = {
             [{**TARGET, **POOL, "cause": "leak", "region": "eu"}],
             """Pool main of orders leaks. Connections checked out and not returned: 2. By line of
             code: orders/report.py:42 build (2). First read the code that checks them out: each way
-            out of it, also by an exception, must return the connection. Until that is mended, a
+            out of it, also by an exception, must return the connection. Until the code is fixed, a
             restart of the process gives its slots back.""",
         ),
         Case(
@@ -149,8 +149,8 @@ CASES = {
             [{**TARGET, **POOL, "cause": "leak", "app": 'the "orders" \\ jobs'}],
             """Pool main of the "orders" \\ jobs leaks. Connections checked out and not returned: 2.
             By line of code: orders/report.py:42 build (2). First read the code that checks them
-            out: each way out of it, also by an exception, must return the connection. Until that is
-            mended, a restart of the process gives its slots back.""",
+            out: each way out of it, also by an exception, must return the connection. Until the
+            code is fixed, a restart of the process gives its slots back.""",
         ),
         Case(
             "fires",

@@ -144,8 +144,8 @@ _ALIASES = {
 _FRAMEWORKS: Mapping[tuple[str, str], Words] = {
     ("django", "psycopg_pool"): Words(
         "Django returns the connections of its own pool at the end of each request: in threads, "
-        "consumers and long commands call `close_old_connections()` when the work is done. In a "
-        "pool of your own:",
+        "consumers and long commands call `close_old_connections()` when the work is done. For "
+        "a pool of your own, do this.",
         'raise max_size (in Django `OPTIONS["pool"]` of the database)',
     ),
     ("fastapi", ""): Words(

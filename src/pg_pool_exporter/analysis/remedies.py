@@ -28,7 +28,7 @@ OF_BOUNCERS = (
 _REMEDIES: Mapping[Cause, str] = {
     Cause.LEAK: (
         "Now: restart the processes, one after the other; ending the session on the server frees "
-        "no slot of the pool. Then mend the code. {returning}"
+        "no slot of the pool. Then fix the code. {returning}"
     ),
     Cause.SLOTS_LOST_IN_LIBRARY: (
         "Restart the process: nothing else frees these slots. Then update the pool library. An "
