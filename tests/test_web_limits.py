@@ -223,6 +223,47 @@ def test_answers_that_are_not_read_are_not_copied_and_given_up(
     with_client(test, limits=Limits(answer=3.0))
 
 
+def test_a_client_that_reads_fast_leaves_the_loop_to_others_after_each_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_a_row = longest = 0
+    write = aiohttp.web.StreamResponse.write
+
+    async def counted(response: aiohttp.web.StreamResponse, data: memoryview) -> None:
+        nonlocal in_a_row, longest
+        in_a_row += 1
+        longest = max(longest, in_a_row)
+        await write(response, data)
+
+    async def others() -> None:
+        nonlocal in_a_row
+        while True:
+            in_a_row = 0
+            await asyncio.sleep(0)
+
+    def read_all(connection: socket.socket) -> int:
+        size = 0
+        while part := connection.recv(8 * 1024 * 1024):
+            size += len(part)
+        return size
+
+    async def test(served: Served, _session: aiohttp.ClientSession) -> None:
+        served.store.put(state("process", "a", large()))
+        connection = await connect(served)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
+        connection.setblocking(True)
+        reading = asyncio.create_task(asyncio.to_thread(read_all, connection))
+        other = asyncio.create_task(others())
+        connection.sendall(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert await reading > 8 * 1024 * 1024
+        other.cancel()
+        connection.close()
+
+    monkeypatch.setattr(aiohttp.web.StreamResponse, "write", counted)
+    with_client(test)
+    assert longest == 1
+
+
 def test_pipelined_requests_whose_answers_are_not_read_are_given_up() -> None:
     async def test(served: Served, _session: aiohttp.ClientSession) -> None:
         connection = await connect(served)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import os
@@ -264,6 +265,8 @@ async def _send(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
         await response.prepare(request)
         for start in range(0, len(body), _PIECE):
             await response.write(body[start : start + _PIECE])
+            # Where the client reads as fast as this writes, `write` never waits.
+            await asyncio.sleep(0)
         await response.write_eof()
         # aiohttp waits for large answers only: without this a client that sends request after
         # request and reads nothing would have all the answers in our memory.
