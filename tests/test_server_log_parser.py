@@ -333,6 +333,15 @@ def test_a_hostile_statement_costs_little(form: Format) -> None:
         assert seen(parser) == NOTHING
 
 
+@pytest.mark.parametrize("between", [" ", ", ", " ,", "\t"])
+def test_what_follows_an_object_costs_little(between: str) -> None:
+    parser = parser_of("stderr")
+    line = b"{}" + between.encode() * (30_000 // len(between)) + b"x\n"
+    started = time.process_time()
+    parser.feed(line)
+    assert time.process_time() - started < 0.5
+
+
 def test_long_messages_are_not_kept() -> None:
     """Each is another one, as with names in them."""
     parser = parser_of("stderr", "%m ")

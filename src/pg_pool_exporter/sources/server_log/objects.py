@@ -33,7 +33,7 @@ _LISTS = ("logEvents", "records", "resourceLogs", "scopeLogs", "logRecords", "st
 _CLOSINGS = ('"}', '"}}', "}", "}}", '"}}}', ':""}', ':""}}')
 _decode = json.JSONDecoder(strict=False).raw_decode
 # Between two objects of a line.
-_BETWEEN = re.compile(r"\s*,?\s*(?=\{)")
+_BETWEEN = re.compile(r"\s*+(?:,\s*+)?(?=\{)")
 _BROKEN_ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{0,3})?$")
 
 
