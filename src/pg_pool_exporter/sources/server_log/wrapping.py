@@ -264,7 +264,8 @@ class Unwrapper:
         line = self._best(texts(value))
         if line is None:
             return None
-        if _SEQUENCE.match(line.lstrip(b" ")):
+        # A prefix may begin like the numbers of syslog.
+        if _SEQUENCE.match(line.lstrip(b" ")) and not self._is_record(line):
             return (*self._syslog(b"postgres", self._lines(line.lstrip(b" ")), depth + 1), "json")
         return (*self._inner(self._lines(line), depth + 1), "json")
 
