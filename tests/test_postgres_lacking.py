@@ -189,27 +189,61 @@ def test_without_a_right_on_the_view_databases_have_their_names(watched: Cluster
     )
 
 
-def test_without_a_right_on_the_view_the_log_is_read_all_the_same(watched: Cluster) -> None:
+@pytest.mark.parametrize(
+    ("do", "undo", "asked"),
+    [
+        (
+            "REVOKE SELECT ON pg_stat_database FROM PUBLIC, pg_read_all_stats",
+            "GRANT SELECT ON pg_stat_database TO PUBLIC",
+            "databases that a log can name",
+        ),
+        (
+            "ALTER VIEW pg_stat_database RENAME TO absent",
+            "ALTER VIEW absent RENAME TO pg_stat_database",
+            "databases that a log can name",
+        ),
+        (
+            "ALTER TABLE pg_db_role_setting RENAME TO absent",
+            "ALTER TABLE absent RENAME TO pg_db_role_setting",
+            "their sessions log in that language",
+        ),
+    ],
+    ids=["no right to the view", "no view", "no catalogue"],
+)
+def test_without_databases_or_languages_the_log_is_read_all_the_same(
+    watched: Cluster, do: str, undo: str, asked: str
+) -> None:
+    now = 0.0
+
     async def main() -> None:
+        nonlocal now
         context = ServerLogContext()
         config = ServerConfig(
             name="main",
             dsn=SecretStr(watched.dsn(user="watcher")),
             log=LogConfig(files=(str(watched.log_file),)),
         )
-        source = PostgresSource(config, (), context)
+        source = PostgresSource(config, (), context, lambda: now)
+        with changed(watched, do, undo):
+            await snapshot_of(source)
+            settings = await context.settings(0)
+            assert settings is not None
+            assert settings.formats == ("stderr",)
+            assert settings.databases == (() if "database" in do else ("template1", "postgres"))
+            errors = watched.log.count(asked)
+            assert errors
+            for _ in range(3):
+                now += 120
+                await snapshot_of(source)
+            assert watched.log.count(asked) == errors, "not asked again each time"
+        now += 3600
         await snapshot_of(source)
         settings = await context.settings(0)
         assert settings is not None
-        assert (settings.formats, settings.databases) == (("stderr",), ())
+        assert settings.databases == ("template1", "postgres")
         await source.close()
 
-    with changed(
-        watched,
-        "REVOKE SELECT ON pg_stat_database FROM PUBLIC, pg_read_all_stats",
-        "GRANT SELECT ON pg_stat_database TO PUBLIC",
-    ):
-        run(main())
+    run(main())
 
 
 def test_facts_that_may_not_be_read_are_absent_not_none(watched: Cluster) -> None:

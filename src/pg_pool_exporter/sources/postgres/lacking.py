@@ -6,24 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-import psycopg
 import structlog
 
+from pg_pool_exporter.sources.connection.errors import AGAIN_SECONDS, NOT_THERE
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
 from pg_pool_exporter.sources.queries import ACTIVITY_COLUMNS, Batch, batch
 from pg_pool_exporter.sources.queries.rows import Session
 
 log = structlog.get_logger(__name__)
 
-NOT_THERE = (
-    psycopg.errors.InsufficientPrivilege,
-    psycopg.errors.UndefinedColumn,
-    psycopg.errors.UndefinedFunction,
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.FeatureNotSupported,
-)
-"""Errors of a statement that reads what is not there, or may not be read."""
-_AGAIN_SECONDS = 3600.0
 # Without it a server's poll fails.
 _ESSENTIAL = {"sessions"}
 # Columns that a server can do without, by statement.
@@ -80,7 +71,7 @@ class Lacking:
 
     def follow(self, session: Session) -> None:
         """Try all again in another session, or after an hour."""
-        if session != self._session or self._clock() - self._since >= _AGAIN_SECONDS:
+        if session != self._session or self._clock() - self._since >= AGAIN_SECONDS:
             self._session, self._since = session, self._clock()
             self.columns, self.statements = (), frozenset()
 

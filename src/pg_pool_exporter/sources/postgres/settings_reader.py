@@ -10,9 +10,9 @@ import structlog
 from psycopg.sql import Identifier
 
 from pg_pool_exporter.model import ServerSettings
+from pg_pool_exporter.sources.connection.errors import NOT_THERE
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
 from pg_pool_exporter.sources.connection.results import only
-from pg_pool_exporter.sources.postgres.lacking import NOT_THERE
 from pg_pool_exporter.sources.postgres.settings import Limits, everywhere, server_settings
 from pg_pool_exporter.sources.queries import batch
 from pg_pool_exporter.sources.queries.rows import ServerRow, ServerStateRow, Session

@@ -15,14 +15,14 @@ from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import ServerSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.connection.errors import may_be_limit
+from pg_pool_exporter.sources.connection.errors import NOT_THERE, may_be_limit
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection, Results
 from pg_pool_exporter.sources.connection.login_trial import LoginTrial
 from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.connection.server import ServerConnector
 from pg_pool_exporter.sources.postgres.activity import read_activity
 from pg_pool_exporter.sources.postgres.facts import ServerFactsReader
-from pg_pool_exporter.sources.postgres.lacking import NOT_THERE, Lacking
+from pg_pool_exporter.sources.postgres.lacking import Lacking
 from pg_pool_exporter.sources.postgres.limits import reached_limit
 from pg_pool_exporter.sources.postgres.server_clock import ServerClock
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups

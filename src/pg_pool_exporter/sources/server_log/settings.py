@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import psycopg
-
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
+from pg_pool_exporter.sources.connection.errors import AGAIN_SECONDS, NOT_THERE
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection, Results
 from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.queries import Batch, batch
-from pg_pool_exporter.sources.queries.rows import FixedSettingsRow, LogSettingsRow
+from pg_pool_exporter.sources.queries.rows import FixedSettingsRow, LogSettingsRow, Session
 from pg_pool_exporter.sources.server_log.fixed_settings import FixedSettings
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.messages import language
@@ -64,38 +63,48 @@ class LogSettingsReader:
         self._clock = clock
         self._overrides: tuple[str, ...] = ()
         self._read_at: float | None = None
-        self._statements = _ALWAYS
+        self._denied: frozenset[str] = frozenset()
+        # The session that they are denied in, and since when.
+        self._session: Session | None = None
+        self._since = 0.0
 
     async def read(self) -> LogSettings:
         """The settings. Raises what `HeldConnection.fetch` does."""
         # What is read rarely comes first: it is kept where the deadline ends this poll.
         if self._read_at is None or self._clock() - self._read_at >= _OVERRIDES_SECONDS:
-            self._overrides = await self._read_overrides()
-            self._statements = (*_ALWAYS, "log_databases")
+            languages = await self._fetched("log_languages")
+            self._overrides = tuple(row.messages for found in languages for row in found)
             self._read_at = self._clock()
-        try:
-            rows, fixed, *others = await self._fetched(*self._statements)
-        except psycopg.errors.InsufficientPrivilege:
-            self._statements = _ALWAYS
-            rows, fixed, *others = await self._fetched(*self._statements)
-        names = tuple(one.database for found in others for one in found)
+        rows, fixed, *others = await self._fetched("log_databases", always=_ALWAYS)
+        names = tuple(row.database for found in others for row in found)
         return settings_of(only(rows), self._fixed.latest(only(fixed)), self._overrides, names)
 
     async def close(self) -> None:
         """End the query under way."""
         await self._fixed.close()
 
-    async def _fetched(self, *names: str) -> Results:
-        _, results = await self._held.fetch(_batch(*names))
+    async def _fetched(self, name: str, always: tuple[str, ...] = ()) -> Results:
+        """Results of the statements `always`, and of `name` unless the server lacks that."""
+        if name not in self._denied:
+            try:
+                return await self._results(*always, name)
+            except NOT_THERE:
+                self._denied |= {name}
+        return await self._results(*always) if always else []
+
+    async def _results(self, *names: str) -> Results:
+        def compose(ready: ReadyConnection) -> Batch:
+            self._follow(ready.session)
+            return batch(*names, version=ready.version)
+
+        _, results = await self._held.fetch(compose)
         return results
 
-    async def _read_overrides(self) -> tuple[str, ...]:
-        """Values of lc_messages for roles and databases; none without the right to see them."""
-        try:
-            (rows,) = await self._fetched("log_languages")
-        except psycopg.errors.InsufficientPrivilege:
-            return ()
-        return tuple(row.messages for row in rows)
+    def _follow(self, session: Session) -> None:
+        """Try all again in another session, or after an hour."""
+        if session != self._session or self._clock() - self._since >= AGAIN_SECONDS:
+            self._session, self._since = session, self._clock()
+            self._denied = frozenset()
 
 
 def settings_of(
@@ -139,7 +148,3 @@ def _opened_logged(connections: str | None) -> bool | None:
         return None
     aspects = {part.strip(' "').lower() for part in connections.split(",")}
     return bool(aspects & _OPENED_LOGGED)
-
-
-def _batch(*names: str) -> Callable[[ReadyConnection], Batch]:
-    return lambda ready: batch(*names, version=ready.version)
