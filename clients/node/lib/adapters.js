@@ -164,7 +164,10 @@ const sequelize = {
     const { pool } = manager;
     // A manager that is closed has another function in the place of ours.
     if (!pool || (MEASURED in manager && manager.getConnection !== manager[MEASURED])) return undefined;
-    return { idle: pool.available, max: pool.maxSize, min: pool.minSize, waiting: pool.waiting };
+    // With `replication` a pool for reading, and one for writing.
+    const pools = pool.write ? [pool.read, pool.write] : [pool];
+    const all = (name) => pools.reduce((sum, one) => sum + one[name], 0);
+    return { idle: all("available"), max: all("maxSize"), min: all("minSize"), waiting: all("waiting") };
   },
 
   install(manager, tracker, info) {

@@ -46,7 +46,7 @@ class Registry {
     this.#name(one, options.name || "main");
     const site = describe(callingSite(this.add));
     tracker.instances.set(site, (tracker.instances.get(site) ?? 0) + 1);
-    tracker.limit = adapter.state(pool).max;
+    tracker.limitTo(adapter.state(pool).max);
     adapter.install(pool, tracker, one.info, given);
     return true;
   }

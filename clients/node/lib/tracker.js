@@ -81,6 +81,11 @@ class Tracker {
     this.fullSince = undefined;
   }
 
+  /** How many connections there may be at most; without a number there is no limit. */
+  limitTo(max) {
+    this.limit = max >= 0 ? max : Infinity;
+  }
+
   /** A request begins; `below` is the function that the application has called. */
   ask(below) {
     const request = { asked: now(), site: this.site(below) };
@@ -166,7 +171,7 @@ class Tracker {
    * at this reading; undefined once the pool is closed. */
   *read(state) {
     if (state) {
-      this.limit = state.max;
+      this.limitTo(state.max);
       this.turn(now());
       yield* this.#gauges(state);
     } else {

@@ -12,8 +12,9 @@ process.env.PG_POOL_EXPORTER_SOCKET_DIR = sockets;
 after(() => fs.rmSync(sockets, { recursive: true }));
 
 const { instrument, longLived, metrics, serve } = require("..");
-const { Demand } = require("../lib/tracker");
+const { Demand, Tracker } = require("../lib/tracker");
 const pg = require("pg");
+const { Sequelize } = require("sequelize");
 
 const { DATABASE_URL } = process.env;
 assert.ok(DATABASE_URL, "DATABASE_URL must name a PostgreSQL server");
@@ -43,6 +44,34 @@ test("a forgotten connection is named with its line until it comes back", async 
   client.release();
   assert.equal(value("forgotten", "pg_pool_connections", 'state="active"'), 0);
   await pool.end();
+});
+
+test("Sequelize with replication has two pools, measured as one", async () => {
+  const replication = { read: [{}], write: {} };
+  const url = new URL(DATABASE_URL);
+  const [host, port, database] = [url.hostname, url.port, url.pathname.slice(1)];
+  const [username, password] = [decodeURIComponent(url.username), decodeURIComponent(url.password)];
+  for (const one of [...replication.read, replication.write]) {
+    Object.assign(one, { host, port, database, username, password });
+  }
+  const options = { dialect: "postgres", logging: false, pool: { max: 3 }, replication };
+  const sequelize = instrument(new Sequelize(options), { app: "orders", name: "replicated" });
+  await Promise.all([1, 2].map(() => sequelize.query("SELECT 1", { type: "SELECT" })));
+  const transaction = await sequelize.transaction();
+  assert.equal(value("replicated", "pg_pool_connections", 'state="active"'), 1);
+  assert.equal(value("replicated", "pg_pool_max_connections"), 6);
+  assert.ok(value("replicated", "pg_pool_demand_connections_sum") > 0);
+  await transaction.rollback();
+  await sequelize.close();
+});
+
+test("a pool without a number as its maximum has no limit", () => {
+  const tracker = new Tracker({ leakAfter: 60, timeouts: [] });
+  tracker.limitTo(undefined);
+  tracker.got(tracker.ask(), {});
+  tracker.turn(performance.now() / 1000 + 1);
+  assert.ok(tracker.demand.sum > 0);
+  assert.equal(tracker.saturated, 0);
 });
 
 test("the demand is the time at each level, in whole seconds", () => {
