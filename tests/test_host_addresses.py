@@ -17,7 +17,11 @@ from pydantic import SecretStr
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.sources.connection.addresses import with_addresses
 from pg_pool_exporter.sources.connection.libpq_files import Inputs, Params
-from pg_pool_exporter.sources.connection.moved_name import ABSENT_LOOKUPS, LOOK_UP_SECONDS
+from pg_pool_exporter.sources.connection.moved_name import (
+    ABSENT_LOOKUPS,
+    LOOK_UP_SECONDS,
+    MovedName,
+)
 from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.busy import within
 from support.link import Link
@@ -78,6 +82,8 @@ def test_a_name_that_nobody_knows_is_an_error() -> None:
         ([["127.0.0.2"]], "127.0.0.2"),
         # It gives one of two addresses each time.
         ([["127.0.0.2"], ["127.0.0.1"]], "127.0.0.1"),
+        # It gives any of many.
+        ([[f"127.0.0.{number}"] for number in (2, 3, 2, 2, 3, 3)], "127.0.0.1"),
         # The name server does not know it for a while.
         ([[]], "127.0.0.1"),
     ],
@@ -115,6 +121,27 @@ def test_a_name_that_moves_for_good_is_followed_while_the_former_server_still_an
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     with Link(postgres.port, host="127.0.0.2", port=postgres.port):
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_lookup_says_once_that_the_name_has_moved_and_never_fails(broken: bool) -> None:
+    async def look_up() -> set[str]:
+        if broken:
+            raise RuntimeError("can't start new thread")
+        return {"10.0.0.2"}
+
+    async def main() -> list[bool]:
+        now = 0.0
+        name = MovedName(look_up, lambda: now)
+        said = []
+        for _ in range(2 * ABSENT_LOOKUPS):
+            said.append(name.has_left("10.0.0.1"))
+            now += LOOK_UP_SECONDS
+            await asyncio.sleep(0)
+        await name.close()
+        return said
+
+    assert sum(asyncio.run(main())) == (0 if broken else 1)
 
 
 @pytest.mark.usefixtures("names")

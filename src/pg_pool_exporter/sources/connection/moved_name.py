@@ -9,9 +9,9 @@ from math import inf
 LOOK_UP_SECONDS = 30.0
 """Between two lookups of a name in use."""
 ABSENT_LOOKUPS = 10
-"""Lookups in a row without the address before the name has moved.
+"""Lookups in a row with the same answer, without the address, before the name has moved.
 
-Some names give one of several addresses each time, as an endpoint for all replicas does.
+The same: some names give one of several addresses each time, as an endpoint for all replicas does.
 """
 
 
@@ -30,12 +30,13 @@ class MovedName:
         self._look_up = look_up
         self._clock = clock
         self._address = ""
+        self._answer: Collection[str] = ()
         self._absent = 0
         self._begun = -inf
         self._task: asyncio.Task[Collection[str]] | None = None
 
     def has_left(self, address: str) -> bool:
-        """Whether the name no longer leads to `address`, by the lookups until now.
+        """Whether the name no longer leads to `address`, by the lookups until now: said once.
 
         Begins the next lookup when it is due. False for the empty address of a local socket.
         """
@@ -48,17 +49,26 @@ class MovedName:
         if self._task is None and now - self._begun >= LOOK_UP_SECONDS:
             self._begun = now
             self._task = asyncio.create_task(self._look_up())
-        return self._absent >= ABSENT_LOOKUPS
+        if self._absent < ABSENT_LOOKUPS:
+            return False
+        self._absent = 0
+        return True
 
     async def close(self) -> None:
         """End the lookup under way."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait([self._task])
+            await asyncio.gather(self._task, return_exceptions=True)
 
     def _take_in(self) -> None:
         if self._task is None or not self._task.done():
             return
-        found, self._task = self._task.result(), None
-        if found:
-            self._absent = 0 if self._address in found else self._absent + 1
+        task, self._task = self._task, None
+        # Such as for want of a thread: no answer, and no reason to fail a poll.
+        if task.cancelled() or task.exception() is not None or not (found := task.result()):
+            return
+        if self._address in found:
+            self._absent = 0
+        else:
+            self._absent = self._absent + 1 if found == self._answer else 1
+        self._answer = found
