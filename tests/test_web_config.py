@@ -10,6 +10,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copy
 from typing import Any
@@ -20,7 +21,9 @@ import pytest
 import structlog
 import trustme
 import yaml
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from pg_pool_exporter.config import ConfigError
 from pg_pool_exporter.web import config as web_config
@@ -91,9 +94,14 @@ def trusting(authority: trustme.CA, client: trustme.LeafCert | None = None) -> s
     return context
 
 
-async def get(served: Served, tls: ssl.SSLContext | None = None, **options: Any) -> Any:
+async def get(
+    served: Served,
+    tls: ssl.SSLContext | None = None,
+    path: str = "/metrics",
+    **options: Any,
+) -> Any:
     """Status and headers of one scrape on a connection of its own."""
-    url = f"{'https' if tls else 'http'}://127.0.0.1:{served.port}/metrics"
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{served.port}{path}"
     async with (
         aiohttp.ClientSession() as session,
         session.get(url, ssl=tls or True, **options) as answer,
@@ -342,6 +350,34 @@ def test_clients_need_one_of_the_allowed_names_in_their_certificate(
     assert _connects(WebConfigFile(write(certificate, text)), tls) is works
 
 
+def test_a_directory_s_name_beside_an_allowed_name_changes_nothing(
+    certificate: Path, authority: trustme.CA
+) -> None:
+    signer = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
+    issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "client")])
+    names = [x509.DirectoryName(name), x509.DNSName("prometheus.example")]
+    now = datetime.now(UTC)
+    issued = (
+        x509.CertificateBuilder(issuer.subject, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(signer, hashes.SHA256())  # type: ignore[arg-type] # trustme has a key that signs
+    )
+    pem = serialization.Encoding.PEM
+    chain = certificate / "client.pem"
+    chain.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + issued.public_bytes(pem)
+    )
+    tls = trusting(authority)
+    tls.load_cert_chain(chain)
+    text = f"{CLIENTS}  client_allowed_sans: [prometheus.example]\n"
+    assert _connects(WebConfigFile(write(certificate, text)), tls)
+
+
 def test_a_certificate_without_names_is_not_enough_where_names_are_asked_for(
     certificate: Path, authority: trustme.CA
 ) -> None:
@@ -369,6 +405,8 @@ def test_requests_over_the_rate_are_refused_until_it_allows_more(tmp_path: Path)
             status, headers = await get(served, headers=known)
             assert status == 429
             assert 3500 < int(headers["Retry-After"]) <= 3600
+        # Probes have the password, too, but no rate.
+        assert (await get(served, path="/-/healthy", headers=known))[0] == 200
         write(tmp_path, USERS)
         await file.refresh()
         assert (await get(served, headers=known))[0] == 200

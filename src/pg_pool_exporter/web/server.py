@@ -21,6 +21,7 @@ from pg_pool_exporter.web.basic_auth import BasicAuth, BusyError
 from pg_pool_exporter.web.config import WebConfigFile, live_context
 from pg_pool_exporter.web.connections import Connection, Connections, Limits
 from pg_pool_exporter.web.origin import is_foreign
+from pg_pool_exporter.web.paths import HEALTHY_PATH, READY_PATH
 from pg_pool_exporter.web.rate_limit import RateLimiter
 
 TEXT = "text/plain; charset=utf-8"
@@ -146,7 +147,7 @@ class WebServer:
     async def _answer(self, request: web.BaseRequest) -> Answer:
         if request.version not in (HttpVersion10, HttpVersion11):
             return plain_answer("HTTP/1.1 only", HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
-        refusal = self._limit_rate() or await self._authenticate(request)
+        refusal = self._limit_rate(request) or await self._authenticate(request)
         if refusal is not None:
             return refusal
         if request.headers.get(hdrs.EXPECT, "100-continue").lower() != "100-continue":
@@ -170,9 +171,12 @@ class WebServer:
             )
         return await methods[method](request)
 
-    def _limit_rate(self) -> Answer | None:
-        """The refusal of a request that comes too soon after others."""
-        if self._config is None:
+    def _limit_rate(self, request: web.BaseRequest) -> Answer | None:
+        """The refusal of a request that comes too soon after others.
+
+        Probes are never refused: else whoever asks often would have the process restarted.
+        """
+        if self._config is None or request.path in (HEALTHY_PATH, READY_PATH):
             return None
         delay = self._limiter.delay(self._config.current().config.rate_limit)
         if not delay:

@@ -80,6 +80,8 @@ def _client_auth(value: str) -> str:
     return value
 
 
+# Names of a certificate that are texts, as Python calls them; Go compares the same ones.
+_COMPARED = frozenset({"DNS", "IP Address", "email", "URI"})
 _Texts = Annotated[tuple[str, ...], Strict(False)]
 
 
@@ -221,7 +223,8 @@ def _allowing(allowed: frozenset[str]) -> type[ssl.SSLObject]:
         def do_handshake(self) -> None:
             super().do_handshake()
             names: Any = (self.getpeercert() or {}).get("subjectAltName", ())
-            if not any(_canonical(name) in allowed for _, name in names):
+            texts = (name for kind, name in names if kind in _COMPARED)
+            if not any(_canonical(text) in allowed for text in texts):
                 raise ssl.SSLCertVerificationError("no name in client_allowed_sans")
 
     return CheckedConnection
