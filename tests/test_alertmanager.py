@@ -154,10 +154,15 @@ def test_every_alert_that_it_names_exists() -> None:
             [
                 alert("PgPoolSaturated", **PROCESS),
                 alert("PgPoolExporterMissing"),
-                alert("PgPoolExporterShardMissing"),
+                alert("PgPoolExporterShardMissing", job=EXPORTER["job"]),
             ],
             [alert("PgServerLockPileUp", **{**SERVER, **OTHER_EXPORTER})],
             id="an exporter that is down knows nothing of its pools",
+        ),
+        pytest.param(
+            alert("PgPoolExporterDown", **EXPORTER), [],
+            [alert("PgPoolExporterShardMissing", job="shards")],
+            id="an exporter that is down is no shard of another job",
         ),
         pytest.param(
             alert("PgPoolExporterDown", **EXPORTER, env="staging"), [],

@@ -488,10 +488,10 @@ def test_deadlocks_are_a_point_of_their_own() -> None:
     assert found["lock_waits"].verdict is Verdict.FINE
 
 
-def log_is_read(sides: BothSides) -> None:
+def log_is_read(sides: BothSides, *, has_records: bool = True) -> None:
     counts = LogCounts(
-        timeouts={"shop": {"lock": 3, "statement": 0}}, opened=None, closed=None,
-        refused={"other": 0}, read=0, lag=0,
+        timeouts={"shop": {"lock": 3, "statement": 0}} if has_records else {},
+        opened=None, closed=None, refused={"other": 0} if has_records else {}, read=0, lag=0,
     )  # fmt: skip
     sides.store.put(
         TargetState(
@@ -513,6 +513,15 @@ def test_counts_of_a_log_that_is_read_no_more_are_not_fine() -> None:
     assert point.evidence == ("server main: its log is not read now",)
     log_is_read(sides)
     assert checks(sides)["timeouts"].verdict is Verdict.FINE
+
+
+def test_a_log_without_a_record_yet_is_not_called_unread() -> None:
+    sides = BothSides()
+    watched(sides, waiting=0, leaked=0)
+    log_is_read(sides, has_records=False)
+    point = checks(sides)["timeouts"]
+    assert point.verdict is Verdict.UNKNOWN
+    assert point.evidence == ("server main: its log has no record yet",)
 
 
 def test_requests_that_got_no_connection_and_time_outs_of_the_log() -> None:

@@ -143,7 +143,8 @@ _CLIENT = (
 _CLIENT_TIMES = {"acquire_wait": False, "held": False}
 _CLIENT_APART = (
     "active_seconds", "saturated_seconds", "oldest_active", "oldest_idle", "oldest_waiting",
-    "acquire", "hold", "connect_errors", "lost", "leak_after", "long_lived", "instances", "overdue",
+    "acquire", "hold", "demand", "connect_errors", "lost", "leak_after", "long_lived", "instances",
+    "overdue",
 )  # fmt: skip
 
 # Which a client that wraps a whole pool does not see.

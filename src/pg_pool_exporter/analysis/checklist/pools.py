@@ -160,8 +160,12 @@ def timeouts(judged: Judged) -> Check:
         for one in logs
         if one.is_fresh and one.log and one.log.is_understood
     }
-    unread = [one.key.name for one in logs if one.key.name not in logged]
-    not_read = few(f"server {name}: its log is not read now" for name in unread)
+    unread = [one for one in logs if one.key.name not in logged]
+    not_read = few(
+        f"server {one.key.name}: "
+        + ("its log has no record yet" if one.is_fresh and one.log else "its log is not read now")
+        for one in unread
+    )
     if not fleet.pools and not logged:
         return replace(unknown("timeouts", "no pools, and no log is read"), evidence=not_read)
     if fleet.pools and not watched:
