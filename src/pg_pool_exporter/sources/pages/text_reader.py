@@ -181,7 +181,7 @@ class PageReader:
             looked_for = f"{NATIVE_NAME}, {looked_for}"
         names = frozenset(pool_like_names(page))
         if self._hint is None or self._hint[0] != names:
-            # Each poll fails alike, and the comparison takes some milliseconds.
+            # Each poll fails alike, and the comparison takes up to 20 ms.
             self._hint = names, _nearest(names, formats)
         return (
             f"no series of a pool is on the page. {self._hint[1]} If the page is right, describe "
