@@ -30,7 +30,7 @@ from pg_pool_exporter.model import (
 )
 from pg_pool_exporter.web.page.sizes import sizes_section
 from support.both_sides import INFO, SETTINGS, BothSides
-from support.queueing import WORKLOADS, Workload, run
+from support.queueing import WORKLOADS, Workload, about, bursts, poisson, run
 
 BY_NAME = {work.name: work for work in WORKLOADS}
 _BUCKETS = len(DEMAND_BOUNDS) + 1
@@ -186,20 +186,47 @@ def test_a_request_in_a_burst_waits_for_those_before_it_in_the_burst() -> None:
     assert needed is not None
     assert needed.for_wait is not None
     assert 0.008 < run(work, needed.for_wait, seed=2, wait=0.1).late < 0.013
+    assert needed.waiting_in_bursts is None  # of the requests less than 1 % wait
+
+
+def test_the_advice_says_how_many_of_large_bursts_wait() -> None:
+    work = Workload("large bursts", bursts(10, 20), about(0.3), 150)
+    needed = sizes(run(work, work.size, seed=1).day.busiest, wait=0.1)
+    assert needed is not None
     met = run(work, needed.for_shares[-1], seed=3)
     assert needed.waiting_in_bursts == pytest.approx(met.waited, rel=0.5)
-    assert met.waited > 2 * met.saturated
+    assert met.waited > 5 * met.saturated
+
+
+@pytest.mark.parametrize(("size", "stall"), [(50, 7.0), (20, 10.0), (200, 7.0)])
+def test_one_stall_in_the_hour_is_no_burst(size: int, stall: float) -> None:
+    work = Workload("stall", poisson(40), about(0.02), size, stall=(1000.0, 1000.0 + stall))
+    seen = run(work, size, seed=1).day.busiest
+    for counted in (seen, replace(seen, queued=None)):
+        needed = sizes(counted, wait=0.1)
+        assert needed is not None
+        assert (needed.for_wait, needed.waiting_in_bursts) == (5, None)
+    assert run(work, 5, seed=2, wait=0.1).late < 0.01
+
+
+def test_requests_that_have_waited_bound_those_that_will_at_a_larger_size() -> None:
+    work = Workload("stall", poisson(40), about(0.02), 20, stall=(1000.0, 1040.0))
+    met = run(work, 20, seed=1)
+    needed = sizes(met.day.busiest, wait=0.1)
+    assert needed is not None
+    assert needed.for_shares[-1] > 20
+    assert needed.waiting_in_bursts == pytest.approx(met.waited, rel=0.1)
 
 
 def test_a_demand_that_is_high_for_half_of_the_hour_is_no_burst() -> None:
     halves = [0.0, 1800.0, *[0.0] * 10, 1790.0, 10.0]  # at most 2, and at most 30 or 40
-    needed = sizes(
-        hour(*halves, size=60, demand_seconds=1800.0 * 32, active_seconds=1800.0 * 32), wait=0.1
-    )
-    assert needed is not None
-    assert needed.for_wait is not None
-    assert needed.for_wait <= needed.for_shares[-1] <= 40
-    assert needed.waiting_in_bursts == pytest.approx(0.0025, abs=0.0005)
+    demand = 1800.0 * 32
+    seen = hour(*halves, size=60, demand_seconds=demand, active_seconds=demand)
+    made = one(advice([pool(day(seen), size=60)], [], {}))
+    assert made.needed is not None
+    assert made.needed.for_wait is not None
+    assert made.needed.for_wait <= made.needed.for_shares[-1] <= 40
+    assert "bursts" not in " ".join(sentences(made))
 
 
 @pytest.mark.parametrize("peak", [0.1, 1.0, 4.0, 90.0])
@@ -307,7 +334,7 @@ def test_a_fault_costs_one_pool_and_sizes_are_kept_while_they_are_new() -> None:
     assert first is not None
     assert sizes_of(other, broken, 0.1) is None
     assert faults.counts == {"advice": 1}
-    longer = replace(BUSY, size=4, saturated_seconds=1800.0)
+    longer = replace(BUSY, size=4, saturated_seconds=1800.0, queued=18_000.0)
     assert sizes_of(subject, longer, 0.1) is first
     assert sizes_of(subject, longer, 0.2) is not first
     now = 60.0

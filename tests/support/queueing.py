@@ -30,6 +30,8 @@ class Workload:
     size: int
     """Of the pool that is measured."""
     hours: int = 1
+    stall: tuple[float, float] = (0.0, 0.0)
+    """The seconds from and until which nothing that is checked out comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def run(work: Workload, size: int, seed: int, wait: float = 0.1) -> Outcome:
         for first in range(0, len(batch), 128):
             totals.add(batch[first : first + 128], size)
         totals.settle(set(events.out), size, now)
-        taken = process.take(now, _sample(totals, size, now), 3 * _READ_SECONDS)
+        taken = process.take(now, _sample(totals, events.waited, size, now), 3 * _READ_SECONDS)
         if taken is not None:
             log.add(now, taken)
     day = log.day(now)
@@ -79,7 +81,7 @@ class _Steps:
         self._wait = wait
         self._free = [0.0] * size
         self._arrivals = work.arrivals(random, until)
-        self._hold, self._random = work.hold, random
+        self._hold, self._stall, self._random = work.hold, work.stall, random
         self._planned: list[Event] = []
         self._next = next(self._arrivals, inf)
 
@@ -90,6 +92,8 @@ class _Steps:
             self.asked += 1
             free = heapq.heappop(self._free)
             start, held = max(asked, free), self._hold(self._random)
+            if self._stall[0] <= start < self._stall[1]:
+                held += self._stall[1] - start
             self.waited += free > asked
             self.late += start - asked > self._wait
             heapq.heappush(self._free, start + held)
@@ -103,7 +107,7 @@ class _Steps:
         return events
 
 
-def _sample(totals: Totals, size: int, now: float) -> PoolSample:
+def _sample(totals: Totals, queued: int, size: int, now: float) -> PoolSample:
     acquire, hold = totals.acquire.histogram(), totals.hold.histogram()
     active = totals.hold.total
     return PoolSample(
@@ -112,6 +116,7 @@ def _sample(totals: Totals, size: int, now: float) -> PoolSample:
         active_seconds=active,
         saturated_seconds=totals.saturated_seconds(now),
         acquired=acquire.count,
+        queued=queued,
         acquire_wait=acquire.total,
         held=hold.total,
         returned=hold.count,

@@ -50,6 +50,8 @@ class DemandHour:
     """Sum of the squares of how long each connection was held; 0 where that is unknown."""
     failed: float = 0.0
     """Requests that got no connection."""
+    queued: float | None = 0.0
+    """Requests that had to wait; None where the pool does not count them."""
     size: float = 0.0
     """The largest maximum of a process."""
     estimated: bool = False
@@ -83,6 +85,9 @@ class DemandHour:
             returned=self.returned + other.returned,
             held_squares=self.held_squares + other.held_squares,
             failed=self.failed + other.failed,
+            queued=(
+                None if self.queued is None or other.queued is None else self.queued + other.queued
+            ),
             size=max(self.size, other.size),
             estimated=self.estimated or other.estimated,
         )
@@ -193,6 +198,7 @@ def _between(
         returned=_more(before.returned, after.returned) or 0.0,
         held_squares=_squares(before.hold, after.hold),
         failed=max(0.0, failed),
+        queued=_more(before.queued, after.queued),
         size=after.max or 0.0,
         estimated=after.demand is None,
     )

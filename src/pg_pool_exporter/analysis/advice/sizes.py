@@ -43,8 +43,8 @@ class Sizes:
     at_least: bool
     """Whether it may need more: its limit has hidden some of the demand."""
     waiting_in_bursts: float | None = None
-    """Share of the requests that wait at the last of `for_shares`; None without bursts, where it
-    is that of the time, and where demand is hidden."""
+    """Share of the requests that wait at the last of `for_shares`, where that is over 1 %; None
+    without bursts, where it is that of the time, and where demand is hidden."""
 
 
 def sizes(hour: DemandHour, wait: float) -> Sizes | None:
@@ -62,14 +62,20 @@ def sizes(hour: DemandHour, wait: float) -> Sizes | None:
     )
     by_queue = _by_queue(hour, load, saturated) if saturated > 1 - SHARES[-1] else None
     for_shares = tuple(_for_share(hour, share, load, saturated, by_queue) for share in SHARES)
-    peak = by_queue if by_queue and saturated > 1 - SHARES[0] else _by_levels(hour)
+    nearly, most = for_shares
+    peak = by_queue if by_queue and saturated > 1 - SHARES[0] else _by_levels(hour, load, nearly)
     tailed = max(1.0, _wait_factor(hour)) * hold
-    most = for_shares[-1]
-    waiting = min(1.0, (1 - SHARES[-1]) * requests_to_time(most, load, peak))
+    waiting = min(
+        (1 - SHARES[-1]) * requests_to_time(most, load, peak), _waited_at_most(hour, most)
+    )
     for_wait = None
     if hold > 0 and not is_hidden:
         for_wait = smallest(
-            lambda size: late_share(size, load, peak, wait, tailed) <= _LATE, ceil(load)
+            lambda size: (
+                min(late_share(size, load, peak, wait, tailed), _waited_at_most(hour, size))
+                <= _LATE
+            ),
+            ceil(load),
         )
         if waiting <= _LATE:  # fewer than may be late have to wait at all
             for_wait = min(for_wait, most)
@@ -79,8 +85,20 @@ def sizes(hour: DemandHour, wait: float) -> Sizes | None:
         for_wait=for_wait,
         load=load,
         at_least=is_hidden or is_beyond,
-        waiting_in_bursts=waiting if peak >= _BURSTS and not is_hidden else None,
+        waiting_in_bursts=(
+            waiting if waiting > _LATE and peak >= _BURSTS and not is_hidden else None
+        ),
     )
+
+
+def _waited_at_most(hour: DemandHour, size: int) -> float:
+    """Upper bound of the share of the requests that wait: with the present size or a larger one, no
+    more than have waited.
+    """
+    asked = hour.acquired + hour.failed
+    if hour.queued is None or not asked or not hour.size or size < hour.size:
+        return 1.0
+    return min(1.0, hour.queued / asked)
 
 
 def _for_share(
@@ -162,8 +180,20 @@ def _wait_factor(hour: DemandHour) -> float:
     return max(0.5, hour.held_squares / hour.returned / mean**2 / 2)
 
 
-def _by_levels(hour: DemandHour) -> float:
-    """The peakedness of the demand that was seen."""
+def _by_levels(hour: DemandHour, load: float, nearly: int) -> float:
+    """The peakedness of the demand that was seen, with a size of `nearly` for 99 % of the time.
+
+    One pile in the hour varies as much as many bursts do. Bursts that come again exceed that size
+    for longer than was seen: then what was seen decides.
+    """
+    peak, rest = _spread(hour), 1 - SHARES[0]
+    if saturated_share(nearly, load, peak) <= rest:
+        return peak
+    return peakedness(lambda some: saturated_share(nearly, load, some), rest)
+
+
+def _spread(hour: DemandHour) -> float:
+    """Variance of the demand that was seen, divided by its mean."""
     bounds = (0.0, *DEMAND_BOUNDS, DEMAND_BOUNDS[-1])
     mean = hour.demand
     if not mean:
