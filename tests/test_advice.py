@@ -22,6 +22,8 @@ from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.config import Thresholds
 from pg_pool_exporter.metrics.catalogue import DEMAND_BOUNDS
 from pg_pool_exporter.model import (
+    BouncerDatabase,
+    BouncerUser,
     Histogram,
     PoolId,
     PoolInfo,
@@ -382,6 +384,10 @@ def bounded_by_a_bouncer(**shown: Any) -> tuple[int | None, str]:
     return made.recommended, title(made)
 
 
+DATABASE_16 = {"databases": {"shop": BouncerDatabase(max_connections=16)}}
+USER_16 = {"users": {"orders": BouncerUser(max_connections=16)}}
+
+
 @pytest.mark.parametrize(
     ("shown", "advised"),
     [
@@ -392,6 +398,12 @@ def bounded_by_a_bouncer(**shown: Any) -> tuple[int | None, str]:
         ({"max_clients": 100, "mode": "session", "size": 16}, (4, "no room on the bouncer")),
         ({"max_clients": 100, "mode": "transaction", "size": 16}, (6, "enlarge to 6")),
         ({"max_clients": 100, "mode": "session", "size": None}, (6, "enlarge to 6")),
+        ({"mode": "session", "size": 50, **DATABASE_16}, (4, "no room on the bouncer")),
+        ({"mode": "session", "size": 50, **USER_16}, (4, "no room on the bouncer")),
+        ({"mode": "transaction", **DATABASE_16}, (6, "enlarge to 6")),
+        ({"databases": {"shop": BouncerDatabase(max_clients=16)}}, (4, "no room on the bouncer")),
+        ({"users": {"orders": BouncerUser(max_clients=16)}}, (4, "no room on the bouncer")),
+        ({"users": {"other": BouncerUser(max_clients=16)}}, (6, "enlarge to 6")),
     ],
 )
 def test_a_bouncer_bounds_the_pools_that_connect_to_it(

@@ -45,6 +45,22 @@ SMALL: dict[str, Any] = {"settings": replace(SETTINGS, max_connections=20)}
         ("max_client_conn", "transaction", {"processes": 11}),
         ("max_client_conn", "transaction", {"max_clients": 9}),
         ("pool_size", "session", {"processes": 3}),
+        (
+            "max_db_client_connections",
+            "transaction",
+            {"databases": {"shop": BouncerDatabase(max_clients=9)}},
+        ),
+        (
+            "max_user_client_connections",
+            "transaction",
+            {"users": {"orders": BouncerUser(max_clients=9)}},
+        ),
+        (
+            "max_db_connections",
+            "session",
+            {"databases": {"shop": BouncerDatabase(max_connections=9)}},
+        ),
+        ("max_user_connections", "session", {"users": {"orders": BouncerUser(max_connections=9)}}),
         ("slots", "transaction", SMALL),
         ("slots", "transaction", {"size": 90, "reserve_size": 8}),
         ("CONNECTION LIMIT", "transaction", LIMITED),
@@ -74,6 +90,9 @@ def test_a_limit_that_is_lower_than_what_may_be_asked_of_it_is_found(
         ),
         ("transaction", {**LIMITED, "users": {"orders": BouncerUser(max_connections=15)}}),
         ("transaction", {**SMALL, "behind": {}}),
+        ("transaction", {"databases": {"shop": BouncerDatabase(max_connections=9)}}),
+        ("session", {"databases": {"other": BouncerDatabase(max_connections=9, max_clients=9)}}),
+        ("session", {"users": {"other": BouncerUser(max_connections=9, max_clients=9)}}),
     ],
 )
 def test_limits_that_suffice_and_limits_that_are_unknown_are_no_finding(

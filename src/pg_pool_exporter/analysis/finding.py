@@ -133,9 +133,9 @@ class Cause(Enum):
     BOUNCER_LIMITS_OVERSUBSCRIBED = "bouncer_limits_oversubscribed"
     """A limit of a bouncer, or of the server behind it, is lower than what may be asked of it.
 
-    The pools' maxima together exceed `max_client_conn`, or in session mode a pool's size; or the
-    bouncer's pools together exceed the slots of the server, or the CONNECTION LIMIT of a role or
-    a database.
+    The pools' maxima together exceed `max_client_conn` or its like for a database or a user, or
+    in session mode a pool's size or `max_db_connections`; or the bouncer's pools together exceed
+    the slots of the server, or the CONNECTION LIMIT of a role or a database.
     """
     BOUNCER_LOGINS = "bouncer_logins"
     """Clients of a bouncer log in nearly as often as they have a transaction.

@@ -7,7 +7,7 @@ a bouncer is for, so these are not compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
 
@@ -68,26 +68,75 @@ def _of_clients(
     if not its:
         return
     names = {name for one in its for name in one.bouncers}
-    together = [one for one in bouncers if one.name in names]
-    whose = f"bouncer {', '.join(sorted(names))}"
-    yield from _link(
-        "max_client_conn",
-        whose,
-        ((one.app, one.most) for one in its),
-        [one.sample.max_clients for one in together],
-    )
-    for pool in bouncer.pools:
-        if pool.sample.mode != "session" or pool.is_folded:
-            continue
-        # Those whose database or user is unknown may be of any pool: they are left out.
-        of_pool = [one for one in its if (one.database, one.user) == pool.key]
-        same = [each for one in together for each in one.pools if each.key == pool.key]
-        yield from _link(
-            "pool_size",
-            f"pool {pool.key.database}/{pool.key.user}",
-            ((one.app, one.most) for one in of_pool),
-            [one.max for one in same],
+    for limit in client_limits([one for one in bouncers if one.name in names]):
+        asked = ((one.app, one.most) for one in its if limit.is_of(one.database, one.user))
+        yield from _link(limit.setting, limit.whose, asked, [limit.most])
+
+
+class ClientLimit(NamedTuple):
+    """A limit on the connections that bouncers accept, or serve at once in session mode."""
+
+    setting: str
+    whose: str
+    most: float
+    database: str | None = None
+    """None: all of them. As with the user, one that is unknown could be any, and is not bounded."""
+    user: str | None = None
+    session: frozenset[BouncerPoolKey] | None = None
+    """The pools in session mode, where it bounds only these."""
+
+    def is_of(self, database: str, user: str) -> bool:
+        """Whether it bounds connections to this database as this user."""
+        return (
+            self.database in (None, database)
+            and self.user in (None, user)
+            and (self.session is None or (database, user) in self.session)
         )
+
+
+def client_limits(bouncers: Iterable[BouncerView]) -> Iterator[ClientLimit]:
+    """The known limits of bouncers that share connections: each limit is the sum of theirs."""
+    bouncers = sorted(bouncers, key=lambda one: one.name)
+    samples = [one.sample for one in bouncers]
+    names = ", ".join(one.name for one in bouncers)
+    session: dict[BouncerPoolKey, list[float | None]] = {}
+    for pool in (pool for one in bouncers for pool in one.pools):
+        if pool.sample.mode == "session" and not pool.is_folded:
+            session.setdefault(pool.key, []).append(pool.max)
+    keys = frozenset(session)
+    if (most := _sum(one.max_clients for one in samples)) is not None:
+        yield ClientLimit("max_client_conn", f"bouncer {names}", most)
+    for key, sizes in session.items():
+        if (most := _sum(sizes)) is not None:
+            yield ClientLimit("pool_size", f"pool {key.database}/{key.user}", most, *key)
+    for name in sorted({name for one in samples for name in one.databases}):
+        of_database = [one.databases.get(name, BouncerDatabase()) for one in samples]
+        yield from _of_kind("db", f"database {name} of {names}", of_database, keys, database=name)
+    for name in sorted({name for one in samples for name in one.users}):
+        of_user = [one.users.get(name, BouncerUser()) for one in samples]
+        yield from _of_kind("user", f"user {name} of {names}", of_user, keys, user=name)
+
+
+def _of_kind(
+    kind: str,
+    whose: str,
+    its: Sequence[BouncerDatabase | BouncerUser],
+    session: frozenset[BouncerPoolKey],
+    *,
+    database: str | None = None,
+    user: str | None = None,
+) -> Iterator[ClientLimit]:
+    if (most := _sum(one.max_clients for one in its)) is not None:
+        yield ClientLimit(f"max_{kind}_client_connections", whose, most, database, user)
+    if (most := _sum(one.max_connections for one in its)) is not None:
+        yield ClientLimit(f"max_{kind}_connections", whose, most, database, user, session)
+
+
+def _sum(limits: Iterable[float | None]) -> float | None:
+    """None where one of them is unlimited or unknown."""
+    limits = list(limits)
+    known = [one for one in limits if one is not None]
+    return sum(known) if len(known) == len(limits) else None
 
 
 class _Connections(NamedTuple):
@@ -212,10 +261,6 @@ def _link(
         if most is None:
             return
         by_name[name] = by_name.get(name, 0.0) + most
-    allowed = 0.0
-    for limit in limits:
-        if limit is None:
-            return
-        allowed += limit
-    if by_name:
+    allowed = _sum(limits)
+    if by_name and allowed is not None:
         yield Link(setting, whose, sum(by_name.values()), allowed, by_name)
