@@ -412,6 +412,15 @@ def test_a_bouncer_bounds_the_pools_that_connect_to_it(
     assert bounded_by_a_bouncer(**shown) == advised
 
 
+def test_a_bouncer_bounds_no_pool_whose_processes_connect_to_different_ones() -> None:
+    both = BothSides()
+    both.bouncer(0, active=0)
+    both.pool(1, 1, process="web:0", info=replace(INFO, port="6432"))
+    assert [one.bouncers for one in both.analysis.fleet.pools] == [("edge",)]
+    both.pool(1, 1, process="web:1", info=INFO)
+    assert [one.bouncers for one in both.analysis.fleet.pools] == [()]
+
+
 _NEEDS = (
     "It needs 6 connections in each of 3 processes to have a free one for 99.9 % of its busiest "
     "hour, 5 for 99 %; 2.3 were in demand on average."

@@ -181,7 +181,7 @@ def _pools(
                     None if on is None else apps.get(on),
                     longest_threshold(processes),
                     history.demand(now, [one.sample for one in processes]),
-                    next((one.bouncers for one in processes if one.bouncers), ()),
+                    _bouncers_of(processes),
                 )
 
 
@@ -193,3 +193,9 @@ def _by_server(pools: Iterable[KnownPool]) -> Mapping[AppOnServer | None, list[K
     for pool in pools:
         by_server.setdefault(pool.on or first, []).append(pool)
     return by_server
+
+
+def _bouncers_of(processes: Iterable[KnownPool]) -> tuple[str, ...]:
+    """The bouncers that all processes connect to; empty where they differ or one is unknown."""
+    ways = {one.bouncers for one in processes}
+    return ways.pop() if len(ways) == 1 else ()
