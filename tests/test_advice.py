@@ -352,6 +352,12 @@ def test_a_pool_of_unknown_demand_keeps_what_it_has() -> None:
     assert of_server(made.servers[0]).endswith(
         "they need 74 and should have 70. Included with their maximum: 1 pool of unknown demand."
     )
+    made = advice([*pools, pool(None, size=None, name="free")], [main_server(70)], {})
+    assert (made.servers[0].needed, made.servers[0].recommended) == (74, 70)
+    assert of_server(made.servers[0]).endswith(
+        "Included with their maximum: 1 pool of unknown demand. "
+        "Not included: 1 pool without a maximum."
+    )
     nothing = advice([pool(None, size=50)], [main_server(70)], {})
     assert of_server(nothing.servers[0]).endswith("what they need is not known yet.")
 

@@ -1,4 +1,4 @@
-"""What size each pool should have, and whether its server has room for it."""
+"""What size each pool should have, and whether there is room for it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Direction(Enum):
 
     ENLARGE = "enlarge"
     NO_ROOM = "no_room"
-    """It needs more than its server has left."""
+    """It needs more than its server or bouncer has left."""
     FIX_FIRST = "fix_first"
     """Requests wait for something that a larger pool makes worse."""
     REDUCE = "reduce"
@@ -56,7 +56,7 @@ class PoolAdvice:
     wait: float
     """The wait that 99 % of the requests may have, in seconds."""
     recommended: int | None
-    """For 99.9 % of the busiest hour, as far as the server has room."""
+    """For 99.9 % of the busiest hour, as far as there is room for it."""
     bounded_by: str = ""
     """`server`, `cores` or `bouncer`, where that leaves less than it needs."""
     fix_first: Cause | None = None
@@ -91,6 +91,9 @@ class ServerAdvice:
     known: int
     """Pools of known demand."""
     unknown: int
+    """Pools of unknown demand that have a maximum."""
+    unlimited: int
+    """Pools of unknown demand without a maximum, which are in no sum."""
     working: int | None
     """What the server can work on at once; None without known cores."""
 
@@ -123,7 +126,7 @@ def advice(
             of_servers.append(summary)
     for room in rooms_of_bouncers(bouncers, pools):
         known, others = _known(room.pools, made)
-        growth = _growth(known, dict.fromkeys(made, 1.0), room.connections - others)
+        growth = _growth(known, dict.fromkeys(made, 1.0), room.connections - _maxima(others))
         made |= {one.subject: _within(one, growth, "bouncer") for one in known}
     done = [replace(one, direction=_direction(one)) for one in made.values()]
     order = list(Direction)
@@ -177,7 +180,9 @@ def _on_server(
 
     No pool is to give up what it has and needs. What is left is shared by those that need more.
     """
-    known, others = _known(pools, made)
+    known, unknown = _known(pools, made)
+    unlimited = sum(pool.max is None for pool in unknown)
+    others = _maxima(unknown)
     everywhere = dict.fromkeys(made, 1.0)
     growths = {"server": _growth(known, everywhere, server.available - others)}
     working = None if cores is None else connections_at_work(cores)
@@ -193,18 +198,23 @@ def _on_server(
         needed=int(others + sum(one.processes * _most(one) for one in known)),
         recommended=int(others + sum(one.processes * (one.recommended or 0) for one in within)),
         known=len(known),
-        unknown=len(pools) - len(known),
+        unknown=len(unknown) - unlimited,
+        unlimited=unlimited,
         working=working,
     )
 
 
 def _known(
     pools: Sequence[PoolView], made: Mapping[Subject, PoolAdvice]
-) -> tuple[list[PoolAdvice], float]:
-    """What is known of pools, and the maxima of those of which nothing is."""
+) -> tuple[list[PoolAdvice], list[PoolView]]:
+    """What is known of pools, and those of which nothing is."""
     known = [one for pool in pools if (one := made.get(pool.subject)) and one.recommended]
     of_known = {one.subject for one in known}
-    return known, sum(pool.max or 0.0 for pool in pools if pool.subject not in of_known)
+    return known, [pool for pool in pools if pool.subject not in of_known]
+
+
+def _maxima(pools: Iterable[PoolView]) -> float:
+    return sum(pool.max or 0.0 for pool in pools)
 
 
 def _most(one: PoolAdvice) -> int:

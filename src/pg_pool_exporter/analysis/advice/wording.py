@@ -95,6 +95,9 @@ def of_server(server: ServerAdvice) -> str:
     if server.unknown:
         pools = number(server.unknown, "pool", "pools")
         text += f" Included with their maximum: {pools} of unknown demand."
+    if server.unlimited:
+        pools = number(server.unlimited, "pool", "pools")
+        text += f" Not included: {pools} without a maximum."
     if server.working is not None:
         text += f" The server works on at most {server.working} at once."
     return text
