@@ -284,8 +284,8 @@ def _size() -> Iterator[Panel]:
     yield lines(
         "Size: now, needed, recommended",
         "The maximum of each process; what the busiest hour of the last day needs, so that a "
-        "connection is free for this share of the time; and the recommended maximum, which the "
-        "server has room for.",
+        "connection is free for this share of the time; and the recommended maximum, which "
+        "there is room for.",
         "short",
         Query(f"max by (app, pool) ({q.MAX})", f"now {_NAME}"),
         Query(

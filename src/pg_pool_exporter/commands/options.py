@@ -67,7 +67,7 @@ COMMANDS = {
         "print how large the pools should be, by what a running daemon has measured",
         "With --url of the daemon (default http://localhost:10432). It needs ten minutes; a day\n"
         "shows the busiest hour. Exit code 1 if a size should change, or cannot before a cause is\n"
-        "fixed or the server has room; 4 without an answer.",
+        "fixed or there is room for it; 4 without an answer.",
     ),
     "terminate-idle": Command(
         "emergency: terminate idle sessions of a server",

@@ -1,1 +1,1 @@
-"""How large each pool should be: from its demand to a size that its server has room for."""
+"""How large each pool should be: from its demand to a size that there is room for."""

@@ -50,7 +50,8 @@ NEEDED_MAX = _sized(
 RECOMMENDED_MAX = _sized(
     "gauge", "recommended_max_connections",
     "Recommended maximum of each process's pool: what 99.9 % of the busiest hour needs, bounded by "
-    "what the server has left; the present maximum where a larger one is the wrong answer.",
+    "what the server and the bouncer have left; the present maximum where a larger one is the "
+    "wrong answer.",
 )  # fmt: skip
 NEVER_NEEDED = _sized(
     "gauge", "never_needed_connections",
