@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 from pg_pool_exporter.sources.server_log.reader import LogReader
-from support.server_log import parser_of, seen
+from support.server_log import TIME, parser_of, seen
 
 DIRECTORY = Path(__file__).parent / "log_excerpts"
 EXPECTED: dict[str, dict[str, Any]] = yaml.safe_load((DIRECTORY / "expected.yaml").read_text())
@@ -94,15 +95,33 @@ def test_a_long_log_is_read_like_a_short_one(name: str) -> None:
     }
 
 
-@pytest.mark.parametrize("size", [10_000, 200_000])
-@pytest.mark.parametrize("comma", [b",", b", "])
-def test_an_array_on_one_line_may_be_of_any_length(size: int, comma: bytes) -> None:
+@pytest.mark.parametrize("size", [10_000, 200_000, 10_000_000])
+@pytest.mark.parametrize(
+    ("head", "between", "tail"),
+    [
+        ("[", ",", "]"),
+        ("[", ", ", "]"),
+        ("[0] tag: [", ",", "]"),
+        ("data: [", ", ", "]"),
+        ("", "", ""),
+        ("", " ", ""),
+        ('{"owner":"1","logEvents":[', ",", "]}"),
+        ('{"records": [', ", ", "]}"),
+        ('{"resourceLogs":[{"resource":{},"scopeLogs":[{"logRecords":[', ",", "]}]}]}"),
+    ],
+)
+def test_objects_on_one_line_may_be_of_any_number(
+    size: int, head: str, between: str, tail: str
+) -> None:
+    """Whether the line's end has been read or not, and whatever its texts hold."""
     expected = EXPECTED["fluent-bit-array"]
     reader = reader_of(expected)
     reader.take_tally(KNOWN)
     times = 60
-    array = (DIRECTORY / "fluent-bit-array.log").read_bytes().strip(b"[]\n")
-    data = b"[" + comma.join([array] * times) + b"]\n"
+    objects = json.loads((DIRECTORY / "fluent-bit-array.log").read_bytes())
+    text = f'{TIME} [1] LOG:  x}},{{"log":"y"}}, {{"z":[{{'
+    objects.insert(5, {"log": text, "tags": [{"a": 1}, {"b": 2}]})
+    data = f"{head}{between.join(map(json.dumps, objects * times))}{tail}\n".encode()
     for at in range(0, len(data), size):
         reader.feed(data[at : at + size])
     assert counts(reader) == {
@@ -110,6 +129,31 @@ def test_an_array_on_one_line_may_be_of_any_length(size: int, comma: bytes) -> N
         for family, of_family in expected["counts"].items()
     }
     assert (reader.coverage.unparsed, reader.pending) == (0, 0)
+
+
+def test_the_rest_of_a_list_that_is_not_read_is_unparsed() -> None:
+    reader = parser_of("stderr", "%m ", is_fixed=False)
+    line = f"{TIME} FATAL:  sorry, too many clients already"
+    objects = [json.dumps({"log": line})] * 1000
+    objects[900] = json.dumps({"log": line, "more": "x" * 200_000})
+    data = f"[{','.join(objects)}]\n".encode()
+    for at in range(0, len(data), 10_000):
+        reader.feed(data[at : at + 10_000])
+    assert seen(reader) == {("refused", "too_many_connections", None): 901}
+    assert reader.coverage.unparsed == 1
+
+
+def test_a_long_text_is_no_list() -> None:
+    """Neither in a record as PostgreSQL writes it nor in an object."""
+    line = f"{TIME} FATAL:  sorry, too many clients already"
+    statement = f"x{json.dumps([{'log': line}] * 2)}" * 1000
+    for wrapped in (lambda text: text, lambda text: json.dumps({"tags": [{}, {}], "log": text})):
+        reader = parser_of("stderr", "%m ", is_fixed=False)
+        data = wrapped(f"{TIME} LOG:  statement: {statement}").encode() + b"\n"
+        for at in range(0, len(data), 10_000):
+            reader.feed(data[at : at + 10_000])
+        assert seen(reader) == {}
+        assert reader.coverage.unparsed == 0
 
 
 def _times(value: Any, times: int) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -34,6 +35,8 @@ _CLOSINGS = ('"}', '"}}', "}", "}}", '"}}}', ':""}', ':""}}')
 _decode = json.JSONDecoder(strict=False).raw_decode
 # Between two objects of a line.
 _BETWEEN = re.compile(r"\s*+(?:,\s*+)?(?=\{)")
+# Where a list of objects may begin: at the line's first one, or in a list of it.
+_FIRST = re.compile(rf'^[^{{]*+(?=\{{)|"(?:{"|".join(_LISTS)})"\s*+:\s*+\[\s*+(?=\{{)')
 _BROKEN_ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{0,3})?$")
 
 
@@ -71,6 +74,24 @@ def _all(value: Any, text: str, end: int) -> Any:
             break
         values.append(value)
     return values if len(values) > 1 else values[0]
+
+
+def several(line: bytes) -> tuple[int, int]:
+    """Offsets of the first and the last object of a list whose end is missing; 0 if it is none.
+
+    All before the last one are whole.
+    """
+    text = line.decode("latin-1")  # a character for each byte
+    for found in islice(_FIRST.finditer(text), _MOST_DEPTH):
+        first = last = found.end()
+        try:
+            while following := _BETWEEN.match(text, _decode(text, last)[1]):
+                last = following.end()
+        except (ValueError, RecursionError):
+            pass
+        if last > first:
+            return first, last
+    return 0, 0
 
 
 def as_bytes(text: str) -> bytes:

@@ -68,6 +68,8 @@ class LogReader:
         self._file = self._state("")
         self._rest = b""
         self._skipping = False
+        # Whether objects of the incomplete line have been counted.
+        self._is_list = False
         self.recognised: Recognised | None = None
         """How the last records were written; None before the first one."""
 
@@ -93,6 +95,7 @@ class LogReader:
         """
         self._rest = b""
         self._skipping = skipping
+        self._is_list = False
         self._file = self._state(file)
         for parser in self._parsers.values():
             parser.restart()
@@ -113,6 +116,7 @@ class LogReader:
         end = data.rfind(b"\n") + 1
         if end:
             self._scan(data, end)
+            self._is_list = False
         self._rest = data[end:]
         while len(self._rest) > MAX_LINE:
             self._cut()
@@ -146,13 +150,14 @@ class LogReader:
         return self._parsers[key]
 
     def _cut(self) -> None:
-        """Count the beginning of an overlong line, or the whole objects in the one of an array."""
-        of_array = self._rest.startswith((b"[{", b",{", b", {"))
-        ends = [self._rest.rfind(one, 0, MAX_LINE) + 1 for one in (b"},{", b"}, {")]
-        end = max(ends) if of_array else 0
-        self._scan(self._rest[: end or MAX_LINE] + b"\n", (end or MAX_LINE) + 1)
-        self._rest = self._rest[end:] if end else b""
-        self._skipping = not end
+        """Count the whole objects at the beginning of an overlong line, or that beginning."""
+        first, last = self._file.unwrapper.several(self._rest[:MAX_LINE])
+        end = last or MAX_LINE
+        self._scan(self._rest[first:end] + b"\n", end - first + 1)
+        if not last and self._is_list:
+            self.coverage.unparsed += 1
+        self._rest = self._rest[last:] if last else b""
+        self._skipping, self._is_list = not last, last > 0
 
     def _with_line_ends(self, piece: bytes) -> bytes:
         """The piece, with its carriage returns as line ends in a file that has no others.

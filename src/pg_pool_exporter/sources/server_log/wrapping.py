@@ -39,6 +39,7 @@ from pg_pool_exporter.sources.server_log.objects import (
     docker_texts,
     entries,
     record,
+    several,
     texts,
 )
 
@@ -116,6 +117,14 @@ class Unwrapper:
         if self._head is not None and self._head.match(line) is not None:
             return True
         return self._after_sources(line) is not None
+
+    def several(self, line: bytes) -> tuple[int, int]:
+        """Offsets of the first and the last object in the beginning of a line; 0: no such line."""
+        if not self._allows_json or NATIVE.match(line) or self._is_record(line):
+            return 0, 0
+        head = self._head.match(line) if self._head is not None else None
+        is_list = line.startswith(b"{") or (head is not None and head.lastgroup == "array")
+        return several(line) if is_list else (0, 0)
 
     def unwrap_all(self, data: bytes, end: int) -> Unwrapped | None:
         """The whole lines `data[:end]` without wrapping, if they are all wrapped in one way.
