@@ -300,6 +300,17 @@ def test_a_line_end_in_a_name_unbalances_nothing(prefix: str, name: str) -> None
         assert at_start == {(name, n) for (_, value, name), n in found.items() if value == "closed"}
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\n", "\nb", "a\r\nb", "a\tb", "a\n\nb", "a"])
+@pytest.mark.parametrize("prefix", ["%m [%p] ", "%m [%p] %q%u@%d ", "%t:%r:%u@%d:[%p]:", "%t "])
+def test_a_line_end_in_a_name_counts_alike_wherever_the_log_is_cut(prefix: str, name: str) -> None:
+    for session in (Session(name, "shop"), Session("app", name)):
+        data = line(prefix, session, "LOG", opened(session)) * 2
+        reader = parser_of("stderr", prefix)
+        for piece in data.splitlines(keepends=True):
+            reader.feed(piece)
+        assert seen(reader) == counts(prefix, data)
+
+
 def test_sessions_that_overlap_are_told_apart_by_their_process() -> None:
     """Their prefix leaves the database open, and the message about a limit names none."""
     prefix = "%m [%p] "

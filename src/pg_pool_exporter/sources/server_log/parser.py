@@ -87,12 +87,15 @@ class LogParser:
         # Databases of the events found, until they are added up.
         self._names: dict[Event, list[bytes | None]] = {}
         self._last_line = b""
+        # The last line, if a name at its end may go on in the next one.
+        self._held = b""
         self._shared = shared
         self._open = shared.open_sessions
         self._last_opened: bytes | None = None
 
     def restart(self) -> None:
         """The next lines do not follow those before them."""
+        self.flush()
         self._last_line = b""
 
     def name(self, raw: bytes | None) -> str | None:
@@ -109,8 +112,30 @@ class LogParser:
             return plain.decode("latin-1")
 
     def scan(self, data: bytes, end: int) -> None:
-        """Count the events of the whole lines `data[:end]`."""
+        """Count the events of the whole lines `data[:end]`.
+
+        A session that opens in the last one is counted with the lines after it, or by `flush`.
+        """
         self._shared.coverage.check(self.layout, data, end)
+        if self._held:
+            data = self._held + data[:end]
+            end, self._held = len(data), b""
+        start = data.rfind(b"\n", 0, end - 1) + 1
+        if not self.layout.is_quoted and any(
+            event is OPENED and data.find(text, start, end) >= 0
+            for event, text, _ in self._sessions
+        ):
+            self._held, end = data[start:end], start
+        if end:
+            self._scan(data, end)
+
+    def flush(self) -> None:
+        """Count what is left to count of the lines so far."""
+        if self._held:
+            data, self._held = self._held, b""
+            self._scan(data, len(data))
+
+    def _scan(self, data: bytes, end: int) -> None:
         ascii_only = data.isascii()
         hits: list[_Hit] = []
         for sessions in self._ascii_sessions if ascii_only else self._sessions:

@@ -127,6 +127,7 @@ class LogReader:
         `known` are the databases of the server, which decide from now on where a prefix leaves
         open which one it names.
         """
+        self._flush()
         self._shared.known = known
         return self._shared.take_tally()
 
@@ -148,6 +149,10 @@ class LogReader:
             texts = messages(self._form.languages)
             self._parsers[key] = LogParser(layout, texts, self._shared)
         return self._parsers[key]
+
+    def _flush(self) -> None:
+        for parser in self._parsers.values():
+            parser.flush()
 
     def _cut(self) -> None:
         """Count the whole objects at the beginning of an overlong line, or that beginning."""
@@ -209,6 +214,7 @@ class LogReader:
         found = other_languages(frozenset(spoken), data, 0, SAMPLE_BYTES if is_sample else end)
         if found:
             self._form = self._form._replace(languages=(*spoken, *sorted(found)))
+            self._flush()
             self._parsers.clear()
 
     def _is_plain(self, data: bytes, end: int) -> bool:
