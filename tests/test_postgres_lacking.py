@@ -13,6 +13,7 @@ from pg_pool_exporter.config import FactsConfig, LogConfig, ServerConfig
 from pg_pool_exporter.model import SessionGroup, Snapshot
 from pg_pool_exporter.sources.postgres.source import PostgresSource
 from pg_pool_exporter.sources.queries import ACTIVITY_COLUMNS, batch
+from pg_pool_exporter.sources.queries.rows import Session
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from support.polling import run, snapshot_of, source_of
 from support.postgres import Cluster
@@ -152,6 +153,23 @@ def test_without_the_states_no_session_is_in_none_of_them(watched: Cluster) -> N
     assert snapshot.server is not None
     assert snapshot.server.facts is not None
     assert snapshot.server.facts.idle_in_transaction is None
+
+
+def test_without_the_starts_of_sessions_our_own_are_no_application(watched: Cluster) -> None:
+    async def main() -> None:
+        context = ServerLogContext()
+        config = ServerConfig(name="main", dsn=SecretStr(watched.dsn(user="watcher")))
+        source = PostgresSource(config, (), context)
+        with watched.connect(application_name="reader") as session:
+            context.put_session(Session(pid=session.info.backend_pid, started=""))
+            snapshot = await snapshot_of(source)
+        assert snapshot.server is not None
+        assert "reader" not in {key.application for key in snapshot.server.groups}
+        assert snapshot.server.used >= 2
+        await source.close()
+
+    with changed(watched, *without_argument("backend_start", "other")):
+        run(main())
 
 
 def test_without_the_addresses_no_session_is_local(watched: Cluster) -> None:

@@ -12,7 +12,7 @@
 -- address: of the client, empty for a unix socket.
 SELECT coalesce(pid = pg_backend_pid()
                     OR (pid = ANY (%(abandoned_pids)s::int[])
-                        AND extract(epoch FROM backend_start)::text
+                        AND coalesce(extract(epoch FROM backend_start)::text, '')
                             = ANY (%(abandoned_starts)s::text[])),
                 false) AS own,
        backend_type IS NULL AND state IS NULL AS hidden,
