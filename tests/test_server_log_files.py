@@ -707,6 +707,25 @@ def test_a_log_of_nothing_but_other_programs_is_not_counted_as_0(log: Path, kind
     follower.stop()
 
 
+def test_a_changed_prefix_takes_no_zeros_away(log: Path) -> None:
+    """A line that is no record of the new one says nothing about a log that was understood."""
+    follower = Follower(log.parent, NAME, line_prefix=None)
+    follower.poll()
+    append(log, plain("checkpoint starting: time").encode())
+    before = follower.poll()
+    assert before.refused["too_many_connections"] == 0
+    follower.reconfigure(line_prefix="%t [%p] %q%u@%d ")
+    append(log, b"rsync: done\n")
+    after = follower.poll()
+    assert (after.timeouts, after.opened, after.refused) == (
+        before.timeouts, before.opened, before.refused,
+    )  # fmt: skip
+    assert follower.notes == ()
+    append(log, b"rsync: done\n" * 2)
+    assert follower.failure().reason == "not_understood"
+    follower.stop()
+
+
 def test_single_lines_of_other_programs_are_counted_and_fail_nothing(
     follower: Follower, log: Path
 ) -> None:

@@ -7,7 +7,9 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.model import LogCounts, Snapshot
@@ -124,7 +126,7 @@ def counted(
 class Follower:
     """Polls the log files of a directory as the daemon does, and can be restarted.
 
-    No server is needed: format and prefix are configured.
+    No server is needed: format and prefix are configured, or else the prefix is that of `SETTINGS`.
     """
 
     def __init__(
@@ -133,6 +135,7 @@ class Follower:
         *patterns: str,
         state: Path | None = None,
         form: Format = "stderr",
+        line_prefix: str | None = PREFIX,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         log = {
@@ -140,7 +143,7 @@ class Follower:
             "format": form,
             "interval": "10s",
             "timeout": "4s",
-            **({"line_prefix": PREFIX} if form == "stderr" else {}),
+            **({"line_prefix": line_prefix} if form == "stderr" and line_prefix else {}),
         }
         self.server = ServerConfig.model_validate(
             {"name": "main", "dsn": "host=127.0.0.1 port=1", "log": log}
@@ -156,6 +159,10 @@ class Follower:
         """Begin as after a restart."""
         self.notes: tuple[str, ...] = ()
         self.source = FileLogSource(self.server, self._state, self._log_context, self._clock)
+
+    def reconfigure(self, **settings: Any) -> None:
+        """Change settings of the server."""
+        self._log_context.put_settings(replace(SETTINGS, **settings))
 
     def poll(self) -> LogCounts:
         """Poll once. Raises `PollError`."""

@@ -49,6 +49,8 @@ class LogTail:
         self._clock = clock
         self._reader = self._new_reader(form)
         self._unparsed = 0
+        # Whether an earlier reader has found records.
+        self._was_understood = False
         self._saved: LogState | None = None
         self._save_error: str | None = None
         self._gaps: set[Gap] = set()
@@ -66,6 +68,7 @@ class LogTail:
             self.positions = _positions(None, form, self._look_back)
         self._form = form
         self._unparsed += self._reader.coverage.unparsed
+        self._was_understood |= self._reader.coverage.records > 0
         self._reader = self._new_reader(form)
 
     def begin(self, position: Position) -> int:
@@ -129,7 +132,9 @@ class LogTail:
     @property
     def _is_unknown(self) -> bool:
         """Whether lines were read, and no record was ever found."""
-        return self._reader.coverage.foreign_before_record > 0 and self._totals.is_empty
+        if self._was_understood or not self._totals.is_empty:
+            return False
+        return self._reader.coverage.foreign_before_record > 0
 
     def check(self) -> None:
         """Raise `PollError` if the last lines belong to no record: counts would be too low."""
