@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from pg_pool_exporter.sources.server_log.reader import LogReader
-from support.server_log import TIME, parser_of, seen
+from support.server_log import FORMATS, TIME, parser_of, record, seen
 
 DIRECTORY = Path(__file__).parent / "log_excerpts"
 EXPECTED: dict[str, dict[str, Any]] = yaml.safe_load((DIRECTORY / "expected.yaml").read_text())
@@ -129,6 +129,20 @@ def test_objects_on_one_line_may_be_of_any_number(
         for family, of_family in expected["counts"].items()
     }
     assert (reader.coverage.unparsed, reader.pending) == (0, 0)
+
+
+def test_objects_of_one_line_may_be_of_any_format() -> None:
+    """Those of several logs, or of the lines before the server's collector runs."""
+    message = "sorry, too many clients already"
+    fields = {"error_severity": "FATAL", "message": message}
+    plain, csv, native = (record(form, "FATAL", message, code="53300").decode() for form in FORMATS)
+    texts = ("rsync: done", *(plain, csv, native) * 2)
+    objects = [fields, *({"log": text} for text in texts)]
+    for between in (",", ", "):
+        reader = parser_of("stderr", is_fixed=False)
+        reader.feed(f"[{between.join(map(json.dumps, objects))}]\n".encode())
+        assert sum(seen(reader).values()) == 7
+        assert reader.coverage.unparsed == 1
 
 
 def test_the_rest_of_a_list_that_is_not_read_is_unparsed() -> None:

@@ -74,8 +74,8 @@ def _most_inside(form: LogFormat, wrapping: Wrapping, lines: Sequence[bytes]) ->
         return match(text) is not None
 
     unwrapper = Unwrapper(frozenset({wrapping}), is_record, is_record)
-    found = filter(None, map(unwrapper.unwrap, lines))
-    return _is_most(sum(is_record(one.line) for one in found), lines)
+    found = (any(is_record(one.line) for one in unwrapper.unwrap(line)) for line in lines)
+    return _is_most(sum(found), lines)
 
 
 def _has_record(form: LogFormat, line: bytes) -> bool:

@@ -268,18 +268,16 @@ class LogReader:
         file.is_quoted = file.form == "csvlog" and self.coverage.is_quoted
         found: dict[tuple[Format, bool, Wrapping], list[bytes]] = {}
         for line in data[: end - 1].split(b"\n"):
-            unwrapped = None if is_text else unwrap(line)
-            file.is_wrapped = unwrapped is not None
-            if unwrapped is None:
-                unwrapped = Unwrapped("text", line, "none")
-            elif unwrapped.kind == "nothing":
-                self.coverage.skip(unwrapped.line)
-                continue
-            kind, text, wrapping = unwrapped
-            form: Format = "jsonlog" if kind == "record" else self._follow(text)
-            is_text = file.is_quoted and not file.is_wrapped
-            headless = kind == "syslog" and form == "stderr"
-            found.setdefault((form, headless, wrapping), []).append(text)
+            unwrapped = [] if is_text else unwrap(line)
+            file.is_wrapped = bool(unwrapped)
+            for kind, text, wrapping in unwrapped or [Unwrapped("text", line, "none")]:
+                if kind == "nothing":
+                    self.coverage.skip(text)
+                    continue
+                form: Format = "jsonlog" if kind == "record" else self._follow(text)
+                is_text = file.is_quoted and not file.is_wrapped
+                headless = kind == "syslog" and form == "stderr"
+                found.setdefault((form, headless, wrapping), []).append(text)
         for (form, headless, wrapping), lines in found.items():
             lines.append(b"")
             joined = b"\n".join(lines)

@@ -66,8 +66,8 @@ class Unwrapped(NamedTuple):
     """The outermost one."""
 
 
-_Inner = tuple[Kind, bytes]
-_NOTHING: _Inner = ("nothing", b"")
+_Inner = list[tuple[Kind, bytes]]
+_NOTHING: _Inner = [("nothing", b"")]
 
 
 def _without_heads(name: str, data: bytes, end: int) -> bytes | None:
@@ -158,20 +158,22 @@ class Unwrapper:
             is_known = self._is_record(first) or not self.is_wrapped(first)
         return Unwrapped(kind, lines, wrapping) if is_known else None
 
-    def unwrap(self, line: bytes) -> Unwrapped | None:
-        """The line (without its end) without wrapping; None if it has none that is known."""
+    def unwrap(self, line: bytes) -> list[Unwrapped]:
+        """The line (without its end) without wrapping, or the several ones in it.
+
+        Empty if it has no wrapping that is known.
+        """
+        wrapping: Wrapping
         if line.startswith(b"{"):
             if not self._allows_json or NATIVE.match(line):
-                return None
-            inside = self._json(line, 0)
-            return None if inside is None else Unwrapped(*inside)
-        head = self._head.match(line) if self._head is not None else None
-        if head is None:
-            inner = self._after_sources(line)
-            return None if inner is None else Unwrapped(*inner, "compose")
-        text = line[head.end() :].removesuffix(b"\r")
-        kind, text = self._after(head, text, 0)
-        return Unwrapped(kind, text, OF_HEAD[str(head.lastgroup)])
+                return []
+            inner, wrapping = self._json(line, 0) or ([], "json")
+        elif self._head is not None and (head := self._head.match(line)) is not None:
+            text = line[head.end() :].removesuffix(b"\r")
+            inner, wrapping = self._after(head, text, 0), OF_HEAD[str(head.lastgroup)]
+        else:
+            inner, wrapping = self._after_sources(line) or [], "compose"
+        return [Unwrapped(kind, text, wrapping) for kind, text in inner]
 
     def _after(self, head: re.Match[bytes], text: bytes, depth: int) -> _Inner:
         """What follows a head."""
@@ -193,13 +195,16 @@ class Unwrapper:
             found = pattern.match(line)
             if found is None:
                 return None
-            kind, text = self._inner(line[found.end() :].removesuffix(b"\r"), 1)
+            inner = self._inner(line[found.end() :].removesuffix(b"\r"), 1)
             if found[0] in self._sources:
-                return kind, text
-            if kind == "record" or (kind == "text" and self._is_record(text)):
+                return inner
+            if any(
+                kind == "record" or (kind == "text" and self._is_record(text))
+                for kind, text in inner
+            ):
                 if len(self._sources) < _MOST_OPEN:
                     self._sources.add(found[0])
-                return kind, text
+                return inner
         return None
 
     def _syslog(self, tag: bytes, text: bytes, depth: int) -> _Inner:
@@ -217,66 +222,62 @@ class Unwrapper:
         if self._is_headless(text):
             if not is_own and len(self._tags) < _MOST_OPEN:
                 self._tags.add(tag)
-            return "syslog", text
+            return [("syslog", text)]
         # Lines without a number are split at spaces.
         further = b"\t" if sequence is not None else (b"\t", b" ")
         if text.startswith(further) or not text:
             return _NOTHING
-        return ("syslog" if is_own else "nothing"), text
+        return [("syslog" if is_own else "nothing", text)]
 
     def _inner(self, text: bytes, depth: int) -> _Inner:
         """The contents of a wrapping: a line, or another wrapping."""
         if text.startswith(b"{") and depth < _MOST_DEPTH:
             if NATIVE.match(text):
-                return "record", text
+                return [("record", text)]
             inside = self._json(text, depth)
             if inside is not None:
-                return inside[:2]
+                return inside[0]
         elif depth < 2 and self._head is not None and not self._is_record(text):
             head = self._head.match(text)
             if head is not None and head.lastgroup != "compose":
                 return self._after(head, text[head.end() :], depth)
-        return "text", text
+        return [("text", text)]
 
-    def _json(self, line: bytes, depth: int) -> tuple[Kind, bytes, Wrapping] | None:
+    def _json(self, line: bytes, depth: int) -> tuple[_Inner, Wrapping] | None:
         value = decoded(line)
         inside = entries(value)
         if not inside:
             return self._object(value, len(line), depth) if isinstance(value, dict) else None
         found = [one for each in inside if (one := self._object(each, len(line), depth + 1))]
-        kinds = [kind for kind, _, _ in found if kind != "nothing"]
-        if not kinds:
-            return (*_NOTHING, "json") if found else None
-        best: Kind = "record" if "record" in kinds else kinds[0]
-        lines = [text for kind, text, _ in found if kind == best]
-        return best, b"\n".join(lines), "json"
+        inner = [one for result, _ in found for one in result if one[0] != "nothing"]
+        return (inner or _NOTHING, "json") if found else None
 
     def _object(
         self, value: Mapping[str, Any], size: int, depth: int
-    ) -> tuple[Kind, bytes, Wrapping] | None:
+    ) -> tuple[_Inner, Wrapping] | None:
         """What an object holds whose line has this size; None if nothing is known in it."""
         text = value.get("log")
         if type(text) is str:
             whole = self._docker(value, text, size)
             inner = _NOTHING if whole is None else self._inner(whole, depth + 1)
-            return (*inner, "docker")
+            return inner, "docker"
         fields = record(value)
         if fields is not None:
             is_operators = "record" in value and "logger" in value
-            return "record", fields, "cloudnativepg" if is_operators else "json"
+            return [("record", fields)], "cloudnativepg" if is_operators else "json"
         if "logger" in value and "logging_pod" in value:
             text = value.get("msg")
             if value["logger"] == "postgres" and isinstance(text, str):
                 # Written before its collector runs, or without one.
-                return (*self._inner(self._lines(as_bytes(text)), depth + 1), "cloudnativepg")
-            return (*_NOTHING, "cloudnativepg")  # the operator's own
+                return self._inner(self._lines(as_bytes(text)), depth + 1), "cloudnativepg"
+            return _NOTHING, "cloudnativepg"  # the operator's own
         line = self._best(texts(value))
         if line is None:
             return None
         # A prefix may begin like the numbers of syslog.
         if _SEQUENCE.match(line.lstrip(b" ")) and not self._is_record(line):
-            return (*self._syslog(b"postgres", self._lines(line.lstrip(b" ")), depth + 1), "json")
-        return (*self._inner(self._lines(line), depth + 1), "json")
+            return self._syslog(b"postgres", self._lines(line.lstrip(b" ")), depth + 1), "json"
+        return self._inner(self._lines(line), depth + 1), "json"
 
     def _docker(self, value: Mapping[str, Any], text: str, size: int) -> bytes | None:
         """The whole line whose part this is; None until its last part."""
