@@ -342,6 +342,14 @@ def test_what_follows_an_object_costs_little(between: str) -> None:
     assert time.process_time() - started < 0.5
 
 
+def test_a_text_that_resembles_a_closed_session_costs_little() -> None:
+    parser = parser_of("stderr", "%m [%p] %q%u@%d %a ")
+    text = "disconnection: session time: 0:00:01.234 user=x" + " database= host=" * 3500
+    started = time.process_time()
+    parser.feed(f"{TIME} [1] app@shop etl:  x LOG:  {text}\n".encode())
+    assert time.process_time() - started < 0.5
+
+
 def test_long_messages_are_not_kept() -> None:
     """Each is another one, as with names in them."""
     parser = parser_of("stderr", "%m ")

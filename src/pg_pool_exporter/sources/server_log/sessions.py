@@ -15,6 +15,8 @@ from pg_pool_exporter.sources.server_log.messages import Message, texts_for
 
 # Where user, database and host stand between the conversions of the message about a closed session.
 _USER, _DATABASE, _HOST = 4, 5, 6
+# Of a user or database, without a line end; bounded, so that a text of many labels costs little.
+_ANY_NAME = rb"[^\n]{0,255}?"
 _CONVERSION = re.compile(rb"%[0-9]*[sdu]")
 
 AMBIGUOUS_NAME = b""
@@ -147,8 +149,8 @@ def _whole(parts: Sequence[bytes]) -> bytes:
     texts = [re.escape(part) for part in parts]
     return (
         rb"[0-9]{1,10}".join(texts[: _USER + 1])
-        + rb"[^\n]*?"
-        + rb"[^\n]*?".join(texts[_DATABASE : _HOST + 1])
+        + _ANY_NAME
+        + _ANY_NAME.join(texts[_DATABASE : _HOST + 1])
         + rb"[^\n=]{1,255}(?: port=[0-9]{1,5})?"
         + b"".join(texts[_HOST + 1 :])
         + rb"\r?(?:\n|\Z)"
