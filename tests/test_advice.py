@@ -159,6 +159,14 @@ def test_erlang_agrees_with_the_tables() -> None:
         assert share(4, 4, 1) == 1
 
 
+def test_erlang_agrees_with_its_recurrence_for_thousands_of_connections() -> None:
+    size, load, blocked = 4100, 4000.0, 1.0
+    for each in range(1, size + 1):
+        blocked = load * blocked / (each + load * blocked)
+    waits = blocked / (1 - load / size * (1 - blocked))
+    assert saturated_share(size, load, 1) == pytest.approx(waits, rel=1e-6)
+
+
 def test_a_steady_demand_needs_no_more_than_it_ever_has() -> None:
     # Variance a tenth of the mean: as of six, each of which is checked out nine tenths of the time.
     assert saturated_share(7, 5.4, 0.1) == 0

@@ -17,8 +17,8 @@ from math import exp
 
 _MOST = 10_000
 _LEAST_PEAK, _MOST_PEAK = 0.1, 100.0
-_STEP = 1.2
-_STEPS = 20
+_STEP = 1.5
+_STEPS = 10
 
 
 def saturated_share(size: int, load: float, peak: float) -> float:
@@ -35,8 +35,10 @@ def saturated_share(size: int, load: float, peak: float) -> float:
             return 0.0
         level *= demand * peak / into
         below += level
-        if below > 1e12:
+        if below > 1e9:
             return 0.0
+        if level < 1e-9 * below:  # lower levels are even rarer
+            break
     from_size_on = 1 / (1 - _queue_ratio(size, load, peak))
     return from_size_on / (below + from_size_on)
 
