@@ -10,7 +10,7 @@ from pg_pool_exporter.analysis.advice.sizes import sizes
 from pg_pool_exporter.analysis.demand import DemandHour, DemandLog, ProcessDemand
 from pg_pool_exporter.metrics.catalogue import DEMAND_BOUNDS
 from pg_pool_exporter.model import Histogram, PoolId, PoolSample
-from test_formats import read, recorded
+from support.recorded_pages import read, recorded
 
 _HOUR = 3600.0
 _MAX_GAP = 15.0

@@ -9,35 +9,10 @@ import pytest
 from pg_pool_exporter.formats import FORMATS, Format
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.foreign_page import automatic, table
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.pages import page_of, pool
+from support.recorded_pages import PAGES, lines, read, recorded
 from tools.formats_page import markdown
-
-PAGES = Path(__file__).parent / "pages"
-DEFAULTS = TargetDefaults(
-    app="orders", process="orders:8080", server="main", application="orders-api"
-)
-
-
-def recorded(name: str) -> bytes:
-    """A page with a library's names (`pages/README.md` says where it comes from)."""
-    return (PAGES / f"{name}.txt").read_bytes()
-
-
-def read(
-    page: bytes, *formats: Format, defaults: TargetDefaults = DEFAULTS
-) -> tuple[PoolSample, ...]:
-    """The pools of a page, read twice, because the second reading takes another way."""
-    reader = PageReader(table(formats) if formats else automatic(), defaults)
-    first = reader.read(page)
-    assert reader.read(page) == first
-    return first.pools
-
-
-def lines(*series: str) -> bytes:
-    return "\n".join([*series, ""]).encode()
 
 
 def key(pool: str, process: str = "orders:8080") -> PoolId:
