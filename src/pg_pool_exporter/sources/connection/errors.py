@@ -20,8 +20,6 @@ NOT_THERE = (
     psycopg.errors.FeatureNotSupported,
 )
 """Errors of a statement that reads what is not there, or may not be read."""
-AGAIN_SECONDS = 3600.0
-"""After which such a statement is tried again: each try is an error in the server's log."""
 
 
 class Cause(NamedTuple):

@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 import structlog
 
-from pg_pool_exporter.sources.connection.errors import AGAIN_SECONDS, NOT_THERE
+from pg_pool_exporter.sources.connection.errors import NOT_THERE
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
+from pg_pool_exporter.sources.connection.refusals import RefusalPeriod
 from pg_pool_exporter.sources.queries import ACTIVITY_COLUMNS, Batch, batch
 from pg_pool_exporter.sources.queries.rows import Session
 
@@ -42,10 +43,8 @@ class Lacking:
 
     def __init__(self, name: str, held: HeldConnection, clock: Callable[[], float]) -> None:
         self._held = held
-        self._clock = clock
         self._log = log.bind(server=name)
-        self._session: Session | None = None
-        self._since = 0.0
+        self._period = RefusalPeriod(clock)
         self._reported: tuple[str, ...] = ()
         self.columns: tuple[str, ...] = ()
         """Columns of pg_stat_database and pg_stat_get_activity()."""
@@ -71,8 +70,7 @@ class Lacking:
 
     def follow(self, session: Session) -> None:
         """Try all again in another session, or after an hour."""
-        if session != self._session or self._clock() - self._since >= AGAIN_SECONDS:
-            self._session, self._since = session, self._clock()
+        if self._period.begins_anew(session):
             self.columns, self.statements = (), frozenset()
 
     def present(self, names: Iterable[str]) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
-from pg_pool_exporter.sources.connection.errors import AGAIN_SECONDS, NOT_THERE
+from pg_pool_exporter.sources.connection.errors import NOT_THERE
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection, Results
+from pg_pool_exporter.sources.connection.refusals import RefusalPeriod
 from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.queries import Batch, batch
 from pg_pool_exporter.sources.queries.rows import FixedSettingsRow, LogSettingsRow, Session
@@ -64,9 +65,7 @@ class LogSettingsReader:
         self._overrides: tuple[str, ...] = ()
         self._read_at: float | None = None
         self._denied: frozenset[str] = frozenset()
-        # The session that they are denied in, and since when.
-        self._session: Session | None = None
-        self._since = 0.0
+        self._period = RefusalPeriod(clock)
 
     async def read(self) -> LogSettings:
         """The settings. Raises what `HeldConnection.fetch` does."""
@@ -102,8 +101,7 @@ class LogSettingsReader:
 
     def _follow(self, session: Session) -> None:
         """Try all again in another session, or after an hour."""
-        if session != self._session or self._clock() - self._since >= AGAIN_SECONDS:
-            self._session, self._since = session, self._clock()
+        if self._period.begins_anew(session):
             self._denied = frozenset()
 
 
