@@ -91,16 +91,16 @@ def _session_kept(setup: Setup) -> None:
 
 
 def _long_transactions(setup: Setup) -> None:
-    bouncer = _front(setup)
-    setup.load(_pool(setup, bouncer), 1.0)
-    reports = _unwatched(bouncer, "exports")
-    long = Work(statement=40.0, statements=1)
-    setup.world.every(6.0, lambda: reports.request(long), FAULT)
+    _exports(setup, _front(setup))
 
 
 def _long_with_room(setup: Setup) -> None:
     """The same statements, with enough connections."""
-    bouncer = _front(setup, size=20)
+    _exports(setup, _front(setup, size=20))
+
+
+def _exports(setup: Setup, bouncer: Bouncer) -> None:
+    """Statements of 40 s beside a light load, from the fault on."""
     setup.load(_pool(setup, bouncer), 1.0)
     reports = _unwatched(bouncer, "exports")
     long = Work(statement=40.0, statements=1)
