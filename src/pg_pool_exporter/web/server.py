@@ -174,7 +174,7 @@ class WebServer:
     def _limit_rate(self, request: web.BaseRequest) -> Answer | None:
         """The refusal of a request that comes too soon after others.
 
-        Probes are never refused: else whoever asks often would have the process restarted.
+        Probes are never refused: else a client that asks often would have the process restarted.
         """
         if self._config is None or request.path in (HEALTHY_PATH, READY_PATH):
             return None

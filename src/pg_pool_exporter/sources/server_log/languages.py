@@ -12,7 +12,7 @@ from functools import cache
 
 from pg_pool_exporter.sources.server_log.messages import languages, messages
 
-# What precedes a message in each format, and as much of it as a look-up needs.
+# What precedes a message in each format, and the bytes of it that a lookup needs.
 _KEY_BYTES = 8
 _MESSAGE = re.compile(
     rb'(?::  (?:[0-9A-Z]{5}: )?|,[0-9A-Z]{5},"|"message":")(?=([^\n]{%d}))' % _KEY_BYTES
