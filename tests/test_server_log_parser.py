@@ -574,3 +574,16 @@ def test_what_a_text_of_csvlog_holds_counts_alike_wherever_the_log_is_cut() -> N
         parser.feed((before + inside)[cut:])
         tallies.append(parser.take_tally())
     assert tallies[0] == tallies[1]
+
+
+def test_lines_with_and_without_wrapping_count_alike_wherever_the_log_is_cut() -> None:
+    """What continues a record is the line after it in the file, however the two are wrapped."""
+    opened = "LOG:  connection authorized: user=app database=shop"
+    log = f"\n1 {opened}\n\t\n".encode()
+    counts = set()
+    for cut in range(len(log)):
+        parser = parser_of("stderr", "")
+        parser.feed(log[:cut])
+        parser.feed(log[cut:])
+        counts.add(frozenset(seen(parser).items()))
+    assert len(counts) == 1

@@ -62,7 +62,10 @@ def _check(data: bytes) -> list[Blocks]:
     pieces = [log[start:end] for start, end in zip([0, *cuts], [*cuts, len(log)], strict=True)]
     whole = _WHOLE[kind]
     tally = _counted(whole, [log])
-    assert _counted(_TORN[kind], pieces) == tally, "counts depend on where the log is cut"
+    if _counted(_TORN[kind], pieces) != tally:
+        # Both remember sessions: from here on they would differ for that.
+        _WHOLE[kind], _TORN[kind] = _parser(kind), _parser(kind)
+        raise AssertionError("counts depend on where the log is cut")
     totals = LogTotals(None)
     totals.add(tally, ("shop", "postgres"), 0.0)
     return [blocks(of_log("main", totals.counts(None, by_database=True, lag=whole.pending)))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pg_pool_exporter.sources.server_log.coverage import SAMPLE_BYTES, SMALL_BYTES, Coverage
@@ -266,7 +266,9 @@ class LogReader:
         # Of csvlog without wrapping: a text may hold lines of any format.
         is_text = file.form == "csvlog" and self.coverage.is_quoted and not file.is_wrapped
         file.is_quoted = file.form == "csvlog" and self.coverage.is_quoted
-        found: dict[tuple[Format, bool, Wrapping], list[bytes]] = {}
+        # Neighbours of one kind are counted at once, in the order of the file.
+        kind_before: tuple[Format, bool, Wrapping] | None = None
+        lines: list[bytes] = []
         for line in data[: end - 1].split(b"\n"):
             unwrapped = [] if is_text else unwrap(line)
             file.is_wrapped = bool(unwrapped)
@@ -276,11 +278,20 @@ class LogReader:
                     continue
                 form: Format = "jsonlog" if kind == "record" else self._follow(text)
                 is_text = file.is_quoted and not file.is_wrapped
-                headless = kind == "syslog" and form == "stderr"
-                found.setdefault((form, headless, wrapping), []).append(text)
-        for (form, headless, wrapping), lines in found.items():
-            lines.append(b"")
-            joined = b"\n".join(lines)
+                kind_of_line = (form, kind == "syslog" and form == "stderr", wrapping)
+                if kind_of_line != kind_before:
+                    self._count_lines(kind_before, lines)
+                    kind_before, lines = kind_of_line, []
+                lines.append(text)
+        self._count_lines(kind_before, lines)
+
+    def _count_lines(
+        self, kind: tuple[Format, bool, Wrapping] | None, lines: Sequence[bytes]
+    ) -> None:
+        """Count the events of lines of one format, headless or not, and one wrapping."""
+        if kind is not None:
+            form, headless, wrapping = kind
+            joined = b"\n".join([*lines, b""])
             self._count(form, joined, len(joined), wrapping, headless=headless)
 
     def _follow(self, line: bytes) -> Format:
