@@ -169,3 +169,34 @@ def test_a_source_that_does_not_let_go_is_reported_and_holds_up_nothing(
         virtual_time.run(main())
     logged = [line for line in lines if line["event"] == "poller does not stop"]
     assert [line["target"] for line in logged] == ["a"]
+
+
+def test_many_sources_that_take_long_together_all_end_without_a_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Thousands of targets on a busy host."""
+
+    class Slow(Scripted):
+        async def close(self) -> None:
+            async with turn:
+                await asyncio.sleep(0.1)
+            await super().close()
+
+    async def main() -> None:
+        pollers = Pollers(Store())
+        await pollers.follow([target(f"app-{number}") for number in range(50)])
+        await asyncio.sleep(1)
+        await pollers.close()
+
+    turn = asyncio.Lock()
+    made: list[Slow] = []
+
+    def make(*_settings: object) -> Slow:
+        made.append(Slow(snapshot()))
+        return made[-1]
+
+    monkeypatch.setattr(discovery, "SOURCES", {"process": make})
+    with structlog.testing.capture_logs() as lines:
+        virtual_time.run(main())
+    assert all(source.closed for source in made)
+    assert [line for line in lines if line["event"] == "poller does not stop"] == []

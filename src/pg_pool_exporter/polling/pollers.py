@@ -15,7 +15,8 @@ from pg_pool_exporter.polling.store import Store
 
 log = structlog.get_logger(__name__)
 
-# Sources close at once; one that does not must not delay the others, or the end. Seconds.
+# Sources close at once; one that does not must not delay the others, or the end. Thousands of them
+# take longer on a busy host: so these are seconds in which none ended.
 _STOP_TIMEOUT = 1.0
 
 
@@ -72,10 +73,11 @@ class Pollers:
         leaving = {key: self._running.pop(key) for key in keys}
         for running in leaving.values():
             running.task.cancel()
-        if leaving:
-            await asyncio.wait(
-                [running.task for running in leaving.values()], timeout=_STOP_TIMEOUT
-            )
+        ending = {running.task for running in leaving.values()}
+        while ending:
+            ended, ending = await asyncio.wait(ending, timeout=_STOP_TIMEOUT)
+            if not ended:
+                break
         for key, running in leaving.items():
             self._log(key, running.task)
             self._store.remove(key)
