@@ -7,12 +7,23 @@ from pathlib import Path
 
 import pytest
 
+from conftest import require
 from pg_pool_exporter.commands.configuration import configuration
 from pg_pool_exporter.commands.options import Options
 from pg_pool_exporter.config import Config, Shard, parse_shard, part_of
 from pg_pool_exporter.config.sharding import divided
 from support.postgres import wait_until
-from support.programs import answers, exporter, fetch, free_port, running
+from support.programs import (
+    PROMETHEUS,
+    Prometheus,
+    answers,
+    exporter,
+    fetch,
+    free_port,
+    running,
+)
+from support.rule_files import DIRECTORY
+from support.scaled_rules import write_scaled
 
 PATTERNS = ("server-{}", "db{}", "pg-{:03}.shop.svc")
 
@@ -132,3 +143,32 @@ def test_a_shard_that_runs_shows_which_one_it_is(tmp_path: Path) -> None:
     with running(exporter(*flags), log=tmp_path / "log"):
         wait_until(lambda: answers(url), "it answers")
         assert 'pg_pool_exporter_shards{shard="2"} 3\n' in fetch(url)
+
+
+@pytest.mark.debian
+@pytest.mark.slow
+def test_prometheus_misses_a_shard_that_dies_and_one_of_another_number(tmp_path: Path) -> None:
+    """The alerts of the rule file in a real Prometheus, whose minutes last 0.2 s."""
+    require(PROMETHEUS.exists(), "Debian's package prometheus")
+    first, second = (f"127.0.0.1:{free_port()}" for _ in range(2))
+
+    def shard(text: str, address: str) -> list[str]:
+        return exporter("--socket-dir=", f"--web.listen-address={address}", f"--shard={text}")
+
+    def firing() -> set[str]:
+        alerts = prometheus.query('ALERTS{alertname=~"PgPoolExporterShard.*"}')
+        return {labels["alertname"] for labels, _ in alerts if labels["alertstate"] == "firing"}
+
+    log = tmp_path / "log"
+    rules = write_scaled([DIRECTORY / "exporter.yml"], tmp_path, 300)
+    with (
+        running(shard("1/2", first), log=log),
+        Prometheus(tmp_path, first, second, rules=rules, interval=0.5) as prometheus,
+    ):
+        with running(shard("2/2", second), log=log):
+            both = "count(count_over_time(pg_pool_exporter_shards[1m]) >= 8)"
+            wait_until(lambda: prometheus.value(both) == 2, "both are scraped for 4 s", 60)
+            assert firing() == set()
+        wait_until(lambda: firing() == {"PgPoolExporterShardMissing"}, "one is missing", 30)
+        with running(shard("2/3", second), log=log):
+            wait_until(lambda: "PgPoolExporterShardsDisagree" in firing(), "they disagree", 30)

@@ -187,6 +187,42 @@ CASES = {
             "missing data", "all are gone: that has an alert of its own", shard(1, "3x5 stale"), 15
         ),
     ],
+    "PgPoolExporterShardsDisagree": [
+        Case(
+            "fires",
+            "the third of three has one of two beside it",
+            shard(1) | shard(2, of=2) | shard(3),
+            12,
+            [JOB],
+            """Some exporters of job pg-pools divide the targets by 3, others by less: some targets
+            are polled twice, and others by nobody. First compare the values of
+            pg_pool_exporter_shards, and restart those with the wrong number.""",
+        ),
+        Case(
+            "just below",
+            "a rollout to three of them takes nine minutes",
+            shard(1, "2x5 3x30") | shard(2, "2x13 3x30") | shard(3, "_x5 3x30"),
+            14,
+        ),
+        Case("silent", "all have the same number", shard(1) | shard(2) | shard(3), 20),
+        Case(
+            "restart",
+            "a pod of the new number replaces one of the former",
+            shard(1, "2x5 stale", pod="old", of=2)
+            | shard(2, "2x5 stale", pod="old", of=2)
+            | shard(1, "_x8 3x30", pod="new")
+            | shard(2, "_x8 3x30", pod="new")
+            | shard(3, "_x8 3x30", pod="new"),
+            25,
+        ),
+        Case(
+            "several processes",
+            "those of another job are divided otherwise",
+            shard(1, of=1) | shard(1, of=2, job="other") | shard(2, of=2, job="other"),
+            20,
+        ),
+        Case("missing data", "nothing is divided", BUILD, 20),
+    ],
     "PgPoolExporterReloadFailed": [
         Case(
             "fires",
