@@ -399,6 +399,12 @@ class TestCheckConfig:
         assert (done.returncode, done.stderr) == (0, "")
         assert f"no target: no application has a socket in {unsafe} (" in done.stdout
 
+    def test_a_socket_directory_is_checked_wherever_it_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        for command in ("run", "check-config", "once", "doctor"):
+            message = refused(command, f"--socket-dir={tmp_path / 'file'}")
+            assert "--socket-dir: names a path that is not a directory" in message
+
     def test_probe_says_once_why_a_target_fails(self) -> None:
         dsn = f"host=127.0.0.1 port={free_port()} user=x"
         done = run("check-config", "--probe", PG_POOL_EXPORTER_DSN=dsn)
@@ -461,7 +467,8 @@ class TestRun:
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: answers(f"{url}/-/ready"), "the exporter is ready")
             assert 'pg_server_up{server="main"} 1' in fetch(f"{url}/own")
-            assert f'"sockets": "{os.environ["PG_POOL_EXPORTER_SOCKET_DIR"]}"' in log.read_text()
+            sockets = os.environ["PG_POOL_EXPORTER_SOCKET_DIR"]
+            assert f'"sockets": "{sockets} (it does not exist yet), as user ' in log.read_text()
             config.write_text("servers: nonsense")
             process.send_signal(signal.SIGHUP)
             wait_until(lambda: "must be a list" in log.read_text(), "the mistake is logged")

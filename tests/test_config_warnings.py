@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pg_pool_exporter.config import load, warnings
+from pg_pool_exporter.web import config as web_config
 from support.configuration import write
 
 
@@ -86,3 +87,20 @@ def test_secrets_that_every_user_can_read(tmp_path: Path) -> None:
     for name in (*names, path.name):
         (tmp_path / name).chmod(0o640)
     assert of(path) == []
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o644])
+def test_hashes_of_passwords_that_every_user_can_read(tmp_path: Path, mode: int) -> None:
+    path = write(tmp_path, f"basic_auth_users: {{u: {'$2b$10$' + 'a' * 53}}}\n")
+    path.chmod(mode)
+    found = [f"{path} holds a secret and every user of this host can read it: chmod o-r"]
+    assert [*web_config.load(path).warnings] == (found if mode == 0o644 else [])
+
+
+def test_settings_that_every_user_can_change(tmp_path: Path) -> None:
+    path = write(tmp_path, "servers: []\n")
+    path.chmod(0o662)
+    changed = [f"{path} can be changed by every user of this host: chmod o-w"]
+    assert of(path) == changed
+    path.write_text("basic_auth_users: {}\n")
+    assert [*web_config.load(path).warnings] == changed

@@ -74,6 +74,7 @@ def write(directory: Path, text: str) -> Path:
     """The file with another content; it is a new file each time, as an atomic replacement is."""
     path = directory / "web.yml"
     path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").chmod(0o600)
     path.with_suffix(".new").rename(path)
     return path
 

@@ -62,12 +62,12 @@ def check_directory(path: str | Path) -> None:
         raise FileError("is not a directory")
 
 
-def world_readable(path: str | Path) -> bool:
-    """Whether the file's mode lets every user of the host read it; false where unknown."""
+def mode(path: str | Path) -> int:
+    """The file's mode; 0, which allows nobody anything, where it is unknown."""
     try:
-        return _within(lambda: bool(Path(path).stat().st_mode & stat.S_IROTH), ("mode", str(path)))
+        return _within(lambda: Path(path).stat().st_mode, ("mode", str(path)))
     except FileError:
-        return False
+        return 0
 
 
 def hung() -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pg_pool_exporter.commands.options import DSN_VARIABLE, Options
-from pg_pool_exporter.config import Config, from_dsn, load, part_of
+from pg_pool_exporter.config import Config, from_dsn, load, part_of, with_socket_dir
 
 
 def configuration(options: Options) -> Config:
@@ -21,4 +21,4 @@ def configuration(options: Options) -> Config:
         config = part_of(config, options.shard)
     if options.socket_dir is None:
         return config
-    return config.model_copy(update={"socket_dir": options.socket_dir})
+    return with_socket_dir(config, options.socket_dir, "--socket-dir")

@@ -140,7 +140,7 @@ class Daemon:
                 "listening",
                 version=__version__,
                 addresses=", ".join(map(str, self.server.bound)),
-                sockets=str(self._discovery.socket_directory or "none"),
+                sockets=self._discovery.socket_place or "none",
             )
             if self._web_config is not None:
                 self._watching = asyncio.create_task(self._web_config.watch())

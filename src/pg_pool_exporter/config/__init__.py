@@ -5,7 +5,7 @@ from pg_pool_exporter.config.document import read
 from pg_pool_exporter.config.errors import ConfigError, Problem
 from pg_pool_exporter.config.http_client import HttpClientConfig
 from pg_pool_exporter.config.kubernetes import KubernetesSdConfig
-from pg_pool_exporter.config.load import from_dsn, load, validate
+from pg_pool_exporter.config.load import from_dsn, load, validate, with_socket_dir
 from pg_pool_exporter.config.models import (
     DEFAULT_LEAK_AFTER,
     AppConfig,
@@ -21,7 +21,7 @@ from pg_pool_exporter.config.models import (
 from pg_pool_exporter.config.section import Section
 from pg_pool_exporter.config.sharding import Shard, parse_shard, part_of
 from pg_pool_exporter.config.thresholds import AppThresholds, PoolThresholds, Thresholds
-from pg_pool_exporter.config.warnings import exposed, warnings
+from pg_pool_exporter.config.warnings import changeable, exposed, warnings
 
 __all__ = [
     "DEFAULT_LEAK_AFTER",
@@ -46,6 +46,7 @@ __all__ = [
     "ServerConfig",
     "Shard",
     "Thresholds",
+    "changeable",
     "exposed",
     "from_dsn",
     "load",
@@ -54,4 +55,5 @@ __all__ = [
     "read",
     "validate",
     "warnings",
+    "with_socket_dir",
 ]

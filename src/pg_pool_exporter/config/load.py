@@ -54,6 +54,16 @@ def from_dsn(dsn: str, origin: str) -> Config:
         raise ConfigError(origin, problems) from None
 
 
+def with_socket_dir(config: Config, directory: str, origin: str) -> Config:
+    """`config` with another socket directory. Raises `ConfigError` about `origin`."""
+    try:
+        valid = Config(socket_dir=directory)
+    except ValidationError as error:
+        problems = [replace(p, location=()) for p in of_validation(Config, error)]
+        raise ConfigError(origin, problems) from None
+    return config.model_copy(update={"socket_dir": valid.socket_dir})
+
+
 def validate(model: type[SectionT], document: Document, others: Iterable[Problem] = ()) -> SectionT:
     """The document as a `model`. Raises `ConfigError` with all its mistakes and the `others`."""
     problems = [*others]

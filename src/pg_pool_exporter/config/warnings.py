@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
-from pg_pool_exporter.blocking.files import world_readable
+from pg_pool_exporter.blocking import files
 from pg_pool_exporter.config.http_client import HttpClientConfig
 from pg_pool_exporter.config.models import Config, ConnectionConfig
 from pg_pool_exporter.config.pace import too_slow
@@ -25,14 +26,16 @@ def warnings(config: Config, file: Path | None = None) -> Iterator[str]:
     Looks at files: for callers outside of the event loop.
     """
     yield from too_slow(config)
-    yield from _world_readable(config, file)
+    if file is not None:
+        yield from changeable([str(file)])
+    yield from exposed(_secrets(config, file))
     for server in config.servers:
         yield from _unverified(f"server {server.name}", server)
     for bouncer in config.pgbouncers:
         yield from _unverified(f"pgbouncer {bouncer.name}", bouncer)
 
 
-def _world_readable(config: Config, file: Path | None) -> Iterator[str]:
+def _secrets(config: Config, file: Path | None) -> Iterator[str]:
     connections = (*config.servers, *config.pgbouncers)
     paths = [one.password_file for one in connections]
     for app in config.apps:
@@ -40,14 +43,21 @@ def _world_readable(config: Config, file: Path | None) -> Iterator[str]:
             paths += _secret_files(http)
     if any(_parameters(one).get("password") for one in connections):
         paths.append(None if file is None else str(file))
-    yield from exposed(filter(None, paths))
+    yield from filter(None, paths)
 
 
 def exposed(paths: Iterable[str]) -> Iterator[str]:
     """A sentence for each of these files with a secret that every user of the host can read."""
     for path in dict.fromkeys(paths):
-        if world_readable(path):
+        if files.mode(path) & stat.S_IROTH:
             yield f"{path} holds a secret and every user of this host can read it: chmod o-r"
+
+
+def changeable(paths: Iterable[str]) -> Iterator[str]:
+    """A sentence for each of these files of settings that every user of the host can change."""
+    for path in paths:
+        if files.mode(path) & stat.S_IWOTH:
+            yield f"{path} can be changed by every user of this host: chmod o-w"
 
 
 def _secret_files(http: HttpClientConfig) -> Iterator[str | None]:

@@ -20,7 +20,15 @@ from pydantic import AfterValidator, Field
 from pg_pool_exporter.blocking import files
 from pg_pool_exporter.blocking.files import Stamp, stamp
 from pg_pool_exporter.blocking.threads import Lane, LaneFullError
-from pg_pool_exporter.config import ConfigError, Problem, Section, exposed, read, validate
+from pg_pool_exporter.config import (
+    ConfigError,
+    Problem,
+    Section,
+    changeable,
+    exposed,
+    read,
+    validate,
+)
 from pg_pool_exporter.web.rate_limit import RateLimitConfig
 from pg_pool_exporter.web.tls import TlsError, TlsServerConfig, context_of
 
@@ -96,7 +104,7 @@ class Loaded(NamedTuple):
     config: WebConfig
     tls: ssl.SSLContext | None
     warnings: tuple[str, ...]
-    """Sentences about files with secrets that every user of the host can read."""
+    """Sentences about files that every user of the host can change, or with secrets can read."""
 
     @property
     def authenticates(self) -> bool:
@@ -119,10 +127,13 @@ def load(path: Path) -> Loaded:
         location = ("tls_server_config", error.key)
         problem = Problem(location, str(error), document.line(location))
         raise ConfigError(path, [problem]) from None
-    return Loaded(config, tls, tuple(exposed(_secret_files(path, config))))
+    warnings = (*changeable([str(path)]), *exposed(_secret_files(path, config)))
+    return Loaded(config, tls, warnings)
 
 
 def _secret_files(path: Path, config: WebConfig) -> Iterator[str]:
+    if config.basic_auth_users:
+        yield str(path)  # a hash lets its reader try passwords without asking us
     if config.tls_server_config is not None:
         yield config.tls_server_config.key_file or str(path)
 
