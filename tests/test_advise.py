@@ -12,8 +12,7 @@ from aiohttp import web
 
 from pg_pool_exporter.commands.advise import read, written
 from pg_pool_exporter.commands.doctor.report import ReportError
-from support.programs import free_port
-from test_cli import run as run_command
+from support.programs import free_port, run_command
 
 
 def document(*advice: str, left_out: int = 0, **changed: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -20,44 +19,16 @@ from conftest import require
 from pg_pool_exporter import __version__
 from pg_pool_exporter.commands.command_line import parse
 from pg_pool_exporter.config import load
+from support.helm import CHART, helm, objects, of_kind
 from support.kubernetes import ADMIN, ApiServer, RefusedError, api_server, program
 from support.postgres import wait_until
 from support.programs import PROMTOOL
 
 ROOT = Path(__file__).parents[1]
-CHART = ROOT / "deploy/helm/pg-pool-exporter"
 GOLDEN = ROOT / "tests/golden/chart"
 VALUES = sorted((CHART / "ci").iterdir())
 _VALUES = pytest.mark.parametrize("values", VALUES, ids=lambda one: one.stem)
 _WORKLOADS = ("Deployment", "StatefulSet")
-
-
-def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """What Helm answers. It sees no settings of this machine."""
-    with tempfile.TemporaryDirectory() as home:
-        homes = {f"HELM_{one}_HOME": home for one in ("CACHE", "CONFIG", "DATA")}
-        return subprocess.run(
-            [program("helm"), *arguments],
-            capture_output=True, text=True, check=False, env={**os.environ, **homes},
-        )  # fmt: skip
-
-
-def rendered(*arguments: str | Path) -> str:
-    """The objects in YAML."""
-    done = helm("template", "pools", CHART, "--namespace=monitoring", *arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def objects(*arguments: str | Path) -> list[dict[str, Any]]:
-    """The objects."""
-    return [one for one in yaml.safe_load_all(rendered(*arguments)) if one]
-
-
-def of_kind(documents: list[dict[str, Any]], *kinds: str) -> dict[str, Any]:
-    """The one object of these kinds."""
-    (one,) = (document for document in documents if document["kind"] in kinds)
-    return one
 
 
 def test_the_chart_has_the_version_of_the_package() -> None:

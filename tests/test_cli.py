@@ -21,27 +21,15 @@ from pg_pool_exporter.commands.options import COMMANDS, FLAGS, Options, UsageErr
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.web.server import Address
 from support.postgres import Cluster, wait_until
-from support.programs import answers, exporter, fetch, free_port, running
+from support.programs import answers, exporter, fetch, free_port, run_command, running
 
 SECRET = "hunter2"
 LOCAL = "127.0.0.1:0"
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    return subprocess.run(
-        exporter(*arguments),
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env={**os.environ, **environment},
-    )
-
-
 def refused(*arguments: str, **environment: str) -> str:
     """The message of a command that ends with exit code 2 and prints nothing."""
-    done = run(*arguments, **environment)
+    done = run_command(*arguments, **environment)
     assert (done.returncode, done.stdout) == (2, ""), done
     assert "Traceback" not in done.stderr
     return done.stderr
@@ -177,12 +165,12 @@ def test_a_misspelt_variable_is_named() -> None:
 
 
 def test_version() -> None:
-    done = run("--version")
+    done = run_command("--version")
     assert (done.returncode, done.stdout) == (0, f"pg-pool-exporter {__version__}\n")
 
 
 def test_help_names_everything_and_shows_no_value_of_the_environment() -> None:
-    done = run(
+    done = run_command(
         "--help",
         PG_POOL_EXPORTER_DSN=f"postgresql://u:{SECRET}@h/d",
         PG_POOL_EXPORTER_CONFIG_FILE=SECRET,
@@ -195,7 +183,7 @@ def test_help_names_everything_and_shows_no_value_of_the_environment() -> None:
 
 
 def test_metrics_prints_their_documentation_also_into_a_closed_pipe() -> None:
-    done = run("metrics")
+    done = run_command("metrics")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("# Metrics\n")
     with subprocess.Popen(
@@ -292,14 +280,14 @@ class TestCheckConfig:
             "apps: []\n"
             "pgbouncers: [{name: edge, dsn: 'host=h'}, {name: inner, dsn: 'host=i'}]\n"
         )
-        done = run("check-config", f"--config.file={path}")
+        done = run_command("check-config", f"--config.file={path}")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == f"{path}: valid, 1 server, 0 apps, 2 bouncers\n"
 
     def test_warns_of_intervals_that_are_too_long_to_prove_a_leak(self, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
         path.write_text("servers: [{name: main, dsn: 'host=h', interval: 30s}]\n")
-        done = run("check-config", f"--config.file={path}")
+        done = run_command("check-config", f"--config.file={path}")
         assert (done.returncode, done.stdout) == (
             0,
             f"{path}: valid, 1 server, 0 apps, 0 bouncers\n",
@@ -307,7 +295,9 @@ class TestCheckConfig:
         assert done.stderr.startswith("warning: server main: an interval of 30 s is too long for ")
 
     def test_checks_what_the_environment_says(self) -> None:
-        done = run("check-config", PG_POOL_EXPORTER_DSN="host=h", PG_POOL_EXPORTER_LOGLEVEL="x")
+        done = run_command(
+            "check-config", PG_POOL_EXPORTER_DSN="host=h", PG_POOL_EXPORTER_LOGLEVEL="x"
+        )
         assert (done.returncode, done.stdout) == (
             0,
             "PG_POOL_EXPORTER_DSN: valid, 1 server, 0 apps, 0 bouncers\n",
@@ -316,7 +306,7 @@ class TestCheckConfig:
 
     @pytest.mark.parametrize("command", ["check-config", "once", "doctor", "run"])
     def test_an_empty_dsn_is_a_mistake_not_nothing_to_watch(self, command: str) -> None:
-        done = run(command, PG_POOL_EXPORTER_DSN="")
+        done = run_command(command, PG_POOL_EXPORTER_DSN="")
         assert done.returncode == 2
         assert done.stderr.startswith("PG_POOL_EXPORTER_DSN: must be a connection string")
 
@@ -341,7 +331,7 @@ class TestCheckConfig:
             'socket_dir: ""\napps: [{name: orders, file_sd: [none-*.json, wrong.json]}]\n'
         )
         (tmp_path / "wrong.json").write_text("{}")
-        done = run("check-config", "--probe", f"--config.file={path}")
+        done = run_command("check-config", "--probe", f"--config.file={path}")
         assert (done.returncode, done.stderr) == (1, "")
         _, empty, wrong, *_ = done.stdout.splitlines()
         assert empty == f"file_sd {tmp_path}/none-*.json of orders: ok, 0 targets"
@@ -354,7 +344,7 @@ class TestCheckConfig:
         postgres.run("CREATE ROLE watcher LOGIN; REVOKE SELECT ON pg_db_role_setting FROM PUBLIC")
         try:
             dsn = postgres.dsn(user="watcher")
-            done = run("check-config", "--probe", PG_POOL_EXPORTER_DSN=dsn)
+            done = run_command("check-config", "--probe", PG_POOL_EXPORTER_DSN=dsn)
             assert (done.returncode, done.stderr) == (1, "")
             _, *lines = done.stdout.splitlines()
             assert [line.partition(": ")[0] for line in lines] == ["server main"] * 3
@@ -363,7 +353,7 @@ class TestCheckConfig:
             assert 'GRANT SELECT ON pg_db_role_setting TO "watcher"' in lines[2]
             postgres.run("GRANT pg_monitor TO watcher")
             postgres.run("GRANT SELECT ON pg_db_role_setting TO watcher")
-            done = run("check-config", "--probe", PG_POOL_EXPORTER_DSN=dsn)
+            done = run_command("check-config", "--probe", PG_POOL_EXPORTER_DSN=dsn)
             assert (done.returncode, done.stdout.splitlines()[1:]) == (0, ["server main: ok"])
         finally:
             postgres.run("GRANT SELECT ON pg_db_role_setting TO PUBLIC")
@@ -381,7 +371,7 @@ class TestCheckConfig:
             wait_until(lambda: answers(page), "the page is served")
             for key, hint in (("", ["set `server` of app orders"]), (", server: main", [])):
                 path.write_text(f"{servers}apps: [{{name: orders, targets: [{page}]{key}}}]\n")
-                done = run("check-config", "--probe", f"--config.file={path}")
+                done = run_command("check-config", "--probe", f"--config.file={path}")
                 assert done.returncode == 0
                 found = [line for line in done.stdout.splitlines() if "names no server" in line]
                 assert [line.partition(": ")[2].rpartition(": ")[2] for line in found] == hint
@@ -390,12 +380,12 @@ class TestCheckConfig:
         unsafe = tmp_path / "sockets"
         unsafe.mkdir()
         unsafe.chmod(0o777)
-        done = run("check-config", "--probe", f"--socket-dir={unsafe}")
+        done = run_command("check-config", "--probe", f"--socket-dir={unsafe}")
         assert (done.returncode, done.stderr) == (1, "")
         assert f"socket directory {unsafe} (" in done.stdout
         assert "no sticky bit" in done.stdout
         unsafe.chmod(0o755)
-        done = run("check-config", "--probe", f"--socket-dir={unsafe}")
+        done = run_command("check-config", "--probe", f"--socket-dir={unsafe}")
         assert (done.returncode, done.stderr) == (0, "")
         assert f"no target: no application has a socket in {unsafe} (" in done.stdout
 
@@ -407,7 +397,7 @@ class TestCheckConfig:
 
     def test_probe_says_once_why_a_target_fails(self) -> None:
         dsn = f"host=127.0.0.1 port={free_port()} user=x"
-        done = run("check-config", "--probe", PG_POOL_EXPORTER_DSN=dsn)
+        done = run_command("check-config", "--probe", PG_POOL_EXPORTER_DSN=dsn)
         assert (done.returncode, done.stderr) == (1, "")
         assert done.stdout.count("connection refused") == 1
 
@@ -420,7 +410,7 @@ class TestOnce:
     """`once`"""
 
     def test_prints_the_metrics_when_every_target_answers(self, postgres: Cluster) -> None:
-        done = run("once", PG_POOL_EXPORTER_DSN=postgres.dsn())
+        done = run_command("once", PG_POOL_EXPORTER_DSN=postgres.dsn())
         assert done.returncode == 0
         assert "target down" not in done.stderr
         assert '\npg_server_up{server="main"} 1\n' in done.stdout
@@ -433,14 +423,14 @@ class TestOnce:
             f"servers:\n- {{name: main, dsn: '{postgres.dsn()}'}}\n"
             f"- {{name: gone, dsn: 'host=127.0.0.1 port={free_port()}'}}\n"
         )
-        done = run("once", f"--config.file={path}")
+        done = run_command("once", f"--config.file={path}")
         assert done.returncode == 1
         assert '\npg_server_up{server="main"} 1\n' in done.stdout
         assert '\npg_server_up{server="gone"} 0\n' in done.stdout
         assert 'msg="target down" target=gone kind=server reason=refused' in done.stderr
 
     def test_with_nothing_configured_says_that_only_sockets_are_polled(self) -> None:
-        done = run("once")
+        done = run_command("once")
         assert done.returncode == 0
         assert (
             'msg="no configuration: only processes with a socket are polled" '
@@ -483,7 +473,7 @@ class TestRun:
     def test_tells_that_an_address_is_taken(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
-            done = run(f"--web.listen-address=127.0.0.1:{port}")
+            done = run_command(f"--web.listen-address=127.0.0.1:{port}")
         assert done.returncode == 1
         message = done.stderr.splitlines()[-1]
         assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in message
@@ -541,7 +531,7 @@ def test_a_password_works_and_is_shown_nowhere(
             environment["PGPASSFILE"] = str(secret)
     path = tmp_path / "config.yaml"
     path.write_text(f"servers: [{settings}]")
-    done = run("once", f"--config.file={path}", "--log.level=debug", **environment)
+    done = run_command("once", f"--config.file={path}", "--log.level=debug", **environment)
     assert done.returncode == (0 if right else 1), done.stderr
     assert f'\npg_server_up{{server="main"}} {int(right)}\n' in done.stdout
     assert right or "reason=auth" in done.stderr
@@ -567,7 +557,7 @@ def test_a_password_in_a_wrong_place_is_not_repeated(
     arguments: list[str], environment: Mapping[str, str]
 ) -> None:
     variables = {f"PG_POOL_EXPORTER_{name}": value for name, value in environment.items()}
-    done = run(*arguments, **variables)
+    done = run_command(*arguments, **variables)
     assert done.returncode == 2
     assert SECRET not in done.stdout + done.stderr
 

@@ -23,9 +23,8 @@ from pg_pool_exporter.commands.doctor.terminal import has_colours, written
 from pg_pool_exporter.commands.options import UsageError
 from pg_pool_exporter.web.config import WebConfigFile
 from support.postgres import Cluster
-from support.programs import free_port
+from support.programs import free_port, run_command
 from support.serving import serving
-from test_cli import run as run_command
 
 SECRET = "hunter2"
 DAEMON = "http://localhost:10432"

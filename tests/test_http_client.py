@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+from weakref import WeakSet
 
 from pg_pool_exporter.sources.http.client import TcpConnector
 
@@ -20,10 +21,10 @@ def test_the_peer_is_that_of_the_latest_connection_though_former_ones_are_not_cl
             info = (socket.AF_INET, socket.SOCK_STREAM, 0, "")
             opened = []
             for address in ADDRESSES:
-                opened.append(connector._open((*info, (address, port))))
+                opened.append(connector.open_socket((*info, (address, port))))
                 opened[-1].connect((address, port))
                 peers.append(connector.peer())
-            failed = connector._open((*info, ("127.0.0.1", port)))
+            failed = connector.open_socket((*info, ("127.0.0.1", port)))
             peers.append(connector.peer())
             for one in (*opened, failed):
                 one.close()
@@ -37,10 +38,14 @@ def test_the_peer_is_that_of_the_latest_connection_though_former_ones_are_not_cl
 def test_a_connection_that_is_gone_is_not_remembered() -> None:
     async def scenario() -> int:
         connector = TcpConnector()
+        sockets = WeakSet[socket.socket]()
         for _ in range(20):
-            connector._open((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1))).close()
+            info = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 1))
+            sockets.add(opened := connector.open_socket(info))
+            opened.close()
+        del opened
         gc.collect()
-        await connector.close()
-        return len(connector._opened)
+        assert connector.peer() is None
+        return len(sockets)
 
     assert asyncio.run(scenario()) == 0

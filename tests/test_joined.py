@@ -9,9 +9,8 @@ import pytest
 
 from pg_pool_exporter.config import AppConfig, Config
 from pg_pool_exporter.model import AppOnServer, PoolInfo, TargetId
-from support.both_sides import INTERVAL, BothSides, session_key
+from support.both_sides import INTERVAL, ORDERS, BothSides, session_key, unreturned
 
-KEY = AppOnServer("main", "orders")
 HELD = {"idle": [300.0, 0.5]}
 """One session that has done nothing for minutes, and one that is in use now and then."""
 PROCESS = TargetId("process", "orders-0", "orders")
@@ -31,11 +30,6 @@ def watch(
         sides.server(sessions)
         sides.now += INTERVAL
     return sides
-
-
-def unreturned(sides: BothSides) -> float | None:
-    found: float | None = sides.evidence("unreturned").get(KEY)
-    return found
 
 
 def test_a_connection_that_is_out_and_silent_for_the_threshold_is_unreturned() -> None:
@@ -111,7 +105,7 @@ def test_a_connection_declared_long_lived_may_be_out_for_ever() -> None:
     sides = BothSides()
     watch(sides, lambda: sides.pool(0, 1, long_lived=1), sessions={"idle": [300.0]})
     assert unreturned(sides) == 0
-    assert sides.evidence("suspected")[KEY] == 0
+    assert sides.evidence("suspected")[ORDERS] == 0
 
 
 def test_what_pages_do_not_tell_to_be_long_lived_the_configuration_does() -> None:
@@ -125,7 +119,7 @@ def test_a_dropped_connection_has_no_session_and_is_missing() -> None:
     watch(sides, lambda: sides.pool(1, 1, leaked_slots={"shop.py:1 f": 1}),
           sessions={"idle": [300.0]})  # fmt: skip
     assert unreturned(sides) == 0
-    assert sides.evidence("missing") == {KEY: 1}
+    assert sides.evidence("missing") == {ORDERS: 1}
 
 
 def test_connections_are_missing_only_where_a_session_of_the_application_has_been_seen() -> None:
@@ -137,7 +131,7 @@ def test_connections_are_missing_only_where_a_session_of_the_application_has_bee
 def test_suspects_come_before_the_proof() -> None:
     sides = BothSides()
     watch(sides, lambda: sides.pool(1, 1), seconds=15)
-    assert sides.evidence("suspected") == {KEY: 1}
+    assert sides.evidence("suspected") == {ORDERS: 1}
     assert unreturned(sides) is None
 
 
@@ -254,7 +248,7 @@ def test_pools_of_another_application_under_the_same_name_may_have_the_silent_se
         sessions={"idle": [300.0] * silent + [0.5] * (3 - silent)},
     )
     assert sides.evidence("unreturned") == {
-        KEY: expected, AppOnServer("main", "billing"): expected
+        ORDERS: expected, AppOnServer("main", "billing"): expected
     }  # fmt: skip
 
 
@@ -404,7 +398,7 @@ def test_a_pool_of_which_the_server_knows_no_session_proves_nothing() -> None:
     assert unreturned(sides) == 0
     watch(sides, lambda: sides.pool(1, 1), sessions=elsewhere)
     assert unreturned(sides) is None
-    assert sides.evidence("missing") == {KEY: 2}
+    assert sides.evidence("missing") == {ORDERS: 2}
 
 
 def test_a_pool_without_connections_holds_none_whatever_the_server_knows() -> None:

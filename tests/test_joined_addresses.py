@@ -9,8 +9,7 @@ import pytest
 from pg_pool_exporter.analysis.evidence.bounds import pool_reading
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import ClientKey, TargetId
-from support.both_sides import INFO, INTERVAL, BothSides, session_key
-from test_joined import KEY, unreturned
+from support.both_sides import INFO, INTERVAL, ORDERS, BothSides, session_key, unreturned
 
 A, B, ELSEWHERE = "192.0.2.1", "192.0.2.2", "192.0.2.99"
 LEAKY = [300.0] * 6 + [1.0] * 4
@@ -60,7 +59,7 @@ def server(sides: BothSides, sessions: Sessions, at: str) -> None:
 def test_a_process_that_leaks_is_reported_though_the_others_have_as_many_in_their_pools() -> None:
     sides = watch(sessions={A: LEAKY, B: BUSY})
     assert unreturned(sides) == 3
-    assert sides.evidence("unreturned_at") == {KEY: {A: 3}}
+    assert sides.evidence("unreturned_at") == {ORDERS: {A: 3}}
 
 
 @pytest.mark.parametrize(

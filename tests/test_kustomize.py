@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
+from support.helm import objects, of_kind
 from support.kubernetes import program
 from support.postgres import Cluster, wait_until
 from support.programs import answers, exporter, fetch, free_port, running
-from test_chart import objects, of_kind
 
 ROOT = Path(__file__).parents[1]
 BASE = ROOT / "deploy/kustomize/base"

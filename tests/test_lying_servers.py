@@ -31,17 +31,11 @@ from support.fake_server import (
     row,
 )
 from support.polling import outcome, run, snapshot_of, source_at
-from support.server_answers import poll_answers
+from support.server_answers import SETUP, TEXT, poll_answers
 
 MIB = 1024
 """Of the resident memory's unit, which is KiB."""
 MOST_GROWTH = 200 * MIB
-TEXT = columns(("setting", 25))
-SETUP = (
-    TEXT + DONE
-    + columns(("pid", 23), ("started", 25)) + row(b"4711", b"1.5") + DONE
-    + columns(("value", 25)) + row(b"on") + DONE + READY
-)  # fmt: skip
 
 FLOODS: dict[str, bytes] = {
     "rows": row(b"x" * 1000),

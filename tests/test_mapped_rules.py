@@ -13,10 +13,10 @@ from pg_pool_exporter.metrics import series
 from pg_pool_exporter.metrics.catalogue import POOL_INFO
 from pg_pool_exporter.model import PoolSample
 from pg_pool_exporter.sources.pages.pool_names import HIDDEN
+from support.expected_pools import EXPECTED, SUMS_THAT_LACK_A_PART
 from support.promtool import run_tests, selector
 from support.recorded_pages import lines, read, recorded
 from support.rule_files import DIRECTORY, SETTINGS, generator
-from test_formats import EXPECTED, SUMS_THAT_LACK_A_PART
 
 # Pages whose pools are named by a connection string, which PromQL can't take apart.
 BY_STRING = {"npgsql", "otel-python"}

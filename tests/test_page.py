@@ -14,18 +14,15 @@ import pytest
 
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.finding import Subject
-from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import Backend, DatabaseCounters, Hold, SessionGroup, TargetId
 from pg_pool_exporter.web.links import Links
 from pg_pool_exporter.web.page import Place, document
 from pg_pool_exporter.web.page.pools import MAX_POOLS
 from pg_pool_exporter.web.page.targets import MAX_TARGETS
-from support.both_sides import BothSides, session_key
-from support.serving import Served
-from test_web import with_client
+from support.both_sides import HOSTILE, BothSides, everywhere, session_key
+from support.serving import Served, with_client
 
 SITE = "shop/report.py:40 show_report"
-HOSTILE = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>&\u202e\x1b[31m\ud800"
 CARD = "finding problem"
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 NOW = 1.7e9
@@ -249,24 +246,6 @@ def test_targets_that_do_not_answer_are_reported_with_the_reason() -> None:
     assert "3 targets: 1 up, 2 not up" in text
     table = text.partition("Targets that are not up")[2]
     assert in_order(table, "mail@web:81", "down", "refused", "nothing answers", "not polled yet")
-
-
-def everywhere(text: str) -> BothSides:
-    """The same text as every name that there is."""
-    sides = BothSides(AppConfig(name="orders"))
-    key = session_key(text, text)
-    sides.pool(
-        1, 2, app=text, name=text, process=text, leaked_slots={text: 1},
-        target=TargetId("app", text),
-    )  # fmt: skip
-    groups = {key: SessionGroup(waiting=6, oldest_waiting=45.0, blocking=1)}
-    sides.server(
-        {key: {"idle_in_transaction": [600.0]}}, groups=groups, held={"blocking": 1},
-        databases={text: DatabaseCounters(deadlocks=1)},
-    )  # fmt: skip
-    sides.bouncer(5, database=text, user=text, name=text)
-    sides.fail(TargetId("process", text), text)
-    return sides
 
 
 def test_names_from_outside_stay_text() -> None:

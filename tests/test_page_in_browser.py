@@ -10,10 +10,9 @@ import pytest
 
 from conftest import require
 from pg_pool_exporter.model import TargetId
-from support.both_sides import BothSides
+from support.both_sides import HOSTILE, BothSides, everywhere
 from support.browser import CHROMIUM, browsing
 from support.serving import Served, client, serving
-from test_page import HOSTILE, everywhere
 
 pytestmark = pytest.mark.debian
 

@@ -15,7 +15,7 @@ from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from support.busy import within
 from support.fake_server import DONE, READY, columns, lying_server, row
 from support.polling import run, snapshot_of
-from test_lying_servers import SETUP
+from support.server_answers import SETUP
 
 SETTINGS = (
     columns(("prefix", 25), ("destination", 25), ("collector", 16), ("least", 25), ("role", 25),

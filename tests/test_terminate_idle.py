@@ -27,7 +27,7 @@ from pg_pool_exporter.config import ServerConfig
 from support.pgbouncer import PGBOUNCER, Bouncer
 from support.polling import SECRET
 from support.postgres import EMBEDDED_16, Cluster, wait_until
-from test_cli import run as run_command
+from support.programs import run_command
 
 Session = psycopg.Connection[TupleRow]
 NOW = 0.0

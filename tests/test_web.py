@@ -4,59 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import resource
 import socket
 import time
-from collections.abc import Awaitable, Callable
 from html.parser import HTMLParser
-from pathlib import Path
 
 import aiohttp
 import pytest
 
 from pg_pool_exporter.analysis.analyzer import Analyzer
-from pg_pool_exporter.model import Health, Kind, PoolId, PoolSample, Snapshot, TargetId
-from pg_pool_exporter.polling.store import TargetState
+from pg_pool_exporter.model import Kind, TargetId
 from pg_pool_exporter.web.paths import FINDINGS_PATH
 from pg_pool_exporter.web.server import ListenError, parse_address
 from support.busy import within
-from support.serving import Served, client, serving
+from support.serving import Served, large, resident, serving, state, with_client
 from support.sources import snapshot
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
-
-def state(
-    kind: Kind, name: str, found: Snapshot | None = None, app: str = "", **health: object
-) -> TargetState:
-    return TargetState(
-        key=TargetId(kind, name, app),
-        interval=5.0,
-        health=Health(**health),  # type: ignore[arg-type] # its own fields
-        snapshot=found,
-        taken=time.monotonic(),
-    )
-
-
-def large() -> Snapshot:
-    """Some megabytes of page: more than sockets buffer."""
-    return Snapshot(
-        pools=tuple(
-            PoolSample(key=PoolId("orders", "main", f"web:{number}" + "x" * 150), active=1)
-            for number in range(40_000)
-        )
-    )
-
-
-def with_client(
-    test: Callable[[Served, aiohttp.ClientSession], Awaitable[None]], **options: object
-) -> None:
-    async def main() -> None:
-        async with serving(**options) as served, client(served) as session:  # type: ignore[arg-type] # its own options
-            await test(served, session)
-
-    asyncio.run(main())
 
 
 def test_metrics_are_text_by_default_and_openmetrics_on_request() -> None:
@@ -128,10 +92,6 @@ async def _begun(served: Served) -> socket.socket:
     connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
     await asyncio.get_running_loop().sock_recv(connection, 1)
     return connection
-
-
-def resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def test_clients_that_hang_up_leave_nothing_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

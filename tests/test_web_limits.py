@@ -10,7 +10,7 @@ import resource
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,20 +24,9 @@ from pg_pool_exporter.web import handlers
 from pg_pool_exporter.web.config import WebConfigFile
 from pg_pool_exporter.web.connections import Limits
 from support.busy import within
-from support.serving import Served, client, serving
-from test_web import large, resident, state
+from support.serving import Served, large, resident, serving, state, with_client
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-def with_client(
-    test: Callable[[Served, aiohttp.ClientSession], Awaitable[None]], **options: object
-) -> None:
-    async def main() -> None:
-        async with serving(**options) as served, client(served) as session:  # type: ignore[arg-type] # its own options
-            await test(served, session)
-
-    asyncio.run(main())
 
 
 async def status_of(session: aiohttp.ClientSession, path: str = "/-/healthy") -> int:

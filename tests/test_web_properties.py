@@ -10,8 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.serving import exchange, serving_in_thread
-from test_web import resident
+from support.serving import exchange, resident, serving_in_thread
 
 LINES = [
     *(b"GET %s HTTP/1.1" % path for path in (b"/", b"/metrics", b"/probe?target=a", b"/-/ready")),

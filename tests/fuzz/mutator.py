@@ -59,51 +59,51 @@ class Mutator:
         start = data.rfind(b"\n", 0, at) + 1
         return start, data.find(b"\n", start) + 1 or len(data)
 
-    def _flipped(self, data: bytes) -> bytes:
+    def flipped(self, data: bytes) -> bytes:
         if not data:
             return data
         at = self._random.randrange(len(data))
         return data[:at] + bytes([data[at] ^ 1 << self._random.randrange(8)]) + data[at + 1 :]
 
-    def _inserted(self, data: bytes) -> bytes:
+    def inserted(self, data: bytes) -> bytes:
         at = self._random.randrange(len(data) + 1)
         return data[:at] + self._random.choice(self._pieces) + data[at:]
 
-    def _replaced(self, data: bytes) -> bytes:
+    def replaced(self, data: bytes) -> bytes:
         start, end = self._span(data)
         return data[:start] + self._random.choice(self._pieces) + data[end:]
 
-    def _random_bytes(self, data: bytes) -> bytes:
+    def random_bytes(self, data: bytes) -> bytes:
         start, end = self._span(data)
         return data[:start] + self._random.randbytes(self._random.randrange(1, 9)) + data[end:]
 
-    def _deleted(self, data: bytes) -> bytes:
+    def deleted(self, data: bytes) -> bytes:
         start, end = self._span(data)
         return data[:start] + data[end:]
 
-    def _deleted_line(self, data: bytes) -> bytes:
+    def deleted_line(self, data: bytes) -> bytes:
         start, end = self._line(data)
         return data[:start] + data[end:]
 
-    def _doubled_line(self, data: bytes) -> bytes:
+    def doubled_line(self, data: bytes) -> bytes:
         start, end = self._line(data)
         to, _ = self._line(data)
         return data[:to] + data[start:end] + data[to:]
 
-    def _copied(self, data: bytes) -> bytes:
+    def copied(self, data: bytes) -> bytes:
         start, end = self._span(data)
         to = self._random.randrange(len(data) + 1)
         return data[:to] + data[start:end] + data[to:]
 
-    def _spliced(self, data: bytes) -> bytes:
+    def spliced(self, data: bytes) -> bytes:
         other = self._random.choice(self._seeds)
         start, end = self._span(data)
         return data[:start] + other[self._random.randrange(len(other) + 1) :] + data[end:]
 
-    def _truncated(self, data: bytes) -> bytes:
+    def truncated(self, data: bytes) -> bytes:
         return data[: self._random.randrange(len(data) + 1)]
 
-    def _number(self, data: bytes) -> bytes:
+    def number(self, data: bytes) -> bytes:
         found = _NUMBER.search(data, self._random.randrange(len(data) + 1))
         found = found or _NUMBER.search(data)
         if found is None:
@@ -119,7 +119,7 @@ class Mutator:
 
 
 _DAMAGES = (
-    Mutator._flipped, Mutator._inserted, Mutator._inserted, Mutator._replaced,
-    Mutator._random_bytes, Mutator._deleted, Mutator._deleted_line, Mutator._doubled_line,
-    Mutator._copied, Mutator._spliced, Mutator._truncated, Mutator._number, Mutator._number,
+    Mutator.flipped, Mutator.inserted, Mutator.inserted, Mutator.replaced,
+    Mutator.random_bytes, Mutator.deleted, Mutator.deleted_line, Mutator.doubled_line,
+    Mutator.copied, Mutator.spliced, Mutator.truncated, Mutator.number, Mutator.number,
 )  # fmt: skip

@@ -31,6 +31,9 @@ from pg_pool_exporter.polling.store import Store, TargetState
 from support.sources import process_id
 
 INTERVAL = 5.0
+ORDERS = AppOnServer("main", "orders")
+HOSTILE = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>&\u202e\x1b[31m\ud800"
+"""A name with everything that a page must not show as it is."""
 _OF_BOUNCER = {
     "databases", "behind", "users", "paused", "max_clients", "host", "address", "port",
     "shares_port",
@@ -234,3 +237,26 @@ def _group(states: Ages, hidden: Mapping[str, int], held: Mapping[str, Any]) -> 
         for state, each in states.items()
     }
     return SessionGroup(ages=ages, hidden=hidden, transactions=transactions, **held)
+
+
+def everywhere(text: str) -> BothSides:
+    """The same text as every name that there is."""
+    sides = BothSides(AppConfig(name="orders"))
+    key = session_key(text, text)
+    sides.pool(
+        1, 2, app=text, name=text, process=text, leaked_slots={text: 1},
+        target=TargetId("app", text),
+    )  # fmt: skip
+    groups = {key: SessionGroup(waiting=6, oldest_waiting=45.0, blocking=1)}
+    sides.server(
+        {key: {"idle_in_transaction": [600.0]}}, groups=groups, held={"blocking": 1},
+        databases={text: DatabaseCounters(deadlocks=1)},
+    )  # fmt: skip
+    sides.bouncer(5, database=text, user=text, name=text)
+    sides.fail(TargetId("process", text), text)
+    return sides
+
+
+def unreturned(sides: BothSides) -> float | None:
+    found: float | None = sides.evidence("unreturned").get(ORDERS)
+    return found

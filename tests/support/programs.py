@@ -183,3 +183,15 @@ def seconds_until(condition: Any, what: str, deadline: float) -> float:
     start = time.monotonic()
     wait_until(condition, what, deadline)
     return time.monotonic() - start
+
+
+def run_command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        exporter(*arguments),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, **environment},
+    )

@@ -58,3 +58,12 @@ def _answer(
         each *= rows.get(kind.__name__, 1)
         out += b"".join(row(*one.values()) for one in each) + DONE
     return out + READY
+
+
+TEXT = columns(("setting", 25))
+SETUP = (
+    TEXT + DONE
+    + columns(("pid", 23), ("started", 25)) + row(b"4711", b"1.5") + DONE
+    + columns(("value", 25)) + row(b"on") + DONE + READY
+)  # fmt: skip
+"""The answer to the statements with which a session of ours begins."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event, Thread
 
 import aiohttp
@@ -15,7 +17,8 @@ import aiohttp
 from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.exposition.pages import Exposition
-from pg_pool_exporter.polling.store import Store
+from pg_pool_exporter.model import Health, Kind, PoolId, PoolSample, Snapshot, TargetId
+from pg_pool_exporter.polling.store import Store, TargetState
 from pg_pool_exporter.web.config import WebConfigFile
 from pg_pool_exporter.web.connections import Limits
 from pg_pool_exporter.web.handlers import Web
@@ -125,3 +128,39 @@ def exchange(port: int, sent: bytes, timeout: float) -> bytes:
         while part := connection.recv(65536):
             parts.append(part)
     return b"".join(parts)
+
+
+def state(
+    kind: Kind, name: str, found: Snapshot | None = None, app: str = "", **health: object
+) -> TargetState:
+    return TargetState(
+        key=TargetId(kind, name, app),
+        interval=5.0,
+        health=Health(**health),  # type: ignore[arg-type] # its own fields
+        snapshot=found,
+        taken=time.monotonic(),
+    )
+
+
+def large() -> Snapshot:
+    """Some megabytes of page: more than sockets buffer."""
+    return Snapshot(
+        pools=tuple(
+            PoolSample(key=PoolId("orders", "main", f"web:{number}" + "x" * 150), active=1)
+            for number in range(40_000)
+        )
+    )
+
+
+def with_client(
+    test: Callable[[Served, aiohttp.ClientSession], Awaitable[None]], **options: object
+) -> None:
+    async def main() -> None:
+        async with serving(**options) as served, client(served) as session:  # type: ignore[arg-type] # its own options
+            await test(served, session)
+
+    asyncio.run(main())
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()

@@ -66,7 +66,7 @@ class TcpConnector(aiohttp.TCPConnector):
     def __init__(self) -> None:
         # In order: a former one may still be open, with another address.
         self._opened: WeakKeyDictionary[socket.socket, None] = WeakKeyDictionary()
-        super().__init__(limit=1, resolver=Resolver(), socket_factory=self._open)
+        super().__init__(limit=1, resolver=Resolver(), socket_factory=self.open_socket)
 
     def peer(self) -> str | None:
         """The IP address at the other end of the last connection; None without a connection."""
@@ -77,7 +77,8 @@ class TcpConnector(aiohttp.TCPConnector):
                 continue  # closed, or another address answered first
         return None
 
-    def _open(self, address: aiohttp.AddrInfoType) -> socket.socket:
+    def open_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        """A socket for a connection to `address`, which `peer` will know."""
         opened = socket.socket(*address[:3])
         self._opened[opened] = None
         return opened
