@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import threading
 import time
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 
+from pg_pool_exporter.analysis import analyzer
 from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.model import Kind, TargetId
 from pg_pool_exporter.web.paths import FINDINGS_PATH
@@ -206,6 +209,29 @@ def test_what_is_kept_ages_while_the_analysis_hangs(monkeypatch: pytest.MonkeyPa
             assert ("fine" in verdicts) is (late is None)
 
     with_client(test)
+
+
+def test_old_analyses_are_freed_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    freed: list[threading.Thread] = []
+
+    class Moment(float):
+        def __del__(self) -> None:
+            freed.append(threading.current_thread())
+
+    clock = SimpleNamespace(time=lambda: Moment(time.time()), thread_time=time.thread_time)
+    monkeypatch.setattr(analyzer, "time", clock)
+
+    async def test(served: Served, session: aiohttp.ClientSession) -> None:
+        for _ in range(4):
+            await asyncio.to_thread(served.analyzer.update)
+            for path in ("/", "/?refresh=off", FINDINGS_PATH, "/metrics"):
+                for encoding in ("gzip", "identity"):
+                    async with session.get(path, headers={"Accept-Encoding": encoding}) as answer:
+                        await answer.read()
+
+    with_client(test)
+    assert len(freed) >= 3
+    assert threading.main_thread() not in freed[:3]
 
 
 def test_the_page_links_to_everything_and_escapes_names() -> None:

@@ -79,6 +79,8 @@ class Analyzer:
         self.exporter = ExporterStatus()
         """The exporter's own state; replaced by the code that runs it."""
         self.faults = Faults(ANALYSES)
+        self.version = 0
+        """Changes with each new `analysis`, after it."""
         self._changes = store.subscribe()
         self._clock = clock
         self._config = self._configured = config
@@ -107,6 +109,7 @@ class Analyzer:
             while True:
                 self._follow(self._changes.get_nowait())
         self.analysis = self._analysed()
+        self.version += 1
         self._analysed_at = self._awake.now
         return self.analysis
 

@@ -17,6 +17,7 @@ class SharedResult(Generic[S, T]):
     """The result of `make` for the latest `source`, made in a thread of `lane`.
 
     `source` returns the same object as long as its content holds; then the last result is returned.
+    It is called, and its object freed, on the loop, so the object must be small.
     However many callers there are, at most one result is under way, and one is to follow it.
     """
 

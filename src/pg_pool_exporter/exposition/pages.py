@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from math import inf
 from typing import NamedTuple
@@ -63,13 +65,17 @@ class Exposition:
         self._analyzer = analyzer
         self._clock = clock
         self._process = ProcessMetrics(clock)
+        # The loop and the lane share it: single operations only, and an entry is checked before
+        # it is used.
         self._written: dict[TargetId, _Written] = {}
         self._with_hidden: set[TargetId] = set()
-        self._edition = _Edition.none()
+        self._edition = _Edition(_Content(-1, -1, ExporterStatus()))
         self._lane = Lane("metrics page")
         self._shared = {
             (openmetrics, compressed): SharedResult(
-                self._current, _maker(openmetrics, compressed), self._lane
+                self._current,
+                partial(self._made, openmetrics=openmetrics, compressed=compressed),
+                self._lane,
             )
             for openmetrics in (False, True)
             for compressed in (False, True)
@@ -82,47 +88,61 @@ class Exposition:
 
     def plain(self, *, openmetrics: bool) -> bytes:
         """The whole page, made at once."""
-        return self._current().text(openmetrics=openmetrics)
+        return self._text(self._current(), openmetrics=openmetrics)
 
     async def of_targets(self, keys: tuple[TargetId, ...], *, openmetrics: bool) -> bytes:
         """A page with nothing but the series of these targets, made off the loop; the same object
         until something changes.
         """
-        probed = self._current().probed
-        task = probed.get((keys, openmetrics))
+        edition = self._current()
+        task = edition.probed.get((keys, openmetrics))
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            states = (state for key in keys if (state := self._store.get(key)) is not None)
-            lines = list(self._lines(states, self._clock()))
-            made = self._lane.run(lambda: page(lines, openmetrics=openmetrics).encode())
-            task = probed[keys, openmetrics] = asyncio.create_task(made)
+            made = self._lane.run(partial(self._probed, edition, keys, openmetrics=openmetrics))
+            task = edition.probed[keys, openmetrics] = asyncio.create_task(made)
         return await asyncio.shield(task)
 
     def _current(self) -> _Edition:
-        now, edition = self._clock(), self._edition
-        of = _Content(self._store.version, self._analyzer.exporter, self._analyzer.analysis)
-        holds = (of == edition.of and now < edition.expires) or now < edition.kept_until
-        if not holds or of.exporter != edition.of.exporter:
-            self._edition = self._assembled(of, now)
+        content = _Content(self._store.version, self._analyzer.version, self._analyzer.exporter)
+        if not self._edition.holds(content, self._clock()):
+            self._edition = _Edition(content)
         return self._edition
 
-    def _assembled(self, of: _Content, now: float) -> _Edition:
-        states = self._store.states()
-        self._report_hidden(states)
-        self._process.refresh()
-        self._written = {
-            state.key: self._written[state.key] for state in states if state.key in self._written
-        }
-        parts = [
-            blocks(self_metrics.series(of.exporter)),
-            blocks(of_analyses(self._analyzer.faults.counts)),
-            *self._lines(states, now),
-        ]
-        expiries = (state.expires for state in states if state.fresh(now) is not None)
-        expires = min(chain([self._process.expires], expiries))
-        process = {flag: self._process.page(openmetrics=flag) for flag in (False, True)}
-        return _Edition(of, process, parts, expires, now, self._clock)
+    # From here to `_report_hidden`: for any one thread.
 
-    def _lines(self, states: Iterable[TargetState], now: float) -> Iterator[Blocks]:
+    def _made(self, edition: _Edition, *, openmetrics: bool, compressed: bool) -> bytes:
+        text = self._text(edition, openmetrics=openmetrics)
+        return gzipped(text) if compressed else text
+
+    def _text(self, edition: _Edition, *, openmetrics: bool) -> bytes:
+        if openmetrics not in edition.texts:
+            begun, states = self._clock(), self._store.states()
+            self._forget_others(states)
+            self._report_hidden(states)
+            self._process.refresh()
+            edition.expire(self._process.expires)
+            parts = chain(
+                _of_analysis(self._analyzer.analysis),
+                [
+                    blocks(self_metrics.series(self._analyzer.exporter)),
+                    blocks(of_analyses(self._analyzer.faults.counts)),
+                ],
+                self._lines(edition, states, begun),
+            )
+            text = page(parts, openmetrics=openmetrics)
+            process = self._process.page(openmetrics=openmetrics)
+            edition.texts[openmetrics] = (process + text).encode()
+            made = self._clock()
+            edition.kept_until = made + (made - begun)
+        return edition.texts[openmetrics]
+
+    def _probed(self, edition: _Edition, keys: Iterable[TargetId], *, openmetrics: bool) -> bytes:
+        states = (state for key in keys if (state := self._store.get(key)) is not None)
+        lines = self._lines(edition, states, self._clock())
+        return page(lines, openmetrics=openmetrics).encode()
+
+    def _lines(
+        self, edition: _Edition, states: Iterable[TargetState], now: float
+    ) -> Iterator[Blocks]:
         for state in states:
             written = self._written.get(state.key)
             if written is None or not _is_of(written, state):
@@ -133,8 +153,13 @@ class Exposition:
                         parts = tuple(_of_snapshot(state))
                 written = self._written[state.key] = _Written(state, parts, _of_health(state))
             yield written.of_health
-            if state.fresh(now) is not None:
+            if now < (expires := state.expires):
+                edition.expire(expires)
                 yield from written.of_snapshot
+
+    def _forget_others(self, states: Iterable[TargetState]) -> None:
+        for key in set(self._written.copy()).difference(state.key for state in states):
+            self._written.pop(key, None)
 
     async def _write_ahead(self, state: TargetState) -> None:
         # Each poll pays for its own lines, so no scrape pays for those of all targets.
@@ -168,69 +193,50 @@ class Exposition:
 
 
 class _Content(NamedTuple):
-    """The content of a page."""
+    """What a page is made of. Versions only: what they stand for takes milliseconds to free, so the
+    loop must never have the last reference to it.
+    """
 
-    version: int
-    """Of the store."""
+    states: int
+    """Version of the store."""
+    analysis: int
+    """Version of the analysis."""
     exporter: ExporterStatus
-    analysis: Analysis
 
 
+@dataclass(slots=True, eq=False)
 class _Edition:
-    """A page that holds until `expires` (monotonic), or until its content is another one."""
+    """The pages of one content, or of a newer one; each is made when it is asked for first."""
 
-    def __init__(
-        self,
-        of: _Content,
-        process: Mapping[bool, str],
-        parts: list[Blocks],
-        expires: float,
-        begun: float,
-        clock: Callable[[], float],
-    ) -> None:
-        self.of = of
-        self.expires = expires
-        self.kept_until = -inf
-        """Until then it is kept although the content has changed: as long as it took to make. So
-        making pages takes half the time at most, however many targets and scrapes there are.
-        """
-        self._process = process
-        self._parts = parts
-        self._begun = begun
-        self._clock = clock
-        self.probed: dict[tuple[tuple[TargetId, ...], bool], asyncio.Task[bytes]] = {}
-        """Pages of some of the targets, by these and by whether they are OpenMetrics."""
-        self._texts: dict[bool, bytes] = {}
+    content: _Content
+    expires: float = inf
+    """Monotonic; set by what has been made."""
+    kept_until: float = -inf
+    """Until then it is kept although the content has changed: as long as it took to make. So
+    making pages takes half the time at most, however many targets and scrapes there are.
+    """
+    texts: dict[bool, bytes] = field(default_factory=dict)
+    """By whether they are OpenMetrics."""
+    probed: dict[tuple[tuple[TargetId, ...], bool], asyncio.Task[bytes]] = field(
+        default_factory=dict
+    )
+    """Pages of some of the targets, by these and by whether they are OpenMetrics."""
 
-    @classmethod
-    def none(cls) -> _Edition:
-        """One that never holds."""
-        of = _Content(-1, ExporterStatus(), Analysis())
-        return cls(of, {}, [], -inf, -inf, lambda: -inf)
+    def expire(self, at: float) -> None:
+        """Hold until `at` at most."""
+        self.expires = min(self.expires, at)
 
-    def text(self, *, openmetrics: bool) -> bytes:
-        """The page. For any one thread."""
-        if openmetrics not in self._texts:
-            parts = chain(_of_analysis(self.of.analysis), self._parts)
-            text = page(parts, openmetrics=openmetrics)
-            self._texts[openmetrics] = (self._process[openmetrics] + text).encode()
-            made = self._clock()
-            self.kept_until = made + (made - self._begun)
-        return self._texts[openmetrics]
+    def holds(self, content: _Content, now: float) -> bool:
+        """Whether it can be shown for `content` at `now`."""
+        if content == self.content and now < self.expires:
+            return True
+        return content.exporter == self.content.exporter and now < self.kept_until
 
 
 def gzipped(body: bytes) -> bytes:
     """The body of an answer, gzip; the same bytes for the same body."""
     # Level 1 is several times faster than the default, and pages still shrink by a factor of 12.
     return gzip.compress(body, 1, mtime=0)
-
-
-def _maker(openmetrics: bool, compressed: bool) -> Callable[[_Edition], bytes]:
-    def make(edition: _Edition) -> bytes:
-        text = edition.text(openmetrics=openmetrics)
-        return gzipped(text) if compressed else text
-
-    return make
 
 
 def _is_of(written: _Written, state: TargetState) -> bool:

@@ -125,8 +125,9 @@ class Store:
         return self._states.get(key)
 
     def states(self) -> tuple[TargetState, ...]:
-        """All states, in the order in which the targets came."""
-        return tuple(self._states.values())
+        """All states, in the order in which the targets came. For any thread."""
+        # The copy is one operation: meanwhile nothing is stored.
+        return tuple(self._states.copy().values())
 
     def _owned(self, state: TargetState) -> TargetState:
         """The state with its hidden pools."""

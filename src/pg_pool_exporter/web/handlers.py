@@ -161,7 +161,8 @@ class Web:
 class _Shown(NamedTuple):
     """The content of a body."""
 
-    analysis: Analysis
+    version: int
+    """Of the analysis, which only the lane's thread refers to: it takes milliseconds to free."""
     late: float | None = None
     """Whole minutes by which the next analysis is late, in seconds."""
 
@@ -175,18 +176,20 @@ class _Body:
         self, analyzer: Analyzer, make: Callable[[Analysis, float, float | None], bytes], lane: Lane
     ) -> None:
         def plain(shown: _Shown) -> bytes:
-            analysis = shown.analysis if shown.late is None else shown.analysis.outdated()
+            analysis = analyzer.analysis
+            if shown.late is not None:
+                analysis = analysis.outdated()
             return make(analysis, time.time(), shown.late)
 
         self._analyzer = analyzer
-        self._shown = _Shown(analyzer.analysis)
+        self._shown = _Shown(analyzer.version)
         self._latest = b""
         self._plain = SharedResult(self._current, plain, lane)
         self._compressed = SharedResult(lambda: self._latest, gzipped, lane)
 
     def _current(self) -> _Shown:
         late = self._analyzer.lateness
-        shown = _Shown(self._analyzer.analysis, None if late is None else late // 60 * 60)
+        shown = _Shown(self._analyzer.version, None if late is None else late // 60 * 60)
         if shown != self._shown:
             self._shown = shown
         return self._shown
