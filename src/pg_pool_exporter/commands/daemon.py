@@ -91,6 +91,7 @@ class Daemon:
         self._config_problem: str | None = None
         self._config_loaded = time.time()
         self._findings = FindingLog()
+        self._events = Lane("events")
         self._pollers = Pollers(self._store)
         self._unpolled: set[TargetId] = set()
         self._reloads: set[asyncio.Task[bool]] = set()
@@ -244,13 +245,17 @@ class Daemon:
             await self._pollers.follow(targets)
             self._unpolled.intersection_update(target.id for target in targets)
             self._report()
-            with self._analyzer.faults.contained("events"):
-                self._findings.follow(self._analyzer.analysis)
+            await self._events.run(self._log_findings)
             try:
                 async with asyncio.timeout(DISCOVERY_INTERVAL):
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    def _log_findings(self) -> None:
+        # Beside the loop: it takes milliseconds to compare two analyses, and to free the former.
+        with self._analyzer.faults.contained("events"):
+            self._findings.follow(self._analyzer.analysis)
 
 
 class _Loaded(NamedTuple):
