@@ -9,6 +9,7 @@ WORKERS ?= auto
 MUTANTS ?= 1000000
 SEED ?= 1
 INPUTS ?=
+ENGINE ?= auto
 SECONDS ?= 3600
 TAG ?=
 RELEASE = build/release/bin
@@ -55,7 +56,7 @@ test-all: $(VENV)/.dev
 	$(PYTEST)
 
 fuzz: $(VENV)/.fuzz
-	PYTHONPATH=tests $(BIN)/python -m fuzz --mutants $(MUTANTS) --seed $(SEED) $(INPUTS)
+	PYTHONPATH=tests $(BIN)/python -m fuzz --mutants $(MUTANTS) --seed $(SEED) --engine $(ENGINE) $(INPUTS)
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m bench.soak --seconds=$(SECONDS)
