@@ -20,6 +20,7 @@ from pg_pool_exporter.analysis.fleet_view import FleetView, fleet_view
 from pg_pool_exporter.analysis.history import History
 from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.analysis.verdicts.judge import VERDICTS, Judged, judge
+from pg_pool_exporter.analysis.verdicts.severities import SteadySeverities
 from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.model import TargetId
@@ -88,6 +89,7 @@ class Analyzer:
         self._correlation = Correlation(config.apps)
         self._history = History()
         self._sizes = KeptSizes(clock, self.faults)
+        self._severities = SteadySeverities(clock)
         self._failures = 0  # at the end of the last analysis
         self._incomplete: set[TargetId] = set()
         """Targets whose latest state could not be taken in."""
@@ -181,7 +183,7 @@ class Analyzer:
             fleet = fleet_view(
                 self._correlation, self._history, thresholds, self.exporter, now, self.faults
             )
-            judged = judge(fleet, self.faults)
+            judged = judge(fleet, self.faults, self._severities)
         checks = checklist(judged, self.faults)
         sizes = Advice()
         with self.faults.contained("advice"):

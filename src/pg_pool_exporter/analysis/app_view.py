@@ -24,6 +24,7 @@ class AppView:
     recent_polls: tuple[AppSessions, ...]
     """Its sessions when its pools were read, and since; the latest last. Empty: unknown now."""
     evidence: LeakEvidence
+    """Without its swings."""
     lost_sessions: float
     """Lower bound of the connections that its pools counted during the whole threshold, that were
     not dropped, and that had no session."""

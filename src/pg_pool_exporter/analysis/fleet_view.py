@@ -54,16 +54,14 @@ class FleetView:
     servers: tuple[ServerView, ...] = ()
     apps: tuple[AppView, ...] = ()
     pools: tuple[PoolView, ...] = ()
+    evidence: Mapping[AppOnServer, LeakEvidence] = field(default_factory=dict)
+    """Of each application on each server, as it is sound now; the verdicts use that of the
+    applications, which outlasts its swings."""
     bouncers: tuple[BouncerView, ...] = ()
     bouncer_pools: tuple[BouncerPoolView, ...] = ()
     """Of all bouncers, the worst first."""
     limits: Mapping[str, tuple[Link, ...]] = field(default_factory=dict)
     """By bouncer, from its clients to its servers."""
-
-    @property
-    def evidence(self) -> Mapping[AppOnServer, LeakEvidence]:
-        """Of each application on each server."""
-        return {app.key: app.evidence for app in self.apps}
 
     @property
     def pools_max(self) -> Mapping[str, float]:
@@ -88,7 +86,7 @@ def fleet_view(
             if one.sessions is not None
         }
     )
-    evidence, pools_max = correlation.evidence(now), correlation.pools_max(now)
+    evidence, pools_max = correlation.lasting_evidence(now), correlation.pools_max(now)
     bouncers = tuple(_bouncers(correlation, thresholds.general, now, faults))
     servers = tuple(_servers(states, pools_max, history, thresholds, now, faults))
     limits: Mapping[str, tuple[Link, ...]] = {}
@@ -107,6 +105,7 @@ def fleet_view(
         targets=tuple(_target(state, correlation, now) for state in states),
         servers=servers,
         apps=tuple(apps.values()),
+        evidence=correlation.evidence(now),
         pools=tuple(_pools(correlation.pools.all(), apps, history, thresholds, now, faults)),
         bouncers=bouncers,
         bouncer_pools=tuple(sorted(bouncer_pools, key=lambda one: one.badness, reverse=True)),

@@ -13,6 +13,7 @@ from pg_pool_exporter.analysis.correlate.sessions import SILENT, AppSessions, Se
 from pg_pool_exporter.analysis.evidence import bounds
 from pg_pool_exporter.analysis.evidence.addresses import AddressReadings, UnreturnedByAddress
 from pg_pool_exporter.analysis.evidence.bounds import PoolReading, ServerReading
+from pg_pool_exporter.analysis.evidence.lasting import LastingEvidence
 from pg_pool_exporter.analysis.evidence.readings import Readings
 from pg_pool_exporter.config import DEFAULT_LEAK_AFTER
 from pg_pool_exporter.model import ClockAhead, LeakEvidence, is_local
@@ -58,6 +59,7 @@ class AppReadings:
         self._work = WorkReadings()
         self._by_address: Mapping[str, AppSessions] = {}  # at the last poll
         self._had_sessions = False
+        self._lasting = LastingEvidence()
 
     @property
     def sessions(self) -> AppSessions:
@@ -124,6 +126,18 @@ class AppReadings:
             unexplained=min(sum(found.values()), silent) if found else None,
             unexplained_in=found,
         )
+
+    def lasting(
+        self, now: float, pools: Iterable[KnownPool], evidence: LeakEvidence
+    ) -> LeakEvidence:
+        """The evidence at `now`, without its swings."""
+        leak_after = longest_threshold(pools)
+        checked_out = {
+            pool.sample.key: last.checked_out_min
+            for pool in pools
+            if (last := pool.readings.last(now - leak_after)) is not None
+        }
+        return self._lasting.add(now, evidence, checked_out, leak_after)
 
     def _proof(self, poll: ServerPoll, pools: Collection[KnownPool], others: float) -> LeakEvidence:
         """The bounds of each reading during the threshold."""

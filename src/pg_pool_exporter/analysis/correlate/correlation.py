@@ -37,6 +37,7 @@ class _Server:
     taken: float
     apps: dict[AppOnServer, AppReadings] = field(default_factory=lambda: defaultdict(AppReadings))
     evidence: Mapping[AppOnServer, LeakEvidence] = field(default_factory=dict)
+    lasting_evidence: Mapping[AppOnServer, LeakEvidence] = field(default_factory=dict)
     pools_max: float | None = None
 
 
@@ -61,6 +62,10 @@ class Correlation:
     def evidence(self, now: float) -> dict[AppOnServer, LeakEvidence]:
         """Of each application whose processes were all read, on each server known at `now`."""
         return dict(chain(*(one.evidence.items() for _, one in self._known(now))))
+
+    def lasting_evidence(self, now: float) -> dict[AppOnServer, LeakEvidence]:
+        """The same without its swings."""
+        return dict(chain(*(one.lasting_evidence.items() for _, one in self._known(now))))
 
     def pools_max(self, now: float) -> dict[str, float]:
         """By server, the most connections that the pools that lead there may have together."""
@@ -198,14 +203,16 @@ class Correlation:
         unread = {
             (one.key.kind, one.key.app) for one in self.states.values() if one.snapshot is None
         }
-        evidence = {}
+        evidence, lasting = {}, {}
         for app, its in apps.items():
             readings = server.apps[app]
             readings.add(poll, its.values())
             if self._all_are_read(app.app, unread, poll.taken):
                 others = shared.of_others(app, its.values())
-                evidence[app] = readings.evidence(poll, its.values(), others)
-        server.evidence = evidence
+                found = readings.evidence(poll, its.values(), others)
+                evidence[app] = found
+                lasting[app] = readings.lasting(poll.taken, its.values(), found)
+        server.evidence, server.lasting_evidence = evidence, lasting
         server.pools_max = _pools_max(
             chain(*(pools.values() for pools in apps.values())), poll.taken
         )

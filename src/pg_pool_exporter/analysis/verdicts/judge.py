@@ -34,6 +34,7 @@ from pg_pool_exporter.analysis.verdicts.server import (
     logins_hang,
     slots_of_server,
 )
+from pg_pool_exporter.analysis.verdicts.severities import SteadySeverities
 from pg_pool_exporter.analysis.verdicts.targets import (
     log_in_part,
     target_unreachable,
@@ -67,7 +68,7 @@ class Judged(NamedTuple):
     """The worst first, at most `MAX_FINDINGS`."""
 
 
-def judge(fleet: FleetView, faults: Faults) -> Judged:
+def judge(fleet: FleetView, faults: Faults, severities: SteadySeverities) -> Judged:
     """Judge everything. A fault in a verdict costs that verdict on that subject."""
 
     findings: list[Finding] = []
@@ -116,13 +117,14 @@ def judge(fleet: FleetView, faults: Faults) -> Judged:
         add("leak", leak_of_app, app, pools)
     why: Mapping[Subject, tuple[Finding, ...]] = {}
     with faults.contained("waiting"):
-        findings, why = _explained(tuple(_with_verdicts(fleet.pools, findings, {})), findings)
+        its_pools = tuple(_with_verdicts(fleet.pools, findings, {}))
+        findings, why = _explained(its_pools, findings, severities)
     judged = replace(fleet, pools=tuple(_with_verdicts(fleet.pools, findings, why)))
     return Judged(judged, tuple(sorted(findings, key=_badness)[:MAX_FINDINGS]))
 
 
 def _explained(
-    pools: Sequence[PoolView], findings: Sequence[Finding]
+    pools: Sequence[PoolView], findings: Sequence[Finding], severities: SteadySeverities
 ) -> tuple[list[Finding], Mapping[Subject, tuple[Finding, ...]]]:
     """The findings, with those about requests that wait for unknown reasons; and by pool the ones
     for which its requests have to wait.
@@ -140,11 +142,14 @@ def _explained(
     }
 
     def judged(those: Iterable[Finding]) -> Iterator[Finding]:
-        return (problems.get(id(one), one) for one in those)
+        return (severities.of(problems.get(id(one), one)) for one in those)
 
-    unexplained = (unexplained_waiting(pool) for pool in waiting if not why[pool.subject])
+    severities.begin()
+    unexplained = chain.from_iterable(
+        unexplained_waiting(pool) for pool in waiting if not why[pool.subject]
+    )
     return (
-        [*chain.from_iterable(unexplained), *judged(findings)],
+        [*judged(unexplained), *judged(findings)],
         {subject: tuple(judged(those)) for subject, those in why.items()},
     )
 

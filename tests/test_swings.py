@@ -1,0 +1,135 @@
+"""What is wrong all the time is found all the time, with one severity."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pg_pool_exporter.analysis.events import Change, Known, follow
+from pg_pool_exporter.analysis.evidence.lasting import LastingEvidence
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.verdicts.severities import (
+    GONE_SECONDS,
+    KEPT_SECONDS,
+    SteadySeverities,
+)
+from pg_pool_exporter.config import AppConfig
+from pg_pool_exporter.model import LeakEvidence, PoolId, PoolInfo, TargetId
+from support.both_sides import INTERVAL, BothSides
+
+POOL = PoolId("orders", "main", "web:0")
+NONE, WARNING, PROBLEM = None, Severity.WARNING, Severity.PROBLEM
+HIKARI = PoolInfo(client="HikariCP", source="micrometer", server="main", application="orders")
+PGX = replace(HIKARI, client="pgxpool")
+
+
+def _pinged(sides: BothSides, *, state: str, times: bool) -> None:
+    """A pool of ten, three of them leaked; every two minutes it pings those that are idle."""
+    passed = sides.now - 1000.0
+    shown: dict[str, Any] = (
+        {"held": 0.02 * passed, "returned": passed, "info": HIKARI} if times else {"info": PGX}
+    )
+    sides.pool(7, 3, target=TargetId("app", "web:80", "orders"), leak_after=None, **shown)
+    pinged = [max(0.1, passed % 120.0)] * 7
+    leaked = {state: [1000.0 + passed] * 3}
+    sides.server({"idle": pinged + leaked.pop("idle", []), **leaked})
+
+
+@pytest.mark.parametrize("times", [True, False], ids=["HikariCP", "pgxpool"])
+def test_a_proof_that_every_ping_of_the_pool_interrupts_is_one_event(times: bool) -> None:
+    sides = BothSides(AppConfig(name="orders", server="main"))
+    known: Known = {}
+    events, proofs = [], set()
+    for _ in range(240):
+        _pinged(sides, state="idle", times=times)
+        known, new = follow(known, sides.analysis, sides.now)
+        events += [(one.change, one.what.cause) for one in new]
+        proofs |= {*sides.evidence("unreturned").values()}
+        sides.now += INTERVAL
+    assert proofs == {0, 3}, "it comes and goes"
+    assert events == [(Change.APPEARED, Cause.LEAK)]
+
+
+@pytest.mark.parametrize("times", [True, False], ids=["HikariCP", "pgxpool"])
+def test_a_leak_in_transactions_is_not_idle_in_transaction_between_two_proofs(times: bool) -> None:
+    sides = BothSides(AppConfig(name="orders", server="main"))
+    causes = []
+    for _ in range(240):
+        _pinged(sides, state="idle_in_transaction", times=times)
+        causes.append(tuple(one.cause for one in sides.analysis.findings))
+        sides.now += INTERVAL
+    first = causes.index((Cause.LEAK,))
+    assert {*causes[first:]} == {(Cause.LEAK,)}
+
+
+@pytest.mark.parametrize(
+    ("steps", "kept"),
+    [
+        pytest.param([(0, 3, 9), (60, 0, 9)], 3, id="it is interrupted"),
+        pytest.param([(0, 3, 9), (60, 0, 1)], 1, id="all but one are back"),
+        pytest.param([(0, 3, 9), (60, 0, 0), (65, 0, 9)], 0, id="all were back"),
+        pytest.param([(0, 3, 9), (60, 5, 9)], 5, id="there are more"),
+        pytest.param([(0, 3, 9), (60, 2, 9), (125, 2, 9)], 2, id="too long ago"),
+    ],
+)
+def test_evidence_lasts_for_a_while_as_far_as_connections_are_checked_out(
+    steps: list[tuple[float, float, float]], kept: float
+) -> None:
+    evidence = LastingEvidence()
+    for now, count, checked_out in steps:
+        found = evidence.add(
+            now, LeakEvidence(unreturned=count, unexplained=count, unexplained_in={POOL: count}),
+            {POOL: checked_out}, leak_after=60.0,
+        )  # fmt: skip
+    assert (found.unreturned, found.unexplained, found.unexplained_in) == (kept, kept, {POOL: kept})
+
+
+def test_evidence_that_is_unknown_now_is_not_replaced() -> None:
+    evidence = LastingEvidence()
+    evidence.add(0.0, LeakEvidence(unreturned=3), {POOL: 9}, leak_after=60.0)
+    assert evidence.add(5.0, LeakEvidence(), {POOL: 9}, leak_after=60.0) == LeakEvidence()
+
+
+def _once(severity: Severity | None, now: float) -> list[tuple[float, Severity | None]]:
+    return [(now, severity)]
+
+
+def _often(
+    severity: Severity | None, first: float, last: float
+) -> list[tuple[float, Severity | None]]:
+    return [(float(now), severity) for now in range(int(first), int(last) + 1, 5)]
+
+
+@pytest.mark.parametrize(
+    ("looks", "shown"),
+    [
+        pytest.param(_once(WARNING, 0) + _once(PROBLEM, 5), PROBLEM, id="it rises at once"),
+        pytest.param(_once(PROBLEM, 0) + _often(WARNING, 5, KEPT_SECONDS - 5), PROBLEM,
+                     id="it does not fall yet"),
+        pytest.param(_once(PROBLEM, 0) + _often(WARNING, 5, KEPT_SECONDS), WARNING,
+                     id="it falls after a while"),
+        pytest.param(_once(PROBLEM, 0) + _once(NONE, 5) + _once(WARNING, 10), PROBLEM,
+                     id="it was absent for a moment"),
+        pytest.param(
+            _once(PROBLEM, 0) + _often(NONE, 5, GONE_SECONDS) + _once(WARNING, GONE_SECONDS + 5),
+            WARNING, id="it had ended, and is a new one",
+        ),
+    ],
+)  # fmt: skip
+def test_a_severity_rises_at_once_and_falls_after_a_while(
+    looks: list[tuple[float, Severity | None]], shown: Severity
+) -> None:
+    now = 0.0
+    severities = SteadySeverities(lambda: now)
+
+    def of(severity: Severity) -> Finding:
+        subject = Subject(server="main")
+        return Finding(cause=Cause.LOCK_PILE_UP, severity=severity, subject=subject, summary="")
+
+    for now, severity in looks:  # noqa: B007 # the clock reads it
+        severities.begin()
+        found = None if severity is None else severities.of(of(severity))
+    assert found is not None
+    assert found.severity is shown
