@@ -767,16 +767,17 @@ def test_two_causes_at_once_are_two_findings_the_worse_first() -> None:
     assert patient.causes() == [Cause.LEAK, Cause.IDLE_IN_TRANSACTION]
 
 
-def test_a_pool_that_both_sides_prove_to_leak_is_not_too_small_though_its_page_tells_no_times() -> (
-    None
-):
+@pytest.mark.parametrize("state", ["idle", "idle_in_transaction"])
+def test_a_pool_that_both_sides_prove_to_leak_is_not_too_small_though_its_page_tells_no_times(
+    state: str,
+) -> None:
     page = TargetId("app", "web:80", "orders")
     info = replace(INFO, client="database/sql", host="", port="")
     patient = Patient(AppConfig(name="orders", server="main"))
 
     def poll(passed: float) -> None:
         patient.sides.pool(0, 10, waiting=4, acquire_wait=4 * passed, target=page, info=info)
-        patient.sides.server({"idle": [3000.0] * 10})
+        patient.sides.server({state: [3000.0] * 10})
 
     assert patient.live(600, poll).causes() == [Cause.LEAK]
 

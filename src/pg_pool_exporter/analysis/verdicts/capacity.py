@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isnan
 
+from pg_pool_exporter.analysis.correlate.sessions import SILENT
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity
 from pg_pool_exporter.analysis.pool_view import PoolView, ProcessView
 from pg_pool_exporter.analysis.remedies import remedy
@@ -84,7 +85,7 @@ def _silent_max(pool: PoolView) -> int:
     app = pool.app_on_server
     if app is None or app.sessions is None:
         return 0
-    return app.sessions.count("idle", longer_than=app.leak_after)
+    return app.sessions.count(*SILENT, longer_than=app.leak_after)
 
 
 def _is_short(process: ProcessView, silent: int) -> bool:
