@@ -15,7 +15,8 @@ from pg_pool_exporter.analysis.finding import Cause, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.server_view import ServerView
 
-# A larger pool fills as well, or moves the queue to the server.
+# A larger pool fills as well, or moves the queue to the server. And the demand of a stuck pool does
+# not show what it needs.
 _WRONG_ANSWER = (
     Cause.LEAK, Cause.SLOTS_LOST_IN_LIBRARY, Cause.POOL_PER_REQUEST, Cause.IDLE_IN_TRANSACTION,
     Cause.LOCK_PILE_UP, Cause.LONG_CHECKOUTS,
@@ -36,7 +37,7 @@ class Direction(Enum):
     NO_ROOM = "no_room"
     """It needs more than its server or bouncer has left."""
     FIX_FIRST = "fix_first"
-    """Requests wait for something that a larger pool makes worse."""
+    """Something is wrong for which another size is the wrong answer."""
     REDUCE = "reduce"
     KEEP = "keep"
     UNKNOWN = "unknown"
@@ -157,7 +158,7 @@ def _needed(pool: PoolView, sizes_of: SizesOf) -> PoolAdvice | None:
     fix_first = next((cause for cause in _WRONG_ANSWER if cause in found), None)
     recommended = None if needed is None else needed.for_shares[-1]
     if fix_first is not None and recommended and size:
-        recommended = min(size, recommended)
+        recommended = size
     return PoolAdvice(
         subject=pool.subject,
         processes=max(1, len(live)),
@@ -257,13 +258,12 @@ def _direction(one: PoolAdvice) -> Direction:
     needed, size = _most(one), one.size
     if size is None:
         return Direction.KEEP
+    is_wide = size >= _WIDE * needed and size - needed > _FEW
+    if one.fix_first is not None:
+        return Direction.FIX_FIRST if needed > size or is_wide else Direction.KEEP
     if needed > size:
-        if one.fix_first is not None:
-            return Direction.FIX_FIRST
         return Direction.NO_ROOM if one.recommended <= size else Direction.ENLARGE
-    if size >= _WIDE * one.recommended and size - one.recommended > _FEW:
-        return Direction.REDUCE
-    return Direction.KEEP
+    return Direction.REDUCE if is_wide else Direction.KEEP
 
 
 def _excess(one: PoolAdvice) -> float:
