@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, chain, count
 
 from pg_pool_exporter.analysis.analyzer import Analyzer
-from pg_pool_exporter.analysis.finding import Finding
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.config import AppConfig, Config
 from pg_pool_exporter.exposition import findings, self_metrics
 from pg_pool_exporter.metrics.catalogue import POOL_HOLD
@@ -67,6 +67,9 @@ class Page:
     """Whether the pool counts connections that are dropped, as psycopg_pool's does."""
 
 
+Courses = dict[tuple[Cause, Subject], list[tuple[float, Severity | None]]]
+
+
 class Recorder:
     """Values by series, one a scrape."""
 
@@ -97,6 +100,8 @@ class Exporter:
         """All findings, by when they were there."""
         self.disagreements: list[tuple[float, str]] = []
         """Between what shows them, by when they were there."""
+        self.courses: Courses = {}
+        """The severities of each finding, by when it got them; None: it was gone."""
         self._judged: object = None
         self._world = world
         self._analyzer = Analyzer(self.store, Config(apps=tuple(apps)), clock=lambda: world.now)
@@ -105,6 +110,7 @@ class Exporter:
         self._gone: set[TargetId] = set()
         if judged:
             world.every(SCRAPE, self._scrape, SCRAPE)
+            world.every(INTERVAL, self._look, INTERVAL)
 
     def watch_server(self, name: str, server: Server, locks: list[Lock]) -> None:
         """Poll a server from now on."""
@@ -174,6 +180,14 @@ class Exporter:
 
         numbers = count(1)
         self._world.after(self._world.random.random() * INTERVAL, on_schedule)
+
+    def _look(self) -> None:
+        findings = self._analyzer.update().findings
+        severities = {(one.cause, one.subject): one.severity for one in findings}
+        for key in {*self.courses, *severities}:
+            course, severity = self.courses.setdefault(key, []), severities.get(key)
+            if not course or course[-1][1] is not severity:
+                course.append((self._world.now, severity))
 
     def _scrape(self) -> None:
         now, analysis = self._world.now, self._analyzer.update()

@@ -12,7 +12,7 @@ from deploy.prometheus.findings import WITHOUT_ALERT
 from pg_pool_exporter.analysis.finding import Cause, Finding
 from scenarios.alerts import Alert, Watched, watched
 from scenarios.bouncers import BOUNCERS
-from scenarios.exporter import SCRAPE
+from scenarios.exporter import SCRAPE, Courses
 from scenarios.faults import FAULTS
 from scenarios.healthy import HEALTHY
 from scenarios.leaks import LEAKS
@@ -37,6 +37,8 @@ class Verdict:
     """Lines of code that findings name for certain."""
     symptom: float | None = None
     """When requests were first found to wait for an unknown reason."""
+    swings: Sequence[str] = ()
+    """Findings that come again, or change their severity often, though nothing else changes."""
     disagreements: Sequence[tuple[float, str]] = ()
     """Between what shows the findings, with their times."""
 
@@ -66,6 +68,7 @@ class Verdict:
         truth = self.scenario.causes
         said = [
             *(f"at {at:.0f} s {difference}" for at, difference in self.disagreements),
+            *self.swings,
             *(f"no alert says {cause.title}" for cause in truth - self.alerted.keys()),
             *(f"no finding says {cause.title}" for cause in truth - self.found.keys()),
             *(f"an alert says {cause.title}" for cause in self.alerted.keys() - truth),
@@ -108,8 +111,22 @@ def run(scenario: Scenario, page: str, directory: Path) -> Verdict:
         saturated=setup.saturated,
         blamed=frozenset(chain.from_iterable(blamed)),
         symptom=symptom,
+        swings=[*_swings(setup.exporter.courses)],
         disagreements=[*setup.exporter.disagreements, *((seconds, one) for one in differences)],
     )
+
+
+# A finding appears, becomes a problem, and is gone.
+_CHANGES = 3
+
+
+def _swings(courses: Courses) -> Iterator[str]:
+    for (cause, subject), course in courses.items():
+        if len(course) > _CHANGES or any(severity is None for _, severity in course[:-1]):
+            shown = ", ".join(
+                f"{severity.title if severity else 'gone'} at {at:.0f} s" for at, severity in course
+            )
+            yield f"{cause.title} of {subject} is {shown}"
 
 
 # The longest `for` and `keep_firing_for` of an alert about a finding, and a minute.
