@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import shutil
 import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conftest import require
+from support.pages import answer, serving
 from support.postgres import wait_until
 from support.programs import answers, exporter, fetch, free_port, running
 
@@ -24,9 +30,10 @@ def recipe(first_line: str) -> str:
     return str(found)
 
 
-def checked(*command: str | Path) -> None:
+def checked(*command: str | Path) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
 
 
 def test_vmalert_understands_every_rule(tmp_path: Path) -> None:
@@ -71,3 +78,25 @@ def test_victoria_metrics_scrapes_the_exporter(tmp_path: Path) -> None:
         running(victoria, log=tmp_path / "victoria.log"),
     ):
         wait_until(found, "the exporter's series in the store", 60)
+
+
+def test_datadogs_check_submits_every_metric_with_its_recipe() -> None:
+    """None has a tag that Datadog's own would be replaced by: its check fails then."""
+    require(find_spec("datadog_checks"), "the package datadog-checks-base of .ci/requirements.in")
+    (instance,) = yaml.safe_load(recipe("conf.d/openmetrics.d/conf.yaml"))["instances"]
+    assert instance["openmetrics_endpoint"] == "http://db-host:10432/metrics"
+    page = (ROOT / "tests/golden/metrics.txt").read_text()
+
+    async def submitted() -> list[str]:
+        kind = "Content-Type: text/plain; version=0.0.4; charset=utf-8"
+        async with serving(answer(page.encode(), kind)) as served:
+            settings = json.dumps({**instance, "openmetrics_endpoint": served.url})
+            program = ROOT / "tests/apps/datadog_check.py"
+            names: list[str] = json.loads(
+                await asyncio.to_thread(checked, sys.executable, program, settings)
+            )
+        return names
+
+    families = re.findall(r"^# TYPE (pg_(?:pool|server|bouncer)_\w+) ", page, re.MULTILINE)
+    names = {re.sub(r"\.(count|sum|bucket)$", "", one) for one in asyncio.run(submitted())}
+    assert names == {f"pg_pools.{one.removesuffix('_total')}" for one in families}
