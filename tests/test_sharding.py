@@ -14,7 +14,6 @@ from pg_pool_exporter.config import Config, Shard, parse_shard, part_of
 from pg_pool_exporter.config.sharding import divided
 from support.postgres import wait_until
 from support.programs import (
-    PROMETHEUS,
     Prometheus,
     answers,
     exporter,
@@ -147,9 +146,12 @@ def test_a_shard_that_runs_shows_which_one_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.debian
 @pytest.mark.slow
-def test_prometheus_misses_a_shard_that_dies_and_one_of_another_number(tmp_path: Path) -> None:
+def test_prometheus_misses_a_shard_that_dies_and_one_of_another_number(
+    promtool: Path, tmp_path: Path
+) -> None:
     """The alerts of the rule file in a real Prometheus, whose minutes last 0.2 s."""
-    require(PROMETHEUS.exists(), "Debian's package prometheus")
+    program = promtool.with_name("prometheus")
+    require(program.exists(), "Prometheus beside promtool")
     first, second = (f"127.0.0.1:{free_port()}" for _ in range(2))
 
     def shard(text: str, address: str) -> list[str]:
@@ -163,7 +165,9 @@ def test_prometheus_misses_a_shard_that_dies_and_one_of_another_number(tmp_path:
     rules = write_scaled([DIRECTORY / "exporter.yml"], tmp_path, 300)
     with (
         running(shard("1/2", first), log=log),
-        Prometheus(tmp_path, first, second, rules=rules, interval=0.5) as prometheus,
+        Prometheus(
+            tmp_path, first, second, rules=rules, interval=0.5, program=program
+        ) as prometheus,
     ):
         with running(shard("2/2", second), log=log):
             both = "count(count_over_time(pg_pool_exporter_shards[1m]) >= 8)"

@@ -99,7 +99,7 @@ class Prometheus:
     """A real Prometheus that scrapes `targets` (HOST:PORT) each second by default.
 
     `rules` are files; `lookback` is how many seconds an old sample counts as the present; `labels`
-    are added to all series of the targets.
+    are added to all series of the targets; `program` is another one than Debian's.
     """
 
     def __init__(
@@ -110,7 +110,9 @@ class Prometheus:
         rules: Sequence[Path] = (),
         lookback: float = 300.0,
         labels: Mapping[str, str] | None = None,
+        program: Path = PROMETHEUS,
     ) -> None:
+        self._program = program
         self._labels = dict(labels or {})
         self._directory = directory
         self._targets = targets
@@ -140,7 +142,8 @@ class Prometheus:
             )
         )
         self._context = running(
-            [PROMETHEUS, f"--config.file={config}", f"--storage.tsdb.path={self._directory}/data",
+            [self._program, f"--config.file={config}",
+             f"--storage.tsdb.path={self._directory}/data",
              f"--web.listen-address={self._url.removeprefix('http://')}",
              f"--query.lookback-delta={self._lookback}"],
             log=self._directory / "prometheus.log",
