@@ -253,6 +253,20 @@ def test_an_unsafe_directory_is_refused_with_what_to_do_until_it_is_safe(
 
 
 @each_program
+def test_a_directory_that_cannot_be_read_any_more_costs_the_application_nothing(
+    program: Program, start: Start, directory: Path
+) -> None:
+    running = start(program)
+    away = directory.rename(f"{directory}-away")
+    directory.symlink_to(directory)  # each look fails, for root too
+    wait_until(lambda: "can't be served" in running.log(), "it is logged", 10)
+    assert running.process.send("use main statement") == "done"
+    directory.unlink()
+    away.rename(directory)
+    wait_until(running.page, "it is served again", 10)
+
+
+@each_program
 def test_whatever_else_stands_at_a_number_is_left_alone(
     program: Program, start: Start, directory: Path
 ) -> None:

@@ -62,7 +62,14 @@ function filePrefix(app) {
   return `${plain}.${createHash("sha256").update(app).digest("hex").slice(0, 6)}`;
 }
 
-const lstat = (file) => fs.lstatSync(file, { throwIfNoEntry: false });
+/** Nothing where it is missing or hidden: an application may give up its rights after the start. */
+function lstat(file) {
+  try {
+    return fs.lstatSync(file);
+  } catch {
+    return undefined;
+  }
+}
 
 /** `free`, `dead` (a socket of this user's that nobody serves) or `taken`. */
 function look(file) {
@@ -132,7 +139,13 @@ class SocketServer {
   start() {
     this.#turn();
     setInterval(() => this.#turn(), LOOK_MS).unref();
-    process.on("exit", () => this.#inPlace() && fs.unlinkSync(this.path));
+    process.on("exit", () => {
+      try {
+        if (this.#inPlace()) fs.unlinkSync(this.path);
+      } catch {
+        // The exporter, or the next process of the application, removes it.
+      }
+    });
   }
 
   async #turn() {
@@ -140,6 +153,7 @@ class SocketServer {
     this.busy = true;
     try {
       this.server?.close();
+      this.path = undefined; // it may come back, with nobody behind it
       const where = directory();
       makeDirectory(where);
       await this.#take(where);
@@ -189,7 +203,7 @@ class SocketServer {
     );
     this.server = server.unref();
     return new Promise((resolve, reject) => {
-      server.once("error", reject);
+      server.on("error", reject); // later ones, of a reader, must not end the process
       server.listen(file, resolve);
     });
   }
