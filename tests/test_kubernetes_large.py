@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +19,7 @@ from support.pages import Peer
 
 KIB = 1024
 JSON = "Content-Type: application/json"
+GONE = b'{"type": "ERROR", "object": {"code": 410}}\n'
 
 
 class Cluster:
@@ -32,11 +34,17 @@ class Cluster:
         """What the request of that number, from 0, is answered with instead."""
         self.hangs: set[int] = set()
         self.expired: set[str] = set()
+        self.watches = 0
+        """Each has the answer that the version of the list is no longer known."""
 
     async def answer(self, peer: Peer) -> None:
         """Answer one request."""
         target = (await peer.request()).split(b" ")[1].decode()
         query = {key: one for key, (one,) in parse_qs(urlsplit(target).query).items()}
+        if "watch" in query:
+            self.watches += 1
+            await peer.send(pages.head(JSON, f"Content-Length: {len(GONE)}") + GONE)
+            return
         token, limit = query.get("continue", ""), int(query["limit"])
         number = len(self.asked)
         self.asked.append((token, limit))
@@ -89,6 +97,18 @@ def discovered(cluster: Cluster, *deadlines: float, reload: bool = False) -> lis
 def large(number: int) -> int:
     """40 KiB, of which 50 fit an answer."""
     return 40 * KIB
+
+
+@pytest.mark.parametrize("reload", [False, True])
+def test_a_server_that_forgets_its_list_at_once_is_not_asked_without_pause(
+    monkeypatch: pytest.MonkeyPatch, reload: bool
+) -> None:
+    monkeypatch.setattr(kubernetes_sd, "WATCH_SECONDS", 0.3)
+    cluster = Cluster(5)
+    begin = time.monotonic()
+    assert discovered(cluster, 10.0, 10.0, 10.0, reload=reload) == [5, 5, 5]
+    assert (len(cluster.asked), cluster.watches) == (3, 2)
+    assert time.monotonic() - begin >= 2 * 0.3
 
 
 @pytest.mark.parametrize("reload", [False, True])

@@ -7,6 +7,7 @@ two of them.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -67,12 +68,14 @@ class KubernetesDiscoverer:
         self.name = f"pods of {namespace or 'all namespaces'}: {selected}"
         self.key = f"{self.name} {config.port} {config.api_server}"
         self._state: PodState | None = None
+        self._watched = False  # since the last list
         self._unfinished = _Unfinished()
         self._at_once: int | None = None  # pods of a page; None: not yet known
 
     def take_over(self, former: KubernetesDiscoverer) -> None:
         """Go on where `former` has ended."""
         self._state = former._state
+        self._watched = former._watched
         self._unfinished = former._unfinished
         self._at_once = former._at_once
 
@@ -87,10 +90,15 @@ class KubernetesDiscoverer:
             if self._state is not None:
                 try:
                     self._state = await self._watch(client, self._state)
+                    self._watched = True
                 except GoneError:
+                    if not self._watched:
+                        # The next list may be forgotten at once, too.
+                        await asyncio.sleep(WATCH_SECONDS)
                     self._state = None
             if self._state is None:
                 self._state = await self._list(client)
+                self._watched = False
         except PollError as error:
             # From the beginning, so that a fault of the version cannot last.
             self._state = None
