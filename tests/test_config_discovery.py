@@ -96,6 +96,8 @@ def test_mistakes_about_places_are_reported(tmp_path: Path, keys: str, message: 
         ("port: 0", "port: must be from 1 to 65535"),
         ("port: Metrics_Port", "port: must be a number, or the name"),
         ("api_server: ftp://x", "api_server: must be a URL"),
+        ("api_server: 'https://x?token=hunter2'", "api_server: must have no query"),
+        ("api_server: 'https://u:hunter2@x'", "api_server: must not hold a user or a password"),
         ("bearer_token_file: config.yaml", "must be left out without api_server"),
         ("selector: app=orders", "selector: is an unknown key; did you mean label_selector?"),
         (

@@ -56,8 +56,14 @@ def _port(value: int | str) -> int | str:
     return value
 
 
+def _base(value: str) -> str:
+    if page_address(value).query:
+        raise ValueError("must have no query: paths are appended to it")
+    return value
+
+
 class _ApiServer(Section):
-    api_server: ListUrl | None = None
+    api_server: Annotated[ListUrl, AfterValidator(_base)] | None = Field(default=None, repr=False)
     """Without it the one of the cluster that this process runs in, with its service account."""
 
 
