@@ -165,6 +165,7 @@ def app_targets(
     """
     # Sorted, so that of two spellings of one address always the same one is read.
     addresses = sorted(map(page_address, targets), key=lambda address: address.text)
+    form, client = formats.get(app.format, app.format), app.http_client
     for name, address in {address.name: address for address in addresses}.items():
         defaults = TargetDefaults(
             app=app.name,
@@ -173,8 +174,7 @@ def app_targets(
             application=app.application_name,
             max_connections=app.max_connections,
         )
-        form = formats.get(app.format, app.format)
-        page = AppPage(address, defaults, form, app.http_client)
+        page = AppPage(address, defaults, form, client)
         known_as = TargetId("app", name, app.name)
         yield Target(known_as, app.interval, app.timeout, (page,), address.is_local)
 
