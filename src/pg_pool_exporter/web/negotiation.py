@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 # Several times what any client sends. Parsing unclosed quotes takes quadratic time.
@@ -36,6 +37,8 @@ _TEXT = _Offer("text/plain", "0.0.4")
 _OPENMETRICS = _Offer("application/openmetrics-text", "1.0.0")
 
 
+# A scraper sends the same header each time. Few are kept: a client can send others forever.
+@lru_cache(maxsize=64)
 def prefers_openmetrics(accept: str) -> bool:
     """Whether a client prefers OpenMetrics 1.0.0 to text 0.0.4.
 
@@ -47,6 +50,7 @@ def prefers_openmetrics(accept: str) -> bool:
     return _rank(ranges, _OPENMETRICS) > _rank(ranges, _TEXT)
 
 
+@lru_cache(maxsize=64)
 def accepts_gzip(accept_encoding: str) -> bool:
     """Whether gzip is allowed, with at least the weight of no compression."""
     weights = {element.value: element.weight for element in _elements(accept_encoding)}
