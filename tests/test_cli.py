@@ -349,8 +349,8 @@ class TestCheckConfig:
             _, *lines = done.stdout.splitlines()
             assert [line.partition(": ")[0] for line in lines] == ["server main"] * 3
             assert lines[0].endswith(": ok")
-            assert 'GRANT pg_monitor TO "watcher"' in lines[1]
-            assert 'GRANT SELECT ON pg_db_role_setting TO "watcher"' in lines[2]
+            assert 'GRANT SELECT ON pg_db_role_setting TO "watcher"' in lines[1]
+            assert 'GRANT pg_monitor TO "watcher"' in lines[2]
             postgres.run("GRANT pg_monitor TO watcher")
             postgres.run("GRANT SELECT ON pg_db_role_setting TO watcher")
             done = run_command("check-config", "--probe", PG_POOL_EXPORTER_DSN=dsn)

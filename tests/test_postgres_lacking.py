@@ -203,7 +203,10 @@ def test_without_a_right_on_the_view_databases_have_their_names(watched: Cluster
     assert snapshot.server is not None
     assert snapshot.server.databases["postgres"].deadlocks is None
     assert snapshot.notes == (
-        "pg_stat_database: not there, or this role may not read it; its series are absent",
+        (
+            "pg_stat_database: not there, or this role may not read it; its series are absent; "
+            'GRANT SELECT ON pg_stat_database TO "watcher"'
+        ),
     )
 
 
@@ -262,6 +265,51 @@ def test_without_databases_or_languages_the_log_is_read_all_the_same(
         await source.close()
 
     run(main())
+
+
+NO_SETTINGS = (
+    "pg_settings: not there, or this role may not read it; its series are absent; "
+    'GRANT SELECT ON pg_settings TO "watcher"'
+)
+PARTS_OF_SETTINGS = {
+    f"no column {column}": (
+        f"ALTER VIEW pg_settings RENAME COLUMN {column} TO other",
+        f"ALTER VIEW pg_settings RENAME COLUMN other TO {column}",
+    )
+    for column in ("reset_val", "unit", "source")
+} | {
+    "no right to the view": (
+        "REVOKE SELECT ON pg_settings FROM PUBLIC",
+        "GRANT SELECT ON pg_settings TO PUBLIC",
+    )
+}
+
+
+def test_without_a_part_of_the_settings_all_else_is_shown(watched: Cluster) -> None:
+    async def main(part: str) -> None:
+        context = ServerLogContext()
+        config = ServerConfig(
+            name="main",
+            dsn=SecretStr(watched.dsn(user="watcher")),
+            log=LogConfig(files=(str(watched.log_file),)),
+        )
+        source = PostgresSource(config, (), context)
+        snapshot = await snapshot_of(source)
+        assert snapshot.server is not None
+        assert snapshot.server.settings.max_connections > 0
+        assert snapshot.server.settings.reserved_connections == 3
+        assert snapshot.server.settings.timeouts == {}
+        log = await context.settings(0)
+        assert log is not None
+        assert log.line_prefix
+        assert log.languages == ("en",)
+        # Which timeouts are the server's own is all that the source is needed for.
+        assert snapshot.notes == (() if "source" in part else (NO_SETTINGS,))
+        await source.close()
+
+    for part, (do, undo) in PARTS_OF_SETTINGS.items():
+        with changed(watched, do, undo):
+            run(main(part))
 
 
 def test_facts_that_may_not_be_read_are_absent_not_none(watched: Cluster) -> None:

@@ -166,9 +166,8 @@ class Aspects(NamedTuple):
 )
 def test_each_value_of_log_connections_is_understood(case: Aspects) -> None:
     row = LogSettingsRow(
-        prefix="%m ", destination="stderr", collector=False, least="warning", role="exporter",
-        messages="C",
-    )  # fmt: skip
+        prefix="%m ", destination="stderr", collector=False, least="warning", role="exporter"
+    )
     fixed = FixedSettingsRow(
         connections=case.value, disconnections=False, is_current=True, loaded=""
     )
@@ -191,9 +190,8 @@ def test_each_value_of_log_connections_is_understood(case: Aspects) -> None:
 def test_each_value_of_log_min_messages_is_understood(least: str, errors: bool) -> None:
     """A list from PostgreSQL 19 on."""
     row = LogSettingsRow(
-        prefix="%m ", destination="stderr", collector=False, least=least, role="exporter",
-        messages="C",
-    )  # fmt: skip
+        prefix="%m ", destination="stderr", collector=False, least=least, role="exporter"
+    )
     assert settings_of(row, None, (), ()).errors is errors
 
 

@@ -347,15 +347,17 @@ class ListedServer:
             return ready, ([], [LogPieceRow(piece=b"x")])
         if "log_files" in asked.statements:
             return ready, ([], self.files)
-        return ready, ([HOW_IT_LOGS], [FIXED], []) if "log_line_prefix" in asked.statements else (
+        return ready, (
+            [HOW_IT_LOGS],
+            [FIXED],
             [],
-        )
+            [],
+        ) if "log_line_prefix" in asked.statements else ([],)
 
 
 HOW_IT_LOGS = LogSettingsRow(
-    prefix="%m ", destination="stderr", collector=True, least="warning", role="exporter",
-    messages="C",
-)  # fmt: skip
+    prefix="%m ", destination="stderr", collector=True, least="warning", role="exporter"
+)
 FIXED = FixedSettingsRow(connections="on", disconnections=True, is_current=True, loaded="")
 LISTED = ServerConfig.model_validate(
     {"name": "main", "dsn": "host=h", "log": {"sql": True, "interval": "10s"}}

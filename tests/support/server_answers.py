@@ -23,9 +23,9 @@ _VALUES: dict[Any, tuple[int, bytes]] = {
 }
 _SETTINGS = ("max_connections", "superuser_reserved_connections", "statement_timeout")
 BATCHES = (
-    ("setup",),
+    ("own_timeouts", "setup"),
     (
-        "sessions", "databases", "server_state", "lock_waits", "wait_events", "snapshots",
+        "sessions", "server_state", "databases", "lock_waits", "wait_events", "snapshots",
         "server", "settings", "database_limits", "role_limits", "overrides",
     ),
     ("waits",),

@@ -152,12 +152,10 @@ def _end_of(log: LogCounts) -> Iterator[tuple[str, bool]]:
 
 
 def _missing_rights(settings: ServerSettings) -> Iterator[str]:
-    """The rights that the exporter's role lacks, with the absent metrics: a sentence each."""
+    """The rights on sessions that the exporter's role lacks, with the absent metrics."""
     role = Identifier(settings.role).as_string()
     if not settings.sees_all:
         yield (
             "the activity of other roles' sessions is hidden: leaks, transactions and lock waits "
             f"are unknown; GRANT pg_monitor TO {role}"
         )
-    for catalogue in settings.denied:
-        yield f"its series of {catalogue} are absent; GRANT SELECT ON {catalogue} TO {role}"

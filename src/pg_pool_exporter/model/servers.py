@@ -136,8 +136,6 @@ class ServerSettings:
     """Whether the exporter's role may see what sessions of other roles do (pg_monitor)."""
     role: str = ""
     """The exporter's role."""
-    denied: tuple[str, ...] = ()
-    """Catalogues that this role may not read: their series are absent."""
 
     @property
     def available(self) -> int:

@@ -8,7 +8,8 @@ from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.connector import Connector
-from pg_pool_exporter.sources.connection.held import ReadyConnection
+from pg_pool_exporter.sources.connection.errors import NOT_THERE
+from pg_pool_exporter.sources.connection.held import ReadyConnection, Results
 from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.queries import Batch, batch
 
@@ -60,19 +61,25 @@ class ServerConnector(Connector):
         if (connection.info.parameter_status("server_version") or "").endswith("/bouncer"):
             raise PollError("protocol", f"{self.where}: {_CONSOLE}")
         try:
-            own_settings, sessions, _ = await connection.execute_batch(
-                batch(
-                    "setup",
-                    version=connection.info.server_version // 10_000,
-                    # So a slow server cancels before the poll's deadline drops the connection.
-                    statement_timeout=f"{self._timeout * 800:.0f}ms",
-                    lock_timeout=f"{self._timeout * 400:.0f}ms",
-                )
-            )
+            try:
+                own_timeouts, sessions, _ = await self._set_up(connection, "own_timeouts", "setup")
+            except NOT_THERE:
+                own_timeouts, (sessions, _) = [], await self._set_up(connection, "setup")
         except psycopg.Error as error:
             # A timeout of our role, or of the database, ends what would have replaced it. Not
             # lifted always: then the server's own timeouts could not be read.
             if (setting := _ENDS_SET_UP.get(error.sqlstate or "")) is not None:
                 self.lift(setting)
             raise
-        return ReadyConnection(connection, only(sessions), {row.setting for row in own_settings})
+        return ReadyConnection(connection, only(sessions), {row.setting for row in own_timeouts})
+
+    async def _set_up(self, connection: BoundedConnection, *names: str) -> Results:
+        return await connection.execute_batch(
+            batch(
+                *names,
+                version=connection.info.server_version // 10_000,
+                # So a slow server cancels before the poll's deadline drops the connection.
+                statement_timeout=f"{self._timeout * 800:.0f}ms",
+                lock_timeout=f"{self._timeout * 400:.0f}ms",
+            )
+        )

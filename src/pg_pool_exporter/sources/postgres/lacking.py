@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 import structlog
+from psycopg.sql import Identifier
 
 from pg_pool_exporter.sources.connection.errors import NOT_THERE
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
 from pg_pool_exporter.sources.connection.refusals import RefusalPeriod
 from pg_pool_exporter.sources.queries import ACTIVITY_COLUMNS, Batch, batch
-from pg_pool_exporter.sources.queries.rows import Session
 
 log = structlog.get_logger(__name__)
 
@@ -26,13 +26,19 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "sessions": tuple(ACTIVITY_COLUMNS),
 }  # fmt: skip
 _SOURCES: Mapping[str, str] = {
+    "database_limits": "pg_database",
     "databases": "pg_stat_database",
     "lock_waits": "pg_stat_get_lock()",
+    "overrides": "pg_db_role_setting",
+    "role_limits": "pg_roles",
     "sessions": "pg_stat_get_activity()",
+    "settings": "pg_settings",
     "snapshots": "pg_stat_get_activity(), pg_get_replication_slots() and pg_prepared_xact()",
     "wait_events": "pg_stat_get_activity()",
     "waits": "pg_lock_status()",
 }
+# Statements that read less, where another one cannot be executed.
+_INSTEAD: Mapping[str, str] = {"databases": "database_names", "settings": "slots"}
 
 
 class Lacking:
@@ -50,6 +56,7 @@ class Lacking:
         """Columns of pg_stat_database and pg_stat_get_activity()."""
         self.statements: frozenset[str] = frozenset()
         """Names of statements."""
+        self._role = ""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -63,19 +70,25 @@ class Lacking:
                 if column in self.columns and name not in self.statements
             ),
             *(
-                f"{_SOURCES[name]}: not there, or this role may not read it; its series are absent"
-                for name in sorted(self.statements)
+                f"{source}: not there, or this role may not read it; its series are absent"
+                + (f"; GRANT SELECT ON {source} TO {self._role}" if "(" not in source else "")
+                for source in sorted(map(_SOURCES.__getitem__, self.statements))
             ),
         )
 
-    def follow(self, session: Session) -> None:
+    def follow(self, ready: ReadyConnection) -> None:
         """Try all again in another session, or after an hour."""
-        if self._period.begins_anew(session):
+        if self._period.begins_anew(ready.session):
             self.columns, self.statements = (), frozenset()
+            self._role = Identifier(ready.connection.info.user).as_string()
 
-    def present(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Those of the statements that the server can execute."""
-        return tuple(name for name in names if name not in self.statements)
+    def present(self, names: Iterable[str]) -> dict[str, str]:
+        """What the server can execute for each of these statements: it, or what reads less."""
+        return {
+            name: statement
+            for name in names
+            if (statement := _INSTEAD.get(name) if name in self.statements else name) is not None
+        }
 
     async def find(self, names: Collection[str]) -> bool:
         """Try each of these statements in a transaction of its own; whether more is lacking now.
@@ -83,8 +96,10 @@ class Lacking:
         Raises what `HeldConnection.fetch` does, but none of `NOT_THERE`.
         """
         before = self.columns, self.statements
-        for name in self.present(names):
-            if name in _SOURCES and not await self._works(name, self.columns):
+        for name in names:
+            if name in self.statements or name not in _SOURCES:
+                continue
+            if not await self._works(name, self.columns):
                 await self._leave_out(name)
         return before != (self.columns, self.statements)
 
@@ -104,7 +119,12 @@ class Lacking:
     async def _works(self, name: str, without: Collection[str]) -> bool:
         def compose(ready: ReadyConnection) -> Batch:
             return batch(
-                name, version=ready.version, without=without, abandoned_pids=[], abandoned_starts=[]
+                name,
+                version=ready.version,
+                without=without,
+                abandoned_pids=[],
+                abandoned_starts=[],
+                limit=1,
             )
 
         try:

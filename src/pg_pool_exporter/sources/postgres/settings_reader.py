@@ -1,4 +1,4 @@
-"""Reads a server's settings and limits every few minutes, and logs which ones are forbidden."""
+"""Reads a server's settings and limits every few minutes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import structlog
 from psycopg.sql import Identifier
 
 from pg_pool_exporter.model import ServerSettings
-from pg_pool_exporter.sources.connection.errors import NOT_THERE
-from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
+from pg_pool_exporter.sources.connection.held import ReadyConnection
 from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.postgres.settings import Limits, everywhere, server_settings
-from pg_pool_exporter.sources.queries import batch
 from pg_pool_exporter.sources.queries.rows import ServerRow, ServerStateRow, Session
 
 log = structlog.get_logger(__name__)
@@ -24,11 +22,7 @@ SETTINGS_SECONDS = 120.0
 MOST_ENTRIES = 1000
 """Most limits of databases, limits of roles, and overrides that are shown, of each."""
 
-_CATALOGUES = {
-    "database_limits": "pg_database",
-    "role_limits": "pg_roles",
-    "overrides": "pg_db_role_setting",
-}
+_LIMITS = ("database_limits", "role_limits", "overrides")
 
 
 class SettingsReader:
@@ -38,8 +32,7 @@ class SettingsReader:
     down that answers just one before a poll's deadline.
     """
 
-    def __init__(self, name: str, held: HeldConnection, clock: Callable[[], float]) -> None:
-        self._held = held
+    def __init__(self, name: str, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._log = log.bind(server=name)
         self._session: Session | None = None
@@ -48,8 +41,6 @@ class SettingsReader:
         self._state: ServerStateRow | None = None
         self._begun_with: dict[str, str] | None = None
         self._sees_all = True
-        self._denied: set[str] = set()
-        self._reported: set[str] = set()
         self.left_out = 0
         """Entries over `MOST_ENTRIES`, or without a readable value, in the last reading."""
 
@@ -65,45 +56,28 @@ class SettingsReader:
             and self._clock() - self._read_at < SETTINGS_SECONDS
         ):
             return ()
-        return ("server", "settings", *(one for one in _CATALOGUES if one not in self._denied))
+        return ("server", "settings", *_LIMITS)
 
-    async def find_denied(self) -> bool:
-        """Find the catalogues that the role has no right to read; whether there are more now.
-
-        Raises what `HeldConnection.fetch` does.
-        """
-        known = len(self._denied)
-        for name in _CATALOGUES:
-            if name not in self._denied and await self._limits(name) is None:
-                self._denied.add(name)
-        return len(self._denied) > known
-
-    async def settings(
+    def settings(
         self, ready: ReadyConnection, state: ServerStateRow, rows: Mapping[str, list[Any]]
     ) -> ServerSettings:
         """The settings, from the `rows` of the statements that were due.
 
-        Raises what `HeldConnection.fetch` does. Limits that the role has no right to read are
-        absent, and logged once.
+        Those that cannot be read have none. Raises `AnswerError`.
         """
         if self._settings is None or rows:
-            self._settings = await self._made(ready, state, dict(rows))
+            self._settings = self._made(ready, state, rows)
             self._state = state
         elif self._state is not None and _has_changed(self._state, state):
             self._settings = replace(self._settings, in_recovery=state.in_recovery)
             self._state = None  # the rest is read by the next poll
         return self._settings
 
-    async def _made(
-        self, ready: ReadyConnection, state: ServerStateRow, rows: dict[str, list[Any]]
+    def _made(
+        self, ready: ReadyConnection, state: ServerStateRow, rows: Mapping[str, list[Any]]
     ) -> ServerSettings:
         server = only(rows["server"])
-        for name in sorted(self._denied):
-            found = await self._limits(name)
-            if found is not None:
-                self._denied.discard(name)
-            rows[name] = found or []
-        limits = Limits(*[rows[name] for name in _CATALOGUES])
+        limits = Limits(*[rows[name] for name in _LIMITS])
         if self._session != ready.session:
             self._begun_with = everywhere(limits)
         settings, self.left_out = server_settings(
@@ -115,34 +89,11 @@ class SettingsReader:
             MOST_ENTRIES,
             self._begun_with,
         )
-        denied = tuple(sorted(_CATALOGUES[name] for name in self._denied))
-        settings = replace(settings, role=server.role, denied=denied)
-        self._report_denied(server.role)
+        settings = replace(settings, role=server.role)
         self._check_rights(server)
         self._read_at = self._clock()
         self._session = ready.session
         return settings
-
-    async def _limits(self, name: str) -> list[Any] | None:
-        """One catalogue, in a transaction of its own; None without the right to read it."""
-        try:
-            _, (rows,) = await self._held.fetch(
-                lambda ready: batch(name, version=ready.version, limit=MOST_ENTRIES + 1)
-            )
-        except NOT_THERE:
-            return None
-        return rows
-
-    def _report_denied(self, role: str) -> None:
-        for name in sorted(self._denied - self._reported):
-            catalogue = _CATALOGUES[name]
-            self._log.warning(
-                "no right to read a catalogue, its series are absent",
-                catalogue=catalogue,
-                role=role,
-                remedy=f"GRANT SELECT ON {catalogue} TO {Identifier(role).as_string()}",
-            )
-        self._reported = set(self._denied)
 
     def _check_rights(self, server: ServerRow) -> None:
         """Log once for each change that sessions of other roles are hidden."""

@@ -28,7 +28,7 @@ from pg_pool_exporter.sources.postgres.server_clock import ServerClock
 from pg_pool_exporter.sources.postgres.session_groups import SessionGroups
 from pg_pool_exporter.sources.postgres.settings_reader import MOST_ENTRIES, SettingsReader
 from pg_pool_exporter.sources.queries import Batch, batch
-from pg_pool_exporter.sources.queries.rows import ActivityRow, LockWaitRow, Session
+from pg_pool_exporter.sources.queries.rows import ActivityRow, DatabaseRow, LockWaitRow, Session
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.settings import LogSettingsReader
 
@@ -62,7 +62,7 @@ class PostgresSource:
         self._clock = clock
         self._connector = ServerConnector(config, config.timeout)
         self._held = HeldConnection(self._connector, self._connector.prepare, clock)
-        self._settings = SettingsReader(config.name, self._held, clock)
+        self._settings = SettingsReader(config.name, clock)
         self._lacking = Lacking(config.name, self._held, clock)
         # Over SQL the log's own source asks for itself.
         reads_files = config.log is not None and not config.log.sql
@@ -78,8 +78,8 @@ class PostgresSource:
         self._session: Session | None = None
         self._facts = ServerFactsReader(config.facts, config.max_groups)
         self._due: tuple[str, ...] = ()
-        self._asked: tuple[str, ...] = ()
-        """The further rows of the last message, besides sessions, databases and state."""
+        self._asked: dict[str, str] = {}
+        """The statements of the last message, besides sessions and state."""
         self._log = log.bind(server=config.name)
 
     async def poll(self) -> Snapshot:
@@ -90,13 +90,14 @@ class PostgresSource:
         """
         try:
             begun = self._clock()
-            ready, (sessions, databases, state, *rest) = await self._fetched()
+            ready, (sessions, state, *rest) = await self._fetched()
             rows = dict(zip(self._asked, rest, strict=True))
+            databases: list[DatabaseRow] = rows["databases"]
             if sessions:
                 self._follow_clock(sessions[0].clock, begun)
             waits = await self._waits(ready, sessions)
-            settings = await self._settings.settings(
-                ready, only(state), {name: rows[name] for name in self._due}
+            settings = self._settings.settings(
+                ready, only(state), {name: rows.get(name, []) for name in self._due}
             )
             if self._log_settings is not None:
                 self._log_context.put_settings(await self._log_settings.read())
@@ -185,25 +186,22 @@ class PostgresSource:
         try:
             return await self._held.fetch(self._batch)
         except NOT_THERE:
-            found = await self._lacking.find(("sessions", "databases", *self._asked))
-            if self._due:
-                found |= await self._settings.find_denied()
-            if not found:
+            if not await self._lacking.find(("sessions", *self._asked)):
                 raise
         return await self._held.fetch(self._batch)
 
     def _batch(self, ready: ReadyConnection) -> Batch:
         others = [*self._held.abandoned, *self._log_context.sessions]
-        self._lacking.follow(ready.session)
+        self._lacking.follow(ready)
         self._due = self._settings.due(ready)
         statistics = ("lock_waits",) if ready.version >= _LOCK_STATISTICS else ()
-        self._asked = self._lacking.present((*statistics, *self._facts.statements, *self._due))
-        databases = self._lacking.present(("databases",)) or ("database_names",)
+        self._asked = self._lacking.present(
+            ("databases", *statistics, *self._facts.statements, *self._due)
+        )
         return batch(
             "sessions",
-            *databases,
             "server_state",
-            *self._asked,
+            *self._asked.values(),
             version=ready.version,
             without=self._lacking.columns,
             limit=MOST_ENTRIES + 1,

@@ -173,7 +173,6 @@ class LogSettingsRow:
     collector: bool
     least: str
     role: str
-    messages: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +196,7 @@ class DatabaseName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageRow:
-    """A value of lc_messages for some role or database."""
+    """A value of lc_messages: the server's, or that for some role or database."""
 
     messages: str
 
@@ -276,18 +275,21 @@ ROWS: Mapping[str, tuple[type[Any], ...]] = {
     "lock_waits": (LockWaitRow,),
     "log_databases": (DatabaseName,),
     "log_files": (LogFileRow,),
+    "log_language": (LanguageRow,),
     "log_languages": (LanguageRow,),
     "log_owner": (LogOwnerRow,),
     "log_piece": (LogPieceRow,),
     "log_settings": (LogSettingsRow,),
     "overrides": (OverrideRow,),
+    "own_timeouts": (SettingName,),
     "remaining_sessions": (ProcessRow,),
     "role_limits": (RoleLimitRow,),
     "server": (ServerRow,),
     "server_state": (ServerStateRow,),
     "sessions": (ActivityRow,),
     "settings": (SettingRow,),
-    "setup": (SettingName, Session, OwnSetting),
+    "setup": (Session, OwnSetting),
+    "slots": (SettingRow,),
     "snapshots": (SnapshotRow,),
     "terminate_idle": (EndedRow,),
     "wait_events": (WaitEventRow,),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
@@ -18,7 +18,8 @@ from pg_pool_exporter.sources.server_log.messages import language
 
 _OVERRIDES_SECONDS = 120.0
 """Interval between reads of the overrides of lc_messages."""
-_ALWAYS: tuple[str, ...] = ("log_settings", "fixed_settings")
+# Without them a log is read all the same.
+_OPTIONAL = {"fixed_settings", "log_databases", "log_language", "log_languages"}
 # The most complete first.
 _PREFERRED: tuple[Format, ...] = ("jsonlog", "csvlog", "stderr")
 # Values of log_connections with which opened sessions are logged; from PostgreSQL 18 it is a list.
@@ -71,33 +72,46 @@ class LogSettingsReader:
         """The settings. Raises what `HeldConnection.fetch` does."""
         # What is read rarely comes first: it is kept where the deadline ends this poll.
         if self._read_at is None or self._clock() - self._read_at >= _OVERRIDES_SECONDS:
-            languages = await self._fetched("log_languages")
-            self._overrides = tuple(row.messages for found in languages for row in found)
+            (overrides,) = await self._fetched("log_languages")
+            self._overrides = tuple(row.messages for row in overrides)
             self._read_at = self._clock()
-        rows, fixed, *others = await self._fetched("log_databases", always=_ALWAYS)
-        names = tuple(row.database for found in others for row in found)
-        return settings_of(only(rows), self._fixed.latest(only(fixed)), self._overrides, names)
+        rows, fixed, language, databases = await self._fetched(
+            "log_settings", "fixed_settings", "log_language", "log_databases"
+        )
+        return settings_of(
+            only(rows),
+            self._fixed.latest(only(fixed)) if fixed else None,
+            (*(row.messages for row in language), *self._overrides),
+            tuple(row.database for row in databases),
+        )
 
     async def close(self) -> None:
         """End the query under way."""
         await self._fixed.close()
 
-    async def _fetched(self, name: str, always: tuple[str, ...] = ()) -> Results:
-        """Results of the statements `always`, and of `name` unless the server lacks that."""
-        if name not in self._denied:
-            try:
-                return await self._results(*always, name)
-            except NOT_THERE:
-                self._denied |= {name}
-        return await self._results(*always) if always else []
+    async def _fetched(self, *names: str) -> Results:
+        """The rows of each of these statements; none of one that the server lacks."""
+        try:
+            return await self._results(names)
+        except NOT_THERE:
+            for name in _OPTIONAL.intersection(names) - self._denied:
+                try:
+                    await self._results([name])
+                except NOT_THERE:
+                    self._denied |= {name}
+        return await self._results(names)
 
-    async def _results(self, *names: str) -> Results:
+    async def _results(self, names: Sequence[str]) -> Results:
+        asked: list[str] = []
+
         def compose(ready: ReadyConnection) -> Batch:
             self._follow(ready.session)
-            return batch(*names, version=ready.version)
+            asked[:] = [name for name in names if name not in self._denied]
+            return batch(*asked, version=ready.version)
 
         _, results = await self._held.fetch(compose)
-        return results
+        found = dict(zip(asked, results, strict=True))
+        return [found.get(name, []) for name in names]
 
     def _follow(self, session: Session) -> None:
         """Try all again in another session, or after an hour."""
@@ -108,11 +122,11 @@ class LogSettingsReader:
 def settings_of(
     row: LogSettingsRow,
     fixed: FixedSettingsRow | None,
-    overrides: tuple[str, ...],
+    messages: tuple[str, ...],
     databases: tuple[str, ...],
 ) -> LogSettings:
-    """The settings from rows of log_settings.sql and fixed_settings.sql, and further values of
-    lc_messages.
+    """The settings from rows of log_settings.sql and fixed_settings.sql, the values of lc_messages
+    and the databases.
     """
     destinations = {part.strip().lower() for part in row.destination.split(",")}
     return LogSettings(
@@ -122,7 +136,7 @@ def settings_of(
         opened=_opened_logged(fixed.connections if fixed else None),
         closed=fixed.disconnections if fixed else None,
         errors=_least_level(row.least) not in _WITHOUT_ERRORS,
-        languages=tuple(sorted({language(one) for one in (row.messages, *overrides)})),
+        languages=tuple(sorted({language(one) for one in messages or ("",)})),
         databases=databases,
         role=row.role,
     )
