@@ -87,14 +87,19 @@ VERSION_OF_KUBERNETES = -X k8s.io/component-base/version.gitVersion=v1.34.4 \
 CLUSTER_PROGRAMS = helm.sh/helm/v4/cmd/helm@v4.3.1 \
   sigs.k8s.io/kustomize/kustomize/v5@v5.8.0 github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 
-OPERATOR = github.com/prometheus-operator/prometheus-operator@v0.85.0
-OPERATOR_TYPES = servicemonitors podmonitors prometheusrules
+# Of the objects that the chart and the documentation have for operators: MODULE:FILE.
+PROMETHEUS_OPERATOR = github.com/prometheus-operator/prometheus-operator@v0.85.0
+DEFINITIONS = \
+  $(foreach type,servicemonitors podmonitors prometheusrules,$(PROMETHEUS_OPERATOR):example/prometheus-operator-crd/monitoring.coreos.com_$(type).yaml) \
+  github.com/cloudnative-pg/cloudnative-pg@v1.27.0:config/crd/bases/postgresql.cnpg.io_clusters.yaml \
+  github.com/zalando/postgres-operator@v1.14.0:manifests/postgresql.crd.yaml
 
 cluster:
 	cd $(CLUSTER)/apiserver && GOTOOLCHAIN=local go build -trimpath -buildvcs=false \
 	  -ldflags='-s -w $(VERSION_OF_KUBERNETES)' -o $(CLUSTER)/build/kube-apiserver .
-	module=$$(GOTOOLCHAIN=local go mod download -json $(OPERATOR) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
-	  install -m 644 -t $(CLUSTER)/build $(OPERATOR_TYPES:%=$$module/example/prometheus-operator-crd/monitoring.coreos.com_%.yaml)
+	for definition in $(DEFINITIONS); do \
+	  module=$$(GOTOOLCHAIN=local go mod download -json $${definition%:*} | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
+	  install -m 644 -t $(CLUSTER)/build $$module/$${definition#*:} || exit 1; done
 	for program in $(CLUSTER_PROGRAMS); do \
 	  GOTOOLCHAIN=local GOBIN=$(CLUSTER)/build go install -ldflags='-s -w' $$program || exit 1; done
 

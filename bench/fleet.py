@@ -211,7 +211,7 @@ def measured(arguments: argparse.Namespace) -> Measured:
         pids = [one.pid for one in exporters]
         try:
             for address in addresses:
-                wait_until(partial(answers, f"http://{address}/-/healthy"), "it answers", 120)
+                wait_until(partial(answers, f"http://{address}/-/healthy"), "it answers", 300)
             time.sleep(arguments.interval + 10)  # the first polls read all names
             begin, used = time.monotonic(), [*map(processor_seconds, pids)]
             while time.monotonic() < begin + arguments.seconds:

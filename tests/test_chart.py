@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -314,6 +315,11 @@ _OPERATOR = {
     "podmonitors": "PodMonitor",
     "prometheusrules": "PrometheusRule",
 }
+# Those of PostgreSQL's operators that the documentation has objects of.
+_POSTGRESQL = {
+    "Cluster": ("postgresql.cnpg.io_clusters.yaml", "postgresql.cnpg.io/v1", "clusters"),
+    "postgresql": ("postgresql.crd.yaml", "acid.zalan.do/v1", "postgresqls"),
+}
 _COLLECTIONS = {
     "ConfigMap": "/api/v1/namespaces/{}/configmaps",
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
@@ -331,6 +337,10 @@ _COLLECTIONS = {
         kind: f"/apis/monitoring.coreos.com/v1/namespaces/{{}}/{plural}"
         for plural, kind in _OPERATOR.items()
     },
+    **{
+        kind: f"/apis/{version}/namespaces/{{}}/{plural}"
+        for kind, (_, version, plural) in _POSTGRESQL.items()
+    },
 }
 
 
@@ -338,15 +348,16 @@ _COLLECTIONS = {
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """An API server that enforces the restricted pod security standard."""
     with api_server(tmp_path_factory.mktemp("api")) as server:
-        for plural in _OPERATOR:
+        files = [f"monitoring.coreos.com_{plural}.yaml" for plural in _OPERATOR]
+        for file in (*files, *(file for file, *_ in _POSTGRESQL.values())):
             server.create(
                 "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
-                yaml.safe_load(program(f"monitoring.coreos.com_{plural}.yaml").read_text()),
+                yaml.safe_load(program(file).read_text()),
             )
-        for namespace in ("monitoring", "shop"):
+        for namespace in ("monitoring", "shop", "db"):
             server.make_namespace(namespace, {"pod-security.kubernetes.io/enforce": "restricted"})
-        for plural in _OPERATOR:
-            path = f"/apis/monitoring.coreos.com/v1/namespaces/shop/{plural}"
+        for kind in (*_OPERATOR.values(), *_POSTGRESQL):
+            path = _COLLECTIONS[kind].format("shop")
             wait_until(partial(_is_served, server, path), "the definitions are served")
         yield server
 
@@ -379,6 +390,20 @@ def test_the_server_accepts_every_object_and_knows_every_field(
         # Helm's own, where an object names none.
         namespace = document["metadata"].get("namespace", "monitoring")
         path = _COLLECTIONS[document["kind"]].format(namespace)
+        api.create(f"{path}?dryRun=All&fieldValidation=Strict", document)
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_the_objects_of_the_documentation_are_valid_by_the_operators_definitions(
+    api: ApiServer,
+) -> None:
+    page = (ROOT / "docs/how-to/kubernetes.md").read_text()
+    documents = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    found = {one["kind"]: one for one in documents if isinstance(one, dict) and "kind" in one}
+    assert {"Role", *_POSTGRESQL} == found.keys()
+    for kind, document in found.items():
+        path = _COLLECTIONS[kind].format(document["metadata"]["namespace"])
         api.create(f"{path}?dryRun=All&fieldValidation=Strict", document)
 
 
