@@ -18,6 +18,7 @@ from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.finding import Finding, Verdict
 from pg_pool_exporter.analysis.fleet_view import FleetView, fleet_view
 from pg_pool_exporter.analysis.history import History
+from pg_pool_exporter.analysis.lasting_leaks import LastingLeaks
 from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.analysis.verdicts.judge import VERDICTS, Judged, judge
 from pg_pool_exporter.analysis.verdicts.severities import SteadySeverities
@@ -89,6 +90,7 @@ class Analyzer:
         self._correlation = Correlation(config.apps)
         self._history = History()
         self._sizes = KeptSizes(clock, self.faults)
+        self._leaks = LastingLeaks()
         self._severities = SteadySeverities(clock)
         self._failures = 0  # at the end of the last analysis
         self._incomplete: set[TargetId] = set()
@@ -183,6 +185,7 @@ class Analyzer:
             fleet = fleet_view(
                 self._correlation, self._history, thresholds, self.exporter, now, self.faults
             )
+            fleet = replace(fleet, pools=tuple(self._leaks.of(now, fleet.pools)))
             judged = judge(fleet, self.faults, self._severities)
         checks = checklist(judged, self.faults)
         sizes = Advice()

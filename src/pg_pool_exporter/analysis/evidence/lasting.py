@@ -1,7 +1,8 @@
-"""Evidence of leaks that outlasts its swings.
+"""Evidence of leaks that outlasts moments without it.
 
 A leaked connection stays checked out, but its evidence comes and goes: a ping makes the idle
-connections of a pool look used, and an estimate near its margin swings.
+connections of a pool look used, an estimate near its margin swings, and a statement of another
+checkout may explain it for a while.
 """
 
 from __future__ import annotations
@@ -16,6 +17,24 @@ from pg_pool_exporter.model import LeakEvidence, PoolId
 _KEPT = 2.0
 
 
+class LastingBound:
+    """A lower bound of leaked connections."""
+
+    __slots__ = ("_at", "_bound")
+
+    def __init__(self) -> None:
+        self._bound = 0.0
+        self._at = -inf
+
+    def add(self, now: float, bound: float, *, most: float, leak_after: float) -> float:
+        """The bound at `now`; where it is 0, the last one, which is now at most `most`."""
+        if bound or now - self._at > _KEPT * leak_after:
+            self._bound, self._at = bound, now
+        else:
+            self._bound = min(self._bound, most)
+        return self._bound
+
+
 class LastingEvidence:
     """The evidence about one application on one server, for the verdicts.
 
@@ -23,8 +42,8 @@ class LastingEvidence:
     """
 
     def __init__(self) -> None:
-        self._proven = _Lasting()
-        self._estimated: dict[PoolId, _Lasting] = {}
+        self._proven = LastingBound()
+        self._estimated: dict[PoolId, LastingBound] = {}
 
     def add(
         self,
@@ -33,20 +52,20 @@ class LastingEvidence:
         checked_out: Mapping[PoolId, float],
         leak_after: float,
     ) -> LeakEvidence:
-        """The evidence at `now`, or that of some time before about more connections, as far as
-        they are still `checked_out`.
+        """The evidence at `now`; where there is none, the last one, as far as its connections are
+        still `checked_out`.
         """
-        keep = _KEPT * leak_after
         found = {
-            key: self._estimated.setdefault(key, _Lasting()).add(
-                now, count, checked_out.get(key, 0.0), keep
+            key: self._estimated.setdefault(key, LastingBound()).add(
+                now, count, most=checked_out.get(key, 0.0), leak_after=leak_after
             )
             for key, count in evidence.unexplained_in.items()
         }
         self._estimated = {key: self._estimated[key] for key in found}
         proven = evidence.unreturned
         if proven is not None:
-            proven = self._proven.add(now, proven, sum(checked_out.values()), keep)
+            most = sum(checked_out.values())
+            proven = self._proven.add(now, proven, most=most, leak_after=leak_after)
         if proven == evidence.unreturned and found == evidence.unexplained_in:
             return evidence
         return replace(
@@ -56,21 +75,3 @@ class LastingEvidence:
             unexplained=sum(found.values()) if found else None,
             unexplained_in=found,
         )
-
-
-class _Lasting:
-    """A lower bound."""
-
-    __slots__ = ("_at", "_bound")
-
-    def __init__(self) -> None:
-        self._bound = 0.0
-        self._at = -inf
-
-    def add(self, now: float, bound: float, most: float, keep: float) -> float:
-        """The bound at `now`, or the largest of the last `keep` seconds, at most `most`."""
-        kept = min(self._bound, most) if now - self._at <= keep else 0.0
-        if bound >= kept:
-            kept, self._at = bound, now
-        self._bound = kept
-        return kept
