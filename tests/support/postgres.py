@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import psycopg
@@ -49,6 +50,7 @@ def system_bindirs() -> list[Path]:
 
 
 _TEMPLATES: dict[Path, Path] = {}
+_CREATING = Lock()
 
 
 @lru_cache
@@ -171,14 +173,15 @@ class Cluster(ThrowAwayPostgres):
 
         It takes a quarter of initdb's time.
         """
-        template = _TEMPLATES.get(self._installation)
-        if template is None:
-            super()._create_data()
-            template = _TEMPLATES[self._installation] = _store() / str(len(_TEMPLATES))
-            source, target = self._data, template
-        else:
-            source, target = template, self._data
-        subprocess.run(["cp", "--archive", source, target], check=True)
+        with _CREATING:
+            template = _TEMPLATES.get(self._installation)
+            if template is None:
+                super()._create_data()
+                template = _TEMPLATES[self._installation] = _store() / str(len(_TEMPLATES))
+                source, target = self._data, template
+            else:
+                source, target = template, self._data
+            subprocess.run(["cp", "--archive", source, target], check=True)
 
     def _reload(self) -> None:
         seen = self.log.count("received SIGHUP")
