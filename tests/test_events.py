@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from pg_pool_exporter.analysis.events import Change, Known, follow
 from pg_pool_exporter.analysis.finding import Cause
-from pg_pool_exporter.analysis.verdicts.severities import GONE_SECONDS
+from pg_pool_exporter.analysis.verdicts.steady import GONE_SECONDS
 from pg_pool_exporter.commands import finding_log
 from pg_pool_exporter.commands.finding_log import FindingLog
 from pg_pool_exporter.model import SessionGroup, TargetId

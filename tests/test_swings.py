@@ -10,10 +10,10 @@ import pytest
 from pg_pool_exporter.analysis.events import Change, Known, follow
 from pg_pool_exporter.analysis.evidence.lasting import LastingEvidence
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
-from pg_pool_exporter.analysis.verdicts.severities import (
+from pg_pool_exporter.analysis.verdicts.steady import (
     GONE_SECONDS,
     KEPT_SECONDS,
-    SteadySeverities,
+    Steady,
 )
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import LeakEvidence, PoolId, PoolInfo, TargetId
@@ -134,14 +134,14 @@ def test_a_severity_rises_at_once_and_falls_after_a_while(
     looks: list[tuple[float, Severity | None]], shown: Severity
 ) -> None:
     now = 0.0
-    severities = SteadySeverities(lambda: now)
+    steady = Steady(lambda: now)
 
     def of(severity: Severity) -> Finding:
         subject = Subject(server="main")
         return Finding(cause=Cause.LOCK_PILE_UP, severity=severity, subject=subject, summary="")
 
     for now, severity in looks:  # noqa: B007 # the clock reads it
-        severities.begin()
-        found = None if severity is None else severities.of(of(severity))
+        steady.begin()
+        found = None if severity is None else steady.severity(of(severity))
     assert found is not None
     assert found.severity is shown

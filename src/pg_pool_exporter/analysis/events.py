@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
-from pg_pool_exporter.analysis.verdicts.severities import GONE_SECONDS
+from pg_pool_exporter.analysis.verdicts.steady import GONE_SECONDS
 
 MAX_STANDING = 2000
 """Lines of code with overdue checkouts, and findings, that are followed at once."""
