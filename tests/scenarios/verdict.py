@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby, pairwise
 from pathlib import Path
 
 from deploy.prometheus.findings import WITHOUT_ALERT
@@ -116,13 +116,21 @@ def run(scenario: Scenario, page: str, directory: Path) -> Verdict:
     )
 
 
-# A finding appears, becomes a problem, and is gone.
-_CHANGES = 3
+# In its course a finding becomes a problem, and one that is over comes back later.
+_RISES = 1
+_BACK_SOON = 30.0
 
 
 def _swings(courses: Courses) -> Iterator[str]:
     for (cause, subject), course in courses.items():
-        if len(course) > _CHANGES or any(severity is None for _, severity in course[:-1]):
+        if cause is Cause.UNKNOWN:  # requests wait at this moment
+            continue
+        severities = [one for one, _ in groupby(one for _, one in course if one is not None)]
+        back_soon = any(
+            severity is None and later - at < _BACK_SOON
+            for (at, severity), (later, _) in pairwise(course)
+        )
+        if back_soon or len(severities) > _RISES + 1:
             shown = ", ".join(
                 f"{severity.title if severity else 'gone'} at {at:.0f} s" for at, severity in course
             )
