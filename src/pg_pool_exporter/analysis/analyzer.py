@@ -18,9 +18,9 @@ from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.finding import Finding, Verdict
 from pg_pool_exporter.analysis.fleet_view import FleetView, fleet_view
 from pg_pool_exporter.analysis.history import History
-from pg_pool_exporter.analysis.lasting_leaks import LastingLeaks
 from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.analysis.verdicts.judge import VERDICTS, Judged, judge
+from pg_pool_exporter.analysis.verdicts.lasting_leaks import LastingLeaks
 from pg_pool_exporter.analysis.verdicts.steady import Steady
 from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.config import Config
