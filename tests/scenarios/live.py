@@ -14,6 +14,7 @@ from typing import Any
 
 from scenarios import live_clients as clients
 from scenarios.live_stand import App, Stand
+from scenarios.ordinary import ORDINARY
 from scenarios.scenario import Scenario
 from scenarios.verdict import SCENARIOS
 from support.wall_clock import offset_by
@@ -255,7 +256,7 @@ RUNS = {
     _name(scenario, page): (scenario, page)
     for scenario in SCENARIOS
     for page in scenario.pages
-    if scenario.leak or page == "client"
+    if scenario not in ORDINARY and (scenario.leak or page == "client")
 }
 """What runs live, by name: leaks with each page, others with the client's if they have one."""
 ALWAYS = ("leak-drop-slow", "leak-keep-lifo", "lock-pile-up", "low-traffic")

@@ -17,9 +17,10 @@ from scenarios.faults import FAULTS
 from scenarios.healthy import HEALTHY
 from scenarios.leaks import LEAKS
 from scenarios.long_holds import LONG_HOLDS
+from scenarios.ordinary import ORDINARY
 from scenarios.scenario import FAULT, HOUR, Scenario, Setup
 
-SCENARIOS = (*LEAKS, *FAULTS, *HEALTHY, *LONG_HOLDS, *BOUNCERS)
+SCENARIOS = (*LEAKS, *FAULTS, *HEALTHY, *ORDINARY, *LONG_HOLDS, *BOUNCERS)
 RUNS = [(scenario, page) for scenario in SCENARIOS for page in scenario.pages]
 
 
