@@ -97,6 +97,7 @@ DEFINITIONS = \
 cluster:
 	cd $(CLUSTER)/apiserver && GOTOOLCHAIN=local go build -trimpath -buildvcs=false \
 	  -ldflags='-s -w $(VERSION_OF_KUBERNETES)' -o $(CLUSTER)/build/kube-apiserver .
+	cd $(CLUSTER)/alloy && GOTOOLCHAIN=local go build -buildvcs=false -o $(CLUSTER)/build/alloy-syntax .
 	for definition in $(DEFINITIONS); do \
 	  module=$$(GOTOOLCHAIN=local go mod download -json $${definition%:*} | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
 	  install -m 644 -t $(CLUSTER)/build $$module/$${definition#*:} || exit 1; done

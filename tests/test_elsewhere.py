@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from conftest import require
+from support.kubernetes import program
 from support.pages import answer, serving
 from support.postgres import wait_until
 from support.programs import answers, exporter, fetch, free_port, running
@@ -54,6 +55,25 @@ def test_vmagent_understands_its_recipe(tmp_path: Path) -> None:
         "vmagent", "-dryRun", f"-promscrape.config={file}", "-promscrape.config.strictParse",
         "-remoteWrite.url=http://127.0.0.1:1",
     )  # fmt: skip
+
+
+def test_prometheus_understands_what_the_recipe_gives_to_the_collectors_receiver(
+    promtool: Path, tmp_path: Path
+) -> None:
+    config = yaml.safe_load(recipe("otel.yml"))
+    for kind in ("receivers", "exporters"):
+        assert config["service"]["pipelines"]["metrics"][kind] == [*config[kind]]
+    file = tmp_path / "prometheus.yml"
+    file.write_text(yaml.safe_dump(config["receivers"]["prometheus"]["config"]))
+    checked(promtool, "check", "config", file)
+
+
+@pytest.mark.cluster
+def test_alloys_parser_understands_its_recipe() -> None:
+    (text,) = re.findall(r"```alloy\n(.*?)```", PAGE, re.DOTALL)
+    for recipe, code in ((text, 0), (text.replace('"15s"', "15s"), 1)):
+        done = subprocess.run([program("alloy-syntax")], input=recipe, text=True, check=False)
+        assert done.returncode == code
 
 
 @pytest.mark.slow
