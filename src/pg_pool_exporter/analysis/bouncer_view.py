@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from pg_pool_exporter.aggregate import summed
 from pg_pool_exporter.analysis.correlate.chain import Chain, Holder
 from pg_pool_exporter.analysis.finding import Subject
 from pg_pool_exporter.config import Thresholds
@@ -117,11 +118,11 @@ class BouncerPoolView:
     @property
     def waiting_by_application(self) -> Mapping[str, float]:
         """Clients that wait, as far as their applications are known."""
-        counts: dict[str, float] = {}
-        for origin, group in self.sample.origins.items():
-            if waiting := group.counts.get("waiting"):
-                counts[origin.application] = counts.get(origin.application, 0.0) + waiting
-        return counts
+        return summed(
+            (origin.application, waiting)
+            for origin, group in self.sample.origins.items()
+            if (waiting := group.counts.get("waiting"))
+        )
 
     @property
     def badness(self) -> tuple[float, ...]:

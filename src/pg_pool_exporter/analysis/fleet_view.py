@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from pg_pool_exporter.aggregate import grouped
 from pg_pool_exporter.analysis.app_view import AppView, app_view
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView, bouncer_view
 from pg_pool_exporter.analysis.correlate.app_readings import longest_threshold
@@ -162,10 +163,8 @@ def _pools(
     now: float,
     faults: Faults,
 ) -> Iterator[PoolView]:
-    by_name: dict[tuple[str, str], list[KnownPool]] = {}
-    for one in pools:
-        if one.state.fresh(now) is not None:
-            by_name.setdefault((one.sample.key.app, one.sample.key.pool), []).append(one)
+    fresh = ((one.sample.key, one) for one in pools if one.state.fresh(now) is not None)
+    by_name = grouped(((key.app, key.pool), one) for key, one in fresh)
     for (app, name), those in sorted(by_name.items()):
         of_pool = thresholds.of_pool(app, name)
         for on, processes in _by_server(those).items():
@@ -188,10 +187,7 @@ def _by_server(pools: Iterable[KnownPool]) -> Mapping[AppOnServer | None, list[K
     """A process whose server is unknown, because no session was asked yet, is with the others."""
     pools = list(pools)
     first = min((pool.on for pool in pools if pool.on is not None), default=None)
-    by_server: dict[AppOnServer | None, list[KnownPool]] = {}
-    for pool in pools:
-        by_server.setdefault(pool.on or first, []).append(pool)
-    return by_server
+    return grouped((pool.on or first, pool) for pool in pools)
 
 
 def _bouncers_of(processes: Iterable[KnownPool]) -> tuple[str, ...]:

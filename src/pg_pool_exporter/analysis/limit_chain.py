@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import NamedTuple
 
+from pg_pool_exporter.aggregate import grouped, summed, total
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
 from pg_pool_exporter.analysis.correlate.bouncers import Demand
 from pg_pool_exporter.analysis.server_view import ServerView
@@ -70,7 +71,7 @@ def _of_clients(
     names = {name for one in its for name in one.bouncers}
     for limit in client_limits([one for one in bouncers if one.name in names]):
         asked = ((one.app, one.most) for one in its if limit.is_of(one.database, one.user))
-        yield from _link(limit.setting, limit.whose, asked, [limit.most])
+        yield from _link(limit.setting, limit.whose, asked, limit.most)
 
 
 class ClientLimit(NamedTuple):
@@ -99,15 +100,17 @@ def client_limits(bouncers: Iterable[BouncerView]) -> Iterator[ClientLimit]:
     bouncers = sorted(bouncers, key=lambda one: one.name)
     samples = [one.sample for one in bouncers]
     names = ", ".join(one.name for one in bouncers)
-    session: dict[BouncerPoolKey, list[float | None]] = {}
-    for pool in (pool for one in bouncers for pool in one.pools):
-        if pool.sample.mode == "session" and not pool.is_folded:
-            session.setdefault(pool.key, []).append(pool.max)
+    session = grouped(
+        (pool.key, pool.max)
+        for one in bouncers
+        for pool in one.pools
+        if pool.sample.mode == "session" and not pool.is_folded
+    )
     keys = frozenset(session)
-    if (most := _sum(one.max_clients for one in samples)) is not None:
+    if (most := total(one.max_clients for one in samples)) is not None:
         yield ClientLimit("max_client_conn", f"bouncer {names}", most)
     for key, sizes in session.items():
-        if (most := _sum(sizes)) is not None:
+        if (most := total(sizes)) is not None:
             yield ClientLimit("pool_size", f"pool {key.database}/{key.user}", most, *key)
     for name in sorted({name for one in samples for name in one.databases}):
         of_database = [one.databases.get(name, BouncerDatabase()) for one in samples]
@@ -126,17 +129,10 @@ def _of_kind(
     database: str | None = None,
     user: str | None = None,
 ) -> Iterator[ClientLimit]:
-    if (most := _sum(one.max_clients for one in its)) is not None:
+    if (most := total(one.max_clients for one in its)) is not None:
         yield ClientLimit(f"max_{kind}_client_connections", whose, most, database, user)
-    if (most := _sum(one.max_connections for one in its)) is not None:
+    if (most := total(one.max_connections for one in its)) is not None:
         yield ClientLimit(f"max_{kind}_connections", whose, most, database, user, session)
-
-
-def _sum(limits: Iterable[float | None]) -> float | None:
-    """None where one of them is unlimited or unknown."""
-    limits = list(limits)
-    known = [one for one in limits if one is not None]
-    return sum(known) if len(known) == len(limits) else None
 
 
 class _Connections(NamedTuple):
@@ -200,16 +196,14 @@ def _asked(some: Iterable[_Connections]) -> _Asked:
 def _together(
     some: Iterable[_Connections], shared: Callable[[_Connections], tuple[str, float | None]]
 ) -> _Asked:
-    groups: dict[tuple[str, float | None], list[_Connections]] = {}
-    for one in some:
-        name, limit = shared(one)
-        groups.setdefault((f"{name} of {one.bouncer}", limit), []).append(one)
     asked: _Asked = []
-    for (name, limit), its in groups.items():
+    for (what, bouncer, limit), its in grouped(
+        ((what, one.bouncer, limit), one) for one in some for what, limit in [shared(one)]
+    ).items():
         alone = [(one.title, one.most) for one in its]
         unbounded = None in dict(alone).values()
         if limit is not None and (unbounded or _total(alone) > limit):
-            asked.append((name, limit))
+            asked.append((f"{what} of {bouncer}", limit))
         else:
             asked += alone
     return asked
@@ -231,7 +225,7 @@ def _of_servers(
         asked = _asked(its)
         if server.pools_max:
             asked.append(("pools without a bouncer", server.pools_max))
-        yield from _link("slots", f"server {name}", asked, [server.available])
+        yield from _link("slots", f"server {name}", asked, server.available)
         settings = server.sample.settings
         kinds: tuple[tuple[str, Mapping[str, int], Callable[[_Connections], str]], ...] = (
             ("role", settings.role_limits, lambda one: one.pool.user),
@@ -241,26 +235,22 @@ def _of_servers(
             for limited, most in limits.items():
                 of_it = [one for one in its if name_of(one) == limited]
                 if of_it and most >= 0:
-                    yield from _link(
-                        "CONNECTION LIMIT",
-                        f"{kind} {limited} on server {name}",
-                        _asked(of_it),
-                        [most],
-                    )
+                    whose = f"{kind} {limited} on server {name}"
+                    yield from _link("CONNECTION LIMIT", whose, _asked(of_it), most)
 
 
 def _link(
     setting: str,
     whose: str,
     asked: Iterable[tuple[str, float | None]],
-    limits: Iterable[float | None],
+    most: float,
 ) -> Iterator[Link]:
-    """The link, where all of it is known."""
-    by_name: dict[str, float] = {}
-    for name, most in asked:
-        if most is None:
+    """The link, where all that is asked for is known."""
+    known: list[tuple[str, float]] = []
+    for name, each in asked:
+        if each is None:
             return
-        by_name[name] = by_name.get(name, 0.0) + most
-    allowed = _sum(limits)
-    if by_name and allowed is not None:
-        yield Link(setting, whose, sum(by_name.values()), allowed, by_name)
+        known.append((name, each))
+    if known:
+        by_name = summed(known)
+        yield Link(setting, whose, sum(by_name.values()), most, by_name)

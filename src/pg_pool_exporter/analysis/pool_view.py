@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 
+from pg_pool_exporter.aggregate import added
 from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.correlate.sessions import SILENT
 from pg_pool_exporter.analysis.demand import DemandDay
@@ -314,9 +314,7 @@ def _sum(values: Iterable[float | None]) -> float | None:
 
 
 def _by_site(counts: Iterator[Mapping[str, float]]) -> Mapping[str, float]:
-    sites: dict[str, float] = {}
-    for site, count in chain.from_iterable(one.items() for one in counts if one):
-        sites[site] = sites.get(site, 0.0) + count
+    sites = added(counts)
     return dict(sorted(sites.items(), key=lambda item: -item[1])) if len(sites) > 1 else sites
 
 

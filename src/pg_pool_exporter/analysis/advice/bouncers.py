@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from pg_pool_exporter.aggregate import grouped
 from pg_pool_exporter.analysis.bouncer_view import BouncerView
 from pg_pool_exporter.analysis.limit_chain import ClientLimit, client_limits
 from pg_pool_exporter.analysis.pool_view import PoolView
@@ -20,10 +21,11 @@ class Room(NamedTuple):
 def rooms_of_bouncers(bouncers: Iterable[BouncerView], pools: Iterable[PoolView]) -> Iterator[Room]:
     """By limit of the bouncers that pools connect to; without limits that are unknown."""
     by_name = {one.name: one for one in bouncers}
-    connected: dict[tuple[str, ...], list[PoolView]] = {}
-    for pool in pools:
-        if pool.bouncers and by_name.keys() >= set(pool.bouncers):
-            connected.setdefault(pool.bouncers, []).append(pool)
+    connected = grouped(
+        (pool.bouncers, pool)
+        for pool in pools
+        if pool.bouncers and by_name.keys() >= set(pool.bouncers)
+    )
     for names, its in connected.items():
         for limit in client_limits(by_name[name] for name in names):
             bounded = [pool for pool in its if _is_bounded(pool, limit)]

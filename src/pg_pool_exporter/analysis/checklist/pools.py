@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import isfinite
 
+from pg_pool_exporter.aggregate import summed
 from pg_pool_exporter.analysis.checklist.check import Check, few, findings_of, of_findings, unknown
 from pg_pool_exporter.analysis.finding import Cause, Finding, Verdict
 from pg_pool_exporter.analysis.pool_view import PoolView
@@ -148,10 +149,7 @@ def _titles(findings: Iterable[Finding]) -> str:
 def timeouts(judged: Judged) -> Check:
     """Requests that got no connection in the last minutes, and timeouts in the logs."""
     fleet = judged.fleet
-    failed: dict[str, float] = {}
-    for pool in fleet.pools:
-        if pool.failed:
-            failed[pool.name] = failed.get(pool.name, 0.0) + pool.failed
+    failed = summed((pool.name, pool.failed) for pool in fleet.pools if pool.failed)
     watched = max((pool.watched for pool in fleet.pools), default=0.0)
     figure = f"{number(sum(failed.values()), 'request', 'requests')} got no connection"
     logs = [target for target in fleet.targets if target.key.kind == "log"]

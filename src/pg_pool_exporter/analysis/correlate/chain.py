@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from pg_pool_exporter.aggregate import grouped
 from pg_pool_exporter.analysis.correlate.addresses import ServerAddresses
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION
 from pg_pool_exporter.model import Backend, BouncerPool, BouncerSample, Hold, ServerSample, is_local
@@ -97,9 +98,7 @@ class Chain:
 
     def holders(self, bouncer: BouncerSample, pool: BouncerPool) -> tuple[Holder, ...]:
         """The clients of a pool of `bouncer` that have a connection."""
-        by_address: dict[tuple[str, str], list[Hold]] = {}
-        for hold in pool.holds:
-            by_address.setdefault((hold.server_host, hold.server_port), []).append(hold)
+        by_address = grouped(((hold.server_host, hold.server_port), hold) for hold in pool.holds)
         servers = {
             (host, port): self._server(host, port, bouncer, each)
             for (host, port), each in by_address.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from pg_pool_exporter.aggregate import grouped
 from pg_pool_exporter.analysis.correlate.addresses import (
     ServerAddress,
     ServerAddresses,
@@ -110,11 +111,7 @@ class KnownPools:
 
     def by_app_on_server(self) -> Mapping[AppOnServer, list[KnownPool]]:
         """The pools that lead to any server or bouncer."""
-        apps: dict[AppOnServer, list[KnownPool]] = {}
-        for pool in self._pools.values():
-            if pool.on is not None:
-                apps.setdefault(pool.on, []).append(pool)
-        return apps
+        return grouped((pool.on, pool) for pool in self._pools.values() if pool.on is not None)
 
     def demands(self, now: float) -> Iterator[Demand]:
         """What the pools known at `now` may open through bouncers."""

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from operator import neg
 
+from pg_pool_exporter.aggregate import grouped
 from pg_pool_exporter.analysis.correlate.addresses import SessionFilter
 from pg_pool_exporter.analysis.correlate.pools import KnownPool, Pools
 from pg_pool_exporter.model import AppOnServer, ClientKey, OpenTransaction, SessionGroup
@@ -137,9 +138,9 @@ class ServerSessions:
     """All sessions of a server, indexed by application name."""
 
     def __init__(self, sessions: Mapping[ClientKey, SessionGroup]) -> None:
-        self._by_application: dict[str, list[tuple[ClientKey, SessionGroup]]] = {}
-        for key, group in sessions.items():
-            self._by_application.setdefault(key.sessions.application, []).append((key, group))
+        self._by_application = grouped(
+            (key.sessions.application, (key, group)) for key, group in sessions.items()
+        )
 
     def of(self, pools: Iterable[KnownPool]) -> AppSessions:
         """Those that may belong to one of the pools."""
@@ -147,9 +148,7 @@ class ServerSessions:
 
     def by_address(self, pools: Iterable[KnownPool]) -> dict[str, AppSessions]:
         """The same by client address."""
-        groups: dict[str, list[SessionGroup]] = {}
-        for address, group in self._groups(pools):
-            groups.setdefault(address, []).append(group)
+        groups = grouped(self._groups(pools))
         return {address: AppSessions(each) for address, each in groups.items()}
 
     def _groups(self, pools: Iterable[KnownPool]) -> Iterator[tuple[str, SessionGroup]]:

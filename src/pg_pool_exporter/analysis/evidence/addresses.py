@@ -17,8 +17,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Set
 from typing import NamedTuple
 
+from pg_pool_exporter.aggregate import grouped
 from pg_pool_exporter.analysis.evidence import bounds
-from pg_pool_exporter.analysis.evidence.bounds import PoolReading
 from pg_pool_exporter.analysis.evidence.readings import Readings
 
 
@@ -101,11 +101,9 @@ class AddressReadings:
 
 
 def _by_address(pools: bounds.Pools) -> dict[str | None, bounds.Pools]:
-    full: dict[str | None, list[PoolReading]] = {}
-    partial: dict[str | None, list[PoolReading]] = {}
-    for readings, kept in ((pools.full, full), (pools.partial, partial)):
-        for one in readings:
-            kept.setdefault(one.address, []).append(one)
+    full, partial = (
+        grouped((one.address, one) for one in readings) for readings in (pools.full, pools.partial)
+    )
     return {
         address: bounds.Pools(tuple(full.get(address, ())), tuple(partial.get(address, ())))
         for address in full.keys() | partial.keys()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
+from pg_pool_exporter.aggregate import summed
 from pg_pool_exporter.analysis.bouncer_view import BouncerView
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.remedies import remedy
@@ -51,12 +52,12 @@ def too_many_clients(bouncer: BouncerView) -> Iterator[Finding]:
 
 
 def _whose_clients(bouncer: BouncerView, subject: Subject) -> Iterator[str]:
-    counts: dict[str, float] = {}
-    for pool in bouncer.pools:
-        if subject.database in ("", pool.key.database) and subject.user in ("", pool.key.user):
-            for origin, group in pool.sample.origins.items():
-                name = origin.application
-                counts[name] = counts.get(name, 0.0) + sum(group.counts.values())
+    counts = summed(
+        (origin.application, sum(group.counts.values()))
+        for pool in bouncer.pools
+        if subject.database in ("", pool.key.database) and subject.user in ("", pool.key.user)
+        for origin, group in pool.sample.origins.items()
+    )
     if counts:
         yield f"Most are of {biggest(counts)}."
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from pg_pool_exporter.aggregate import grouped
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
-from pg_pool_exporter.analysis.correlate.chain import Holder
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
@@ -18,10 +18,9 @@ def held_in_transaction(
     bouncer: BouncerView, pool: BouncerPoolView, lines: Mapping[str, Sequence[str]]
 ) -> Iterator[Finding]:
     """One finding for each application."""
-    by_application: dict[str, list[Holder]] = {}
-    for one in pool.silent_holders:
-        if one.is_in_transaction:
-            by_application.setdefault(one.application, []).append(one)
+    by_application = grouped(
+        (one.application, one) for one in pool.silent_holders if one.is_in_transaction
+    )
     waits = pool.is_saturated or (pool.waiting and silence_explains(pool))
     # Where the pool has room, something else keeps it from growing.
     is_bad = waits and not pool.is_folded and is_full(bouncer, pool)

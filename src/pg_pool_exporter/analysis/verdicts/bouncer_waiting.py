@@ -9,6 +9,7 @@ The clients that have a connection to the server distinguish the causes:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
@@ -167,7 +168,7 @@ def _session_held(bouncer: BouncerView, pool: BouncerPoolView, idle: Sequence[Ho
         f"{kept} a connection to the server and do nothing, the longest for {spell(longest)}, "
         f"while {_wait(pool)}.",
         (
-            f"Kept by {biggest(_by_application(idle))}, at {addresses(idle)}.",
+            f"Kept by {biggest(Counter(one.application for one in idle))}, at {addresses(idle)}.",
             *_who_waits(pool),
             *who_has(shared_limit(bouncer, pool)),
         ),
@@ -179,7 +180,8 @@ def _session_held(bouncer: BouncerView, pool: BouncerPoolView, idle: Sequence[Ho
 def _long_transactions(
     bouncer: BouncerView, pool: BouncerPoolView, working: Sequence[Holder], mean: float | None
 ) -> Finding:
-    evidence = [f"At work for long: {biggest(_by_application(working))}."] if working else []
+    by_application = Counter(one.application for one in working)
+    evidence = [f"At work for long: {biggest(by_application)}."] if working else []
     if mean is not None:
         evidence.append(f"A transaction of the database lasted {spell(mean)} on average.")
     return _finding(
@@ -229,13 +231,6 @@ def _what_is_left(pool: BouncerPoolView, servers: Mapping[str, ServerView]) -> I
 def _who_waits(pool: BouncerPoolView) -> Iterator[str]:
     if waiting := pool.waiting_by_application:
         yield f"Waiting: {biggest(waiting)}."
-
-
-def _by_application(holders: Iterable[Holder]) -> Mapping[str, float]:
-    counts: dict[str, float] = {}
-    for one in holders:
-        counts[one.application] = counts.get(one.application, 0.0) + 1
-    return counts
 
 
 def addresses(holders: Sequence[Holder]) -> str:

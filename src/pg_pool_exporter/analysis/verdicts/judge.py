@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import chain, groupby
 from typing import NamedTuple, ParamSpec
 
+from pg_pool_exporter.aggregate import grouped
 from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.bouncer_view import BouncerView
 from pg_pool_exporter.analysis.faults import Faults
@@ -48,7 +49,6 @@ from pg_pool_exporter.analysis.verdicts.waiting import (
     explanations,
     unexplained_waiting,
 )
-from pg_pool_exporter.model import AppOnServer
 
 MAX_FINDINGS = 500
 """More than a person reads: the rest is left out."""
@@ -82,13 +82,10 @@ def judge(fleet: FleetView, faults: Faults, steady: Steady) -> Judged:
         with faults.contained(verdict):
             findings.extend(tuple(of(*record, **more)))
 
-    by_app: dict[AppOnServer, list[PoolView]] = {}
-    for pool in fleet.pools:
-        if pool.app_on_server is not None:
-            by_app.setdefault(pool.app_on_server.key, []).append(pool)
-    apps_on: dict[str, list[tuple[AppView, Sequence[PoolView]]]] = {}
-    for app in fleet.apps:
-        apps_on.setdefault(app.key.server, []).append((app, by_app.get(app.key, ())))
+    by_app = grouped(
+        (pool.app_on_server.key, pool) for pool in fleet.pools if pool.app_on_server is not None
+    )
+    apps_on = grouped((app.key.server, (app, by_app.get(app.key, []))) for app in fleet.apps)
     add("exporter", exporter_impaired, fleet.exporter)
     down = {one.key.name for one in fleet.targets if one.key.kind == "server" and one.is_down}
     for target in fleet.targets:
@@ -165,9 +162,7 @@ def _with_verdicts(
     findings: Iterable[Finding],
     why_waiting: Mapping[Subject, tuple[Finding, ...]],
 ) -> Iterator[PoolView]:
-    by_subject: dict[Subject, list[Finding]] = {}
-    for one in findings:
-        by_subject.setdefault(one.subject, []).append(one)
+    by_subject = grouped((one.subject, one) for one in findings)
     for pool in pools:
         own = tuple(by_subject.get(pool.subject, ()))
         of_app = tuple(one for about in pool.app_subjects for one in by_subject.get(about, ()))

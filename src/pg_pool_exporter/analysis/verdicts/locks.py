@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pg_pool_exporter.aggregate import summed
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Sign, Subject
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.server_view import ServerView
@@ -22,15 +23,13 @@ def locks_of_server(server: ServerView) -> Iterator[Finding]:
         signs.add(Sign.DEADLOCK)
     if not signs:
         return
-    waiting: dict[str, float] = {}
-    blocking: dict[str, float] = {}
-    for key, group in server.sample.groups.items():
-        waiting[key.application] = waiting.get(key.application, 0) + (group.waiting or 0)
-        blocking[key.application] = blocking.get(key.application, 0) + (group.blocking or 0)
+    groups = server.sample.groups.items()
     evidence = []
     if count:
+        waiting = summed((key.application, group.waiting or 0.0) for key, group in groups)
         evidence.append(f"Waiting: {biggest(waiting)}; the longest for {spell(oldest)}.")
     if server.blocking:
+        blocking = summed((key.application, group.blocking or 0.0) for key, group in groups)
         evidence.append(f"Blocking them: {biggest(blocking)}.")
     if deadlocks:
         evidence.append(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from math import ceil
 
+from pg_pool_exporter.aggregate import grouped, summed
 from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.bouncer_view import BouncerView
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
@@ -15,7 +16,6 @@ from pg_pool_exporter.analysis.recommended import IDLE_IN_TRANSACTION_TIMEOUT
 from pg_pool_exporter.analysis.remedies import remedy, remedy_when_full
 from pg_pool_exporter.analysis.server_view import ServerView
 from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest, number, spell
-from pg_pool_exporter.model import ClientKey, SessionKey
 
 _LOGIN_SECONDS = 10.0
 """A login that waits for so long hangs."""
@@ -32,9 +32,7 @@ def idle_in_transaction(
     `apps` are the applications whose pools lead there, with these pools.
     """
     leaked = _of_leaks(server, apps) + _of_bouncers(server, bouncers)
-    by_name: dict[str, list[ClientKey]] = {}
-    for key in server.sample.sessions:
-        by_name.setdefault(key.sessions.application, []).append(key)
+    by_name = grouped((key.sessions.application, key) for key in server.sample.sessions)
     for name, keys in sorted(by_name.items()):
         sessions = AppSessions(server.sample.sessions[key] for key in keys)
         longest = server.thresholds.of_sessions(name).idle_in_transaction
@@ -172,9 +170,8 @@ def _slots(server: ServerView) -> Iterator[Finding]:
             f"have {available} slots."
         )
     if use > limit.server_utilisation:
-        sessions = {key.sessions.application: 0 for key in server.sample.sessions}
-        for key, group in server.sample.sessions.items():
-            sessions[key.sessions.application] += group.sessions
+        groups = server.sample.sessions.items()
+        sessions = summed((key.sessions.application, group.sessions) for key, group in groups)
         evidence.append(f"{used} of {available} slots are in use, most by {biggest(sessions)}.")
     yield Finding(
         cause=cause,
@@ -197,29 +194,14 @@ def _slots(server: ServerView) -> Iterator[Finding]:
     )
 
 
-_Limited = Callable[[str, str], Subject]
-
-
-def _limited_database(server: str, name: str) -> Subject:
-    return Subject(server=server, database=name)
-
-
-def _limited_role(server: str, name: str) -> Subject:
-    return Subject(server=server, user=name)
-
-
 def _limits(server: ServerView) -> Iterator[Finding]:
     """CONNECTION LIMIT of databases and roles."""
     settings, limit = server.sample.settings, server.thresholds.general
-    kinds: tuple[tuple[Mapping[str, int], Callable[[SessionKey], str], _Limited], ...] = (
-        (settings.database_limits, lambda key: key.database, _limited_database),
-        (settings.role_limits, lambda key: key.user, _limited_role),
-    )
-    for limits, name_of, limited in kinds:
-        used: dict[str, int] = {}
-        for key, group in server.sample.sessions.items():
-            name = name_of(key.sessions)
-            used[name] = used.get(name, 0) + group.sessions
+    for kind, limits in (("database", settings.database_limits), ("user", settings.role_limits)):
+        used = summed(
+            (getattr(key.sessions, kind), group.sessions)
+            for key, group in server.sample.sessions.items()
+        )
         for name, most in limits.items():
             count = used.get(name, 0)
             if most <= 0 or count / most <= limit.server_utilisation:
@@ -229,7 +211,11 @@ def _limits(server: ServerView) -> Iterator[Finding]:
                 severity=(
                     Severity.PROBLEM if count / most > limit.server_full else Severity.WARNING
                 ),
-                subject=limited(server.name, name),
+                subject=Subject(
+                    server=server.name,
+                    database=name if kind == "database" else "",
+                    user=name if kind == "user" else "",
+                ),
                 summary=f"{count / most:.0%} of its CONNECTION LIMIT is in use.",
                 amount=count,
                 figures={"used_connections": count, "available_connections": most},

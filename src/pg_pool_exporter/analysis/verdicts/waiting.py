@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from pg_pool_exporter.aggregate import grouped
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
@@ -33,23 +34,20 @@ def explanations(
 
 def by_server(findings: Iterable[Finding]) -> Mapping[str, Sequence[Finding]]:
     """Those that are about a server as a whole."""
-    found: dict[str, list[Finding]] = {}
-    for one in findings:
-        if one.subject.server and not one.subject.app:
-            found.setdefault(one.subject.server, []).append(one)
-    return found
+    subjects = ((one.subject, one) for one in findings)
+    return grouped((on.server, one) for on, one in subjects if on.server and not on.app)
 
 
 def by_bouncer(findings: Iterable[Finding]) -> Mapping[str, Sequence[Finding]]:
     """The problems of bouncers whose cause is known."""
-    found: dict[str, list[Finding]] = {}
-    for one in findings:
-        target = one.subject.target
-        if target is None or target.kind != "bouncer" or one.cause is Cause.UNKNOWN:
-            continue
-        if one.severity is Severity.PROBLEM:
-            found.setdefault(target.name, []).append(one)
-    return found
+    return grouped(
+        (target.name, one)
+        for one in findings
+        if (target := one.subject.target) is not None
+        and target.kind == "bouncer"
+        and one.cause is not Cause.UNKNOWN
+        and one.severity is Severity.PROBLEM
+    )
 
 
 def unexplained_waiting(pool: PoolView) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from dataclasses import fields
 from graphlib import TopologicalSorter
 from typing import Any
 
+from pg_pool_exporter.aggregate import grouped
 from pg_pool_exporter.formats import NATIVE_NAME, Format
 from pg_pool_exporter.metrics.series import POOL
 from pg_pool_exporter.model import PoolInfo, PoolSample
@@ -70,9 +71,7 @@ def combined(
 
 def _whole(found: Mapping[PagePool, PoolSampleBuilder]) -> dict[PagePool, PoolSampleBuilder]:
     """Pools whose series differ in quiet labels only are one where no value is in both."""
-    groups: dict[PagePool, list[PagePool]] = {}
-    for pool in found:
-        groups.setdefault(pool._replace(quiet=()), []).append(pool)
+    groups = grouped((pool._replace(quiet=()), pool) for pool in found)
     whole: dict[PagePool, PoolSampleBuilder] = {}
     for group in groups.values():
         joined: dict[PagePool, PoolSampleBuilder] = {}
@@ -105,9 +104,7 @@ def _best(
 
     No format yields to one that is left out itself.
     """
-    present: dict[str, list[PagePool]] = {}
-    for pool in pools:
-        present.setdefault(pool.format, []).append(pool)
+    present = grouped((pool.format, pool) for pool in pools)
     yields_to = {form.name: form.yields_to for form in formats if form.name in present}
     by_name = {form.name: form for form in formats}
     kept: list[PagePool] = []

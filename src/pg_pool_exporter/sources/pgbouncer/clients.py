@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
+from pg_pool_exporter.aggregate import added, grouped, oldest
 from pg_pool_exporter.model import BouncerOrigin, BouncerPoolKey, ClientGroup, Hold
-from pg_pool_exporter.sources.aggregate import added, oldest
 from pg_pool_exporter.sources.pgbouncer.answers import Answers, Row, number, request_seconds
 from pg_pool_exporter.sources.pgbouncer.times import ConsoleClock
 
@@ -204,8 +204,5 @@ def merged_origins(
     some: Iterable[Mapping[BouncerOrigin, ClientGroup]],
 ) -> Mapping[BouncerOrigin, ClientGroup]:
     """The clients of several pools."""
-    groups: dict[BouncerOrigin, list[ClientGroup]] = {}
-    for origins in some:
-        for origin, group in origins.items():
-            groups.setdefault(origin, []).append(group)
+    groups = grouped(pair for origins in some for pair in origins.items())
     return {origin: merged(each) for origin, each in groups.items()}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pg_pool_exporter.aggregate import grouped, total
 from pg_pool_exporter.model import Behind, BouncerDatabase, BouncerUser
-from pg_pool_exporter.sources.aggregate import total
 from pg_pool_exporter.sources.pgbouncer.answers import Answers, Rows, limit, number, scaled
 from pg_pool_exporter.sources.pgbouncer.dialects import Dialect
 from pg_pool_exporter.sources.pgbouncer.limits import Limits
@@ -74,9 +74,7 @@ class _Counters:
 
     def __init__(self, stats: Rows, dialect: Dialect) -> None:
         self._columns = {column for row in stats for column in row} - dialect.unreliable
-        self._rows: dict[str, Rows] = {}
-        for row in stats:
-            self._rows.setdefault(row.get("database") or "", []).append(row)
+        self._rows = grouped((row.get("database") or "", row) for row in stats)
 
     @property
     def databases(self) -> set[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import NamedTuple
 
+from pg_pool_exporter.aggregate import grouped
 from pg_pool_exporter.metrics.catalogue import OTHER
 from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import (
@@ -87,10 +88,11 @@ class BouncerFolding:
     def _with_applications(
         self, pools: Mapping[BouncerPoolKey, BouncerPool], now: float
     ) -> tuple[Mapping[BouncerPoolKey, BouncerPool], int]:
-        groups: dict[_ClientKey, list[ClientGroup]] = {}
-        for key, pool in pools.items():
-            for origin, group in pool.origins.items():
-                groups.setdefault(_ClientKey(key, origin.application), []).append(group)
+        groups = grouped(
+            (_ClientKey(key, origin.application), group)
+            for key, pool in pools.items()
+            for origin, group in pool.origins.items()
+        )
         sizes = {
             key: sum(sum(group.counts.values()) for group in each)
             for key, each in groups.items()

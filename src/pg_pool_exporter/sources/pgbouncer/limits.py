@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pg_pool_exporter.aggregate import grouped
 from pg_pool_exporter.sources.pgbouncer.answers import Answers, Rows, number
 from pg_pool_exporter.sources.pgbouncer.dialects import Dialect
 
@@ -14,9 +15,8 @@ class Limits:
     def __init__(self, answers: Answers, dialect: Dialect) -> None:
         self._unreliable = dialect.unreliable
         self._repeats = dialect.repeats_user_sizes
-        self._rows: dict[str, Rows] = {}
-        for row in (answers.databases or ()) if dialect.names_databases else ():
-            self._rows.setdefault(row.get("name") or "", []).append(row)
+        rows = (answers.databases or ()) if dialect.names_databases else ()
+        self._rows = grouped((row.get("name") or "", row) for row in rows)
         self._users = answers.users or []
         self._own: dict[str, _OwnSizes] = {}
 

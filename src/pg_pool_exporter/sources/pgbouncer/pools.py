@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from pg_pool_exporter.aggregate import added, oldest, total
 from pg_pool_exporter.model import BouncerPool, BouncerPoolKey
-from pg_pool_exporter.sources.aggregate import added, oldest, total
 from pg_pool_exporter.sources.pgbouncer.answers import Answers, Row, limit, number, scaled
 from pg_pool_exporter.sources.pgbouncer.clients import NO_CLIENTS, clients, merged_origins
 from pg_pool_exporter.sources.pgbouncer.dialects import Dialect

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Any, TypeVar
+from typing import Any
 
+from pg_pool_exporter.aggregate import summed
 from pg_pool_exporter.config import FactsConfig
 from pg_pool_exporter.metrics.catalogue import IDLE_BOUNDS, OTHER
 from pg_pool_exporter.metrics.limiter import NameLimiter
@@ -28,8 +29,6 @@ _HOLDERS = {
     "replication slot": "replication_slot",
     "prepared transaction": "prepared_transaction",
 }
-
-Name = TypeVar("Name")
 
 
 class ServerFactsReader:
@@ -77,30 +76,26 @@ class ServerFactsReader:
         )
 
     def _by_network(self, sessions: Mapping[ClientKey, SessionGroup], now: float) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for key, group in sessions.items():
-            # The address of a session that may not be seen is hidden, too.
-            hidden = 0 if key.address else group.hidden.get(UNKNOWN, 0)
-            network = self._network(key.address)
-            for name, count in ((network, group.sessions - hidden), (UNKNOWN, hidden)):
-                if count:
-                    counts[name] = counts.get(name, 0) + count
+        counts = summed(pair for each in sessions.items() for pair in self._networks_of(*each))
         shown = self._networks.choose(counts, now)
-        return _folded(counts, {name: name if name in shown else OTHER for name in counts})
+        return summed((name if name in shown else OTHER, one) for name, one in counts.items())
+
+    def _networks_of(self, key: ClientKey, group: SessionGroup) -> Iterator[tuple[str, int]]:
+        # The address of a session that may not be seen is hidden, too.
+        hidden = 0 if key.address else group.hidden.get(UNKNOWN, 0)
+        if group.sessions > hidden:
+            yield self._network(key.address), group.sessions - hidden
+        if hidden:
+            yield UNKNOWN, hidden
 
     def _network(self, address: str) -> str:
         config = self._config
         return _network(address, config.ipv4_prefix, config.ipv6_prefix) if address else LOCAL
 
     def _by_wait(self, rows: Iterable[WaitEventRow], now: float) -> dict[tuple[str, str], int]:
-        counts: dict[tuple[str, str], int] = {}
-        for row in rows:
-            key = (UNKNOWN, UNKNOWN)
-            if not row.hidden:
-                key = (state_name(row.state), row.event_type or "none")
-            counts[key] = counts.get(key, 0) + row.sessions
+        counts = summed((_wait_of(row), row.sessions) for row in rows)
         shown = self._waits.choose(counts, now)
-        return _folded(counts, {key: key if key in shown else (OTHER, OTHER) for key in counts})
+        return summed((key if key in shown else (OTHER, OTHER), one) for key, one in counts.items())
 
     def _by_holder(self, rows: Iterable[SnapshotRow], now: float) -> dict[tuple[str, str], int]:
         ages: dict[tuple[str, str], int] = {}
@@ -115,11 +110,10 @@ class ServerFactsReader:
         return oldest
 
 
-def _folded(counts: Mapping[Name, int], names: Mapping[Name, Name]) -> dict[Name, int]:
-    folded: dict[Name, int] = {}
-    for key, count in counts.items():
-        folded[names[key]] = folded.get(names[key], 0) + count
-    return folded
+def _wait_of(row: WaitEventRow) -> tuple[str, str]:
+    if row.hidden:
+        return UNKNOWN, UNKNOWN
+    return state_name(row.state), row.event_type or "none"
 
 
 def _idle_ages(groups: Collection[SessionGroup]) -> Histogram | None:

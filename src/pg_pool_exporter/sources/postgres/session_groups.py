@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from itertools import chain
 from typing import NamedTuple
 
+from pg_pool_exporter.aggregate import grouped, oldest, summed, total
 from pg_pool_exporter.metrics.catalogue import OTHER
 from pg_pool_exporter.metrics.limiter import NameLimiter
-from pg_pool_exporter.model import ClientKey, OpenTransaction, SessionGroup, SessionKey
-from pg_pool_exporter.sources.aggregate import oldest, total
+from pg_pool_exporter.model import ClientKey, SessionGroup, SessionKey
 
 FOLDED = SessionKey(OTHER, OTHER, OTHER)
 PROTECTED_GROUPS = 20
@@ -41,9 +42,7 @@ class SessionGroups:
 
         No session is lost: the sum over all groups is that of `sessions`.
         """
-        by_key: dict[SessionKey, list[SessionGroup]] = {}
-        for client, group in sessions.items():
-            by_key.setdefault(client.sessions, []).append(group)
+        by_key = grouped((client.sessions, group) for client, group in sessions.items())
         named = self._named(by_key, now)
         merged: dict[SessionKey, list[SessionGroup]] = {}
         for key, groups in by_key.items():
@@ -86,20 +85,12 @@ def merge(groups: Collection[SessionGroup]) -> SessionGroup:
     """
     if len(groups) == 1:
         return next(iter(groups))
-    ages: dict[str, list[float]] = {}
-    hidden: dict[str, int] = {}
-    transactions: dict[str, list[OpenTransaction]] = {}
-    for group in groups:
-        for state, each in group.ages.items():
-            ages.setdefault(state, []).extend(each)
-        for state, count in group.hidden.items():
-            hidden[state] = hidden.get(state, 0) + count
-        for state, opened in group.transactions.items():
-            transactions.setdefault(state, []).extend(opened)
+    ages = grouped(pair for group in groups for pair in group.ages.items())
+    transactions = grouped(pair for group in groups for pair in group.transactions.items())
     return SessionGroup(
-        ages={state: tuple(sorted(each, reverse=True)) for state, each in ages.items()},
-        hidden=hidden,
-        transactions={state: tuple(opened) for state, opened in transactions.items()},
+        ages={state: tuple(sorted(chain(*each), reverse=True)) for state, each in ages.items()},
+        hidden=summed(pair for group in groups for pair in group.hidden.items()),
+        transactions={state: tuple(chain(*each)) for state, each in transactions.items()},
         writers=total(group.writers for group in groups),
         oldest_snapshot=oldest(group.oldest_snapshot for group in groups),
         oldest_backend=oldest(group.oldest_backend for group in groups),
