@@ -8,7 +8,6 @@ from itertools import chain, groupby
 from typing import NamedTuple, ParamSpec
 
 from pg_pool_exporter.aggregate import grouped
-from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.bouncer_view import BouncerView
 from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.finding import (

@@ -12,15 +12,6 @@ from pg_pool_exporter.redaction import HIDDEN
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection.results import AnswerError
 
-NOT_THERE = (
-    psycopg.errors.InsufficientPrivilege,
-    psycopg.errors.UndefinedColumn,
-    psycopg.errors.UndefinedFunction,
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.FeatureNotSupported,
-)
-"""Errors of a statement that reads what is not there, or may not be read."""
-
 
 class Cause(NamedTuple):
     """One of `catalogue.POLL_FAILURE_REASONS`, and what happened and what to do."""

@@ -1,12 +1,22 @@
-"""How long a statement that a server refused is left out."""
+"""Statements that a server refuses: by which errors, and for how long they are left out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
 
+import psycopg
+
 from pg_pool_exporter.sources.queries.rows import Session
 
+NOT_THERE = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.FeatureNotSupported,
+)
+"""Errors of a statement that reads what is not there, or may not be read."""
 AGAIN_SECONDS = 3600.0
 """After which it is tried again: each try is an error in the server's log."""
 

@@ -8,8 +8,8 @@ from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.connector import Connector
-from pg_pool_exporter.sources.connection.errors import NOT_THERE
 from pg_pool_exporter.sources.connection.held import ReadyConnection, Results
+from pg_pool_exporter.sources.connection.refusals import NOT_THERE
 from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.queries import Batch, batch
 

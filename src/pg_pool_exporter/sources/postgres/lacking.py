@@ -9,9 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import structlog
 from psycopg.sql import Identifier
 
-from pg_pool_exporter.sources.connection.errors import NOT_THERE
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
-from pg_pool_exporter.sources.connection.refusals import RefusalPeriod
+from pg_pool_exporter.sources.connection.refusals import NOT_THERE, RefusalPeriod
 from pg_pool_exporter.sources.queries import ACTIVITY_COLUMNS, Batch, batch
 
 log = structlog.get_logger(__name__)

@@ -15,9 +15,10 @@ from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import ServerSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.connection.errors import NOT_THERE, may_be_limit
+from pg_pool_exporter.sources.connection.errors import may_be_limit
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection, Results
 from pg_pool_exporter.sources.connection.login_trial import LoginTrial
+from pg_pool_exporter.sources.connection.refusals import NOT_THERE
 from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.connection.server import ServerConnector
 from pg_pool_exporter.sources.postgres.activity import read_activity

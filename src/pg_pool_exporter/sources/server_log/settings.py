@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
-from pg_pool_exporter.sources.connection.errors import NOT_THERE
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection, Results
-from pg_pool_exporter.sources.connection.refusals import RefusalPeriod
+from pg_pool_exporter.sources.connection.refusals import NOT_THERE, RefusalPeriod
 from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.queries import Batch, batch
 from pg_pool_exporter.sources.queries.rows import FixedSettingsRow, LogSettingsRow, Session
