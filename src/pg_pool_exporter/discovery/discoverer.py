@@ -29,8 +29,11 @@ class Discoverer(Protocol):
     """The same for labels and logs, without a secret."""
 
     def take_over(self, former: Any) -> None:
-        """Take over the state of `former`, which has the same mechanism and key and has stopped."""
-        ...
+        """Take over the state of `former`, which has the same mechanism and key and has stopped.
+
+        Nothing, where each discovery asks for the whole list again.
+        """
+        return
 
     async def discover(self) -> Listing:
         """The current list. Raises `ListError` when it can't be read.

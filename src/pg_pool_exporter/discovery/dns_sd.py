@@ -13,12 +13,12 @@ import dns.resolver
 
 from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.discovery.address_list import Address, ListError
-from pg_pool_exporter.discovery.discoverer import Listing
+from pg_pool_exporter.discovery.discoverer import Discoverer, Listing
 
 _CONFIGURATION = Lane("resolver-configuration")
 
 
-class DnsDiscoverer:
+class DnsDiscoverer(Discoverer):
     """The records of one type that a name has. `port` is for records without one."""
 
     mechanism: ClassVar[str] = "dns_sd"
@@ -28,9 +28,6 @@ class DnsDiscoverer:
         self._asked = name
         self._kind = kind
         self._port = port
-
-    def take_over(self, former: DnsDiscoverer) -> None:
-        """Do nothing: each discovery asks again."""
 
     async def discover(self) -> Listing:
         """Ask the name servers of the system. A name that does not exist lists nothing."""

@@ -16,7 +16,7 @@ from pg_pool_exporter.discovery.address_list import (
     from_json,
     from_yaml,
 )
-from pg_pool_exporter.discovery.discoverer import Listing
+from pg_pool_exporter.discovery.discoverer import Discoverer, Listing
 
 WATCH_SECONDS = 1.0
 MAX_FILES = 1000
@@ -37,7 +37,7 @@ class _File(NamedTuple):
     """Of what `listing` was read from, in bytes."""
 
 
-class FileDiscoverer:
+class FileDiscoverer(Discoverer):
     """The files that a pattern stands for.
 
     Each is read again when it has changed. One that can't be read, or is wrong, keeps the addresses

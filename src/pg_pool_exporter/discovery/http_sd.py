@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 from pg_pool_exporter.blocking.threads import PARSING
 from pg_pool_exporter.config.discovery import REFRESH_HEADER, HttpSdConfig
 from pg_pool_exporter.discovery.address_list import MAX_BYTES, ListError, from_json
-from pg_pool_exporter.discovery.discoverer import Listing
+from pg_pool_exporter.discovery.discoverer import Discoverer, Listing
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.http.client import HttpClient
 from pg_pool_exporter.sources.http.fetch import DOCUMENT, Request
 from pg_pool_exporter.sources.http.request_options import request_options
 
 
-class HttpDiscoverer:
+class HttpDiscoverer(Discoverer):
     """The list at a URL, asked for as its configuration says."""
 
     mechanism: ClassVar[str] = "http_sd"
@@ -28,9 +28,6 @@ class HttpDiscoverer:
         parts = urlsplit(config.url)
         # Without the query, which can hold a token.
         self.name = f"{parts.scheme}://{parts.netloc}{parts.path}"
-
-    def take_over(self, former: HttpDiscoverer) -> None:
-        """Do nothing: each discovery asks again."""
 
     async def discover(self) -> Listing:
         """Get the list, over a connection of its own."""

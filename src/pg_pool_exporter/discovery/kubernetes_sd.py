@@ -19,7 +19,7 @@ from pg_pool_exporter.blocking.threads import PARSING
 from pg_pool_exporter.config.http_client import HttpClientConfig, TlsConfig
 from pg_pool_exporter.config.kubernetes import KubernetesSdConfig
 from pg_pool_exporter.discovery.address_list import ListError
-from pg_pool_exporter.discovery.discoverer import Listing
+from pg_pool_exporter.discovery.discoverer import Discoverer, Listing
 from pg_pool_exporter.discovery.pod_answers import (
     FIRST_PAGE,
     MAX_PODS,
@@ -56,7 +56,7 @@ class _Unfinished(NamedTuple):
     """How many pods that were, those that do not count included."""
 
 
-class KubernetesDiscoverer:
+class KubernetesDiscoverer(Discoverer):
     """The pods of one namespace that a selector matches; `namespace` "" stands for all."""
 
     mechanism: ClassVar[str] = "kubernetes_sd"
