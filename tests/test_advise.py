@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from pg_pool_exporter.commands.advise import read, written
+from pg_pool_exporter.commands.advise import Sizes, written
 from pg_pool_exporter.commands.doctor.report import ReportError
 from support.programs import free_port, run_command
 
@@ -83,7 +83,7 @@ def test_a_program_reads_the_advice_alone() -> None:
     ],
 )
 def test_the_exit_code_is_whether_a_size_should_change(advice: tuple[str, ...], code: int) -> None:
-    assert read(json.dumps(document(*advice))).exit_code == code
+    assert Sizes.read(json.dumps(document(*advice))).exit_code == code
 
 
 @pytest.mark.parametrize("key", ["version", "generated", "sizes", "sizes_left_out"])
@@ -91,7 +91,7 @@ def test_another_server_s_document_is_refused(key: str) -> None:
     answer = document("keep")
     del answer[key]
     with pytest.raises(ReportError, match="not from a pg-pool-exporter"):
-        read(json.dumps(answer))
+        Sizes.read(json.dumps(answer))
     done = asked(answer, "--json")
     assert (done.returncode, done.stdout) == (4, "")
     assert "Traceback" not in done.stderr
@@ -104,5 +104,7 @@ def test_nobody_answers() -> None:
 
 def test_names_from_outside_cannot_command_the_terminal() -> None:
     hostile = "\x1b[2Jx\x07\r\u202e"
-    found = read(json.dumps(document("keep", app=hostile, title=hostile, sentences=[hostile])))
+    found = Sizes.read(
+        json.dumps(document("keep", app=hostile, title=hostile, sentences=[hostile]))
+    )
     assert all(line.isprintable() for line in written(found, 80))

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from pg_pool_exporter.commands.command_line import parse
 from pg_pool_exporter.commands.doctor.asking import ask
-from pg_pool_exporter.commands.doctor.report import ReportError, read
+from pg_pool_exporter.commands.doctor.report import Report, ReportError
 from pg_pool_exporter.commands.doctor.terminal import has_colours, written
 from pg_pool_exporter.commands.options import UsageError
 from pg_pool_exporter.web.config import WebConfigFile
@@ -52,7 +52,7 @@ def document(*verdicts: str, **changed: Any) -> str:
     ],
 )
 def test_the_exit_code_is_that_of_the_worst_point(verdicts: list[str], code: int) -> None:
-    assert read(document(*verdicts)).exit_code == code
+    assert Report.read(document(*verdicts)).exit_code == code
 
 
 @pytest.mark.parametrize(
@@ -62,11 +62,11 @@ def test_the_exit_code_is_that_of_the_worst_point(verdicts: list[str], code: int
 )  # fmt: skip
 def test_what_is_no_document_is_refused(text: str) -> None:
     with pytest.raises(ReportError, match="not from a pg-pool-exporter"):
-        read(text)
+        Report.read(text)
 
 
 def test_a_person_reads_a_line_a_point_with_what_speaks_for_it() -> None:
-    text = written(read(document("problem", "fine")), colours=False, width=80)
+    text = written(Report.read(document("problem", "fine")), colours=False, width=80)
     assert text.splitlines() == [
         "PROBLEM  leaks                 2 not returned",
         "         - orders/main: shop.py:40",
@@ -81,20 +81,20 @@ def test_a_person_reads_a_line_a_point_with_what_speaks_for_it() -> None:
 
 def test_a_person_finds_the_runbook_of_a_daemon_that_has_one() -> None:
     text = document("problem", runbooks=["https://wiki.example/locks.md"])
-    assert "> https://wiki.example/locks.md" in written(read(text), colours=False, width=80)
-    assert "wiki" not in written(read(document("problem")), colours=False, width=80)
+    assert "> https://wiki.example/locks.md" in written(Report.read(text), colours=False, width=80)
+    assert "wiki" not in written(Report.read(document("problem")), colours=False, width=80)
 
 
 def test_lines_are_no_wider_than_the_terminal() -> None:
     long = "word " * 100
-    report = read(document("warning", figure=long, evidence=[long], remedy=[long]))
+    report = Report.read(document("warning", figure=long, evidence=[long], remedy=[long]))
     text = written(report, colours=False, width=60)
     assert max(map(len, text.splitlines())) <= 60
 
 
 def test_names_from_outside_cannot_command_the_terminal() -> None:
     hostile = "\x1b[2Jx\x07\r\u202e\x9b31m"
-    report = read(document("problem", figure=hostile, evidence=[hostile], remedy=[hostile],
+    report = Report.read(document("problem", figure=hostile, evidence=[hostile], remedy=[hostile],
                            check=hostile))  # fmt: skip
     text = written(report, colours=False, width=80)
     assert all(char.isprintable() or char == "\n" for char in text)
@@ -117,7 +117,7 @@ def test_colours_are_for_terminals(
             return terminal
 
     assert has_colours(Stream(), environment) is colours
-    assert ("\x1b[" in written(read(document("fine")), colours=colours, width=80)) is colours
+    assert ("\x1b[" in written(Report.read(document("fine")), colours=colours, width=80)) is colours
 
 
 async def asked(url: str) -> str:
@@ -128,7 +128,7 @@ async def asked(url: str) -> str:
 def test_a_daemon_is_asked() -> None:
     async def main() -> None:
         async with serving() as served:
-            report = read(await asked(f"http://127.0.0.1:{served.port}"))
+            report = Report.read(await asked(f"http://127.0.0.1:{served.port}"))
         assert report.checks[0].check == "targets"
 
     asyncio.run(main())
@@ -142,7 +142,7 @@ def test_a_daemon_that_asks_for_a_password(tmp_path: Path) -> None:
     async def main() -> None:
         async with serving(config=WebConfigFile(path)) as served:
             at = f"127.0.0.1:{served.port}"
-            assert read(await asked(f"http://reader:{SECRET}@{at}"))
+            assert Report.read(await asked(f"http://reader:{SECRET}@{at}"))
             for user, reason in (
                 ("", "needs a user and a password: set PG_POOL_EXPORTER_URL to http://"),
                 (f"reader:{SECRET}-wrong@", "wrong user or password"),

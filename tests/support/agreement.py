@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.analysis.finding import Finding, Verdict
-from pg_pool_exporter.commands.doctor.report import EXIT_CODES, read
+from pg_pool_exporter.commands.doctor.report import EXIT_CODES, Report
 from pg_pool_exporter.exposition import findings
 from pg_pool_exporter.metrics.catalogue import FINDING
 from pg_pool_exporter.web.findings_json import findings_json
@@ -58,7 +58,7 @@ def _with_what_is_shown(analysis: Analysis) -> str | None:
             return f"the findings say {wanted}, the {name} {got}"
     worst = max((one.verdict for one in analysis.checks), default=Verdict.FINE)
     code = EXIT_CODES[max(worst, Verdict.FINE)]
-    if (exit_code := read(body).exit_code) != code:
+    if (exit_code := Report.read(body).exit_code) != code:
         return f"doctor ends with {exit_code}, not {code}"
     return None
 

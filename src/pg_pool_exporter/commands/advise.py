@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from pg_pool_exporter.commands.doctor import terminal
 from pg_pool_exporter.commands.doctor.asking import ask
-from pg_pool_exporter.commands.doctor.report import NO_ANSWER, ReportError
+from pg_pool_exporter.commands.doctor.report import NO_ANSWER, Part, ReportError
 from pg_pool_exporter.commands.output import FAILURE, SUCCESS, complain, write
 from pg_pool_exporter.redaction import printable
 
@@ -24,12 +22,7 @@ _SETTLED = ("keep", "unknown")
 """Advice that asks for no change."""
 
 
-class _Read(BaseModel):
-    # A newer daemon may have more keys.
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class PoolSize(_Read):
+class PoolSize(Part):
     """The advice for one pool. Sizes are of one process."""
 
     app: str
@@ -47,16 +40,17 @@ class PoolSize(_Read):
         return f"{self.app}/{self.pool}{where}"
 
 
-class ServerSizes(_Read):
+class ServerSizes(Part):
     """The pools of one server together."""
 
     server: str
     summary: str
 
 
-class Sizes(_Read):
+class Sizes(Part):
     """The advice in the document of `/api/v1/findings`."""
 
+    content = "advice on sizes"
     version: Literal[1]
     generated: float
     sizes: tuple[PoolSize, ...]
@@ -74,7 +68,7 @@ def main(options: Options) -> int:
     """Print the advice; the exit code."""
     try:
         text = ask(options.url or _DEFAULT_URL)
-        found = read(text)
+        found = Sizes.read(text)
     except ReportError as error:
         complain(f"pg-pool-exporter: {error}")
         return NO_ANSWER
@@ -85,16 +79,6 @@ def main(options: Options) -> int:
     else:
         write("\n".join([*written(found, terminal.width()), ""]))
     return found.exit_code
-
-
-def read(text: str) -> Sizes:
-    """The advice in a document. Raises `ReportError` for any other text."""
-    try:
-        return Sizes.model_validate_json(text)
-    except ValidationError:
-        raise ReportError(
-            "the answer is not from a pg-pool-exporter, or from one without advice on sizes"
-        ) from None
 
 
 def written(found: Sizes, width: int) -> Iterator[str]:

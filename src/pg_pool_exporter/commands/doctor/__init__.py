@@ -24,7 +24,7 @@ def main(options: Options) -> int:
 
     try:
         text = _document(options)
-        found = report.read(text)
+        found = report.Report.read(text)
     except report.ReportError as error:
         complain(f"{PROGRAM}: {error}")
         return report.NO_ANSWER

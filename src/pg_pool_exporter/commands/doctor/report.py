@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,12 +16,26 @@ class ReportError(Exception):
     """There is no report. The message says why, and holds no secret."""
 
 
-class _Read(BaseModel):
-    # A newer daemon may have more keys.
+class Part(BaseModel):
+    """A part of the document: a newer exporter may have more keys."""
+
     model_config = ConfigDict(extra="ignore", frozen=True)
 
+    content: ClassVar[str] = ""
+    """What it is, in the message about a document without it."""
 
-class Point(_Read):
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """The part in a document. Raises `ReportError` for any other text."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError:
+            raise ReportError(
+                f"the answer is not from a pg-pool-exporter, or from one without {cls.content}"
+            ) from None
+
+
+class Point(Part):
     """One point of the checklist."""
 
     check: str
@@ -37,8 +51,10 @@ class Point(_Read):
         return Verdict[self.verdict.upper()]
 
 
-class Report(_Read):
+class Report(Part):
     """The checklist."""
+
+    content = "a checklist"
 
     version: Literal[1]
     checks: tuple[Point, ...]
@@ -47,13 +63,3 @@ class Report(_Read):
     def exit_code(self) -> int:
         """Of the command: by the worst point; unknown ones do not count."""
         return EXIT_CODES[max((Verdict.FINE, *(point.level for point in self.checks)))]
-
-
-def read(text: str) -> Report:
-    """The report in a document. Raises `ReportError` for any other text."""
-    try:
-        return Report.model_validate_json(text)
-    except ValidationError:
-        raise ReportError(
-            "the answer is not from a pg-pool-exporter, or from one without a checklist"
-        ) from None
