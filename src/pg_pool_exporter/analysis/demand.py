@@ -185,7 +185,6 @@ def _between(
         demand += _more(before.acquire_wait, after.acquire_wait) or 0.0
     active = _more(before.active_seconds, after.active_seconds)
     saturated = _more(before.saturated_seconds, after.saturated_seconds)
-    failed = _failed(after) - _failed(before)
     return DemandHour(
         begun=begun,
         seconds=sum(levels),
@@ -197,7 +196,7 @@ def _between(
         held=_more(before.held, after.held) or 0.0,
         returned=_more(before.returned, after.returned) or 0.0,
         held_squares=_squares(before.hold, after.hold),
-        failed=max(0.0, failed),
+        failed=max(0.0, after.failed - before.failed),
         queued=_more(before.queued, after.queued),
         size=after.max or 0.0,
         estimated=after.demand is None,
@@ -221,10 +220,6 @@ def _squares(before: Histogram | None, after: Histogram | None) -> float:
         (new - old) * held * held
         for held, old, new in zip(_HELD, before.counts, after.counts, strict=True)
     )
-
-
-def _failed(sample: PoolSample) -> float:
-    return sample.timeouts.get("pool", 0.0) + (sample.rejected or 0.0)
 
 
 class DemandLog:

@@ -74,10 +74,9 @@ class _Counters(NamedTuple):
 
     @classmethod
     def of(cls, at: float, sample: PoolSample) -> _Counters:
-        failed = sample.timeouts.get("pool", 0.0) + (sample.rejected or 0.0)
         return cls(
-            at, sample.held, sample.returned, sample.acquire_wait, failed, sample.reclaimed,
-            sample.instances,
+            at, sample.held, sample.returned, sample.acquire_wait, sample.failed,
+            sample.reclaimed, sample.instances,
         )  # fmt: skip
 
     @property

@@ -155,10 +155,9 @@ class PoolView:
         return self.subject.pool
 
     @property
-    def live(self) -> tuple[PoolSample, ...]:
+    def live(self) -> list[PoolSample]:
         """What its processes show, without the totals of former pools where there are others."""
-        samples = tuple(each.sample for each in self.processes)
-        return tuple(one for one in samples if not _is_gone(one)) or samples
+        return _live([each.sample for each in self.processes])
 
     @property
     def thresholds(self) -> PoolThresholds:
@@ -255,7 +254,7 @@ def pool_view(
     samples = [each.sample for each in processes]
     key = samples[0].key
     fullest = max(processes, key=lambda each: (each.utilisation or 0.0, each.sample.active or 0.0))
-    live = [one for one in samples if not _is_gone(one)] or samples
+    live = _live(samples)
     maxima = [one.max for one in live]
     dropped = _by_site(one.leaked_slots for one in samples)
     overdue = _by_site(one.overdue for one in samples)
@@ -303,9 +302,9 @@ def pool_view(
     )
 
 
-def _is_gone(sample: PoolSample) -> bool:
-    """Whether these are the totals of a former pool."""
-    return sample.info is not None and sample.info.source == CLOSED
+def _live(samples: list[PoolSample]) -> list[PoolSample]:
+    """Without the totals of former pools, where there are others."""
+    return [one for one in samples if one.info is None or one.info.source != CLOSED] or samples
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

@@ -107,3 +107,8 @@ class PoolSample:
     demand: Histogram | None = None
     """Whole seconds by the number of connections checked out and requests waiting."""
     info: PoolInfo | None = None
+
+    @property
+    def failed(self) -> float:
+        """Requests that got no connection: timed out, or were rejected."""
+        return self.timeouts.get("pool", 0.0) + (self.rejected or 0.0)
