@@ -52,11 +52,6 @@ class ServerAddresses:
         """The address of the server `name`."""
         return self._by_name.get(name)
 
-    def replaced(self, name: str, server: ServerAddress | None) -> ServerAddresses:
-        """A copy with another address of the server `name`; None: without it."""
-        others = [other for other in self._by_name.values() if other.name != name]
-        return ServerAddresses([*others, server] if server is not None else others)
-
     def at(self, host: str, port: str, *, here: bool) -> ServerAddress | None:
         """The server at an address, as seen from this machine (`here`) or from another one."""
         local = is_local(host)

@@ -71,15 +71,6 @@ class BouncerAddresses:
     def __init__(self, bouncers: Iterable[BouncerAddress] = ()) -> None:
         self._by_name = {one.name: one for one in sorted(bouncers)}
 
-    def get(self, name: str) -> BouncerAddress | None:
-        """The address of the bouncer `name`."""
-        return self._by_name.get(name)
-
-    def replaced(self, name: str, bouncer: BouncerAddress | None) -> BouncerAddresses:
-        """A copy with another address of the bouncer `name`; None: without it."""
-        others = [other for other in self._by_name.values() if other.name != name]
-        return BouncerAddresses([*others, bouncer] if bouncer is not None else others)
-
     def show_clients(self, names: Iterable[str]) -> bool:
         """Whether all clients of all of these are known."""
         known = [self._by_name.get(name) for name in names]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from pg_pool_exporter.aggregate import grouped
 from pg_pool_exporter.analysis.correlate.addresses import (
@@ -51,6 +52,7 @@ class KnownPool:
 
 
 Pools = dict[PoolId, KnownPool]
+Address = TypeVar("Address", ServerAddress, BouncerAddress)
 
 
 class KnownPools:
@@ -58,7 +60,9 @@ class KnownPools:
 
     def __init__(self, apps: Iterable[AppConfig]) -> None:
         self._apps = {app.name: app for app in apps}
+        self._at: dict[str, ServerAddress] = {}
         self._addresses = ServerAddresses()
+        self._bouncers_at: dict[str, BouncerAddress] = {}
         self._bouncers = BouncerAddresses()
         self._pools: Pools = {}
         self._by_target: dict[TargetId, set[PoolId]] = {}
@@ -72,14 +76,14 @@ class KnownPools:
 
     def place_server(self, name: str, address: ServerAddress | None) -> None:
         """The server `name` is at `address` now, or gone: pools may lead to it."""
-        if self._addresses.get(name) != address:
-            self._addresses = self._addresses.replaced(name, address)
+        if _has_moved(self._at, name, address):
+            self._addresses = ServerAddresses(self._at.values())
             self._link_all()
 
     def place_bouncer(self, name: str, address: BouncerAddress | None) -> None:
         """The same of a bouncer."""
-        if self._bouncers.get(name) != address:
-            self._bouncers = self._bouncers.replaced(name, address)
+        if _has_moved(self._bouncers_at, name, address):
+            self._bouncers = BouncerAddresses(self._bouncers_at.values())
             self._link_all()
 
     def _link_all(self) -> None:
@@ -229,6 +233,14 @@ class KnownPools:
             return sample.leak_after
         app = self._apps.get(sample.key.app)
         return DEFAULT_LEAK_AFTER if app is None else app.leak_after
+
+
+def _has_moved(known: dict[str, Address], name: str, address: Address | None) -> bool:
+    """Whether `name` was not known at this address; None: nowhere. Takes it in."""
+    former = known.pop(name, None)
+    if address is not None:
+        known[name] = address
+    return former != address
 
 
 def _lag(info: PoolInfo | None) -> int:
