@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 from pg_pool_exporter.client.libraries.adapter import django_is_set_up
@@ -143,12 +142,7 @@ class _NoLeaks:
             self._watch.instrument_all()
         self._before = moment(self._watch, self._trackers)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         __tracebackhide__ = True
         try:
             self._judge(wait_in_thread(settled(self._look, self._wait)), error)
@@ -158,12 +152,7 @@ class _NoLeaks:
     async def __aenter__(self) -> None:
         self.__enter__()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         __tracebackhide__ = True
         try:
             self._judge(await wait_in_loop(settled(self._look, self._wait)), error)

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from math import isfinite
-from types import TracebackType
 from typing import Any
 
 from pg_pool_exporter.testing.takers import NoneFreeError, taker
@@ -39,23 +38,13 @@ class _Saturated:
             raise TypeError("this pool is asynchronous: use `async with saturated(…)`")
         _run(self._take_all())
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         _run(self._return_all())
 
     async def __aenter__(self) -> None:
         await self._run_in_loop(self._take_all())
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_exception: object) -> None:
         await self._run_in_loop(self._return_all())
 
     def _take_all(self) -> _Steps:

@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 # Durability costs time and a throw-away server needs none.
@@ -89,12 +88,7 @@ class ThrowAwayPostgres:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self._discard()
 
     def __repr__(self) -> str:
