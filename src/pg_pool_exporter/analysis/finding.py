@@ -306,6 +306,11 @@ class Finding:
     """False: only some of those connections are to blame, and it is unknown which."""
 
 
+def known(**figures: float | None) -> dict[str, float]:
+    """A finding's figures, without those that are unknown."""
+    return {name: value for name, value in figures.items() if value is not None}
+
+
 @dataclass(frozen=True, slots=True)
 class PoolVerdict:
     """The findings about one pool."""

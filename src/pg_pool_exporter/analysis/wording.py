@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 MOST_NAMED = 5
 """Names in one piece of evidence."""
@@ -37,6 +37,13 @@ def biggest(counts: Mapping[str, float]) -> str:
         for name, count in ordered[:MOST_NAMED]
         if count
     )
+
+
+def first_of(names: Iterable[str]) -> str:
+    """The first names, each once, and how many more there are: `a, b and 3 more`."""
+    unique = list(dict.fromkeys(names))
+    more = len(unique) - MOST_NAMED
+    return ", ".join(unique[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def figure(name: str, value: float) -> tuple[str, str]:

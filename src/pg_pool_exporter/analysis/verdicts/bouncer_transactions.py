@@ -11,7 +11,7 @@ from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.verdicts.bouncer_limits import is_full
 from pg_pool_exporter.analysis.verdicts.bouncer_waiting import addresses, silence_explains
-from pg_pool_exporter.analysis.wording import MOST_NAMED, number, spell
+from pg_pool_exporter.analysis.wording import first_of, number, spell
 
 
 def held_in_transaction(
@@ -76,6 +76,4 @@ def made_at(pools: Iterable[PoolView]) -> Mapping[str, Sequence[str]]:
 def _made_at(sites: Sequence[str]) -> str:
     if len(sites) == 1:
         return f"The application's pool is made at {sites[0]}."
-    more = len(sites) - MOST_NAMED
-    named = ", ".join(sites[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-    return f"The application's pool is made at one of {named}."
+    return f"The application's pool is made at one of {first_of(sites)}."

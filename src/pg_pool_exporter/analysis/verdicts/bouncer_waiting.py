@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
 from pg_pool_exporter.analysis.correlate.chain import Holder
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, known
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.server_view import ServerView
 from pg_pool_exporter.analysis.verdicts.bouncer_limits import (
@@ -25,7 +25,7 @@ from pg_pool_exporter.analysis.verdicts.bouncer_limits import (
     shared_limit,
     who_has,
 )
-from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest, number, spell
+from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest, first_of, number, spell
 from pg_pool_exporter.model import BouncerDatabase
 
 _MOST_OF = 0.5
@@ -53,17 +53,17 @@ def clients_waiting(
     if idle and silence_explains(pool):
         yield _session_held(bouncer, pool, idle)
         return
-    known = [one for one in pool.holders if one.is_known]
+    seen = [one for one in pool.holders if one.is_known]
     kept = [one for one in pool.holders if one.is_kept]
     # For how long those who do nothing will keep their connections is not known yet.
     if len(kept) >= _MOST_OF * max(pool.active, 1):
         return
-    if silence_explains(pool) or not known or len(known) < _MOST_OF * len(pool.holders):
+    if silence_explains(pool) or not seen or len(seen) < _MOST_OF * len(pool.holders):
         return
     long = pool.thresholds.long_checkout
     # A whole second of the bouncer's may be over at once.
     working = [
-        one for one in known if one.at_work_for >= (long if one.backend is not None else long + 1)
+        one for one in seen if one.at_work_for >= (long if one.backend is not None else long + 1)
     ]
     database = bouncer.sample.databases.get(pool.key.database, BouncerDatabase())
     mean = database.mean_transaction
@@ -92,14 +92,13 @@ def _finding(
     how: str = "",
 ) -> Finding:
     """About clients that wait, so it is a problem; unknown figures are left out."""
-    known = {"waiting_clients": pool.waiting, **figures}
     return Finding(
         cause=cause,
         severity=Severity.PROBLEM,
         subject=pool.subject,
         summary=summary,
         amount=pool.waiting if amount is None else amount,
-        figures={name: value for name, value in known.items() if value is not None},
+        figures=known(waiting_clients=pool.waiting, **figures),
         evidence=tuple(evidence),
         remedy=how or remedy(cause),
     )
@@ -235,10 +234,7 @@ def _who_waits(pool: BouncerPoolView) -> Iterator[str]:
 
 def addresses(holders: Sequence[Holder]) -> str:
     """Where the first of them come from."""
-    names = [
+    return first_of(
         f"{one.hold.address}:{one.hold.port}" if one.hold.address else "a unix socket"
         for one in holders
-    ]
-    unique = list(dict.fromkeys(names))
-    more = len(unique) - MOST_NAMED
-    return ", ".join(unique[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    )

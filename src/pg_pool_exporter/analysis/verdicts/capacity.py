@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from math import isnan
 
 from pg_pool_exporter.analysis.correlate.sessions import SILENT
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, known
 from pg_pool_exporter.analysis.pool_view import PoolView, ProcessView
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.wording import number, spell
@@ -68,13 +68,13 @@ def capacity_of_pool(pool: PoolView) -> Iterator[Finding]:
             else "Requests wait, although connections come back soon: there are too few."
         ),
         amount=recent.waiting or recent.failed,
-        figures={
-            **({"waiting_requests": recent.waiting} if recent.waiting is not None else {}),
-            "failed_requests": recent.failed,
-            "max_connections": most,
-            **({"hold_seconds": recent.hold} if recent.hold is not None else {}),
-            **({"turnover_ratio": recent.turnover / most} if recent.turnover is not None else {}),
-        },
+        figures=known(
+            waiting_requests=recent.waiting,
+            failed_requests=recent.failed,
+            max_connections=most,
+            hold_seconds=recent.hold,
+            turnover_ratio=None if recent.turnover is None else recent.turnover / most,
+        ),
         evidence=tuple(evidence),
         remedy=remedy(cause, pool.client, pool.framework),
     )
@@ -100,7 +100,7 @@ def _is_short(process: ProcessView, silent: int) -> bool:
     most = thresholds.pool_utilisation * sample.max
     if recent.turnover is not None:
         return suffers and recent.turnover > most
-    known = [one for one in process.active_by_minute[-_FULL_MINUTES:] if not isnan(one)]
-    full = bool(known) and all(one >= most for one in known)
+    seen = [one for one in process.active_by_minute[-_FULL_MINUTES:] if not isnan(one)]
+    full = bool(seen) and all(one >= most for one in seen)
     full = full and (sample.active or 0.0) - silent >= most
     return suffers and full and not sample.leaked_slots and not sample.overdue

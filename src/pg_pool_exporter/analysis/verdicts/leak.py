@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.evidence.blame import Blame, blame
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject, known
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.verdicts import open_transactions
@@ -33,16 +33,16 @@ def leak_of_pool(pool: PoolView) -> Iterator[Finding]:
         subject=pool.subject,
         summary=_summary(pool),
         amount=leak.total,
-        figures={
-            "leaked_slots": leak.dropped,
-            "overdue_connections": leak.overdue,
-            "unreturned_connections": leak.proven,
-            **({"unexplained_connections": leak.estimated} if leak.estimated else {}),
-            "held_connections": leak.total,
+        figures=known(
+            leaked_slots=leak.dropped,
+            overdue_connections=leak.overdue,
+            unreturned_connections=leak.proven,
+            unexplained_connections=leak.estimated or None,
+            held_connections=leak.total,
             **open_transactions.figure(kept_on),
-            **({"utilisation_ratio": pool.utilisation} if pool.utilisation is not None else {}),
-            **({"seconds_to_saturation": left} if left is not None else {}),
-        },
+            utilisation_ratio=pool.utilisation,
+            seconds_to_saturation=left,
+        ),
         signs=open_transactions.signs(kept_on),
         evidence=tuple(_evidence(pool)),
         remedy=_remedy(pool, kept_on),

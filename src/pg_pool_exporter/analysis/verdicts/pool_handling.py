@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject, known
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.wording import biggest, number, spell
@@ -28,10 +28,7 @@ def slots_lost(pool: PoolView) -> Iterator[Finding]:
         subject=pool.subject,
         summary=f"The pool counts {counted} not exist any more{full}.",
         amount=pool.unaccounted,
-        figures={
-            "unaccounted_connections": pool.unaccounted,
-            **({"utilisation_ratio": pool.utilisation} if pool.utilisation is not None else {}),
-        },
+        figures=known(unaccounted_connections=pool.unaccounted, utilisation_ratio=pool.utilisation),
         evidence=(
             f"For {spell(pool.leak_after)} they are neither idle, nor checked out, nor being made.",
             *_known_faults(pool),
@@ -116,11 +113,7 @@ def pool_per_request(app: str, server: str, pools: Sequence[PoolView]) -> Iterat
         subject=Subject(app=app, server=server),
         summary=f"{made} made in the last {watched} {how}.",
         amount=count,
-        figures={
-            "pools_made": count,
-            "most_by_one_process": most,
-            **({"kept_pools": kept.total()} if kept else {}),
-        },
+        figures=known(pools_made=count, most_by_one_process=most, kept_pools=kept.total() or None),
         evidence=tuple(_made_at(sites, kept.total())),
         remedy=remedy(Cause.POOL_PER_REQUEST),
     )

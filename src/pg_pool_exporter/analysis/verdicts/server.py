@@ -10,7 +10,7 @@ from pg_pool_exporter.aggregate import grouped, summed
 from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.bouncer_view import BouncerView
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Sign, Subject
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Sign, Subject, known
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.recommended import IDLE_IN_TRANSACTION_TIMEOUT
 from pg_pool_exporter.analysis.remedies import remedy, remedy_when_full
@@ -71,15 +71,15 @@ def _of_leaks(
     found: Counter[str] = Counter()
     for app, its_pools in apps:
         pools = list(its_pools)
-        known = max(app.evidence.unreturned or 0.0, sum(pool.leak.unreturned for pool in pools))
-        if not known or app.sessions is None:
+        leaks = max(app.evidence.unreturned or 0.0, sum(pool.leak.unreturned for pool in pools))
+        if not leaks or app.sessions is None:
             continue
         if not all(pool.all_report_overdue for pool in pools):
-            known = max(known, app.checked_out)
+            leaks = max(leaks, app.checked_out)
         for name in app.session_names:
             longest = server.thresholds.of_sessions(name).idle_in_transaction
             silent = app.sessions.count(*IN_TRANSACTION, longer_than=longest)
-            found[name] += min(silent, ceil(known))
+            found[name] += min(silent, ceil(leaks))
     return found
 
 
@@ -140,10 +140,7 @@ def logins_hang(server: ServerView) -> Iterator[Finding]:
         severity=Severity.PROBLEM,
         subject=Subject(server=server.name),
         summary=f"It accepts no new session: a login has waited for {spell(waiting)}.",
-        figures={
-            "login_waiting_seconds": waiting,
-            **({"last_login_seconds": last} if last is not None else {}),
-        },
+        figures=known(login_waiting_seconds=waiting, last_login_seconds=last),
         evidence=("Sessions that it has are answered.",),
         remedy=remedy(Cause.LOGINS_HANG),
     )
@@ -183,11 +180,11 @@ def _slots(server: ServerView) -> Iterator[Finding]:
             else f"{use:.0%} of the server's slots are in use."
         ),
         amount=max(used, pools_max) if oversubscribed else used,
-        figures={
-            "used_connections": used,
-            "available_connections": available,
-            **({"pools_max_connections": pools_max} if server.pools_max is not None else {}),
-        },
+        figures=known(
+            used_connections=used,
+            available_connections=available,
+            pools_max_connections=server.pools_max,
+        ),
         signs=frozenset({Sign.IN_USE}),
         evidence=tuple(evidence),
         remedy=remedy_when_full(cause) if use > limit.server_utilisation else remedy(cause),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pg_pool_exporter.aggregate import grouped
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject, known
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.remedies import remedy
 from pg_pool_exporter.analysis.wording import number, spell
@@ -58,11 +58,11 @@ def unexplained_waiting(pool: PoolView) -> Iterator[Finding]:
         subject=pool.subject,
         summary=f"{_symptom(pool)}; why is unknown yet.",
         amount=pool.waiting or pool.failed or 1,
-        figures={
-            **({"waiting_requests": pool.waiting} if pool.waiting is not None else {}),
-            "failed_requests": pool.failed,
-            **({"utilisation_ratio": pool.utilisation} if pool.utilisation is not None else {}),
-        },
+        figures=known(
+            waiting_requests=pool.waiting,
+            failed_requests=pool.failed,
+            utilisation_ratio=pool.utilisation,
+        ),
         evidence=tuple(_evidence(pool)),
         remedy=remedy(Cause.UNKNOWN),
     )
