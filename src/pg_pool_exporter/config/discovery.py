@@ -15,7 +15,6 @@ from pg_pool_exporter.config.discovery_values import (
 )
 from pg_pool_exporter.config.http_client import HttpClientConfig
 from pg_pool_exporter.config.kubernetes import KubernetesSdConfig
-from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.config.section import Section
 
 REFRESH_HEADER = "X-Prometheus-Refresh-Interval-Seconds"
@@ -35,11 +34,7 @@ class HttpSdConfig(HttpClientConfig, _HttpList):
 
     @model_validator(mode="after")
     def _keeps_credentials_encrypted(self) -> Self:
-        if self.keeps_to_https and not page_address(self.url).is_encrypted:
-            raise ValueError(
-                "must have an https url, because credentials are sent to it: http needs "
-                "allow_http_credentials: true"
-            )
+        self.require_encryption("must have an https url", [self.url])
         return self
 
     @field_validator("headers", "header_files")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
 from pg_pool_exporter.config.page_address import page_address
-from pg_pool_exporter.config.values import AnyPath, Duration
+from pg_pool_exporter.config.values import AnyPath, Duration, matching
 
 LIST_SUFFIXES = (".json", ".yml", ".yaml")
 """Suffixes of files with lists of addresses, as in Prometheus."""
 MIN_REFRESH = 1.0
 MAX_REFRESH = 86_400.0
-
-_HOST_NAME = re.compile(r"(?=.{1,253}\Z)(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?", re.ASCII)
 
 
 def _refresh_interval(value: float) -> float:
@@ -36,12 +33,6 @@ def _list_url(value: str) -> str:
     return parts._replace(path=urlsplit(value).path or "/").geturl()
 
 
-def _host_name(value: str) -> str:
-    if not _HOST_NAME.fullmatch(value):
-        raise ValueError("must be a name in DNS, like _pools._tcp.example.org")
-    return value
-
-
 def _metrics_path(value: str) -> str:
     if not value.startswith("/") or "?" in value or "#" in value or not value.isprintable():
         raise ValueError("must be a path, like /metrics, without ? and #")
@@ -53,5 +44,11 @@ ListFiles = Annotated[AnyPath, AfterValidator(_list_files)]
 """A pattern of files with lists of addresses, with `*` and `?`."""
 ListUrl = Annotated[str, AfterValidator(_list_url)]
 """URL of a list of addresses."""
-HostName = Annotated[str, AfterValidator(_host_name)]
+HostName = Annotated[
+    str,
+    matching(
+        r"(?=.{1,253}\Z)(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?",
+        "must be a name in DNS, like _pools._tcp.example.org",
+    ),
+]
 MetricsPath = Annotated[str, AfterValidator(_metrics_path)]

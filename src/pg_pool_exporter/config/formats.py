@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, field_validator
 
 from pg_pool_exporter.config.section import Section
-from pg_pool_exporter.config.values import Name
+from pg_pool_exporter.config.values import Name, matching
 from pg_pool_exporter.formats import (
     AUTO,
     FORMATS,
@@ -44,21 +43,8 @@ def _value_name(value: str) -> str:
     return value
 
 
-def _series_name(value: str) -> str:
-    # A wildcard needs text beside it.
-    if not re.fullmatch(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,199}\*?|\*[a-zA-Z0-9_:]{3,199}", value):
-        raise ValueError("must be the name of a series: letters, digits and _")
-    return value
-
-
 def _conditions(labels: Mapping[str, str]) -> tuple[Condition, ...]:
     return tuple(Condition((label,), text) for label, text in labels.items())
-
-
-def _label_name(value: str) -> str:
-    if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]{0,199}", value):
-        raise ValueError("must be the name of a label: letters, digits and _")
-    return value
 
 
 def _listed(value: Any) -> Any:
@@ -75,8 +61,18 @@ def _with_series(value: Any) -> Any:
     return {"series": value} if isinstance(value, (str, list)) else value
 
 
-_SeriesName = Annotated[str, AfterValidator(_series_name)]
-_LabelName = Annotated[str, AfterValidator(_label_name)]
+# A wildcard needs text beside it.
+_SeriesName = Annotated[
+    str,
+    matching(
+        r"[a-zA-Z_:][a-zA-Z0-9_:]{0,199}\*?|\*[a-zA-Z0-9_:]{3,199}",
+        "must be the name of a series: letters, digits and _",
+    ),
+]
+_LabelName = Annotated[
+    str,
+    matching(r"[a-zA-Z_][a-zA-Z0-9_]{0,199}", "must be the name of a label: letters, digits and _"),
+]
 
 
 class ValueConfig(Section):

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Iterable
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.config.section import Section
-from pg_pool_exporter.config.values import ReadableFile, SecretFile
+from pg_pool_exporter.config.values import ReadableFile, SecretFile, matching
 
 MAX_HEADERS = 20
 MAX_HEADER_CHARACTERS = 4096
@@ -79,7 +81,9 @@ class TlsConfig(Section):
     """The authorities that are trusted; without it the system's."""
     cert_file: ReadableFile | None = None
     key_file: SecretFile | None = None
-    server_name: str | None = None
+    server_name: (
+        Annotated[str, matching(r"[A-Za-z0-9_.:-]{1,253}", "must be the name of a host")] | None
+    ) = None
     """The name that the certificate must have, where it is not the host's in the URL."""
 
     @field_validator("ca_file")
@@ -101,13 +105,6 @@ class TlsConfig(Section):
             raise ValueError("must hold cert_file and key_file together: one needs the other")
         return self
 
-    @field_validator("server_name")
-    @classmethod
-    def _is_a_name(cls, value: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,253}", value):
-            raise ValueError("must be the name of a host")
-        return value
-
 
 class HttpClientConfig(Section):
     """How a metrics endpoint, or a list of addresses, is requested."""
@@ -125,11 +122,19 @@ class HttpClientConfig(Section):
     allow_http_credentials: bool = Field(default=False, validate_default=True)
     """Whether credentials may be sent unencrypted, over plain http to another host."""
 
-    @property
-    def keeps_to_https(self) -> bool:
-        """Whether there are credentials that must not be sent unencrypted."""
+    def require_encryption(self, what: str, addresses: Iterable[str]) -> None:
+        """Raise `ValueError` where credentials would be sent unencrypted to one of the addresses.
+
+        `what` says what must be https: `must have an https url`.
+        """
         has_any = bool(self.header_files or self.basic_auth or self.bearer_token_file)
-        return has_any and not self.allow_http_credentials
+        if not has_any or self.allow_http_credentials:
+            return
+        if not all(page_address(one).is_encrypted for one in addresses):
+            raise ValueError(
+                f"{what}, because credentials are sent there: http needs "
+                "allow_http_credentials: true"
+            )
 
     @field_validator("header_files")
     @classmethod

@@ -18,19 +18,20 @@ from pg_pool_exporter.config.discovery_values import ListUrl
 from pg_pool_exporter.config.http_client import HttpClientConfig
 from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.config.section import Section
+from pg_pool_exporter.config.values import matching
 
 MAX_NAMESPACES = 100
 
 # RFC 1123's label: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+_Namespace = Annotated[
+    str,
+    matching(
+        r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?",
+        "must be the name of a namespace: small letters, digits and dashes",
+    ),
+]
 # A name by IANA's rules (RFC 6335).
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?", re.ASCII)
-
-
-def _namespace(value: str) -> str:
-    if not _NAMESPACE.fullmatch(value):
-        raise ValueError("must be the name of a namespace: small letters, digits and dashes")
-    return value
 
 
 def _few(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -71,9 +72,7 @@ class _ApiServer(Section):
 class KubernetesSdConfig(HttpClientConfig, _ApiServer):
     """Pods of some namespaces, watched through the API server."""
 
-    namespaces: Annotated[tuple[Annotated[str, AfterValidator(_namespace)], ...], Strict(False)] = (
-        Field(default=())
-    )
+    namespaces: Annotated[tuple[_Namespace, ...], Strict(False)] = ()
     """Empty: all."""
     label_selector: Annotated[str, AfterValidator(_selector)] | None = None
     """None: only pods with the annotation `prometheus.io/scrape: "true"`."""
@@ -92,10 +91,6 @@ class KubernetesSdConfig(HttpClientConfig, _ApiServer):
 
     @model_validator(mode="after")
     def _keeps_credentials_encrypted(self) -> Self:
-        server = self.api_server
-        if server is not None and self.keeps_to_https and not page_address(server).is_encrypted:
-            raise ValueError(
-                "must have an https api_server, because credentials are sent to it: http needs "
-                "allow_http_credentials: true"
-            )
+        if self.api_server is not None:
+            self.require_encryption("must have an https api_server", [self.api_server])
         return self

@@ -22,7 +22,6 @@ from pg_pool_exporter.config.discovery import DiscoveryConfig
 from pg_pool_exporter.config.dsn import check_dsn, has_password
 from pg_pool_exporter.config.formats import FormatConfig
 from pg_pool_exporter.config.http_client import HttpClientConfig
-from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.config.section import Section
 from pg_pool_exporter.config.thresholds import AppThresholds, PoolThresholds, Thresholds
 from pg_pool_exporter.config.values import (
@@ -199,11 +198,7 @@ class AppConfig(DiscoveryConfig, HttpClientConfig, _Scheduled, _Named):
 
     @model_validator(mode="after")
     def _keeps_credentials_encrypted(self) -> Self:
-        if self.keeps_to_https and not all(page_address(one).is_encrypted for one in self.targets):
-            raise ValueError(
-                "must have https targets, because credentials are sent to them: http needs "
-                "allow_http_credentials: true"
-            )
+        self.require_encryption("must have https targets", self.targets)
         return self
 
 

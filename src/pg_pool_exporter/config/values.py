@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,18 @@ MAX_NAME = 63
 """PostgreSQL's own limit for names."""
 MIN_INTERVAL = 0.1
 MAX_INTERVAL = 3600.0
+
+
+def matching(pattern: str, message: str) -> AfterValidator:
+    """The check that a text as a whole has this pattern, in ASCII; else the error is `message`."""
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(message)
+        return value
+
+    return AfterValidator(check)
 
 
 def _name(value: str) -> str:

@@ -36,10 +36,6 @@ def url_of(address: Address, app: AppConfig) -> str:
     }
     query = f"?{urlencode(parameters)}" if parameters else ""
     path = quote("/" + path.lstrip("/"), safe=_UNQUOTED)
-    page = page_address(f"{scheme}://{address.text}{path}{query}")
-    if app.keeps_to_https and not page.is_encrypted:
-        raise ValueError(
-            "must be https, because credentials are sent to it: http needs "
-            "allow_http_credentials: true"
-        )
-    return page.text
+    page = page_address(f"{scheme}://{address.text}{path}{query}").text
+    app.require_encryption("must be https", [page])
+    return page
