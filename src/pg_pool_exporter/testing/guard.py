@@ -12,8 +12,8 @@ from pg_pool_exporter.testing.leaks import (
     leaks_since,
     moment,
     settled,
-    wait_in_thread,
 )
+from pg_pool_exporter.testing.steps import do
 from pg_pool_exporter.testing.watch import Held, Watch
 
 
@@ -61,7 +61,7 @@ class Guard:
 
     def leaks(self) -> str:
         """The leaks of the test that has ended, as text; empty without any."""
-        leaks = wait_in_thread(settled(self._look, self._wait))
+        leaks = do(settled(self._look, self._wait))
         return leaks.text(self._note) if leaks else ""
 
     def _look(self) -> Leaks:

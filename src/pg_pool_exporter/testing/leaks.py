@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pg_pool_exporter.client.libraries.adapter import django_is_set_up
 from pg_pool_exporter.client.tracker import Tracker
+from pg_pool_exporter.testing.steps import Steps, do, do_in_loop
 from pg_pool_exporter.testing.watch import UNKNOWN_SITE, Dropped, Held, Watch
 
 WAIT_SECONDS = 1.0
-_LOOK_SECONDS = 0.01
 
 
 class LeakError(AssertionError):
@@ -86,44 +85,21 @@ def _kept_by_django() -> set[int]:
     return {id(one.connection) for one in wrappers if one.connection is not None}
 
 
-def settled(look: Callable[[], Leaks], seconds: float) -> Generator[None, None, Leaks]:
+def settled(look: Callable[[], Leaks], seconds: float) -> Steps[Leaks]:
     """Look until no connection is missing, or until the `seconds` are over.
 
-    Returns those missing at the first look and still. The caller waits a moment at each step, in
-    its thread or its loop.
+    Returns those missing at the first look and still.
     """
     deadline = time.monotonic() + seconds
     leaks = look()
     suspects = {one.key: one for one in leaks.held}
     while leaks.held and time.monotonic() < deadline:
-        yield
+        yield None
         now = look()
         # Not those checked out since: an application's thread goes on with its own work.
         still = [one for one in now.held if one.key in suspects]
         leaks = Leaks(held=still, dropped=now.dropped)
     return leaks
-
-
-def wait_in_thread(steps: Generator[None, None, Leaks]) -> Leaks:
-    """Drive `settled` by sleeping."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            leaks: Leaks = end.value
-            return leaks
-        time.sleep(_LOOK_SECONDS)
-
-
-async def wait_in_loop(steps: Generator[None, None, Leaks]) -> Leaks:
-    """Drive `settled` and let the loop's other tasks run."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            leaks: Leaks = end.value
-            return leaks
-        await asyncio.sleep(_LOOK_SECONDS)
 
 
 class _NoLeaks:
@@ -145,7 +121,7 @@ class _NoLeaks:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         __tracebackhide__ = True
         try:
-            self._judge(wait_in_thread(settled(self._look, self._wait)), error)
+            self._judge(do(settled(self._look, self._wait)), error)
         finally:
             self._watch.close()
 
@@ -155,7 +131,7 @@ class _NoLeaks:
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         __tracebackhide__ = True
         try:
-            self._judge(await wait_in_loop(settled(self._look, self._wait)), error)
+            self._judge(await do_in_loop(settled(self._look, self._wait)), error)
         finally:
             self._watch.close()
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
 from math import isfinite
 from typing import Any
 
+from pg_pool_exporter.testing.steps import Steps, do, do_in_loop
 from pg_pool_exporter.testing.takers import NoneFreeError, taker
 from pg_pool_exporter.testing.watch import Watch
 
 WAIT_SECONDS = 5.0
-_LOOK_SECONDS = 0.02
-
-_Steps = Generator[Callable[[], Any], Any, None]
 
 
 class _Saturated:
@@ -36,10 +32,10 @@ class _Saturated:
     def __enter__(self) -> None:
         if self._taker.is_async:
             raise TypeError("this pool is asynchronous: use `async with saturated(…)`")
-        _run(self._take_all())
+        do(self._take_all())
 
     def __exit__(self, *_exception: object) -> None:
-        _run(self._return_all())
+        do(self._return_all())
 
     async def __aenter__(self) -> None:
         await self._run_in_loop(self._take_all())
@@ -47,7 +43,7 @@ class _Saturated:
     async def __aexit__(self, *_exception: object) -> None:
         await self._run_in_loop(self._return_all())
 
-    def _take_all(self) -> _Steps:
+    def _take_all(self) -> Steps[None]:
         deadline = time.monotonic() + self._wait
         others = _sites_of(self._pool)
         try:
@@ -57,11 +53,12 @@ class _Saturated:
                 except NoneFreeError:
                     if time.monotonic() > deadline:
                         raise TimeoutError(self._refusal(others)) from None
+                    yield None
         except BaseException:
             yield from self._return_all()
             raise
 
-    def _return_all(self) -> _Steps:
+    def _return_all(self) -> Steps[None]:
         failed: Exception | None = None
         while self._taken:
             connection = self._taken.pop()
@@ -80,8 +77,8 @@ class _Saturated:
             f"within {self._wait:g} s; checked out before at: {lines or 'unknown lines'}"
         )
 
-    async def _run_in_loop(self, steps: _Steps) -> None:
-        await _run_async(steps, in_thread=not self._taker.is_async)
+    async def _run_in_loop(self, steps: Steps[None]) -> None:
+        await do_in_loop(steps, in_thread=not self._taker.is_async)
 
 
 def _sites_of(pool: Any) -> Counter[str]:
@@ -91,44 +88,6 @@ def _sites_of(pool: Any) -> Counter[str]:
         return Counter(one.site for one in watch.held([watch.instrument(pool)]))
     finally:
         watch.close()
-
-
-def _run(steps: _Steps) -> None:
-    """Do each step, and send its result to the generator."""
-    result: Any = None
-    refusal: Exception | None = None
-    while True:
-        try:
-            step = steps.send(result) if refusal is None else steps.throw(refusal)
-        except StopIteration:
-            return
-        result, refusal = None, None
-        try:
-            result = step()
-        except NoneFreeError as error:
-            refusal = error
-            time.sleep(_LOOK_SECONDS)
-        except Exception as error:  # noqa: BLE001 - the generator's to handle
-            refusal = error
-
-
-async def _run_async(steps: _Steps, *, in_thread: bool) -> None:
-    """The same in a loop, whose other tasks run meanwhile."""
-    result: Any = None
-    refusal: Exception | None = None
-    while True:
-        try:
-            step = steps.send(result) if refusal is None else steps.throw(refusal)
-        except StopIteration:
-            return
-        result, refusal = None, None
-        try:
-            result = await (asyncio.to_thread(step) if in_thread else step())
-        except NoneFreeError as error:
-            refusal = error
-            await asyncio.sleep(_LOOK_SECONDS)
-        except Exception as error:  # noqa: BLE001 - the generator's to handle
-            refusal = error
 
 
 def saturated(pool: Any, *, leave: int = 0, wait: float = WAIT_SECONDS) -> _Saturated:

@@ -1,0 +1,50 @@
+"""Does the steps of a generator, in this thread or in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
+Steps = Generator[Callable[[], Any] | None, Any, Result]
+"""Yields what is to be called, and gets its result or its error; None is a moment's pause."""
+_PAUSE_SECONDS = 0.01
+
+
+def do(steps: Steps[Result]) -> Result:
+    """Do the steps in this thread. Returns what the generator does, and raises what it raises."""
+    result: Any = None
+    failure: Exception | None = None
+    while True:
+        try:
+            step = steps.send(result) if failure is None else steps.throw(failure)
+        except StopIteration as end:
+            returned: Result = end.value
+            return returned
+        result = failure = None
+        try:
+            result = time.sleep(_PAUSE_SECONDS) if step is None else step()  # type: ignore[func-returns-value]
+        except Exception as error:  # noqa: BLE001 - the generator's to handle
+            failure = error
+
+
+async def do_in_loop(steps: Steps[Result], *, in_thread: bool = False) -> Result:
+    """The same in a loop, whose other tasks run meanwhile; `in_thread`: the steps block."""
+    result: Any = None
+    failure: Exception | None = None
+    while True:
+        try:
+            step = steps.send(result) if failure is None else steps.throw(failure)
+        except StopIteration as end:
+            returned: Result = end.value
+            return returned
+        result = failure = None
+        try:
+            if step is None:
+                await asyncio.sleep(_PAUSE_SECONDS)
+            else:
+                result = await (asyncio.to_thread(step) if in_thread else step())
+        except Exception as error:  # noqa: BLE001 - the generator's to handle
+            failure = error
