@@ -25,7 +25,7 @@ _DIRECTORY = re.compile(r"/\S*/pgpe-[^/\s]+/")
 _INTRODUCTION = """# Faults, and what shows them
 
 Output of `python -m bench.faults > docs/reference/faults.md`: each fault is provoked beside a
-running daemon, with real servers, processes, files and connections, and taken away again. Each
+running exporter, with real servers, processes, files and connections, and taken away again. Each
 target is polled every second with a deadline of 0.9 s. The command fails where a fault does not
 show as it must, where a scrape takes longer than 5 s (more on a busy machine), and where something
 has not recovered

@@ -31,7 +31,7 @@ from dashboards.builder.selection import select
 from pg_pool_exporter.metrics import catalogue as c
 
 _NAME = "{{app}} {{pool}}"
-# Through the daemon's cache the integral is exact over at least 20 polls.
+# Through the exporter's cache the integral is exact over at least 20 polls.
 _INTEGRAL = "2m"
 _THRESHOLD = Query(q.threshold_lines("pool_utilisation"), f"threshold {_NAME}")
 _QUANTILES = (0.5, 0.95, 0.99)

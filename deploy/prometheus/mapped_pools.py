@@ -1,6 +1,6 @@
 """Writes mapped/*.yml: rules that give our names to pools that Prometheus scrapes itself.
 
-What other libraries call their values is known to the package's `formats`, from which the daemon
+What other libraries call their values is known to the package's `formats`, from which the exporter
 reads their pages, too. The expressions do what its reader does, as far as PromQL can.
 """
 

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments, os.environ)
         if options.command == "run":
-            # Until the daemon can reload: by default the signal ends the process.
+            # Until the exporter can reload: by default the signal ends the process.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         module = options.command.replace("-", "_")
         code: int = import_module(f"{__package__}.commands.{module}").main(options)
@@ -55,7 +55,7 @@ def _report_missing_package(error: ImportError) -> int:
     # Some libraries explain over several lines why they can't be imported.
     reason = str(error).partition("\n")[0]
     complain(
-        f"{PROGRAM}: this command needs the daemon's packages: "
+        f"{PROGRAM}: this command needs the exporter's packages: "
         f'pip install "pg-pool-exporter[daemon]" ({reason})'
     )
     return WRONG
@@ -63,7 +63,7 @@ def _report_missing_package(error: ImportError) -> int:
 
 def _report_expected(error: Exception) -> int | None:
     """The exit code after a message about `error`; None when it is a fault of ours."""
-    # Imported only now: these modules need the daemon's packages.
+    # Imported only now: these modules need the exporter's packages.
     from pg_pool_exporter.config import ConfigError
     from pg_pool_exporter.web.server import ListenError
 

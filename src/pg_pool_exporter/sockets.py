@@ -1,4 +1,4 @@
-"""The directory in which instrumented processes and the daemon find each other.
+"""The directory in which instrumented processes and the exporter find each other.
 
 Both sides must agree without communication, so its rules are here once. The standard library only,
 because the client imports it.

@@ -231,7 +231,7 @@ exports.METRICS = [
    150.0,
    200.0
   ],
-  "help": "Time by demand: whole seconds during which connections checked out and requests waiting were together at most so many. count is the time measured, sum the demand integrated over it."
+  "help": "Time by demand: whole seconds during which connections checked out and requests waiting together were at most the bound. count is the time measured, sum the demand integrated over it."
  },
  {
   "name": "pg_pool_acquire_wait_seconds_total",

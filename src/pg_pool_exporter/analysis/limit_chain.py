@@ -184,7 +184,7 @@ _Asked = list[tuple[str, float | None]]
 
 
 def _asked(some: Iterable[_Connections]) -> _Asked:
-    """What pools may open, each by itself or, where a limit that they share is lower, together."""
+    """What pools may open, each alone or, where a limit that they share is lower, together."""
     some = list(some)
     ways = (
         _together(some, lambda one: (f"database {one.pool.database}", one.database_most)),

@@ -96,7 +96,7 @@ _REMEDIES: Mapping[Cause, str] = {
     ),
     Cause.BOUNCER_SESSION_HELD: (
         "In session mode a client keeps its connection until it disconnects: an application's pool "
-        "holds as many as it has open. Use `pool_mode = transaction` (on the console `SET "
+        "holds one for each that it has open. Use `pool_mode = transaction` (on the console `SET "
         "pool_mode = 'transaction'`, and in pgbouncer.ini) where the application needs no session "
         "state; else make the pools of the applications smaller than pool_size together, with a "
         "short idle timeout, and look for connections that are not returned."
@@ -142,7 +142,7 @@ _REMEDIES: Mapping[Cause, str] = {
     Cause.EXPORTER_IMPAIRED: (
         "Correct the file or directory on the exporter's host. `pg-pool-exporter check-config` "
         "names every mistake in a configuration; the exporter's log has all details. Then reload "
-        "(SIGHUP); directories and lists are tried again by themselves."
+        "(SIGHUP); directories and lists are tried again automatically."
     ),
     Cause.UNKNOWN: (
         "Watch for some minutes to see why. Meanwhile see what the sessions of the checked-out "

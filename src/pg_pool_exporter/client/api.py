@@ -23,12 +23,12 @@ def instrument(
     server: str | None = None,
     leak_after: float | str | None = None,
 ) -> _T:
-    """Measure a pool from now on, and show this process to the daemon. Returns the pool.
+    """Measure a pool from now on, and show this process to the exporter. Returns the pool.
 
     It takes pools of psycopg_pool, asyncpg, psycopg2 and SQLAlchemy, and SQLAlchemy's engines.
     `app` is the application's name (default: `$PG_POOL_EXPORTER_APP`, else the script's name),
     `name` the pool's (default: the library's own name for it, which for `pool-N` depends on the
-    order of creation), `server` the server's name in the daemon's configuration, where host and
+    order of creation), `server` the server's name in the exporter's configuration, where host and
     port don't identify it. A checkout that lasts longer than `leak_after` is overdue: seconds or a
     text such as "90s" (default: `$PG_POOL_EXPORTER_LEAK_AFTER`, else 60 s).
 

@@ -23,7 +23,7 @@ TOP = int(DEMAND_BOUNDS[-1]) + 1
 
 class Demand:
     """The time at each level, from `begun` on. No clock and no lock, as `Totals`, which adds the
-    time of what is checked out by itself: a call more would cost as much as all the rest.
+    time of what is checked out inline: one more call would cost as much as all the rest.
     """
 
     def __init__(self, begun: float) -> None:

@@ -1,1 +1,1 @@
-"""The commands of pg-pool-exporter, and the daemon, which joins all other rooms."""
+"""The commands of pg-pool-exporter, and the service, which joins all other rooms."""

@@ -1,4 +1,4 @@
-"""`pg-pool-exporter advise`: how large the pools should be, as a running daemon says."""
+"""`pg-pool-exporter advise`: pool sizes, by what a running exporter has measured."""
 
 from __future__ import annotations
 

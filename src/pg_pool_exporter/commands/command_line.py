@@ -129,7 +129,7 @@ def _check_together(command: str, values: Mapping[str, Any]) -> None:
         for flag in _flags_of(command):
             if flag.option in _WATCHING and flag.option in values:
                 raise UsageError(
-                    f"--url asks a daemon, so {flag.spelt} has no use: leave out one of them"
+                    f"--url asks an exporter, so {flag.spelt} has no use: leave out one of them"
                 )
     if command == "explain" and not values.get("page"):
         raise UsageError("explain needs the address of a page, or - for standard input")
@@ -157,7 +157,7 @@ def _check_together(command: str, values: Mapping[str, Any]) -> None:
 def _useful(given: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
     """The variables without those that the given flags make useless.
 
-    `doctor` asks a daemon or watches targets: flags decide, then the variable of the URL.
+    `doctor` asks an exporter or watches targets: flags decide, then the variable of the URL.
     """
     useless: tuple[str, ...] = ()
     if any(option in given for option in _WATCHING):

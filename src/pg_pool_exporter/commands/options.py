@@ -1,6 +1,6 @@
 """The commands, their flags and the options made of these: one declaration.
 
-Standard library only: `--help` and `--version` must not wait for the daemon's packages. A parser
+Standard library only: `--help` and `--version` must not wait for the exporter's packages. A parser
 that needs such a package imports it when its flag has a value.
 """
 
@@ -60,12 +60,12 @@ COMMANDS = {
     ),
     "doctor": Command(
         "print the checklist: what is wrong, and what to do",
-        "With --url from a running daemon, else by watching all targets for a moment.\n"
+        "With --url from a running exporter, else by watching all targets for a moment.\n"
         "Exit code 1 after a warning, 3 after a problem, 4 without an answer.",
     ),
     "advise": Command(
-        "print how large the pools should be, by what a running daemon has measured",
-        "With --url of the daemon (default http://localhost:10432). It needs ten minutes; a day\n"
+        "print how large the pools should be, by what a running exporter has measured",
+        "With --url of the exporter (default http://localhost:10432). It needs ten minutes; a day\n"
         "shows the busiest hour. Exit code 1 if a size should change, or cannot before a cause is\n"
         "fixed or there is room for it; 4 without an answer.",
     ),
@@ -158,15 +158,15 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _daemon_url(text: str) -> SplitResult:
-    """`http://HOST:PORT` or `https://HOST:PORT`, with `USER:PASSWORD@` if the daemon needs them."""
+def _exporter_url(text: str) -> SplitResult:
+    """`http(s)://HOST:PORT`, with `USER:PASSWORD@` before the host if the exporter needs them."""
     try:
         url = urlsplit(text)
         is_complete = bool(url.hostname) and url.port != 0
     except ValueError:
         is_complete = False
     if not is_complete or url.scheme not in ("http", "https") or url.query:
-        raise ValueError("must be the daemon's address, like http://localhost:10432")
+        raise ValueError("must be the exporter's address, like http://localhost:10432")
     return url
 
 
@@ -307,8 +307,8 @@ class Options:
     url: Annotated[
         SplitResult | None,
         Flag(
-            "url", "URL", "address of a running daemon, like http://localhost:10432",
-            _daemon_url, _ASKING,
+            "url", "URL", "address of a running exporter, like http://localhost:10432",
+            _exporter_url, _ASKING,
         ),
     ] = field(default=None, repr=False)
     duration: Annotated[

@@ -66,7 +66,7 @@ def _all_up(store: Store, discovery: Discovery) -> bool:
 
 
 async def _poll_into(store: Store, config: Config, look_back: int = 0) -> Discovery:
-    # The positions in servers' logs belong to the daemon.
+    # The positions in servers' logs belong to the running exporter.
     discovery = Discovery(config.model_copy(update={"state_dir": ""}), look_back=look_back)
     await asyncio.gather(discovery.tasks.refresh(), discovery.look())
     pollers = [(target, Poller(target, target.source(), store)) for target in discovery.targets()]

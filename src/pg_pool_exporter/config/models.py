@@ -113,7 +113,7 @@ class FactsConfig(Section):
     idle_in_transaction: bool = False
     """Ages of the sessions that are idle in a transaction, as a histogram."""
     snapshots: bool = False
-    """The holders of the oldest snapshots."""
+    """Which clients and other processes have the oldest snapshots."""
 
 
 class ConnectionConfig(Section):

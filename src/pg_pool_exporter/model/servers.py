@@ -187,7 +187,7 @@ class ServerFacts:
     idle_in_transaction: Histogram | None = None
     """How long sessions have been idle in their transaction."""
     snapshots: Mapping[tuple[str, str], int] | None = None
-    """Age of the oldest snapshot in transactions, by kind of holder and its application."""
+    """Age of the oldest snapshot in transactions, by kind of process and its application."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ def saturated_share(size: int, load: float, peak: float) -> float:
     below, level = 0.0, 1.0
     for demand in range(size, 0, -1):
         into = load + (demand - 1) * (peak - 1)
-        if into <= 0:  # smoother than random: so many never come
+        if into <= 0:  # smoother than random: this level is never reached
             return 0.0
         level *= demand * peak / into
         below += level

@@ -57,7 +57,7 @@ class ClientSessions:
         self._unknown: dict[ClientKey, _Group] = {}
 
     def add(self, bouncer: BouncerSample, later: float) -> None:
-        """Those of a bouncer, which was polled so many seconds after the moment."""
+        """Add the clients of a bouncer that was polled `later` seconds after the moment."""
         for pool, sample in bouncer.pools.items():
             for origin, clients in sample.origins.items():
                 its = self._groups.setdefault(_key(pool, origin), _Group())

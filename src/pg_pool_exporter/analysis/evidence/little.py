@@ -7,8 +7,8 @@ that ended in it, divided by the window. A connection that is never returned add
 
 The mean of some readings has an error. If requests come independently of each other, the number of
 their connections that are checked out is distributed by Poisson, however long they last. So
-leaked connections are estimated to be as many as it takes for the rest of the readings' sum to be
-no surprise (Chernoff's bound of Poisson's tail).
+the estimate is the least number of leaked connections that makes the rest of the readings' sum no
+surprise (Chernoff's bound of Poisson's tail).
 
 Connections that are neither leaked nor returned yet are subtracted if their session works:
 
@@ -20,7 +20,7 @@ Connections that are neither leaked nor returned yet are subtracted if their ses
 
 Assumptions:
 
-- The polls are not in step with the requests. So their times stray (`polling.poller`).
+- The polls are not synchronous with the requests. So their times vary randomly (`polling.poller`).
 - Requests come independently of each other. Those that come in bursts do not, but their checkouts
   end within the leak threshold. So each part of the window must show the leaked connections too,
   the first one lies before the threshold, and each reading shows at least as many.

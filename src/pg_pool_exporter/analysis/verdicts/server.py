@@ -66,7 +66,7 @@ def _of_leaks(
     these are findings of their own.
 
     Behind a page that does not report overdue checkouts a leak is a lower bound. Then its evidence
-    has all transactions in which nothing happens, as many as connections are checked out.
+    has all silent transactions, up to the number of connections checked out.
     """
     found: Counter[str] = Counter()
     for app, its_pools in apps:

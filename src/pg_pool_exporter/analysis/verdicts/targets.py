@@ -30,7 +30,7 @@ _REMEDIES = {
     ),
     (Cause.TARGET_UNREACHABLE, "process"): (
         "The process has a socket and does not answer: does it hang, or is it stopped (`ps -o "
-        "stat`)? A socket that nobody serves any more is removed by itself."
+        "stat`)? A socket without a process is removed automatically."
     ),
     (Cause.LOGIN_FAILED, "app"): (
         "Its metrics page refuses the exporter: correct its `basic_auth` or `bearer_token_file` in "

@@ -148,5 +148,5 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         """Shut down exchanges that have lasted for longer than a reader may take."""
         for reader, since in self._readers.copy().items():
             if monotonic() - since > _READER_SECONDS:
-                with suppress(OSError):  # it has gone by itself
+                with suppress(OSError):  # it has ended meanwhile
                     reader.shutdown(socket.SHUT_RDWR)

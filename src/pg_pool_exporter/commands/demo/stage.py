@@ -1,6 +1,6 @@
 """Starts the demonstration and shows its live table.
 
-A PostgreSQL server, applications and the daemon: one process each, all stopped at the end, and
+A PostgreSQL server, applications and the exporter: one process each, all stopped at the end, and
 their files removed.
 """
 

@@ -1,7 +1,7 @@
 """`pg-pool-exporter doctor`: the checklist at a terminal.
 
-A running daemon (`asking`), or polling the targets for a moment (`watching`), gives the document of
-`/api/v1/findings`. `report` reads it, `terminal` formats it.
+The document of `/api/v1/findings` comes from a running exporter (`asking`), or from polling the
+targets for a moment (`watching`). `report` reads it, `terminal` formats it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main(options: Options) -> int:
 
 
 def _document(options: Options) -> str:
-    """The document of a daemon, or of polling the targets."""
+    """The document of an exporter, or of polling the targets."""
     if options.url is not None:
         from pg_pool_exporter.commands.doctor.asking import ask
 

@@ -1,4 +1,4 @@
-"""Asks a running daemon.
+"""Asks a running exporter.
 
 With the standard library's HTTP client: importing aiohttp takes longer than the answer.
 """
@@ -23,7 +23,7 @@ _LANE = Lane("ask-daemon")
 
 
 def ask(url: SplitResult) -> str:
-    """The document of the daemon at `url`, which has a host. Raises `ReportError`."""
+    """The document of the exporter at `url`, which has a host. Raises `ReportError`."""
     where = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
     try:
         # The timeouts of sockets bound each read, the lane bounds all of them.

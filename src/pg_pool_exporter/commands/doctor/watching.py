@@ -57,5 +57,5 @@ def _hurried(config: Config, seconds: float) -> Config:
 
     listed = {key: tuple(map(hurried, getattr(config, key))) for key in _SCHEDULED}
     changed = {**listed, "processes": hurried(config.processes)}
-    # The positions in the servers' logs belong to the daemon.
+    # The positions in the servers' logs belong to the running exporter.
     return config.model_copy(update={**changed, "state_dir": ""})

@@ -1,4 +1,4 @@
-"""`pg-pool-exporter terminate-idle`: ends idle sessions, by hand and never by itself.
+"""`pg-pool-exporter terminate-idle`: ends idle sessions, only on a person's command.
 
 `sessions` chooses them, `server` lists and ends them, `report` is the text for a person.
 """

@@ -1,6 +1,6 @@
 """Every metric once: its name, type, help and labels.
 
-Everything that writes or reads metrics (the client's page, the reader, the daemon's page, the
+Everything that writes or reads metrics (the client's page, the reader, the exporter's page, the
 documentation, rules and dashboards) takes them from here. The standard library only, because the
 client imports it.
 """

@@ -90,8 +90,9 @@ POOL_HOLD = _pool(
 )
 POOL_DEMAND = _pool(
     "histogram", "demand_connections",
-    "Time by demand: whole seconds during which connections checked out and requests waiting were "
-    "together at most so many. count is the time measured, sum the demand integrated over it.",
+    "Time by demand: whole seconds during which connections checked out and requests waiting "
+    "together were at most the bound. count is the time measured, sum the demand integrated over "
+    "it.",
     field="demand", bounds=DEMAND_BOUNDS,
 )  # fmt: skip
 POOL_ACQUIRE_WAIT = _pool(

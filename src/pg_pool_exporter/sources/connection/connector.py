@@ -31,7 +31,7 @@ _KEEPALIVE = {
 # PgBouncer and managed proxies refuse parameters that they do not know.
 _REFUSED_OPTIONS = re.compile(r"startup parameter|command-line options")
 _MOST_READ = 4096
-# The driver must not abandon an attempt by itself: see HeldConnection.
+# Only `HeldConnection` abandons an attempt, never the driver.
 _NO_CONNECT_TIMEOUT = 2**31 - 1
 
 

@@ -141,7 +141,7 @@ NETWORK = patterns(
 """On the way to any of them."""
 POSTGRES = Causes(_AUTH, _BY_SQLSTATE, (*_BY_TEXT, *NETWORK))
 # Limits of the server, its databases and its roles share one SQLSTATE; so do all of a bouncer's.
-_TOLD_APART_BY_TEXT = {_TOO_MANY, "08P01"}
+_AMBIGUOUS_SQLSTATES = {_TOO_MANY, "08P01"}
 # "FATAL:  " in any language: libpq's own texts have no second space.
 _FROM_SERVER = re.compile(r":  ")
 _MOST_READ = 4096
@@ -195,7 +195,7 @@ def _printable(text: str) -> str:
 def _cause(error: psycopg.Error, causes: Causes) -> Cause | None:
     text = str(error)[:_MOST_READ]
     by_sqlstate = causes.by_sqlstate.get(error.sqlstate or "")
-    if error.sqlstate is not None and error.sqlstate not in _TOLD_APART_BY_TEXT:
+    if error.sqlstate is not None and error.sqlstate not in _AMBIGUOUS_SQLSTATES:
         return by_sqlstate
     for pattern, cause in causes.by_text:
         if pattern.search(text):

@@ -93,7 +93,7 @@ def _check(name: str, path: str | Path) -> None:
 def _with_service(params: Params) -> Params:
     """With the parameters of the service; those that are given win.
 
-    libpq would resolve the name of the service's host by itself, on the event loop. A service that
+    libpq would resolve the name of the service's host on the event loop. A service that
     is not found here is left to libpq, which says so or finds it in its own directory.
     """
     name = params.get("service") or os.environ.get("PGSERVICE")

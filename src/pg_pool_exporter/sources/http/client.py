@@ -101,8 +101,8 @@ class HttpClient:
         try:
             return await fetch(self._session, request)
         except BrokenOffError:
-            # A kept connection may have been closed meanwhile. aiohttp repeats a GET by itself, but
-            # no POST, because it can't know that ours only reads.
+            # A kept connection may have been closed meanwhile. aiohttp itself repeats a GET, but no
+            # POST, because it can't know that ours only reads.
             if request.posted is None:
                 raise
         return await fetch(self._session, request)

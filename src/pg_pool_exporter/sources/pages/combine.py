@@ -129,7 +129,7 @@ class _Processes:
         self._formats = {form for form, _ in self._found}
 
     def has(self, pool: PagePool, formats: Iterable[str]) -> bool:
-        """Whether the process of `pool` has one of these formats, as far as its labels tell."""
+        """Whether the process of `pool` has one of these formats, as far as its labels show."""
         return any(
             (form, pool.target) in self._found
             or (form, ()) in self._found

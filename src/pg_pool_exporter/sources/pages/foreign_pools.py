@@ -77,12 +77,12 @@ def _page_pool(
 ) -> PagePool:
     process = [label for aliases in form.process if (label := _first_label(aliases, labels))]
     # Parts of the name need not follow it again.
-    told = {
+    in_name = {
         label
         for aliases in form.info.values()
         if (label := _first_label(aliases, labels)) and labels[label] in named.name
     }
-    extra, target, silent = split(labels, {*meant, *process}, quiet | told)
+    extra, target, silent = split(labels, {*meant, *process}, quiet | in_name)
     if named.name != raw:
         # Never shown; two connection strings can look alike without their passwords.
         silent = (("", raw), *silent)

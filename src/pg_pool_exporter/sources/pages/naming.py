@@ -32,40 +32,40 @@ class PoolNames:
         before = {part: name for name, some in self._parts.items() for part in some}
         # Of pools that come together those of the better format get the plain names.
         in_order = sorted(pools, key=lambda pool: (self._order.get(pool.format, -1), pool))
-        holders: dict[PoolId, PagePool] = {}
+        owners: dict[PoolId, PagePool] = {}
         for pool in in_order:
             names = (before[part] for part in parts[pool] if part in before)
-            name = next((one for one in names if one not in holders), None)
+            name = next((one for one in names if one not in owners), None)
             if name is not None:
-                holders[name] = pool
-        named = {*holders.values()}
+                owners[name] = pool
+        named = {*owners.values()}
         more: dict[tuple[PoolId, Pairs], Iterator[PoolId]] = {}
         for pool in in_order:
             if pool not in named:
-                holders[self._free_name(pool, holders, more)] = pool
+                owners[self._free_name(pool, owners, more)] = pool
         # Replaced as a whole: a reading that was given up may still run in its thread.
-        gone = [item for item in self._parts.items() if item[0] not in holders]
+        gone = [item for item in self._parts.items() if item[0] not in owners]
         self._parts = {
             **dict(gone[-self._limit :]),
-            **{name: parts[pool] for name, pool in holders.items()},
+            **{name: parts[pool] for name, pool in owners.items()},
         }
-        return {pool: name for name, pool in holders.items()}
+        return {pool: name for name, pool in owners.items()}
 
     def _free_name(
         self,
         pool: PagePool,
-        holders: Mapping[PoolId, PagePool],
+        owners: Mapping[PoolId, PagePool],
         more: dict[tuple[PoolId, Pairs], Iterator[PoolId]],
     ) -> PoolId:
         key = pool.key(self._defaults)
-        if key in holders and holders[key].format != pool.format:
+        if key in owners and owners[key].format != pool.format:
             # Two libraries of one process can call their pools alike.
             key = with_text(key, pool.format)
-        if key not in holders:
+        if key not in owners:
             return key
         # Of hundreds that are called alike, none tries again what another has tried.
         names = more.setdefault((key, pool.distinguishing), pool.others(key))
-        return next(name for name in names if name not in holders)
+        return next(name for name in names if name not in owners)
 
     def keys(self, names: Set[PoolId]) -> Counter[PoolId]:
         """The keys of the remembered pools that have these names, each with how many have it."""

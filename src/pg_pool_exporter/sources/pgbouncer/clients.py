@@ -89,14 +89,14 @@ def clients(
         if pointer := row.get("ptr"):
             by_pointer[pointer] = client
     for row in answers.servers or ():
-        holder = by_pointer.get(row.get("link") or "")
+        assigned = by_pointer.get(row.get("link") or "")
         database, user = row.get("database"), row.get("user")
-        if holder is None or database is None or user is None:
+        if assigned is None or database is None or user is None:
             continue
-        if row.get("ptr") in (None, holder.link):  # else it has given it back meanwhile
-            holding.add(holder.pointer)
+        if row.get("ptr") in (None, assigned.link):  # else it has returned it meanwhile
+            holding.add(assigned.pointer)
             key = BouncerPoolKey(database, user)
-            found.setdefault(key, _Found()).holds.append(_hold(row, holder, user))
+            found.setdefault(key, _Found()).holds.append(_hold(row, assigned, user))
     return {key: one.frozen(holding) for key, one in found.items()}
 
 
@@ -153,21 +153,21 @@ def _client(
     )
 
 
-def _hold(row: Row, holder: _Client, user: str) -> Hold:
+def _hold(row: Row, client: _Client, user: str) -> Hold:
     host = (row.get("addr") or "")[:_MOST_ADDRESS]
     pid = number(row, "remote_pid")
     return Hold(
-        application=holder.origin.application,
-        address=holder.origin.address,
-        port=holder.port,
-        silent_for=holder.silent_for,
+        application=client.origin.application,
+        address=client.origin.address,
+        port=client.port,
+        silent_for=client.silent_for,
         server_host="" if host == _UNIX else host,
         server_port=row.get("port") or "",
         pid=int(pid) if pid else None,
         user=user,
-        origin_user=holder.origin.user,
-        idle_for=holder.idle_for or 0.0,
-        request=holder.request,
+        origin_user=client.origin.user,
+        idle_for=client.idle_for or 0.0,
+        request=client.request,
     )
 
 

@@ -62,7 +62,7 @@ _BY_NAME = {
 }
 # Older versions consist of number, commit (if built from one) and kind of build, without a name.
 _ODYSSEY_VERSION = re.compile(r"\d[\w.]*-\w*-\w+")
-_MENDED_USERS = re.compile(r"PgBouncer (1\.(2[6-9]|[3-9]\d)|[2-9])\.")
+_WITHOUT_REPEATS = re.compile(r"PgBouncer (1\.(2[6-9]|[3-9]\d)|[2-9])\.")
 # Their maxwait is the longest wait ever of a connected client, not of those that wait now.
 _ALL_TIME_WAIT = re.compile(r"PgCat (0|1\.[01])\.")
 
@@ -73,6 +73,6 @@ def dialect(version: str) -> Dialect:
         return _ODYSSEY
     if _ALL_TIME_WAIT.match(version):
         return replace(_PGCAT, unreliable=_PGCAT.unreliable | {"maxwait", "maxwait_us"})
-    if _MENDED_USERS.match(version):
+    if _WITHOUT_REPEATS.match(version):
         return replace(_PGBOUNCER, repeats_user_sizes=False)
     return _BY_NAME.get(version.partition(" ")[0], _PGBOUNCER)

@@ -68,7 +68,7 @@ class WaitEventRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotRow:
-    """Age of the oldest snapshot of one holder, in transactions.
+    """Age of the oldest snapshot of one process, slot or prepared transaction, in transactions.
 
     `name` is the application's, or that of a replication slot.
     """
