@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.analysis.history import PoolHistory, Recent
 from pg_pool_exporter.analysis.minutes import total
+from pg_pool_exporter.analysis.pool_history import PoolHistory, Recent
 from pg_pool_exporter.model import PoolId, PoolSample
 
 KEY = PoolId("orders", "main", "web:0")

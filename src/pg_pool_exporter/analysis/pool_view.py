@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 from pg_pool_exporter.aggregate import added
 from pg_pool_exporter.analysis.app_view import AppView
-from pg_pool_exporter.analysis.correlate.sessions import SILENT
 from pg_pool_exporter.analysis.demand import DemandDay
 from pg_pool_exporter.analysis.finding import PoolVerdict, Subject
-from pg_pool_exporter.analysis.history import Arrival, PoolHistory, Recent
 from pg_pool_exporter.analysis.minutes import LastHour, total
+from pg_pool_exporter.analysis.pool_history import Arrival, PoolHistory, Recent
+from pg_pool_exporter.analysis.pool_leak import PoolLeak, pool_leak
 from pg_pool_exporter.config import PoolThresholds
-from pg_pool_exporter.model import PoolId, PoolSample
+from pg_pool_exporter.model import PoolSample
 from pg_pool_exporter.model.pools import CLOSED
 
 
@@ -57,37 +57,6 @@ class ProcessView:
             return self.waits
         now, least = self.sample.waiting, self.thresholds.pool_waiting
         return (self.recent.waiting or 0.0) >= least and (now is None or now >= least)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolLeak:
-    """Leaked connections of a pool, by kind of evidence."""
-
-    dropped: float
-    """Slots lost by dropping a connection without returning it."""
-    overdue: float
-    """Checkouts over the leak threshold."""
-    unexplained: float
-    """Overdue ones that no session that works explains."""
-    proven: float
-    """Checked out and silent, as both sides prove."""
-    estimated: float
-    """Checked out and silent, as Little's law estimates."""
-
-    @property
-    def unreturned(self) -> float:
-        """Those that still have a session."""
-        return max(self.unexplained, self.proven, self.estimated)
-
-    @property
-    def total(self) -> float:
-        """All of them."""
-        return self.dropped + self.unreturned
-
-    @property
-    def is_certain(self) -> bool:
-        """Whether there is proof."""
-        return bool(self.dropped or self.proven)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,7 +253,7 @@ def pool_view(
         reports_dropped=any(one.leaked is not None or one.leaked_slots for one in samples),
         reports_overdue=any(one.leak_after is not None for one in samples),
         all_report_overdue=all(one.leak_after is not None for one in live),
-        leak=_leak(
+        leak=pool_leak(
             app_on_server,
             min(fullest.thresholds.long_statement, leak_after / 2),
             leak_after,
@@ -315,54 +284,3 @@ def _sum(values: Iterable[float | None]) -> float | None:
 def _by_site(counts: Iterator[Mapping[str, float]]) -> Mapping[str, float]:
     sites = added(counts)
     return dict(sorted(sites.items(), key=lambda item: -item[1])) if len(sites) > 1 else sites
-
-
-def _leak(
-    app: AppView | None,
-    long_statement: float,
-    leak_after: float,
-    active: float,
-    dropped: float,
-    overdue: float,
-    processes: Iterable[PoolId],
-) -> PoolLeak:
-    proven = estimated = 0.0
-    if app is not None and app.evidence.unexplained:
-        found = app.evidence.unexplained_in
-        estimated = min(app.evidence.unexplained, sum(found.get(key, 0.0) for key in processes))
-    if app is not None and app.evidence.unreturned:
-        # An application's pools on one server share their sessions: the others may
-        # hold as many of the silent ones as they have checked out.
-        of_others = app.checked_out - (active - dropped)
-        proven = max(0.0, app.evidence.unreturned - of_others)
-    return PoolLeak(
-        dropped=dropped,
-        overdue=overdue,
-        unexplained=_unexplained(app, long_statement, leak_after, overdue),
-        proven=proven,
-        estimated=estimated,
-    )
-
-
-def _unexplained(
-    app: AppView | None, long_statement: float, leak_after: float, overdue: float
-) -> float:
-    """Overdue checkouts that no session that works explains.
-
-    One works that runs a statement, waits for a lock, or is in a transaction whose statements
-    follow each other. Without session data every overdue checkout counts. With it: upper bound =
-    silent sessions + missing ones; lower bound = overdue - sessions that are not silent. Work that
-    ended after the pool was read still explains its checkout. A server that does not answer
-    explains them all: its clients wait for it.
-    """
-    if not overdue or app is None or app.evidence.is_partial:
-        return overdue
-    sessions = app.sessions
-    if sessions is None or sessions.hidden:
-        return 0.0 if sessions is None else overdue
-    working = max(
-        one.working(longer_than=long_statement, silent_for=leak_after) for one in app.recent_polls
-    )
-    silent = sessions.count(*SILENT, longer_than=leak_after)
-    explained = sessions.sessions - silent
-    return max(0.0, overdue - explained, min(overdue - working, silent + app.lost_sessions_now))

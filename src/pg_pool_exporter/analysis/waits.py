@@ -7,6 +7,12 @@ from collections.abc import Iterable, Iterator
 
 from pg_pool_exporter.model import BouncerSample
 
+# Rates are over a few minutes: a burst of seconds must not count, a change must soon.
+RATE_MINUTES = 5
+# They reach back to a reading that is up to a minute, and a poll, older. Explanations are
+# remembered for at least as long.
+REMEMBERED_MINUTES = RATE_MINUTES + 2
+
 
 class Waits:
     """The longest wait of each application in each of the last `minutes`, and the present one."""
