@@ -195,7 +195,7 @@ SERVERS = (server_view("main", SERVER, AllThresholds(), 120, {}),)
 ANALYSIS = Analysis(
     made=998.5,
     fleet=FleetView(
-        apps=(APP,),
+        apps=(APP,), evidence={APP.key: APP.evidence},
         pools=POOLS,
         servers=SERVERS,
     ),
