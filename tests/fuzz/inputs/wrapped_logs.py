@@ -25,6 +25,7 @@ _READERS = [LogReader(form) for form in _FORMS]
 _FILES = count()
 _EXCERPTS = Path(__file__).parents[2] / "log_excerpts"
 _SEEDS = (
+    (0, "journal-export"), (0, "json-spread"), (0, "cloudwatch-events"), (0, "logfmt"),
     (0, "docker-parts"), (0, "cri-parts"), (0, "compose-colours"), (0, "cri-cloudnativepg-parts"),
     (0, "syslog-rfc5424"), (0, "journal-full"), (0, "fluent-bit"), (0, "cloud-sql-export"),
     (0, "azure-single-server-export"), (0, "stderr-then-csvlog"), (1, "syslog-other-programs"),

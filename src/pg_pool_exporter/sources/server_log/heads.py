@@ -28,7 +28,22 @@ _SYSLOG = rb"(?:<\d{1,3}>)?(?:%s|%s|%s) (?:%s)?[^ \n]{1,255}+ (?:%s)?" % (
 # A text between braces, with quoted values that may hold braces.
 _LABELS = rb'\{(?:[^"{}\n]|"(?:[^"\\\n]|\\[^\n])*+"){0,2048}+\}'
 
+# A field of journald, as it prints entries on several lines; its own begin with underscores.
+_FIELD = (
+    rb" {0,4}(?:__?[A-Z][A-Z0-9_]{0,63}|SYSLOG_[A-Z_]{1,32}|PRIORITY|MESSAGE_ID|INVOCATION_ID)="
+)
+
+_TEXT = rb"(?:msg|message|log|line)="
+
 HEADS: Mapping[str, bytes] = {
+    "journal": (
+        rb"(?P<journal> {0,4}(?P<message>MESSAGE)=|%s"
+        rb"|[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} [^ \n]{1,16} \[s=)" % _FIELD
+    ),
+    "logfmt": (
+        rb'(?P<logfmt>(?:(?!%s")[\w.@/-]{1,64}=(?:"(?:[^"\\\n]|\\[^\n])*+"|[^\s"=]*+) ){0,32}+'
+        rb'%s(?="))' % (_TEXT, _TEXT)
+    ),
     "cri": rb"(?P<cri>%s (?P<stream>stdout|stderr) (?P<part>[PF])(?::[^ \n]*+)?(?: |$))" % _ISO,
     "syslog": (
         rb"(?P<syslog>%s(?P<tag>[^ \n\[\]:]{1,255}+)(?P<pid>\[\d{1,20}\])?:(?: |$))" % _SYSLOG
@@ -59,13 +74,14 @@ HEADS: Mapping[str, bytes] = {
 }
 """Patterns of the beginning of a line, each one a group of its name. The order counts.
 
-`platform` is of Heroku and Fly.io, `labels` of Loki's logcli, `columns` of Fluentd and Promtail,
-`array` of what writes objects into an array, or as a stream of events.
+`journal` is of `journalctl --output=export` and `verbose`, `platform` of Heroku and Fly.io,
+`labels` of Loki's logcli, `columns` of Fluentd and Promtail, `array` of what writes objects into an
+array, or as a stream of events.
 """
 OF_HEAD: Mapping[str, Wrapping] = {
-    "cri": "cri", "syslog": "syslog", "rfc5424": "syslog", "platform": "syslog",
-    "papertrail": "syslog", "compose": "compose", "labels": "compose", "columns": "json",
-    "array": "json", "stamp": "docker",
+    "journal": "syslog", "logfmt": "json", "cri": "cri", "syslog": "syslog", "rfc5424": "syslog",
+    "platform": "syslog", "papertrail": "syslog", "compose": "compose", "labels": "compose",
+    "columns": "json", "array": "json", "stamp": "docker",
 }  # fmt: skip
 TAGS: Mapping[str, str] = {
     "syslog": "tag", "rfc5424": "app", "platform": "process", "papertrail": "program",

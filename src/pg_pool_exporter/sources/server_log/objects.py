@@ -21,7 +21,7 @@ NATIVE = re.compile(
 # Where the line stands, the better first.
 _LINES = (
     "log", "message", "MESSAGE", "msg", "textPayload", "line", "text", "event", "@message", "body",
-    "stringValue", "event_message", "original", "full_message", "_raw",
+    "stringValue", "event_message", "original", "full_message", "_raw", "LogFileData",
 )  # fmt: skip
 _INSIDE = (
     "record", "jsonPayload", "properties", "fields", "parsed", "pg", "postgres", "_source",
@@ -29,7 +29,10 @@ _INSIDE = (
 )  # fmt: skip
 _RECORDS = ("record", "jsonPayload", "message", "log")
 # Of several lines in one object: exports of CloudWatch, Azure, Loki and OpenTelemetry.
-_LISTS = ("logEvents", "records", "resourceLogs", "scopeLogs", "logRecords", "streams", "values")
+_LISTS = (
+    "logEvents", "events", "records", "resourceLogs", "scopeLogs", "logRecords", "streams",
+    "values",
+)  # fmt: skip
 # Suffixes that complete an object whose end was cut off, inside a text or after one.
 _CLOSINGS = ('"}', '"}}', "}", "}}", '"}}}', ':""}', ':""}}')
 _decode = json.JSONDecoder(strict=False).raw_decode

@@ -49,6 +49,11 @@ _MOST_OPEN = 64
 _MOST_DEPTH = 4
 _SEQUENCE = re.compile(rb"\[\d{1,20}-(\d{1,10})\] ?")
 _DOCKERS_OWN = {"log", "stream", "time", "attrs"}
+_QUOTED = re.compile(rb'"(?:[^"\\\n]|\\[^\n])*+"')
+# Lines of an object that was written for people: its first one, its last one, those of an array.
+_OPENS = re.compile(rb"( {0,32})\{\r?")
+_CLOSES = re.compile(rb"( {0,32})\},?\r?")
+_AROUND = re.compile(rb" {0,32}(?:\[|\],?)\r?")
 _NO_FURTHER_LINE = re.compile(rb"(?m)^(?!\t)[^\n]++")
 
 Kind = Literal["text", "syslog", "record", "nothing"]
@@ -109,14 +114,37 @@ class Unwrapper:
         self._sources: set[bytes] = set()
         # Whether a text of Docker had one.
         self._has_line_ends = False
+        # The lines so far of an object that is spread over several, and their bytes.
+        self._spread: list[bytes] = []
+        self._spread_bytes = 0
+        # Whether entries of journald end with an empty line.
+        self._has_entries = False
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the next line is inside of an object that is spread over several."""
+        return bool(self._spread)
 
     def is_wrapped(self, line: bytes) -> bool:
         """Whether the line has a known wrapping."""
         if line.startswith(b"{"):
             return self._allows_json and NATIVE.match(line) is None
-        if self._head is not None and self._head.match(line) is not None:
+        if self._is_around(line) or self._head_of(line) is not None:
             return True
         return self._after_sources(line) is not None
+
+    def _is_around(self, line: bytes) -> bool:
+        """Whether the line belongs to no entry, but to what is around it."""
+        if not line:
+            return self._has_entries
+        return self._allows_json and (_OPENS.fullmatch(line) or _AROUND.fullmatch(line)) is not None
+
+    def _head_of(self, line: bytes) -> re.Match[bytes] | None:
+        head = self._head.match(line) if self._head is not None else None
+        # A prefix may look like fields.
+        if head is not None and head.lastgroup in ("logfmt", "journal") and self._is_record(line):
+            return None
+        return head
 
     def several(self, line: bytes) -> tuple[int, int]:
         """Offsets of the first and the last object in the beginning of a line; 0: no such line."""
@@ -164,20 +192,58 @@ class Unwrapper:
         Empty if it has no wrapping that is known.
         """
         wrapping: Wrapping
+        if self._allows_json and (self._spread or _OPENS.fullmatch(line)):
+            return self._gathered(line)
+        if self._is_around(line):
+            return [Unwrapped("nothing", b"", "json")]
         if line.startswith(b"{"):
             if not self._allows_json or NATIVE.match(line):
                 return []
             inner, wrapping = self._json(line, 0) or ([], "json")
-        elif self._head is not None and (head := self._head.match(line)) is not None:
+        elif (head := self._head_of(line)) is not None:
             text = line[head.end() :].removesuffix(b"\r")
             inner, wrapping = self._after(head, text, 0), OF_HEAD[str(head.lastgroup)]
         else:
             inner, wrapping = self._after_sources(line) or [], "compose"
         return [Unwrapped(kind, text, wrapping) for kind, text in inner]
 
+    def _gathered(self, line: bytes) -> list[Unwrapped]:
+        """The object that ends with this line; nothing before that."""
+        self._spread.append(line)
+        self._spread_bytes += len(line) + 1
+        opens = _OPENS.fullmatch(self._spread[0])
+        closes = _CLOSES.fullmatch(line)
+        is_whole = opens is not None and closes is not None and opens[1] == closes[1]
+        if not is_whole and self._spread_bytes <= MOST_TEXT and not self._is_record(line):
+            return [Unwrapped("nothing", b"", "json")]
+        lines = self._not_inside()
+        if not is_whole and not self._is_record(line):
+            # Longer than a record can be: a list of them.
+            found = [one for inner in lines[1:] for one in self.unwrap(inner)]
+            if self._spread_bytes > MOST_TEXT / 2:
+                self._not_inside()  # no list either; its lines would be looked at again and again
+            return found
+        if not is_whole:
+            return []
+        value = self._json(b" ".join(lines).strip().removesuffix(b","), 0)
+        return [Unwrapped(kind, text, value[1]) for kind, text in value[0]] if value else []
+
+    def _not_inside(self) -> list[bytes]:
+        """The lines of the object so far, which has ended."""
+        lines, self._spread, self._spread_bytes = self._spread, [], 0
+        return lines
+
     def _after(self, head: re.Match[bytes], text: bytes, depth: int) -> _Inner:
         """What follows a head."""
         name = str(head.lastgroup)
+        if name == "journal":
+            self._has_entries = True
+            return self._syslog(b"", text, depth) if head["message"] else _NOTHING
+        if name == "logfmt":
+            quoted = _QUOTED.match(text)
+            value = decoded(quoted[0]) if quoted is not None else None
+            text = self._lines(as_bytes(value)) if isinstance(value, str) else text[1:]
+            return self._inner(text, depth + 1)
         if name == "cri":
             whole = self._joined(("cri", str(head["stream"])), text, ends=head["part"] == b"F")
             return self._inner(whole, depth + 1) if whole is not None else _NOTHING
