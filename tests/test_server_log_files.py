@@ -646,6 +646,24 @@ NOT_UNDERSTOOD: dict[str, Callable[[str], str]] = {
 }
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_log_in_a_language_that_nobody_knows_is_not_counted_as_0(log: Path, form: Format) -> None:
+    follower = Follower(log.parent, NAME, form=form)
+    follower.poll()
+    unknown = record(form, "CHYBA", "p\u0159\u00edkaz byl zru\u0161en", code="57014")
+    append(log, unknown)
+    counts = follower.poll()
+    assert (counts.opened, counts.timeouts) == (None, {})
+    assert "none of its 1 records has a severity in a language" in follower.notes[0]
+    append(log, unknown, unknown)
+    error = follower.failure()
+    assert error.reason == "not_understood"
+    assert "lc_messages" in str(error)
+    append(log, record(form, "LOG", "checkpoint starting: time"))
+    assert follower.poll().opened == {"postgres": 0, "shop": 0}
+    follower.stop()
+
+
 @pytest.mark.parametrize("kind", NOT_UNDERSTOOD)
 def test_a_log_that_is_not_understood_fails_and_is_not_counted_as_0(log: Path, kind: str) -> None:
     follower = Follower(log.parent, NAME)

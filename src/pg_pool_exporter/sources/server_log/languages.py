@@ -19,6 +19,24 @@ _MESSAGE = re.compile(
 )
 
 
+# What begins a record or a part of one, besides the severities that each language has.
+_OTHER_WORDS = (
+    b"PANIC", b"WARNING", b"NOTICE", b"INFO", b"DEBUG", b"DETAIL", b"HINT", b"QUERY", b"CONTEXT",
+    b"STATEMENT", b"LOCATION",
+)  # fmt: skip
+
+
+@cache
+def known_severities() -> re.Pattern[bytes]:
+    """A severity in any language, with what follows it in each format.
+
+    PostgreSQL writes one of LOG, ERROR and FATAL as soon as it starts.
+    """
+    words = set(_OTHER_WORDS)
+    words |= {one.text for one in messages(None) if one.meaning in ("LOG", "ERROR", "FATAL")}
+    return re.compile(rb'(?:%s)(?::  |,[0-9A-Z]{5},|",")' % b"|".join(map(re.escape, words)))
+
+
 def other_languages(spoken: frozenset[str], data: bytes, start: int, end: int) -> set[str]:
     """The languages, neither `spoken` nor English, in which a message that is counted begins in
     `data[start:end]`.

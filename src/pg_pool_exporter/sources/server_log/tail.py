@@ -22,6 +22,8 @@ from pg_pool_exporter.sources.server_log.totals import LogTotals
 log = structlog.get_logger(__name__)
 # Share of lines that belong to no record from which it is worth a look why.
 _MANY = 0.5
+# Records without a known severity after which the log is not understood.
+_ENOUGH_RECORDS = 3
 
 
 class LogTail:
@@ -68,7 +70,7 @@ class LogTail:
             self.positions = _positions(None, form, self._look_back)
         self._form = form
         self._unparsed += self._reader.coverage.unparsed
-        self._was_understood |= self._reader.coverage.records > 0
+        self._was_understood |= self._reader.has_known_severity
         self._reader = self._new_reader(form)
 
     def begin(self, position: Position) -> int:
@@ -124,22 +126,30 @@ class LogTail:
         """Why counters are absent, although the log can be read."""
         if not self._is_unknown:
             return ()
-        lines = self._reader.coverage.foreign_before_record
+        coverage = self._reader.coverage
+        if coverage.records:
+            return (f"its counters are absent: {_unknown_language(coverage.records)}",)
+        lines = coverage.foreign_before_record
         return (
             f"its counters are absent: no record of {self._form} in the {lines} lines read so far",
         )
 
     @property
     def _is_unknown(self) -> bool:
-        """Whether lines were read, and no record was ever found."""
+        """Whether lines were read, and no record was ever found, or none in a known language."""
         if self._was_understood or not self._totals.is_empty:
             return False
-        return self._reader.coverage.foreign_before_record > 0
+        coverage = self._reader.coverage
+        return coverage.foreign_before_record > 0 or (
+            coverage.records > 0 and not self._reader.has_known_severity
+        )
 
     def check(self) -> None:
         """Raise `PollError` if the last lines belong to no record: counts would be too low."""
         coverage = self._reader.coverage
         if coverage.is_understood:
+            if self._is_unknown and coverage.records >= _ENOUGH_RECORDS:
+                raise PollError("not_understood", _unknown_language(coverage.records))
             return
         if coverage.has_only_others and not coverage.since_record:
             raise PollError(
@@ -208,6 +218,13 @@ class LogTail:
             return
         self._save_error = None
         self._saved = state
+
+
+def _unknown_language(records: int) -> str:
+    return (
+        f"none of its {records} records has a severity in a language of PostgreSQL's: set "
+        "lc_messages = 'C' on the server"
+    )
 
 
 def _is_in_doubt(coverage: Coverage) -> bool:
