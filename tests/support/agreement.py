@@ -58,9 +58,21 @@ def _with_what_is_shown(analysis: Analysis) -> str | None:
             return f"the findings say {wanted}, the {name} {got}"
     worst = max((one.verdict for one in analysis.checks), default=Verdict.FINE)
     code = EXIT_CODES[max(worst, Verdict.FINE)]
-    if (exit_code := Report.read(body).exit_code) != code:
-        return f"doctor ends with {exit_code}, not {code}"
-    return None
+    report = Report.read(body)
+    if report.exit_code != code:
+        return f"doctor ends with {report.exit_code}, not {code}"
+    unsaid = [str(one.subject) for one in analysis.findings if not _in_report(one, report)]
+    return f"doctor says nothing of {unsaid}" if unsaid else None
+
+
+def _in_report(finding: Finding, report: Report) -> bool:
+    """Whether a point that is at least as bad names what the finding is about, or has no room."""
+    return any(
+        str(finding.subject) in line or line.endswith(" more")
+        for point in report.checks
+        if point.level >= Verdict(finding.severity)
+        for line in point.evidence
+    )
 
 
 def _on_page(finding: Finding) -> Said:
