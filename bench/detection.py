@@ -34,8 +34,10 @@ sides and makes the findings, from a poll each 5 seconds; promtool runs the rule
 page (as HikariCP's by Micrometer: no lines of code, no ages) and by its sessions on the server.
 FIFO and LIFO: which connection such a pool hands out first.
 
-*verdict*: `right` when the alerts and the findings name the true causes and no other, and when in a
-healthy workload no alert fires at all (those of severity `info` apart).
+*verdict*: `right` when the alerts and the findings name the true causes and no other, when no
+finding swings (is back within 30 seconds, or falls in severity and rises again), when page, JSON,
+`doctor`, alerts and dashboards say the same, and when in a healthy workload no alert fires at all
+(those of severity `info` apart).
 
 *lead*: the share of the time from the first leak to the pool's saturation that was left when the
 first alert named the leak.
