@@ -31,6 +31,7 @@ def example(number: int) -> PoolSample:
     """A pool with every field set."""
     return PoolSample(
         key=PoolId("orders", f"pool-{number}", "web-1.example:0"),
+        client_key=None,
         timeouts={"pool": 3, "connect": 1},
         leaked_slots={"/srv/orders/views.py:120 checkout": 2},
         overdue={"/srv/orders/views.py:87 export": 1},

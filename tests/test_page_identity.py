@@ -313,3 +313,19 @@ def test_pools_beside_those_of_our_client_are_of_another_process() -> None:
         PoolId("orders", "a", "web:0:1"): 1,
         pool("b", "gateway:9090:2"): 2,
     }
+
+
+@pytest.mark.parametrize(
+    ("tags", "client_key"),
+    [("", None), (',region="eu"', pool("main", "web-1:0")), (',application="orders"', None)],
+    ids=["no tags", "a tag", "a tag that repeats the name"],
+)
+def test_a_pool_of_our_client_on_a_tagged_page_keeps_the_name_of_the_client(
+    tags: str, client_key: PoolId | None
+) -> None:
+    ours = f'app="orders",pool="main",process="web-1:0",state="active"{tags}'
+    lines = [active(f'pool="main"{tags}', 2), f"pg_pool_connections{{{ours}}} 2", ""]
+    reader = PageReader(automatic(), DEFAULTS)
+    (sample,) = reader.read("\n".join(lines).encode()).pools
+    assert sample.client_key == client_key
+    assert (sample.key == pool("main", "web-1:0")) is (client_key is None)

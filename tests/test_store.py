@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pg_pool_exporter.model import Health, Snapshot, TargetId
+from pg_pool_exporter.model import Health, PoolId, Snapshot, TargetId
 from pg_pool_exporter.polling.poller import next_poll
 from pg_pool_exporter.polling.store import Change, Store, TargetState
 from support.sources import snapshot
@@ -15,6 +15,7 @@ from support.sources import snapshot
 ORDERS = TargetState(key=TargetId("process", "orders-0"), interval=5.0)
 BILLING = TargetState(key=TargetId("app", "billing"), interval=5.0)
 FIRST, SECOND = TargetId("process", "a"), TargetId("process", "b")
+PAGE = TargetId("app", "127.0.0.1:8080/actuator/prometheus", "orders")
 POOL, OTHER = "orders/main/web:0", "orders/main/web:1"
 
 
@@ -105,9 +106,21 @@ class Fleet:
     def __init__(self) -> None:
         self.store = Store()
 
-    def polled(self, key: TargetId, *pools: str, at: float = 0.0, folded: int = 0) -> None:
+    def polled(
+        self,
+        key: TargetId,
+        *pools: str,
+        at: float = 0.0,
+        folded: int = 0,
+        client_key: str = "",
+        is_local: bool = True,
+    ) -> None:
         found = snapshot(*pools, folded=folded)
-        self.store.put(TargetState(key=key, interval=5.0, snapshot=found, taken=at))
+        if client_key:
+            own = PoolId(*client_key.split("/"))
+            found = replace(found, pools=tuple(replace(one, client_key=own) for one in found.pools))
+        state = TargetState(key=key, interval=5.0, snapshot=found, taken=at, is_local=is_local)
+        self.store.put(state)
 
     def shown(self, now: float = 1.0) -> dict[str, list[str]]:
         """The pools of each target at `now`, by process."""
@@ -159,6 +172,33 @@ def test_a_failed_poll_takes_no_pool_from_its_owner(fleet: Fleet) -> None:
     fleet.store.put(replace(former, health=Health(polls=2, reason="timeout")))
     fleet.polled(SECOND, POOL, at=20.0)
     assert fleet.shown(20.0) == {"b": ["web:0"]}
+
+
+TAGGED = "orders/main/web:0:eu"
+
+
+@pytest.mark.parametrize("name", [POOL, TAGGED])
+@pytest.mark.parametrize("first", [FIRST, PAGE])
+def test_a_process_at_its_socket_owns_a_pool_that_a_page_here_shows_too(
+    fleet: Fleet, name: str, first: TargetId
+) -> None:
+    for at in (0.0, 5.0, 10.0):
+        for key in (FIRST, PAGE) if first == FIRST else (PAGE, FIRST):
+            if key == FIRST:
+                fleet.polled(FIRST, POOL, at=at)
+            else:
+                fleet.polled(PAGE, name, at=at, client_key=POOL)
+            assert sum(map(len, fleet.shown(at).values())) <= 1
+    assert fleet.shown(10.0) == {FIRST.name: ["web:0"], PAGE.name: []}
+    fleet.store.remove(FIRST)
+    fleet.polled(PAGE, name, at=15.0, client_key=POOL)
+    assert len(fleet.shown(15.0)[PAGE.name]) == 1
+
+
+def test_a_page_elsewhere_can_show_a_process_of_the_same_name(fleet: Fleet) -> None:
+    fleet.polled(FIRST, POOL)
+    fleet.polled(PAGE, TAGGED, client_key=POOL, is_local=False)
+    assert fleet.shown() == {FIRST.name: ["web:0"], PAGE.name: ["web:0:eu"]}
 
 
 def test_pools_that_are_left_out_count_as_folded(fleet: Fleet) -> None:

@@ -65,6 +65,8 @@ class PoolSample:
     """One pool of one process at one reading."""
 
     key: PoolId
+    client_key: PoolId | None = None
+    """Its name as our client writes it, where labels of its page gave it another one."""
     idle: float | None = None
     active: float | None = None
     max: float | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from math import inf
 from queue import SimpleQueue
@@ -75,7 +75,8 @@ class Store:
     """The states of all targets, in the order in which the targets came. They are only replaced.
 
     A pool that two targets report would be the same series twice, which makes a whole page invalid.
-    So one target owns it: the first, until it is removed, expires, or no longer reports the pool.
+    So one target owns it: the first, until it is removed, expires, or no longer reports the pool. A
+    process at its own socket comes before a page, which shows less of the pool.
     """
 
     def __init__(self) -> None:
@@ -83,6 +84,8 @@ class Store:
         """Changes with each replacement."""
         self._states: dict[TargetId, TargetState] = {}
         self._owners: dict[PoolId, TargetId] = {}
+        self._processes: dict[PoolId, TargetId] = {}
+        """Of the pools that processes report at their sockets, shown or hidden."""
         self._preparations: list[Preparation] = []
         self._subscribers: list[SimpleQueue[Change]] = []
 
@@ -109,7 +112,9 @@ class Store:
         former = self._states.get(state.key)
         if former is None or former.snapshot is not state.snapshot or former.hidden != state.hidden:
             self._release(former)
-            self._owners.update(dict.fromkeys((pool.key for pool in state.pools), state.key))
+            self._owners.update(dict.fromkeys(_names(state.pools, state), state.key))
+            if state.key.kind == "process" and state.snapshot is not None:
+                self._processes.update((pool.key, state.key) for pool in state.snapshot.pools)
         self._states[state.key] = state
         self._changed(Change(state.key, state))
 
@@ -132,20 +137,37 @@ class Store:
     def _owned(self, state: TargetState) -> TargetState:
         """The state with its hidden pools."""
         pools = state.snapshot.pools if state.snapshot is not None else ()
-        hidden = frozenset(one.key for one in pools if self._is_owned_by_another(one.key, state))
+        hidden = frozenset(one.key for one in pools if self._is_owned_by_another(one, state))
         return state if hidden == state.hidden else replace(state, hidden=hidden)
 
-    def _is_owned_by_another(self, pool: PoolId, state: TargetState) -> bool:
-        owner = self._owners.get(pool, state.key)
-        return owner != state.key and self._states[owner].fresh(state.taken) is not None
+    def _is_owned_by_another(self, pool: PoolSample, state: TargetState) -> bool:
+        owners = {self._owners.get(name) for name in _names([pool], state)}
+        if state.key.kind != "process":
+            # From the page's next poll on, so that both never show it at once.
+            owners |= {self._processes.get(name) for name in _names([pool], state)}
+        others = owners - {None, state.key}
+        return any(self._states[one].fresh(state.taken) is not None for one in others if one)
 
     def _release(self, state: TargetState | None) -> None:
-        if state is not None:
-            for pool in state.pools:
-                if self._owners.get(pool.key) == state.key:
-                    del self._owners[pool.key]
+        if state is not None and state.snapshot is not None:
+            for name in _names(state.snapshot.pools, state):
+                for owners in (self._owners, self._processes):
+                    if owners.get(name) == state.key:
+                        del owners[name]
 
     def _changed(self, change: Change) -> None:
         self.version += 1
         for subscriber in self._subscribers:
             subscriber.put(change)
+
+
+def _names(pools: Iterable[PoolSample], state: TargetState) -> Iterator[PoolId]:
+    """The names by which another target can report these pools.
+
+    A page on this machine can add labels to the name of a process here. Elsewhere such labels tell
+    apart processes of the same name.
+    """
+    for pool in pools:
+        yield pool.key
+        if state.is_local and pool.client_key is not None:
+            yield pool.client_key

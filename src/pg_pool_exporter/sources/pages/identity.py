@@ -68,6 +68,11 @@ class PagePool(NamedTuple):
         return self.format == NATIVE_NAME and bool(self.app and self.process)
 
     @property
+    def client_key(self) -> PoolId | None:
+        """The identity that a client of ours wrote; None for other pools."""
+        return PoolId(self.app, self.name, self.process) if self.is_of_our_client else None
+
+    @property
     def raw(self) -> str:
         """The name as it is on the page, which may hold a password."""
         return dict(self.quiet).get("", self.name)

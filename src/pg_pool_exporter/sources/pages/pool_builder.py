@@ -127,7 +127,10 @@ class PoolSampleBuilder:
                     if part in values:
                         parts.setdefault(total, {WHOLE: values[part]})
         fields.update({field: values[WHOLE] for field, values in parts.items()})
-        return PoolSample(key=key, info=info, **fields), folded
+        ours = self.pools[0].client_key
+        renamed = ours is not None and ours != key and ours.app == key.app
+        sample = PoolSample(key=key, client_key=ours if renamed else None, info=info, **fields)
+        return sample, folded
 
     def _parts(self) -> dict[str, dict[FieldPart, float]]:
         """The values by field and part.
