@@ -39,7 +39,7 @@ _BUCKETS = len(DEMAND_BOUNDS) + 1
 
 
 def hour(*levels: float, size: float = 10, **changed: Any) -> DemandHour:
-    """An hour with so many seconds at a demand of at most 1, of 2, and so on."""
+    """An hour with these seconds at a demand of at most 1, of 2, and so on."""
     seconds = sum(levels)
     demand = sum(level * each for level, each in enumerate(levels, start=1))
     made = DemandHour(

@@ -53,7 +53,7 @@ class Stand:
         return pool
 
     def work(self, workers: int, size: int, seconds: float, application: str = "web") -> None:
-        """Requests that follow each other, each with one statement of so many seconds."""
+        """Requests that follow each other, each with one statement of this length in seconds."""
         pool = self.pool(size, application, autocommit=True)
 
         def requests() -> None:

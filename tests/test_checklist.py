@@ -208,7 +208,7 @@ def test_waiting_requests_are_a_problem_before_the_reason_is_known() -> None:
 
 
 def watched(sides: BothSides, *, waiting: float, **pool: Any) -> None:
-    """For three minutes, in which so many requests wait."""
+    """For three minutes, in which this number of requests wait."""
     for _ in range(4):
         sides.pool(0, 10, waiting=waiting, **pool)
         sides.now += 60

@@ -49,7 +49,7 @@ def spans(events: Sequence[Event]) -> list[tuple[float, float]]:
 
 
 def seconds_at_most(spans: Sequence[tuple[float, float]], until: float) -> list[float]:
-    """The time during which at most so many of these were there, by bound, and all of it."""
+    """The time with at most each bound of these, and all of the time."""
     changes = sorted([(begin, 1) for begin, _ in spans] + [(end, -1) for _, end in spans])
     at, level, seconds = 0.0, 0, [0.0] * (len(DEMAND_BOUNDS) + 1)
     for time, change in [*changes, (until, 0)]:

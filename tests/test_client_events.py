@@ -36,7 +36,7 @@ class Pool:
         return connection
 
     def look(self, after: float = 0.0) -> list[tuple[str, int, float | None]]:
-        """What is reported after so many seconds, which must be at one line of code."""
+        """What is reported after these seconds, which must be at one line of code."""
         self.clock.now += after
         events = self._events.look(self.tracker)
         assert {event.site for event in events} <= {describe(HERE)}

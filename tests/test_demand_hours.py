@@ -18,7 +18,7 @@ _BUCKETS = len(DEMAND_BOUNDS) + 1
 
 
 def measured(until: float, seconds: float, level: int) -> DemandHour:
-    """So many seconds at one demand, of at most 6."""
+    """Seconds at one demand, of at most 6."""
     levels = [0.0] * _BUCKETS
     levels[level - 1] = seconds
     return DemandHour(

@@ -89,7 +89,7 @@ HTTP_METRICS = {"name": "http-metrics", "containerPort": 9003}
 def test_the_port_of_a_pod_with_several(
     containers: list[Any], keys: dict[str, Any], expected: list[str]
 ) -> None:
-    """Names are unique in a container, not in a pod; ports without any are told by number."""
+    """Names are unique in a container, not in a pod; others are known by number."""
     config = KubernetesSdConfig.model_validate({"label_selector": "app=orders", **keys})
     spec = {"containers": [{"ports": ports} for ports in containers]}
     assert listed(pod(spec=spec), config) == expected

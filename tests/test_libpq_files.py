@@ -1,4 +1,4 @@
-"""Files that libpq reads by itself: none of them holds the event loop, whatever is in its place."""
+"""Files that libpq itself reads: none of them holds the event loop, whatever is in its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No secret gets into a log or a message, whoever wrote the text; all else stays readable."""
+"""No secret gets into a log or a message, no matter who wrote the text; all else stays readable."""
 
 from __future__ import annotations
 

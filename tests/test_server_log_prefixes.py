@@ -221,7 +221,7 @@ def test_a_session_of_such_a_name_is_counted(prefix: str, user: str, database: s
 def test_a_text_of_a_record_that_looks_like_a_closed_session_unbalances_nothing(
     application: str,
 ) -> None:
-    """Whoever may run statements may write records like it."""
+    """A user who may run statements may write records like it."""
     prefix = "%m [%p] %q%u@%d %a "
     session = Session("app", "shop", application)
     forged = f"LOG:  {closed(session)}"

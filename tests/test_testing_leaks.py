@@ -1,4 +1,4 @@
-"""`assert_no_leaks`: who forgets a connection is told the line, and who returns it is not."""
+"""`assert_no_leaks`: a kept connection is an error that names the line, a returned one is none."""
 
 from __future__ import annotations
 

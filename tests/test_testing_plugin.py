@@ -1,4 +1,4 @@
-"""The pytest plugin, in runs of pytest of its own: which tests fail, and what they are told."""
+"""The pytest plugin, in runs of pytest of its own: which tests fail, and with what text."""
 
 from __future__ import annotations
 

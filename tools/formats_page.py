@@ -79,8 +79,8 @@ are not used.
   before in an answer without a length.
 
 The last column has the versions of the real library whose page is read in the tests. Where it says
-*read*, the names are from the library's source or documents; whoever has a real page is welcome to
-send it. What has no mark is not on the page.
+*read*, the names are from the library's source or documents; please send a real page if you have
+one. What has no mark is not on the page.
 """
 
 _YOUR_OWN = """\

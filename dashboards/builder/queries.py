@@ -178,7 +178,7 @@ def firing_since(alerts: str) -> str:
     """When the condition of each firing alert became true, in ms since the epoch, as Grafana wants.
 
     `whose` is the application, by our name or by PostgreSQL's; `about` is the server, the bouncer
-    or the target that it tells of.
+    or the target that it is about.
     With the address of the runbooks, which stands in the settings of the rules.
     """
     firing = f'ALERTS{{alertstate="firing", {alerts}}}'

@@ -17,7 +17,7 @@ _PIECES = (
     b"#", b"\x1b[31m", b"\x7f", b"\x80", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xf4\x90",
     "é\u2028\u0662\U0001f600".encode(), b"\x1c", b"\x85", b"\xc2\x85",
 )  # fmt: skip
-# One mutant of so many is as large as it may be.
+# One mutant of this number is as large as it may be.
 _LARGE = 200
 
 

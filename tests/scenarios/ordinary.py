@@ -24,7 +24,7 @@ _STREAM = Work(
 def _come_and_go(
     setup: Setup, app: str, every: float, lasts: float, begin: Callable[[str], Load]
 ) -> None:
-    """A new process `every` so many seconds, which ends when it has lasted."""
+    """A new process every `every` seconds, which ends when it has lasted."""
     numbers = count()
 
     def start() -> None:

@@ -17,7 +17,7 @@ FAULT = 1800.0
 QUICK = Work()
 HOUR = 3600.0
 SATURATED_FOR = 30.0
-"""A pool is saturated when all of it has been out for so many seconds."""
+"""A pool is saturated when all of it has been checked out for this number of seconds."""
 
 
 class Setup:

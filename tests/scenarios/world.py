@@ -35,7 +35,7 @@ class World:
         heapq.heappush(self._events, (max(time, self.now), next(self._numbers), action))
 
     def after(self, seconds: float, action: Action) -> None:
-        """Have `action` happen so many seconds from now."""
+        """Have `action` happen in this number of seconds."""
         self.at(self.now + seconds, action)
 
     def every(self, seconds: float, action: Action, first: float = 0.0) -> None:

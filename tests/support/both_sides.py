@@ -85,7 +85,7 @@ class BothSides:
         held: Mapping[str, Any] | None = None,
         **sample: Any,
     ) -> None:
-        """A poll of a server that `took` so many seconds: the ages of its sessions by state, of
+        """A poll of a server that took `took` seconds: the ages of its sessions by state, of
         one application's, or of several by where they come from. `held`: what their transactions
         hold.
         """

@@ -121,7 +121,7 @@ def run(kind: Kind, postgres: Cluster, scenario: Scenario) -> None:
 
 
 def unknown(kind: Kind) -> Set[str]:
-    """The fields of a sample that the library cannot tell."""
+    """The fields of a sample that the library cannot show."""
     if kind.toolchain:
         return OTHER_CLIENTS[kind.library].unknown
     return libraries.KINDS[kind.library].unknown if kind.library in libraries.KINDS else set()

@@ -240,7 +240,7 @@ class Kind:
     leaks: tuple[str, ...] = ()
     """The mistakes that leave a connection out, of a client in another language."""
     drops: str = ""
-    """The mistake by which a slot is lost that the language tells of."""
+    """The mistake by which a slot is lost that the language reports."""
     cancels: bool = False
     """Whether a request can be cancelled while it waits."""
 

@@ -126,7 +126,7 @@ def _sample(totals: Totals, queued: int, size: int, now: float) -> PoolSample:
 
 
 def poisson(rate: float) -> Arrivals:
-    """Requests at random, so many a second."""
+    """Requests at random, at this rate a second."""
 
     def arrivals(random: Random, until: float) -> Iterator[float]:
         now = random.expovariate(rate)

@@ -22,7 +22,7 @@ class TrendCase(NamedTuple):
 
 
 def _leak(each: float, start: float = 0.0, minutes: int = 180) -> list[float]:
-    """One more each so many minutes, until the pool is full."""
+    """One more each time these minutes have passed, until the pool is full."""
     return [min(MAX, start + minute // each) for minute in range(minutes)]
 
 
