@@ -84,6 +84,16 @@ class DiscoveryConfig(Section):
     metrics_path: MetricsPath | None = None
     """None is the path of the format."""
 
+    @property
+    def has_lists(self) -> bool:
+        """Whether any mechanism finds addresses."""
+        return any((self.file_sd, self.http_sd, self.dns_sd, self.kubernetes_sd))
+
+    @property
+    def requested(self) -> tuple[HttpClientConfig, ...]:
+        """The mechanisms that send requests, which can have credentials."""
+        return (*self.http_sd, *self.kubernetes_sd)
+
     @field_validator("file_sd")
     @classmethod
     def _files_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pg_pool_exporter.config.models import DEFAULT_LEAK_AFTER, AppConfig, Config
+from pg_pool_exporter.config.models import DEFAULT_LEAK_AFTER, Config
 
 POLLS_IN_THRESHOLD = 4
 """Intervals in a leak threshold that make sure of three whole polls."""
@@ -16,7 +16,7 @@ def too_slow(config: Config) -> Iterator[str]:
     Processes with a socket have thresholds of their own; here the default one stands for them.
     """
     for app in config.apps:
-        if _has_pages(app):
+        if app.targets or app.has_lists:
             yield from _sentence(f"app {app.name}", app.interval, app.leak_after, "its leak_after")
     has_sockets = config.socket_dir != ""
     if has_sockets:
@@ -44,7 +44,3 @@ def _sentence(what: str, interval: float, leak_after: float, named: str) -> Iter
             "pg_pool_unreturned_connections can be missing: set an interval of at most "
             f"{most:g} s, or a longer leak_after"
         )
-
-
-def _has_pages(app: AppConfig) -> bool:
-    return any((app.targets, app.file_sd, app.http_sd, app.dns_sd, app.kubernetes_sd))

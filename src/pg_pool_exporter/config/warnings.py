@@ -39,7 +39,7 @@ def _secrets(config: Config, file: Path | None) -> Iterator[str]:
     connections = (*config.servers, *config.pgbouncers)
     paths = [one.password_file for one in connections]
     for app in config.apps:
-        for http in (app, *app.http_sd, *app.kubernetes_sd):
+        for http in (app, *app.requested):
             paths += _secret_files(http)
     if any(_parameters(one).get("password") for one in connections):
         paths.append(None if file is None else str(file))
