@@ -65,6 +65,28 @@ def _descriptors(stand: Stand) -> Iterator[None]:
     yield
 
 
+@fault(_PROCESS, "no descriptor left at a reload: the former configuration stays",
+       Expected(series="pg_pool_exporter_config_last_reload_successful",
+                cause="exporter_impaired", log="Too many open files"))  # fmt: skip
+def _reload_without_descriptors(stand: Stand) -> Iterator[None]:
+    pid = stand.daemon.pid
+    used = [int(one.name) for one in Path(f"/proc/{pid}/fd").iterdir()]
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (min(used) + 1, limits[1]))
+    stand.daemon.send_signal(signal.SIGHUP)
+    time.sleep(1)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    yield
+    stand.daemon.send_signal(signal.SIGHUP)
+
+
+@fault(_PROCESS, "a thousand reloads at once (SIGHUP)")
+def _many_reloads(stand: Stand) -> Iterator[None]:
+    for _ in range(1000):
+        stand.daemon.send_signal(signal.SIGHUP)
+    yield
+
+
 @fault(_PROCESS, "libpq's service file a named pipe in its place, at the next login", _SLOW)
 def _service_file(stand: Stand) -> Iterator[None]:
     services = stand.directory / "services"

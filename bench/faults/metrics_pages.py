@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 
 from bench.faults.case import Expected, fault
@@ -41,6 +42,10 @@ _NAN = b"\n".join(
     line if line.startswith(b"#") else line.rpartition(b" ")[0] + b" NaN"
     for line in PAGE.splitlines()
 ) + b"\n"  # fmt: skip
+_NUMBERS = PAGE.replace(b" 1\n", b" " + b"1" * 30_000 + b"\n")
+_TWICE = b"".join(
+    line if line.startswith(b"#") else line * 2 for line in PAGE.splitlines(keepends=True)
+)
 _HTML = b"<!doctype html><title>Log in</title>"
 _BOMB = gzip_bomb()
 
@@ -73,6 +78,19 @@ _broken("redirected to itself", _redirect_to_itself, "protocol", "redirects")
 _broken("redirected to another host",
         answer(b"", "Location: http://127.0.0.9/", status="302 Found"), "protocol",
         "another host")  # fmt: skip
+_broken("redirected to a file", answer(b"", "Location: file:///etc/passwd", status="302 Found"),
+        "protocol", "redirect")  # fmt: skip
+_broken("compressed in a way that was not asked for",
+        answer(b"\x28\xb5\x2f\xfd", _TEXT, "Content-Encoding: zstd"), "protocol",
+        "encoding")  # fmt: skip
+_broken("gzip, cut in the middle",
+        answer(gzip.compress(PAGE)[:-20], _TEXT, "Content-Encoding: gzip"), "protocol")  # fmt: skip
+_broken(
+    "two lengths", raw(head(_TEXT, "Content-Length: 1", "Content-Length: 2") + b"xx"), "protocol"
+)
+_broken("a length of 5,000 digits", raw(head(_TEXT, f"Content-Length: {'9' * 5000}")), "protocol")
+_broken("a number of 30,000 digits", answer(_NUMBERS, _TEXT), "protocol")
+_broken("each series twice", answer(_TWICE, _TEXT), "protocol")
 _broken("interim answers (100) without end", pages.provisional, "protocol")
 _broken("a header of 1 MiB", raw(head(f"X-Long: {'x' * MIB}")), "too_large")
 

@@ -157,6 +157,13 @@ _new_login(
     "ALTER ROLE exporter SET DateStyle = 'German'",
     "ALTER ROLE exporter RESET ALL", _REPLACED,
 )  # fmt: skip
+_new_login(
+    "role's encoding, number of digits and isolation are strange",
+    "ALTER ROLE exporter SET client_encoding = 'EUC_JP'; "
+    "ALTER ROLE exporter SET extra_float_digits = -15; "
+    "ALTER ROLE exporter SET default_transaction_isolation = 'serializable'",
+    "ALTER ROLE exporter RESET ALL", _REPLACED,
+)  # fmt: skip
 
 
 @fault(
@@ -187,6 +194,19 @@ def _revoked(stand: Stand) -> Iterator[None]:
             yield
     finally:
         stand.cluster.run("GRANT pg_monitor TO exporter")
+
+
+@fault(_SERVER, "track_activities is off: sessions have no state",
+       Expected(check="sessions", within=30), peer=True)  # fmt: skip
+def _untracked(stand: Stand) -> Iterator[None]:
+    stand.cluster.run("ALTER SYSTEM SET track_activities = off")
+    stand.cluster.run("SELECT pg_reload_conf()")
+    try:
+        with stand.cluster.connect(user="app"):
+            yield
+    finally:
+        stand.cluster.run("ALTER SYSTEM RESET track_activities")
+        stand.cluster.run("SELECT pg_reload_conf()")
 
 
 def _locked(table: str, *, ended: bool = False) -> None:
@@ -330,6 +350,25 @@ def _paused(stand: Stand) -> Iterator[None]:
         yield
         bouncer.console("RESUME shop")
         request.join()
+
+
+@fault(_BOUNCER, "DISABLE: new clients are refused",
+       Expected(series='pg_bouncer_database_disabled{bouncer="edge",database="shop"', least=1,
+                most=1),
+       needs="bouncer")  # fmt: skip
+def _disabled(stand: Stand) -> Iterator[None]:
+    assert stand.bouncer is not None
+    stand.bouncer.console("DISABLE shop")
+    yield
+    stand.bouncer.console("ENABLE shop")
+
+
+@fault(_BOUNCER, "RELOAD a hundred times", needs="bouncer")
+def _reloads(stand: Stand) -> Iterator[None]:
+    assert stand.bouncer is not None
+    for _ in range(100):
+        stand.bouncer.console("RELOAD")
+    yield
 
 
 @fault(_BOUNCER, "stopped (SIGSTOP)", _bouncer_down("timeout"), needs="bouncer")
