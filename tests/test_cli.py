@@ -389,6 +389,21 @@ class TestCheckConfig:
         assert (done.returncode, done.stderr) == (0, "")
         assert f"no target: no application has a socket in {unsafe} (" in done.stdout
 
+    def test_a_named_pipe_in_place_of_the_service_file_holds_nothing_up(
+        self, tmp_path: Path
+    ) -> None:
+        os.mkfifo(tmp_path / "services")
+        path = tmp_path / "config.yaml"
+        path.write_text(f"servers: [{{name: main, dsn: 'host=db password={SECRET}'}}]\n")
+        path.chmod(0o600)
+        done = run_command(
+            "check-config",
+            f"--config.file={path}",
+            PGSERVICE="shop",
+            PGSERVICEFILE=str(tmp_path / "services"),
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
     def test_a_socket_directory_is_checked_wherever_it_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         for command in ("run", "check-config", "once", "doctor"):

@@ -85,6 +85,6 @@ def _nearest_parameter(message: str) -> str:
     name = re.search(r'"([^"]{1,64})"', message)
     if name is None or ("option" not in message and "parameter" not in message):
         return ""
-    known = [option.keyword.decode() for option in pq.Conninfo.get_defaults()]
+    known = [option.keyword.decode() for option in pq.Conninfo.parse(b"")]
     near = get_close_matches(name[1], known, n=1, cutoff=0.75)
     return f"; did you mean the parameter {near[0]}?" if near else "; it has an unknown parameter"

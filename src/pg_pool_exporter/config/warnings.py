@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -70,8 +71,12 @@ def _secret_files(http: HttpClientConfig) -> Iterator[str | None]:
 
 def _unverified(name: str, config: ConnectionConfig) -> Iterator[str]:
     given = _parameters(config)
-    known = {option.keyword.decode(): option.val for option in pq.Conninfo.get_defaults()}
-    value = {key: (text or b"").decode() for key, text in known.items()} | given
+    # Not libpq's own defaults: for them it opens the service file, perhaps a pipe, with the GIL.
+    variables = {
+        option.keyword.decode(): os.environ.get((option.envvar or b"").decode(), "")
+        for option in pq.Conninfo.parse(b"")
+    }
+    value = variables | given
     has_password = (
         config.password_file is not None
         or config.password_command is not None
