@@ -479,8 +479,18 @@ def test_nobody_listening_at_a_port_is_refused() -> None:
     assert caught.value.reason == "refused"
 
 
-def test_an_unknown_host_is_refused_and_says_so() -> None:
-    source = ExpositionTextSource("http://no-such-host.invalid/metrics?token=s3cret")
+@pytest.mark.parametrize(
+    "host",
+    [
+        "no-such-host.invalid",
+        "xn--\N{LATIN SMALL LETTER E WITH ACUTE}",
+        "\xe9" * 60,
+        "[fe80::1%25lo]",
+    ],
+    ids=["unknown", "not IDNA", "too long", "unknown zone"],
+)
+def test_an_unknown_host_is_refused_and_says_so(host: str) -> None:
+    source = ExpositionTextSource(f"http://{host}/metrics?token=s3cret")
 
     async def scenario() -> None:
         try:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from contextlib import AbstractAsyncContextManager
 from typing import NamedTuple
 
@@ -111,8 +112,9 @@ async def fetch(via: aiohttp.ClientSession, request: Request) -> Body:
                         or "Transfer-Encoding" in response.headers,
                     )
                 url = _elsewhere(response)
-    except aiohttp.ClientConnectorDNSError:
-        raise PollError("refused", "the host name is not known") from None
+    except (aiohttp.ClientConnectorDNSError, UnicodeError):
+        # The latter: it is no name in DNS at all (IDNA).
+        raise _unknown_host() from None
     except aiohttp.ClientConnectorCertificateError:
         raise PollError(
             "protocol", "TLS handshake failed: the server's certificate is not valid"
@@ -202,7 +204,13 @@ def too_large() -> PollError:
     return PollError("too_large", f"the page is larger than {MAX_BODY_BYTES // 2**20} MiB")
 
 
-def _not_connected(error: OSError) -> NotConnectedError:
+def _unknown_host() -> PollError:
+    return PollError("refused", "the host name is not known")
+
+
+def _not_connected(error: OSError) -> PollError:
+    if isinstance(error, socket.gaierror):
+        return _unknown_host()  # of an address with a zone
     reason = _REASONS.get(error.errno, "other")
     # No number: several addresses failed in different ways, or the path is too long.
     text = os.strerror(error.errno) if error.errno else "no address of the target works"
