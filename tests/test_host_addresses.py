@@ -58,6 +58,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
          {"host": "two,two", "hostaddr": "10.0.0.2,fe80::2", "port": "6000"}),
         ({"host": "two,one", "port": "1,2"},
          {"host": "two,two,one", "hostaddr": "10.0.0.2,fe80::2,10.0.0.1", "port": "1,1,2"}),
+        ({"host": "fe80::1%lo"}, {"host": "fe80::1%lo", "hostaddr": "fe80::1%lo"}),
         ({"host": "one,nowhere.invalid"}, {"host": "one", "hostaddr": "10.0.0.1"}),
         ({"host": "/run,one"}, {"host": "/run,one", "hostaddr": ",10.0.0.1"}),
         ({"host": "one", "hostaddr": "10.9.9.9"}, {"host": "one", "hostaddr": "10.9.9.9"}),

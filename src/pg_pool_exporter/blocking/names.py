@@ -56,6 +56,12 @@ async def getaddrinfo(
     return await _LANE.run(query.answer, key=query)
 
 
+def numeric(address: tuple[Any, ...]) -> str:
+    """The IP address, with the zone of a link-local one, which it is useless without."""
+    # With these flags no name server is asked.
+    return socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
+
+
 class Resolver(AbstractResolver):
     """`getaddrinfo` for aiohttp."""
 
@@ -67,12 +73,10 @@ class Resolver(AbstractResolver):
         for own_family, _, proto, _, address in await getaddrinfo(
             host, port, family=family, flags=socket.AI_ADDRCONFIG
         ):
-            # Numeric, so that the zone of a link-local address is kept; it asks no name server.
-            numeric = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
             found.append(
                 ResolveResult(
                     hostname=host,
-                    host=numeric[0],
+                    host=numeric(address),
                     port=port,
                     family=own_family,
                     proto=proto,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import psycopg
 
-from pg_pool_exporter.blocking.names import getaddrinfo
+from pg_pool_exporter.blocking.names import getaddrinfo, numeric
 from pg_pool_exporter.sources.connection.libpq_files import Inputs, Params
 
 
@@ -54,6 +54,6 @@ async def _addresses(host: str) -> list[str]:
     if not host or host.startswith(("/", "@")):
         return [""]
     try:
-        return [str(address[0]) for *_, address in await getaddrinfo(host, 0)]
+        return [numeric(address) for *_, address in await getaddrinfo(host, 0)]
     except OSError:
         return []
