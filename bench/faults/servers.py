@@ -207,6 +207,10 @@ def _untracked(stand: Stand) -> Iterator[None]:
     finally:
         stand.cluster.run("ALTER SYSTEM RESET track_activities")
         stand.cluster.run("SELECT pg_reload_conf()")
+        # An idle session keeps having no state until its next statement.
+        stand.cluster.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'disabled'"
+        )
 
 
 def _locked(table: str, *, ended: bool = False) -> None:
