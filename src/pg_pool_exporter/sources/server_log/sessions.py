@@ -17,6 +17,8 @@ from pg_pool_exporter.sources.server_log.messages import Message, texts_for
 _USER, _DATABASE, _HOST = 4, 5, 6
 # Of a user or database, without a line end; bounded, so that a text of many labels costs little.
 _ANY_NAME = rb"[^\n]{0,255}?"
+# The host and the line's end: a database can hold the text before a host, too.
+_HOST_AT_END = rb"[^ \r\n=]++(?: port=[0-9]++)?\r?(?:\n|\Z)"
 _CONVERSION = re.compile(rb"%[0-9]*[sdu]")
 
 AMBIGUOUS_NAME = b""
@@ -56,7 +58,9 @@ class SessionTexts:
                 _alternatives(starts[event]),
                 rb"[0-9:.]++(?:%s)" % _alternatives(users[CLOSED]) if event is CLOSED else b"",
                 _alternatives(databases[event]),
-                _alternatives(hosts) if event is CLOSED else rb"\r?\n(?!\t)|" + _alternatives(ends),
+                rb"(?:%s)%s" % (_alternatives(hosts), _HOST_AT_END)
+                if event is CLOSED
+                else rb"\r?\n(?!\t)|" + _alternatives(ends),
             )
             for event in (OPENED, CLOSED)
         }
