@@ -31,6 +31,7 @@ REFUSALS = (
 NAMES = (
     "app", "web shop", "PostgreSQL JDBC Driver", "a@b", "@", "[x] y", "x]", "x,db=y", "it's",
     'say "hi"', "a:b", "a-b", "b|c", "x, y", "(x)", "naïve", "店", "50%", "back\\slash", "a=b",
+    "x host=1", "x host=10.0.0.9 port=1",
 )  # fmt: skip
 # PostgreSQL allows everything but the null byte. Line ends are below, and labels are out of reach.
 names = st.sampled_from(NAMES) | st.text(
@@ -38,12 +39,13 @@ names = st.sampled_from(NAMES) | st.text(
     min_size=1,
     max_size=20,
 ).filter(lambda name: name.strip() == name and ":  " not in name)
-applications = st.sampled_from(NAMES[:-5]) | st.text(
+applications = st.sampled_from(NAMES[:-7]) | st.text(
     st.characters(min_codepoint=32, max_codepoint=126), max_size=20
 ).filter(lambda name: ":  " not in name)
 labelled = st.sampled_from(
     ["etl:  nightly", "a:  b:  c", "LOG:  x", "ERROR:  y", ":  ", "x:  ", "FATAL:  z", "job: a:  b"]
 ) | st.tuples(applications, applications).map(":  ".join)
+WITHOUT_PROCESS = ("%m %q%u@%d ", "%m %u@%d %a ", "%t %a %u %d ", "%m [%a] %u@%d ", "%m %u %i %d ")
 hosts = st.sampled_from(["10.0.0.7", "[local]", "::1", "2001:db8::17", "web-1.example.org", "a b"])
 
 
@@ -182,7 +184,7 @@ def test_an_application_whose_name_looks_like_a_severity(
 
 @settings(max_examples=300, deadline=None)
 @given(
-    prefix=st.sampled_from(KNOWN_PREFIXES),
+    prefix=st.sampled_from(KNOWN_PREFIXES) | st.sampled_from(WITHOUT_PROCESS),
     user=names | labelled.filter(lambda name: name.strip() == name),
     database=names | labelled.filter(lambda name: name.strip() == name),
 )

@@ -341,6 +341,8 @@ class LogParser:
             else (ordinary.groupindex["database"], ordinary.groupindex.get("session", 0))
         )
         is_ordered = layout.names_vary
+        # With a name that looks like a severity, the session's other end can be read otherwise.
+        is_anonymous = bool(layout.label) and is_ordered and "session" not in origin.groupindex
         most_before = layout.most_before
         loose, label = layout.loose_session_origin.match, layout.label
         forgeable = layout.cut_line is not None
@@ -374,6 +376,8 @@ class LogParser:
                     head = match(data, start, message)
                 if head is None and label and _is_only_label(data, label, start, message):
                     head = loose(data, start, message)
+                if is_anonymous and not is_certain and self._texts.has_label(event, data, message):
+                    continue
                 in_doubt = head is None and self._may_follow_name(event, data, start, message)
                 if in_doubt:
                     head = loose(data, start, message)

@@ -85,24 +85,38 @@ class SessionTexts:
         plain = self._plain[event].match(data, message)
         if plain is not None:
             return plain["database"]
+        names, is_cut = self._names(event, data, message)
+        if names is None:
+            return None
+        databases = self._databases[event].split(names)
+        if is_cut or len(databases) > 2:
+            return AMBIGUOUS_NAME
+        return databases[1] if len(databases) == 2 else None
+
+    def has_label(self, event: Event, data: bytes, message: int) -> bool:
+        """Whether the user or database in the message that begins there looks like a severity."""
+        names, _ = self._names(event, data, message)
+        return names is not None and b":  " in names
+
+    def _names(self, event: Event, data: bytes, message: int) -> tuple[bytes | None, bool]:
+        """User and database with the text between them, and whether the end is cut off.
+
+        None if the message has no names.
+        """
         end = data.find(b"\n", message)
         # A name has a line end, of which the message has the first line only.
         is_cut = event is OPENED and end >= 0 and data.startswith(b"\t", end + 1)
         text = data[message : end if end >= 0 else len(data)].removesuffix(b"\r")
         user = self._users[event].search(text)
         if user is None:
-            return None
+            return None, False
         text = text[user.end() :]
         if event is CLOSED:
             # An address has no spaces, so its label is the last one.
             at = max(text.rfind(host) for host in self._hosts)
             is_cut = at < 0
             text = text[:at]
-        text = self._ends.split(text, maxsplit=1)[0]
-        names = self._databases[event].split(text)
-        if is_cut or len(names) > 2:
-            return AMBIGUOUS_NAME
-        return names[1] if len(names) == 2 else None
+        return self._ends.split(text, maxsplit=1)[0], is_cut
 
 
 class OpenSessions:
