@@ -19,9 +19,11 @@ import bcrypt
 import pytest
 import structlog
 
+from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.blocking import files
 from pg_pool_exporter.commands import daemon
 from pg_pool_exporter.commands.daemon import Daemon, Settings
+from pg_pool_exporter.commands.finding_log import FindingLog
 from pg_pool_exporter.commands.single_poll import poll_once
 from pg_pool_exporter.config import Config, ConfigError, load
 from pg_pool_exporter.web import config as web_config
@@ -617,6 +619,28 @@ def test_scrapes_and_polls_go_on_while_the_web_configuration_hangs(
                 assert await scraper.post("/-/reload") == 200
 
     asyncio.run(main())
+
+
+def test_findings_are_compared_for_the_log_beside_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[threading.Thread] = []
+
+    def follow(_log: FindingLog, _analysis: Analysis) -> None:
+        seen.append(threading.current_thread())
+
+    monkeypatch.setattr(FindingLog, "follow", follow)
+
+    async def main() -> None:
+        async with exporting(write(tmp_path)) as scraper:
+
+            async def followed() -> bool:
+                return bool(seen)
+
+            assert await scraper.until(followed) < 10
+
+    asyncio.run(main())
+    assert threading.main_thread() not in seen
 
 
 # Opening a file below a directory `hung` never ends, as on a dead network mount.
