@@ -112,7 +112,12 @@ function answer(page, request, response) {
     return say(405, "only GET and HEAD\n", { Allow: "GET, HEAD" });
   }
   if (request.url.split("?")[0] !== "/metrics") return say(404, "The metrics are at /metrics.\n");
-  return say(200, page(), { "Content-Type": CONTENT_TYPE });
+  try {
+    return say(200, page(), { "Content-Type": CONTENT_TYPE });
+  } catch (error) {
+    warn(`the metrics can't be shown: ${error.message}`);
+    return say(500, "The metrics can't be shown.\n");
+  }
 }
 
 /** Bounds what a reader can cost, and what it keeps alive. */

@@ -12,6 +12,7 @@ process.env.PG_POOL_EXPORTER_SOCKET_DIR = sockets;
 after(() => fs.rmSync(sockets, { recursive: true }));
 
 const { instrument, longLived, metrics, serve } = require("..");
+const { answer } = require("../lib/socket");
 const { Demand, Tracker } = require("../lib/tracker");
 const pg = require("pg");
 const { Sequelize } = require("sequelize");
@@ -181,6 +182,16 @@ test("the page is served on a port, and nothing else", async () => {
   assert.equal((await get("/metrics", "POST"))[0], 405);
   assert.deepEqual(await get("/metrics", "HEAD"), [200, ""]);
   server.close();
+});
+
+test("a fault of the page is an answer, and costs the application nothing", () => {
+  const fails = () => {
+    throw new Error("a pool's name has no text");
+  };
+  let status;
+  const response = { writeHead: (code) => (status = code), end: () => {} };
+  answer(fails, { method: "GET", url: "/metrics" }, response);
+  assert.equal(status, 500);
 });
 
 test("the ES module has the same functions", async () => {
