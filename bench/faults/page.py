@@ -6,7 +6,6 @@ import asyncio
 import ssl
 import threading
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 import trustme
@@ -33,12 +32,7 @@ class Page:
         self.open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self.shut()
         asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)

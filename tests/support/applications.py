@@ -7,7 +7,6 @@ import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from pg_pool_exporter.config import load
@@ -62,13 +61,8 @@ class Application:
             stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        self._process.__exit__(kind, error, tb)
+    def __exit__(self, *exception: object) -> None:
+        self._process.__exit__(*exception)
 
     def take(self, times: int = 1) -> None:
         """Check out connections that the pool has or may open, and keep them."""

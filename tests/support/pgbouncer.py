@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
-from types import TracebackType
 from typing import Self
 
 import psycopg
@@ -98,12 +97,7 @@ class Bouncer:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         try:
             self.stop()
         finally:

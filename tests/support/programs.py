@@ -16,7 +16,6 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from pg_pool_exporter.commands.demo.postgres import wait_until
@@ -152,12 +151,7 @@ class Prometheus:
         wait_until(lambda: answers(f"{self._url}/-/ready"), "Prometheus is ready")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self._context.__exit__(None, None, None)
 
     @property
