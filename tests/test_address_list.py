@@ -72,6 +72,8 @@ BOMB = b"- &a [x, x, x, x, x, x, x, x, x, x]\n" + b"".join(
         (from_json, b'[{"targets": [], "lables": {}, "name": 1}]',
          ("is wrong at [0].lables: is an unknown key; did you mean labels? (known keys: targets, "
           "labels) (and 1 more mistake)")),
+        (from_json, b'[{"targets": ["a:1"], "targets": []}]', "has a key twice .*"),
+        (from_yaml, b"- targets: [a:1]\n  targets: []\n", "has a key twice .* (line 2)"),
         (from_yaml, b"- targets: [\n", "is not valid YAML: .* (line 2)"),
         (from_yaml, b"- targets: [a: b: c]\n", "is not valid YAML: .* (line 1)"),
         (from_yaml, b"- !!python/object/apply:os.system [id]\n", "must not have tags .* (line 1)"),

@@ -19,6 +19,7 @@ from pg_pool_exporter.config.errors import dotted, of_validation
 from pg_pool_exporter.config.yaml_tree import YamlError
 
 MAX_BYTES = 1024 * 1024
+_REPEATS = "has a key twice in one entry, so its targets are not certain"
 
 
 class ListError(Exception):
@@ -52,7 +53,7 @@ class _List(BaseModel):
 def from_json(content: bytes) -> list[Address]:
     """The addresses in a list in JSON. Raises `ListError`."""
     try:
-        return _addresses(json.loads(content))
+        return _addresses(json.loads(content, object_pairs_hook=_unique))
     except json.JSONDecodeError as error:
         raise ListError(f"is not valid JSON (line {error.lineno})") from None
     except RecursionError:
@@ -64,11 +65,20 @@ def from_json(content: bytes) -> list[Address]:
 def from_yaml(content: bytes) -> list[Address]:
     """The addresses in a list in YAML; an empty text is an empty list. Raises `ListError`."""
     try:
-        root = yaml_tree.parse(content).root
+        tree = yaml_tree.parse(content)
     except YamlError as error:
         line = "" if error.line is None else f" (line {error.line})"
         raise ListError(f"{error}{line}") from None
-    return [] if root is None else _addresses(root.plain())
+    if tree.repeated:
+        raise ListError(f"{_REPEATS} (line {tree.repeated[0].line})")
+    return [] if tree.root is None else _addresses(tree.root.plain())
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ListError(_REPEATS)
+    return found
 
 
 def _addresses(values: Any) -> list[Address]:
