@@ -21,17 +21,19 @@ NATIVE = re.compile(
 # Where the line stands, the better first.
 _LINES = (
     "log", "message", "MESSAGE", "msg", "textPayload", "line", "text", "event", "@message", "body",
-    "stringValue", "event_message", "original", "full_message", "_raw", "LogFileData",
+    "stringValue", "event_message", "original", "full_message", "short_message",
+    "_raw", "LogFileData",
 )  # fmt: skip
 _INSIDE = (
     "record", "jsonPayload", "properties", "fields", "parsed", "pg", "postgres", "_source",
-    "attributes", "result",
+    "attributes", "result", "content",
 )  # fmt: skip
 _RECORDS = ("record", "jsonPayload", "message", "log")
-# Of several lines in one object: exports of CloudWatch, Azure, Loki and OpenTelemetry.
+# Of several lines in one object: exports of CloudWatch, Azure, OpenTelemetry, answers of Loki
+# and Elasticsearch.
 _LISTS = (
     "logEvents", "events", "records", "resourceLogs", "scopeLogs", "logRecords", "streams",
-    "values",
+    "values", "data", "result", "hits",
 )  # fmt: skip
 # Suffixes that complete an object whose end was cut off, inside a text or after one.
 _CLOSINGS = ('"}', '"}}', "}", "}}", '"}}}', ':""}', ':""}}')
@@ -130,6 +132,8 @@ def entries(value: Any, depth: int = 0) -> list[Mapping[str, Any]]:
         return found
     for name in _LISTS:
         items = value.get(name)
+        if isinstance(items, dict) and depth < _MOST_DEPTH:
+            found += entries(items, depth + 1)
         if not isinstance(items, list):
             continue
         for item in items:

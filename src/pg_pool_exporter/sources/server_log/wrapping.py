@@ -311,12 +311,13 @@ class Unwrapper:
 
     def _json(self, line: bytes, depth: int) -> tuple[_Inner, Wrapping] | None:
         value = decoded(line)
-        inside = entries(value)
-        if not inside:
+        objects = (self._object(each, len(line), depth + 1) for each in entries(value))
+        found = [one for one in objects if one is not None]
+        if not found:
             return self._object(value, len(line), depth) if isinstance(value, dict) else None
-        found = [one for each in inside if (one := self._object(each, len(line), depth + 1))]
-        inner = [one for result, _ in found for one in result if one[0] != "nothing"]
-        return (inner or _NOTHING, "json") if found else None
+        return [
+            one for inner, _ in found for one in inner if one[0] != "nothing"
+        ] or _NOTHING, "json"
 
     def _object(
         self, value: Mapping[str, Any], size: int, depth: int
