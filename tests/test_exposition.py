@@ -132,6 +132,31 @@ def test_a_page_that_takes_long_to_make_is_kept_as_long_as_it_took(page: Page) -
     assert page.value(ACTIVE) == 2
 
 
+def test_making_both_formats_takes_half_the_time_at_most(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = []
+
+    def slow(parts: Any, *, openmetrics: bool) -> str:
+        page.clock.now += 10
+        seconds.append(10)
+        return textformat.page(parts, openmetrics=openmetrics)
+
+    async def scrape(*, openmetrics: bool) -> None:
+        page.polled("a", snapshot("orders/main/web:0"))
+        await page.exposition.page(openmetrics=openmetrics)
+
+    async def scrapes() -> None:
+        await asyncio.gather(scrape(openmetrics=False), scrape(openmetrics=True))
+
+    monkeypatch.setattr(pages, "page", slow)
+    begun = page.clock.now
+    while page.clock.now < begun + 1000:
+        asyncio.run(scrapes())
+        page.clock.now += 1
+    assert 0.4 < sum(seconds) / (page.clock.now - begun) <= 0.52
+
+
 def test_a_failed_poll_leaves_the_last_values_and_shows_the_target_down(page: Page) -> None:
     found = snapshot("orders/main/web:0", active=3)
     page.polled("a", found)

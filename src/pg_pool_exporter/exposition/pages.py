@@ -70,6 +70,10 @@ class Exposition:
         self._written: dict[TargetId, _Written] = {}
         self._with_hidden: set[TargetId] = set()
         self._edition = _Edition(_Content(-1, -1, ExporterStatus()))
+        # The edition is kept until then although the content has changed: each text defers the
+        # next edition by twice the time that it took. So making texts takes half the time at most,
+        # however many targets, scrapes and formats there are.
+        self._kept_until = -inf
         self._lane = Lane("metrics page")
         self._shared = {
             (openmetrics, compressed): SharedResult(
@@ -103,7 +107,10 @@ class Exposition:
 
     def _current(self) -> _Edition:
         content = _Content(self._store.version, self._analyzer.version, self._analyzer.exporter)
-        if not self._edition.holds(content, self._clock()):
+        now, edition = self._clock(), self._edition
+        holds = content == edition.content and now < edition.expires
+        kept = content.exporter == edition.content.exporter and now < self._kept_until
+        if not (holds or kept):
             self._edition = _Edition(content)
         return self._edition
 
@@ -131,8 +138,7 @@ class Exposition:
             text = page(parts, openmetrics=openmetrics)
             process = self._process.page(openmetrics=openmetrics)
             edition.texts[openmetrics] = (process + text).encode()
-            made = self._clock()
-            edition.kept_until = made + (made - begun)
+            self._kept_until = max(self._kept_until, begun) + 2 * (self._clock() - begun)
         return edition.texts[openmetrics]
 
     def _probed(self, edition: _Edition, keys: Iterable[TargetId], *, openmetrics: bool) -> bytes:
@@ -211,10 +217,6 @@ class _Edition:
     content: _Content
     expires: float = inf
     """Monotonic; set by what has been made."""
-    kept_until: float = -inf
-    """Until then it is kept although the content has changed: as long as it took to make. So
-    making pages takes half the time at most, however many targets and scrapes there are.
-    """
     texts: dict[bool, bytes] = field(default_factory=dict)
     """By whether they are OpenMetrics."""
     probed: dict[tuple[tuple[TargetId, ...], bool], asyncio.Task[bytes]] = field(
@@ -225,12 +227,6 @@ class _Edition:
     def expire(self, at: float) -> None:
         """Hold until `at` at most."""
         self.expires = min(self.expires, at)
-
-    def holds(self, content: _Content, now: float) -> bool:
-        """Whether it can be shown for `content` at `now`."""
-        if content == self.content and now < self.expires:
-            return True
-        return content.exporter == self.content.exporter and now < self.kept_until
 
 
 def gzipped(body: bytes) -> bytes:
