@@ -17,24 +17,22 @@ _KEY_BYTES = 8
 _MESSAGE = re.compile(
     rb'(?::  (?:[0-9A-Z]{5}: )?|,[0-9A-Z]{5},"|"message":")(?=([^\n]{%d}))' % _KEY_BYTES
 )
+_WORDS = ("LOG", "ERROR", "FATAL", "severity", "label")
+_AFTER_WORD = re.compile(rb' ?: |,(?=[0-9A-Z]{5},)|","')
 
 
-# What begins a record or a part of one, besides the severities that each language has.
-_OTHER_WORDS = (
-    b"PANIC", b"WARNING", b"NOTICE", b"INFO", b"DEBUG", b"DETAIL", b"HINT", b"QUERY", b"CONTEXT",
-    b"STATEMENT", b"LOCATION",
-)  # fmt: skip
+def has_known_word(data: bytes, end: int) -> bool:
+    """Whether a severity, or the label of a record's further part, is in a known language.
+
+    Reading may begin at either.
+    """
+    words = _words()
+    return any(data.endswith(words, 0, at.start()) for at in _AFTER_WORD.finditer(data, 0, end))
 
 
 @cache
-def known_severities() -> re.Pattern[bytes]:
-    """A severity in any language, with what follows it in each format.
-
-    PostgreSQL writes one of LOG, ERROR and FATAL as soon as it starts.
-    """
-    words = set(_OTHER_WORDS)
-    words |= {one.text for one in messages(None) if one.meaning in ("LOG", "ERROR", "FATAL")}
-    return re.compile(rb'(?:%s)(?::  |,[0-9A-Z]{5},|",")' % b"|".join(map(re.escape, words)))
+def _words() -> tuple[bytes, ...]:
+    return tuple({one.text.rstrip(b" :") for one in messages(None) if one.meaning in _WORDS})
 
 
 def other_languages(spoken: frozenset[str], data: bytes, start: int, end: int) -> set[str]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pg_pool_exporter.sources.server_log.coverage import SAMPLE_BYTES, SMALL_BYTES, Coverage
 from pg_pool_exporter.sources.server_log.events import Tally
 from pg_pool_exporter.sources.server_log.heads import Wrapping
-from pg_pool_exporter.sources.server_log.languages import known_severities, other_languages
+from pg_pool_exporter.sources.server_log.languages import has_known_word, other_languages
 from pg_pool_exporter.sources.server_log.layouts import Format
 from pg_pool_exporter.sources.server_log.log_format import LogFormat
 from pg_pool_exporter.sources.server_log.messages import messages
@@ -70,8 +70,8 @@ class LogReader:
         self._skipping = False
         # Whether objects of the incomplete line have been counted.
         self._is_list = False
-        self.has_known_severity = False
-        """Whether a record had one in a language that PostgreSQL is translated to."""
+        self.has_known_word = False
+        """Whether a severity or label was in a language that PostgreSQL is translated to."""
         self.recognised: Recognised | None = None
         """How the last records were written; None before the first one."""
 
@@ -204,8 +204,8 @@ class LogReader:
         self._follow_language(data, end)
         before = self.coverage.records
         self._parser(form, headless=headless).scan(data, end)
-        if not self.has_known_severity:
-            self.has_known_severity = known_severities().search(data, 0, end) is not None
+        if not self.has_known_word:
+            self.has_known_word = has_known_word(data, end)
         if self.coverage.records != before and self.recognised != (form, wrapping):
             self.recognised = Recognised(form, wrapping)
 

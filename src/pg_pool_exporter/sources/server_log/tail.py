@@ -22,8 +22,12 @@ from pg_pool_exporter.sources.server_log.totals import LogTotals
 log = structlog.get_logger(__name__)
 # Share of lines that belong to no record from which it is worth a look why.
 _MANY = 0.5
-# Records without a known severity after which the log is not understood.
+# Records, all without a known severity, after which the log is not understood.
 _ENOUGH_RECORDS = 3
+_UNKNOWN_LANGUAGE = (
+    "none of its records has a severity in a language of PostgreSQL's: set lc_messages = 'C' on "
+    "the server"
+)
 
 
 class LogTail:
@@ -70,7 +74,7 @@ class LogTail:
             self.positions = _positions(None, form, self._look_back)
         self._form = form
         self._unparsed += self._reader.coverage.unparsed
-        self._was_understood |= self._reader.has_known_severity
+        self._was_understood |= self._reader.has_known_word
         self._reader = self._new_reader(form)
 
     def begin(self, position: Position) -> int:
@@ -128,7 +132,7 @@ class LogTail:
             return ()
         coverage = self._reader.coverage
         if coverage.records:
-            return (f"its counters are absent: {_unknown_language(coverage.records)}",)
+            return (f"its counters are absent: {_UNKNOWN_LANGUAGE}",)
         lines = coverage.foreign_before_record
         return (
             f"its counters are absent: no record of {self._form} in the {lines} lines read so far",
@@ -141,7 +145,7 @@ class LogTail:
             return False
         coverage = self._reader.coverage
         return coverage.foreign_before_record > 0 or (
-            coverage.records > 0 and not self._reader.has_known_severity
+            coverage.records > 0 and not self._reader.has_known_word
         )
 
     def check(self) -> None:
@@ -149,7 +153,7 @@ class LogTail:
         coverage = self._reader.coverage
         if coverage.is_understood:
             if self._is_unknown and coverage.records >= _ENOUGH_RECORDS:
-                raise PollError("not_understood", _unknown_language(coverage.records))
+                raise PollError("not_understood", _UNKNOWN_LANGUAGE)
             return
         if coverage.has_only_others and not coverage.since_record:
             raise PollError(
@@ -218,13 +222,6 @@ class LogTail:
             return
         self._save_error = None
         self._saved = state
-
-
-def _unknown_language(records: int) -> str:
-    return (
-        f"none of its {records} records has a severity in a language of PostgreSQL's: set "
-        "lc_messages = 'C' on the server"
-    )
 
 
 def _is_in_doubt(coverage: Coverage) -> bool:
