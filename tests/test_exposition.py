@@ -7,6 +7,7 @@ import gzip
 import re
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -198,6 +199,19 @@ def test_a_pool_that_two_targets_give_is_written_once_and_told_once(page: Page) 
     page.polled("b", snapshot("orders/main/web:0", "orders/main/web:1", active=7))
     assert page.value(ACTIVE) == 7
     assert page.value(FOLDED % "b") == 0
+
+
+@pytest.mark.parametrize("first", ["page", "socket"])
+def test_a_page_that_yields_to_its_process_is_no_fault(page: Page, first: str) -> None:
+    found = snapshot("orders/main/web:0")
+    key = TargetId("app", "127.0.0.1:8080/actuator/prometheus", "orders")
+    states = [replace(page.state("a", found), key=key), page.state("a", found)]
+    with structlog.testing.capture_logs() as lines:
+        for state in states if first == "page" else states[::-1]:
+            page.store.put(state)
+            assert page.text().count(ACTIVE) == 1
+    assert not any("left out" in line["event"] for line in lines)
+    assert f'series_folded{{target="{key.label}",kind="app"}} 0\n' in page.text()
 
 
 def test_what_is_shown_of_pools_that_two_targets_give_is_written_at_their_polls(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import repeat
 from math import isnan
 from typing import Any
 
 import pytest
 
+from pg_pool_exporter.analysis.history import History
 from pg_pool_exporter.analysis.minutes import total
 from pg_pool_exporter.analysis.pool_history import PoolHistory, Recent
-from pg_pool_exporter.model import PoolId, PoolSample
+from pg_pool_exporter.model import Health, PoolId, PoolSample, Snapshot, TargetId
+from pg_pool_exporter.polling.store import Change, TargetState
 
 KEY = PoolId("orders", "main", "web:0")
 MAX_GAP = 60.0
@@ -147,3 +150,19 @@ def test_several_pools_are_added_up_minute_by_minute(
     pools: list[list[float]], sums: list[float | None]
 ) -> None:
     assert known(total(pools)) == sums
+
+
+def test_a_page_of_which_a_pool_is_hidden_since_has_no_second_reading() -> None:
+    history, page = History(), TargetId("app", "127.0.0.1:8080", "orders")
+    state = TargetState(
+        key=page,
+        interval=5.0,
+        health=Health(up=True),
+        snapshot=Snapshot(pools=(sample(1, waiting=3),)),
+        taken=1.0,
+    )
+    history.follow(Change(page, state))
+    history.follow(Change(page, replace(state, hidden={KEY: TargetId("process", "a")})))
+    assert history.of(page, KEY).lasting_waiting == 0
+    history.follow(Change(page, replace(state, taken=6.0)))
+    assert history.of(page, KEY).lasting_waiting == 3

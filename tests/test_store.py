@@ -114,13 +114,15 @@ class Fleet:
         folded: int = 0,
         client_key: str = "",
         is_local: bool = True,
+        interval: float = 5.0,
     ) -> None:
         found = snapshot(*pools, folded=folded)
         if client_key:
             own = PoolId(*client_key.split("/"))
             found = replace(found, pools=tuple(replace(one, client_key=own) for one in found.pools))
-        state = TargetState(key=key, interval=5.0, snapshot=found, taken=at, is_local=is_local)
-        self.store.put(state)
+        self.store.put(
+            TargetState(key=key, interval=interval, snapshot=found, taken=at, is_local=is_local)
+        )
 
     def shown(self, now: float = 1.0) -> dict[str, list[str]]:
         """The pools of each target at `now`, by process."""
@@ -174,31 +176,83 @@ def test_a_failed_poll_takes_no_pool_from_its_owner(fleet: Fleet) -> None:
     assert fleet.shown(20.0) == {"b": ["web:0"]}
 
 
-TAGGED = "orders/main/web:0:eu"
+TAGGED, TAGGED_TOO = "orders/main/web:0:eu", "orders/main/web:0:us"
 
 
 @pytest.mark.parametrize("name", [POOL, TAGGED])
 @pytest.mark.parametrize("first", [FIRST, PAGE])
+@pytest.mark.parametrize("interval", [5.0, 60.0])
 def test_a_process_at_its_socket_owns_a_pool_that_a_page_here_shows_too(
-    fleet: Fleet, name: str, first: TargetId
+    fleet: Fleet, name: str, first: TargetId, interval: float
 ) -> None:
     for at in (0.0, 5.0, 10.0):
         for key in (FIRST, PAGE) if first == FIRST else (PAGE, FIRST):
-            if key == FIRST:
-                fleet.polled(FIRST, POOL, at=at)
-            else:
+            if key == PAGE:
                 fleet.polled(PAGE, name, at=at, client_key=POOL)
-            assert sum(map(len, fleet.shown(at).values())) <= 1
-    assert fleet.shown(10.0) == {FIRST.name: ["web:0"], PAGE.name: []}
+            elif not at % interval:
+                fleet.polled(FIRST, POOL, at=at, interval=interval)
+            assert sum(map(len, fleet.shown(at).values())) == 1
+        assert fleet.shown(at) == {FIRST.name: ["web:0"], PAGE.name: []}
+    assert [state.folded for state in fleet.store.states()] == [0, 0]
     fleet.store.remove(FIRST)
     fleet.polled(PAGE, name, at=15.0, client_key=POOL)
     assert len(fleet.shown(15.0)[PAGE.name]) == 1
+    fleet.polled(FIRST, POOL, at=16.0)
+    assert fleet.shown(16.0) == {FIRST.name: ["web:0"], PAGE.name: []}
+
+
+@pytest.mark.parametrize("name", [POOL, TAGGED])
+def test_a_process_that_no_longer_answers_leaves_its_pool_to_the_page(
+    fleet: Fleet, name: str
+) -> None:
+    fleet.polled(PAGE, name, client_key=POOL)
+    fleet.polled(FIRST, POOL)
+    former = fleet.store.get(FIRST)
+    assert former is not None
+    for at in (16.0, 20.0):
+        fleet.polled(PAGE, name, at=at, client_key=POOL)
+        fleet.store.put(replace(former, health=Health(reason="timeout")))
+        assert [len(pools) for pools in fleet.shown(at).values()] == [1]
+
+
+def test_a_process_takes_one_pool_from_a_page_with_several_of_its_name(fleet: Fleet) -> None:
+    fleet.polled(PAGE, TAGGED, TAGGED_TOO, client_key=POOL)
+    assert fleet.shown() == {PAGE.name: ["web:0:eu", "web:0:us"]}
+    for _ in range(2):
+        fleet.polled(FIRST, POOL)
+        assert fleet.shown() == {PAGE.name: ["web:0:us"], FIRST.name: ["web:0"]}
+        fleet.polled(PAGE, TAGGED, TAGGED_TOO, client_key=POOL)
+
+
+def test_pages_here_of_processes_of_one_name_are_all_shown(fleet: Fleet) -> None:
+    """Containers on the host's network, each with a process of the same number."""
+    other = PAGE._replace(name="127.0.0.1:8081/metrics")
+    for _ in range(2):
+        fleet.polled(PAGE, TAGGED, client_key=POOL)
+        fleet.polled(other, TAGGED_TOO, client_key=POOL)
+        assert fleet.shown() == {PAGE.name: ["web:0:eu"], other.name: ["web:0:us"]}
+    for _ in range(2):
+        fleet.polled(FIRST, POOL)
+        fleet.polled(other, TAGGED_TOO, client_key=POOL)
+        fleet.polled(PAGE, TAGGED, client_key=POOL)
+        assert fleet.shown() == {PAGE.name: [], other.name: ["web:0:us"], FIRST.name: ["web:0"]}
+
+
+def test_a_page_that_yields_changes_before_the_process(fleet: Fleet) -> None:
+    fleet.polled(PAGE, TAGGED, OTHER, client_key=POOL)
+    changes = fleet.store.subscribe()
+    fleet.polled(FIRST, POOL)
+    fleet.polled(FIRST, POOL)
+    found = [changes.get_nowait() for _ in range(changes.qsize())]
+    assert [key for key, _ in found] == [PAGE, FIRST, FIRST]
+    assert found[0].state is fleet.store.get(PAGE)
 
 
 def test_a_page_elsewhere_can_show_a_process_of_the_same_name(fleet: Fleet) -> None:
-    fleet.polled(FIRST, POOL)
-    fleet.polled(PAGE, TAGGED, client_key=POOL, is_local=False)
-    assert fleet.shown() == {FIRST.name: ["web:0"], PAGE.name: ["web:0:eu"]}
+    for _ in range(2):
+        fleet.polled(PAGE, TAGGED, client_key=POOL, is_local=False)
+        fleet.polled(FIRST, POOL)
+        assert fleet.shown() == {FIRST.name: ["web:0"], PAGE.name: ["web:0:eu"]}
 
 
 def test_pools_that_are_left_out_count_as_folded(fleet: Fleet) -> None:

@@ -187,7 +187,7 @@ class Exposition:
         return former.of_snapshot
 
     def _report_hidden(self, states: Iterable[TargetState]) -> None:
-        with_hidden = {state.key: len(state.hidden) for state in states if state.hidden}
+        with_hidden = {state.key: state.left_out for state in states if state.left_out}
         for key in with_hidden.keys() - self._with_hidden:
             log.warning(
                 "pools left out: another target reports them, too",

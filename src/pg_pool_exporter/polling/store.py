@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 from queue import SimpleQueue
@@ -32,8 +32,8 @@ class TargetState:
     """When the poll that took the snapshot began, on the monotonic clock."""
     taken: float = -inf
     """When that poll ended: the snapshot shows a moment between both."""
-    hidden: frozenset[PoolId] = frozenset()
-    """Pools of the snapshot that another target owns; set by the store."""
+    hidden: Mapping[PoolId, TargetId] = field(default_factory=dict)
+    """Pools of the snapshot that another target owns, and that target; set by the store."""
 
     @property
     def max_gap(self) -> float:
@@ -56,9 +56,15 @@ class TargetState:
         return tuple(one for one in pools if one.key not in self.hidden) if self.hidden else pools
 
     @property
+    def left_out(self) -> int:
+        """Number of hidden pools, but for those that yield to their process at its socket."""
+        is_page = self.key.kind == "app"
+        return sum(not (is_page and owner.kind == "process") for owner in self.hidden.values())
+
+    @property
     def folded(self) -> int:
         """Groups and pools of the snapshot without series of their own."""
-        return (self.snapshot.folded if self.snapshot is not None else 0) + len(self.hidden)
+        return (self.snapshot.folded if self.snapshot is not None else 0) + self.left_out
 
 
 class Change(NamedTuple):
@@ -75,8 +81,10 @@ class Store:
     """The states of all targets, in the order in which the targets came. They are only replaced.
 
     A pool that two targets report would be the same series twice, which makes a whole page invalid.
-    So one target owns it: the first, until it is removed, expires, or no longer reports the pool. A
-    process at its own socket comes before a page, which shows less of the pool.
+    So one target owns it: the first, until it is removed, expires, or no longer reports the pool.
+
+    A process at its own socket owns its pools before any page, which shows less of them. A page on
+    this machine may have added labels to the process' name: one pool of one page yields to it.
     """
 
     def __init__(self) -> None:
@@ -84,8 +92,8 @@ class Store:
         """Changes with each replacement."""
         self._states: dict[TargetId, TargetState] = {}
         self._owners: dict[PoolId, TargetId] = {}
-        self._processes: dict[PoolId, TargetId] = {}
-        """Of the pools that processes report at their sockets, shown or hidden."""
+        self._relabelled: dict[PoolId, TargetId] = {}
+        """By a process' own name of a pool: the page on this machine that shows it by another."""
         self._preparations: list[Preparation] = []
         self._subscribers: list[SimpleQueue[Change]] = []
 
@@ -107,16 +115,21 @@ class Store:
         self.put(state)
 
     def put(self, state: TargetState) -> None:
-        """Store `state` in place of the target's former one."""
+        """Store `state` in place of the target's former one, and the pages that yield to it."""
         state = self._owned(state)
         former = self._states.get(state.key)
+        changed = [state]
         if former is None or former.snapshot is not state.snapshot or former.hidden != state.hidden:
             self._release(former)
-            self._owners.update(dict.fromkeys(_names(state.pools, state), state.key))
-            if state.key.kind == "process" and state.snapshot is not None:
-                self._processes.update((pool.key, state.key) for pool in state.snapshot.pools)
-        self._states[state.key] = state
-        self._changed(Change(state.key, state))
+            changed = [*self._yielding_to(state), state]
+            for page in changed[:-1]:
+                _forget(self._owners, page.hidden, page.key)
+            self._owners.update(dict.fromkeys((pool.key for pool in state.pools), state.key))
+            self._relabelled.update(dict.fromkeys(self._by_own_name(state), state.key))
+        # One operation, so that no thread sees a part of it.
+        self._states.update([(one.key, one) for one in changed])
+        for one in changed:
+            self._changed(Change(one.key, one))
 
     def remove(self, key: TargetId) -> None:
         """Forget a target. Does nothing when it is not there."""
@@ -137,23 +150,63 @@ class Store:
     def _owned(self, state: TargetState) -> TargetState:
         """The state with its hidden pools."""
         pools = state.snapshot.pools if state.snapshot is not None else ()
-        hidden = frozenset(one.key for one in pools if self._is_owned_by_another(one, state))
+        hidden = {
+            one.key: owner
+            for one in pools
+            if (owner := self._owners.get(one.key, state.key)) != state.key
+            and self._comes_before(owner, state)
+        }
+        for name, pool in self._by_own_name(state).items():
+            owner = self._owners.get(name, state.key)
+            if owner.kind == "process" and self._comes_before(owner, state):
+                hidden[pool] = owner
         return state if hidden == state.hidden else replace(state, hidden=hidden)
 
-    def _is_owned_by_another(self, pool: PoolSample, state: TargetState) -> bool:
-        owners = {self._owners.get(name) for name in _names([pool], state)}
+    def _comes_before(self, owner: TargetId, state: TargetState) -> bool:
+        """Whether `owner` keeps its pools from another target's `state`."""
+        other = self._states[owner]
+        if state.key.kind == "process" and owner.kind == "app":
+            return state.fresh(other.taken) is None
+        return other.fresh(state.taken) is not None
+
+    def _by_own_name(self, state: TargetState) -> Mapping[PoolId, PoolId]:
+        """The pools of a page on this machine that are named otherwise than by their process, by
+        the process' name.
+
+        The first of each name, on the first page with it: a name stands for one process.
+        """
+        if state.snapshot is None or not state.is_local or state.key.kind != "app":
+            return {}
+        found: dict[PoolId, PoolId] = {}
+        for one in state.snapshot.pools:
+            if one.client_key is not None:
+                page = self._relabelled.get(one.client_key, state.key)
+                if page == state.key or self._states[page].fresh(state.taken) is None:
+                    found.setdefault(one.client_key, one.key)
+        return found
+
+    def _yielding_to(self, state: TargetState) -> Iterator[TargetState]:
+        """The pages that show pools of this process so far, without them."""
         if state.key.kind != "process":
-            # From the page's next poll on, so that both never show it at once.
-            owners |= {self._processes.get(name) for name in _names([pool], state)}
-        others = owners - {None, state.key}
-        return any(self._states[one].fresh(state.taken) is not None for one in others if one)
+            return
+        pools = {one.key for one in state.pools}
+        showing = {
+            owners.get(pool) for pool in pools for owners in (self._owners, self._relabelled)
+        }
+        for page in showing:
+            if page is None or page.kind != "app" or self._comes_before(page, state):
+                continue
+            former = self._states[page]
+            yielded = [one.key for one in former.pools if one.key in pools]
+            yielded += [own for name, own in self._by_own_name(former).items() if name in pools]
+            hidden = {**former.hidden, **dict.fromkeys(yielded, state.key)}
+            if hidden != former.hidden:
+                yield replace(former, hidden=hidden)
 
     def _release(self, state: TargetState | None) -> None:
-        if state is not None and state.snapshot is not None:
-            for name in _names(state.snapshot.pools, state):
-                for owners in (self._owners, self._processes):
-                    if owners.get(name) == state.key:
-                        del owners[name]
+        if state is not None:
+            _forget(self._owners, (pool.key for pool in state.pools), state.key)
+            _forget(self._relabelled, self._by_own_name(state), state.key)
 
     def _changed(self, change: Change) -> None:
         self.version += 1
@@ -161,13 +214,7 @@ class Store:
             subscriber.put(change)
 
 
-def _names(pools: Iterable[PoolSample], state: TargetState) -> Iterator[PoolId]:
-    """The names by which another target can report these pools.
-
-    A page on this machine can add labels to the name of a process here. Elsewhere such labels tell
-    apart processes of the same name.
-    """
+def _forget(owners: dict[PoolId, TargetId], pools: Iterable[PoolId], owner: TargetId) -> None:
     for pool in pools:
-        yield pool.key
-        if state.is_local and pool.client_key is not None:
-            yield pool.client_key
+        if owners.get(pool) == owner:
+            del owners[pool]

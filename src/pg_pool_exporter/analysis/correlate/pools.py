@@ -155,6 +155,9 @@ class KnownPools:
             self._by_target.setdefault(state.key, set()).add(sample.key)
             self._by_app.setdefault(sample.key.app, set()).add(sample.key)
             self._link(pool)
+        elif pool.state.taken == state.taken:
+            pool.state = state
+            return  # no new reading: the store has hidden other pools of the page
         former, pool.sample, pool.state = pool.sample, sample, state
         pool.leak_after = self._leak_after(sample)
         app = sample.key.app

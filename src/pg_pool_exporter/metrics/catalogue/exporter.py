@@ -45,8 +45,8 @@ LAST_SUCCESS = _target(
 )  # fmt: skip
 SERIES_FOLDED = _target(
     "gauge", "series_folded",
-    "Session groups, pools and sites of the target that are over a cap: folded into other, or left "
-    "out.",
+    "Session groups, pools and sites of the target that are over a cap, folded into other or left "
+    "out, and pools that another target reports, too.",
 )  # fmt: skip
 ANALYSIS_FAILURES = _exporter(
     "counter", "analysis_failures_total",
