@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from pg_pool_exporter.commands.advise import Sizes, written
-from pg_pool_exporter.commands.doctor.report import ReportError
+from pg_pool_exporter.commands.findings_document import DocumentError
 from support.programs import free_port, run_command
 
 
@@ -90,7 +90,7 @@ def test_the_exit_code_is_whether_a_size_should_change(advice: tuple[str, ...], 
 def test_another_server_s_document_is_refused(key: str) -> None:
     answer = document("keep")
     del answer[key]
-    with pytest.raises(ReportError, match="not from a pg-pool-exporter"):
+    with pytest.raises(DocumentError, match="not from a pg-pool-exporter"):
         Sizes.read(json.dumps(answer))
     done = asked(answer, "--json")
     assert (done.returncode, done.stdout) == (4, "")

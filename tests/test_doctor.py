@@ -18,8 +18,9 @@ from aiohttp import web
 
 from pg_pool_exporter.commands.command_line import parse
 from pg_pool_exporter.commands.doctor.asking import ask
-from pg_pool_exporter.commands.doctor.report import Report, ReportError
+from pg_pool_exporter.commands.doctor.report import Report
 from pg_pool_exporter.commands.doctor.terminal import has_colours, written
+from pg_pool_exporter.commands.findings_document import DocumentError
 from pg_pool_exporter.commands.options import UsageError
 from pg_pool_exporter.web.config import WebConfigFile
 from support.postgres import Cluster
@@ -61,7 +62,7 @@ def test_the_exit_code_is_that_of_the_worst_point(verdicts: list[str], code: int
      document("splendid"), "[" * 100_000],
 )  # fmt: skip
 def test_what_is_no_document_is_refused(text: str) -> None:
-    with pytest.raises(ReportError, match="not from a pg-pool-exporter"):
+    with pytest.raises(DocumentError, match="not from a pg-pool-exporter"):
         Report.read(text)
 
 
@@ -148,7 +149,7 @@ def test_a_daemon_that_asks_for_a_password(tmp_path: Path) -> None:
                 (f"reader:{SECRET}-wrong@", "wrong user or password"),
             ):
                 url = f"http://{user}{at}"
-                with pytest.raises(ReportError, match=reason) as refused:
+                with pytest.raises(DocumentError, match=reason) as refused:
                     await asked(url)
                 assert SECRET not in str(refused.value)
 
@@ -204,7 +205,7 @@ def test_what_answers_otherwise_is_an_error(status: int, body: str, message: str
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         try:
-            with pytest.raises(ReportError, match=message):
+            with pytest.raises(DocumentError, match=message):
                 await asked(f"http://127.0.0.1:{runner.addresses[0][1]}")
         finally:
             await runner.cleanup()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pg_pool_exporter.commands.doctor import terminal
 from pg_pool_exporter.commands.doctor.asking import ask
-from pg_pool_exporter.commands.doctor.report import NO_ANSWER, Part, ReportError
+from pg_pool_exporter.commands.findings_document import NO_ANSWER, Document, DocumentError, Part
 from pg_pool_exporter.commands.output import FAILURE, SUCCESS, complain, write
 from pg_pool_exporter.redaction import printable
 
@@ -47,7 +47,7 @@ class ServerSizes(Part):
     summary: str
 
 
-class Sizes(Part):
+class Sizes(Document):
     """The advice in the document of `/api/v1/findings`."""
 
     content = "advice on sizes"
@@ -69,7 +69,7 @@ def main(options: Options) -> int:
     try:
         text = ask(options.url or _DEFAULT_URL)
         found = Sizes.read(text)
-    except ReportError as error:
+    except DocumentError as error:
         complain(f"pg-pool-exporter: {error}")
         return NO_ANSWER
     if options.json:

@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 def main(options: Options) -> int:
     """Print the checklist; the exit code. Raises `ConfigError`."""
     # Imported here: with --url most of the package is not needed, and slow to import.
-    from pg_pool_exporter.commands.doctor import report, terminal
+    from pg_pool_exporter.commands.doctor import terminal
+    from pg_pool_exporter.commands.doctor.report import Report
+    from pg_pool_exporter.commands.findings_document import NO_ANSWER, DocumentError
     from pg_pool_exporter.commands.options import PROGRAM
     from pg_pool_exporter.commands.output import complain, write
 
     try:
         text = _document(options)
-        found = report.Report.read(text)
-    except report.ReportError as error:
+        found = Report.read(text)
+    except DocumentError as error:
         complain(f"{PROGRAM}: {error}")
-        return report.NO_ANSWER
+        return NO_ANSWER
     if options.json:
         write(f"{text}\n")
     else:

@@ -14,7 +14,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import SplitResult, quote, unquote
 
 from pg_pool_exporter.blocking.threads import Lane
-from pg_pool_exporter.commands.doctor.report import ReportError
+from pg_pool_exporter.commands.findings_document import DocumentError
 from pg_pool_exporter.web.paths import FINDINGS_PATH
 
 _SECONDS = 10.0
@@ -23,29 +23,29 @@ _LANE = Lane("ask-daemon")
 
 
 def ask(url: SplitResult) -> str:
-    """The document of the exporter at `url`, which has a host. Raises `ReportError`."""
+    """The document of the exporter at `url`, which has a host. Raises `DocumentError`."""
     where = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
     try:
         # The timeouts of sockets bound each read, the lane bounds all of them.
         return _LANE.wait(partial(_fetch, url, where), seconds=_SECONDS)
     except TimeoutError:
-        raise ReportError(f"{where}: no answer within {_SECONDS:g} s") from None
+        raise DocumentError(f"{where}: no answer within {_SECONDS:g} s") from None
     except ssl.SSLCertVerificationError:
-        raise ReportError(
+        raise DocumentError(
             f"{where}: its certificate is not trusted; set SSL_CERT_FILE to a file with the "
             "certificate of its authority"
         ) from None
     except ssl.SSLError:
-        raise ReportError(
+        raise DocumentError(
             f"{where}: TLS handshake failed: does the exporter serve HTTPS there?"
         ) from None
     except (HTTPException, UnicodeDecodeError):
-        raise ReportError(f"{where}: the answer is not from a pg-pool-exporter") from None
+        raise DocumentError(f"{where}: the answer is not from a pg-pool-exporter") from None
     except UnicodeError:
-        raise ReportError(f"{where}: not a valid host name") from None
+        raise DocumentError(f"{where}: not a valid host name") from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "no connection"
-        raise ReportError(f"{where}: {reason}; does the exporter run there?") from None
+        raise DocumentError(f"{where}: {reason}; does the exporter run there?") from None
 
 
 def _fetch(url: SplitResult, where: str) -> str:
@@ -62,12 +62,12 @@ def _fetch(url: SplitResult, where: str) -> str:
         # No redirection is followed: it could take the password elsewhere.
         answer = http.getresponse()
         if answer.status != HTTPStatus.OK:
-            raise ReportError(f"{where}: {_refusal(answer.status, url)}")
+            raise DocumentError(f"{where}: {_refusal(answer.status, url)}")
         body = answer.read(_MAX_BYTES + 1)
     finally:
         http.close()
     if len(body) > _MAX_BYTES:
-        raise ReportError(f"{where}: the answer is longer than {_MAX_BYTES // 2**20} MiB")
+        raise DocumentError(f"{where}: the answer is longer than {_MAX_BYTES // 2**20} MiB")
     return body.decode()
 
 

@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Literal
 
 from pg_pool_exporter.analysis.finding import Verdict
+from pg_pool_exporter.commands.findings_document import Document, Part
 
 EXIT_CODES = {Verdict.FINE: 0, Verdict.WARNING: 1, Verdict.PROBLEM: 3}
-NO_ANSWER = 4
-
-
-class ReportError(Exception):
-    """There is no report. The message says why, and holds no secret."""
-
-
-class Part(BaseModel):
-    """A part of the document: a newer exporter may have more keys."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    content: ClassVar[str] = ""
-    """What it is, in the message about a document without it."""
-
-    @classmethod
-    def read(cls, text: str) -> Self:
-        """The part in a document. Raises `ReportError` for any other text."""
-        try:
-            return cls.model_validate_json(text)
-        except ValidationError:
-            raise ReportError(
-                f"the answer is not from a pg-pool-exporter, or from one without {cls.content}"
-            ) from None
 
 
 class Point(Part):
@@ -51,7 +26,7 @@ class Point(Part):
         return Verdict[self.verdict.upper()]
 
 
-class Report(Part):
+class Report(Document):
     """The checklist."""
 
     content = "a checklist"
