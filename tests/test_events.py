@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from pg_pool_exporter.analysis.events import Change, Known, follow
+from pg_pool_exporter.analysis.events import GONE_SECONDS, Change, Known, follow
 from pg_pool_exporter.analysis.finding import Cause
-from pg_pool_exporter.analysis.verdicts.steady import GONE_SECONDS
 from pg_pool_exporter.commands import finding_log
 from pg_pool_exporter.commands.finding_log import FindingLog
 from pg_pool_exporter.model import SessionGroup, TargetId

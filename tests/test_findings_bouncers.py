@@ -20,7 +20,7 @@ from pg_pool_exporter.model import (
     ClientGroup,
     Hold,
 )
-from support.both_sides import INFO, INTERVAL, BothSides
+from support.both_sides import INFO, BothSides
 
 SIZE = 20
 WAIT = {"oldest_waiting": 3.0}
@@ -148,18 +148,6 @@ def test_where_all_have_just_begun_the_transactions_before_them_tell(
     sides = BothSides()
     bouncer(sides, BUSY, databases={"shop": BouncerDatabase(mean_transaction=mean)})
     assert only(sides).cause is cause
-
-
-def test_equal_long_transactions_that_begin_again_together_are_still_long() -> None:
-    sides = BothSides()
-    causes = []
-    for doing in (LONG, BUSY, LONG, *[BUSY] * 14):
-        bouncer(sides, doing)
-        causes.append(only(sides).cause)
-        sides.now += INTERVAL
-    assert causes == [
-        *[Cause.BOUNCER_LONG_TRANSACTIONS] * 14, *[Cause.BOUNCER_POOL_TOO_SMALL] * 3
-    ]  # fmt: skip
 
 
 def test_a_forgotten_transaction_is_named_with_application_address_and_line() -> None:

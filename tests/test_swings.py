@@ -9,18 +9,12 @@ import pytest
 
 from pg_pool_exporter.analysis.events import Change, Known, follow
 from pg_pool_exporter.analysis.evidence.lasting import LastingEvidence
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
-from pg_pool_exporter.analysis.verdicts.steady import (
-    GONE_SECONDS,
-    KEPT_SECONDS,
-    Steady,
-)
+from pg_pool_exporter.analysis.finding import Cause, Severity
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import LeakEvidence, PoolId, PoolInfo, TargetId
 from support.both_sides import INTERVAL, BothSides
 
 POOL = PoolId("orders", "main", "web:0")
-NONE, WARNING, PROBLEM = None, Severity.WARNING, Severity.PROBLEM
 HIKARI = PoolInfo(client="HikariCP", source="micrometer", server="main", application="orders")
 PGX = replace(HIKARI, client="pgxpool")
 
@@ -104,44 +98,13 @@ def test_evidence_that_is_unknown_now_is_not_replaced() -> None:
     assert evidence.add(5.0, LeakEvidence(), {POOL: 9}, leak_after=60.0) == LeakEvidence()
 
 
-def _once(severity: Severity | None, now: float) -> list[tuple[float, Severity | None]]:
-    return [(now, severity)]
-
-
-def _often(
-    severity: Severity | None, first: float, last: float
-) -> list[tuple[float, Severity | None]]:
-    return [(float(now), severity) for now in range(int(first), int(last) + 1, 5)]
-
-
-@pytest.mark.parametrize(
-    ("looks", "shown"),
-    [
-        pytest.param(_once(WARNING, 0) + _once(PROBLEM, 5), PROBLEM, id="it rises at once"),
-        pytest.param(_once(PROBLEM, 0) + _often(WARNING, 5, KEPT_SECONDS - 5), PROBLEM,
-                     id="it does not fall yet"),
-        pytest.param(_once(PROBLEM, 0) + _often(WARNING, 5, KEPT_SECONDS), WARNING,
-                     id="it falls after a while"),
-        pytest.param(_once(PROBLEM, 0) + _once(NONE, 5) + _once(WARNING, 10), PROBLEM,
-                     id="it was absent for a moment"),
-        pytest.param(
-            _once(PROBLEM, 0) + _often(NONE, 5, GONE_SECONDS) + _once(WARNING, GONE_SECONDS + 5),
-            WARNING, id="it had ended, and is a new one",
-        ),
-    ],
-)  # fmt: skip
-def test_a_severity_rises_at_once_and_falls_after_a_while(
-    looks: list[tuple[float, Severity | None]], shown: Severity
-) -> None:
-    now = 0.0
-    steady = Steady(lambda: now)
-
-    def of(severity: Severity) -> Finding:
-        subject = Subject(server="main")
-        return Finding(cause=Cause.LOCK_PILE_UP, severity=severity, subject=subject, summary="")
-
-    for now, severity in looks:  # noqa: B007 # the clock reads it
-        steady.begin()
-        found = None if severity is None else steady.severity(of(severity))
-    assert found is not None
-    assert found.severity is shown
+def test_one_poll_of_a_full_server_is_a_problem_for_that_poll() -> None:
+    """Then an alert's `for` keeps it from firing."""
+    sides = BothSides()
+    severities = []
+    for used in (80, 97, 80):
+        sides.pool(5, 5)
+        sides.server({"active": [0.2] * 5, "idle": [1.0] * 5}, used=used)
+        severities += [one.severity for one in sides.analysis.findings]
+        sides.now += INTERVAL
+    assert severities == [Severity.WARNING, Severity.PROBLEM, Severity.WARNING]

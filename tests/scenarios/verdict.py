@@ -39,7 +39,8 @@ class Verdict:
     symptom: float | None = None
     """When requests were first found to wait for an unknown reason."""
     swings: Sequence[str] = ()
-    """Findings that come again, or change their severity often, though nothing else changes."""
+    """Findings that come again, and leaks that change their severity often, though nothing else
+    changes."""
     disagreements: Sequence[tuple[float, str]] = ()
     """Between what shows the findings, with their times."""
 
@@ -127,11 +128,13 @@ def _swings(courses: Courses) -> Iterator[str]:
         if cause is Cause.UNKNOWN:  # requests wait at this moment
             continue
         severities = [one for one, _ in groupby(one for _, one in course if one is not None)]
+        # That of others says whether somebody suffers at this moment.
+        swings = cause is Cause.LEAK and len(severities) > _RISES + 1
         back_soon = any(
             severity is None and later - at < _BACK_SOON
             for (at, severity), (later, _) in pairwise(course)
         )
-        if back_soon or len(severities) > _RISES + 1:
+        if back_soon or swings:
             shown = ", ".join(
                 f"{severity.title if severity else 'gone'} at {at:.0f} s" for at, severity in course
             )

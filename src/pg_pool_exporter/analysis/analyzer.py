@@ -21,7 +21,6 @@ from pg_pool_exporter.analysis.history import History
 from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.analysis.verdicts.judge import VERDICTS, Judged, judge
 from pg_pool_exporter.analysis.verdicts.lasting_leaks import LastingLeaks
-from pg_pool_exporter.analysis.verdicts.steady import Steady
 from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.model import TargetId
@@ -91,7 +90,6 @@ class Analyzer:
         self._history = History()
         self._sizes = KeptSizes(clock, self.faults)
         self._leaks = LastingLeaks()
-        self._steady = Steady(clock)
         self._failures = 0  # at the end of the last analysis
         self._incomplete: set[TargetId] = set()
         """Targets whose latest state could not be taken in."""
@@ -186,7 +184,7 @@ class Analyzer:
                 self._correlation, self._history, thresholds, self.exporter, now, self.faults
             )
             fleet = replace(fleet, pools=tuple(self._leaks.of(now, fleet.pools)))
-            judged = judge(fleet, self.faults, self._steady)
+            judged = judge(fleet, self.faults)
         checks = checklist(judged, self.faults)
         sizes = Advice()
         with self.faults.contained("advice"):

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
-from pg_pool_exporter.analysis.verdicts.steady import GONE_SECONDS
 
+GONE_SECONDS = 60.0
+"""Seconds of absence after which something has ended: a flapping finding is one event."""
 MAX_STANDING = 2000
 """Lines of code with overdue checkouts, and findings, that are followed at once."""
 

@@ -8,7 +8,6 @@ from itertools import chain, groupby
 from typing import NamedTuple, ParamSpec
 
 from pg_pool_exporter.aggregate import grouped
-from pg_pool_exporter.analysis.bouncer_view import BouncerView
 from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.finding import (
     Cause,
@@ -18,7 +17,6 @@ from pg_pool_exporter.analysis.finding import (
     Subject,
 )
 from pg_pool_exporter.analysis.fleet_view import FleetView
-from pg_pool_exporter.analysis.limit_chain import Link
 from pg_pool_exporter.analysis.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts.bouncer import bouncer_findings
 from pg_pool_exporter.analysis.verdicts.capacity import capacity_of_pool
@@ -36,7 +34,6 @@ from pg_pool_exporter.analysis.verdicts.server import (
     logins_hang,
     slots_of_server,
 )
-from pg_pool_exporter.analysis.verdicts.steady import Steady
 from pg_pool_exporter.analysis.verdicts.targets import (
     log_in_part,
     target_unreachable,
@@ -69,10 +66,9 @@ class Judged(NamedTuple):
     """The worst first, at most `MAX_FINDINGS`."""
 
 
-def judge(fleet: FleetView, faults: Faults, steady: Steady) -> Judged:
+def judge(fleet: FleetView, faults: Faults) -> Judged:
     """Judge everything. A fault in a verdict costs that verdict on that subject."""
 
-    steady.begin()
     findings: list[Finding] = []
 
     def add(
@@ -102,13 +98,9 @@ def judge(fleet: FleetView, faults: Faults, steady: Steady) -> Judged:
     with faults.contained("slots"):
         findings = list(with_refusals(findings))
     servers = {one.name: one for one in fleet.servers}
-
-    def of_bouncer(bouncer: BouncerView, limits: Iterable[Link]) -> Iterator[Finding]:
-        return steady.cause(bouncer_findings(bouncer, servers, fleet.pools, limits))
-
     for bouncer in fleet.bouncers:
         its_limits = fleet.limits.get(bouncer.name, ())
-        add("bouncers", of_bouncer, bouncer, its_limits)
+        add("bouncers", bouncer_findings, bouncer, servers, fleet.pools, its_limits)
     for pool in fleet.pools:
         add("leak", leak_of_pool, pool)
         add("capacity", capacity_of_pool, pool)
@@ -120,14 +112,13 @@ def judge(fleet: FleetView, faults: Faults, steady: Steady) -> Judged:
         add("leak", leak_of_app, app, pools)
     why: Mapping[Subject, tuple[Finding, ...]] = {}
     with faults.contained("waiting"):
-        its_pools = tuple(_with_verdicts(fleet.pools, findings, {}))
-        findings, why = _explained(its_pools, findings, steady)
+        findings, why = _explained(tuple(_with_verdicts(fleet.pools, findings, {})), findings)
     judged = replace(fleet, pools=tuple(_with_verdicts(fleet.pools, findings, why)))
     return Judged(judged, tuple(sorted(findings, key=_badness)[:MAX_FINDINGS]))
 
 
 def _explained(
-    pools: Sequence[PoolView], findings: Sequence[Finding], steady: Steady
+    pools: Sequence[PoolView], findings: Sequence[Finding]
 ) -> tuple[list[Finding], Mapping[Subject, tuple[Finding, ...]]]:
     """The findings, with those about requests that wait for unknown reasons; and by pool the ones
     for which its requests have to wait.
@@ -145,13 +136,13 @@ def _explained(
     }
 
     def judged(those: Iterable[Finding]) -> Iterator[Finding]:
-        return (steady.severity(problems.get(id(one), one)) for one in those)
+        return (problems.get(id(one), one) for one in those)
 
     unexplained = chain.from_iterable(
         unexplained_waiting(pool) for pool in waiting if not why[pool.subject]
     )
     return (
-        [*judged(unexplained), *judged(findings)],
+        [*unexplained, *judged(findings)],
         {subject: tuple(judged(those)) for subject, those in why.items()},
     )
 
