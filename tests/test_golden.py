@@ -22,6 +22,7 @@ from pg_pool_exporter.analysis.advice.advice import advice
 from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
 from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.demand import DemandDay, DemandHour
+from pg_pool_exporter.analysis.evidence.lasting import RecentEvidence
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.fleet_view import FleetView
@@ -174,7 +175,8 @@ BOUNCER = BouncerSample(
     clients=3,
 )  # fmt: skip
 APP = AppView(
-    key=AppOnServer("main", "orders"), evidence=LeakEvidence(1, {}, 2, 0, 3), leak_after=60,
+    key=AppOnServer("main", "orders"), evidence=LeakEvidence(1, {}, 2, 0, 3),
+    recent_evidence=RecentEvidence(unreturned=1, unexplained=3), leak_after=60,
     session_names=frozenset({"orders"}), recent_polls=(), lost_sessions=0, lost_sessions_now=0,
     checked_out=7, disturbed=False, longest_lock_wait=0.0, longest_bouncer_wait=0.0, pools=1,
 )  # fmt: skip
@@ -195,7 +197,7 @@ SERVERS = (server_view("main", SERVER, AllThresholds(), 120, {}),)
 ANALYSIS = Analysis(
     made=998.5,
     fleet=FleetView(
-        apps=(APP,), evidence={APP.key: APP.evidence},
+        apps=(APP,),
         pools=POOLS,
         servers=SERVERS,
     ),

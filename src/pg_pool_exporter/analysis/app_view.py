@@ -9,6 +9,7 @@ from pg_pool_exporter.analysis.correlate.app_readings import longest_threshold
 from pg_pool_exporter.analysis.correlate.correlation import Correlation
 from pg_pool_exporter.analysis.correlate.pools import KnownPool
 from pg_pool_exporter.analysis.correlate.sessions import AppSessions
+from pg_pool_exporter.analysis.evidence.lasting import RecentEvidence
 from pg_pool_exporter.analysis.history import History
 from pg_pool_exporter.model import AppOnServer, LeakEvidence
 
@@ -24,7 +25,9 @@ class AppView:
     recent_polls: tuple[AppSessions, ...]
     """Its sessions when its pools were read, and since; the latest last. Empty: unknown now."""
     evidence: LeakEvidence
-    """Without its swings."""
+    """As it is sound now."""
+    recent_evidence: RecentEvidence
+    """Without its swings, for the verdicts."""
     lost_sessions: float
     """Lower bound of the connections that its pools counted during the whole threshold, that were
     not dropped, and that had no session."""
@@ -59,6 +62,7 @@ def app_view(
     key: AppOnServer,
     pools: Collection[KnownPool],
     evidence: LeakEvidence,
+    recent_evidence: RecentEvidence,
     correlation: Correlation,
     history: History,
     now: float,
@@ -80,6 +84,7 @@ def app_view(
         session_names=names,
         recent_polls=recent,
         evidence=evidence,
+        recent_evidence=recent_evidence,
         lost_sessions=lost,
         lost_sessions_now=max(lost, without_session),
         checked_out=checked_out,

@@ -11,6 +11,7 @@ from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView,
 from pg_pool_exporter.analysis.correlate.app_readings import longest_threshold
 from pg_pool_exporter.analysis.correlate.correlation import Correlation
 from pg_pool_exporter.analysis.correlate.pools import KnownPool
+from pg_pool_exporter.analysis.evidence.lasting import RecentEvidence
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.history import History
@@ -55,14 +56,16 @@ class FleetView:
     servers: tuple[ServerView, ...] = ()
     apps: tuple[AppView, ...] = ()
     pools: tuple[PoolView, ...] = ()
-    evidence: Mapping[AppOnServer, LeakEvidence] = field(default_factory=dict)
-    """Of each application on each server, as it is sound now; the verdicts use that of the
-    applications, which outlasts its swings."""
     bouncers: tuple[BouncerView, ...] = ()
     bouncer_pools: tuple[BouncerPoolView, ...] = ()
     """Of all bouncers, the worst first."""
     limits: Mapping[str, tuple[Link, ...]] = field(default_factory=dict)
     """By bouncer, from its clients to its servers."""
+
+    @property
+    def evidence(self) -> Mapping[AppOnServer, LeakEvidence]:
+        """Of each application on each server, as it is sound now."""
+        return {app.key: app.evidence for app in self.apps}
 
     @property
     def pools_max(self) -> Mapping[str, float]:
@@ -87,7 +90,8 @@ def fleet_view(
             if one.sessions is not None
         }
     )
-    evidence, pools_max = correlation.lasting_evidence(now), correlation.pools_max(now)
+    evidence, recent = correlation.evidence(now), correlation.recent_evidence(now)
+    pools_max = correlation.pools_max(now)
     bouncers = tuple(_bouncers(correlation, thresholds.general, now, faults))
     servers = tuple(_servers(states, pools_max, history, thresholds, now, faults))
     limits: Mapping[str, tuple[Link, ...]] = {}
@@ -98,15 +102,14 @@ def fleet_view(
     apps = {}
     for key, pools in correlation.pools.by_app_on_server().items():
         with faults.contained("records"):
-            its = evidence.get(key, LeakEvidence())
-            apps[key] = app_view(key, pools, its, correlation, history, now)
+            sound, its = evidence.get(key, LeakEvidence()), recent.get(key, RecentEvidence())
+            apps[key] = app_view(key, pools, sound, its, correlation, history, now)
     return FleetView(
         thresholds=thresholds,
         exporter=exporter,
         targets=tuple(_target(state, correlation, now) for state in states),
         servers=servers,
         apps=tuple(apps.values()),
-        evidence=correlation.evidence(now),
         pools=tuple(_pools(correlation.pools.all(), apps, history, thresholds, now, faults)),
         bouncers=bouncers,
         bouncer_pools=tuple(sorted(bouncer_pools, key=lambda one: one.badness, reverse=True)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.correlate.sessions import SILENT
+from pg_pool_exporter.analysis.evidence.lasting import RecentEvidence
 from pg_pool_exporter.model import PoolId
 
 
@@ -20,6 +21,8 @@ class PoolLeak:
     """Checkouts over the leak threshold."""
     unexplained: float
     """Overdue ones that no session that works explains."""
+    unexplained_ago: float = 0.0
+    """Seconds since none did; 0: now."""
     proven: float
     """Checked out and silent, as both sides prove."""
     estimated: float
@@ -56,14 +59,15 @@ def pool_leak(
     `dropped` ones lost by dropping, `overdue` ones over `leak_after`. Seconds.
     """
     proven = estimated = 0.0
-    if app is not None and app.evidence.unexplained:
-        found = app.evidence.unexplained_in
-        estimated = min(app.evidence.unexplained, sum(found.get(key, 0.0) for key in processes))
-    if app is not None and app.evidence.unreturned:
+    recent = RecentEvidence() if app is None else app.recent_evidence
+    if recent.unexplained:
+        found = recent.unexplained_in
+        estimated = min(recent.unexplained, sum(found.get(key, 0.0) for key in processes))
+    if app is not None and recent.unreturned:
         # An application's pools on one server share their sessions: the others may
         # hold as many of the silent ones as they have checked out.
         of_others = app.checked_out - (active - dropped)
-        proven = max(0.0, app.evidence.unreturned - of_others)
+        proven = max(0.0, recent.unreturned - of_others)
     return PoolLeak(
         dropped=dropped,
         overdue=overdue,

@@ -13,7 +13,7 @@ from pg_pool_exporter.analysis.correlate.sessions import SILENT, AppSessions, Se
 from pg_pool_exporter.analysis.evidence import bounds
 from pg_pool_exporter.analysis.evidence.addresses import AddressReadings, UnreturnedByAddress
 from pg_pool_exporter.analysis.evidence.bounds import PoolReading, ServerReading
-from pg_pool_exporter.analysis.evidence.lasting import LastingEvidence
+from pg_pool_exporter.analysis.evidence.lasting import LastingEvidence, RecentEvidence
 from pg_pool_exporter.analysis.evidence.readings import Readings
 from pg_pool_exporter.config import DEFAULT_LEAK_AFTER
 from pg_pool_exporter.model import ClockAhead, LeakEvidence, is_local
@@ -129,7 +129,7 @@ class AppReadings:
 
     def lasting(
         self, now: float, pools: Iterable[KnownPool], evidence: LeakEvidence
-    ) -> LeakEvidence:
+    ) -> RecentEvidence:
         """The evidence at `now`, without its swings."""
         leak_after = longest_threshold(pools)
         checked_out = {
@@ -137,7 +137,8 @@ class AppReadings:
             for pool in pools
             if (last := pool.readings.last(now - leak_after)) is not None
         }
-        return self._lasting.add(now, evidence, checked_out, leak_after)
+        silent = self.sessions.count(*SILENT, longer_than=leak_after)
+        return self._lasting.add(now, evidence, checked_out, silent, leak_after)
 
     def _proof(self, poll: ServerPoll, pools: Collection[KnownPool], others: float) -> LeakEvidence:
         """The bounds of each reading during the threshold."""

@@ -14,6 +14,7 @@ from pg_pool_exporter.analysis.correlate.chain import Chain
 from pg_pool_exporter.analysis.correlate.client_sessions import ClientSessions
 from pg_pool_exporter.analysis.correlate.pools import KnownPool, KnownPools, Pools
 from pg_pool_exporter.analysis.correlate.sessions import AppSessions, ServerSessions, SharedNames
+from pg_pool_exporter.analysis.evidence.lasting import RecentEvidence
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import (
     AppOnServer,
@@ -37,7 +38,7 @@ class _Server:
     taken: float
     apps: dict[AppOnServer, AppReadings] = field(default_factory=lambda: defaultdict(AppReadings))
     evidence: Mapping[AppOnServer, LeakEvidence] = field(default_factory=dict)
-    lasting_evidence: Mapping[AppOnServer, LeakEvidence] = field(default_factory=dict)
+    recent_evidence: Mapping[AppOnServer, RecentEvidence] = field(default_factory=dict)
     pools_max: float | None = None
 
 
@@ -63,9 +64,9 @@ class Correlation:
         """Of each application whose processes were all read, on each server known at `now`."""
         return dict(chain(*(one.evidence.items() for _, one in self._known(now))))
 
-    def lasting_evidence(self, now: float) -> dict[AppOnServer, LeakEvidence]:
+    def recent_evidence(self, now: float) -> dict[AppOnServer, RecentEvidence]:
         """The same without its swings."""
-        return dict(chain(*(one.lasting_evidence.items() for _, one in self._known(now))))
+        return dict(chain(*(one.recent_evidence.items() for _, one in self._known(now))))
 
     def pools_max(self, now: float) -> dict[str, float]:
         """By server, the most connections that the pools that lead there may have together."""
@@ -203,7 +204,7 @@ class Correlation:
         unread = {
             (one.key.kind, one.key.app) for one in self.states.values() if one.snapshot is None
         }
-        evidence, lasting = {}, {}
+        evidence, recent = {}, {}
         for app, its in apps.items():
             readings = server.apps[app]
             readings.add(poll, its.values())
@@ -211,8 +212,8 @@ class Correlation:
                 others = shared.of_others(app, its.values())
                 found = readings.evidence(poll, its.values(), others)
                 evidence[app] = found
-                lasting[app] = readings.lasting(poll.taken, its.values(), found)
-        server.evidence, server.lasting_evidence = evidence, lasting
+                recent[app] = readings.lasting(poll.taken, its.values(), found)
+        server.evidence, server.recent_evidence = evidence, recent
         server.pools_max = _pools_max(
             chain(*(pools.values() for pools in apps.values())), poll.taken
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from pg_pool_exporter.analysis.correlate.sessions import SILENT
 from pg_pool_exporter.analysis.evidence.lasting import LastingBound
 from pg_pool_exporter.analysis.finding import Subject
 from pg_pool_exporter.analysis.pool_view import PoolView
@@ -27,6 +28,17 @@ class LastingLeaks:
             bound = known.get(pool.subject) or LastingBound()
             self._unexplained[pool.subject] = bound
             lasting = bound.add(
-                now, leak.unexplained, most=leak.overdue, leak_after=pool.leak_after
+                now, leak.unexplained, most=_silent(pool), leak_after=pool.leak_after
             )
-            yield replace(pool, leak=replace(leak, unexplained=lasting))
+            yield replace(
+                pool, leak=replace(leak, unexplained=lasting, unexplained_ago=bound.ago(now))
+            )
+
+
+def _silent(pool: PoolView) -> float:
+    """Overdue checkouts whose sessions may do nothing; 0 where that is unknown."""
+    app = pool.app_on_server
+    if app is None or app.sessions is None or app.sessions.hidden:
+        return 0.0
+    silent = app.sessions.count(*SILENT, longer_than=pool.leak_after)
+    return min(pool.leak.overdue, silent + app.lost_sessions_now)

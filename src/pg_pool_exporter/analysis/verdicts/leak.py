@@ -69,7 +69,11 @@ def _summary(pool: PoolView) -> str:
     if leak.unexplained:
         overdue = number(leak.total, "overdue connection", "overdue connections")
         them = "it" if leak.total == 1 else "them"
-        return f"{overdue}: no running statement or transaction explains {them}{full}."
+        if leak.unexplained_ago:
+            explains = f"explained {them} until {spell(leak.unexplained_ago)} ago"
+        else:
+            explains = f"explains {them}"
+        return f"{overdue}: no running statement or transaction {explains}{full}."
     return f"About {count} checked out and not returned, by an estimate{full}."
 
 
@@ -91,8 +95,8 @@ def _evidence(pool: PoolView) -> Iterator[str]:
         yield f"{overdue} been checked out for longer than {spell(pool.leak_after)}{at}."
     if app is not None and leak.proven:
         yield _proof(app, leak.proven)
-        if app.evidence.unreturned_at and app.pools == 1:
-            yield f"Their sessions come from {biggest(app.evidence.unreturned_at)}."
+        if app.recent_evidence.unreturned_at and app.pools == 1:
+            yield f"Their sessions come from {biggest(app.recent_evidence.unreturned_at)}."
     if app is not None and leak.estimated:
         yield from _estimate(pool, app)
     if leak.unreturned:
@@ -115,22 +119,26 @@ def _evidence(pool: PoolView) -> Iterator[str]:
 
 def _proof(app: AppView, count: float) -> str:
     what, where = "client" if app.key.bouncers else "session", app.key.title
+    ago = app.recent_evidence.unreturned_ago
+    when = f"until {spell(ago)} ago, at each reading," if ago else "at each reading in that time"
     return (
         f"{where[0].upper()}{where[1:]} reports {number(count, what, f'{what}s')} idle or idle in "
-        f"transaction for longer than {spell(app.leak_after)}; at each reading in that time at "
-        "least that many connections were checked out."
+        f"transaction for longer than {spell(app.leak_after)}; {when} at least that many "
+        "connections were checked out."
     )
 
 
 def _estimate(pool: PoolView, app: AppView) -> Iterator[str]:
     count = number(pool.leak.estimated, "connection was", "connections were")
+    ago = app.recent_evidence.unexplained_ago
+    until = f", until {spell(ago)} ago," if ago else ""
     yield (
-        f"{count} checked out at every reading for at least {spell(app.leak_after)} beyond what "
-        "returned checkouts and working sessions explain (Little's law). The estimate assumes that "
+        f"{count} checked out at every reading for at least {spell(app.leak_after)}{until} beyond "
+        "what returned checkouts and working sessions explain (Little's law). It assumes that "
         "requests come independently of each other, and that a session works whose checkout is "
         "longer."
     )
-    found = app.evidence.unexplained_in
+    found = app.recent_evidence.unexplained_in
     processes = [each.sample.key for each in pool.processes]
     if len(processes) > 1:
         by_process = {key.process: found[key] for key in processes if found.get(key)}
@@ -142,10 +150,10 @@ def leak_of_app(app: AppView, pools: Iterable[PoolView]) -> Iterator[Finding]:
     the leaks of the single pools is in one of them, unknown which.
     """
     pools = list(pools)
-    more = (app.evidence.unreturned or 0.0) - sum(pool.leak.unreturned for pool in pools)
+    more = app.recent_evidence.unreturned - sum(pool.leak.unreturned for pool in pools)
     if app.pools < 2 or not pools or more <= 0:
         return
-    at = app.evidence.unreturned_at
+    at = app.recent_evidence.unreturned_at
     yield Finding(
         cause=Cause.LEAK,
         severity=Severity.PROBLEM,
@@ -155,7 +163,7 @@ def leak_of_app(app: AppView, pools: Iterable[PoolView]) -> Iterator[Finding]:
         figures={"unreturned_connections": more, **open_transactions.figure(app)},
         signs=open_transactions.signs(app),
         evidence=(
-            _proof(app, app.evidence.unreturned or 0.0),
+            _proof(app, app.recent_evidence.unreturned),
             *((f"Their sessions come from {biggest(at)}.",) if at else ()),
             f"They belong to one or several of its {app.pools} pools on this server.",
             *open_transactions.evidence(app),

@@ -71,7 +71,7 @@ def _of_leaks(
     found: Counter[str] = Counter()
     for app, its_pools in apps:
         pools = list(its_pools)
-        leaks = max(app.evidence.unreturned or 0.0, sum(pool.leak.unreturned for pool in pools))
+        leaks = max(app.recent_evidence.unreturned, sum(pool.leak.unreturned for pool in pools))
         if not leaks or app.sessions is None:
             continue
         if not all(pool.all_report_overdue for pool in pools):
