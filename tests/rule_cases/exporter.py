@@ -196,7 +196,8 @@ CASES = {
             [JOB],
             """Some exporters of job pg-pools divide the targets by 3, others by less: some targets
             are polled twice, and others by nobody. First compare the values of
-            pg_pool_exporter_shards, and restart those with the wrong number.""",
+            pg_pool_exporter_shards, and restart those with the wrong number. If each is right, two
+            fleets share the job: give each its own.""",
         ),
         Case(
             "just below",
