@@ -11,6 +11,7 @@ SEED ?= 1
 INPUTS ?=
 ENGINE ?= auto
 SECONDS ?= 3600
+FUZZ_SECONDS ?= inf
 TAG ?=
 RELEASE = build/release/bin
 SITE = build/site-tools/bin
@@ -27,6 +28,7 @@ help:
 	@echo "make test   the tests, in parallel; reports what is skipped because a program is missing"
 	@echo "make test-all  the slow ones too: live dashboards, alerts and workloads"
 	@echo "make fuzz   a million mutants of each kind of input (make fuzz MUTANTS=10000 INPUTS=jolokia)"
+	@echo "            (make fuzz FUZZ_SECONDS=600: of each kind at most that long)"
 	@echo "make soak   an hour in which everything restarts: memory, descriptors and so on stay flat"
 	@echo "            (make soak SECONDS=600)"
 	@echo "make clients  builds the applications in Node, Java and Go that tests start, with their tools"
@@ -56,7 +58,8 @@ test-all: $(VENV)/.dev
 	$(PYTEST)
 
 fuzz: $(VENV)/.fuzz
-	PYTHONPATH=tests $(BIN)/python -m fuzz --mutants $(MUTANTS) --seed $(SEED) --engine $(ENGINE) $(INPUTS)
+	PYTHONPATH=tests $(BIN)/python -m fuzz --mutants $(MUTANTS) --seed $(SEED) --engine $(ENGINE) \
+	  --seconds $(FUZZ_SECONDS) $(INPUTS)
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m bench.soak --seconds=$(SECONDS)
