@@ -43,7 +43,7 @@ class Mutator:
         """`data` with one damage or several."""
         random = self._random
         for _ in range(random.choice((1, 1, 1, 2, 2, 3, 4, 6, 10))):
-            data = random.choice(_DAMAGES)(self, data)
+            data = random.choice(self._DAMAGES)(self, data)
         if random.randrange(_LARGE) == 0:
             data = self._multiplied(data)
         return data[: self._max_bytes]
@@ -59,56 +59,61 @@ class Mutator:
         start = data.rfind(b"\n", 0, at) + 1
         return start, data.find(b"\n", start) + 1 or len(data)
 
-    def flipped(self, data: bytes) -> bytes:
+    def _flipped(self, data: bytes) -> bytes:
         if not data:
             return data
         at = self._random.randrange(len(data))
         return data[:at] + bytes([data[at] ^ 1 << self._random.randrange(8)]) + data[at + 1 :]
 
-    def inserted(self, data: bytes) -> bytes:
+    def _inserted(self, data: bytes) -> bytes:
         at = self._random.randrange(len(data) + 1)
         return data[:at] + self._random.choice(self._pieces) + data[at:]
 
-    def replaced(self, data: bytes) -> bytes:
+    def _replaced(self, data: bytes) -> bytes:
         start, end = self._span(data)
         return data[:start] + self._random.choice(self._pieces) + data[end:]
 
-    def random_bytes(self, data: bytes) -> bytes:
+    def _random_bytes(self, data: bytes) -> bytes:
         start, end = self._span(data)
         return data[:start] + self._random.randbytes(self._random.randrange(1, 9)) + data[end:]
 
-    def deleted(self, data: bytes) -> bytes:
+    def _deleted(self, data: bytes) -> bytes:
         start, end = self._span(data)
         return data[:start] + data[end:]
 
-    def deleted_line(self, data: bytes) -> bytes:
+    def _deleted_line(self, data: bytes) -> bytes:
         start, end = self._line(data)
         return data[:start] + data[end:]
 
-    def doubled_line(self, data: bytes) -> bytes:
+    def _doubled_line(self, data: bytes) -> bytes:
         start, end = self._line(data)
         to, _ = self._line(data)
         return data[:to] + data[start:end] + data[to:]
 
-    def copied(self, data: bytes) -> bytes:
+    def _copied(self, data: bytes) -> bytes:
         start, end = self._span(data)
         to = self._random.randrange(len(data) + 1)
         return data[:to] + data[start:end] + data[to:]
 
-    def spliced(self, data: bytes) -> bytes:
+    def _spliced(self, data: bytes) -> bytes:
         other = self._random.choice(self._seeds)
         start, end = self._span(data)
         return data[:start] + other[self._random.randrange(len(other) + 1) :] + data[end:]
 
-    def truncated(self, data: bytes) -> bytes:
+    def _truncated(self, data: bytes) -> bytes:
         return data[: self._random.randrange(len(data) + 1)]
 
-    def number(self, data: bytes) -> bytes:
+    def _number(self, data: bytes) -> bytes:
         found = _NUMBER.search(data, self._random.randrange(len(data) + 1))
         found = found or _NUMBER.search(data)
         if found is None:
             return data
         return data[: found.start()] + self._random.choice(_EXTREMES) + data[found.end() :]
+
+    _DAMAGES = (
+        _flipped, _inserted, _inserted, _replaced, _random_bytes, _deleted, _deleted_line,
+        _doubled_line, _copied, _spliced, _truncated, _number, _number,
+    )  # fmt: skip
 
     def _multiplied(self, data: bytes) -> bytes:
         start, end = self._line(data) if self._random.random() < 0.5 else self._span(data)
@@ -116,10 +121,3 @@ class Mutator:
         if not piece:
             return data
         return data[:start] + piece * (self._max_bytes // len(piece)) + data[end:]
-
-
-_DAMAGES = (
-    Mutator.flipped, Mutator.inserted, Mutator.inserted, Mutator.replaced,
-    Mutator.random_bytes, Mutator.deleted, Mutator.deleted_line, Mutator.doubled_line,
-    Mutator.copied, Mutator.spliced, Mutator.truncated, Mutator.number, Mutator.number,
-)  # fmt: skip
