@@ -16,8 +16,9 @@ from pg_pool_exporter.polling.store import Store
 log = structlog.get_logger(__name__)
 
 # Sources close at once; one that does not must not delay the others, or the end. Thousands of them
-# take longer on a busy host: so these are seconds in which none ended.
-_STOP_TIMEOUT = 1.0
+# take longer on a busy host, so they are waited for while some end in each of these periods.
+_STOP_SECONDS = 1.0
+_STOP_PERIODS = 10
 
 
 class _Running(NamedTuple):
@@ -70,13 +71,15 @@ class Pollers:
     async def _stop(self, keys: Collection[TargetId]) -> None:
         # The former poller ends before another one of the same target begins: a target never has
         # two connections of ours.
+        if not keys:
+            return
         leaving = {key: self._running.pop(key) for key in keys}
         for running in leaving.values():
             running.task.cancel()
         ending = {running.task for running in leaving.values()}
-        while ending:
-            ended, ending = await asyncio.wait(ending, timeout=_STOP_TIMEOUT)
-            if not ended:
+        for _ in range(_STOP_PERIODS):
+            ended, ending = await asyncio.wait(ending, timeout=_STOP_SECONDS)
+            if not ended or not ending:
                 break
         for key, running in leaving.items():
             self._log(key, running.task)
