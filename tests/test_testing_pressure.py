@@ -75,6 +75,51 @@ def test_a_connection_that_is_out_is_waited_for_and_its_line_named(pool: _Own) -
         pass
 
 
+@pytest.mark.parametrize("kind", cases(_LIMITED))
+def test_a_block_that_is_cancelled_while_it_waits_returns_what_it_took(
+    kind: Kind, postgres: Cluster
+) -> None:
+    async def use(pool: Pool) -> None:
+        own = await pool.check_out()
+        with pytest.raises(TimeoutError, match=r"^$"):
+            async with asyncio.timeout(0.1), saturated(pool.own):
+                pass
+        await pool.check_in(await _patiently(kind, pool))
+        await pool.check_in(own)
+
+    asyncio.run(_with(kind, postgres, use))
+
+
+def test_a_block_that_is_cancelled_at_its_end_returns_all(pool: _Own) -> None:
+    """Twice: by a timeout, and by the end of the loop."""
+
+    async def use() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        async with saturated(pool):
+            for _ in range(2):
+                asyncio.get_running_loop().call_soon(task.cancel)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(use())
+    for _ in range(2):
+        pool.getconn(timeout=1)
+
+
+def test_an_interrupt_while_a_block_waits_returns_what_it_took(
+    pool: _Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    pool.getconn()
+    with monkeypatch.context() as patch:
+        patch.setattr("pg_pool_exporter.testing.steps.time.sleep", interrupted)
+        with pytest.raises(KeyboardInterrupt), saturated(pool):
+            pass
+    pool.getconn(timeout=1)
+
+
 @pytest.mark.parametrize("leave", [-1, 2])
 def test_a_wrong_number_to_leave_is_refused(pool: _Own, leave: int) -> None:
     pool.resize(2, 2)

@@ -7,7 +7,7 @@ from collections import Counter
 from math import isfinite
 from typing import Any
 
-from pg_pool_exporter.testing.steps import Steps, do, do_in_loop
+from pg_pool_exporter.testing.steps import Steps, do, do_in_loop, to_the_end
 from pg_pool_exporter.testing.takers import NoneFreeError, taker
 from pg_pool_exporter.testing.watch import Watch
 
@@ -32,31 +32,45 @@ class _Saturated:
     def __enter__(self) -> None:
         if self._taker.is_async:
             raise TypeError("this pool is asynchronous: use `async with saturated(…)`")
-        do(self._take_all())
+        try:
+            do(self._take_all())
+        except BaseException:
+            do(self._return_all())
+            raise
 
     def __exit__(self, *_exception: object) -> None:
         do(self._return_all())
 
     async def __aenter__(self) -> None:
-        await self._run_in_loop(self._take_all())
+        try:
+            await self._run_in_loop(self._take_all())
+        except BaseException:
+            await self.__aexit__()
+            raise
 
     async def __aexit__(self, *_exception: object) -> None:
-        await self._run_in_loop(self._return_all())
+        await to_the_end(self._run_in_loop(self._return_all()))
 
     def _take_all(self) -> Steps[None]:
         deadline = time.monotonic() + self._wait
         others = _sites_of(self._pool)
-        try:
-            while len(self._taken) < self._wanted:
-                try:
-                    self._taken.append((yield self._taker.take))
-                except NoneFreeError:
-                    if time.monotonic() > deadline:
-                        raise TimeoutError(self._refusal(others)) from None
-                    yield None
-        except BaseException:
-            yield from self._return_all()
-            raise
+        while len(self._taken) < self._wanted:
+            try:
+                yield self._take
+            except NoneFreeError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(self._refusal(others)) from None
+                yield None
+
+    def _take(self) -> Any:
+        # Kept by the call itself: an interrupt after it must not lose the connection.
+        if self._taker.is_async:
+            return self._take_in_loop()
+        self._taken.append(self._taker.take())
+        return None
+
+    async def _take_in_loop(self) -> None:
+        self._taken.append(await self._taker.take())
 
     def _return_all(self) -> Steps[None]:
         failed: Exception | None = None
