@@ -137,6 +137,8 @@ def latest(
         for polls, (last, at) in enumerate(pairwise(times), 1):
             if begin <= at <= end:
                 late.append(at - next_poll(target, interval, last, last, polls))
+    if not late:
+        sys.exit("no endpoint was polled in the time that is measured")
     late.sort()
     return late[len(late) * 99 // 100], late[-1]
 
