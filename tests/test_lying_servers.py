@@ -209,8 +209,8 @@ def test_a_connection_is_closed_although_its_answer_comes_with_the_deadline(quer
         pytest.param(SETUP.replace(b"started\0", b"another\0"), id="other columns"),
         pytest.param(SETUP.replace(row(b"4711", b"1.5"), row(None, b"1.5")), id="NULL"),
         pytest.param(
-            SETUP.replace(columns(("pid", 23), ("started", 25)),
-                          columns(("pid", 25), ("started", 25))),
+            SETUP.replace(columns(("pid", 23), ("started", 25), ("role", 19)),
+                          columns(("pid", 25), ("started", 25), ("role", 19))),
             id="a text for a number",
         ),
         pytest.param(SETUP.replace(b"4711", b"x711"), id="a number that is none"),

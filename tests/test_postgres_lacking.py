@@ -210,6 +210,25 @@ def test_without_a_right_on_the_view_databases_have_their_names(watched: Cluster
     )
 
 
+def test_the_role_that_lacks_the_right_is_named(watched: Cluster) -> None:
+    watched.run("CREATE ROLE monitor IN ROLE pg_monitor; GRANT monitor TO watcher")
+    with (
+        changed(
+            watched,
+            "ALTER ROLE watcher SET role = monitor",
+            "ALTER ROLE watcher RESET role",
+        ),
+        changed(
+            watched,
+            "REVOKE SELECT ON pg_stat_database FROM PUBLIC, pg_read_all_stats",
+            "GRANT SELECT ON pg_stat_database TO PUBLIC",
+        ),
+    ):
+        [snapshot] = polled(watched, 1)
+    [note] = snapshot.notes
+    assert note.endswith('GRANT SELECT ON pg_stat_database TO "monitor"')
+
+
 @pytest.mark.parametrize(
     ("do", "undo", "asked"),
     [

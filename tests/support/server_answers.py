@@ -63,7 +63,7 @@ def _answer(
 TEXT = columns(("setting", 25))
 SETUP = (
     TEXT + DONE
-    + columns(("pid", 23), ("started", 25)) + row(b"4711", b"1.5") + DONE
+    + columns(("pid", 23), ("started", 25), ("role", 19)) + row(b"4711", b"1.5", b"monitor") + DONE
     + columns(("value", 25)) + row(b"on") + DONE + READY
 )  # fmt: skip
 """The answer to the statements with which a session of ours begins."""

@@ -71,7 +71,7 @@ class Lacking:
             *(
                 f"{source}: not there, or this role may not read it; its series are absent"
                 + (f"; GRANT SELECT ON {source} TO {self._role}" if "(" not in source else "")
-                for source in sorted(map(_SOURCES.__getitem__, self.statements))
+                for source in sorted({_SOURCES[name] for name in self.statements})
             ),
         )
 
@@ -79,7 +79,7 @@ class Lacking:
         """Try all again in another session, or after an hour."""
         if self._period.begins_anew(ready.session):
             self.columns, self.statements = (), frozenset()
-            self._role = Identifier(ready.connection.info.user).as_string()
+            self._role = Identifier(ready.session.role).as_string()
 
     def present(self, names: Iterable[str]) -> dict[str, str]:
         """What the server can execute for each of these statements: it, or what reads less."""

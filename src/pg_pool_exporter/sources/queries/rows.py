@@ -100,6 +100,8 @@ class Session:
 
     pid: int
     started: str
+    role: str = ""
+    """Whose rights it has, which need not be the user's who logged in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,10 @@
 -- Once, when the connection has been opened. Two results.
 
--- The identity of this session: process ids are used again, together with the start they are not.
+-- The identity of this session, and whose rights it has: process ids are used again, together with the start they are not.
 -- A fork may have no such column, and then it is the one beside it.
-SELECT own.pid, coalesce(extract(epoch FROM own.backend_start)::text, '') AS started
+SELECT own.pid,
+       coalesce(extract(epoch FROM own.backend_start)::text, '') AS started,
+       current_user AS role
 FROM (VALUES (NULL::timestamptz)) AS unknown (backend_start),
      LATERAL (SELECT pid, backend_start FROM pg_stat_get_activity(pg_backend_pid())) AS own;
 
