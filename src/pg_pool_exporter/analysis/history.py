@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from math import inf
 from typing import NamedTuple
 
 from pg_pool_exporter.analysis.demand import (
@@ -72,8 +71,8 @@ class _Page:
 
     def __init__(self, since: float, process: str, demands: _Demands) -> None:
         self.process = process
-        self.read = -inf
-        """Time of the last reading."""
+        self.state: TargetState | None = None
+        """At the last reading."""
         self._since = since
         self._demands = demands
         self._pools: dict[PoolId, PoolHistory] = {}
@@ -87,7 +86,6 @@ class _Page:
         return self._pools.get(key)
 
     def add(self, now: float, samples: Collection[PoolSample], max_gap: float) -> None:
-        self.read = now
         arrived = now if now - self._since >= _STARTING_MINUTES * MINUTE else None
         self._pools = {one.key: self._pools.get(one.key) or PoolHistory(arrived) for one in samples}
         of_process = self._processes
@@ -163,10 +161,11 @@ class History:
         pids = (one.info.pid for one in pools if one.info is not None)
         process = next(filter(None, pids), "")
         page = self._pages.get(key)
-        if page is not None and page.read == state.taken:
+        if page is not None and page.state is not None and state.is_same_reading(page.state):
             return  # the store has hidden pools of it since
         if page is None:
             page = self._pages[key] = _Page(state.taken, process, self._demands)
         elif process != page.process:
             page.restarted(state.taken, process)
+        page.state = state
         page.add(state.taken, pools, state.max_gap)

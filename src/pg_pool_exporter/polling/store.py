@@ -55,6 +55,10 @@ class TargetState:
         pools = self.snapshot.pools if self.snapshot is not None else ()
         return tuple(one for one in pools if one.key not in self.hidden) if self.hidden else pools
 
+    def is_same_reading(self, other: TargetState) -> bool:
+        """Whether both are of the same successful poll."""
+        return self.taken == other.taken and self.snapshot is other.snapshot
+
     @property
     def left_out(self) -> int:
         """Number of hidden pools, but for those that yield to their process at its socket."""

@@ -155,7 +155,7 @@ class KnownPools:
             self._by_target.setdefault(state.key, set()).add(sample.key)
             self._by_app.setdefault(sample.key.app, set()).add(sample.key)
             self._link(pool)
-        elif pool.state.taken == state.taken:
+        elif state.is_same_reading(pool.state):
             pool.state = state
             return  # no new reading: the store has hidden other pools of the page
         former, pool.sample, pool.state = pool.sample, sample, state
