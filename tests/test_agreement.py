@@ -155,3 +155,20 @@ def test_they_agree_whatever_is_read(readings: list[Any], foreign: bool) -> None
         title = "fine" if worst is Verdict.UNKNOWN else worst.title
         assert f'class="overview {title}"' in shown(sides.analysis)
         sides.now += pause
+
+
+def test_a_finding_that_only_another_point_has_no_room_for_is_a_disagreement() -> None:
+    sides = BothSides()
+    sides.pool(5, 5, overdue={"shop/cart.py:88 hold": 1})
+    analysis = sides.analysis
+    assert [one.cause for one in analysis.findings] == [Cause.LEAK]
+    assert disagreement(analysis) is None
+    shown_elsewhere = tuple(
+        replace(one, verdict=Verdict.WARNING, evidence=("bouncer edge", "3 more"))
+        if one.name == "bouncers"
+        else replace(one, evidence=("shop/cart.py:88 hold", "and more"))
+        for one in analysis.checks
+    )
+    assert disagreement(replace(analysis, checks=shown_elsewhere)) == (
+        "doctor says nothing of ['orders/main']"
+    )

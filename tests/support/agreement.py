@@ -5,10 +5,12 @@ answer of `doctor`, and the metrics that alerts and dashboards read.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 
 from pg_pool_exporter.analysis.analyzer import Analysis
+from pg_pool_exporter.analysis.checklist import Check
 from pg_pool_exporter.analysis.finding import Finding, Verdict
 from pg_pool_exporter.commands.doctor.report import EXIT_CODES, Report
 from pg_pool_exporter.exposition import findings
@@ -18,6 +20,8 @@ from pg_pool_exporter.web.page import Place, document
 
 # Points that can warn without a finding: what is unusual, but harms nobody yet.
 ADVICE = {"targets", "pool_utilisation", "old_sessions", "settings"}
+
+_MORE = re.compile(r"\d+ more")
 
 Said = tuple[str, ...]
 
@@ -61,16 +65,23 @@ def _with_what_is_shown(analysis: Analysis) -> str | None:
     report = Report.read(body)
     if report.exit_code != code:
         return f"doctor ends with {report.exit_code}, not {code}"
-    unsaid = [str(one.subject) for one in analysis.findings if not _in_report(one, report)]
+    unsaid = [
+        str(one.subject)
+        for one in analysis.findings
+        if not _in_report(one, analysis.checks, report)
+    ]
     return f"doctor says nothing of {unsaid}" if unsaid else None
 
 
-def _in_report(finding: Finding, report: Report) -> bool:
-    """Whether a point that is at least as bad names what the finding is about, or has no room."""
+def _in_report(finding: Finding, checks: Iterable[Check], report: Report) -> bool:
+    """Whether a point about its cause that is at least as bad names what the finding is about, or
+    has no room.
+    """
+    about = {one.name for one in checks if finding.cause in one.causes}
     return any(
-        str(finding.subject) in line or line.endswith(" more")
+        str(finding.subject) in line or _MORE.fullmatch(line)
         for point in report.checks
-        if point.level >= Verdict(finding.severity)
+        if point.check in about and point.level >= Verdict(finding.severity)
         for line in point.evidence
     )
 
