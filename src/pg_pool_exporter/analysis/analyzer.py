@@ -18,9 +18,9 @@ from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.finding import Finding, Verdict
 from pg_pool_exporter.analysis.fleet_view import FleetView, fleet_view
 from pg_pool_exporter.analysis.history import History
+from pg_pool_exporter.analysis.lasting_leaks import LastingLeaks
 from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.analysis.verdicts.judge import VERDICTS, Judged, judge
-from pg_pool_exporter.analysis.verdicts.lasting_leaks import LastingLeaks
 from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.model import TargetId
@@ -181,9 +181,9 @@ class Analyzer:
         judged = Judged(FleetView(thresholds=thresholds), ())
         with self.faults.contained("records"):
             fleet = fleet_view(
-                self._correlation, self._history, thresholds, self.exporter, now, self.faults
-            )
-            fleet = replace(fleet, pools=tuple(self._leaks.of(now, fleet.pools)))
+                self._correlation, self._history, self._leaks, thresholds, self.exporter, now,
+                self.faults,
+            )  # fmt: skip
             judged = judge(fleet, self.faults)
         checks = checklist(judged, self.faults)
         sizes = Advice()

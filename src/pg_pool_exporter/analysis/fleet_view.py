@@ -15,6 +15,7 @@ from pg_pool_exporter.analysis.evidence.lasting import RecentEvidence
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.faults import Faults
 from pg_pool_exporter.analysis.history import History
+from pg_pool_exporter.analysis.lasting_leaks import LastingLeaks
 from pg_pool_exporter.analysis.limit_chain import Link, limit_chains
 from pg_pool_exporter.analysis.pool_view import PoolView, pool_view, process_view
 from pg_pool_exporter.analysis.server_view import ServerView, server_view
@@ -76,6 +77,7 @@ class FleetView:
 def fleet_view(
     correlation: Correlation,
     history: History,
+    leaks: LastingLeaks,
     thresholds: AllThresholds,
     exporter: ExporterStatus,
     now: float,
@@ -104,13 +106,14 @@ def fleet_view(
         with faults.contained("records"):
             sound, its = evidence.get(key, LeakEvidence()), recent.get(key, RecentEvidence())
             apps[key] = app_view(key, pools, sound, its, correlation, history, now)
+    found = _pools(correlation.pools.all(), apps, history, thresholds, now, faults)
     return FleetView(
         thresholds=thresholds,
         exporter=exporter,
         targets=tuple(_target(state, correlation, now) for state in states),
         servers=servers,
         apps=tuple(apps.values()),
-        pools=tuple(_pools(correlation.pools.all(), apps, history, thresholds, now, faults)),
+        pools=tuple(leaks.of(now, found)),
         bouncers=bouncers,
         bouncer_pools=tuple(sorted(bouncer_pools, key=lambda one: one.badness, reverse=True)),
         limits=limits,
