@@ -617,6 +617,61 @@ def test_a_record_whose_end_was_lost_is_counted(log: Path, form: Format, wrappin
     follower.stop()
 
 
+ISO = "2026-11-28T22:30:00.123Z"
+SPREAD = json.dumps({"log": {"x": 1}, "message": event().decode().splitlines()[0]}, indent=2) + "\n"
+ONE_LINE = (json.dumps({"msg": event().decode().splitlines()[0]}) + "\n").encode()
+
+
+def test_an_object_on_several_lines_is_counted_whatever_happens_inside_of_it(log: Path) -> None:
+    """The exporter is stopped there, or the file truncated."""
+    follower = Follower(log.parent, NAME, state=log.parent.parent / "state")
+    follower.poll()
+    whole, cut = SPREAD.encode(), SPREAD.index('"message"')
+    append(log, whole, whole[:cut])
+    assert timeouts(follower.poll()) == 1
+    follower.restart()
+    append(log, whole[cut:], whole[:cut])
+    counts = follower.poll()
+    assert (timeouts(counts), counts.unparsed) == (2, 0)
+    log.write_bytes(ONE_LINE * 3)
+    assert timeouts(follower.poll()) == 5
+    follower.stop()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [ONE_LINE, f"{ISO} stderr F ".encode() + ONE_LINE, event()],
+    ids=["json", "cri", "plain"],
+)
+def test_a_brace_alone_hides_no_record(log: Path, line: bytes) -> None:
+    follower = Follower(log.parent, NAME)
+    follower.poll()
+    append(log, ONE_LINE, b"{\n", *[line] * 20)
+    counts = follower.poll()
+    assert (timeouts(counts), counts.unparsed) == (21, 1)
+    follower.stop()
+
+
+@pytest.mark.parametrize("depths", [1, 33])
+def test_braces_without_end_take_no_time(log: Path, depths: int) -> None:
+    follower = Follower(log.parent, NAME)
+    follower.poll()
+    braces = b"".join(b" " * (one % depths) + b"{\n" for one in range(30_000))
+    append(log, event(), braces, b"y" * 64_000 + b"\n", b"z" * 2000 + b"\n", event())
+    began = time.process_time()
+    assert timeouts(follower.poll()) == 2
+    assert time.process_time() - began < 5
+    follower.stop()
+
+
+def test_an_object_on_several_lines_that_is_no_record_fails_at_once(log: Path) -> None:
+    follower = Follower(log.parent, NAME)
+    follower.poll()
+    append(log, (json.dumps({"a": {"b": 1}, "c": 2}, indent=2) + "\n").encode())
+    assert follower.failure().reason == "not_understood"
+    follower.stop()
+
+
 def test_a_file_truncated_while_the_server_writes_at_its_old_end(log: Path) -> None:
     """The beginning is a hole of null bytes then."""
     follower = Follower(log.parent, NAME)
@@ -633,7 +688,6 @@ def test_a_file_truncated_while_the_server_writes_at_its_old_end(log: Path) -> N
     follower.stop()
 
 
-ISO = "2026-11-28T22:30:00.123Z"
 NOT_UNDERSTOOD: dict[str, Callable[[str], str]] = {
     "an unknown shipper": lambda line: f"shop-1 postgres >> {line}",
     "JSON without a line": lambda line: json.dumps({"payload": [line]}) + "\n",

@@ -42,7 +42,7 @@ class Position:
     size: int = 0
     modified: float = 0.0
     pending: int = 0
-    """Bytes after `offset` that have been read: an incomplete line."""
+    """Bytes after `offset` that have been read: an incomplete line or object."""
     copy_of: str | None = None
     """Key of the file that it is a copy of, whose content is counted instead."""
 

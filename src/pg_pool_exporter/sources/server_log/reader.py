@@ -82,23 +82,27 @@ class LogReader:
 
     @property
     def pending(self) -> int:
-        """Bytes of the incomplete line at the end of what was fed."""
-        return len(self._rest)
+        """Bytes of the incomplete line at the end of what was fed, or of an incomplete object."""
+        return len(self._rest) + self._file.unwrapper.pending
 
     @property
     def skipping(self) -> bool:
         """Whether the rest of an overlong line is being skipped."""
         return self._skipping
 
-    def restart(self, file: str = "", *, skipping: bool = False) -> None:
-        """Drop the incomplete line: the next piece is of `file`, and begins at a line's start.
+    def restart(self, file: str = "", *, skipping: bool = False, is_new: bool = False) -> None:
+        """Drop what is pending: the next piece is of `file`, and begins at a line's start.
 
-        With `skipping` it begins inside a line that has been parsed.
+        With `skipping` it begins inside a line that has been parsed. If the file `is_new`, what is
+        known of it was of another one.
         """
+        if is_new:
+            self._files.pop(file, None)
         self._rest = b""
         self._skipping = skipping
         self._is_list = False
         self._file = self._state(file)
+        self._file.unwrapper.restart()
         for parser in self._parsers.values():
             parser.restart()
 
@@ -223,7 +227,7 @@ class LogReader:
 
     def _is_plain(self, data: bytes, end: int) -> bool:
         """Whether all lines are of the file's format, as far as a sample shows."""
-        if self._file.unwrapper.is_inside:
+        if self._file.unwrapper.pending:
             return False
         layout = self._parser(self._file.form).layout
         match, further = layout.record.match, layout.further

@@ -79,7 +79,8 @@ class LogTail:
 
     def begin(self, position: Position) -> int:
         """Continue in this file; returns the offset of the first byte to feed."""
-        self._reader.restart(position.key, skipping=position.skipping)
+        is_new = position.offset == 0
+        self._reader.restart(position.key, skipping=position.skipping, is_new=is_new)
         return position.offset
 
     def feed(self, position: Position, at: int, piece: bytes) -> int:

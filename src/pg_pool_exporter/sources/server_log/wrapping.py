@@ -75,6 +75,10 @@ _Inner = list[tuple[Kind, bytes]]
 _NOTHING: _Inner = [("nothing", b"")]
 
 
+def _as_they_are(lines: list[bytes]) -> list[Unwrapped]:
+    return [Unwrapped("text", line, "none") for line in lines]
+
+
 def _without_heads(name: str, data: bytes, end: int) -> bytes | None:
     """The whole lines `data[:end]` without their heads, if all have the one of this name."""
     if name not in NEXT_HEAD:
@@ -121,9 +125,13 @@ class Unwrapper:
         self._has_entries = False
 
     @property
-    def is_inside(self) -> bool:
-        """Whether the next line is inside of an object that is spread over several."""
-        return bool(self._spread)
+    def pending(self) -> int:
+        """Bytes of an object that is spread over several lines, the last of which is to come."""
+        return self._spread_bytes
+
+    def restart(self) -> None:
+        """Drop such an object: it is read again."""
+        self._not_inside()
 
     def is_wrapped(self, line: bytes) -> bool:
         """Whether the line has a known wrapping."""
@@ -160,7 +168,7 @@ class Unwrapper:
         Several times as fast as line by line. None if a line needs a look of its own: parts of
         lines, another wrapping inside, lines of other programs.
         """
-        if self._open:
+        if self._open or self._spread:
             return None
         kind: Kind = "text"
         if data.startswith(b'{"log":"'):
@@ -207,26 +215,53 @@ class Unwrapper:
             inner, wrapping = self._after_sources(line) or [], "compose"
         return [Unwrapped(kind, text, wrapping) for kind, text in inner]
 
-    def _gathered(self, line: bytes) -> list[Unwrapped]:
-        """The object that ends with this line; nothing before that."""
+    def _gathered(self, line: bytes, *, is_list: bool = False) -> list[Unwrapped]:
+        """The object that ends with this line; nothing before that.
+
+        Of an object without a known line its lines. One that `is_list` is none inside a longer one.
+        """
+        if self._spread and self._is_apart(line):
+            return [*_as_they_are(self._not_inside()), *self._read(line, is_list=is_list)]
         self._spread.append(line)
         self._spread_bytes += len(line) + 1
-        opens = _OPENS.fullmatch(self._spread[0])
-        closes = _CLOSES.fullmatch(line)
-        is_whole = opens is not None and closes is not None and opens[1] == closes[1]
-        if not is_whole and self._spread_bytes <= MOST_TEXT and not self._is_record(line):
+        opens, closes = _OPENS.fullmatch(self._spread[0]), _CLOSES.fullmatch(line)
+        if opens is not None and closes is not None and opens[1] == closes[1]:
+            lines = self._not_inside()
+            value = self._json(b" ".join(lines).strip().removesuffix(b","), 0)
+            if value is None:
+                return _as_they_are(lines)
+            return [Unwrapped(kind, text, value[1]) for kind, text in value[0]]
+        if self._spread_bytes <= MOST_TEXT:
             return [Unwrapped("nothing", b"", "json")]
         lines = self._not_inside()
-        if not is_whole and not self._is_record(line):
-            # Longer than a record can be: a list of them.
-            found = [one for inner in lines[1:] for one in self.unwrap(inner)]
-            if self._spread_bytes > MOST_TEXT / 2:
-                self._not_inside()  # no list either; its lines would be looked at again and again
-            return found
-        if not is_whole:
-            return []
-        value = self._json(b" ".join(lines).strip().removesuffix(b","), 0)
-        return [Unwrapped(kind, text, value[1]) for kind, text in value[0]] if value else []
+        if is_list:
+            return _as_they_are(lines)
+        # Longer than a record can be: a list of them.
+        found = [one for inner in lines[1:] for one in self._read(inner, is_list=True)]
+        if self._spread_bytes > MOST_TEXT / 2:
+            # No list either; its lines would be looked at again and again.
+            found += _as_they_are(self._not_inside())
+        return found
+
+    def _read(self, line: bytes, *, is_list: bool) -> list[Unwrapped]:
+        if self._spread or _OPENS.fullmatch(line):
+            return self._gathered(line, is_list=is_list)
+        return self.unwrap(line) or _as_they_are([line])
+
+    def _is_apart(self, line: bytes) -> bool:
+        """Whether the line is no part of the object so far, whose end was lost.
+
+        It is a record, or has a wrapping and is no deeper than the object's first line.
+        """
+        text, first = line.lstrip(b" "), self._spread[0]
+        return self._is_record(line) or (
+            len(line) - len(text) <= len(first) - len(first.lstrip(b" "))
+            and (
+                text.startswith(b"{")
+                or self._head_of(line) is not None
+                or self._after_sources(line) is not None
+            )
+        )
 
     def _not_inside(self) -> list[bytes]:
         """The lines of the object so far, which has ended."""
