@@ -106,9 +106,16 @@ def test_a_server_that_forgets_its_list_at_once_is_not_asked_without_pause(
     monkeypatch.setattr(kubernetes_sd, "WATCH_SECONDS", 0.3)
     cluster = Cluster(5)
     begin = time.monotonic()
-    assert discovered(cluster, 10.0, 10.0, 10.0, reload=reload) == [5, 5, 5]
-    assert (len(cluster.asked), cluster.watches) == (3, 2)
+    # A list and a pause in turn, so that each has a whole deadline.
+    assert discovered(cluster, 10.0, 1.0, 10.0, 1.0, reload=reload) == [5, 5, 5, 5]
+    assert (len(cluster.asked), cluster.watches) == (2, 2)
     assert time.monotonic() - begin >= 2 * 0.3
+
+
+def test_a_pause_that_is_cut_short_is_followed_by_a_list() -> None:
+    cluster = Cluster(5)
+    assert discovered(cluster, 10.0, 0.5, 10.0) == [5, TimeoutError, 5]
+    assert (len(cluster.asked), cluster.watches) == (2, 1)
 
 
 @pytest.mark.parametrize("reload", [False, True])

@@ -288,5 +288,6 @@ def test_a_restart_and_a_version_that_is_gone_are_survived(
         with api.started():
             watch = f"/api/v1/namespaces/shop/pods?watch=true&resourceVersion={version}"
             assert api.call("GET", watch)["object"]["code"] == 410
+            assert asyncio.run(_texts(later)) == ["127.0.0.2:9187"], "a pause before the list"
             for one in (discoverer, later):
                 assert asyncio.run(_texts(one)) == ["127.0.0.22:9187"]

@@ -92,10 +92,12 @@ class KubernetesDiscoverer(Discoverer):
                     self._state = await self._watch(client, self._state)
                     self._watched = True
                 except GoneError:
+                    forgotten, self._state = self._state, None
                     if not self._watched:
-                        # The next list may be forgotten at once, too.
+                        # The next list may be forgotten at once, too. It has a discovery of its
+                        # own, with a whole deadline.
                         await asyncio.sleep(WATCH_SECONDS)
-                    self._state = None
+                        return listing(forgotten.pods.values())
             if self._state is None:
                 self._state = await self._list(client)
                 self._watched = False
