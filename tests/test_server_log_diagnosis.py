@@ -69,8 +69,8 @@ def test_an_unknown_wrapping_is_named_as_such() -> None:
 def test_objects_on_several_lines_are_named_as_such(form: Format) -> None:
     records = [json.loads(line) for line in lines_of("jsonlog")]
     lines = json.dumps(records, indent=2).encode().split(b"\n")
-    text = advice(LogFormat(form, "%m [%p] ", ()), lines)
-    assert "write each on one line" in text
+    assert "without a known line" in advice(LogFormat(form, "%m [%p] ", ()), lines)
+    assert "set wrapping: auto" in advice(LogFormat(form, "%m [%p] ", (), "cri"), lines)
 
 
 def test_a_log_of_another_program_is_named_as_such() -> None:

@@ -664,6 +664,30 @@ def test_braces_without_end_take_no_time(log: Path, depths: int) -> None:
     follower.stop()
 
 
+@pytest.mark.parametrize("name", ["data", "events", "result", "hits"])
+def test_a_list_beside_a_line_hides_it_not(log: Path, name: str) -> None:
+    follower = Follower(log.parent, NAME)
+    follower.poll()
+    entry = {"message": event().decode().splitlines()[0], name: [{"message": "kubernetes"}]}
+    append(log, (json.dumps(entry) + "\n").encode())
+    counts = follower.poll()
+    assert (timeouts(counts), counts.unparsed) == (1, 0)
+    follower.stop()
+
+
+def test_entries_of_other_units_in_an_export_of_the_journal_fail_nothing(log: Path) -> None:
+    follower = Follower(log.parent, NAME)
+    follower.poll()
+
+    def entry(message: str) -> bytes:
+        return f"__CURSOR=s=1\nPRIORITY=6\n_PID=1\nMESSAGE={message}\n\n".encode()
+
+    append(log, entry(event().decode().splitlines()[0]), *[entry("Accepted publickey")] * 1100)
+    counts = follower.poll()
+    assert (timeouts(counts), counts.unparsed) == (1, 0)
+    follower.stop()
+
+
 def test_an_object_on_several_lines_that_is_no_record_fails_at_once(log: Path) -> None:
     follower = Follower(log.parent, NAME)
     follower.poll()

@@ -45,7 +45,9 @@ def advice(form: LogFormat, lines: Sequence[bytes]) -> str:
     if form.wrapping != "auto" and _is_most(sum(map(recognised.is_wrapped, lines)), lines):
         return "they have a known wrapping: set wrapping: auto"
     if _is_most(sum(_PART_OF_OBJECT.fullmatch(line) is not None for line in lines), lines):
-        return "they are JSON with an object on several lines: write each on one line (jq -c)"
+        if "json" in form.unwrapped:
+            return "they are JSON on several lines without a known line: wrong file or line_prefix"
+        return "they are JSON with an object on several lines: set wrapping: auto"
     if form.name == "stderr" and any(_has_record(form, line) for line in lines):
         return (
             "records begin behind a text that is no known wrapping: read the log before it is "

@@ -321,7 +321,7 @@ class Unwrapper:
                 text = whole  # the prefix's own number
         is_own = OWN_TAG.search(tag) is not None or tag in self._tags
         if self._is_headless(text):
-            if not is_own and len(self._tags) < _MOST_OPEN:
+            if tag and not is_own and len(self._tags) < _MOST_OPEN:
                 self._tags.add(tag)
             return [("syslog", text)]
         # Lines without a number are split at spaces.
@@ -346,13 +346,20 @@ class Unwrapper:
 
     def _json(self, line: bytes, depth: int) -> tuple[_Inner, Wrapping] | None:
         value = decoded(line)
-        objects = (self._object(each, len(line), depth + 1) for each in entries(value))
+        # An object that is a record itself may hold lists about it.
+        inside = [] if self._is_one_record(value) else entries(value)
+        objects = (self._object(each, len(line), depth + 1) for each in inside)
         found = [one for one in objects if one is not None]
         if not found:
             return self._object(value, len(line), depth) if isinstance(value, dict) else None
         return [
             one for inner, _ in found for one in inner if one[0] != "nothing"
         ] or _NOTHING, "json"
+
+    def _is_one_record(self, value: Any) -> bool:
+        return isinstance(value, dict) and (
+            record(value) is not None or any(map(self._is_record, texts(value)))
+        )
 
     def _object(
         self, value: Mapping[str, Any], size: int, depth: int
