@@ -395,6 +395,32 @@ def test_an_address_that_is_taken_ends_it_and_leaves_nothing_open(tmp_path: Path
     asyncio.run(main())
 
 
+def test_reloads_that_are_asked_for_at_once_share_one_reading(tmp_path: Path) -> None:
+    """Of a flood of SIGHUP or of requests each reads what was written before it was sent."""
+    path = write(tmp_path)
+    loads: list[str] = []
+
+    async def main() -> None:
+        loop, reads = asyncio.get_running_loop(), asyncio.Event()
+
+        def loading() -> Config:
+            loads.append(path.read_text())
+            loop.call_soon_threadsafe(reads.set)
+            return load(path)
+
+        own = Daemon(Settings(load=loading, listen=()))
+        await asyncio.sleep(0)
+        reads.clear()  # of the start
+        begun = asyncio.ensure_future(own.reload())
+        await reads.wait()
+        path.write_text(path.read_text() + "# changed\n")
+        assert all(await asyncio.gather(*(own.reload() for _ in range(1000)), begun))
+
+    asyncio.run(main())
+    assert len(loads) == 3
+    assert loads[-1].endswith("# changed\n")
+
+
 def test_at_the_end_no_task_and_no_socket_is_left(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as hung:
         path = write(tmp_path, f"http://127.0.0.1:{hung.getsockname()[1]}/metrics")

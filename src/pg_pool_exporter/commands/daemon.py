@@ -95,6 +95,8 @@ class Daemon:
         self._pollers = Pollers(self._store)
         self._unpolled: set[TargetId] = set()
         self._reloads: set[asyncio.Task[bool]] = set()
+        # The one that has not begun to read: who asks meanwhile shares it.
+        self._next_reload: asyncio.Task[bool] | None = None
         # One after the other, so the configuration that was read last is in use.
         self._reloading = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
@@ -181,13 +183,15 @@ class Daemon:
         )
 
     def _start_reload(self) -> asyncio.Task[bool]:
-        task = asyncio.create_task(self._reload())
-        self._reloads.add(task)
-        task.add_done_callback(self._reloads.discard)
-        return task
+        if self._next_reload is None:
+            self._next_reload = asyncio.create_task(self._reload())
+            self._reloads.add(self._next_reload)
+            self._next_reload.add_done_callback(self._reloads.discard)
+        return self._next_reload
 
     async def _reload(self) -> bool:
         async with self._reloading:
+            self._next_reload = None
             try:
                 loaded = await _LOADING.run(
                     partial(_load, self._settings, self._state_lock), seconds=LOAD_SECONDS
