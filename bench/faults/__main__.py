@@ -88,8 +88,8 @@ def _about_peer() -> str:
     version = subprocess.run([PEER, "--version"], capture_output=True, text=True, check=True)
     line = (version.stdout or version.stderr).splitlines()[0]
     return (
-        f"**postgres_exporter**: what Debian's ({line.partition(' (')[0]}) answers at that moment, "
-        f"on the same server over the same connection, within {PEER_SECONDS:g} s.\n"
+        f"**postgres_exporter**: what its {line.partition(' (')[0].partition(', ')[2]} answers at "
+        f"that moment, on the same server over the same connection, within {PEER_SECONDS:g} s.\n"
     )
 
 

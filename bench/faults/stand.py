@@ -40,7 +40,8 @@ _FOREIGN_PAGE = b"".join(
     b'hikaricp_connections%s{pool="main"} %d\n' % value
     for value in ((b"_max", 5), (b"_idle", 4), (b"_active", 1), (b"_pending", 0))
 )
-PEER = Path("/usr/bin/prometheus-postgres-exporter")
+PEER = Path(os.environ.get("PGPE_POSTGRES_EXPORTER", "/usr/bin/prometheus-postgres-exporter"))
+"""postgres_exporter: Debian's, if the environment names no other one."""
 PEER_SECONDS = 4.0
 """How long its answer is waited for."""
 END_EXPORTERS = (
@@ -206,7 +207,7 @@ class Stand:
             yield address, process
 
     def start_peer(self) -> None:
-        """Start Debian's postgres_exporter on the same server, over the same link, anew."""
+        """Start postgres_exporter on the same server, over the same link, anew."""
         self._peer_stack.close()
         if not PEER.exists():
             return
