@@ -69,8 +69,9 @@ def default_path(form: str) -> str:
     return JOLOKIA_PATH if form == JOLOKIA else PAGE_PATH
 
 
-# A changed list has mostly known addresses; parsing a thousand takes 10 ms of the event loop.
-@lru_cache(maxsize=10_000)
+# A changed list has mostly known addresses; parsing a thousand takes 10 ms of the event loop. The
+# addresses of a cluster whose pods come and go are forgotten.
+@lru_cache(maxsize=1024)
 def page_address(text: str, default_path: str = PAGE_PATH) -> PageAddress:
     """The address that `text` gives; without a path it is at `default_path`.
 
