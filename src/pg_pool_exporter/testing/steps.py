@@ -21,10 +21,9 @@ def do(steps: Steps[Result]) -> Result:
     result: Any = None
     failure: Exception | None = None
     while True:
-        try:
-            step = steps.send(result) if failure is None else steps.throw(failure)
-        except StopIteration as end:
-            returned: Result = end.value
+        ended, step = _next(steps, result, failure)
+        if ended:
+            returned: Result = step
             return returned
         result = failure = None
         try:
@@ -41,10 +40,9 @@ async def do_in_loop(steps: Steps[Result], *, in_thread: bool = False) -> Result
     result: Any = None
     failure: Exception | None = None
     while True:
-        try:
-            step = steps.send(result) if failure is None else steps.throw(failure)
-        except StopIteration as end:
-            returned: Result = end.value
+        ended, step = _next(steps, result, failure)
+        if ended:
+            returned: Result = step
             return returned
         result = failure = None
         try:
@@ -54,6 +52,17 @@ async def do_in_loop(steps: Steps[Result], *, in_thread: bool = False) -> Result
                 result = await to_the_end(asyncio.to_thread(step) if in_thread else step())
         except Exception as error:  # noqa: BLE001 - the generator's to handle
             failure = error
+
+
+def _next(steps: Steps[Any], result: Any, failure: Exception | None) -> tuple[bool, Any]:
+    """Whether the generator has ended, and what it returned then, else its next step.
+
+    It gets the result of its last step, or its failure.
+    """
+    try:
+        return False, steps.send(result) if failure is None else steps.throw(failure)
+    except StopIteration as end:
+        return True, end.value
 
 
 async def to_the_end(work: Awaitable[Result]) -> Result:
