@@ -199,8 +199,8 @@ class Exposition:
 
 
 class _Content(NamedTuple):
-    """What a page is made of. Versions only: what they stand for takes milliseconds to free, so the
-    loop must never have the last reference to it.
+    """What a page is made of. Versions only: states and analysis take milliseconds to free, so the
+    loop must never have the last reference to them.
     """
 
     states: int
