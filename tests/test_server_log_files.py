@@ -752,13 +752,33 @@ def test_a_log_in_a_language_that_nobody_knows_is_not_counted_as_0(log: Path, fo
     append(log, unknown)
     counts = follower.poll()
     assert (counts.opened, counts.timeouts) == (None, {})
-    assert "none of its records has a severity in a language" in follower.notes[0]
+    assert "none of its last records has a severity in a language" in follower.notes[0]
     append(log, unknown, unknown)
     error = follower.failure()
     assert error.reason == "not_understood"
     assert "lc_messages" in str(error)
     append(log, record(form, "LOG", "checkpoint starting: time"))
     assert follower.poll().opened == {"postgres": 0, "shop": 0}
+    follower.stop()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_log_that_changes_to_a_language_that_nobody_knows_is_not_counted_on(
+    log: Path, form: Format
+) -> None:
+    follower = Follower(log.parent, NAME, form=form)
+    follower.poll()
+    append(log, event(form))
+    assert timeouts(follower.poll()) == 1
+    unknown = record(form, "CHYBA", "p\u0159\u00edkaz byl zru\u0161en", code="57014")
+    append(log, unknown, unknown)
+    assert timeouts(follower.poll()) == 1
+    append(log, unknown)
+    assert "lc_messages" in str(follower.failure())
+    append(log, *[unknown] * 2000)
+    assert follower.failure().reason == "not_understood"
+    append(log, event(form), unknown)
+    assert timeouts(follower.poll()) == 2
     follower.stop()
 
 

@@ -21,13 +21,13 @@ _WORDS = ("LOG", "ERROR", "FATAL", "severity", "label")
 _AFTER_WORD = re.compile(rb' ?: |,(?=[0-9A-Z]{5},)|","')
 
 
-def has_known_word(data: bytes, end: int) -> bool:
+def has_known_word(data: bytes, start: int, end: int) -> bool:
     """Whether a severity, or the label of a record's further part, is in a known language.
 
-    Reading may begin at either.
+    What ends the word stands in `data[start:end]`. Reading may begin at either.
     """
     words = _words()
-    return any(data.endswith(words, 0, at.start()) for at in _AFTER_WORD.finditer(data, 0, end))
+    return any(data.endswith(words, 0, at.start()) for at in _AFTER_WORD.finditer(data, start, end))
 
 
 @cache

@@ -72,6 +72,8 @@ class LogReader:
         self._is_list = False
         self.has_known_word = False
         """Whether a severity or label was in a language that PostgreSQL is translated to."""
+        self.unknown_records = 0
+        """Records, of those that were looked at, since the last such word."""
         self.recognised: Recognised | None = None
         """How the last records were written; None before the first one."""
 
@@ -208,8 +210,13 @@ class LogReader:
         self._follow_language(data, end)
         before = self.coverage.records
         self._parser(form, headless=headless).scan(data, end)
-        if not self.has_known_word:
-            self.has_known_word = has_known_word(data, end)
+        # At the end, where records are looked at, the first one shows it as a rule.
+        sample = max(0, end - SAMPLE_BYTES)
+        if has_known_word(data, sample, end) or has_known_word(data, 0, sample):
+            self.has_known_word = True
+            self.unknown_records = 0
+        else:
+            self.unknown_records += self.coverage.records - before
         if self.coverage.records != before and self.recognised != (form, wrapping):
             self.recognised = Recognised(form, wrapping)
 

@@ -22,11 +22,11 @@ from pg_pool_exporter.sources.server_log.totals import LogTotals
 log = structlog.get_logger(__name__)
 # Share of lines that belong to no record from which it is worth a look why.
 _MANY = 0.5
-# Records, all without a known severity, after which the log is not understood.
+# Records in a row without a known severity after which the log is not understood.
 _ENOUGH_RECORDS = 3
 _UNKNOWN_LANGUAGE = (
-    "none of its records has a severity in a language of PostgreSQL's: set lc_messages = 'C' on "
-    "the server"
+    "none of its last records has a severity in a language of PostgreSQL's: set lc_messages = 'C' "
+    "on the server"
 )
 
 
@@ -142,6 +142,8 @@ class LogTail:
     @property
     def _is_unknown(self) -> bool:
         """Whether lines were read, and no record was ever found, or none in a known language."""
+        if self._reader.unknown_records >= _ENOUGH_RECORDS:
+            return True
         if self._was_understood or not self._totals.is_empty:
             return False
         coverage = self._reader.coverage
@@ -153,7 +155,7 @@ class LogTail:
         """Raise `PollError` if the last lines belong to no record: counts would be too low."""
         coverage = self._reader.coverage
         if coverage.is_understood:
-            if self._is_unknown and coverage.records >= _ENOUGH_RECORDS:
+            if self._reader.unknown_records >= _ENOUGH_RECORDS:
                 raise PollError("not_understood", _UNKNOWN_LANGUAGE)
             return
         if coverage.has_only_others and not coverage.since_record:
