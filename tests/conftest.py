@@ -69,6 +69,17 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """The beginning and the length of a long value: a page of 17 MB filled CI's log with its id.
+
+    pytest numbers those that begin alike.
+    """
+    if isinstance(val, str | bytes) and len(val) > 100:
+        begin = val[:40] if isinstance(val, str) else val[:40].decode("latin-1")
+        return f"{begin.encode('unicode_escape').decode()}... ({len(val)})"
+    return None
+
+
 def require(present: object, what: str) -> None:
     """Skip the test when `what` is missing; fail it in CI, where everything must be there."""
     if present:
