@@ -81,7 +81,7 @@ def test_an_alert_where_two_environments_have_the_same_names(
 @pytest.mark.parametrize("name", exporter.WITHOUT_SETTINGS)
 def test_alert_without_settings(promtool: Path, name: str, tmp_path: Path) -> None:
     cases = exporter.WITHOUT_SETTINGS[name]
-    assert run_cases(promtool, ALERTS[name], cases, tmp_path, settings=()) == ""
+    assert run_cases(promtool, ALERTS[name], cases, tmp_path, with_settings=False) == ""
 
 
 @pytest.mark.parametrize("name", ALERTS)

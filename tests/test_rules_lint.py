@@ -16,13 +16,13 @@ from support.promtool import DASHBOARDS, RUNBOOKS, where_links_begin
 from support.rule_files import (
     ALERTS,
     DIRECTORY,
+    GROUPS,
     RECORDS,
     ROOT,
     SETTINGS,
     Alert,
     Record,
     generator,
-    groups,
 )
 
 UIDS = {load(name)["uid"] for name in NAMES}
@@ -197,9 +197,9 @@ def _is_of_settings(node: promql_parser.Expr) -> bool:
 
 
 def test_groups_have_names_of_their_own_and_nothing_that_old_versions_refuse() -> None:
-    names = [group["name"] for _, group in groups()]
+    names = [group["name"] for _, group in GROUPS]
     assert len(names) == len(set(names))
-    for _, group in groups():
+    for _, group in GROUPS:
         assert group.keys() == {"name", "rules"}
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import quote_plus
 
 from support.programs import PROMTOOL
-from support.rule_files import RECORDS, SETTINGS, Alert, groups
+from support.rule_files import GROUPS, RECORDS, SETTINGS, Alert
 
 Labels = Mapping[str, str]
 Series = Mapping[str, str]
@@ -72,10 +72,12 @@ def run_cases(
     alert: Alert,
     cases: Sequence[Case],
     directory: Path,
-    settings: Sequence[Path] = (SETTINGS,),
+    *,
+    with_settings: bool = True,
 ) -> str:
     """What promtool says; empty when all cases hold. `directory` is for its input."""
-    return run_groups(promtool, alert, [_group(alert, case) for case in cases], directory, settings)
+    tests = [_group(alert, case) for case in cases]
+    return run_groups(promtool, alert, tests, directory, with_settings=with_settings)
 
 
 def run_groups(
@@ -83,21 +85,39 @@ def run_groups(
     alert: Alert,
     tests: Sequence[Mapping[str, Any]],
     directory: Path,
-    settings: Sequence[Path] = (SETTINGS,),
+    *,
+    with_settings: bool = True,
 ) -> str:
     """What promtool says of groups of tests of an alert; empty when they pass."""
-    texts = " ".join((alert.expression, *alert.annotations.values()))
-    read = {record.file for record in RECORDS if record.name in texts}
-    files = list(dict.fromkeys((*settings, *sorted(read - {SETTINGS}), alert.file)))
-    by_file = {path: [group["name"] for of, group in groups() if of == path] for path in files}
+    rules = _rules_of(alert, with_settings)
+    path = directory / "rules.json"
+    path.write_text(json.dumps({"groups": rules}))
     document = {
-        "rule_files": [str(path) for path in files],
+        "rule_files": [str(path)],
         # All of them: groups that are not named come at random.
-        "group_eval_order": [name for path in files for name in by_file[path]],
+        "group_eval_order": [group["name"] for group in rules],
         "evaluation_interval": "1m",
         "tests": tests,
     }
     return run_tests(promtool, document, directory)
+
+
+def _rules_of(alert: Alert, with_settings: bool) -> list[dict[str, Any]]:
+    """The records that the alert reads, and the alert: settings first, its own group last.
+
+    promtool evaluates every rule that it is given in each minute of each case.
+    """
+    text = " ".join((alert.expression, *alert.annotations.values()))
+    names = {alert.name}
+    while found := [one for one in RECORDS if one.name in text and one.name not in names]:
+        names.update(one.name for one in found)
+        text = " ".join(one.expression for one in found)
+    needed: list[dict[str, Any]] = []
+    for path, group in sorted(GROUPS, key=lambda one: (one[0] != SETTINGS, one[0] == alert.file)):
+        rules = [rule for rule in group["rules"] if rule.get("alert", rule.get("record")) in names]
+        if rules and (with_settings or path != SETTINGS):
+            needed.append({**group, "rules": rules})
+    return needed
 
 
 def run_tests(promtool: Path, tests: Mapping[str, Any], directory: Path) -> str:

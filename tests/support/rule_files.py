@@ -38,16 +38,15 @@ class Alert(NamedTuple):
     annotations: dict[str, str]
 
 
-def groups() -> Iterator[tuple[Path, dict[str, Any]]]:
-    """All groups, with the file of each."""
-    for path in FILES:
-        for group in yaml.safe_load(path.read_text())["groups"]:
-            yield path, group
+GROUPS: list[tuple[Path, dict[str, Any]]] = [
+    (path, group) for path in FILES for group in yaml.safe_load(path.read_text())["groups"]
+]
+"""All groups, with the file of each."""
 
 
 def rules() -> Iterator[Record | Alert]:
     """All rules in the order of the files."""
-    for path, group in groups():
+    for path, group in GROUPS:
         for rule in group["rules"]:
             expression, labels = str(rule["expr"]), rule.get("labels", {})
             if "record" in rule:
