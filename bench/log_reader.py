@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import cast
 
 from pg_pool_exporter.model import LogCounts
-from pg_pool_exporter.sources.server_log.layouts import Format
+from pg_pool_exporter.sources.server_log.format.layouts import Format
 from support.server_log import Follower
 
 _IDLE_POLLS = 500

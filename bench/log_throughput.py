@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pg_pool_exporter.sources.server_log.layouts import Format
+from pg_pool_exporter.sources.server_log.format.layouts import Format
 from support.server_log import FORMATS, PREFIX, record
 
 PGBADGER = shutil.which("pgbadger")

@@ -18,7 +18,7 @@ from unittest.mock import patch
 from psycopg_pool import AsyncConnectionPool
 
 from pg_pool_exporter.analysis.advice.sizes import Sizes, sizes
-from pg_pool_exporter.analysis.demand import DemandLog, ProcessDemand
+from pg_pool_exporter.analysis.history.demand import DemandLog, ProcessDemand
 from pg_pool_exporter.client.options import PoolOptions
 from pg_pool_exporter.client.registry import Registry
 from pg_pool_exporter.client.tracker import Tracker

@@ -13,11 +13,17 @@ from pg_pool_exporter.analysis.advice.erlang import saturated_share, waiting_sha
 from pg_pool_exporter.analysis.advice.kept import KeptSizes
 from pg_pool_exporter.analysis.advice.sizes import sizes
 from pg_pool_exporter.analysis.advice.wording import of_server, sentences, title
-from pg_pool_exporter.analysis.demand import DemandDay, DemandHour, DemandLog, ProcessDemand
 from pg_pool_exporter.analysis.faults import Faults
-from pg_pool_exporter.analysis.finding import Cause, Finding, PoolVerdict, Severity, Subject
-from pg_pool_exporter.analysis.pool_view import PoolView, ProcessView, pool_view
-from pg_pool_exporter.analysis.server_view import ServerView, server_view
+from pg_pool_exporter.analysis.findings.finding import (
+    Cause,
+    Finding,
+    PoolVerdict,
+    Severity,
+    Subject,
+)
+from pg_pool_exporter.analysis.history.demand import DemandDay, DemandHour, DemandLog, ProcessDemand
+from pg_pool_exporter.analysis.records.pool_view import PoolView, ProcessView, pool_view
+from pg_pool_exporter.analysis.records.server_view import ServerView, server_view
 from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.config import Thresholds
 from pg_pool_exporter.metrics.catalogue import DEMAND_BOUNDS

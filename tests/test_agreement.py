@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pg_pool_exporter.analysis.finding import Cause, Severity, Subject, Verdict
+from pg_pool_exporter.analysis.findings.finding import Cause, Severity, Subject, Verdict
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import SessionGroup, TargetId
 from support.agreement import disagreement, shown

@@ -9,13 +9,14 @@ from typing import Any, NoReturn
 import pytest
 import structlog
 
-from pg_pool_exporter.analysis import analyzer, fleet_view
+from pg_pool_exporter.analysis import analyzer
 from pg_pool_exporter.analysis.analyzer import ANALYSES, Analyzer
 from pg_pool_exporter.analysis.checklist import pools as pool_checks
 from pg_pool_exporter.analysis.correlate.correlation import Correlation
-from pg_pool_exporter.analysis.finding import Cause, Verdict
-from pg_pool_exporter.analysis.history import History
-from pg_pool_exporter.analysis.pool_view import process_view
+from pg_pool_exporter.analysis.findings.finding import Cause, Verdict
+from pg_pool_exporter.analysis.history.fleet_history import History
+from pg_pool_exporter.analysis.records import fleet_view
+from pg_pool_exporter.analysis.records.pool_view import process_view
 from pg_pool_exporter.analysis.verdicts import judge
 from pg_pool_exporter.config import AppConfig, Config
 from pg_pool_exporter.discovery import Target

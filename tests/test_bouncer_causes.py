@@ -16,7 +16,7 @@ import pytest
 from psycopg_pool import ConnectionPool, PoolTimeout
 from sqlalchemy import create_engine, text
 
-from pg_pool_exporter.analysis.finding import Cause, Finding
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding
 from pg_pool_exporter.config import Config, Thresholds
 from support.both_ends import BothEnds
 from support.case import built

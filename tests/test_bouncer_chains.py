@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import trustme
 
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.findings.finding import Cause
 from pg_pool_exporter.config import Config, Thresholds
 from support.both_ends import BothEnds
 from support.pgbouncer import Bouncer

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pg_pool_exporter.analysis.finding import Cause
-from pg_pool_exporter.analysis.remedies import remedy, runbook
+from pg_pool_exporter.analysis.findings.finding import Cause
+from pg_pool_exporter.analysis.findings.remedies import remedy, runbook
 from pg_pool_exporter.client.libraries import LIBRARIES as INSTRUMENTED
 from pg_pool_exporter.formats import FORMATS
 from pg_pool_exporter.web import paths as web_paths

@@ -10,7 +10,7 @@ import pytest
 
 from pg_pool_exporter.analysis.checklist.check import Check
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
-from pg_pool_exporter.analysis.finding import Cause, Verdict
+from pg_pool_exporter.analysis.findings.finding import Cause, Verdict
 from pg_pool_exporter.model import (
     Backend,
     BouncerDatabase,

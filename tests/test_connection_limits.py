@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.findings.finding import Cause
 from pg_pool_exporter.model import ClientKey, ServerSample, SessionGroup, SessionKey, TargetId
 from pg_pool_exporter.sources.postgres.limits import reached_limit
 from support.both_sides import SETTINGS, BothSides

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pg_pool_exporter.analysis.advice.sizes import sizes
-from pg_pool_exporter.analysis.demand import DemandHour, DemandLog, ProcessDemand
+from pg_pool_exporter.analysis.history.demand import DemandHour, DemandLog, ProcessDemand
 from pg_pool_exporter.metrics.catalogue import DEMAND_BOUNDS
 from pg_pool_exporter.model import Histogram, PoolId, PoolSample
 from support.recorded_pages import read, recorded

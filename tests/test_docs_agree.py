@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pg_pool_exporter.analysis.finding import Cause
-from pg_pool_exporter.analysis.recommended import RECOMMENDED_TIMEOUTS
-from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.findings.finding import Cause
+from pg_pool_exporter.analysis.findings.recommended import RECOMMENDED_TIMEOUTS
+from pg_pool_exporter.analysis.findings.remedies import remedy
 from pg_pool_exporter.commands.daemon import DEFAULT_PORT
 from pg_pool_exporter.commands.options import FLAGS, PREFIX
 from pg_pool_exporter.sockets import ENVIRONMENT

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from pg_pool_exporter.analysis.events import GONE_SECONDS, Change, Known, follow
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.findings.finding import Cause
 from pg_pool_exporter.commands import finding_log
 from pg_pool_exporter.commands.finding_log import FindingLog
 from pg_pool_exporter.model import SessionGroup, TargetId

@@ -13,7 +13,7 @@ import pytest
 
 from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
-from pg_pool_exporter.analysis.finding import Cause, Finding, Verdict
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Verdict
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.discovery import DiscoveryStatus
 from pg_pool_exporter.discovery.socket_directory import SocketDirectory

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.exposition.findings import series
 from pg_pool_exporter.metrics.catalogue import FINDING_SITE_CONNECTIONS
 from pg_pool_exporter.model import TargetId

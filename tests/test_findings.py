@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject, Verdict
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, Subject, Verdict
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import (
     BouncerOrigin,

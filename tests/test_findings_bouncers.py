@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity
-from pg_pool_exporter.analysis.wording import spell
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity
+from pg_pool_exporter.analysis.findings.wording import spell
 from pg_pool_exporter.model import (
     Backend,
     BouncerDatabase,

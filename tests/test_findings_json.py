@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.analysis.finding import Cause
-from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.findings.finding import Cause
+from pg_pool_exporter.analysis.findings.remedies import remedy
 from pg_pool_exporter.model import Backend, BouncerOrigin, ClientGroup, Hold, TargetId
 from pg_pool_exporter.web.findings_json import MAX_POOLS, findings_json
 from support.both_sides import INFO, BothSides

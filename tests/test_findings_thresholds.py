@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.findings.finding import Cause
 from pg_pool_exporter.config import Config, Thresholds
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.model import SessionGroup

@@ -20,14 +20,14 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.advice.advice import advice
 from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
-from pg_pool_exporter.analysis.app_view import AppView
-from pg_pool_exporter.analysis.demand import DemandDay, DemandHour
 from pg_pool_exporter.analysis.evidence.lasting import RecentEvidence
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
-from pg_pool_exporter.analysis.fleet_view import FleetView
-from pg_pool_exporter.analysis.pool_view import ProcessView, pool_view
-from pg_pool_exporter.analysis.server_view import server_view
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.history.demand import DemandDay, DemandHour
+from pg_pool_exporter.analysis.records.app_view import AppView
+from pg_pool_exporter.analysis.records.fleet_view import FleetView
+from pg_pool_exporter.analysis.records.pool_view import ProcessView, pool_view
+from pg_pool_exporter.analysis.records.server_view import server_view
 from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.config import Config, Shard, Thresholds
 from pg_pool_exporter.discovery import DiscoveryStatus

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.analysis.history import History
-from pg_pool_exporter.analysis.minutes import total
-from pg_pool_exporter.analysis.pool_history import PoolHistory, Recent
+from pg_pool_exporter.analysis.history.fleet_history import History
+from pg_pool_exporter.analysis.history.minutes import total
+from pg_pool_exporter.analysis.history.pool_history import PoolHistory, Recent
 from pg_pool_exporter.model import Health, PoolId, PoolSample, Snapshot, TargetId
 from pg_pool_exporter.polling.store import Change, TargetState
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from psycopg_pool import ConnectionPool
 
-from pg_pool_exporter.analysis.finding import Cause, Finding
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding
 from pg_pool_exporter.config import AppConfig, Config
 from pg_pool_exporter.model import (
     AppOnServer,

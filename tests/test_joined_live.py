@@ -15,7 +15,7 @@ from psycopg_pool import ConnectionPool
 from sqlalchemy.orm import Session
 
 from pg_pool_exporter.analysis.analyzer import Analyzer
-from pg_pool_exporter.analysis.finding import Cause, Finding
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.model import AppOnServer, LeakEvidence, Snapshot, TargetId

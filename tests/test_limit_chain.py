@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity
 from pg_pool_exporter.model import Behind, BouncerDatabase, BouncerPool, BouncerPoolKey, BouncerUser
 from support.both_sides import INFO, INTERVAL, SETTINGS, BothSides
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from pg_pool_exporter.analysis.finding import Cause, Severity
+from pg_pool_exporter.analysis.findings.finding import Cause, Severity
 from pg_pool_exporter.sources.connection.login_trial import TRIAL_SECONDS, LoginTrial
 from support.both_sides import BothSides
 

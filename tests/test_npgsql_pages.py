@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.findings.finding import Cause
 from pg_pool_exporter.formats import FORMATS
 from pg_pool_exporter.model import PoolId, PoolSample
 from pg_pool_exporter.sources.pages.foreign_page import automatic, table

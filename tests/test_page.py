@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
-from pg_pool_exporter.analysis.finding import Subject
+from pg_pool_exporter.analysis.findings.finding import Subject
 from pg_pool_exporter.model import Backend, DatabaseCounters, Hold, SessionGroup, TargetId
 from pg_pool_exporter.web.links import Links
 from pg_pool_exporter.web.page import Place, document

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pg_pool_exporter.sources.server_log.diagnosis import advice
-from pg_pool_exporter.sources.server_log.layouts import Format
-from pg_pool_exporter.sources.server_log.log_format import LogFormat
+from pg_pool_exporter.sources.server_log.format.layouts import Format
+from pg_pool_exporter.sources.server_log.format.log_format import LogFormat
 
 EXCERPTS = Path(__file__).parent / "log_excerpts"
 

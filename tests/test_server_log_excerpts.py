@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pg_pool_exporter.sources.server_log.reader import LogReader
+from pg_pool_exporter.sources.server_log.counting.reader import LogReader
 from support.server_log import FORMATS, TIME, parser_of, record, seen
 
 DIRECTORY = Path(__file__).parent / "log_excerpts"

@@ -23,9 +23,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pg_pool_exporter.sources.server_log.files import LogFiles
-from pg_pool_exporter.sources.server_log.layouts import Format
-from pg_pool_exporter.sources.server_log.reader import MAX_LINE
+from pg_pool_exporter.sources.server_log.counting.reader import MAX_LINE
+from pg_pool_exporter.sources.server_log.format.layouts import Format
+from pg_pool_exporter.sources.server_log.positions.files import LogFiles
 from support.busy import within
 from support.polling import eventually
 from support.server_log import FORMATS, TIME, Follower, event, record, timeouts

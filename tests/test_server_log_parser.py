@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pg_pool_exporter.metrics.catalogue import REFUSAL_REASONS, SERVER_TIMEOUT_KINDS
-from pg_pool_exporter.sources import server_log
-from pg_pool_exporter.sources.server_log.layouts import Format
-from pg_pool_exporter.sources.server_log.messages import language, languages
-from pg_pool_exporter.sources.server_log.reader import MAX_LINE
+from pg_pool_exporter.sources.server_log import messages as catalogue
+from pg_pool_exporter.sources.server_log.counting.reader import MAX_LINE
+from pg_pool_exporter.sources.server_log.format.layouts import Format
+from pg_pool_exporter.sources.server_log.messages.catalogue import language, languages
 from support.server_log import FORMATS, TIME, counted, parser_of, record, seen
 
 formats = pytest.mark.parametrize("form", FORMATS)
@@ -435,7 +435,7 @@ def test_the_language_of_a_setting(lc_messages: str, name: str) -> None:
 
 
 def test_the_texts_say_from_which_versions_they_are() -> None:
-    file = resources.files(server_log).joinpath("messages.json")
+    file = resources.files(catalogue).joinpath("messages.json")
     assert json.loads(file.read_bytes())["versions"] == ["15", "17", "19"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pg_pool_exporter.sources.server_log.known_prefixes import KNOWN_PREFIXES, fitting
+from pg_pool_exporter.sources.server_log.format.known_prefixes import KNOWN_PREFIXES, fitting
 from support.log_prefixes import Session, line
 from support.server_log import parser_of, seen
 

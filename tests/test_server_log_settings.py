@@ -14,8 +14,8 @@ from pg_pool_exporter.config.models import LogConfig
 from pg_pool_exporter.sources.postgres.source import PostgresSource
 from pg_pool_exporter.sources.queries.rows import FixedSettingsRow, LogSettingsRow
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
-from pg_pool_exporter.sources.server_log.fixed_settings import RETRY_SECONDS
-from pg_pool_exporter.sources.server_log.settings import LogSettings, settings_of
+from pg_pool_exporter.sources.server_log.format.fixed_settings import RETRY_SECONDS
+from pg_pool_exporter.sources.server_log.format.settings import LogSettings, settings_of
 from support.polling import eventually, poll, run, until
 from support.postgres import EMBEDDED_18, Cluster
 

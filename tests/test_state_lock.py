@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pg_pool_exporter.config import ConfigError
-from pg_pool_exporter.sources.server_log.state_lock import StateLock
+from pg_pool_exporter.sources.server_log.positions.state_lock import StateLock
 from support.daemons import exporting
 from support.programs import exporter, free_port
 
@@ -82,7 +82,8 @@ def test_a_lock_that_nobody_waits_for_any_more_is_released(tmp_path: Path) -> No
 
 def test_an_exporter_that_is_killed_locks_nobody_out(tmp_path: Path) -> None:
     program = (
-        "import sys, time; from pg_pool_exporter.sources.server_log.state_lock import StateLock; "
+        "import sys, time; "
+        "from pg_pool_exporter.sources.server_log.positions.state_lock import StateLock; "
         "lock = StateLock(sys.argv[1]); print('locked', flush=True); time.sleep(60)"
     )
     with subprocess.Popen(

@@ -10,7 +10,7 @@ import pytest
 
 from pg_pool_exporter.analysis.events import Change, Known, follow
 from pg_pool_exporter.analysis.evidence.lasting import LastingEvidence
-from pg_pool_exporter.analysis.finding import Cause, Severity
+from pg_pool_exporter.analysis.findings.finding import Cause, Severity
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import LeakEvidence, PoolId, PoolInfo, TargetId
 from pg_pool_exporter.web.findings_json import findings_json

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from pg_pool_exporter.analysis.pool_history import PoolHistory
+from pg_pool_exporter.analysis.history.pool_history import PoolHistory
 from pg_pool_exporter.exposition.findings import of_trends
 from pg_pool_exporter.model import PoolId, PoolSample
 from pg_pool_exporter.web.findings_json import findings_json

@@ -1,6 +1,6 @@
-"""Write `sources/server_log/messages.json` from PostgreSQL's message catalogues.
+"""Write `sources/server_log/messages/messages.json` from PostgreSQL's message catalogues.
 
-    python tools/log_messages.py VERSION=DIRECTORY ... > .../server_log/messages.json
+    python tools/log_messages.py VERSION=DIRECTORY ... > .../server_log/messages/messages.json
 
 A DIRECTORY holds LANGUAGE/LC_MESSAGES/postgres-*.mo of one version, as in Debian's packages (for
 example 15=/usr/share/locale). The English texts are the catalogues' own keys. Of a text that

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from inspect import getsource
 
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.findings.finding import Cause
 from pg_pool_exporter.config import AppThresholds, PoolThresholds, Thresholds
 from support.rule_files import ALERTS, ROOT, WITHOUT_ALERT, Alert, causes, severities
 from tools.configuration_keys import with_keys

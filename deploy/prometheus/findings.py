@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from textwrap import indent
 
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.findings.finding import Cause
 
 FILE = Path(__file__).parent / "findings.yml"
 

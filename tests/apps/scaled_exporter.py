@@ -11,10 +11,11 @@ from __future__ import annotations
 import sys
 
 from pg_pool_exporter import __main__ as command
-from pg_pool_exporter.analysis import analyzer, history
+from pg_pool_exporter.analysis import analyzer
+from pg_pool_exporter.analysis.history import fleet_history
 
 _DIVIDED = (
-    (history, "MINUTE"),
+    (fleet_history, "MINUTE"),
     (analyzer, "_IDLE_PERIOD"),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.findings.finding import Cause
 from scenarios.bouncer import Bouncer
 from scenarios.exporter import Page
 from scenarios.scenario import FAULT, Scenario, Setup

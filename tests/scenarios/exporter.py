@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, chain, count
 
 from pg_pool_exporter.analysis.analyzer import Analyzer
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.config import AppConfig, Config
 from pg_pool_exporter.exposition import findings, self_metrics
 from pg_pool_exporter.metrics.catalogue import POOL_HOLD

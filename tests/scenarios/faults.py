@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import count
 
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.findings.finding import Cause
 from scenarios.exporter import Page
 from scenarios.scenario import FAULT, Scenario, Setup
 from scenarios.world import Lock, Work

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.findings.finding import Cause
 from scenarios.scenario import Scenario, Setup
 from scenarios.world import Work
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.findings.finding import Cause
 from scenarios.alerts import Alert, alert_of
 from scenarios.exporter import SCRAPE
 from scenarios.live import RUNS, Live, stand_of

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.findings.finding import Cause
 from pg_pool_exporter.config import AppConfig
 from pg_pool_exporter.model import PoolId
 from scenarios.exporter import Exporter, Page

@@ -9,7 +9,7 @@ from itertools import chain, groupby, pairwise
 from pathlib import Path
 
 from deploy.prometheus.findings import WITHOUT_ALERT
-from pg_pool_exporter.analysis.finding import Cause, Finding
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding
 from scenarios.alerts import Alert, Watched, watched
 from scenarios.bouncers import BOUNCERS
 from scenarios.exporter import SCRAPE, Courses

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 
 from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.analysis.checklist import Check
-from pg_pool_exporter.analysis.finding import Finding, Verdict
+from pg_pool_exporter.analysis.findings.finding import Finding, Verdict
 from pg_pool_exporter.commands.doctor.report import EXIT_CODES, Report
 from pg_pool_exporter.exposition import findings
 from pg_pool_exporter.metrics.catalogue import FINDING

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import inf, pi, sin
 from random import Random
 
-from pg_pool_exporter.analysis.demand import DemandDay, DemandLog, ProcessDemand
+from pg_pool_exporter.analysis.history.demand import DemandDay, DemandLog, ProcessDemand
 from pg_pool_exporter.client.totals import Event, Totals
 from pg_pool_exporter.model import PoolId, PoolSample
 

@@ -15,12 +15,12 @@ from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.model import LogCounts, Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
+from pg_pool_exporter.sources.server_log.counting.reader import LogReader
 from pg_pool_exporter.sources.server_log.file_source import FileLogSource
-from pg_pool_exporter.sources.server_log.layouts import Format
-from pg_pool_exporter.sources.server_log.log_format import LogFormat
-from pg_pool_exporter.sources.server_log.reader import LogReader
-from pg_pool_exporter.sources.server_log.settings import LogSettings
-from pg_pool_exporter.sources.server_log.state import StateFile
+from pg_pool_exporter.sources.server_log.format.layouts import Format
+from pg_pool_exporter.sources.server_log.format.log_format import LogFormat
+from pg_pool_exporter.sources.server_log.format.settings import LogSettings
+from pg_pool_exporter.sources.server_log.positions.state import StateFile
 
 FORMATS: tuple[Format, ...] = ("stderr", "csvlog", "jsonlog")
 PREFIX = "%m [%p] %q%u@%d %e "

@@ -15,10 +15,10 @@ from pg_pool_exporter.analysis.checklist import Check, checklist
 from pg_pool_exporter.analysis.correlate.correlation import Correlation
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.faults import Faults
-from pg_pool_exporter.analysis.finding import Finding, Verdict
-from pg_pool_exporter.analysis.fleet_view import FleetView, fleet_view
-from pg_pool_exporter.analysis.history import History
-from pg_pool_exporter.analysis.lasting_leaks import LastingLeaks
+from pg_pool_exporter.analysis.findings.finding import Finding, Verdict
+from pg_pool_exporter.analysis.history.fleet_history import History
+from pg_pool_exporter.analysis.records.fleet_view import FleetView, fleet_view
+from pg_pool_exporter.analysis.records.lasting_leaks import LastingLeaks
 from pg_pool_exporter.analysis.thresholds import AllThresholds
 from pg_pool_exporter.analysis.verdicts.judge import VERDICTS, Judged, judge
 from pg_pool_exporter.blocking.threads import Lane

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from pg_pool_exporter.analysis.analyzer import Analysis
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, Subject
 
 GONE_SECONDS = 60.0
 """Seconds of absence after which something has ended: a flapping finding is one event."""

@@ -28,7 +28,7 @@ from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.poller import unforeseen
 from pg_pool_exporter.polling.pollers import Pollers
 from pg_pool_exporter.polling.store import Store
-from pg_pool_exporter.sources.server_log.state_lock import StateLock
+from pg_pool_exporter.sources.server_log.positions.state_lock import StateLock
 from pg_pool_exporter.web.config import WebConfigFile
 from pg_pool_exporter.web.handlers import Web
 from pg_pool_exporter.web.links import WITHOUT_DASHBOARDS, Links

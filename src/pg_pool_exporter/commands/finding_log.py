@@ -10,7 +10,7 @@ import structlog
 
 from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.analysis.events import Change, Event, Known, follow
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.findings.finding import Cause
 
 log = structlog.get_logger(__name__)
 

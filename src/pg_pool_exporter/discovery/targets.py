@@ -21,7 +21,7 @@ from pg_pool_exporter.sources.pages.socket_source import AppOwners
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from pg_pool_exporter.sources.registry import SOURCES
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
-from pg_pool_exporter.sources.server_log.state import default_state_directory
+from pg_pool_exporter.sources.server_log.positions.state import default_state_directory
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from pg_pool_exporter.analysis.finding import Finding, Subject
-from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.findings.finding import Finding, Subject
+from pg_pool_exporter.analysis.records.pool_view import PoolView
 from pg_pool_exporter.metrics import catalogue as c
 from pg_pool_exporter.metrics.series import Series
 

@@ -13,15 +13,15 @@ from typing import Any
 from pg_pool_exporter.analysis.advice.advice import PoolAdvice, ServerAdvice
 from pg_pool_exporter.analysis.advice.wording import of_server, sentences, title
 from pg_pool_exporter.analysis.analyzer import Analysis
-from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
 from pg_pool_exporter.analysis.checklist.check import Check
 from pg_pool_exporter.analysis.correlate.chain import Holder
-from pg_pool_exporter.analysis.finding import Finding
-from pg_pool_exporter.analysis.fleet_view import TargetView
-from pg_pool_exporter.analysis.limit_chain import Link
-from pg_pool_exporter.analysis.pool_view import PoolView
-from pg_pool_exporter.analysis.remedies import runbook
-from pg_pool_exporter.analysis.server_view import ServerView
+from pg_pool_exporter.analysis.findings.finding import Finding
+from pg_pool_exporter.analysis.findings.remedies import runbook
+from pg_pool_exporter.analysis.records.bouncer_view import BouncerPoolView
+from pg_pool_exporter.analysis.records.fleet_view import TargetView
+from pg_pool_exporter.analysis.records.limit_chain import Link
+from pg_pool_exporter.analysis.records.pool_view import PoolView
+from pg_pool_exporter.analysis.records.server_view import ServerView
 from pg_pool_exporter.model import LeakEvidence
 from pg_pool_exporter.web.paths import RUNBOOKS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from pg_pool_exporter.analysis.finding import Subject
+from pg_pool_exporter.analysis.findings.finding import Subject
 from pg_pool_exporter.web.paths import RUNBOOKS
 
 

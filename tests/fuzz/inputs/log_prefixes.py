@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from fuzz.harness import Harness, pure
 from pg_pool_exporter.metrics.text_format import Blocks
-from pg_pool_exporter.sources.server_log.known_prefixes import KNOWN_PREFIXES
-from pg_pool_exporter.sources.server_log.prefix import Prefix, parse
+from pg_pool_exporter.sources.server_log.format.known_prefixes import KNOWN_PREFIXES
+from pg_pool_exporter.sources.server_log.format.prefix import Prefix, parse
 from support.log_prefixes import Session, line
 
 _SESSIONS = (

@@ -8,9 +8,9 @@ from zlib import crc32
 from fuzz.harness import Harness, pure
 from pg_pool_exporter.metrics.series import of_log
 from pg_pool_exporter.metrics.text_format import Blocks, blocks
-from pg_pool_exporter.sources.server_log.events import Tally
-from pg_pool_exporter.sources.server_log.reader import LogReader
-from pg_pool_exporter.sources.server_log.totals import LogTotals
+from pg_pool_exporter.sources.server_log.counting.events import Tally
+from pg_pool_exporter.sources.server_log.counting.reader import LogReader
+from pg_pool_exporter.sources.server_log.counting.totals import LogTotals
 from support.server_log import PREFIX, parser_of, record
 
 _KINDS = (

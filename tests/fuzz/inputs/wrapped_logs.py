@@ -8,10 +8,10 @@ from pathlib import Path
 from fuzz.harness import Harness, pure
 from pg_pool_exporter.metrics.series import of_log
 from pg_pool_exporter.metrics.text_format import Blocks, blocks
+from pg_pool_exporter.sources.server_log.counting.reader import MAX_LINE, LogReader
+from pg_pool_exporter.sources.server_log.counting.totals import LogTotals
 from pg_pool_exporter.sources.server_log.diagnosis import advice
-from pg_pool_exporter.sources.server_log.log_format import LogFormat
-from pg_pool_exporter.sources.server_log.reader import MAX_LINE, LogReader
-from pg_pool_exporter.sources.server_log.totals import LogTotals
+from pg_pool_exporter.sources.server_log.format.log_format import LogFormat
 
 _PREFIX = "%m [%p] %q%u@%d "
 _FORMS = (

@@ -9,11 +9,11 @@ from math import floor, isfinite
 
 from pg_pool_exporter.analysis.advice.bouncers import rooms_of_bouncers
 from pg_pool_exporter.analysis.advice.sizes import Sizes, sizes
-from pg_pool_exporter.analysis.bouncer_view import BouncerView
-from pg_pool_exporter.analysis.demand import DemandDay, DemandHour
-from pg_pool_exporter.analysis.finding import Cause, Subject
-from pg_pool_exporter.analysis.pool_view import PoolView
-from pg_pool_exporter.analysis.server_view import ServerView
+from pg_pool_exporter.analysis.findings.finding import Cause, Subject
+from pg_pool_exporter.analysis.history.demand import DemandDay, DemandHour
+from pg_pool_exporter.analysis.records.bouncer_view import BouncerView
+from pg_pool_exporter.analysis.records.pool_view import PoolView
+from pg_pool_exporter.analysis.records.server_view import ServerView
 
 # A larger pool fills as well, or moves the queue to the server. And the demand of a stuck pool does
 # not show what it needs.

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pg_pool_exporter.aggregate import grouped
-from pg_pool_exporter.analysis.bouncer_view import BouncerView
-from pg_pool_exporter.analysis.limit_chain import ClientLimit, client_limits
-from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.records.bouncer_view import BouncerView
+from pg_pool_exporter.analysis.records.limit_chain import ClientLimit, client_limits
+from pg_pool_exporter.analysis.records.pool_view import PoolView
 
 
 class Room(NamedTuple):

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pg_pool_exporter.analysis.advice.sizes import Sizes, sizes
-from pg_pool_exporter.analysis.demand import DemandHour
 from pg_pool_exporter.analysis.faults import Faults
-from pg_pool_exporter.analysis.finding import Subject
+from pg_pool_exporter.analysis.findings.finding import Subject
+from pg_pool_exporter.analysis.history.demand import DemandHour
 
 _PERIOD = 30
 _MAX_POOLS = 5000

@@ -14,7 +14,7 @@ from pg_pool_exporter.analysis.advice.erlang import (
     saturated_share,
     smallest,
 )
-from pg_pool_exporter.analysis.demand import ENOUGH, DemandHour
+from pg_pool_exporter.analysis.history.demand import ENOUGH, DemandHour
 from pg_pool_exporter.metrics.catalogue import DEMAND_BOUNDS
 
 SHARES = (0.99, 0.999)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from math import isfinite
 
 from pg_pool_exporter.analysis.advice.advice import Direction, PoolAdvice, ServerAdvice
-from pg_pool_exporter.analysis.demand import ENOUGH, HOUR, HOURS
-from pg_pool_exporter.analysis.finding import Cause
-from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.analysis.findings.finding import Cause
+from pg_pool_exporter.analysis.findings.wording import number, spell
+from pg_pool_exporter.analysis.history.demand import ENOUGH, HOUR, HOURS
 
 _INSTEAD = {
     Cause.LEAK: "Find the leak first: it fills a larger pool as well.",

@@ -20,7 +20,7 @@ from pg_pool_exporter.analysis.checklist import (
 )
 from pg_pool_exporter.analysis.checklist.check import Check
 from pg_pool_exporter.analysis.faults import Faults
-from pg_pool_exporter.analysis.finding import Verdict
+from pg_pool_exporter.analysis.findings.finding import Verdict
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 
 __all__ = ["Check", "Verdict", "checklist"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pg_pool_exporter.analysis.finding import Cause, Finding, Sign, Verdict
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Sign, Verdict
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 
 # Lines of evidence of each point.

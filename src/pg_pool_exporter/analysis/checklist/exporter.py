@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pg_pool_exporter.analysis.checklist.check import Check, findings_of, of_findings
-from pg_pool_exporter.analysis.finding import Cause
+from pg_pool_exporter.analysis.findings.finding import Cause
+from pg_pool_exporter.analysis.findings.wording import number
 from pg_pool_exporter.analysis.verdicts.judge import Judged
-from pg_pool_exporter.analysis.wording import number
 
 
 def exporter(judged: Judged) -> Check:

@@ -9,10 +9,10 @@ from math import isfinite
 
 from pg_pool_exporter.aggregate import summed
 from pg_pool_exporter.analysis.checklist.check import Check, few, findings_of, of_findings, unknown
-from pg_pool_exporter.analysis.finding import Cause, Finding, Verdict
-from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Verdict
+from pg_pool_exporter.analysis.findings.wording import number, spell
+from pg_pool_exporter.analysis.records.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
-from pg_pool_exporter.analysis.wording import number, spell
 from pg_pool_exporter.model import LogCounts
 
 _WATCHED_TOO_SHORT = "the pools have been watched for less than a minute"

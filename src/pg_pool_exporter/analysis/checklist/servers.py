@@ -13,11 +13,11 @@ from pg_pool_exporter.analysis.checklist.check import (
     of_findings,
     unknown,
 )
-from pg_pool_exporter.analysis.finding import Cause, Verdict
-from pg_pool_exporter.analysis.recommended import IDLE_IN_TRANSACTION_TIMEOUT, setting
-from pg_pool_exporter.analysis.server_view import ServerView
+from pg_pool_exporter.analysis.findings.finding import Cause, Verdict
+from pg_pool_exporter.analysis.findings.recommended import IDLE_IN_TRANSACTION_TIMEOUT, setting
+from pg_pool_exporter.analysis.findings.wording import number
+from pg_pool_exporter.analysis.records.server_view import ServerView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
-from pg_pool_exporter.analysis.wording import number
 
 _OFF = 0.0
 

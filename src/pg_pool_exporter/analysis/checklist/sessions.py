@@ -18,10 +18,10 @@ from pg_pool_exporter.analysis.checklist.check import (
     unknown,
 )
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
-from pg_pool_exporter.analysis.finding import Cause, Sign, Verdict
-from pg_pool_exporter.analysis.server_view import ServerView
+from pg_pool_exporter.analysis.findings.finding import Cause, Sign, Verdict
+from pg_pool_exporter.analysis.findings.wording import number, spell
+from pg_pool_exporter.analysis.records.server_view import ServerView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
-from pg_pool_exporter.analysis.wording import number, spell
 
 _Point = Callable[[Judged], Check]
 

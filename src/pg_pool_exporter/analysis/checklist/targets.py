@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pg_pool_exporter.analysis.checklist.check import Check, findings_of, of_findings
-from pg_pool_exporter.analysis.finding import Cause, Verdict
-from pg_pool_exporter.analysis.fleet_view import FleetView
+from pg_pool_exporter.analysis.findings.finding import Cause, Verdict
+from pg_pool_exporter.analysis.records.fleet_view import FleetView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 
 _CAUSES = (

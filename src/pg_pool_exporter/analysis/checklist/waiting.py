@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from pg_pool_exporter.analysis.checklist.bouncers import CAUSES
 from pg_pool_exporter.analysis.checklist.check import Check, few, findings_of, of_findings, unknown
-from pg_pool_exporter.analysis.finding import Cause, Finding, Verdict
-from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Verdict
+from pg_pool_exporter.analysis.findings.wording import number
+from pg_pool_exporter.analysis.records.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
-from pg_pool_exporter.analysis.wording import number
 
 # Their finding says that requests wait; those with another cause are points of their own.
 _OWN = (Cause.POOL_TOO_SMALL, Cause.LONG_CHECKOUTS, Cause.UNKNOWN)

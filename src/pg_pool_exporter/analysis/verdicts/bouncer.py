@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
-from pg_pool_exporter.analysis.limit_chain import Link
-from pg_pool_exporter.analysis.pool_view import PoolView
-from pg_pool_exporter.analysis.remedies import OF_BOUNCERS, remedy
-from pg_pool_exporter.analysis.server_view import ServerView
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.findings.remedies import OF_BOUNCERS, remedy
+from pg_pool_exporter.analysis.findings.wording import MOST_NAMED, number, spell
+from pg_pool_exporter.analysis.records.bouncer_view import BouncerPoolView, BouncerView
+from pg_pool_exporter.analysis.records.limit_chain import Link
+from pg_pool_exporter.analysis.records.pool_view import PoolView
+from pg_pool_exporter.analysis.records.server_view import ServerView
 from pg_pool_exporter.analysis.verdicts.bouncer_clients import too_many_clients, too_many_logins
 from pg_pool_exporter.analysis.verdicts.bouncer_limits import is_full, oversubscribed
 from pg_pool_exporter.analysis.verdicts.bouncer_transactions import held_in_transaction, made_at
@@ -18,7 +19,6 @@ from pg_pool_exporter.analysis.verdicts.bouncer_waiting import (
     clients_waiting,
     silence_explains,
 )
-from pg_pool_exporter.analysis.wording import MOST_NAMED, number, spell
 
 _PLAIN = re.compile(r"[0-9A-Za-z_]+", re.ASCII)
 """Names that the console reads without quotes."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from pg_pool_exporter.aggregate import summed
-from pg_pool_exporter.analysis.bouncer_view import BouncerView
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
-from pg_pool_exporter.analysis.remedies import remedy
-from pg_pool_exporter.analysis.wording import biggest
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.findings.remedies import remedy
+from pg_pool_exporter.analysis.findings.wording import biggest
+from pg_pool_exporter.analysis.records.bouncer_view import BouncerView
 
 _MOST_OF = 0.5
 """Logins by transaction at which applications connect for each of them."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity
-from pg_pool_exporter.analysis.limit_chain import Link
-from pg_pool_exporter.analysis.remedies import remedy
-from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity
+from pg_pool_exporter.analysis.findings.remedies import remedy
+from pg_pool_exporter.analysis.findings.wording import MOST_NAMED, biggest
+from pg_pool_exporter.analysis.records.bouncer_view import BouncerPoolView, BouncerView
+from pg_pool_exporter.analysis.records.limit_chain import Link
 
 _MOST_OF = 0.5
 """Share of a limit's connections with which a pool fills it itself."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pg_pool_exporter.aggregate import grouped
-from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
-from pg_pool_exporter.analysis.pool_view import PoolView
-from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.findings.remedies import remedy
+from pg_pool_exporter.analysis.findings.wording import first_of, number, spell
+from pg_pool_exporter.analysis.records.bouncer_view import BouncerPoolView, BouncerView
+from pg_pool_exporter.analysis.records.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts.bouncer_limits import is_full
 from pg_pool_exporter.analysis.verdicts.bouncer_waiting import addresses, silence_explains
-from pg_pool_exporter.analysis.wording import first_of, number, spell
 
 
 def held_in_transaction(

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView, BouncerView
 from pg_pool_exporter.analysis.correlate.chain import Holder
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, known
-from pg_pool_exporter.analysis.remedies import remedy
-from pg_pool_exporter.analysis.server_view import ServerView
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, known
+from pg_pool_exporter.analysis.findings.remedies import remedy
+from pg_pool_exporter.analysis.findings.wording import MOST_NAMED, biggest, first_of, number, spell
+from pg_pool_exporter.analysis.records.bouncer_view import BouncerPoolView, BouncerView
+from pg_pool_exporter.analysis.records.server_view import ServerView
 from pg_pool_exporter.analysis.verdicts.bouncer_limits import (
     Limit,
     enlarging,
@@ -25,7 +26,6 @@ from pg_pool_exporter.analysis.verdicts.bouncer_limits import (
     shared_limit,
     who_has,
 )
-from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest, first_of, number, spell
 from pg_pool_exporter.model import BouncerDatabase
 
 _MOST_OF = 0.5

@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from math import isnan
 
 from pg_pool_exporter.analysis.correlate.sessions import SILENT
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, known
-from pg_pool_exporter.analysis.pool_view import PoolView, ProcessView
-from pg_pool_exporter.analysis.remedies import remedy
-from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, known
+from pg_pool_exporter.analysis.findings.remedies import remedy
+from pg_pool_exporter.analysis.findings.wording import number, spell
+from pg_pool_exporter.analysis.records.pool_view import PoolView, ProcessView
 
 # Where a page does not report how long checkouts were, the last minutes' utilisation has to do.
 _FULL_MINUTES = 5

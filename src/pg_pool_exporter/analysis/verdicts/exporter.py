@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject
-from pg_pool_exporter.analysis.fleet_view import TargetView
-from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, Subject
+from pg_pool_exporter.analysis.findings.remedies import remedy
+from pg_pool_exporter.analysis.records.fleet_view import TargetView
 
 # Lines of one problem: a configuration can have a hundred mistakes.
 _MAX_LINES = 5

@@ -9,15 +9,15 @@ from typing import NamedTuple, ParamSpec
 
 from pg_pool_exporter.aggregate import grouped
 from pg_pool_exporter.analysis.faults import Faults
-from pg_pool_exporter.analysis.finding import (
+from pg_pool_exporter.analysis.findings.finding import (
     Cause,
     Finding,
     PoolVerdict,
     Severity,
     Subject,
 )
-from pg_pool_exporter.analysis.fleet_view import FleetView
-from pg_pool_exporter.analysis.pool_view import PoolView
+from pg_pool_exporter.analysis.records.fleet_view import FleetView
+from pg_pool_exporter.analysis.records.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts.bouncer import bouncer_findings
 from pg_pool_exporter.analysis.verdicts.capacity import capacity_of_pool
 from pg_pool_exporter.analysis.verdicts.exporter import exporter_impaired, log_state_lost

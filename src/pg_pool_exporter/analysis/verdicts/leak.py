@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.evidence.blame import Blame, blame
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject, known
-from pg_pool_exporter.analysis.pool_view import PoolView
-from pg_pool_exporter.analysis.remedies import remedy
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, Subject, known
+from pg_pool_exporter.analysis.findings.remedies import remedy
+from pg_pool_exporter.analysis.findings.wording import biggest, number, spell
+from pg_pool_exporter.analysis.records.app_view import AppView
+from pg_pool_exporter.analysis.records.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts import open_transactions
-from pg_pool_exporter.analysis.wording import biggest, number, spell
 
 
 def leak_of_pool(pool: PoolView) -> Iterator[Finding]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pg_pool_exporter.aggregate import summed
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Sign, Subject
-from pg_pool_exporter.analysis.remedies import remedy
-from pg_pool_exporter.analysis.server_view import ServerView
-from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest, number, spell
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, Sign, Subject
+from pg_pool_exporter.analysis.findings.remedies import remedy
+from pg_pool_exporter.analysis.findings.wording import MOST_NAMED, biggest, number, spell
+from pg_pool_exporter.analysis.records.server_view import ServerView
 
 
 def locks_of_server(server: ServerView) -> Iterator[Finding]:

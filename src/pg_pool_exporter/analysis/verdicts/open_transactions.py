@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pg_pool_exporter.analysis.app_view import AppView
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION
-from pg_pool_exporter.analysis.finding import Sign
-from pg_pool_exporter.analysis.remedies import OPEN_TRANSACTION
-from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.analysis.findings.finding import Sign
+from pg_pool_exporter.analysis.findings.remedies import OPEN_TRANSACTION
+from pg_pool_exporter.analysis.findings.wording import number, spell
+from pg_pool_exporter.analysis.records.app_view import AppView
 
 
 def figure(app: AppView | None) -> Mapping[str, float]:

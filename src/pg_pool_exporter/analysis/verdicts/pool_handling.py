@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject, known
-from pg_pool_exporter.analysis.pool_view import PoolView
-from pg_pool_exporter.analysis.remedies import remedy
-from pg_pool_exporter.analysis.wording import biggest, number, spell
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, Subject, known
+from pg_pool_exporter.analysis.findings.remedies import remedy
+from pg_pool_exporter.analysis.findings.wording import biggest, number, spell
+from pg_pool_exporter.analysis.records.pool_view import PoolView
 
 # By library: the first version without the fault, and the fault.
 _CANCELLED = "loses a connection where a request is cancelled during `check` or a rollback"

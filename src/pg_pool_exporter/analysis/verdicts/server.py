@@ -7,15 +7,22 @@ from collections.abc import Iterable, Iterator
 from math import ceil
 
 from pg_pool_exporter.aggregate import grouped, summed
-from pg_pool_exporter.analysis.app_view import AppView
-from pg_pool_exporter.analysis.bouncer_view import BouncerView
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Sign, Subject, known
-from pg_pool_exporter.analysis.pool_view import PoolView
-from pg_pool_exporter.analysis.recommended import IDLE_IN_TRANSACTION_TIMEOUT
-from pg_pool_exporter.analysis.remedies import remedy, remedy_when_full
-from pg_pool_exporter.analysis.server_view import ServerView
-from pg_pool_exporter.analysis.wording import MOST_NAMED, biggest, number, spell
+from pg_pool_exporter.analysis.findings.finding import (
+    Cause,
+    Finding,
+    Severity,
+    Sign,
+    Subject,
+    known,
+)
+from pg_pool_exporter.analysis.findings.recommended import IDLE_IN_TRANSACTION_TIMEOUT
+from pg_pool_exporter.analysis.findings.remedies import remedy, remedy_when_full
+from pg_pool_exporter.analysis.findings.wording import MOST_NAMED, biggest, number, spell
+from pg_pool_exporter.analysis.records.app_view import AppView
+from pg_pool_exporter.analysis.records.bouncer_view import BouncerView
+from pg_pool_exporter.analysis.records.pool_view import PoolView
+from pg_pool_exporter.analysis.records.server_view import ServerView
 
 _LOGIN_SECONDS = 10.0
 """A login that waits for so long hangs."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Sign, Subject
-from pg_pool_exporter.analysis.fleet_view import TargetView
-from pg_pool_exporter.analysis.remedies import remedy, remedy_when_full
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, Sign, Subject
+from pg_pool_exporter.analysis.findings.remedies import remedy, remedy_when_full
+from pg_pool_exporter.analysis.records.fleet_view import TargetView
 
 _SUMMARIES = {
     Cause.SERVER_FULL: "No connection is left for the exporter: the server is full.",

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pg_pool_exporter.aggregate import grouped
-from pg_pool_exporter.analysis.finding import Cause, Finding, Severity, Subject, known
-from pg_pool_exporter.analysis.pool_view import PoolView
-from pg_pool_exporter.analysis.remedies import remedy
-from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, Subject, known
+from pg_pool_exporter.analysis.findings.remedies import remedy
+from pg_pool_exporter.analysis.findings.wording import number, spell
+from pg_pool_exporter.analysis.records.pool_view import PoolView
 from pg_pool_exporter.model import PoolInfo
 
 _NO_EXPLANATION = (Cause.UNKNOWN, Cause.POOL_PER_REQUEST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pg_pool_exporter.analysis.finding import Verdict
+from pg_pool_exporter.analysis.findings.finding import Verdict
 from pg_pool_exporter.commands.findings_document import Document, Part
 
 EXIT_CODES = {Verdict.FINE: 0, Verdict.WARNING: 1, Verdict.PROBLEM: 3}

@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import TextIO
 
-from pg_pool_exporter.analysis.finding import Verdict
-from pg_pool_exporter.analysis.wording import number
+from pg_pool_exporter.analysis.findings.finding import Verdict
+from pg_pool_exporter.analysis.findings.wording import number
 from pg_pool_exporter.commands.doctor.report import Point, Report
 from pg_pool_exporter.redaction import printable
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.analysis.findings.wording import number, spell
 from pg_pool_exporter.commands.terminate_idle.sessions import Choice, Ended
 from pg_pool_exporter.redaction import printable, printable_lines
 from pg_pool_exporter.sources.queries.rows import ListedSession

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pg_pool_exporter.analysis.wording import spell
+from pg_pool_exporter.analysis.findings.wording import spell
 from pg_pool_exporter.sources.queries.rows import ListedSession
 
 

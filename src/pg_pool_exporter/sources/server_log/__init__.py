@@ -1,7 +1,8 @@
 """A PostgreSQL server's own log: from its bytes to counts of events. No text of it is kept.
 
-The way of the data: files or SQL -> positions -> tail -> reader (wrapping) -> parser (layouts,
-messages, events, sessions) -> totals.
+The way of the data: `file_source` or `sql_source` reads bytes from the position that `tail` keeps
+(`positions`); `counting` makes lines of them without their wrapping (`unwrapping`), finds the
+records (`format`, `messages`) and counts their events.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.file_source import FileLogSource
+from pg_pool_exporter.sources.server_log.positions.state import StateFile
 from pg_pool_exporter.sources.server_log.sql_source import SqlLogSource
-from pg_pool_exporter.sources.server_log.state import StateFile
 
 
 def log_source(

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 
 from pg_pool_exporter.sources.queries.rows import Session
-from pg_pool_exporter.sources.server_log.settings import LogSettings
+from pg_pool_exporter.sources.server_log.format.settings import LogSettings
 
 
 class ServerLogContext:

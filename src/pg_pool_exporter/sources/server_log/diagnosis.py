@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pg_pool_exporter.sources.server_log.coverage import COMPANIONS
-from pg_pool_exporter.sources.server_log.heads import WRAPPINGS, Wrapping
-from pg_pool_exporter.sources.server_log.known_prefixes import fitting
-from pg_pool_exporter.sources.server_log.layouts import Format
-from pg_pool_exporter.sources.server_log.log_format import LogFormat
-from pg_pool_exporter.sources.server_log.messages import messages, texts_for
-from pg_pool_exporter.sources.server_log.wrapping import Unwrapper
+from pg_pool_exporter.sources.server_log.counting.coverage import COMPANIONS
+from pg_pool_exporter.sources.server_log.format.known_prefixes import fitting
+from pg_pool_exporter.sources.server_log.format.layouts import Format
+from pg_pool_exporter.sources.server_log.format.log_format import LogFormat
+from pg_pool_exporter.sources.server_log.messages.catalogue import messages, texts_for
+from pg_pool_exporter.sources.server_log.unwrapping.heads import WRAPPINGS, Wrapping
+from pg_pool_exporter.sources.server_log.unwrapping.wrapping import Unwrapper
 
 _GENERAL = "correct format and line_prefix (SHOW log_destination; SHOW log_line_prefix)"
 # Of an object that was written for people: a brace, or a key with its value or its beginning.

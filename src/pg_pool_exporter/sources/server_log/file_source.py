@@ -11,12 +11,12 @@ from pg_pool_exporter.config import LogConfig, ServerConfig
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
-from pg_pool_exporter.sources.server_log.files import LogFiles
-from pg_pool_exporter.sources.server_log.layouts import SUFFIXES
-from pg_pool_exporter.sources.server_log.log_format import LogFormat, choose_format
-from pg_pool_exporter.sources.server_log.positions import Position
-from pg_pool_exporter.sources.server_log.settings import LogSettings
-from pg_pool_exporter.sources.server_log.state import StateFile
+from pg_pool_exporter.sources.server_log.format.layouts import SUFFIXES
+from pg_pool_exporter.sources.server_log.format.log_format import LogFormat, choose_format
+from pg_pool_exporter.sources.server_log.format.settings import LogSettings
+from pg_pool_exporter.sources.server_log.positions.files import LogFiles
+from pg_pool_exporter.sources.server_log.positions.positions import Position
+from pg_pool_exporter.sources.server_log.positions.state import StateFile
 from pg_pool_exporter.sources.server_log.tail import LogTail
 
 PIECE_BYTES = 128 * 1024

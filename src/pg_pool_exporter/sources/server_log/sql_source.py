@@ -19,11 +19,16 @@ from pg_pool_exporter.sources.connection.server import ServerConnector
 from pg_pool_exporter.sources.queries import batch
 from pg_pool_exporter.sources.queries.rows import LogFileRow
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
-from pg_pool_exporter.sources.server_log.layouts import SUFFIXES
-from pg_pool_exporter.sources.server_log.log_format import LogFormat, choose_format
-from pg_pool_exporter.sources.server_log.positions import MOST_FILES, START_BYTES, Entry, Position
-from pg_pool_exporter.sources.server_log.settings import LogSettings, LogSettingsReader
-from pg_pool_exporter.sources.server_log.state import StateFile
+from pg_pool_exporter.sources.server_log.format.layouts import SUFFIXES
+from pg_pool_exporter.sources.server_log.format.log_format import LogFormat, choose_format
+from pg_pool_exporter.sources.server_log.format.settings import LogSettings, LogSettingsReader
+from pg_pool_exporter.sources.server_log.positions.positions import (
+    MOST_FILES,
+    START_BYTES,
+    Entry,
+    Position,
+)
+from pg_pool_exporter.sources.server_log.positions.state import StateFile
 from pg_pool_exporter.sources.server_log.tail import LogTail
 
 PIECE_BYTES = 256 * 1024

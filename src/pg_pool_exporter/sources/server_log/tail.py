@@ -10,14 +10,14 @@ import structlog
 
 from pg_pool_exporter.model import LogCounts
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.server_log.coverage import Coverage
+from pg_pool_exporter.sources.server_log.counting.coverage import Coverage
+from pg_pool_exporter.sources.server_log.counting.reader import LogReader
+from pg_pool_exporter.sources.server_log.counting.totals import LogTotals
 from pg_pool_exporter.sources.server_log.diagnosis import advice
-from pg_pool_exporter.sources.server_log.log_format import Gap, LogFormat, gaps
-from pg_pool_exporter.sources.server_log.positions import Position, Positions
-from pg_pool_exporter.sources.server_log.reader import LogReader
-from pg_pool_exporter.sources.server_log.settings import LogSettings
-from pg_pool_exporter.sources.server_log.state import LogState, StateError, StateFile
-from pg_pool_exporter.sources.server_log.totals import LogTotals
+from pg_pool_exporter.sources.server_log.format.log_format import Gap, LogFormat, gaps
+from pg_pool_exporter.sources.server_log.format.settings import LogSettings
+from pg_pool_exporter.sources.server_log.positions.positions import Position, Positions
+from pg_pool_exporter.sources.server_log.positions.state import LogState, StateError, StateFile
 
 log = structlog.get_logger(__name__)
 # Share of lines that belong to no record from which it is worth a look why.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pg_pool_exporter.analysis.bouncer_view import BouncerPoolView
 from pg_pool_exporter.analysis.correlate.chain import Holder
-from pg_pool_exporter.analysis.limit_chain import Link
-from pg_pool_exporter.analysis.wording import biggest, number, spell
+from pg_pool_exporter.analysis.findings.wording import biggest, number, spell
+from pg_pool_exporter.analysis.records.bouncer_view import BouncerPoolView
+from pg_pool_exporter.analysis.records.limit_chain import Link
 from pg_pool_exporter.web.page.drawing import bar
 from pg_pool_exporter.web.page.markup import Html, element, join, name, section
 from pg_pool_exporter.web.page.tables import row, table

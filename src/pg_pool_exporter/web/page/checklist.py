@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pg_pool_exporter.analysis.checklist.check import Check
-from pg_pool_exporter.analysis.finding import Verdict
-from pg_pool_exporter.analysis.wording import number
+from pg_pool_exporter.analysis.findings.finding import Verdict
+from pg_pool_exporter.analysis.findings.wording import number
 from pg_pool_exporter.web.page.markup import Html, element, join, name, section, sentence
 from pg_pool_exporter.web.page.tables import row, table
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from math import isfinite
 
-from pg_pool_exporter.analysis.minutes import MINUTES
+from pg_pool_exporter.analysis.history.minutes import MINUTES
 from pg_pool_exporter.web.page.markup import Html, element, join
 
 # The last fifth of the width is for waiting requests.

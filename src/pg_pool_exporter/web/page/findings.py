@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 
-from pg_pool_exporter.analysis.finding import Finding, Severity
-from pg_pool_exporter.analysis.remedies import runbook
-from pg_pool_exporter.analysis.wording import figure, number
+from pg_pool_exporter.analysis.findings.finding import Finding, Severity
+from pg_pool_exporter.analysis.findings.remedies import runbook
+from pg_pool_exporter.analysis.findings.wording import figure, number
 from pg_pool_exporter.web.links import Links
 from pg_pool_exporter.web.page.markup import Html, element, join, name, section, sentence
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pg_pool_exporter.analysis.analyzer import Analysis
-from pg_pool_exporter.analysis.finding import Verdict
-from pg_pool_exporter.analysis.fleet_view import FleetView
-from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.analysis.findings.finding import Verdict
+from pg_pool_exporter.analysis.findings.wording import number, spell
+from pg_pool_exporter.analysis.records.fleet_view import FleetView
 from pg_pool_exporter.web.page.checklist import warnings_in_brief
 from pg_pool_exporter.web.page.findings import in_brief, verdict
 from pg_pool_exporter.web.page.markup import Html, element, join, linked

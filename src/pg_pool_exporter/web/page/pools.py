@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import isfinite
 
-from pg_pool_exporter.analysis.app_view import AppView
-from pg_pool_exporter.analysis.pool_view import PoolView
-from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.analysis.findings.wording import number, spell
+from pg_pool_exporter.analysis.records.app_view import AppView
+from pg_pool_exporter.analysis.records.pool_view import PoolView
 from pg_pool_exporter.web.links import Links
 from pg_pool_exporter.web.page.drawing import bar, sparkline
 from pg_pool_exporter.web.page.markup import Html, element, join, linked, name, section

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
-from pg_pool_exporter.analysis.server_view import ServerView
-from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.analysis.findings.wording import number, spell
+from pg_pool_exporter.analysis.records.server_view import ServerView
 from pg_pool_exporter.model import SessionKey
 from pg_pool_exporter.web.links import Links
 from pg_pool_exporter.web.page.drawing import bar

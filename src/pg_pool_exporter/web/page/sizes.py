@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pg_pool_exporter.analysis.advice.advice import Advice, Direction, PoolAdvice
 from pg_pool_exporter.analysis.advice.wording import of_server, sentences, title
-from pg_pool_exporter.analysis.wording import number
+from pg_pool_exporter.analysis.findings.wording import number
 from pg_pool_exporter.web.page.markup import Html, element, join, name
 from pg_pool_exporter.web.page.tables import row, table
 

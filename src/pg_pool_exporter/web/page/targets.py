@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pg_pool_exporter.analysis.fleet_view import TargetView
-from pg_pool_exporter.analysis.wording import number, spell
+from pg_pool_exporter.analysis.findings.wording import number, spell
+from pg_pool_exporter.analysis.records.fleet_view import TargetView
 from pg_pool_exporter.model import Health
 from pg_pool_exporter.web.page.markup import Html, element, join, name, section
 from pg_pool_exporter.web.page.tables import row, table

@@ -1,0 +1,1 @@
+"""What a finding is, its remedies, and how it is worded."""

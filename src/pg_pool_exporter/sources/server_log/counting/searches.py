@@ -1,0 +1,103 @@
+"""Texts to search for in a log: each record that is counted has one of a few in its first line.
+
+Searching for them is the fastest way to the records; only lines that contain one are parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from pg_pool_exporter.sources.server_log.counting.events import Event
+from pg_pool_exporter.sources.server_log.format.layouts import Layout
+from pg_pool_exporter.sources.server_log.messages.catalogue import Message, texts_for
+
+# Bytes from a severity to its message, in any language, with a SQLSTATE.
+_MOST_SEVERITY = 128
+# Meanings of errors that end no session, and how long a common start of their texts must be.
+_CANCELLED = ("statement", "lock")
+_LEAST_COMMON = 12
+
+
+class FatalSearch(NamedTuple):
+    """Records that end a session, found by the word of their severity."""
+
+    # Measured: a pattern finds its first byte (a capital letter) faster than a search for the word.
+    pattern: re.Pattern[bytes]
+    word: bytes
+
+    def find(self, data: bytes, end: int) -> Iterator[re.Match[bytes]]:
+        """The severities, up to the message."""
+        return self.pattern.finditer(data, 0, end)
+
+
+class ErrorSearch(NamedTuple):
+    """Records of statements that were cancelled, found by the start of their message.
+
+    Most errors of a busy log are others.
+    """
+
+    severities: tuple[tuple[bytes, re.Pattern[bytes]], ...]
+    """Each word, and a pattern from there to the message."""
+    word: bytes
+
+    def find(self, data: bytes, end: int) -> Iterator[re.Match[bytes]]:
+        """The severities, up to the message."""
+        find, text = data.find, self.word
+        at = find(text, 0, end)
+        while at >= 0:
+            before = at - _MOST_SEVERITY if at > _MOST_SEVERITY else 0
+            for word, pattern in self.severities:
+                severity = data.rfind(word, before, at)
+                if severity >= 0:
+                    found = pattern.match(data, severity)
+                    if found is not None and found.end() == at:
+                        yield found
+                        break
+            at = find(text, at + len(text), end)
+
+
+class SessionSearch(NamedTuple):
+    """Records of sessions opened or closed, found by the start of their message."""
+
+    event: Event
+    text: bytes
+    starts: tuple[tuple[int, bytes], ...]
+    """Starts of messages that contain the text, each with the offset of the text in it."""
+
+
+def fatal_searches(layout: Layout, messages: Iterable[Message]) -> Iterator[FatalSearch]:
+    """A search for each word of the severity FATAL."""
+    for word in texts_for(messages, "FATAL"):
+        yield FatalSearch(re.compile(layout.error(word)), word)
+
+
+def error_searches(layout: Layout, messages: Iterable[Message]) -> Iterator[ErrorSearch]:
+    """A search for each text that no other one begins with."""
+    severities = tuple(
+        (word, re.compile(layout.error(word))) for word in texts_for(messages, "ERROR")
+    )
+    starts = sorted({one.start for one in messages if one.meaning in _CANCELLED}, key=len)
+    common = _common_start([one for one in starts if one.isascii()])
+    if len(common) >= _LEAST_COMMON:
+        starts = [common, *(one for one in starts if not one.isascii())]
+    for position, text in enumerate(starts):
+        if not any(text.startswith(other) for other in starts[:position]):
+            yield ErrorSearch(severities, text)
+
+
+def _common_start(texts: Sequence[bytes]) -> bytes:
+    first, last = min(texts, default=b""), max(texts, default=b"")
+    pairs = enumerate(zip(first, last, strict=False))
+    return first[: next((at for at, (one, other) in pairs if one != other), len(first))]
+
+
+def session_searches(event: Event, messages: Iterable[Message]) -> Iterator[SessionSearch]:
+    """A search for each text that contains no other one."""
+    starts = sorted({one.start for one in messages if one.meaning == event.value}, key=len)
+    for position, text in enumerate(starts):
+        # A text that is part of another one finds the lines of both.
+        if not any(other in text for other in starts[:position]):
+            containing = tuple((one.find(text), one) for one in starts if text in one)
+            yield SessionSearch(event, text, containing)

@@ -1,0 +1,1 @@
+"""How a server writes its log: settings, prefix, and where the parts of a record stand."""

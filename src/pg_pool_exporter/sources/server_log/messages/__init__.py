@@ -1,0 +1,1 @@
+"""PostgreSQL's own messages in its languages."""

@@ -1,0 +1,1 @@
+"""Removes what log shippers and container runtimes write around the lines of a log."""
