@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Event
 
 import pytest
 from pydantic import SecretStr
@@ -12,6 +16,8 @@ from pydantic import SecretStr
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.postgres.source import PostgresSource
+from support.fake_server import lying_server, message
+from support.polling import source_at
 from support.postgres import Cluster
 
 
@@ -60,10 +66,15 @@ def test_a_pipe_in_place_of_a_file_fails_the_poll_and_is_named(
 
 
 @pytest.mark.parametrize("by_environment", [True, False])
+@pytest.mark.parametrize("of_system", [True, False])
 def test_a_pipe_in_place_of_the_service_file_fails_the_poll(
-    pipe: Path, monkeypatch: pytest.MonkeyPatch, by_environment: bool
+    pipe: Path, monkeypatch: pytest.MonkeyPatch, by_environment: bool, of_system: bool
 ) -> None:
-    monkeypatch.setenv("PGSERVICEFILE", str(pipe))
+    if of_system:
+        pipe = pipe.rename(pipe.with_name("pg_service.conf"))
+        monkeypatch.setenv("PGSYSCONFDIR", str(pipe.parent))
+    else:
+        monkeypatch.setenv("PGSERVICEFILE", str(pipe))
     if by_environment:
         monkeypatch.setenv("PGSERVICE", "shop")
     assert str(pipe) in asyncio.run(error_of("dbname=postgres" if by_environment else "service=x"))
@@ -86,3 +97,37 @@ def test_devnull_and_missing_files_are_left_to_libpq(postgres: Cluster, tmp_path
     assert asyncio.run(error_of(f"{postgres.dsn()} passfile=/dev/null")) == ""
     missing = tmp_path / "missing"
     assert asyncio.run(error_of(f"{postgres.dsn()} passfile={missing} sslrootcert={missing}")) == ""
+
+
+def test_a_server_that_requests_kerberos_has_no_credentials_of_it_read(
+    pipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in /tmp, where any user of the host can put a pipe."""
+    monkeypatch.setenv("KRB5CCNAME", f"FILE:{pipe}")
+
+    async def login() -> None:
+        async with lying_server([b""], message(b"R", struct.pack("!i", 7))) as port:
+            one = source_at("server", port)
+            with pytest.raises(PollError, match="require_auth=gss") as caught:
+                await one.poll()
+            assert caught.value.reason == "auth"
+            await one.close()
+
+    ended = Event()
+    with ThreadPoolExecutor() as threads:
+        reading = threads.submit(is_read, pipe, ended)
+        try:
+            asyncio.run(login())
+        finally:
+            ended.set()
+        assert not reading.result()
+
+
+def is_read(pipe: Path, ended: Event) -> bool:
+    """Whether anybody reads a pipe before the end; such a reader is let go at once."""
+    found = False
+    while not ended.wait(0.01):
+        with suppress(OSError):
+            os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+            found = True
+    return found

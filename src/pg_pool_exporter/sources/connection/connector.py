@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 from collections.abc import Iterable
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 from psycopg.types.string import StrDumper, TextLoader
 
 from pg_pool_exporter.blocking.secrets import PasswordError, read_file, run_command
@@ -28,6 +30,9 @@ _KEEPALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
+# libpq reads Kerberos' credentials, by default of /tmp, and asks its servers on the event loop. Any
+# user of the host could put a pipe there, and any server request them: so only on demand.
+_NO_KERBEROS = {"gssencmode": "disable", "require_auth": "!gss"}
 # PgBouncer and managed proxies refuse parameters that they do not know.
 _REFUSED_OPTIONS = re.compile(r"startup parameter|command-line options")
 _MOST_READ = 4096
@@ -119,6 +124,7 @@ class Connector:
             "",
             **{
                 **_KEEPALIVE,
+                **_no_kerberos(),
                 **await with_addresses(self._inputs),
                 **await self._read_password(),
                 **self._options(),
@@ -148,6 +154,16 @@ class Connector:
         else:
             return {}
         return {"password": self._password}
+
+
+def _no_kerberos() -> Params:
+    """Without what the environment sets, and what this libpq does not know (before 16)."""
+    libpq = {option.keyword.decode(): option.envvar or b"" for option in Conninfo.parse(b"")}
+    return {
+        name: value
+        for name, value in _NO_KERBEROS.items()
+        if name in libpq and not os.environ.get(libpq[name].decode())
+    }
 
 
 class _AnyEncoding(StrDumper):

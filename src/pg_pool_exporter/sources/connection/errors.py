@@ -53,7 +53,7 @@ _NO_ENTRY = Cause(
 _METHOD = Cause(
     "auth",
     "the login failed: the server requests an authentication method that require_auth in the dsn, "
-    "or the installed libpq, does not allow",
+    "or the installed libpq, does not allow; Kerberos needs require_auth=gss",
 )
 _FULL = Cause(
     "too_many_connections",
