@@ -69,12 +69,10 @@ def _here(name: str, options: argparse.Namespace) -> int:
             session = runner.Session(harness, check)
             session.try_input(options.input.read_bytes())
         return _finish(session.report, options)
-    mutants = max(1, int(options.mutants * harness.share))
+    amount = (options.mutants, options.seed, options.seconds)
     if coverage:
-        guided.run(
-            harness, mutants, options.seed, options.seconds, lambda report: _finish(report, options)
-        )
-    return _finish(runner.run(harness, mutants, options.seed, options.seconds), options)
+        guided.run(harness, *amount, lambda report: _finish(report, options))
+    return _finish(runner.run(harness, *amount), options)
 
 
 def _finish(report: object, options: argparse.Namespace) -> int:

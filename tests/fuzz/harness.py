@@ -24,8 +24,6 @@ class Harness:
     """Whether it is shown as OpenMetrics, too."""
     max_bytes: int = 64 * 1024
     """Most bytes of a mutant."""
-    share: float = 1.0
-    """Of the mutants that are asked for: less where each needs a connection."""
 
 
 def check_error(error: Exception, *, most: int = 1000, secret: str | None = None) -> None:

@@ -69,5 +69,4 @@ HARNESS = Harness(
     ],
     start=_start,
     max_bytes=32 * 1024,
-    share=0.5,
 )  # fmt: skip

@@ -86,5 +86,4 @@ HARNESS = Harness(
         b"Connection: Upgrade\r\nUpgrade: h2c\r\n", b"\x1f\x8b\x08\0\0\0\0\0\0\3",
     ],
     start=_start,
-    share=0.2,
 )  # fmt: skip

@@ -105,5 +105,4 @@ HARNESS = Harness(
     ],
     start=_start,
     max_bytes=32 * 1024,
-    share=0.3,
 )  # fmt: skip

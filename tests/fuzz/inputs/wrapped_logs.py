@@ -70,5 +70,4 @@ HARNESS = Harness(
         b"FATAL:  ", b"connection authorized: user=a database=shop", b"\n\t", b"\r\n", b'"',
     ],
     start=pure(_check),
-    share=0.5,
 )  # fmt: skip
