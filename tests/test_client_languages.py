@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
+import socket
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -231,10 +234,10 @@ def test_the_socket_is_for_the_user_and_its_group_and_is_bound_again_when_it_is_
     program: Program, start: Start, directory: Path
 ) -> None:
     running = start(program)
-    socket = directory / "shop-0.sock"
-    assert stat.S_IMODE(socket.lstat().st_mode) == 0o660
+    path = directory / "shop-0.sock"
+    assert stat.S_IMODE(path.lstat().st_mode) == 0o660
     assert not [one for one in directory.iterdir() if one.name.startswith(".")]
-    socket.unlink()
+    path.unlink()
     wait_until(running.page, "it is bound again", 10)
 
 
@@ -281,3 +284,37 @@ def test_whatever_else_stands_at_a_number_is_left_alone(
     assert values(start(program).page(number), "pg_pool_info") == [1]
     assert (directory / "shop-0.sock").read_text() == "somebody's"
     assert stat.S_IMODE((directory / "victim").stat().st_mode) == 0o600
+
+
+@each_program
+def test_a_stopped_process_of_the_application_holds_up_no_other_one(
+    program: Program, start: Start, directory: Path
+) -> None:
+    with ExitStack() as stack:
+        stopped = stack.enter_context(socket.socket(socket.AF_UNIX))
+        stopped.bind(str(directory / "shop-0.sock"))
+        stopped.listen(0)
+        (directory / "shop-7.sock").hardlink_to(directory / "shop-0.sock")
+        client = stack.enter_context(socket.socket(socket.AF_UNIX))
+        client.connect(str(directory / "shop-0.sock"))  # no further one has a place
+        running = start(program)
+        assert running.process.send("use main statement") == "done"
+        assert (directory / "shop-7.sock").exists()
+
+
+@each_program
+def test_an_application_without_descriptors_has_no_lines_of_ours_in_its_log(
+    program: Program, start: Start, directory: Path
+) -> None:
+    running = start(program)
+    before = running.log()
+    limits = resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    with ExitStack() as stack:
+        for _ in range(3):
+            reader = stack.enter_context(socket.socket(socket.AF_UNIX))
+            reader.connect(str(directory / "shop-0.sock"))
+        time.sleep(0.5)  # in which a server may try again and again
+    resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, limits)
+    wait_until(running.page, "it is served again", 10)
+    assert "accept" not in running.log().removeprefix(before)

@@ -30,8 +30,11 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import javax.sql.DataSource;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledForJreRange;
@@ -168,6 +171,23 @@ class ClientTest {
     try (var imports = PoolExporter.class.getResourceAsStream(file)) {
       var named = new String(imports.readAllBytes(), StandardCharsets.UTF_8).strip();
       assertEquals(PoolExporterAutoConfiguration.class.getName(), named);
+    }
+  }
+
+  @Test
+  void memoryThatIsShortForAWhileEndsNothing() throws Exception {
+    var looks = new AtomicInteger();
+    var again = new CountDownLatch(1);
+    PoolExporter.onLook(() -> {
+      switch (looks.incrementAndGet()) {
+        case 1 -> { } // at once
+        case 2 -> throw new OutOfMemoryError("test");
+        default -> again.countDown();
+      }
+    });
+    try (var own = hikari()) {
+      PoolExporter.measure(own, Options.of("orders", "short"));
+      assertTrue(again.await(20, TimeUnit.SECONDS));
     }
   }
 

@@ -101,15 +101,24 @@ final class Page {
     private void serve() {
       while (listening.isOpen()) {
         try {
-          var reader = listening.accept();
-          if (readers.tryAcquire()) {
-            daemon(() -> answer(reader), "reader").start();
-          } else {
-            reader.close();
-          }
-        } catch (IOException error) {
-          pause(); // closed, or out of descriptors
+          take(listening.accept());
+        } catch (IOException | Error error) {
+          pause(); // closed, or out of descriptors, threads or memory
         }
+      }
+    }
+
+    private void take(SocketChannel reader) throws IOException {
+      if (!readers.tryAcquire()) {
+        reader.close();
+        return;
+      }
+      try {
+        daemon(() -> answer(reader), "reader").start();
+      } catch (Error error) { // no thread can be had
+        readers.release();
+        reader.close();
+        throw error;
       }
     }
 
@@ -122,17 +131,17 @@ final class Page {
     }
 
     private void answer(SocketChannel reader) {
-      // One deadline for the whole exchange: a byte now and then prolongs nothing.
-      var deadline = CLOCK.schedule(() -> close(reader), EXCHANGE_SECONDS, TimeUnit.SECONDS);
       try (reader) {
+        // One deadline for the whole exchange: a byte now and then prolongs nothing.
+        var deadline = CLOCK.schedule(() -> close(reader), EXCHANGE_SECONDS, TimeUnit.SECONDS);
         var answer = ByteBuffer.wrap(answerTo(head(reader)));
         while (answer.hasRemaining()) {
           reader.write(answer);
         }
-      } catch (IOException error) {
-        PoolExporter.LOG.log(Level.FINE, "a reader of the metrics went away", error);
-      } finally {
         deadline.cancel(false);
+      } catch (IOException | RuntimeException | Error error) { // it may lack memory for a while
+        PoolExporter.LOG.log(Level.FINE, "a reader of the metrics has no answer", error);
+      } finally {
         readers.release();
       }
     }

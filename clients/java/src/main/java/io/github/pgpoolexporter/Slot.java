@@ -4,6 +4,7 @@ import static java.nio.file.LinkOption.NOFOLLOW_LINKS;
 
 import java.io.IOException;
 import java.net.ConnectException;
+import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.FileChannel;
 import java.nio.channels.SocketChannel;
@@ -41,8 +42,9 @@ final class Slot {
   private static final int SOCKET = 0140000;
   private static final int REGULAR = 0100000;
   private static final int KIND = 0170000;
-  private static final Set<OpenOption> LOCK =
-      Set.of(StandardOpenOption.CREATE, StandardOpenOption.WRITE, NOFOLLOW_LINKS);
+  // Opened for reading, too: a pipe that somebody puts there at this moment holds up nobody then.
+  private static final Set<OpenOption> LOCK = Set.of(
+      StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE, NOFOLLOW_LINKS);
   private static final FileAttribute<?> LOCK_MODE =
       PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
@@ -96,7 +98,6 @@ final class Slot {
   }
 
   private boolean tryTake() throws IOException {
-    // Whatever else stands there, a pipe for one, would hold us up as it is opened.
     if (!isOurs(socket(), SOCKET) || !isOurs(lockFile(), REGULAR)) {
       return false;
     }
@@ -131,8 +132,9 @@ final class Slot {
     try (var found = Files.newDirectoryStream(directory, prefix + "-*.sock")) {
       for (var path : found) {
         if (!path.equals(socket()) && isOurs(path, SOCKET)) {
-          try {
-            SocketChannel.open(UnixDomainSocketAddress.of(path)).close();
+          try (var caller = SocketChannel.open(StandardProtocolFamily.UNIX)) {
+            caller.configureBlocking(false); // its process may be stopped
+            caller.connect(UnixDomainSocketAddress.of(path));
           } catch (ConnectException error) {
             Files.deleteIfExists(path);
           } catch (IOException error) {

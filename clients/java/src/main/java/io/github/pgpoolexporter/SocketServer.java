@@ -34,21 +34,23 @@ final class SocketServer {
 
   void start() {
     turn(); // the first time at once: the first page has its name already
-    Runtime.getRuntime().addShutdownHook(new Thread(this::leave));
-    Page.Server.daemon(this::look, "socket").start();
+    try {
+      Page.Server.daemon(this::look, "socket").start();
+      Runtime.getRuntime().addShutdownHook(new Thread(this::leave));
+    } catch (IllegalStateException | Error error) { // it shuts down already, or lacks memory
+      warn(error);
+    }
   }
 
   private void look() {
     while (!Thread.currentThread().isInterrupted()) {
       try {
         Thread.sleep(LOOK_MS);
+        turn();
+        PoolExporter.look();
       } catch (InterruptedException error) {
         return;
-      }
-      turn();
-      try {
-        PoolExporter.look();
-      } catch (RuntimeException error) {
+      } catch (RuntimeException | Error error) { // the application may lack memory for a while
         PoolExporter.LOG.log(Level.FINE, "a look at the pools failed", error);
       }
     }
@@ -69,12 +71,16 @@ final class SocketServer {
       process = PoolExporter.host() + ":" + slot.number;
       bind();
       logged = "";
-    } catch (IOException | RuntimeException error) {
-      if (!logged.equals(error.getMessage())) {
-        logged = String.valueOf(error.getMessage());
-        PoolExporter.LOG.log(
-            Level.WARNING, "pool metrics of this process can''t be served: {0}", logged);
-      }
+    } catch (IOException | RuntimeException | Error error) {
+      warn(error);
+    }
+  }
+
+  private void warn(Throwable error) {
+    if (!logged.equals(error.getMessage())) {
+      logged = String.valueOf(error.getMessage());
+      PoolExporter.LOG.log(
+          Level.WARNING, "pool metrics of this process can''t be served: {0}", logged);
     }
   }
 
@@ -86,10 +92,10 @@ final class SocketServer {
       listening = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
       listening.bind(UnixDomainSocketAddress.of(temporary));
       Files.setPosixFilePermissions(temporary, Slot.OF_GROUP);
+      new Page.Server(listening, PoolExporter::metrics).start();
       bound = Slot.identity(temporary);
       Files.move(temporary, slot.socket(), StandardCopyOption.ATOMIC_MOVE);
       slot.removeDead();
-      new Page.Server(listening, PoolExporter::metrics).start();
     } finally {
       Files.deleteIfExists(temporary);
       Files.deleteIfExists(own);
