@@ -32,6 +32,8 @@ func start(registry *measure.Registry, app string) {
 	server := &http.Server{
 		Handler: mux, MaxHeaderBytes: maxHead,
 		ReadTimeout: exchange, WriteTimeout: exchange, IdleTimeout: exchange,
+		// Out of descriptors it would write a line a second into the application's log.
+		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
 	}
 	server.SetKeepAlivesEnabled(false)
 	var held *slot
