@@ -20,7 +20,7 @@ from pg_pool_exporter.model import (
 )
 from pg_pool_exporter.sources.postgres.session_groups import FOLDED
 from support.link import Link
-from support.polling import poll, run, source_of
+from support.polling import poll, run, source_of, until
 from support.postgres import EMBEDDED_16, Cluster, wait_until
 
 
@@ -163,10 +163,21 @@ def test_waits_longer_than_the_deadlock_timeout_are_counted_from_version_19_on(
 def test_an_idle_server_shows_no_group_and_the_one_slot_that_the_exporter_takes(
     every_postgres: Cluster,
 ) -> None:
-    server = polled(every_postgres)
-    assert server.groups == {}, "background processes are no client sessions"
-    assert server.used == 1
-    assert (server.host, server.port) == ("127.0.0.1", str(every_postgres.port))
+    """Once the sessions of tests before are gone; background processes are no client sessions."""
+
+    async def main() -> None:
+        source = source_of(every_postgres)
+
+        async def is_idle() -> bool:
+            return not (await poll(source)).groups
+
+        await until(is_idle)
+        server = await poll(source)
+        assert server.used == 1
+        assert (server.host, server.port) == ("127.0.0.1", str(every_postgres.port))
+        await source.close()
+
+    run(main())
 
 
 def test_names_may_be_empty_or_hold_anything(postgres: Cluster) -> None:

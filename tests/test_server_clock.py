@@ -13,7 +13,7 @@ from conftest import require
 from pg_pool_exporter.analysis.correlate.sessions import AppSessions
 from pg_pool_exporter.model import ServerSample
 from pg_pool_exporter.sources.postgres.server_clock import ServerClock
-from support.polling import source_of
+from support.polling import source_of, until
 from support.postgres import EMBEDDED_16, Cluster
 from support.wall_clock import LIBFAKETIME, WallClock
 
@@ -129,6 +129,10 @@ async def _poll_while_it_is_set(
         assert sample is not None
         shown.append(sample)
 
+    async def waits_for_the_lock() -> bool:
+        await poll()
+        return any(one.oldest_waiting is not None for one in shown[-1].groups.values())
+
     with (
         cluster.connect(application_name="keeps") as keeps,
         cluster.connect(application_name="waits") as waits,
@@ -137,6 +141,8 @@ async def _poll_while_it_is_set(
     ):
         keeps.execute("BEGIN; LOCK TABLE pg_catalog.pg_description")
         waiting = beside.submit(waits.execute, "BEGIN; LOCK TABLE pg_catalog.pg_description")
+        await until(waits_for_the_lock)
+        shown.clear()
         for offset in ("+3600", "-3600", "+10d"):
             await poll()
             clock.set(offset)
