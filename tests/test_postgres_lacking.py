@@ -117,9 +117,14 @@ def test_an_activity_without_a_column_costs_its_series_only(watched: Cluster) ->
 NEEDED_FOR = {
     "xact_start": {"oldest_transaction", "transactions"},
     "backend_xid": {"writers"},
-    "wait_event_type": {"waiting", "blocking"},
-    "backend_xmin": {"oldest_snapshot"},
+    "wait_event_type": {"waiting", "blocking", "by wait"},
+    "backend_xmin": {"oldest_snapshot", "by snapshot"},
     "backend_start": {"oldest_backend"},
+    "backend_type": {"by snapshot"},
+    "client_addr": {"by network"},
+    "pid": {"blocking", "by wait", "by snapshot"},
+    "datid": set(),
+    "usesysid": set(),
 }
 
 
@@ -130,7 +135,10 @@ def test_what_a_missing_column_was_needed_for_is_unknown_not_none(watched: Clust
             with changed(watched, *without_argument(column, "other")):
                 [snapshot] = polled(watched, 1)
             group = group_of(snapshot, "app")
-            facts = {
+            assert snapshot.server is not None
+            facts = snapshot.server.facts
+            assert facts is not None
+            found = {
                 "oldest_transaction": group.oldest_transaction,
                 "transactions": group.transactions or None,
                 "writers": group.writers,
@@ -138,8 +146,11 @@ def test_what_a_missing_column_was_needed_for_is_unknown_not_none(watched: Clust
                 "blocking": group.blocking,
                 "oldest_snapshot": group.oldest_snapshot,
                 "oldest_backend": group.oldest_backend,
+                "by wait": facts.waits,
+                "by snapshot": facts.snapshots,
+                "by network": facts.networks,
             }
-            assert {name for name, value in facts.items() if value is None} == unknown
+            assert {name for name, value in found.items() if value is None} == unknown
             assert group.ages.keys() == {"idle_in_transaction"}
 
 
@@ -172,12 +183,48 @@ def test_without_the_starts_of_sessions_our_own_are_no_application(watched: Clus
         run(main())
 
 
-def test_without_the_addresses_no_session_is_local(watched: Cluster) -> None:
-    with changed(watched, *without_argument("client_addr", "other")):
-        [snapshot] = polled(watched, 1)
-    assert snapshot.server is not None
-    assert snapshot.server.facts is not None
-    assert snapshot.server.facts.networks is None
+STRANGE_VALUES = {
+    "pid": (["NULL", "-1"], {"blocking"}),
+    "state_change": (["'infinity'", "'-infinity'"], {"ages"}),
+    "xact_start": (["'infinity'", "'-infinity'"], {"oldest_transaction"}),
+    "backend_start": (["'infinity'", "'-infinity'"], {"oldest_backend"}),
+}
+
+
+def test_a_strange_value_costs_what_it_was_needed_for(watched: Cluster) -> None:
+    """Of a fork's own function in place of pg_stat_get_activity()."""
+    columns = watched.run(
+        "SELECT name, format_type(type, NULL) FROM pg_proc, "
+        "unnest(proargnames, proallargtypes, proargmodes) AS argument (name, type, mode) "
+        "WHERE proname = 'pg_stat_get_activity' AND mode = 'o'"
+    )
+    name, original = "pg_catalog.pg_stat_get_activity", "pg_catalog.original"
+    types = ", ".join(f"{column} {kind}" for column, kind in columns)
+    undo = f"DROP FUNCTION {name}; ALTER FUNCTION {original} RENAME TO pg_stat_get_activity"
+    with watched.connect(application_name="app") as session:
+        session.execute("BEGIN")
+        for strange, (values, unknown) in STRANGE_VALUES.items():
+            for value in values:
+                shown = ", ".join(
+                    f"({value})::{kind}" if column == strange else column
+                    for column, kind in columns
+                )
+                do = (
+                    f"ALTER FUNCTION {name} RENAME TO original; "
+                    f"CREATE FUNCTION {name}(int) RETURNS TABLE ({types}) LANGUAGE sql "
+                    f"AS $$ SELECT {shown} FROM {original}($1) $$"
+                )
+                with changed(watched, do, undo):
+                    [snapshot] = polled(watched, 1)
+                group = group_of(snapshot, "app")
+                found = {
+                    "blocking": group.blocking,
+                    "ages": group.ages["idle_in_transaction"] or None,
+                    "oldest_transaction": group.oldest_transaction,
+                    "oldest_backend": group.oldest_backend,
+                }
+                assert {one for one, value in found.items() if value is None} == unknown
+                assert group.sessions == 1
 
 
 def test_a_right_on_some_columns_is_used(watched: Cluster) -> None:

@@ -14,7 +14,7 @@ _VALUES: dict[Any, tuple[int, bytes]] = {
     str: (25, b"shop"),
     int: (23, b"7"),
     float: (701, b"1.5"),
-    list[int]: (1007, b"{7,8}"),
+    list[int | None]: (1007, b"{7,8}"),
     list[float | None]: (1022, b"{1.5,NULL}"),
     list[float | None] | None: (1022, b"{3.5,NULL}"),
     int | None: (23, b"7"),

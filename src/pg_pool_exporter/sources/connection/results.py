@@ -25,15 +25,20 @@ _OIDS: dict[Any, frozenset[int]] = {
     str: frozenset({19, 25, 1043}),
     int: frozenset({20, 21, 23, 26}),
     float: frozenset({700, 701}),
-    list[int]: frozenset({1007}),
+    list[int | None]: frozenset({1007}),
     list[float | None]: frozenset({1022}),
 }
-# Valid numbers of our statements: others cannot be written as metrics.
-_POSSIBLE: Mapping[Any, Callable[[Any], bool]] = {
-    int: lambda value: 0 <= value < 1 << 63,
-    float: isfinite,
-    list[int]: lambda values: all(0 <= value < 1 << 63 for value in values),
-    list[float | None]: lambda values: all(value is None or isfinite(value) for value in values),
+
+
+def _is_count(value: int) -> bool:
+    return 0 <= value < 1 << 63
+
+
+# Valid numbers of our statements, and of their arrays: others cannot be written as metrics.
+_POSSIBLE: Mapping[Any, Callable[[Any], bool]] = {int: _is_count, float: isfinite}
+_POSSIBLE_IN: Mapping[Any, Callable[[Any], bool]] = {
+    list[int | None]: _is_count,
+    list[float | None]: isfinite,
 }
 CHUNK = 200
 """Rows that are looked at before the loop has its next turn."""
@@ -113,6 +118,9 @@ class _Columns:
         self._possible = [
             (name, _POSSIBLE[hint]) for name, hint in types.items() if hint in _POSSIBLE
         ]
+        self._possible_in = [
+            (name, _POSSIBLE_IN[hint]) for name, hint in types.items() if hint in _POSSIBLE_IN
+        ]
 
     def check(self, columns: Mapping[str, int]) -> None:
         """Raise `AnswerError` unless the columns, with the oids of their types, are these."""
@@ -131,18 +139,15 @@ class _Columns:
             raise AnswerError(f"a value of {self._name} is missing")
         for name, is_possible in self._possible:
             value = row.get(name)
-            if isinstance(value, list):
-                value = row[name] = [_known(one) for one in value]
             if value is not None and not is_possible(value):
                 if name not in self._nullable:
                     raise AnswerError(f"{name} of {self._name} is a number that it cannot be")
                 row[name] = None
+        for name, is_possible in self._possible_in:
+            row[name] = row[name] and [
+                one if one is not None and is_possible(one) else None for one in row[name]
+            ]
         return row
-
-
-def _known(number: float | None) -> float | None:
-    """None for no number, and one without an end."""
-    return number if number is None or isfinite(number) else None
 
 
 _COLUMNS = {kind: _Columns(kind) for kinds in ROWS.values() for kind in kinds}

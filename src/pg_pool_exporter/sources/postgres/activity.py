@@ -39,13 +39,16 @@ def read_activity(
 
     `waits` has the seconds that sessions have waited for a lock, by process id; `clock` corrects
     all ages. Blockers are clients; what waits for them may be any process. A hidden session may
-    wait for any other, so one of them makes the number of blockers unknown. `lacking` are columns
+    wait for any other, so one of them makes the number of blockers unknown, as does one without a
+    process id. `lacking` are columns
     that the server's activity does not have: what they are needed for is unknown, not none.
     """
     rows = list(rows)
     blockers = {pid for row in rows for pid in (row.blockers or "").split(",")}
     clients = [row for row in rows if row.client]
-    all_seen = "wait_event_type" not in lacking and not any(row.hidden for row in clients)
+    all_seen = "wait_event_type" not in lacking and not any(
+        row.hidden or None in row.pids for row in clients
+    )
     groups: dict[ClientKey, list[SessionGroup]] = {}
     for row in clients:
         if not row.own:
@@ -57,7 +60,7 @@ def read_activity(
     return Activity(
         sessions={key: merge(each) for key, each in groups.items()},
         backends=dict(pair for row in clients if not row.own for pair in _backends(row, clock)),
-        own={pid for row in clients if row.own for pid in row.pids},
+        own={pid for row in clients if row.own for pid in row.pids if pid is not None},
         clock=rows[0].clock if rows else None,
         last_login=min(
             (
@@ -102,7 +105,7 @@ def _group(
     state = state_name(row.state)
     hidden = row.hidden or state == "disabled" or "state" in lacking
     idle_in_transaction = state.startswith("idle_in_transaction")
-    waited = [waits[pid] for pid in row.pids if pid in waits]
+    waited = [waits[pid] for pid in row.pids if pid is not None and pid in waits]
     # A session that has just begun has no state yet, and no age; elsewhere that is an unknown one.
     known = [age for age in row.ages if age is not None or state == "unknown"]
     ages = {} if hidden else {state: tuple(sorted(map(clock.age, known), reverse=True))}

@@ -22,6 +22,9 @@ UNKNOWN = "unknown"
 MOST_WAITS = 100
 """Most pairs of a state and a type of wait events; PostgreSQL has some twenty."""
 
+# Columns of the activity without which they are unknown; without a process id our own are in them.
+_NEEDED_FOR_WAITS = {"pid", "wait_event_type"}
+_NEEDED_FOR_SNAPSHOTS = {"pid", "backend_type", "backend_xmin"}
 _HOLDERS = {
     "client backend": "client",
     "walsender": "walsender",
@@ -64,15 +67,15 @@ class ServerFactsReader:
         config = self._config
         ages = _idle_ages(sessions.values()) if config.idle_in_transaction else None
         has_networks = config.client_networks and "client_addr" not in lacking
+        has_waits = "wait_events" in rows and _NEEDED_FOR_WAITS.isdisjoint(lacking)
+        has_snapshots = (
+            "snapshots" in rows and sees_all and _NEEDED_FOR_SNAPSHOTS.isdisjoint(lacking)
+        )
         return ServerFacts(
             networks=self._by_network(sessions, now) if has_networks else None,
-            waits=self._by_wait(rows["wait_events"], now) if "wait_events" in rows else None,
+            waits=self._by_wait(rows["wait_events"], now) if has_waits else None,
             idle_in_transaction=ages,
-            snapshots=(
-                self._by_holder(rows["snapshots"], now)
-                if "snapshots" in rows and sees_all
-                else None
-            ),
+            snapshots=self._by_holder(rows["snapshots"], now) if has_snapshots else None,
         )
 
     def _by_network(self, sessions: Mapping[ClientKey, SessionGroup], now: float) -> dict[str, int]:

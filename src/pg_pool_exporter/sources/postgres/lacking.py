@@ -11,7 +11,7 @@ from psycopg.sql import Identifier
 
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection
 from pg_pool_exporter.sources.connection.refusals import NOT_THERE, RefusalPeriod
-from pg_pool_exporter.sources.queries import ACTIVITY_COLUMNS, Batch, batch
+from pg_pool_exporter.sources.queries import ACTIVITY_COLUMNS, OF_ACTIVITY, Batch, batch
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +22,7 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "databases": (
         "deadlocks", "sessions", "sessions_abandoned", "sessions_fatal", "sessions_killed",
     ),
-    "sessions": tuple(ACTIVITY_COLUMNS),
+    **dict.fromkeys(OF_ACTIVITY, tuple(ACTIVITY_COLUMNS)),
 }  # fmt: skip
 _SOURCES: Mapping[str, str] = {
     "database_limits": "pg_database",
@@ -64,8 +64,8 @@ class Lacking:
             *(
                 f"{_SOURCES[name]} has no column {column} that this role may read: its series are "
                 "absent"
-                for name, columns in _COLUMNS.items()
-                for column in columns
+                for name in ("databases", "sessions")
+                for column in _COLUMNS[name]
                 if column in self.columns and name not in self.statements
             ),
             *(

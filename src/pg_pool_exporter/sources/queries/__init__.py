@@ -17,18 +17,20 @@ _FILE = re.compile(r"(?P<name>[a-z_]+?)(?:_(?P<version>\d+))?\.sql")
 _OWN_PATH = "SET LOCAL search_path = pg_catalog, pg_temp;"
 
 ACTIVITY_COLUMNS: Mapping[str, str] = {
-    "datid": "oid", "usesysid": "oid", "application_name": "text", "client_addr": "inet",
-    "state": "text", "state_change": "timestamptz", "backend_start": "timestamptz",
-    "xact_start": "timestamptz", "wait_event_type": "text", "backend_type": "text",
-    "backend_xid": "xid", "backend_xmin": "xid",
+    "datid": "oid", "pid": "int4", "usesysid": "oid", "application_name": "text",
+    "client_addr": "inet", "state": "text", "state_change": "timestamptz",
+    "backend_start": "timestamptz", "xact_start": "timestamptz", "wait_event_type": "text",
+    "backend_type": "text", "backend_xid": "xid", "backend_xmin": "xid",
 }  # fmt: skip
-"""Types of the columns of pg_stat_get_activity() that sessions.sql can do without."""
+"""Types of the columns of pg_stat_get_activity() that can be missing."""
+OF_ACTIVITY = ("sessions", "wait_events", "snapshots")
+"""The statements that can do without them."""
 
 _ACTIVITY = "FROM pg_stat_get_activity(NULL)"
 # A name that the function does not have is that of the row beside it.
 _BESIDE_UNKNOWN = (
     "FROM (SELECT own.* FROM (VALUES ({values})) AS unknown ({columns}), "
-    "LATERAL (SELECT pid, {all} FROM pg_stat_get_activity(NULL)) AS own) AS activity"
+    "LATERAL (SELECT {all} FROM pg_stat_get_activity(NULL)) AS own) AS activity"
 )
 
 
@@ -55,8 +57,9 @@ def batch(
     if "databases" in texts:
         others = [one for one in without if one not in ACTIVITY_COLUMNS]
         texts["databases"] = _without(texts["databases"], others)
-    if of_activity and "sessions" in texts:
-        texts["sessions"] = _beside_unknown(texts["sessions"], of_activity)
+    if of_activity:
+        for one in texts.keys() & OF_ACTIVITY:
+            texts[one] = _beside_unknown(texts[one], of_activity)
     statements = "\n".join([_OWN_PATH, settings, *texts.values()])
     return Batch(statements, params, tuple(kind for one in names for kind in ROWS[one]))
 

@@ -25,7 +25,7 @@ class ActivityRow:
     application: str
     address: str
     state: str | None
-    pids: list[int]
+    pids: list[int | None]
     ages: list[float | None]
     clock: float
     oldest_backend: float | None

@@ -9,7 +9,8 @@
 -- transaction_state_ages: of those with an open transaction, in the same order. writers: those that
 -- have changed data in it. oldest_snapshot: how many transactions ago it was taken, 0 for one
 -- that is younger than our own. clock: the server's, which jumps when somebody sets it.
--- address: of the client, empty for a unix socket.
+-- address: of the client, empty for a unix socket. Seconds are subtracted, not times: an infinite
+-- time would fail the statement.
 SELECT coalesce(pid = pg_backend_pid()
                     OR (pid = ANY (%(abandoned_pids)s::int[])
                         AND coalesce(extract(epoch FROM backend_start)::text, '')
@@ -24,14 +25,17 @@ SELECT coalesce(pid = pg_backend_pid()
        coalesce(host(client_addr), '') AS address,
        state,
        array_agg(pid) AS pids,
-       array_agg(date_part('epoch', clock_timestamp() - state_change)) AS ages,
+       array_agg(date_part('epoch', clock_timestamp()) - date_part('epoch', state_change)) AS ages,
        date_part('epoch', clock_timestamp()) AS clock,
-       date_part('epoch', clock_timestamp() - min(backend_start)) AS oldest_backend,
-       date_part('epoch', clock_timestamp() - max(backend_start)) AS youngest_backend,
-       date_part('epoch', clock_timestamp() - min(xact_start)) AS oldest_transaction,
-       array_agg(date_part('epoch', clock_timestamp() - xact_start))
+       date_part('epoch', clock_timestamp()) - date_part('epoch', min(backend_start))
+           AS oldest_backend,
+       date_part('epoch', clock_timestamp()) - date_part('epoch', max(backend_start))
+           AS youngest_backend,
+       date_part('epoch', clock_timestamp()) - date_part('epoch', min(xact_start))
+           AS oldest_transaction,
+       array_agg(date_part('epoch', clock_timestamp()) - date_part('epoch', xact_start))
            FILTER (WHERE xact_start IS NOT NULL) AS transaction_ages,
-       array_agg(date_part('epoch', clock_timestamp() - state_change))
+       array_agg(date_part('epoch', clock_timestamp()) - date_part('epoch', state_change))
            FILTER (WHERE xact_start IS NOT NULL) AS transaction_state_ages,
        count(backend_xid) AS writers,
        max(greatest(age(backend_xmin), 0)) FILTER (WHERE backend_xmin IS NOT NULL)

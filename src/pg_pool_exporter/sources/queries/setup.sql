@@ -2,11 +2,11 @@
 
 -- The identity of this session, and whose rights it has: process ids are used again, together with the start they are not.
 -- A fork may have no such column, and then it is the one beside it.
-SELECT own.pid,
+SELECT pg_backend_pid() AS pid,
        coalesce(extract(epoch FROM own.backend_start)::text, '') AS started,
        current_user AS role
 FROM (VALUES (NULL::timestamptz)) AS unknown (backend_start),
-     LATERAL (SELECT pid, backend_start FROM pg_stat_get_activity(pg_backend_pid())) AS own;
+     LATERAL (SELECT backend_start FROM pg_stat_get_activity(pg_backend_pid())) AS own;
 
 -- Settings that this version does not have are left out. The first seven, and search_path, make
 -- our statements and the text of their values independent of what is set for our role or database.

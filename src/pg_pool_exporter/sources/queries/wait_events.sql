@@ -1,6 +1,6 @@
 -- Client sessions by state and by what they wait for (NULL: nothing), without the exporter's own.
 -- hidden: without the right to see a session.
-SELECT backend_type IS NULL AS hidden,
+SELECT backend_type IS NULL AND state IS NULL AS hidden,
        state,
        wait_event_type AS event_type,
        count(*)::int AS sessions
