@@ -214,7 +214,7 @@ def shop(
     What it looks for every few seconds it looks for at once.
     """
     monkeypatch.setattr(listeners, "LOOK_SECONDS", 0.2)
-    monkeypatch.setattr(server, "_READER_SECONDS", 0.2)
+    monkeypatch.setattr(server, "READER_SECONDS", 0.2)
     monkeypatch.setattr(server.Server, "timeout", 0.05)
     instrument(pool, app="shop", name="main")
     wait_until(lambda: page_of(tmp_path / "shop-0.sock"), "the page is served")

@@ -55,18 +55,19 @@ def test_an_odd_entry_in_pythons_path_costs_no_checkout_and_hides_no_leak(
     ]
 
 
-def test_a_site_that_cannot_be_named_is_unknown_and_counted(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("pg_pool_exporter.client.faults._logged", set())
-    monkeypatch.setattr("pg_pool_exporter.client.sites._relative", lambda filename: 1 / 0)
+def test_a_fault_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(300):
+        absorb(ValueError("x"), "testing that a fault is logged once")
+    assert [record.name for record in caplog.records] == ["pg_pool_exporter.client"]
+
+
+def test_a_site_that_cannot_be_named_is_unknown_and_counted() -> None:
     one = Tracker(limit=5, leak_after=60)
-    code = compile("", "nowhere-else.py", "exec")
+    code = compile("", "", "exec").replace(co_filename=Hostile("nowhere-else.py"))
     for _ in range(300):
         one.acquired(Connection(), one.clock(), (code, 0))
     reading = one.read()
     assert (reading.leaked, reading.leaked_slots) == (300, {"unknown": 300})
-    assert [record.name for record in caplog.records] == ["pg_pool_exporter.client"], "once"
 
 
 def test_frames_of_hostile_files_are_harmless() -> None:
@@ -100,19 +101,16 @@ def test_a_process_that_cannot_show_itself_after_a_fork_works_on() -> None:
     assert one.returning(connection) is not None
 
 
-def test_a_log_handler_of_the_application_that_fails_is_harmless(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_log_handler_of_the_application_that_fails_is_harmless() -> None:
     class Broken(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             raise ZeroDivisionError
 
-    monkeypatch.setattr("pg_pool_exporter.client.faults._logged", set())
     log = logging.getLogger("pg_pool_exporter.client")
     handler = Broken()
     log.addHandler(handler)
     try:
-        absorb(ValueError("x"), "testing")
+        absorb(ValueError("x"), "testing a broken log handler")
     finally:
         log.removeHandler(handler)
 
@@ -192,7 +190,7 @@ def test_an_error_that_another_thread_throws_in_is_the_applications() -> None:
     except TimeLimitError as thrown:
         thrown.__traceback__ = thrown.__traceback__ and thrown.__traceback__.tb_next
         with pytest.raises(TimeLimitError):
-            absorb(thrown, "testing")
+            absorb(thrown, "testing a broken log handler")
 
 
 class At:

@@ -141,7 +141,7 @@ def test_no_more_than_eight_readers_are_served_at_a_time(
     shop: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each takes a thread of the application's process."""
-    monkeypatch.setattr(server, "_READER_SECONDS", 30)
+    monkeypatch.setattr(server, "READER_SECONDS", 30)
     with ExitStack() as stack:
         served = [stack.enter_context(connect(tmp_path / "shop-0.sock")) for _ in range(8)]
         ninth = stack.enter_context(connect(tmp_path / "shop-0.sock"))

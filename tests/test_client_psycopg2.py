@@ -8,6 +8,7 @@ from typing import Any
 import psycopg2.pool
 import pytest
 
+from pg_pool_exporter.client.libraries.psycopg2 import Psycopg2Adapter
 from support.client import Watched
 from support.postgres import Cluster
 
@@ -75,9 +76,9 @@ def test_a_return_that_fails_has_not_happened(pool: Any, monkeypatch: pytest.Mon
 
 
 def test_connections_that_are_closed_and_made_again_leave_nothing_behind(pool: Any) -> None:
-    watched = Watched(pool)
+    adapter = Psycopg2Adapter(pool, leak_after=60, server="")
+    adapter.install(pool)
     for _ in range(20):
         pool.putconn(pool.getconn(), close=True)
-        watched.sample()
-    (adapter,) = (one.adapter for one in watched.registry._pools)
-    assert len(adapter._idle_since) <= 1  # type: ignore[attr-defined]  # only psycopg2's has it
+        adapter.gauges(pool)
+    assert all(len(one) <= 1 for one in vars(adapter).values() if isinstance(one, (dict, set)))

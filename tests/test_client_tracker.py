@@ -238,15 +238,26 @@ def test_events_of_eight_threads_are_all_counted_while_others_read() -> None:
 
 
 def test_a_fork_leaves_nothing_of_the_parents_also_when_another_thread_has_our_lock() -> None:
-    one = tracker(Clock())
+    held, release = threading.Event(), threading.Event()
+
+    def clock() -> float:
+        if threading.current_thread() is reader:
+            held.set()
+            release.wait(10)
+        return 1000.0
+
+    reader = threading.current_thread()  # while the tracker is made
+    one = Tracker(limit=5, leak_after=60, clock=clock)
+    reader = threading.Thread(target=one.read)
     kept = Connection()
     one.acquired(kept, 990.0, HERE)
     one.acquired(Connection(), 990.0, HERE)
     one.note("timeout")
+    reader.start()
+    assert held.wait(10)
     woken: list[None] = []
-    with one._lock:
-        one.forked(lambda: woken.append(None))
-        reading = one.read()
+    one.forked(lambda: woken.append(None))
+    reading = one.read()
     assert (reading.active, reading.leaked, reading.active_seconds) == (0, 0, 0.0)
     assert (reading.acquire.count, reading.noted["timeout"]) == (0, 0)
     assert not woken
@@ -258,6 +269,8 @@ def test_a_fork_leaves_nothing_of_the_parents_also_when_another_thread_has_our_l
         "the first checkout in the child, and only that, wakes the parent's page"
     )
     assert one.read().hold.count == 2
+    release.set()
+    reader.join()
 
 
 def test_a_checkout_keeps_nothing_alive() -> None:

@@ -15,11 +15,11 @@ import dns.rcode
 import pytest
 import trustme
 
-from pg_pool_exporter.blocking.files import FileError
+from pg_pool_exporter.blocking.files import FileError, content
 from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.config import HttpClientConfig, HttpSdConfig
 from pg_pool_exporter.discovery import dns_sd, file_sd
-from pg_pool_exporter.discovery.address_list import MAX_BYTES, Address, ListError
+from pg_pool_exporter.discovery.address_list import MAX_BYTES, ListError
 from pg_pool_exporter.discovery.discoverer import Discoverer
 from pg_pool_exporter.discovery.dns_sd import DnsDiscoverer
 from pg_pool_exporter.discovery.file_sd import FileDiscoverer
@@ -72,7 +72,7 @@ def test_a_file_is_read_again_only_when_it_has_changed(
     place = FileDiscoverer(str(path))
     assert listed(place) == (["a:1"], None)
     with monkeypatch.context() as patch:
-        patch.setattr(file_sd, "_parse", lambda _: pytest.fail("it was read"))
+        patch.setattr(file_sd, "content", lambda *_: pytest.fail("it was read"))
         assert listed(place) == (["a:1"], None)
     write(path, "a:2")
     assert listed(place) == (["a:2"], None)
@@ -175,13 +175,13 @@ def test_what_all_files_hold_together_is_bounded_and_reported(
 def test_a_file_that_may_be_read_again_is_read_although_it_has_not_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def deny(path: str, text: bytes) -> list[Address]:
+    def deny(path: str, limit: int) -> bytes:
         raise FileError("cannot be read: Permission denied")
 
     write(tmp_path / "a.json", "a:1")
     place = FileDiscoverer(f"{tmp_path}/a.json")
     with monkeypatch.context() as patch:
-        patch.setattr(file_sd, "_parse", deny)
+        patch.setattr(file_sd, "content", deny)
         assert listed(place) == ([], f"{tmp_path}/a.json cannot be read: Permission denied")
     assert listed(place) == (["a:1"], None)
 
@@ -192,13 +192,12 @@ def test_a_file_system_that_hangs_has_one_thread_at_most_and_is_read_when_it_goe
     write(tmp_path / "a.json", "a:1")
     place = FileDiscoverer(f"{tmp_path}/a.json")
     goes_on, reads = threading.Event(), 0
-    parse = file_sd._parse
 
-    def hang(path: str, text: bytes) -> list[Address]:
+    def hang(path: str, limit: int) -> bytes:
         nonlocal reads
         reads += 1
         goes_on.wait(10)
-        return parse(path, text)
+        return content(path, limit)
 
     async def main() -> None:
         for _ in range(3):
@@ -208,7 +207,7 @@ def test_a_file_system_that_hangs_has_one_thread_at_most_and_is_read_when_it_goe
         goes_on.set()
         assert [address.text for address in (await place.discover()).addresses] == ["a:1"]
 
-    monkeypatch.setattr(file_sd, "_parse", hang)
+    monkeypatch.setattr(file_sd, "content", hang)
     asyncio.run(main())
     assert reads == 1
 
@@ -447,7 +446,7 @@ def test_a_resolver_configuration_that_hangs_does_not_hold_up_the_loop(
             async with asyncio.timeout(0.1):
                 await DnsDiscoverer("web.example.org", "A", 9187).discover()
 
-    monkeypatch.setattr(dns_sd, "_CONFIGURATION", Lane("test"))  # others must not wait for it
+    monkeypatch.setattr(dns_sd, "CONFIGURATION", Lane("test"))  # others must not wait for it
     monkeypatch.setattr(dns_sd, "resolver", lambda: goes_on.wait(10))
     started = time.monotonic()
     try:

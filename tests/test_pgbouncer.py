@@ -392,7 +392,7 @@ def test_many_rows_are_read_as_few_are(
     start: Callable[..., Bouncer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And folded in a thread, too: meanwhile scrapes are answered."""
-    monkeypatch.setattr(source, "_MOST_ROWS_INLINE", 0)
+    monkeypatch.setattr(source, "MOST_ROWS_INLINE", 0)
     threads = []
 
     class Folding(BouncerFolding):

@@ -7,6 +7,7 @@ Prints what each process found, as JSON.
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -32,6 +33,7 @@ from support.client import page_of
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
 
 DSN = sys.argv[1]
+LOCKS = (type(threading.Lock()), type(threading.RLock()))
 DIRECTORY = Path(os.environ["PG_POOL_EXPORTER_SOCKET_DIR"])
 
 
@@ -109,14 +111,26 @@ def in_child(run: Callable[[], Any]) -> Any:
     return json.loads(reported)
 
 
+def locks_of(client: object) -> Iterator[Any]:
+    """Every lock in the client's objects, wherever it is."""
+    seen: dict[int, object] = {}
+    left = [client]
+    while left:
+        one = left.pop()
+        kind = type(one)
+        if id(one) in seen:
+            continue
+        seen[id(one)] = one
+        if kind in LOCKS:
+            yield one
+        elif kind in (dict, list, tuple) or kind.__module__.startswith("pg_pool_exporter.client."):
+            left += gc.get_referents(one)
+
+
 @contextmanager
 def locks_held_by_another_thread() -> Iterator[None]:
-    trackers = [one.adapter.tracker for one in PROCESS.registry._pools]
-    locks: list[Any] = [
-        PROCESS._lock,
-        PROCESS.registry._lock,
-        *(tracker._lock for tracker in trackers),
-    ]
+    locks = [*locks_of(PROCESS)]
+    assert len(locks) >= 2 + len(PROCESS.samples()), "the process's, the registry's, each pool's"
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -33,9 +33,9 @@ from pg_pool_exporter.model import Histogram
 # Events are added up in batches: small enough to delay the checkout that does it by some 50
 # microseconds only, large enough that the fixed cost of a batch is small.
 _BATCH = 128
-# Longest wait of a reader that interrupts an adding-up in its own thread (a signal handler). Then
-# it answers without the latest events.
-_PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 1.0
+"""Longest wait of a reader that interrupts an adding-up in its own thread (a signal handler). Then
+it answers without the latest events."""
 _LOOK_SECONDS = 0.001
 
 # By identity: code objects are equal whatever file they are from.
@@ -237,7 +237,7 @@ class Tracker:
         return [one for one in self.checked_out() if self._is_overdue(one, now)]
 
     def _is_free_soon(self) -> bool:
-        deadline = monotonic() + _PATIENCE_SECONDS
+        deadline = monotonic() + PATIENCE_SECONDS
         while self._lock.locked():
             if monotonic() > deadline:
                 return False

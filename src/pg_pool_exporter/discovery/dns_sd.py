@@ -15,7 +15,8 @@ from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.discovery.address_list import Address, ListError
 from pg_pool_exporter.discovery.discoverer import Discoverer, Listing
 
-_CONFIGURATION = Lane("resolver-configuration")
+CONFIGURATION = Lane("resolver-configuration")
+"""Reads the system's list of name servers."""
 
 
 class DnsDiscoverer(Discoverer):
@@ -32,7 +33,7 @@ class DnsDiscoverer(Discoverer):
     async def discover(self) -> Listing:
         """Ask the name servers of the system. A name that does not exist lists nothing."""
         try:
-            system = await _CONFIGURATION.run(resolver, key="resolver")
+            system = await CONFIGURATION.run(resolver, key="resolver")
             answer = await system.resolve(self._asked, self._kind, search=True)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return Listing()

@@ -91,7 +91,8 @@ def _read(path: str, former: _File | None) -> _File | None:
         return former
     try:
         text = content(path, MAX_BYTES)
-        return _File(now, Listing(tuple(_parse(path, text))), len(text))
+        parse = from_json if path.lower().endswith(".json") else from_yaml
+        return _File(now, Listing(tuple(parse(text))), len(text))
     except MissingFileError:
         return None
     except FileError as error:
@@ -102,8 +103,3 @@ def _read(path: str, former: _File | None) -> _File | None:
     addresses, size = (former.listing.addresses, former.size) if former is not None else ((), 0)
     name = os.fsencode(path).decode("utf-8", "replace")
     return _File(now, Listing(addresses, f"{name} {problem}"), size)
-
-
-def _parse(path: str, text: bytes) -> list[Address]:
-    read = from_json if path.lower().endswith(".json") else from_yaml
-    return read(text)

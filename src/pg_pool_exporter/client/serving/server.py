@@ -19,8 +19,8 @@ from pg_pool_exporter.client.faults import log
 from pg_pool_exporter.metrics.text_format import TEXT_CONTENT_TYPE
 from pg_pool_exporter.sockets import PAGE_PATH
 
-# One deadline for a whole exchange: single bytes do not extend it.
-_READER_SECONDS = 5.0
+READER_SECONDS = 5.0
+"""Deadline of a whole exchange: single bytes do not extend it."""
 # How often the listener checks that readers still find it, and ends slow ones.
 LOOK_SECONDS = 2.0
 _REST_SECONDS = 0.1
@@ -147,6 +147,6 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def end_slow_readers(self) -> None:
         """Shut down exchanges that have lasted for longer than a reader may take."""
         for reader, since in self._readers.copy().items():
-            if monotonic() - since > _READER_SECONDS:
+            if monotonic() - since > READER_SECONDS:
                 with suppress(OSError):  # it has ended meanwhile
                     reader.shutdown(socket.SHUT_RDWR)

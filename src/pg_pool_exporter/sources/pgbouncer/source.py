@@ -32,8 +32,8 @@ CONSOLE = "pgbouncer"
 """The console's database where the dsn names none."""
 
 _MOST_VERSION = 100
-# Read in some milliseconds.
-_MOST_ROWS_INLINE = 1000
+MOST_ROWS_INLINE = 1000
+"""Rows that are read in some milliseconds; more are read in a thread."""
 _MOST_USERS = 1000
 """More are read with the configuration, for their pools' sizes only: what they have changes."""
 _PARSING = Lane("parse-console")
@@ -151,7 +151,7 @@ class BouncerSource:
             )
             return self._folding.fold(all_, answered)
 
-        if answers.rows <= _MOST_ROWS_INLINE:
+        if answers.rows <= MOST_ROWS_INLINE:
             return read()
         return await _PARSING.run(read)
 
