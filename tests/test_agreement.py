@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pg_pool_exporter.analysis.findings.finding import Cause, Severity, Subject, Verdict
 from pg_pool_exporter.config import AppConfig

@@ -9,8 +9,7 @@ from math import inf
 from random import Random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pg_pool_exporter.client.demand import TOP, Demand
 from pg_pool_exporter.client.totals import NO_CHECKOUT, Event, Totals

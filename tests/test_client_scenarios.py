@@ -14,8 +14,7 @@ import asyncpg
 import pytest
 from psycopg2.pool import AbstractConnectionPool
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
-from sqlalchemy.pool import Pool as SqlalchemyPool
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import Pool as SqlalchemyPool, QueuePool
 
 from pg_pool_exporter.client import libraries
 from pg_pool_exporter.client.libraries.drivers import timeouts

@@ -20,8 +20,7 @@ from pg_pool_exporter.client.process import Process
 from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.busy import within
 from support.client import labels, own_process, page_of, values
-from support.pages import page_of as page_of_pools
-from support.pages import pool as pool_sample
+from support.pages import page_of as page_of_pools, pool as pool_sample
 from support.postgres import wait_until
 from support.programs import free_port
 from support.users import let_others_enter

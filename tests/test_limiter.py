@@ -6,8 +6,7 @@ from collections.abc import Sequence, Set
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pg_pool_exporter.metrics.limiter import KEEP_SECONDS, PATIENT_SECONDS, NameLimiter
 

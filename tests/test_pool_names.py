@@ -5,8 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pg_pool_exporter.model import PoolInfo
 from pg_pool_exporter.sources.pages.foreign_page import automatic

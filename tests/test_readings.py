@@ -5,8 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import NamedTuple
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pg_pool_exporter.analysis.evidence.readings import Readings
 

@@ -20,8 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pg_pool_exporter.sources.server_log.counting.reader import MAX_LINE
 from pg_pool_exporter.sources.server_log.format.layouts import Format

@@ -8,8 +8,7 @@ import tracemalloc
 from importlib import resources
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pg_pool_exporter.metrics.catalogue import REFUSAL_REASONS, SERVER_TIMEOUT_KINDS
 from pg_pool_exporter.sources.server_log import messages as catalogue

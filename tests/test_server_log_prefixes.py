@@ -6,8 +6,7 @@ import itertools
 from collections import Counter
 
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from pg_pool_exporter.sources.server_log.format.known_prefixes import KNOWN_PREFIXES, fitting
 from support.log_prefixes import Session, line

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pg_pool_exporter.metrics.limiter import KEEP_SECONDS
 from pg_pool_exporter.model import ClientKey, SessionGroup, SessionKey, StateSample

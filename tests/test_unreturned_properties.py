@@ -7,8 +7,7 @@ from random import Random
 from typing import TypeAlias
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pg_pool_exporter.analysis.evidence import bounds
 from pg_pool_exporter.model import AppOnServer, LeakEvidence

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from grafana_foundation_sdk.builders import dashboard as builders
-from grafana_foundation_sdk.builders import prometheus
+from grafana_foundation_sdk.builders import dashboard as builders, prometheus
 from grafana_foundation_sdk.models import dashboard as models
 
 from dashboards.builder.panels import Panel

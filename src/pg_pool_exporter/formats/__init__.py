@@ -1,6 +1,6 @@
 """Foreign pages: formats of other libraries' pools as data, for the reader, rules and docs.
 
-Our own format is not here: `series` has it.
+Our own format is not here: `metrics.series` has it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from pg_pool_exporter.formats.bouncers import (
     SUPAVISOR,
 )
 from pg_pool_exporter.formats.format import (
-    ANYTHING,
-    MICROSECONDS,
-    MILLISECONDS,
-    NANOSECONDS,
-    Aliases,
-    Condition,
-    Format,
-    Labels,
-    Value,
-    first_of,
+    ANYTHING as ANYTHING,
+    MICROSECONDS as MICROSECONDS,
+    MILLISECONDS as MILLISECONDS,
+    NANOSECONDS as NANOSECONDS,
+    Aliases as Aliases,
+    Condition as Condition,
+    Format as Format,
+    Labels as Labels,
+    Value as Value,
+    first_of as first_of,
 )
 from pg_pool_exporter.formats.go import GO_SQL, OTELPGX, OTELSQL, PGX_POOL, PGXPOOL
 from pg_pool_exporter.formats.jvm import (
@@ -46,26 +46,6 @@ from pg_pool_exporter.formats.jvm import (
 from pg_pool_exporter.formats.node import NODE_POSTGRES, PRISMA
 from pg_pool_exporter.formats.opentelemetry import NPGSQL, OTEL, OTEL_OLD
 from pg_pool_exporter.formats.ruby import RAILS, YABEDA
-
-__all__ = [
-    "ANYTHING",
-    "AUTO",
-    "DEFAULT_POOL",
-    "FORMATS",
-    "JOLOKIA",
-    "JOLOKIA_PATH",
-    "MICROSECONDS",
-    "MILLISECONDS",
-    "NANOSECONDS",
-    "NATIVE_NAME",
-    "UNLIMITED",
-    "Aliases",
-    "Condition",
-    "Format",
-    "Labels",
-    "Value",
-    "first_of",
-]
 
 NATIVE_NAME = "native"
 """The name of our own format. On a page in it no other format is read: that would show the same

@@ -18,8 +18,7 @@ from math import inf
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import event, exc
-from sqlalchemy import pool as pools
+from sqlalchemy import event, exc, pool as pools
 from sqlalchemy.engine import Dialect
 from sqlalchemy.util import queue as queues
 

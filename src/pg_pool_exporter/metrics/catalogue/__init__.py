@@ -5,11 +5,13 @@ documentation, rules and dashboards) takes them from here. The standard library 
 client imports it.
 """
 
-from pg_pool_exporter.metrics.catalogue.metric import METRICS as METRICS
-from pg_pool_exporter.metrics.catalogue.metric import OTHER as OTHER
-from pg_pool_exporter.metrics.catalogue.metric import Metric as Metric
-from pg_pool_exporter.metrics.catalogue.metric import MetricType as MetricType
-from pg_pool_exporter.metrics.catalogue.metric import Section as Section
+from pg_pool_exporter.metrics.catalogue.metric import (
+    METRICS as METRICS,
+    OTHER as OTHER,
+    Metric as Metric,
+    MetricType as MetricType,
+    Section as Section,
+)
 
 # In the order of the page: importing a module adds its metrics.
 from pg_pool_exporter.metrics.catalogue.pools import *  # isort: skip
