@@ -154,7 +154,8 @@ IMAGE_LOCK = $(LOCK) --python-version 3.13 --python-platform linux
 
 lock:
 	$(IMAGE_LOCK) deploy/image/build.in --output-file deploy/image/build.lock
-	$(IMAGE_LOCK) pyproject.toml --extra daemon --output-file deploy/image/requirements.lock
+	$(IMAGE_LOCK) pyproject.toml --extra daemon --extra logs \
+	  --output-file deploy/image/requirements.lock
 	$(IMAGE_LOCK) --no-deps deploy/compose/requirements.in \
 	  --output-file deploy/compose/requirements.lock
 	$(LOCK) pyproject.toml .ci/requirements.in --extra fuzz --universal --python-version 3.11 \

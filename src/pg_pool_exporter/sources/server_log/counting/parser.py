@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
-from operator import itemgetter
-from typing import NamedTuple
 
 from pg_pool_exporter.sources.server_log.counting.events import (
     AMBIGUOUS,
@@ -17,13 +16,13 @@ from pg_pool_exporter.sources.server_log.counting.events import (
 from pg_pool_exporter.sources.server_log.counting.searches import (
     ErrorSearch,
     FatalSearch,
+    Search,
     SessionSearch,
-    error_searches,
-    fatal_searches,
-    session_searches,
+    searches,
 )
 from pg_pool_exporter.sources.server_log.counting.sessions import AMBIGUOUS_NAME, SessionTexts
 from pg_pool_exporter.sources.server_log.counting.shared_counts import SharedCounts
+from pg_pool_exporter.sources.server_log.counting.text_finder import TextFinder
 from pg_pool_exporter.sources.server_log.format.layouts import Layout
 from pg_pool_exporter.sources.server_log.messages.catalogue import Message, texts_for
 
@@ -33,28 +32,6 @@ _MOST_MESSAGE = 2048
 _MOST_TRIES = 4
 # Messages whose meaning is cached; each name in a message makes it a new one.
 _MOST_CACHED = 2000
-
-
-class _Hit(NamedTuple):
-    """A record whose database depends on those before it, at `place` in the lines."""
-
-    place: int
-    event: Event
-    session: bytes | None
-    database: bytes | None = None
-    """As the record has it."""
-    header: bytes = b""
-    """What precedes its severity, where that can be read in several ways."""
-    in_doubt: bool = False
-    """Whether it counts only if it fits the sessions that are known to be open."""
-
-    @property
-    def counts(self) -> Event:
-        """The event counted for the database: the end of a session, if it was refused."""
-        return CLOSED if self.event.ends_session else self.event
-
-
-_place = itemgetter(0)
 
 
 class LogParser:
@@ -68,24 +45,32 @@ class LogParser:
         messages = tuple(messages)
         self.layout = layout
         self._classifier = Classifier(messages)
-        self._errors: tuple[ErrorSearch | FatalSearch, ...] = (
-            *error_searches(layout, messages),
-            *fatal_searches(layout, messages),
+        self._searches = searches(layout, messages)
+        self._opened_texts = tuple(
+            one.text
+            for one in self._searches
+            if isinstance(one, SessionSearch) and one.event is OPENED
         )
-        self._sessions = (*session_searches(OPENED, messages), *session_searches(CLOSED, messages))
-        # Most pieces are ASCII and cannot contain the others.
-        self._ascii_errors = tuple(one for one in self._errors if one.word.isascii())
-        self._ascii_sessions = tuple(one for one in self._sessions if one.text.isascii())
+        self._find = TextFinder([one.text for one in self._searches]).find
+        # With a name that looks like a severity, the session's other end can be read otherwise.
+        self._is_anonymous = (
+            bool(layout.label)
+            and layout.names_vary
+            and "session" not in layout.session_origin.groupindex
+        )
         self._unknown = set(texts_for(messages, "unknown"))
         self._texts = SessionTexts(messages)
         self._ordinary = {
             event: layout.ordinary(self._texts.pattern(event)) for event in (OPENED, CLOSED)
         }
-        self._cached: dict[
-            tuple[bool, bytes | None, bytes], tuple[Event, list[bytes | None]] | None
-        ] = {}
+        self._cached: dict[tuple[bool, bytes | None, bytes], Event | None] = {}
         # Databases of the events found, until they are added up.
-        self._names: dict[Event, list[bytes | None]] = {}
+        self._names: defaultdict[Event, list[bytes | None]] = defaultdict(list)
+        # Where the line begins in which an error was counted last, and by which text; and that in
+        # which severities were tried without success, and how many.
+        self._counted = -1
+        self._counted_by: Search | None = None
+        self._failed, self._tries = -1, 0
         self._last_line = b""
         # The last line, if a name at its end may go on in the next one.
         self._held = b""
@@ -122,8 +107,7 @@ class LogParser:
             end, self._held = len(data), b""
         start = data.rfind(b"\n", 0, end - 1) + 1
         if not self.layout.is_quoted and any(
-            event is OPENED and data.find(text, start, end) >= 0
-            for event, text, _ in self._sessions
+            data.find(text, start, end) >= 0 for text in self._opened_texts
         ):
             self._held, end = data[start:end], start
         if end:
@@ -136,20 +120,22 @@ class LogParser:
             self._scan(data, len(data))
 
     def _scan(self, data: bytes, end: int) -> None:
-        ascii_only = data.isascii()
-        hits: list[_Hit] = []
-        for sessions in self._ascii_sessions if ascii_only else self._sessions:
-            self._count_sessions(data, end, sessions, hits)
-        for errors in self._ascii_errors if ascii_only else self._errors:
-            self._count_errors(data, end, errors, hits)
-        if hits:
-            hits.sort(key=_place)
-            by_event: dict[Event, list[bytes | None]] = {}
-            for hit in hits:
-                if self._counts(hit):
-                    by_event.setdefault(hit.counts, []).append(self._database(hit))
-            for event, names in by_event.items():
+        self._counted = self._failed = -1
+        rfind = data.rfind
+        start = done = 0
+        for index, at, _ in self._find(data, end):
+            newline = rfind(b"\n", start, at)
+            if newline >= 0:
+                start = newline + 1
+            search = self._searches[index]
+            if not isinstance(search, SessionSearch):
+                self._count_error(search, data, start, at, end)
+            elif at >= done:
+                done = self._count_session(search, data, start, at)
+        for event, names in self._names.items():
+            if names:
                 self._shared.add(event, names, self.name)
+                names.clear()
         start = data.rfind(b"\n", 0, end - 1) + 1
         self._last_line = data[start : min(end, start + self.layout.most_before)]
 
@@ -158,13 +144,14 @@ class LogParser:
 
         A client chooses the names, line ends included, and can write lines of its own that way.
         """
-        cut_line = self.layout.cut_line
+        cut_line, label = self.layout.cut_line, self.layout.label
         if cut_line is None:
             return False
         if not start:
             return bool(self._last_line and cut_line.match(self._last_line))
         before = data.rfind(b"\n", 0, start - 1) + 1
-        return bool(cut_line.match(data, before, start))
+        # Nearly always the line before has a label, so it is whole.
+        return data.find(label, before, start) < 0 and bool(cut_line.match(data, before, start))
 
     def _has_doubtful_label(self, data: bytes, start: int) -> bool:
         """Whether what looks like the line's first label may be part of a name.
@@ -190,126 +177,125 @@ class LogParser:
             return is_strange
         return (is_strange or layout.names_vary) and self._texts.is_whole(data, message)
 
-    def _count_errors(
-        self, data: bytes, end: int, errors: ErrorSearch | FatalSearch, hits: list[_Hit]
+    def _count_error(
+        self, search: ErrorSearch | FatalSearch, data: bytes, start: int, at: int, end: int
     ) -> None:
+        """Count the error whose text stands at offset `at`, in the line that begins at `start`."""
+        # A name in the prefix may look like a severity.
+        if start == self._counted and search is self._counted_by:
+            return
+        if start == self._failed and self._tries >= _MOST_TRIES:
+            return
+        found = search.severity(data, at)
+        if found is None:
+            return
         layout = self.layout
-        find, rfind = data.find, data.rfind
-        before, body = layout.before_error, layout.body.match
-        origin, most_before = layout.error_origin, layout.most_before
-        match, groups = origin.match, origin.groupindex
-        strict = None if layout.strict_error_origin is None else layout.strict_error_origin.match
-        loose, label = layout.loose_error_origin.match, layout.label
-        forgeable = layout.cut_line is not None
-        failed, tries = -1, 0
-        database, code_group = groups.get("database", 0), groups.get("code", 0)
-        fatal = isinstance(errors, FatalSearch)
-        cached = self._cached
-        counted = -1
-        for found in errors.find(data, end):
-            at = found.start()
-            start = rfind(b"\n", 0, at) + 1
-            # A name in the prefix may look like a severity.
-            if start == counted:
-                continue
-            if at - start > most_before or (before and not data.endswith(before, start, at)):
-                continue
-            if start == failed and tries >= _MOST_TRIES:
-                continue
-            head = strict(data, start, at) if strict is not None else None
-            is_certain = head is not None or layout.is_quoted
+        at, before = found.start(), layout.before_error
+        if at - start > layout.most_before or (before and not data.endswith(before, start, at)):
+            return
+        strict = layout.strict_error_origin
+        head = strict.match(data, start, at) if strict is not None else None
+        is_certain = head is not None or layout.is_quoted
+        by_last_label = False
+        if head is None:
+            head = layout.error_origin.match(data, start, at)
+        if head is None:
+            self._tries = self._tries + 1 if start == self._failed else 1
+            self._failed = start
+            if not layout.label:
+                return
+            by_last_label = data.find(layout.label, start, at) >= 0
+            if by_last_label and not self._has_doubtful_label(data, start):
+                return
+            head = layout.loose_error_origin.match(data, start, at)
             if head is None:
-                head = match(data, start, at)
-            by_last_label = False
-            if head is None:
-                tries = tries + 1 if start == failed else 1
-                failed = start
-                if not label:
-                    continue
-                by_last_label = find(label, start, at) >= 0
-                if by_last_label and not self._has_doubtful_label(data, start):
-                    continue
-                head = loose(data, start, at)
-                if head is None:
-                    continue
-            # Inlined, because nearly always the line before has a label, so it is whole.
-            if (
-                forgeable
-                and (not start or find(label, rfind(b"\n", 0, start - 1) + 1, start) < 0)
-                and self._may_be_forged(data, start)
-            ):
-                continue
-            message = found.end()
-            code = found[1] or (head[code_group] if code_group else None)
-            text = b""
-            if by_last_label or code is None or code in AMBIGUOUS:
-                whole = body(data, message, min(end, message + _MOST_MESSAGE))
-                text = whole[0] if whole else b""
-            key = (fatal, code, text)
-            try:
-                known = cached[key]
-            except KeyError:
-                if len(cached) >= _MOST_CACHED:
-                    cached.clear()
-                event = self._classifier.event(fatal, code, layout.message(text))
-                known = None if event is None else (event, self._names.setdefault(event, []))
-                cached[key] = known
-            if known is None:
-                continue
-            event, names = known
-            if by_last_label and self._classifier.event(fatal, None, layout.message(text)) != event:
-                continue  # a text of the record that looks like one
-            counted = start
-            name = head[database] if is_certain and database else None
-            if event.family == "timeout" and not is_certain:
-                header = data[start:at]
-                session = _session(head)
-                hits.append(_Hit(start, event, session, None, header, in_doubt=by_last_label))
-                continue
-            if by_last_label:
-                continue
-            names.append(name)
-            if event.ends_session:
-                if name is None and not layout.is_quoted:
-                    whole = body(data, message, min(end, message + _MOST_MESSAGE))
-                    name = self._classifier.database(layout.message(whole[0] if whole else b""))
-                header = b"" if is_certain else data[start:at]
-                hits.append(_Hit(start, event, _session(head), name, header))
-        for event, names in self._names.items():
-            if names:
-                self._shared.add(event, names, self.name)
-                names.clear()
+                return
+        if self._may_be_forged(data, start):
+            return
+        message, fatal = found.end(), isinstance(search, FatalSearch)
+        code = found[1] or _group(head, "code")
+        text = b""
+        if by_last_label or code is None or code in AMBIGUOUS:
+            text = self._body(data, message, end)
+        key = (fatal, code, text)
+        try:
+            event = self._cached[key]
+        except KeyError:
+            if len(self._cached) >= _MOST_CACHED:
+                self._cached.clear()
+            event = self._classifier.event(fatal, code, layout.message(text))
+            self._cached[key] = event
+        if event is None:
+            return
+        if by_last_label and self._classifier.event(fatal, None, layout.message(text)) != event:
+            return  # a text of the record that looks like one
+        self._counted, self._counted_by = start, search
+        if event.family == "timeout" and not is_certain:
+            session = _group(head, "session")
+            self._count(event, session, None, data[start:at], in_doubt=by_last_label)
+            return
+        if by_last_label:
+            return
+        name = _group(head, "database") if is_certain else None
+        self._names[event].append(name)
+        if event.ends_session:
+            if name is None and not layout.is_quoted:
+                name = self._classifier.database(layout.message(self._body(data, message, end)))
+            header = b"" if is_certain else data[start:at]
+            self._count(event, _group(head, "session"), name, header)
 
-    def _counts(self, hit: _Hit) -> bool:
-        """Whether the record counts: a session ends once, whatever its records look like."""
-        session = hit.session
-        if hit.in_doubt:
-            if session is None or (session in self._open) is (hit.event is OPENED):
-                return False
-            if hit.event is CLOSED:
-                self._open.doubt(session)
-            return True
-        return hit.event is not CLOSED or session is None or not self._open.settle(session)
+    def _body(self, data: bytes, message: int, end: int) -> bytes:
+        """The message that begins there, as written."""
+        whole = self.layout.body.match(data, message, min(end, message + _MOST_MESSAGE))
+        return whole[0] if whole is not None else b""
 
-    def _database(self, hit: _Hit) -> bytes | None:
+    def _count(
+        self,
+        event: Event,
+        session: bytes | None,
+        database: bytes | None,
+        header: bytes = b"",
+        *,
+        in_doubt: bool = False,
+    ) -> None:
+        """Count a record whose database depends on those before it.
+
+        It has the `database` itself, or a `header` before its severity that can be read in several
+        ways. `in_doubt` it counts only if it fits the sessions that are known to be open. Of a
+        refusal the end of its session is counted.
+        """
+        known = self._open
+        if in_doubt:
+            if session is None or (session in known) is (event is OPENED):
+                return
+            if event is CLOSED:
+                known.doubt(session)
+        elif event is CLOSED and session is not None and known.settle(session):
+            return
+        name = self._database(event, session, database, header)
+        self._names[CLOSED if event.ends_session else event].append(name)
+
+    def _database(
+        self, event: Event, session: bytes | None, database: bytes | None, header: bytes
+    ) -> bytes | None:
         """The database that a record counts for; it is the same at both ends of a session."""
-        event, session, known = hit.event, hit.session, self._open
+        known = self._open
         if event is OPENED:
             if session is not None:
-                known.open(session, hit.database)
-            self._last_opened = hit.database
-            return hit.database
+                known.open(session, database)
+            self._last_opened = database
+            return database
         if event.family == "timeout":
-            database = known.database(session) if session is not None else None
-            return database or self._only_one(hit.header)
+            opened = known.database(session) if session is not None else None
+            return opened or self._only_one(header)
         if session is not None and session in known:
             opened = known.close(session)
             # A session of a standby has opened without one.
-            return hit.database or opened if event is CLOSED and opened else opened
+            return database or opened if event is CLOSED and opened else opened
         if event is CLOSED:
-            return hit.database
+            return database
         # Refused as soon as it was opened.
-        return hit.database or self._only_one(hit.header) or self._last_opened
+        return database or self._only_one(header) or self._last_opened
 
     def _only_one(self, header: bytes) -> bytes | None:
         """The database of a line that can be read in several ways; None if it is unknown."""
@@ -322,84 +308,58 @@ class LogParser:
             )
         return next(iter(candidates)) if len(candidates) == 1 else None
 
-    def _count_sessions(
-        self, data: bytes, end: int, sessions: SessionSearch, hits: list[_Hit]
-    ) -> None:
-        layout = self.layout
-        find, rfind = data.find, data.rfind
-        before, origin = layout.before_message, layout.session_origin
-        match, database = origin.match, origin.groupindex.get("database", 0)
-        strict = (
-            None if layout.strict_session_origin is None else layout.strict_session_origin.match
-        )
-        event, text, starts = sessions
+    def _count_session(self, search: SessionSearch, data: bytes, start: int, at: int) -> int:
+        """Count the session whose text stands at offset `at`, in the line that begins at `start`.
+
+        Returns how far the record has been read.
+        """
+        layout, event = self.layout, search.event
         ordinary = self._ordinary[event]
-        fast = None if ordinary is None else ordinary.match
-        named, session_group = (
-            (0, 0)
-            if ordinary is None
-            else (ordinary.groupindex["database"], ordinary.groupindex.get("session", 0))
-        )
-        is_ordered = layout.names_vary
-        # With a name that looks like a severity, the session's other end can be read otherwise.
-        is_anonymous = bool(layout.label) and is_ordered and "session" not in origin.groupindex
-        most_before = layout.most_before
-        loose, label = layout.loose_session_origin.match, layout.label
-        forgeable = layout.cut_line is not None
-        names: list[bytes | None] = []
-        at = find(text, 0, end)
-        while at >= 0:
-            start = rfind(b"\n", 0, at) + 1
-            head = fast(data, start) if fast is not None else None
-            if head is not None and head.start(named) > at:
-                if not (
-                    forgeable
-                    and (not start or find(label, rfind(b"\n", 0, start - 1) + 1, start) < 0)
-                    and self._may_be_forged(data, start)
-                ):
-                    if is_ordered:
-                        session = head[session_group] if session_group else None
-                        hits.append(_Hit(start, event, session, head[named]))
-                    else:
-                        names.append(head[named])
-                at = find(text, head.end(), end)
+        head = ordinary.match(data, start) if ordinary is not None else None
+        if head is not None and head.start("database") > at:
+            if not self._may_be_forged(data, start):
+                if layout.names_vary:
+                    self._count(event, _group(head, "session"), head["database"])
+                else:
+                    self._names[event].append(head["database"])
+            return head.end()
+        before, label = layout.before_message, layout.label
+        for shift, whole in search.starts:
+            message = at - shift
+            if message - start > layout.most_before or (
+                before and not data.endswith(before, start, message)
+            ):
                 continue
-            for shift, whole in starts:
-                message = at - shift
-                if message - start > most_before or (
-                    before and not data.endswith(before, start, message)
-                ):
-                    continue
-                head = strict(data, start, message) if strict is not None else None
-                is_certain = head is not None
-                if head is None:
-                    head = match(data, start, message)
-                if head is None and label and _is_only_label(data, label, start, message):
-                    head = loose(data, start, message)
-                if is_anonymous and not is_certain and self._texts.has_label(event, data, message):
-                    continue
-                in_doubt = head is None and self._may_follow_name(event, data, start, message)
-                if in_doubt:
-                    head = loose(data, start, message)
-                if head is None or (shift and not data.startswith(whole, message)):
-                    continue
-                if (
-                    forgeable
-                    and (not start or find(label, rfind(b"\n", 0, start - 1) + 1, start) < 0)
-                    and self._may_be_forged(data, start)
-                ):
-                    continue
-                if layout.is_quoted:
-                    names.append(head[database])
-                    break
-                session = _session(head)
-                name = self._texts.database(event, data, message)
-                if name is None or (name == AMBIGUOUS_NAME and session is not None):
-                    name = head[database] if is_certain and database else None
-                hits.append(_Hit(start, event, session, name or None, in_doubt=in_doubt))
+            strict = layout.strict_session_origin
+            head = strict.match(data, start, message) if strict is not None else None
+            is_certain = head is not None
+            if head is None:
+                head = layout.session_origin.match(data, start, message)
+            if head is None and label and _is_only_label(data, label, start, message):
+                head = layout.loose_session_origin.match(data, start, message)
+            if (
+                self._is_anonymous
+                and not is_certain
+                and self._texts.has_label(event, data, message)
+            ):
+                continue
+            in_doubt = head is None and self._may_follow_name(event, data, start, message)
+            if in_doubt:
+                head = layout.loose_session_origin.match(data, start, message)
+            if head is None or (shift and not data.startswith(whole, message)):
+                continue
+            if self._may_be_forged(data, start):
+                continue
+            if layout.is_quoted:
+                self._names[event].append(_group(head, "database"))
                 break
-            at = find(text, at + len(text), end)
-        self._shared.add(event, names, self.name)
+            session = _group(head, "session")
+            name = self._texts.database(event, data, message)
+            if name is None or (name == AMBIGUOUS_NAME and session is not None):
+                name = _group(head, "database") if is_certain else None
+            self._count(event, session, name or None, in_doubt=in_doubt)
+            break
+        return at
 
 
 def _is_only_label(data: bytes, label: bytes, start: int, message: int) -> bool:
@@ -409,7 +369,7 @@ def _is_only_label(data: bytes, label: bytes, start: int, message: int) -> bool:
     return first == message - (10 if has_code else 3)
 
 
-def _session(head: re.Match[bytes]) -> bytes | None:
-    """The identity of a record's session."""
-    group = head.re.groupindex.get("session", 0)
-    return head[group] if group else None
+def _group(head: re.Match[bytes], name: str) -> bytes | None:
+    """What this group matched; None also if the pattern does not have it."""
+    group = head.re.groupindex.get(name)
+    return head[group] if group is not None else None

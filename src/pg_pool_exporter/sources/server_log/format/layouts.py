@@ -38,6 +38,8 @@ class Layout(Protocol):
     """Whether names are quoted, so that each line can be read in one way only."""
     before_error: bytes
     """What directly precedes the severity of a record."""
+    after_severity: bytes
+    """What directly follows it."""
     before_message: bytes
     """What directly precedes the message of a record that is no error."""
     most_before: int
@@ -73,7 +75,7 @@ class Layout(Protocol):
     def error(self, severity: bytes) -> bytes:
         """A pattern from the severity to the message, with one group: the code, if it is there.
 
-        It begins with the severity itself, the fastest text to search for.
+        It begins with the severity itself.
         """
         ...
 
@@ -107,7 +109,7 @@ class Stderr:
     is_quoted = False
     before_error = before_message = b""
     most_before = 1024
-    label = b":  "
+    after_severity = label = b":  "
     further: bytes | None = b"\t"
     body = re.compile(rb"[^\n]*+")
     _POSITION = re.compile(rb" at character \d+$")
@@ -163,7 +165,7 @@ class Stderr:
 
     def error(self, severity: bytes) -> bytes:
         """See `Layout`; the code is there with log_error_verbosity = verbose."""
-        return re.escape(severity) + rb":  (?:([0-9A-Z]{5}): )?"
+        return re.escape(severity + self.after_severity) + rb"(?:([0-9A-Z]{5}): )?"
 
     def message(self, body: bytes) -> bytes:
         """See `Layout`; servers on Windows end lines with a carriage return."""
@@ -191,7 +193,7 @@ class Csv:
 
     is_quoted = True
     names_vary = False
-    before_error = b","
+    before_error = after_severity = b","
     before_message = b',00000,"'
     most_before = 4096
     label = b""
@@ -211,7 +213,7 @@ class Csv:
 
     def error(self, severity: bytes) -> bytes:
         """See `Layout`."""
-        return re.escape(severity) + rb',([0-9A-Z]{5}),"(?=(?:"")*+[^",\n])'
+        return re.escape(severity + self.after_severity) + rb'([0-9A-Z]{5}),"(?=(?:"")*+[^",\n])'
 
     def message(self, body: bytes) -> bytes:
         """See `Layout`."""
@@ -237,6 +239,7 @@ class Json:
     is_quoted = True
     names_vary = False
     before_error = b'"error_severity":"'
+    after_severity = b'"'
     before_message = b'"message":"'
     most_before = 4096
     label = b""
@@ -256,7 +259,8 @@ class Json:
 
     def error(self, severity: bytes) -> bytes:
         """See `Layout`."""
-        return re.escape(severity) + rb'"(?:,"state_code":"([0-9A-Z]{5})")?,"message":"'
+        start = re.escape(severity + self.after_severity)
+        return start + rb'(?:,"state_code":"([0-9A-Z]{5})")?,"message":"'
 
     def message(self, body: bytes) -> bytes:
         """See `Layout`."""
