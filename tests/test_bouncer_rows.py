@@ -317,7 +317,7 @@ def test_a_database_without_statistics_has_counted_nothing_yet() -> None:
 
 
 TABLES = ("pools", "databases", "stats", "servers", "active_sockets", "users", "clients")
-BAD = (None, "-1", "9" * 40, "?")
+BAD = (None, "", "-1", str(2**63), str(2**64 - 1), "9" * 40, "1e308", "?")
 
 
 @pytest.mark.parametrize("recorded", CONSOLES, ids=lambda one: one.id)

@@ -12,6 +12,7 @@ Rows: TypeAlias = list[Row]
 
 # PgBouncer pads some numbers.
 _NUMBER = re.compile(r" *\d{1,20}(?:\.\d{1,20})? *", re.ASCII)
+_SIGN = float(1 << 63)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +40,13 @@ class Answers:
 
 
 def number(row: Row, column: str) -> float | None:
-    """A number that is not negative; None when there is none."""
+    """A number that is not negative; None when there is none.
+
+    One of 2⁶³ and more is a negative one, too, printed without its sign.
+    """
     text = row.get(column)
-    return float(text) if text is not None and _NUMBER.fullmatch(text) else None
+    found = float(text) if text is not None and _NUMBER.fullmatch(text) else None
+    return None if found is None or found >= _SIGN else found
 
 
 def request_seconds(row: Row) -> float | None:
