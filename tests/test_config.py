@@ -601,7 +601,7 @@ LOG_KEYS = "interval, timeout, sql, files, format, line_prefix, wrapping"
         ("{sql: true, wrapping: cri}", []),
         ("{sql: true, wrapping: kubernetes}",
          [("log.wrapping: must be one of 'auto', 'none', 'docker', 'cri', 'compose', 'syslog', "
-           "'cloudnativepg' or 'json'; found 'kubernetes'")]),
+           "'cloudnativepg', 'json' or 'csv'; found 'kubernetes'")]),
         ("{sql: true, format: syslog}",
          [("log.format: must be one of 'auto', 'stderr', 'csvlog' or 'jsonlog'; "
            "found 'syslog'")]),

@@ -75,7 +75,7 @@ class LogConfig(_Scheduled):
     line_prefix: str | None = Field(default=None, max_length=1000)
     """The server's log_line_prefix; None asks the server."""
     wrapping: Literal[
-        "auto", "none", "docker", "cri", "compose", "syslog", "cloudnativepg", "json"
+        "auto", "none", "docker", "cri", "compose", "syslog", "cloudnativepg", "json", "csv"
     ] = "auto"
     """The wrapping that a log shipper or container runtime puts around each line; auto detects it.
     """

@@ -33,6 +33,7 @@ _SEEDS = (
     (0, "stern-colours"), (0, "aws-logs-tail"), (0, "logcli"), (0, "heroku"), (0, "fly"),
     (0, "papertrail-archive"), (0, "fluent-bit-file"), (0, "json-array"), (0, "opentelemetry"),
     (0, "cloudwatch-subscription"), (0, "loki-push"), (0, "filebeat-module"),
+    (0, "journal-export-binary"), (0, "cloud-sql-csv"), (1, "azure-csv"),
 )  # fmt: skip
 
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-Wrapping = Literal["none", "docker", "cri", "compose", "syslog", "cloudnativepg", "json"]
+Wrapping = Literal["none", "docker", "cri", "compose", "syslog", "cloudnativepg", "json", "csv"]
 WRAPPINGS: tuple[Wrapping, ...] = (
-    "none", "docker", "cri", "compose", "syslog", "cloudnativepg", "json",
+    "none", "docker", "cri", "compose", "syslog", "cloudnativepg", "json", "csv",
 )  # fmt: skip
 
 _ISO = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"

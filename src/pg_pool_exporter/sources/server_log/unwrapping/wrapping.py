@@ -13,6 +13,7 @@ results are lines as PostgreSQL wrote them, and records as lines of `jsonlog`. T
 - `cloudnativepg`: the operator's JSON, with the fields of csvlog in `record`.
 - `json`: any other object that holds a line (`message`, `textPayload`, `properties`), several of
   them (`logEvents`, `resourceLogs`) or the fields of a record (`jsonPayload`, `record`).
+- `csv`: a table that the console of a platform exports, with a line in one of its columns.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
+from pg_pool_exporter.sources.server_log.unwrapping.binary_fields import BinaryFields
+from pg_pool_exporter.sources.server_log.unwrapping.cells import cells
 from pg_pool_exporter.sources.server_log.unwrapping.heads import (
     HEADS,
     NEXT_CONTINUED,
@@ -110,6 +113,7 @@ class Unwrapper:
         self._is_headless = is_headless
         self._allows_json = not wrappings.isdisjoint(("docker", "cloudnativepg", "json"))
         self._allows_sources = "compose" in wrappings
+        self._allows_cells = "csv" in wrappings
         patterns = [pattern for name, pattern in HEADS.items() if OF_HEAD[name] in wrappings]
         self._head = re.compile(b"|".join(patterns)) if patterns else None
         self._open: dict[tuple[str, ...], bytes] = {}
@@ -123,15 +127,19 @@ class Unwrapper:
         self._spread_bytes = 0
         # Whether entries of journald end with an empty line.
         self._has_entries = False
+        self._fields = BinaryFields()
 
     @property
     def pending(self) -> int:
-        """Bytes of an object that is spread over several lines, the last of which is to come."""
-        return self._spread_bytes
+        """Bytes of an object that is spread over several lines, the last of which is to come; or of
+        a field before its value.
+        """
+        return self._spread_bytes + self._fields.pending
 
     def restart(self) -> None:
-        """Drop such an object: it is read again."""
+        """Drop what is pending: it is read again."""
         self._not_inside()
+        self._fields.restart()
 
     def is_wrapped(self, line: bytes) -> bool:
         """Whether the line has a known wrapping."""
@@ -139,12 +147,14 @@ class Unwrapper:
             return self._allows_json and NATIVE.match(line) is None
         if self._is_around(line) or self._head_of(line) is not None:
             return True
-        return self._after_sources(line) is not None
+        return self._after_sources(line) is not None or self._in_cells(line) is not None
 
     def _is_around(self, line: bytes) -> bool:
         """Whether the line belongs to no entry, but to what is around it."""
+        if self._has_entries and (not line or self._fields.begins(line)):
+            return True
         if not line:
-            return self._has_entries
+            return False
         return self._allows_json and (_OPENS.fullmatch(line) or _AROUND.fullmatch(line)) is not None
 
     def _head_of(self, line: bytes) -> re.Match[bytes] | None:
@@ -202,6 +212,12 @@ class Unwrapper:
         wrapping: Wrapping
         if self._allows_json and (self._spread or _OPENS.fullmatch(line)):
             return self._gathered(line)
+        if self._has_entries:
+            ends = not line or self._head_of(line) is not None
+            part = self._fields.read(line, is_other=ends)
+            if part is not None:
+                value = _NOTHING if part.message is None else self._syslog(b"", part.message, 0)
+                return [Unwrapped(kind, text, "syslog") for kind, text in value]
         if self._is_around(line):
             return [Unwrapped("nothing", b"", "json")]
         if line.startswith(b"{"):
@@ -213,6 +229,8 @@ class Unwrapper:
             inner, wrapping = self._after(head, text, 0), OF_HEAD[str(head.lastgroup)]
         else:
             inner, wrapping = self._after_sources(line) or [], "compose"
+            if not inner:
+                inner, wrapping = self._in_cells(line) or [], "csv"
         return [Unwrapped(kind, text, wrapping) for kind, text in inner]
 
     def _gathered(self, line: bytes, *, is_list: bool = False) -> list[Unwrapped]:
@@ -299,14 +317,28 @@ class Unwrapper:
             inner = self._inner(line[found.end() :].removesuffix(b"\r"), 1)
             if found[0] in self._sources:
                 return inner
-            if any(
-                kind == "record" or (kind == "text" and self._is_record(text))
-                for kind, text in inner
-            ):
+            if self._holds_record(inner):
                 if len(self._sources) < _MOST_OPEN:
                     self._sources.add(found[0])
                 return inner
         return None
+
+    def _in_cells(self, line: bytes) -> _Inner | None:
+        """The cell of a row that is a record; None if there is none.
+
+        Any text can have commas, also the further lines of a record.
+        """
+        if not self._allows_cells or b"," not in line or line.startswith(b"\t"):
+            return None
+        if self._is_record(line):
+            return None
+        found = (self._inner(cell, 1) for cell in cells(line))
+        return next(filter(self._holds_record, found), None)
+
+    def _holds_record(self, inner: _Inner) -> bool:
+        return any(
+            kind == "record" or (kind == "text" and self._is_record(text)) for kind, text in inner
+        )
 
     def _syslog(self, tag: bytes, text: bytes, depth: int) -> _Inner:
         if text.startswith(b"{"):
