@@ -17,9 +17,9 @@ from pg_pool_exporter.metrics import catalogue as c
 from pg_pool_exporter.metrics.series import POOL, of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
-from pg_pool_exporter.sources.pages.foreign_page import automatic
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.actuator_page import actuator_page
 
 POOLS = 30

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pg_pool_exporter.model import PoolId
-from pg_pool_exporter.sources.pages.foreign_page import automatic
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader
 
 PAGES = Path(__file__).parent / "pages/bouncers"
 CLIENTS = {"pgbouncer-exporter": "PgBouncer", "pgcat": "PgCat", "pgdog": "PgDog"}

@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool
 
 from pg_pool_exporter.client import instrument, serve
 from pg_pool_exporter.client.process import Process
-from pg_pool_exporter.sources.pages.text_reader import PageReader
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
 from support.busy import within
 from support.client import labels, own_process, page_of, values
 from support.pages import page_of as page_of_pools, pool as pool_sample

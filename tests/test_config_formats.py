@@ -13,8 +13,8 @@ from pg_pool_exporter.formats import FORMATS
 from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.app_page import AppPage
-from pg_pool_exporter.sources.pages.foreign_page import table
-from pg_pool_exporter.sources.pages.text_reader import PageReader
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
+from pg_pool_exporter.sources.pages.series.foreign_page import table
 
 C3P0 = """
 - name: c3p0

@@ -16,8 +16,8 @@ import pytest
 import trustme
 from aiohttp import web
 
+from pg_pool_exporter.commands.asking import ask
 from pg_pool_exporter.commands.command_line import parse
-from pg_pool_exporter.commands.doctor.asking import ask
 from pg_pool_exporter.commands.doctor.report import Report
 from pg_pool_exporter.commands.doctor.terminal import has_colours, written
 from pg_pool_exporter.commands.findings_document import DocumentError

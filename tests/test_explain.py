@@ -13,7 +13,7 @@ from threading import Thread
 import pytest
 
 from pg_pool_exporter.sources.pages.explanation import Explanation, explain
-from pg_pool_exporter.sources.pages.foreign_page import automatic
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 
 PAGES = Path(__file__).parent / "pages"

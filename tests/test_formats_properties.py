@@ -19,9 +19,9 @@ from pg_pool_exporter.metrics.series import of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.foreign_page import automatic, table
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic, table
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader
 
 PAGES = {path.stem: path.read_bytes() for path in (Path(__file__).parent / "pages").glob("*.txt")}
 TABLES = {name: table([form]) for name, form in FORMATS.items()}

@@ -13,9 +13,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.foreign_page import automatic
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader
 from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource
 from support import pages
 from support.actuator_page import actuator_page

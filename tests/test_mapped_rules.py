@@ -12,7 +12,7 @@ from pg_pool_exporter.formats import FORMATS
 from pg_pool_exporter.metrics import series
 from pg_pool_exporter.metrics.catalogue import POOL_INFO
 from pg_pool_exporter.model import PoolSample
-from pg_pool_exporter.sources.pages.pool_names import HIDDEN
+from pg_pool_exporter.sources.pages.series.safe_names import HIDDEN
 from support.expected_pools import EXPECTED, SUMS_THAT_LACK_A_PART
 from support.promtool import run_tests, selector
 from support.recorded_pages import lines, read, recorded

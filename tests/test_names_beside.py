@@ -11,9 +11,9 @@ from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS
 from pg_pool_exporter.model import Histogram, PoolId, PoolSample
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.pages.explanation import explain
-from pg_pool_exporter.sources.pages.foreign_page import automatic, table
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic, table
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.pages import page_of, pool
 
 PAGES = Path(__file__).parent / "pages"

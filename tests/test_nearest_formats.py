@@ -8,10 +8,10 @@ import pytest
 
 from pg_pool_exporter.formats import FORMATS
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.foreign_page import automatic, table
-from pg_pool_exporter.sources.pages.nearest import MAX_NAMES, nearest, pool_like_names
+from pg_pool_exporter.sources.pages.reading.nearest import MAX_NAMES, nearest, pool_like_names
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic, table
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader
 
 DEFAULTS = TargetDefaults(app="orders", process="orders:8080")
 ALL = tuple(FORMATS.values())

@@ -12,9 +12,9 @@ import pytest
 from pg_pool_exporter.analysis.findings.finding import Cause
 from pg_pool_exporter.formats import FORMATS
 from pg_pool_exporter.model import PoolId, PoolSample
-from pg_pool_exporter.sources.pages.foreign_page import automatic, table
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic, table
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.both_sides import BothSides
 
 PAGES = Path(__file__).parent / "pages/npgsql"

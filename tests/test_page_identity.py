@@ -9,9 +9,9 @@ import pytest
 
 from pg_pool_exporter.formats import FORMATS, Format
 from pg_pool_exporter.model import PoolId
-from pg_pool_exporter.sources.pages.foreign_page import automatic
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader
 
 DEFAULTS = TargetDefaults(app="orders", process="gateway:9090")
 

@@ -11,9 +11,9 @@ from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, OTHER, POOL_TIMEO
 from pg_pool_exporter.metrics.limiter import KEEP_SECONDS
 from pg_pool_exporter.model import Histogram, PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.foreign_page import automatic
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.pages import page_of, pool
 
 KEY = PoolId("orders", "main", "web:0")

@@ -20,7 +20,7 @@ from pg_pool_exporter.metrics.series import POOL, of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.text_reader import PageReader
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
 from support.pages import page_of, pool
 
 # Surrogates can't be in a page; empty and overlong names are other tests'.

@@ -21,7 +21,7 @@ from pg_pool_exporter.formats import (
     Value,
 )
 from pg_pool_exporter.metrics.series import POOL
-from pg_pool_exporter.sources.pages.pool_names import HIDDEN
+from pg_pool_exporter.sources.pages.series.safe_names import HIDDEN
 
 DIRECTORY = Path(__file__).parent / "mapped"
 

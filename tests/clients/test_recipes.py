@@ -11,9 +11,9 @@ import pytest
 from pg_pool_exporter.config import load
 from pg_pool_exporter.metrics.catalogue import METRICS, POOL_CONNECTIONS
 from pg_pool_exporter.metrics.series import POOL
-from pg_pool_exporter.sources.pages.foreign_page import automatic
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.applications import CLIENTS
 from support.libraries import LIBRARIES
 

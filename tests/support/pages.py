@@ -16,10 +16,10 @@ from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, DEMAND_BOUNDS, HO
 from pg_pool_exporter.metrics.series import of_pools
 from pg_pool_exporter.metrics.text_format import blocks, page
 from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
-from pg_pool_exporter.sources.pages.native_page import NATIVE
+from pg_pool_exporter.sources.pages.series.native_page import NATIVE
+from pg_pool_exporter.sources.pages.series.table import Table
 from pg_pool_exporter.sources.pages.socket_file import SocketFile
 from pg_pool_exporter.sources.pages.socket_source import AppOwners, SocketSource
-from pg_pool_exporter.sources.pages.table import Table
 from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
 from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource
 

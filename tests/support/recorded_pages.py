@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pg_pool_exporter.formats import Format
 from pg_pool_exporter.model import PoolSample
-from pg_pool_exporter.sources.pages.foreign_page import automatic, table
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic, table
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader
 
 PAGES = Path(__file__).parents[1] / "pages"
 DEFAULTS = TargetDefaults(

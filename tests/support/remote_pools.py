@@ -18,7 +18,7 @@ from typing import Any
 
 from pg_pool_exporter.model import PoolSample
 from pg_pool_exporter.sockets import ENVIRONMENT
-from pg_pool_exporter.sources.pages.text_reader import PageReader
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
 from support.applications import CLIENTS
 from support.client import page_of
 from support.obedient import ObedientProcess

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from pg_pool_exporter.commands.doctor import terminal
-from pg_pool_exporter.commands.doctor.asking import ask
+from pg_pool_exporter.commands.asking import ask
 from pg_pool_exporter.commands.findings_document import NO_ANSWER, Document, DocumentError, Part
-from pg_pool_exporter.commands.output import FAILURE, SUCCESS, complain, write
+from pg_pool_exporter.commands.output import FAILURE, SUCCESS, complain, width, write
 from pg_pool_exporter.redaction import printable
 
 if TYPE_CHECKING:
@@ -77,11 +76,11 @@ def main(options: Options) -> int:
         kept = {key: document[key] for key in Sizes.model_fields}
         write(json.dumps(kept, indent=2) + "\n")
     else:
-        write("\n".join([*written(found, terminal.width()), ""]))
+        write("\n".join([*written(found, width()), ""]))
     return found.exit_code
 
 
-def written(found: Sizes, width: int) -> Iterator[str]:
+def written(found: Sizes, columns: int) -> Iterator[str]:
     """The lines of the text: one a pool, with the reasons below it."""
     if not found.sizes:
         yield "No pool has been watched for long enough: ask again in a minute."
@@ -93,10 +92,10 @@ def written(found: Sizes, width: int) -> Iterator[str]:
         yield f"{name:<{column}}  {now:<10}  {printable(one.title)}"
         for sentence in one.sentences:
             yield from textwrap.wrap(
-                printable(sentence), width, initial_indent="  - ", subsequent_indent="    "
+                printable(sentence), columns, initial_indent="  - ", subsequent_indent="    "
             )
     if found.sizes_left_out:
         yield f"{found.sizes_left_out} more pools are not shown; the metrics have all of them."
     yield ""
     for server in found.sizes_by_server:
-        yield from textwrap.wrap(printable(f"server {server.server}: {server.summary}"), width)
+        yield from textwrap.wrap(printable(f"server {server.server}: {server.summary}"), columns)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 from pg_pool_exporter.redaction import printable_lines, redact
 
 SUCCESS, FAILURE, WRONG, INTERRUPTED = 0, 1, 2, 130
 """Done; failed; command line, environment or configuration wrong; interrupted."""
+
+_WIDEST, _NARROWEST = 110, 40
 
 
 def write(text: str, *, styled: bool = False) -> None:
@@ -28,3 +31,8 @@ def complain(message: str) -> None:
 def count(number: int, noun: str) -> str:
     """Such as `1 server` or `2 servers`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def width() -> int:
+    """Columns of the terminal to fill; some 100 where there is none."""
+    return max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns))

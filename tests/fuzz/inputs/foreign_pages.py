@@ -8,7 +8,7 @@ from fuzz.harness import Harness, pure
 from fuzz.inputs.native_pages import check_page
 from pg_pool_exporter.formats import FORMATS
 from pg_pool_exporter.metrics.text_format import Blocks
-from pg_pool_exporter.sources.pages.foreign_page import automatic
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from support.pages import good_page
 

@@ -7,10 +7,10 @@ from pg_pool_exporter.metrics.catalogue import METRICS
 from pg_pool_exporter.metrics.series import of_pools
 from pg_pool_exporter.metrics.text_format import Blocks, blocks, page
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.native_page import NATIVE
-from pg_pool_exporter.sources.pages.table import Table
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
+from pg_pool_exporter.sources.pages.series.native_page import NATIVE
+from pg_pool_exporter.sources.pages.series.table import Table
 from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader
 from support.pages import pool
 
 

@@ -13,7 +13,7 @@ from fuzz.harness import Check, Harness
 from pg_pool_exporter.client.serving.siblings import sibling_pages
 from pg_pool_exporter.metrics.series import of_pools
 from pg_pool_exporter.metrics.text_format import Blocks, blocks, page
-from pg_pool_exporter.sources.pages.text_reader import PageReader
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
 from support.pages import page_of, pool
 
 _OWN = blocks(of_pools([pool()]))

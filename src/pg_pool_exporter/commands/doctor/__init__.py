@@ -1,6 +1,6 @@
 """`pg-pool-exporter doctor`: the checklist at a terminal.
 
-The document of `/api/v1/findings` comes from a running exporter (`asking`), or from polling the
+The document of `/api/v1/findings` comes from a running exporter, or from polling the
 targets for a moment (`watching`). `report` reads it, `terminal` formats it.
 """
 
@@ -22,7 +22,7 @@ def main(options: Options) -> int:
     from pg_pool_exporter.commands.doctor.report import Report
     from pg_pool_exporter.commands.findings_document import NO_ANSWER, DocumentError
     from pg_pool_exporter.commands.options import PROGRAM
-    from pg_pool_exporter.commands.output import complain, write
+    from pg_pool_exporter.commands.output import complain, width, write
 
     try:
         text = _document(options)
@@ -34,7 +34,7 @@ def main(options: Options) -> int:
         write(f"{text}\n")
     else:
         colours = terminal.has_colours(sys.stdout, os.environ)
-        text = terminal.written(found, colours=colours, width=terminal.width())
+        text = terminal.written(found, colours=colours, width=width())
         write(text, styled=colours)
     return found.exit_code
 
@@ -42,7 +42,7 @@ def main(options: Options) -> int:
 def _document(options: Options) -> str:
     """The document of an exporter, or of polling the targets."""
     if options.url is not None:
-        from pg_pool_exporter.commands.doctor.asking import ask
+        from pg_pool_exporter.commands.asking import ask
 
         return ask(options.url)
     from pg_pool_exporter.commands import logs

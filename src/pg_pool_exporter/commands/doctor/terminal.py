@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import TextIO
@@ -36,17 +35,11 @@ _TITLES = {
 }
 _VERDICT_WIDTH, _TITLE_WIDTH = 9, 21
 _INDENT = " " * _VERDICT_WIDTH
-_WIDEST, _NARROWEST = 110, 40
 
 
 def has_colours(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Whether to colour the output: only a terminal, without NO_COLOR."""
     return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
-
-
-def width() -> int:
-    """Columns to fill."""
-    return max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns))
 
 
 def written(report: Report, *, colours: bool, width: int) -> str:

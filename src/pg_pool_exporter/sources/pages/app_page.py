@@ -12,10 +12,10 @@ from pg_pool_exporter.config.page_address import PageAddress
 from pg_pool_exporter.formats import AUTO, FORMATS, JOLOKIA, NATIVE_NAME, Format
 from pg_pool_exporter.sources.base import Source
 from pg_pool_exporter.sources.http.client import TcpConnector
-from pg_pool_exporter.sources.pages.foreign_page import automatic, table
 from pg_pool_exporter.sources.pages.jolokia import JolokiaSource
-from pg_pool_exporter.sources.pages.native_page import NATIVE
-from pg_pool_exporter.sources.pages.table import Table
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic, table
+from pg_pool_exporter.sources.pages.series.native_page import NATIVE
+from pg_pool_exporter.sources.pages.series.table import Table
 from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
 from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource
 

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from pg_pool_exporter.formats import NATIVE_NAME
 from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.identity import PagePool
-from pg_pool_exporter.sources.pages.nearest import pool_like_names
-from pg_pool_exporter.sources.pages.table import TYPE, Table
+from pg_pool_exporter.sources.pages.reading.nearest import pool_like_names
+from pg_pool_exporter.sources.pages.reading.text_reader import MAX_SERIES, PageReader
+from pg_pool_exporter.sources.pages.series.identity import PagePool
+from pg_pool_exporter.sources.pages.series.table import TYPE, Table
+from pg_pool_exporter.sources.pages.series.text_syntax import Malformed, metric_name, series_line
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import MAX_SERIES, PageReader
-from pg_pool_exporter.sources.pages.text_syntax import Malformed, metric_name, series_line
 
 _NO_FORMAT = "no format has this name"
 _OTHER_LABELS = "its labels say that it is about something else"

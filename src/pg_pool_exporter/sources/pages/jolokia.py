@@ -26,9 +26,9 @@ from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.http.client import HttpClient, TcpConnector
 from pg_pool_exporter.sources.http.fetch import DOCUMENT, Request
 from pg_pool_exporter.sources.http.request_options import request_options
-from pg_pool_exporter.sources.pages.pool_names import PoolName, safe_pool_name
+from pg_pool_exporter.sources.pages.series.safe_names import PoolName, safe_pool_name
+from pg_pool_exporter.sources.pages.series.text_syntax import cut
 from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
-from pg_pool_exporter.sources.pages.text_syntax import cut
 
 MAX_MBEANS = 2000
 """Most MBeans of one answer."""
@@ -114,7 +114,7 @@ def hikari_pools(document: bytes, defaults: TargetDefaults) -> list[PoolSample]:
     return [
         defaults.complete(
             PoolSample(
-                key=defaults.key("", name, ""),
+                key=PoolId(defaults.app, name, defaults.process),
                 info=replace(
                     info,
                     client="HikariCP",

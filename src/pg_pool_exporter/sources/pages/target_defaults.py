@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pg_pool_exporter.model import PoolId, PoolInfo, PoolSample
+from pg_pool_exporter.model import PoolInfo, PoolSample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +22,6 @@ class TargetDefaults:
     """Their application_name there, as the server shows it."""
     max_connections: int | None = None
     """The maximum of each pool."""
-
-    def key(self, app: str, pool: str, process: str) -> PoolId:
-        """The identity of a pool whose page has these labels, some of them empty."""
-        return PoolId(self.app or app, pool, process or self.process)
 
     def complete(self, sample: PoolSample) -> PoolSample:
         """`sample`, completed with the fields that its page lacks."""

@@ -24,10 +24,10 @@ from pg_pool_exporter.sources.http.fetch import (
     too_large,
 )
 from pg_pool_exporter.sources.http.request_options import request_options
-from pg_pool_exporter.sources.pages.native_page import NATIVE
-from pg_pool_exporter.sources.pages.table import Table
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader, UnrecognisedError
+from pg_pool_exporter.sources.pages.series.native_page import NATIVE
+from pg_pool_exporter.sources.pages.series.table import Table
 from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader, UnrecognisedError
 
 MAX_GZIP_MEMBERS = 100
 """Most parts of one compressed body, each of which costs time, however little is in it."""

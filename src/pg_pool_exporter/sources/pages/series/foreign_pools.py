@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from pg_pool_exporter.formats import Aliases, Format, Labels, first_of
 from pg_pool_exporter.model import PoolInfo
-from pg_pool_exporter.sources.pages.identity import PagePool, in_order, split
-from pg_pool_exporter.sources.pages.pool_names import PoolName, safe_pool_name
+from pg_pool_exporter.sources.pages.series.identity import PagePool, in_order, split
+from pg_pool_exporter.sources.pages.series.safe_names import PoolName, safe_pool_name
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 
 _SCOPE = "otel_scope_name"

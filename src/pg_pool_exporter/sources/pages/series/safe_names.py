@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from pg_pool_exporter.model import PoolInfo
-from pg_pool_exporter.sources.pages.text_syntax import MAX_LABEL_CHARACTERS, cut, is_cut
+from pg_pool_exporter.sources.pages.series.text_syntax import MAX_LABEL_CHARACTERS, cut, is_cut
 
 HIDDEN = "a connection string"
 """The name of a pool whose connection string has no harmless part."""

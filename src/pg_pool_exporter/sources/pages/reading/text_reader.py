@@ -11,24 +11,24 @@ from pg_pool_exporter.formats import NATIVE_NAME, Format
 from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.model import PoolId, PoolSample, Snapshot
 from pg_pool_exporter.sources.base import PollError
-from pg_pool_exporter.sources.pages.combine import combined, overlaid
-from pg_pool_exporter.sources.pages.identity import PagePool
-from pg_pool_exporter.sources.pages.naming import PoolNames
-from pg_pool_exporter.sources.pages.native_page import NATIVE
-from pg_pool_exporter.sources.pages.nearest import nearest, pool_like_names
-from pg_pool_exporter.sources.pages.pool_builder import (
+from pg_pool_exporter.sources.pages.reading.combine import combined, overlaid
+from pg_pool_exporter.sources.pages.reading.naming import PoolNames
+from pg_pool_exporter.sources.pages.reading.nearest import nearest, pool_like_names
+from pg_pool_exporter.sources.pages.reading.pool_builder import (
     PoolSampleBuilder,
     SiteLimiters,
     site_limiters,
 )
-from pg_pool_exporter.sources.pages.table import TYPE, FieldTarget, Table
-from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
-from pg_pool_exporter.sources.pages.text_syntax import (
+from pg_pool_exporter.sources.pages.series.identity import PagePool
+from pg_pool_exporter.sources.pages.series.native_page import NATIVE
+from pg_pool_exporter.sources.pages.series.table import TYPE, FieldTarget, Table
+from pg_pool_exporter.sources.pages.series.text_syntax import (
     Malformed,
     metric_name,
     series_line,
     value_at,
 )
+from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
 
 MAX_LINES = 200_000
 """Lines of one page; searching them takes some 40 ms."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pg_pool_exporter.formats import Format, Labels
 from pg_pool_exporter.model import PoolInfo
-from pg_pool_exporter.sources.pages.identity import PagePool
+from pg_pool_exporter.sources.pages.series.identity import PagePool
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 
 FieldPart = str | float | PoolInfo
@@ -117,20 +117,17 @@ class Table:
         return next(filter(None, (pattern.match(name) for pattern in self.patterns)), None)
 
 
-def wanted_lines(
-    prefixes: Iterable[bytes], *, types: bool, within: Iterable[bytes] = ()
-) -> re.Pattern[bytes]:
-    """Finds the lines that begin with one of these, and with `types` the TYPE lines of such names.
+def wanted_lines(prefixes: Iterable[bytes], within: Iterable[bytes] = ()) -> re.Pattern[bytes]:
+    """Finds the lines that begin with one of these, and the TYPE lines of such names.
 
     `within`: also those whose name has one of these in it. Most lines of most pages are about
     something else. One pass from line feed to line feed is three times faster than splitting the
     page.
     """
     starts = _any_of(sorted(prefixes))
-    type_line = b"(?:%b)?" % TYPE if types else b""
     inside = sorted(within)
     anywhere = b"|[a-zA-Z_:][a-zA-Z0-9_:]*?%b" % _any_of(inside) if inside else b""
-    return re.compile(rb"\n((?:%b%b%b)[^\n]*+)" % (type_line, starts, anywhere))
+    return re.compile(rb"\n((?:(?:%b)?%b%b)[^\n]*+)" % (TYPE, starts, anywhere))
 
 
 def _any_of(texts: list[bytes]) -> bytes:

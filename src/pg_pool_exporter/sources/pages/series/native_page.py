@@ -10,9 +10,9 @@ from pg_pool_exporter.formats import NATIVE_NAME, Labels
 from pg_pool_exporter.metrics.catalogue import METRICS, POOL_INFO, Metric
 from pg_pool_exporter.metrics.series import POOL
 from pg_pool_exporter.model import PoolId, PoolInfo
-from pg_pool_exporter.sources.pages.identity import PagePool, split
-from pg_pool_exporter.sources.pages.native_names import PREFIX, spellings
-from pg_pool_exporter.sources.pages.table import (
+from pg_pool_exporter.sources.pages.series.identity import PagePool, split
+from pg_pool_exporter.sources.pages.series.native_names import PREFIX, spellings
+from pg_pool_exporter.sources.pages.series.table import (
     COUNT,
     SUM,
     WHOLE,
@@ -23,8 +23,8 @@ from pg_pool_exporter.sources.pages.table import (
     Targets,
     wanted_lines,
 )
+from pg_pool_exporter.sources.pages.series.text_syntax import Malformed, number
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_syntax import Malformed, number
 
 _KEY_LABELS = PoolId._fields
 
@@ -151,7 +151,7 @@ def _native_types() -> dict[bytes, bytes]:
 
 
 NATIVE = Table(
-    wanted=wanted_lines([PREFIX.encode()], types=True),
+    wanted=wanted_lines([PREFIX.encode()]),
     types=_native_types(),
     targets=_native_targets(),
 )

@@ -16,8 +16,8 @@ from pg_pool_exporter.aggregate import grouped
 from pg_pool_exporter.formats import NATIVE_NAME, Format
 from pg_pool_exporter.metrics.series import POOL
 from pg_pool_exporter.model import PoolInfo, PoolSample
-from pg_pool_exporter.sources.pages.identity import PagePool, agree
-from pg_pool_exporter.sources.pages.pool_builder import TOTALS, PoolSampleBuilder
+from pg_pool_exporter.sources.pages.reading.pool_builder import TOTALS, PoolSampleBuilder
+from pg_pool_exporter.sources.pages.series.identity import PagePool, agree
 
 Parts = tuple[PoolSampleBuilder, ...]
 """The parts of one pool: a foreign format's first, then ours."""

@@ -19,10 +19,10 @@ from pg_pool_exporter.formats import (
     Value,
 )
 from pg_pool_exporter.metrics.series import POOL
-from pg_pool_exporter.sources.pages.foreign_pools import FormatPools
-from pg_pool_exporter.sources.pages.native_names import PREFIX
-from pg_pool_exporter.sources.pages.native_page import NATIVE
-from pg_pool_exporter.sources.pages.table import (
+from pg_pool_exporter.sources.pages.series.foreign_pools import FormatPools
+from pg_pool_exporter.sources.pages.series.native_names import PREFIX
+from pg_pool_exporter.sources.pages.series.native_page import NATIVE
+from pg_pool_exporter.sources.pages.series.table import (
     WHOLE,
     AliasRank,
     FieldTarget,
@@ -31,8 +31,8 @@ from pg_pool_exporter.sources.pages.table import (
     Targets,
     wanted_lines,
 )
+from pg_pool_exporter.sources.pages.series.text_syntax import any_number
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_syntax import any_number
 
 # Fields in seconds.
 TIMES = frozenset(scalar.field for scalar in POOL.scalars if "_seconds" in scalar.metric.name)
@@ -72,7 +72,7 @@ def table(formats: Iterable[Format], *, native_alone: bool = False) -> Table:
     ends = [pattern.end for pattern in patterns if not pattern.start]
     rare = tuple(dict.fromkeys(ends))
     return Table(
-        wanted_lines(prefixes, types=True),
+        wanted_lines(prefixes),
         NATIVE.types,
         {**targets, **NATIVE.targets},
         formats,
@@ -80,7 +80,7 @@ def table(formats: Iterable[Format], *, native_alone: bool = False) -> Table:
         tuple(patterns),
         rare,
         _common_start(min(rare), max(rare)) if rare else b"",
-        wanted_lines(prefixes, types=True, within=rare) if rare else None,
+        wanted_lines(prefixes, within=rare) if rare else None,
     )
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 from pg_pool_exporter.model import PoolInfo
-from pg_pool_exporter.sources.pages.foreign_page import automatic
-from pg_pool_exporter.sources.pages.pool_names import HIDDEN, PoolName, safe_pool_name
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic
+from pg_pool_exporter.sources.pages.series.safe_names import HIDDEN, PoolName, safe_pool_name
+from pg_pool_exporter.sources.pages.series.text_syntax import MAX_LABEL_CHARACTERS, cut
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_reader import PageReader
-from pg_pool_exporter.sources.pages.text_syntax import MAX_LABEL_CHARACTERS, cut
 
 SECRET = "hunter2"
 NAMES = {

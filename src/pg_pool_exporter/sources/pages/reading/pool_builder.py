@@ -13,9 +13,9 @@ from pg_pool_exporter.metrics.catalogue import OTHER, POOL_TIMEOUT_KINDS, POOL_T
 from pg_pool_exporter.metrics.limiter import NameLimiter
 from pg_pool_exporter.metrics.series import POOL
 from pg_pool_exporter.model import Histogram, PoolId, PoolInfo, PoolSample
-from pg_pool_exporter.sources.pages.identity import PagePool
-from pg_pool_exporter.sources.pages.table import COUNT, SUM, WHOLE, FieldPart, FieldTarget
-from pg_pool_exporter.sources.pages.text_syntax import Malformed
+from pg_pool_exporter.sources.pages.series.identity import PagePool
+from pg_pool_exporter.sources.pages.series.table import COUNT, SUM, WHOLE, FieldPart, FieldTarget
+from pg_pool_exporter.sources.pages.series.text_syntax import Malformed
 
 # The only kinds with a name of their own: so no counter moves between its name and `other`.
 _KINDS = frozenset(POOL_TIMEOUT_KINDS)

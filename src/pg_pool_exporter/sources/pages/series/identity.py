@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from pg_pool_exporter.formats import DEFAULT_POOL, NATIVE_NAME, Labels
 from pg_pool_exporter.model import PoolId
-from pg_pool_exporter.sources.pages.pool_names import safe_pool_name
+from pg_pool_exporter.sources.pages.series.safe_names import safe_pool_name
+from pg_pool_exporter.sources.pages.series.text_syntax import cut
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-from pg_pool_exporter.sources.pages.text_syntax import cut
 
 Pairs = tuple[tuple[str, str], ...]
 """Names of labels and their values."""

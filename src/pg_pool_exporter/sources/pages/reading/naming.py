@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from pg_pool_exporter.formats import Format
 from pg_pool_exporter.model import PoolId
-from pg_pool_exporter.sources.pages.combine import Parts
-from pg_pool_exporter.sources.pages.identity import PagePool, Pairs, with_text
-from pg_pool_exporter.sources.pages.pool_builder import PoolSampleBuilder
+from pg_pool_exporter.sources.pages.reading.combine import Parts
+from pg_pool_exporter.sources.pages.reading.pool_builder import PoolSampleBuilder
+from pg_pool_exporter.sources.pages.series.identity import PagePool, Pairs, with_text
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 
 
