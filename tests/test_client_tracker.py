@@ -241,12 +241,11 @@ def test_a_fork_leaves_nothing_of_the_parents_also_when_another_thread_has_our_l
     held, release = threading.Event(), threading.Event()
 
     def clock() -> float:
-        if threading.current_thread() is reader:
+        if threading.current_thread() is not threading.main_thread():
             held.set()
             release.wait(10)
         return 1000.0
 
-    reader = threading.current_thread()  # while the tracker is made
     one = Tracker(limit=5, leak_after=60, clock=clock)
     reader = threading.Thread(target=one.read)
     kept = Connection()
