@@ -15,6 +15,7 @@ from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.link import Link
 from support.polling import (
+    DEADLINE,
     eventually,
     failure,
     outcome,
@@ -301,7 +302,8 @@ def test_what_is_not_postgresql_is_reported_apart_and_gets_one_connection_at_a_t
         port = server.sockets[0].getsockname()[1]
         config = ServerConfig(name="main", dsn=SecretStr(f"host=127.0.0.1 port={port}"))
         source = PostgresSource(config)
-        assert [await outcome(source) for _ in range(3)] == [reason] * 3
+        deadline = 0.5 if answer is None else DEADLINE
+        assert [await outcome(source, deadline) for _ in range(3)] == [reason] * 3
         await source.close()
         await eventually(lambda: now == 0)
         assert most == 1

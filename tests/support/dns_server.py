@@ -31,6 +31,8 @@ class NameServer:
         resolver = dns.asyncresolver.Resolver(configure=False)
         resolver.nameservers = ["127.0.0.1"]
         resolver.port = self.port
+        if self.silent:
+            resolver.lifetime = 0.5
         return resolver
 
     def answer(self, packet: bytes) -> bytes | None:
