@@ -17,6 +17,7 @@ from pg_pool_exporter.sources.pages.text_source import ExpositionTextSource
 from support import pages
 from support.pages import serving
 from support.polling import eventually
+from support.postgres import wait_until
 
 DEADLINE = 5.0
 
@@ -27,14 +28,18 @@ class HungNames:
     def __init__(self) -> None:
         self.answer = threading.Event()
         self.asked: list[str] = []
+        self.answered: list[str] = []
         self._real = socket.getaddrinfo
 
     def getaddrinfo(self, host: str, *arguments: Any, **options: Any) -> Any:
         self.asked.append(host)
         if host.endswith(".hung"):
             self.answer.wait(DEADLINE)
-            host = "localhost"
-        return self._real(host, *arguments, **options)
+        try:
+            real = "localhost" if host.endswith(".hung") else host
+            return self._real(real, *arguments, **options)
+        finally:
+            self.answered.append(host)
 
 
 def threads() -> int:
@@ -49,9 +54,7 @@ def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[HungNames]:
     monkeypatch.setattr(socket, "getaddrinfo", names.getaddrinfo)
     yield names
     names.answer.set()
-    for thread in threading.enumerate():
-        if thread.name == "resolve":
-            thread.join(DEADLINE)
+    wait_until(lambda: len(names.answered) == len(names.asked), "all names are looked up")
 
 
 def test_a_page_is_read_while_other_names_hang(hung: HungNames) -> None:
