@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from pg_pool_exporter.analysis.history.demand import (
@@ -113,22 +113,9 @@ class History:
         page = self._pages.get(target)
         return (page.get(pool) if page is not None else None) or PoolHistory()
 
-    def deadlocks(self, server: str) -> Mapping[str, float]:
-        """Deadlocks in the last 15 minutes, by database; only where there were any."""
-        history = self._servers.get(TargetId("server", server))
-        return {} if history is None else history.deadlocks()
-
-    def was_away(self, server: str) -> bool:
-        """Whether a server that answers now did not in the last minutes."""
-        history = self._servers.get(TargetId("server", server))
-        return history is not None and history.was_away()
-
-    def longest_lock_wait(self, server: str, names: Iterable[str]) -> float:
-        """Seconds of the longest wait for a lock in the last minutes, of the sessions with one of
-        these `application_name`; infinite where only that it lasted is known.
-        """
-        history = self._servers.get(TargetId("server", server))
-        return 0.0 if history is None else history.longest_lock_wait(names)
+    def of_server(self, server: str) -> ServerHistory:
+        """Of the server with this name; one without readings where it was never read."""
+        return self._servers.get(TargetId("server", server)) or ServerHistory()
 
     def longest_bouncer_wait(self, bouncers: Iterable[str], names: Iterable[str]) -> float:
         """Seconds of the longest wait for a connection of these bouncers in the last minutes, of

@@ -66,5 +66,7 @@ class ServerHistory:
         return self._last is not None and self._last - self._back < REMEMBERED_MINUTES * MINUTE
 
     def longest_lock_wait(self, names: Iterable[str]) -> float:
-        """Seconds, of the sessions with one of these `application_name`."""
+        """Seconds of the longest wait for a lock in the last minutes, of the sessions with one of
+        these `application_name`; infinite where only that it lasted is known.
+        """
         return self._lock_waits.longest(names)

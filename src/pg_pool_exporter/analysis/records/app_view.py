@@ -78,6 +78,7 @@ def app_view(
     without_session = 0.0
     if len(recent) > 1 and not key.bouncers:
         without_session = connections - max(one.sessions for one in recent)
+    server = history.of_server(key.server)
     return AppView(
         key=key,
         leak_after=longest_threshold(pools),
@@ -88,8 +89,8 @@ def app_view(
         lost_sessions=lost,
         lost_sessions_now=max(lost, without_session),
         checked_out=checked_out,
-        disturbed=not recent or history.was_away(key.server),
-        longest_lock_wait=history.longest_lock_wait(key.server, names),
+        disturbed=not recent or server.was_away(),
+        longest_lock_wait=server.longest_lock_wait(names),
         longest_bouncer_wait=history.longest_bouncer_wait(key.bouncers, names),
         pools=len({one.sample.key.pool for one in pools}),
     )

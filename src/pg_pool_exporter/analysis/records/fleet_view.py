@@ -150,7 +150,11 @@ def _servers(
         if snapshot is not None and snapshot.server is not None:
             with faults.contained("records"):
                 yield server_view(
-                    name, snapshot.server, thresholds, pools_max.get(name), history.deadlocks(name)
+                    name,
+                    snapshot.server,
+                    thresholds,
+                    pools_max.get(name),
+                    history.of_server(name).deadlocks(),
                 )
 
 
