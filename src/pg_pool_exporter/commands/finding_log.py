@@ -11,6 +11,7 @@ import structlog
 from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.analysis.events import Change, Event, Known, follow
 from pg_pool_exporter.analysis.findings.finding import Cause
+from pg_pool_exporter.analysis.findings.wording import few
 
 log = structlog.get_logger(__name__)
 
@@ -71,10 +72,8 @@ def _write(event: Event) -> None:
     what = event.what
     facts = what.subject.parts
     if what.sites:
-        sites = list(what.sites.items())
-        shown = [f"{site} ({count:g})" for site, count in sites[:_MAX_SITES]]
-        more = len(sites) - _MAX_SITES
-        facts["sites"] = ", ".join([*shown, f"{more} more"] if more > 0 else shown)
+        sites = (f"{site} ({count:g})" for site, count in what.sites.items())
+        facts["sites"] = ", ".join(few(sites, _MAX_SITES))
     if what.cause is None:
         log.info(f"overdue checkouts {event.change.value}", count=_number(what.amount), **facts)
         return

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from aiohttp import hdrs, web
 
 from pg_pool_exporter.analysis.analyzer import Analysis, Analyzer
+from pg_pool_exporter.analysis.findings.wording import first_of
 from pg_pool_exporter.blocking.shared import SharedResult
 from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.exposition.pages import Exposition, gzipped
@@ -133,10 +134,8 @@ class Web:
     async def _ready(self, _request: web.BaseRequest) -> Answer:
         names = self._unpolled()
         if names:
-            shown = ", ".join(names[:_MAX_NAMES_SHOWN])
-            more = len(names) - _MAX_NAMES_SHOWN
-            rest = f" and {more} more" if more > 0 else ""
-            return plain_answer(f"not polled yet: {shown}{rest}", HTTPStatus.SERVICE_UNAVAILABLE)
+            shown = first_of(names, _MAX_NAMES_SHOWN)
+            return plain_answer(f"not polled yet: {shown}", HTTPStatus.SERVICE_UNAVAILABLE)
         states = self._store.states()
         self._answered |= any(one.health.last_success is not None for one in states)
         if states and not self._answered:

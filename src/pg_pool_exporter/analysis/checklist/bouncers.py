@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pg_pool_exporter.analysis.checklist.check import Check, few, findings_of, of_findings, unknown
+from pg_pool_exporter.analysis.checklist.check import Check, findings_of, of_findings, unknown
 from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Verdict
-from pg_pool_exporter.analysis.findings.wording import number, spell
+from pg_pool_exporter.analysis.findings.wording import few, number, spell
 from pg_pool_exporter.analysis.records.bouncer_view import BouncerPoolView, BouncerView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 

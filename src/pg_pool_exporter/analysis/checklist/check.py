@@ -6,10 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Sign, Verdict
+from pg_pool_exporter.analysis.findings.wording import MOST_LINES, few
 from pg_pool_exporter.analysis.verdicts.judge import Judged
-
-# Lines of evidence of each point.
-_MAX_LINES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +59,7 @@ def no_server(judged: Judged) -> str:
 
 def _in_words(finding: Finding) -> str:
     sites = ", ".join(
-        f"{site} ({count:g})" for site, count in list(finding.sites.items())[:_MAX_LINES]
+        f"{site} ({count:g})" for site, count in list(finding.sites.items())[:MOST_LINES]
     )
     parts = [f"{finding.subject}: {finding.summary}", *finding.evidence]
     at = "at" if finding.sites_are_certain else "at one of"
@@ -76,10 +74,3 @@ def remedies(findings: Iterable[Finding]) -> tuple[str, ...]:
 def causes(findings: Iterable[Finding]) -> tuple[Cause, ...]:
     """The causes of all findings, each once."""
     return tuple(dict.fromkeys(one.cause for one in findings))
-
-
-def few(lines: Iterable[str]) -> tuple[str, ...]:
-    """The first lines, and how many more there are."""
-    lines = list(lines)
-    more = len(lines) - _MAX_LINES
-    return (*lines[:_MAX_LINES], f"{more} more") if more > 0 else tuple(lines)

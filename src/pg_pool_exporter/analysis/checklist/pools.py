@@ -8,9 +8,9 @@ from dataclasses import replace
 from math import isfinite
 
 from pg_pool_exporter.aggregate import summed
-from pg_pool_exporter.analysis.checklist.check import Check, few, findings_of, of_findings, unknown
+from pg_pool_exporter.analysis.checklist.check import Check, findings_of, of_findings, unknown
 from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Verdict
-from pg_pool_exporter.analysis.findings.wording import number, spell
+from pg_pool_exporter.analysis.findings.wording import few, number, spell
 from pg_pool_exporter.analysis.records.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 from pg_pool_exporter.model import LogCounts

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from pg_pool_exporter.analysis.checklist.check import (
     Check,
-    few,
     findings_of,
     no_server,
     of_findings,
@@ -15,7 +14,7 @@ from pg_pool_exporter.analysis.checklist.check import (
 )
 from pg_pool_exporter.analysis.findings.finding import Cause, Verdict
 from pg_pool_exporter.analysis.findings.recommended import IDLE_IN_TRANSACTION_TIMEOUT, setting
-from pg_pool_exporter.analysis.findings.wording import number
+from pg_pool_exporter.analysis.findings.wording import few, number
 from pg_pool_exporter.analysis.records.server_view import ServerView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 

@@ -10,7 +10,6 @@ from functools import wraps
 from pg_pool_exporter.analysis.checklist.check import (
     Check,
     causes,
-    few,
     findings_of,
     no_server,
     of_findings,
@@ -19,7 +18,7 @@ from pg_pool_exporter.analysis.checklist.check import (
 )
 from pg_pool_exporter.analysis.correlate.sessions import IN_TRANSACTION, AppSessions
 from pg_pool_exporter.analysis.findings.finding import Cause, Sign, Verdict
-from pg_pool_exporter.analysis.findings.wording import number, spell
+from pg_pool_exporter.analysis.findings.wording import few, number, spell
 from pg_pool_exporter.analysis.records.server_view import ServerView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 

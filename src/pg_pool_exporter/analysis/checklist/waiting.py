@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from pg_pool_exporter.analysis.checklist.bouncers import CAUSES
-from pg_pool_exporter.analysis.checklist.check import Check, few, findings_of, of_findings, unknown
+from pg_pool_exporter.analysis.checklist.check import Check, findings_of, of_findings, unknown
 from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Verdict
-from pg_pool_exporter.analysis.findings.wording import number
+from pg_pool_exporter.analysis.findings.wording import few, number
 from pg_pool_exporter.analysis.records.pool_view import PoolView
 from pg_pool_exporter.analysis.verdicts.judge import Judged
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 
 MOST_NAMED = 5
 """Names in one piece of evidence."""
+MOST_LINES = 10
+"""Lines of evidence of one point."""
 
 
 def number(count: float, one: str, many: str) -> str:
@@ -39,11 +41,18 @@ def biggest(counts: Mapping[str, float]) -> str:
     )
 
 
-def first_of(names: Iterable[str]) -> str:
+def first_of(names: Iterable[str], most: int = MOST_NAMED) -> str:
     """The first names, each once, and how many more there are: `a, b and 3 more`."""
     unique = list(dict.fromkeys(names))
-    more = len(unique) - MOST_NAMED
-    return ", ".join(unique[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(unique) - most
+    return ", ".join(unique[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def few(texts: Iterable[str], most: int = MOST_LINES) -> tuple[str, ...]:
+    """The first texts, and how many more there are: `a`, `b`, `3 more`."""
+    texts = tuple(texts)
+    more = len(texts) - most
+    return (*texts[:most], f"{more} more") if more > 0 else texts
 
 
 def figure(name: str, value: float) -> tuple[str, str]:

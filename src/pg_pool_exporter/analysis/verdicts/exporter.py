@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.analysis.findings.finding import Cause, Finding, Severity, Subject
 from pg_pool_exporter.analysis.findings.remedies import remedy
+from pg_pool_exporter.analysis.findings.wording import few
 from pg_pool_exporter.analysis.records.fleet_view import TargetView
 
 # Lines of one problem: a configuration can have a hundred mistakes.
@@ -63,10 +64,8 @@ def _problems(status: ExporterStatus) -> Iterator[_Problem]:
 
 
 def _cut(problem: str) -> str:
-    lines = problem.splitlines()
-    more = len(lines) - _MAX_LINES
-    shown = [line.strip()[:_MAX_LINE] for line in lines[:_MAX_LINES]]
-    return "; ".join([*shown, f"{more} more"] if more > 0 else shown)
+    lines = (line.strip()[:_MAX_LINE] for line in problem.splitlines())
+    return "; ".join(few(lines, _MAX_LINES))
 
 
 def log_state_lost(target: TargetView) -> Iterator[Finding]:

@@ -9,7 +9,15 @@ from pg_pool_exporter.analysis.findings.wording import biggest, number, spell
 from pg_pool_exporter.analysis.records.bouncer_view import BouncerPoolView
 from pg_pool_exporter.analysis.records.limit_chain import Link
 from pg_pool_exporter.web.page.drawing import bar
-from pg_pool_exporter.web.page.markup import Html, element, join, name, section
+from pg_pool_exporter.web.page.markup import (
+    POOLS_LEFT_OUT,
+    Html,
+    element,
+    join,
+    left_out,
+    name,
+    section,
+)
 from pg_pool_exporter.web.page.tables import row, table
 
 MAX_POOLS = 500
@@ -27,7 +35,6 @@ def bouncers_section(
     """The tables of the pools, in their order, and of the limits; None without pools."""
     if not pools:
         return None
-    more = len(pools) - MAX_POOLS
     return section(
         "bouncers",
         "Pools of bouncers",
@@ -37,9 +44,7 @@ def bouncers_section(
             (_row(pool) for pool in pools[:MAX_POOLS]),
             "pools",
         ),
-        element("p", f"{more} more pools are not shown; the metrics have all of them.")
-        if more > 0
-        else None,
+        left_out(len(pools) - MAX_POOLS, POOLS_LEFT_OUT),
         _chain(pools),
         _limits(limits),
     )
@@ -54,7 +59,6 @@ def _limits(limits: Mapping[str, Sequence[Link]]) -> Html | None:
     ]
     if not rows:
         return None
-    more = len(rows) - MAX_LIMITS
     return join(
         [
             table(
@@ -63,7 +67,7 @@ def _limits(limits: Mapping[str, Sequence[Link]]) -> Html | None:
                 (_limit(*one) for one in rows[:MAX_LIMITS]),
                 "limits",
             ),
-            element("p", f"{more} more are not shown.") if more > 0 else "",
+            left_out(len(rows) - MAX_LIMITS) or "",
         ]
     )
 
@@ -87,7 +91,6 @@ def _chain(pools: Sequence[BouncerPoolView]) -> Html | None:
     holders = [(pool, one) for pool in pools for one in pool.worth_showing]
     if not holders:
         return None
-    more = len(holders) - MAX_HOLDERS
     return join(
         [
             table(
@@ -96,7 +99,7 @@ def _chain(pools: Sequence[BouncerPoolView]) -> Html | None:
                 (_holder(pool, one) for pool, one in holders[:MAX_HOLDERS]),
                 "chain",
             ),
-            element("p", f"{more} more are not shown.") if more > 0 else "",
+            left_out(len(holders) - MAX_HOLDERS) or "",
         ]
     )
 

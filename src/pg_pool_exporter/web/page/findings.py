@@ -9,7 +9,7 @@ from pg_pool_exporter.analysis.findings.finding import Finding, Severity
 from pg_pool_exporter.analysis.findings.remedies import runbook
 from pg_pool_exporter.analysis.findings.wording import figure, number
 from pg_pool_exporter.web.links import Links
-from pg_pool_exporter.web.page.markup import Html, element, join, name, section, sentence
+from pg_pool_exporter.web.page.markup import Html, element, join, left_out, name, section, sentence
 
 _MAX_IN_BRIEF = 5
 _MAX_OPEN = 10
@@ -59,10 +59,8 @@ def in_full(findings: Sequence[Finding], links: Links) -> Html | None:
     if not findings:
         return None
     shown = [_finding(one, at, links) for at, one in enumerate(findings[:_MAX_SHOWN], 1)]
-    more = len(findings) - _MAX_SHOWN
-    left_out = element("p", f"{more} more are not shown.") if more > 0 else None
     cards = element("div", join(shown), class_="findings")
-    return section("wrong", "What is wrong", cards, left_out)
+    return section("wrong", "What is wrong", cards, left_out(len(findings) - _MAX_SHOWN))
 
 
 def _finding(finding: Finding, at: int, links: Links) -> Html:

@@ -11,6 +11,8 @@ from pg_pool_exporter.redaction import printable
 _MOST_TEXT = 500
 _MOST_NAME = 150
 
+POOLS_LEFT_OUT = "more pools are not shown; the metrics have all of them."
+
 
 class Html(str):
     """Markup. Every other string is text."""
@@ -38,6 +40,11 @@ def section(anchor: str, title: str, *children: str | None) -> Html:
     return element(
         "section", heading, *children, id=anchor, aria_labelledby=f"{anchor}-title"
     )  # fmt: skip
+
+
+def left_out(more: int, words: str = "more are not shown.") -> Html | None:
+    """The line for what is over a limit; None where nothing is."""
+    return element("p", f"{more} {words}") if more > 0 else None
 
 
 def name(text: str) -> Html:

@@ -10,7 +10,16 @@ from pg_pool_exporter.analysis.records.app_view import AppView
 from pg_pool_exporter.analysis.records.pool_view import PoolView
 from pg_pool_exporter.web.links import Links
 from pg_pool_exporter.web.page.drawing import bar, sparkline
-from pg_pool_exporter.web.page.markup import Html, element, join, linked, name, section
+from pg_pool_exporter.web.page.markup import (
+    POOLS_LEFT_OUT,
+    Html,
+    element,
+    join,
+    left_out,
+    linked,
+    name,
+    section,
+)
 from pg_pool_exporter.web.page.tables import row, table
 
 MAX_POOLS = 500
@@ -27,7 +36,6 @@ def pools_section(pools: Iterable[PoolView], links: Links) -> Html | None:
     if not worst:
         return None
     first, rest = worst[:MAX_OPEN], worst[MAX_OPEN:MAX_POOLS]
-    more = len(worst) - MAX_POOLS
     words = number(len(worst), "pool", "pools")
     return section(
         "pools",
@@ -41,9 +49,7 @@ def pools_section(pools: Iterable[PoolView], links: Links) -> Html | None:
         )
         if rest
         else None,
-        element("p", f"{more} more pools are not shown; the metrics have all of them.")
-        if more > 0
-        else None,
+        left_out(len(worst) - MAX_POOLS, POOLS_LEFT_OUT),
     )
 
 

@@ -10,7 +10,7 @@ from pg_pool_exporter.analysis.records.server_view import ServerView
 from pg_pool_exporter.model import SessionKey
 from pg_pool_exporter.web.links import Links
 from pg_pool_exporter.web.page.drawing import bar
-from pg_pool_exporter.web.page.markup import Html, element, join, linked, name, section
+from pg_pool_exporter.web.page.markup import Html, element, join, left_out, linked, name, section
 from pg_pool_exporter.web.page.tables import row, table
 
 MAX_SERVERS = 100
@@ -24,12 +24,11 @@ def servers_section(servers: Sequence[ServerView], links: Links) -> Html | None:
     if not servers:
         return None
     fullest = sorted(servers, key=lambda one: -one.sample.used / max(1, one.available))
-    more = len(servers) - MAX_SERVERS
     return section(
         "servers",
         "Servers",
         join(_server(one, links) for one in fullest[:MAX_SERVERS]),
-        element("p", f"{more} more servers are not shown.") if more > 0 else None,
+        left_out(len(servers) - MAX_SERVERS, "more servers are not shown."),
     )
 
 

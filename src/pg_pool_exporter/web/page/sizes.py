@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pg_pool_exporter.analysis.advice.advice import Advice, Direction, PoolAdvice
 from pg_pool_exporter.analysis.advice.wording import of_server, sentences, title
 from pg_pool_exporter.analysis.findings.wording import number
-from pg_pool_exporter.web.page.markup import Html, element, join, name
+from pg_pool_exporter.web.page.markup import POOLS_LEFT_OUT, Html, element, join, left_out, name
 from pg_pool_exporter.web.page.tables import row, table
 
 MAX_POOLS = 50
@@ -19,15 +19,12 @@ def sizes_section(advice: Advice) -> Html | None:
     known = [one for one in advice.pools if one.needed is not None]
     if not known:
         return None
-    more = len(known) - MAX_POOLS
     return element(
         "section",
         element("h2", "Pool sizes"),
         join(_server(server.name, of_server(server)) for server in advice.servers),
         table(_caption(known), _COLUMNS, map(_row, known[:MAX_POOLS]), "sizes"),
-        element("p", f"{more} more pools are not shown; the metrics have all of them.")
-        if more > 0
-        else None,
+        left_out(len(known) - MAX_POOLS, POOLS_LEFT_OUT),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pg_pool_exporter.analysis.findings.wording import number, spell
 from pg_pool_exporter.analysis.records.fleet_view import TargetView
 from pg_pool_exporter.model import Health
-from pg_pool_exporter.web.page.markup import Html, element, join, name, section
+from pg_pool_exporter.web.page.markup import Html, element, join, left_out, name, section
 from pg_pool_exporter.web.page.tables import row, table
 
 MAX_TARGETS = 500
@@ -28,7 +28,7 @@ def targets_section(targets: Sequence[TargetView], now: float) -> Html:
         element("details", element("summary", "Targets that are up"), _table("Up", up, now))
         if up
         else None,
-        element("p", f"{more} more are not shown.") if more else None,
+        left_out(more),
     )
 
 
