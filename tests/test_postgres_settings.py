@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -204,6 +205,24 @@ def test_a_timeout_is_read_as_the_server_reads_it(cluster: Cluster, text: str) -
     )
     override = TimeoutOverride("statement_timeout", "all", "postgres")
     assert (settings_of(cluster).overrides[override],) == setting
+
+
+@pytest.mark.parametrize("zeros", [10_000, pytest.param(300_000_000, marks=pytest.mark.slow)])
+def test_a_setting_of_megabytes_that_any_role_may_write_costs_itself_only(
+    cluster: Cluster, zeros: int
+) -> None:
+    cluster.run("CREATE ROLE mallory")
+    with closing(cluster.connect()) as session:
+        session.execute("SET ROLE mallory")
+        session.execute(
+            "DO $$BEGIN EXECUTE format('ALTER ROLE mallory SET lock_timeout = %L', "
+            f"repeat('0', {zeros}) || '5'); END$$"
+        )
+    cluster.run("CREATE ROLE batch LOGIN CONNECTION LIMIT 5")
+    cluster.run("ALTER ROLE batch SET lock_timeout = '7s'")
+    settings = settings_of(cluster)
+    assert settings.overrides == {TimeoutOverride("lock_timeout", "all", "batch"): 7}
+    assert settings.role_limits == {"batch": 5}
 
 
 def test_an_override_that_cannot_be_read_counts_as_left_out() -> None:
