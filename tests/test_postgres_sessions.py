@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 import psycopg
@@ -18,7 +19,9 @@ from pg_pool_exporter.model import (
     SessionKey,
     TimeoutOverride,
 )
+from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.postgres.session_groups import FOLDED
+from pg_pool_exporter.sources.queries import batch
 from support.link import Link
 from support.polling import poll, run, source_of, until
 from support.postgres import EMBEDDED_16, Cluster, wait_until
@@ -132,6 +135,36 @@ def test_sessions_that_wait_for_a_lock_and_the_one_that_blocks_them_are_counted(
     assert group(server, "waiter").blocking == 0
     assert group(server, "holder").waiting == 0
     assert group(server, "holder").blocking == 1
+
+
+def test_of_a_crowd_that_waits_a_hundred_sessions_are_asked_who_blocks_them() -> None:
+    """Asking all of a thousand takes the server longer than a poll may."""
+    crowd = 120
+    with ExitStack() as stack:
+        own = stack.enter_context(
+            Cluster(EMBEDDED_16, settings={"max_connections": str(crowd + 10)})
+        )
+        holder = stack.enter_context(closing(own.connect(application_name="holder")))
+        holder.execute("SELECT pg_advisory_lock(7)")
+        for _ in range(crowd):
+            waiter = PGconn.connect(own.dsn(application_name="waiter").encode())
+            stack.callback(waiter.finish)
+            waiter.send_query(b"SELECT pg_advisory_lock(7)")
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        wait_until(lambda: own.run(waits) == [(crowd,)], "all wait")
+        server = polled(own)
+        assert group(server, "waiter").waiting == crowd
+        assert group(server, "holder").blocking == 1
+
+        async def blockers() -> str:
+            abandoned: dict[str, Any] = {"abandoned_pids": [], "abandoned_starts": []}
+            connection = await BoundedConnection.open(own.dsn())
+            answer = await connection.execute_batch(batch("sessions", version=16, **abandoned))
+            await connection.close()
+            return ",".join(row.blockers for row in answer[0] if row.blockers)
+
+        asked = asyncio.run(blockers()).split(",").count(str(holder.info.backend_pid))
+        assert asked == 100
 
 
 def test_waits_longer_than_the_deadlock_timeout_are_counted_from_version_19_on(

@@ -4,8 +4,9 @@
 --
 -- own: this session, and those that the exporter has abandoned. hidden: without the right to see a
 -- session its type and state are NULL; then it is a client if it has a database and a role. Other
--- processes count when they wait. pg_blocking_pids() locks the lock table: it is called for waiting
--- sessions only. ages: how long each has been in its state, in seconds. transaction_ages and
+-- processes count when they wait. blockers: pg_blocking_pids() locks the lock table, and names each
+-- session that is further ahead in the queue, so it is called for at most a hundred of those that
+-- wait. ages: how long each has been in its state, in seconds. transaction_ages and
 -- transaction_state_ages: of those with an open transaction, in the same order. writers: those that
 -- have changed data in it. oldest_snapshot: how many transactions ago it was taken, 0 for one
 -- that is younger than our own. clock: the server's, which jumps when somebody sets it.
@@ -42,8 +43,10 @@ SELECT coalesce(pid = pg_backend_pid()
            AS oldest_snapshot,
        count(*) FILTER (WHERE wait_event_type = 'Lock') AS waiting,
        string_agg(array_to_string(pg_blocking_pids(pid), ','), ',')
-           FILTER (WHERE wait_event_type = 'Lock') AS blockers
-FROM pg_stat_get_activity(NULL)
+           FILTER (WHERE wait_event_type = 'Lock' AND waiter <= 100) AS blockers
+FROM (SELECT *, count(*) FILTER (WHERE wait_event_type = 'Lock')
+                    OVER (ROWS UNBOUNDED PRECEDING) AS waiter
+      FROM pg_stat_get_activity(NULL)) AS session
 WHERE usesysid IS NOT NULL OR backend_type = 'client backend' OR wait_event_type = 'Lock'
 GROUP BY own, hidden, client, datid, usesysid, application_name, client_addr,
          state;
