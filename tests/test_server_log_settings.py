@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -11,9 +13,11 @@ from pydantic import SecretStr
 
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.config.models import LogConfig
+from pg_pool_exporter.model import LogCounts
 from pg_pool_exporter.sources.postgres.source import PostgresSource
 from pg_pool_exporter.sources.queries.rows import FixedSettingsRow, LogSettingsRow
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
+from pg_pool_exporter.sources.server_log.counting.totals import LogTotals
 from pg_pool_exporter.sources.server_log.format.fixed_settings import RETRY_SECONDS
 from pg_pool_exporter.sources.server_log.format.settings import LogSettings, settings_of
 from support.polling import eventually, poll, run, until
@@ -169,7 +173,7 @@ def test_each_value_of_log_connections_is_understood(case: Aspects) -> None:
         prefix="%m ", destination="stderr", collector=False, least="warning", role="exporter"
     )
     fixed = FixedSettingsRow(
-        connections=case.value, disconnections=False, is_current=True, loaded=""
+        connections=case.value, disconnections=False, own_level=False, is_current=True, loaded=""
     )
     assert settings_of(row, fixed, (), ()).opened is case.opened
     assert settings_of(row, None, (), ()).opened is None
@@ -193,6 +197,50 @@ def test_each_value_of_log_min_messages_is_understood(least: str, errors: bool) 
         prefix="%m ", destination="stderr", collector=False, least=least, role="exporter"
     )
     assert settings_of(row, None, (), ()).errors is errors
+
+
+@pytest.mark.parametrize(
+    ("least", "opened", "timeouts", "refused"),
+    [
+        ("warning", True, {"statement", "idle_in_transaction"}, True),
+        ("log", True, {"idle_in_transaction"}, True),
+        ("fatal", False, {"idle_in_transaction"}, True),
+        ("panic", False, set(), False),
+    ],
+)
+def test_what_the_level_keeps_out_of_the_log_is_not_0(
+    least: str, opened: bool, timeouts: set[str], refused: bool
+) -> None:
+    row = LogSettingsRow(
+        prefix="%m ", destination="stderr", collector=False, least=least, role="exporter"
+    )
+    own = FixedSettingsRow(
+        connections="on", disconnections=True, own_level=False, is_current=True, loaded=""
+    )
+    counts = counted_with(settings_of(row, own, (), ("shop",)))
+    assert (counts.opened is not None, counts.closed is not None) == (opened, opened)
+    kinds = {kind for of_database in counts.timeouts.values() for kind in of_database}
+    assert kinds & {"statement", "idle_in_transaction"} == timeouts
+    assert bool(counts.refused) is refused
+    # What silences the exporter's own sessions says nothing about those of others.
+    settings = settings_of(row, replace(own, own_level=True), (), ("shop",))
+    assert counted_with(settings).opened == {"shop": 0}
+
+
+def counted_with(settings: LogSettings) -> LogCounts:
+    totals = LogTotals(None)
+    totals.add(Counter(), settings.databases, 0.0)
+    return totals.counts(settings, by_database=True, lag=0)
+
+
+def test_a_level_of_the_exporters_role_is_not_that_of_others(own_postgres: Cluster) -> None:
+    async def main() -> None:
+        async with watched(own_postgres, "exporter") as server:
+            settings = await server.settings()
+            assert (settings.errors, settings.sessions) == (True, True)
+
+    own_postgres.run("ALTER ROLE exporter SET log_min_messages = panic")
+    run(main())
 
 
 def test_from_postgresql_18_the_aspects_of_log_connections_decide() -> None:

@@ -1,14 +1,17 @@
 -- Settings that a session keeps from its start. NULL where they say nothing about other sessions:
 -- this one began before the configuration was loaded, or has a value of its client's own.
-SELECT CASE WHEN own.is_current AND connections.source <> 'client' THEN connections.setting END
-           AS connections,
-       CASE WHEN own.is_current AND disconnections.source <> 'client'
-            THEN disconnections.setting::boolean END AS disconnections,
+-- own_level: whether log_min_messages is that of this role, database or client only.
+SELECT max(setting) FILTER (WHERE name = 'log_connections' AND source <> 'client'
+                                  AND own.is_current) AS connections,
+       bool_and(setting::boolean) FILTER (WHERE name = 'log_disconnections' AND source <> 'client'
+                                                AND own.is_current) AS disconnections,
+       coalesce(bool_or(source IN ('client', 'user', 'database', 'database user'))
+                    FILTER (WHERE name = 'log_min_messages'), false) AS own_level,
        own.is_current,
        pg_conf_load_time()::text AS loaded
 FROM (VALUES (NULL::timestamptz)) AS unknown (backend_start),
      LATERAL (SELECT coalesce(backend_start > pg_conf_load_time(), false) AS is_current
               FROM pg_stat_get_activity(pg_backend_pid())) AS own,
-     pg_settings AS connections,
-     pg_settings AS disconnections
-WHERE connections.name = 'log_connections' AND disconnections.name = 'log_disconnections';
+     pg_settings
+WHERE name IN ('log_connections', 'log_disconnections', 'log_min_messages')
+GROUP BY own.is_current;

@@ -183,6 +183,8 @@ class FixedSettingsRow:
 
     connections: str | None
     disconnections: bool | None
+    own_level: bool
+    """Whether log_min_messages is that of this role, database or client only."""
     is_current: bool
     """Whether the session began after the configuration was loaded."""
     loaded: str

@@ -16,6 +16,7 @@ MOST_DATABASES = 1000
 UNKNOWN, OTHER = "unknown", "other"
 """Database of events whose record names none, and of those over the limit."""
 _ALWAYS = (UNKNOWN, OTHER)
+_FATAL_KINDS = tuple(kind for kind in SERVER_TIMEOUT_KINDS if kind not in ("statement", "lock"))
 
 Counts = dict[str, float]
 
@@ -71,21 +72,25 @@ class LogTotals:
             self._closed.pop(lost, None)
 
     def counts(self, settings: LogSettings | None, *, by_database: bool, lag: int) -> LogCounts:
-        """The counts to show, from 0 for each known database, kind and reason.
+        """The counts to show, from 0 for each known database, kind and reason that is logged.
 
         Without `by_database` the log names no database of an error.
         """
+        opened, closed = (settings.opened, settings.closed) if settings else (None, None)
+        if settings is not None and not settings.sessions:
+            opened = closed = False
         databases = [name for name in (settings.databases if settings else ()) if self._shown(name)]
         names = databases if by_database else [UNKNOWN]
-        zero = dict.fromkeys(SERVER_TIMEOUT_KINDS, 0.0)
+        fatals = settings is None or settings.fatals
+        logged = SERVER_TIMEOUT_KINDS if settings is None or settings.errors else _FATAL_KINDS
         return LogCounts(
             timeouts={
-                **dict.fromkeys(names, zero),
-                **{name: {**zero, **kinds} for name, kinds in self._timeouts.items()},
+                name: {kind: self._timeouts.get(name, {}).get(kind, 0.0) for kind in logged}
+                for name in (dict.fromkeys([*names, *self._timeouts]) if fatals else ())
             },
-            opened=_shown(self._opened, databases, settings.opened if settings else None),
-            closed=_shown(self._closed, databases, settings.closed if settings else None),
-            refused=dict(self._refused),
+            opened=_shown(self._opened, databases, opened),
+            closed=_shown(self._closed, databases, closed),
+            refused=dict(self._refused) if fatals else {},
             read=self.read,
             lag=lag,
         )

@@ -113,7 +113,11 @@ class Gap(NamedTuple):
 def gaps(settings: LogSettings, form: LogFormat) -> Iterator[Gap]:
     """The events that the server's settings keep out of its log."""
     if not settings.errors:
-        yield Gap("errors are not logged, so most timeouts are not", "log_min_messages = warning")
+        yield Gap(
+            "errors are not logged, so timeouts are not"
+            + ("" if settings.sessions else ", nor opened and closed sessions"),
+            "log_min_messages = warning",
+        )
     if settings.opened is False:
         yield Gap("opened sessions are not logged", "log_connections = on")
     if settings.closed is False:

@@ -23,8 +23,11 @@ _OPTIONAL = {"fixed_settings", "log_databases", "log_language", "log_languages"}
 _PREFERRED: tuple[Format, ...] = ("jsonlog", "csvlog", "stderr")
 # Values of log_connections with which opened sessions are logged; from PostgreSQL 18 it is a list.
 _OPENED_LOGGED = {"on", "true", "yes", "1", "all", "authorization"}
-# Values of log_min_messages that keep errors out of the log.
+# Values of log_min_messages that keep out of the log: errors, records of opened and closed
+# sessions (LOG), and errors that end a session (FATAL).
 _WITHOUT_ERRORS = {"log", "fatal", "panic"}
+_WITHOUT_SESSIONS = {"fatal", "panic"}
+_WITHOUT_FATALS = {"panic"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,10 @@ class LogSettings:
     closed: bool | None
     errors: bool
     """Whether all errors are logged."""
+    fatals: bool
+    """Whether those are that end a session."""
+    sessions: bool
+    """Whether `log_min_messages` lets records of opened and closed sessions into the log."""
     languages: tuple[str, ...]
     databases: tuple[str, ...]
     role: str
@@ -127,6 +134,7 @@ def settings_of(
     """The settings from rows of log_settings.sql and fixed_settings.sql, the values of lc_messages
     and the databases.
     """
+    least = "" if fixed and fixed.own_level else _least_level(row.least)
     destinations = {part.strip().lower() for part in row.destination.split(",")}
     return LogSettings(
         line_prefix=row.prefix,
@@ -134,7 +142,9 @@ def settings_of(
         collector=row.collector,
         opened=_opened_logged(fixed.connections if fixed else None),
         closed=fixed.disconnections if fixed else None,
-        errors=_least_level(row.least) not in _WITHOUT_ERRORS,
+        errors=least not in _WITHOUT_ERRORS,
+        fatals=least not in _WITHOUT_FATALS,
+        sessions=least not in _WITHOUT_SESSIONS,
         languages=tuple(sorted({language(one) for one in messages or ("",)})),
         databases=databases,
         role=row.role,
