@@ -861,6 +861,23 @@ def test_a_changed_prefix_takes_no_zeros_away(log: Path) -> None:
     follower.stop()
 
 
+def test_a_server_that_begins_to_log_in_another_format_too_is_counted_once(log: Path) -> None:
+    """The file of the first format was open, and is still written to."""
+    follower = Follower(log.parent, "postgresql.*", form="auto", line_prefix=None)
+    follower.poll()
+    append(log, event())
+    assert timeouts(follower.poll()) == 1
+    follower.reconfigure(formats=("csvlog", "stderr"))
+    other = log.with_suffix(".csv")
+    other.touch()
+    follower.poll()
+    for number in (2, 3):
+        append(log, event())
+        append(other, event("csvlog"))
+        assert timeouts(follower.poll()) == number
+    follower.stop()
+
+
 def test_single_lines_of_other_programs_are_counted_and_fail_nothing(
     follower: Follower, log: Path
 ) -> None:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.model import LogCounts, Snapshot
@@ -134,7 +134,7 @@ class Follower:
         directory: Path,
         *patterns: str,
         state: Path | None = None,
-        form: Format = "stderr",
+        form: Format | Literal["auto"] = "stderr",
         line_prefix: str | None = PREFIX,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -69,7 +69,9 @@ class LogFiles:
         `form` is the name of the format read, `has_format` selects files by their paths. A problem
         with one file does not keep others from being read.
         """
-        found, unmatched = self._find(has_format)
+        found, left_out, unmatched = self._find(has_format)
+        for key in left_out:
+            self._close(key)
         self._paths = {one.key: one.path for one in found}
         newest = {one.key for one in found[:_KEPT_OPEN]}
         problem: PollError | None = None
@@ -114,10 +116,12 @@ class LogFiles:
         while self._open:
             os.close(self._open.popitem()[1])
 
-    def _find(self, has_format: Callable[[str], bool]) -> tuple[list[_Found], list[str]]:
-        """The newest files, the newest first, and patterns that match no file.
+    def _find(
+        self, has_format: Callable[[str], bool]
+    ) -> tuple[list[_Found], Collection[str], list[str]]:
+        """The newest files, the newest first, keys of those left out, and patterns that match none.
 
-        Those called like another format are taken only if there are no others.
+        Files called like another format are left out, unless there are no others.
 
         Rotated files do not count as a match: the server no longer writes to them.
         """
@@ -135,7 +139,8 @@ class LogFiles:
                     of_format[key] = _Found(path, key, status.st_size, status.st_mtime)
         # A shipper's file may be called like another format.
         chosen = found or others
-        return sorted(chosen.values(), key=lambda one: -one.modified)[:MOST_FILES], unmatched
+        newest = sorted(chosen.values(), key=lambda one: -one.modified)[:MOST_FILES]
+        return newest, others.keys() - chosen.keys(), unmatched
 
     def _opened(self, key: str) -> int | None:
         """The file's descriptor; None if it was removed or replaced.
