@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from bench.soak.figures import measure, report_on_signal
 from bench.soak.trend import MIN_SAMPLES, Tolerance, trend
 
 FEW = Tolerance(3)
@@ -35,3 +41,26 @@ def test_what_may_grow_by_a_share() -> None:
 def test_too_few_samples_are_no_answer() -> None:
     with pytest.raises(ValueError, match=str(MIN_SAMPLES)):
         trend([1.0] * (MIN_SAMPLES - 1), FEW)
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> Iterator[Path]:
+    """Where this process reports its figures."""
+    former = signal.getsignal(signal.SIGUSR1)
+    report_on_signal(tmp_path / "figures")
+    yield tmp_path / "figures"
+    signal.signal(signal.SIGUSR1, former)
+
+
+def test_cycles_that_nothing_collects_are_counted(reports: Path) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        before = measure(os.getpid(), reports)["objects"]
+        for _ in range(5000):
+            cycle: list[object] = []
+            cycle.append(cycle)
+        assert measure(os.getpid(), reports)["objects"] >= before + 5000
+    finally:
+        gc.enable()
+        gc.collect()
