@@ -20,7 +20,8 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from pg_pool_exporter.analysis.analyzer import Analyzer
-from pg_pool_exporter.commands.latency import responsive
+from pg_pool_exporter.blocking.threads import Lane
+from pg_pool_exporter.commands.latency import Collector, responsive
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS
@@ -144,6 +145,8 @@ class Holds:
     def __init__(self) -> None:
         self.longest: dict[str, float] = {}
         self.late: list[float] = []
+        self.collections = [0, 0, 0]
+        """Of each generation."""
         self._collecting = 0.0
 
     def note(self, what: str, seconds: float) -> None:
@@ -167,6 +170,7 @@ class Holds:
                 self._collecting = time.thread_time()
             else:
                 took = time.thread_time() - self._collecting
+                self.collections[info["generation"]] += 1
                 self.note(f"garbage collection, generation {info['generation']}", took)
 
         asyncio.events.Handle._run = timed  # type: ignore[assignment,method-assign] # no hook for it
@@ -205,6 +209,15 @@ def ask(port: int, asked: Any) -> None:
                     asked.value += 1
 
 
+async def collect(until: float) -> None:
+    """Make the garbage collections that are due, as the daemon does."""
+    loop = asyncio.get_running_loop()
+    lane, collector = Lane("collections"), Collector()
+    while loop.time() < until:
+        await lane.run(collector.collect)
+        await asyncio.sleep(1)
+
+
 async def measure(arguments: argparse.Namespace) -> None:
     """Run and print."""
     store = Store()
@@ -222,14 +235,15 @@ async def measure(arguments: argparse.Namespace) -> None:
     client.start()
     warm = loop.time() + INTERVAL
     until = warm + arguments.seconds
-    polls = asyncio.create_task(fleet.poll(until))
+    tasks = [asyncio.create_task(one) for one in (fleet.poll(until), collect(until))]
     await asyncio.sleep(INTERVAL)
     begun = asked.value
     with holds.watching():
         await holds.tick(until)
     requests = asked.value - begun
     client.kill()
-    polls.cancel()
+    for task in tasks:
+        task.cancel()
     analyzer.stop()
     await server.close()
     late = sorted(holds.late)
@@ -240,6 +254,12 @@ async def measure(arguments: argparse.Namespace) -> None:
           f"99 %: {late[int(len(late) * 0.99)] * 1000:.1f} ms")  # fmt: skip
     for what, seconds in sorted(holds.longest.items(), key=lambda item: -item[1])[:12]:
         print(f"{seconds * 1000:8.1f} ms  {what}")
+    young, middle, full = holds.collections
+    begun = time.thread_time()
+    gc.collect()
+    took = time.thread_time() - begun
+    print(f"Garbage collections: {young} of the youngest generation, {middle} of the middle one, "
+          f"{full} full ones; one of all objects takes {took * 1000:.0f} ms")  # fmt: skip
 
 
 def main() -> None:

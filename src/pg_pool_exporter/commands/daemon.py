@@ -20,7 +20,7 @@ from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.blocking import files
 from pg_pool_exporter.blocking.threads import Lane, LaneFullError
 from pg_pool_exporter.commands.finding_log import FindingLog
-from pg_pool_exporter.commands.latency import responsive
+from pg_pool_exporter.commands.latency import Collector, responsive
 from pg_pool_exporter.config import Config, ConfigError, Problem, Shard, warnings
 from pg_pool_exporter.discovery import Discovery, state_directory
 from pg_pool_exporter.exposition.pages import Exposition
@@ -92,6 +92,7 @@ class Daemon:
         self._config_loaded = time.time()
         self._findings = FindingLog()
         self._events = Lane("events")
+        self._collector = Collector()
         self._pollers = Pollers(self._store)
         self._unpolled: set[TargetId] = set()
         self._reloads: set[asyncio.Task[bool]] = set()
@@ -250,6 +251,7 @@ class Daemon:
             self._unpolled.intersection_update(target.id for target in targets)
             self._report()
             await self._events.run(self._log_findings)
+            await self._events.run(self._collector.collect)
             try:
                 async with asyncio.timeout(DISCOVERY_INTERVAL):
                     await self._wake.wait()
