@@ -112,16 +112,17 @@ class Totals:
         """
         events.sort(reverse=True)
         out, acquire, hold, demand = self._out, self.acquire, self.hold, self.demand
-        levels, leaked = demand.levels, self.leaked
+        levels, leaked, until = demand.levels, self.leaked, demand.until
         room = limit - leaked
         saturated = self._saturated_since is not None
         level = len(out) + leaked
         while events:
             time, returned, seconds, checkout = events[-1]
-            if time > demand.until:
+            passed = time - until
+            if passed > 0:
                 # Not `min`, which would cost more than the rest.
-                levels[level if level < TOP else TOP] += time - demand.until  # noqa: FURB136
-                demand.until = time
+                levels[level if level < TOP else TOP] += passed  # noqa: FURB136
+                demand.until = until = time
             if returned:
                 observed = hold
                 out.discard(checkout)
@@ -134,12 +135,23 @@ class Totals:
                 observed = acquire
                 out.add(checkout)
             level = len(out)
-            if (level >= room) is not saturated:
-                self._turn(time)
-                saturated = not saturated
+            # `_turn`, without its call: a full pool turns at each event.
+            if level >= room:
+                if not saturated:
+                    saturated = True
+                    last = self._saturated_until
+                    self._saturated_since = time if time > last else last  # noqa: FURB136
+            elif (since := self._saturated_since) is not None:
+                saturated = False
+                if time > since:
+                    self._saturated += time - since
+                    self._saturated_until = time
+                self._saturated_since = None
             level += leaked
-            # The last call. `Observations.add` would be one more.
-            bucket = bisect_left(observed.bounds, seconds)
+            # The last call, which most waits need not: they are 0. `Observations.add` would be one
+            # more.
+            bounds = observed.bounds
+            bucket = bisect_left(bounds, seconds) if seconds > bounds[0] else 0
             observed.counts[bucket] += 1
             observed.total += seconds
             del events[-1]
@@ -216,10 +228,9 @@ class Totals:
 
     def _turn(self, time: float) -> None:
         """The last free connection is taken, or the first is free again."""
-        # Comparisons: `max` costs more than all the rest, and a full pool turns at each event.
-        since, until = self._saturated_since, self._saturated_until
+        since = self._saturated_since
         if since is None:
-            self._saturated_since = max(until, time)
+            self._saturated_since = max(self._saturated_until, time)
         else:
             if time > since:
                 self._saturated += time - since

@@ -77,15 +77,7 @@ class Psycopg2Adapter(PoolAdapter):
         exhausted = isinstance(error, pools.PoolError) and "exhausted" in str(error)
         return REJECTED if exhausted else FAILED
 
-    def would_keep(self, pool: Any) -> bool:
-        """Whether the pool keeps a connection that is returned now."""
-        try:
-            return bool(len(pool._pool) < pool.minconn)
-        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
-            absorb(error, "looking at the idle connections of a pool")
-            return False
-
-    def returned(self, connection: Any, *, expected: bool) -> None:
+    def returned(self, connection: Any, expected: bool) -> None:
         """Record a return. Where the pool was `expected` to keep the connection and has closed it,
         it had lost its session.
         """
@@ -151,10 +143,13 @@ def _measuring(cls: Any) -> Any:
     # Recorded afterwards: no other thread has the connection yet, and a return that fails, such as
     # by a failed rollback, does not count.
     def putconn(self: Any, conn: Any, key: Any = None, close: bool = False) -> None:
-        adapter = self._pg_pool_exporter_adapter
-        expected = not close and adapter.would_keep(self)
+        try:
+            expected = not close and len(self._pool) < self.minconn
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(error, "looking at the idle connections of a pool")
+            expected = False
         original_putconn(self, conn, key, close)
-        adapter.returned(conn, expected=expected)
+        self._pg_pool_exporter_adapter.returned(conn, expected)
 
     def _connect(self: Any, key: Any = None) -> Any:
         try:
