@@ -197,14 +197,14 @@ def test_a_timeout_set_for_all_roles_shows_though_our_session_began_before(
     run(main())
 
 
-@pytest.mark.parametrize("text", ["1e3", "0x10", ".5s", "01750", "250us", "1.5min"])
-def test_a_timeout_is_read_as_the_server_reads_it(cluster: Cluster, text: str) -> None:
-    cluster.run(f"ALTER ROLE postgres SET statement_timeout = '{text}'")
-    (setting,) = cluster.run(
-        "SELECT setting::float8 / 1000 FROM pg_settings WHERE name = 'statement_timeout'"
-    )
+def test_a_timeout_is_read_as_the_server_reads_it(cluster: Cluster) -> None:
     override = TimeoutOverride("statement_timeout", "all", "postgres")
-    assert (settings_of(cluster).overrides[override],) == setting
+    for text in ("1e3", "0x10", ".5s", "01750", "250us", "1.5min"):
+        cluster.run(f"ALTER ROLE postgres SET statement_timeout = '{text}'")
+        (setting,) = cluster.run(
+            "SELECT setting::float8 / 1000 FROM pg_settings WHERE name = 'statement_timeout'"
+        )
+        assert (settings_of(cluster).overrides[override],) == setting, text
 
 
 @pytest.mark.parametrize("zeros", [10_000, pytest.param(300_000_000, marks=pytest.mark.slow)])

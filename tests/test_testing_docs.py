@@ -28,7 +28,13 @@ def test_there_is_an_example_for_each_framework() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(_EXAMPLES))
-@pytest.mark.parametrize("arguments", [[], ["--pg-pool-leaks"]], ids=["marked", "all"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param([], id="marked"),
+        pytest.param(["--pg-pool-leaks"], id="all", marks=pytest.mark.slow),
+    ],
+)
 def test_the_example_passes(
     name: str, arguments: list[str], tmp_path: Path, postgres: Cluster
 ) -> None:

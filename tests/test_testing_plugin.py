@@ -27,6 +27,10 @@ _POOL = """
             yield pool
 """
 
+PLUGIN = "pg_pool_exporter.testing.plugin"
+ALONE = {"PYTHONPATH": "", "PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+"""Most of a run's time would be the import of the other plugins that are installed here."""
+
 Run = Callable[..., tuple[dict[str, int], str]]
 
 
@@ -42,8 +46,8 @@ def run(tmp_path: Path, postgres: Cluster) -> Run:
         (tmp_path / "test_shop.py").write_text("import pytest, threading, time\n" + dedent(code))
         (tmp_path / "pytest.ini").write_text(f"[pytest]\nfilterwarnings = error\n{ini}\n")
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": "", "PYTEST_ADDOPTS": ""}, timeout=60,
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", PLUGIN, *arguments],
+            cwd=tmp_path, env={**os.environ, **ALONE}, timeout=60,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         output = done.stdout + done.stderr
@@ -236,7 +240,7 @@ def test_classes_of_unittest_and_workers_of_xdist(run: Run) -> None:
             self.kept = self.pool.getconn()
     """
     for workers in ("0", "2"):
-        counts, output = run(code, "--pg-pool-leaks", "-n", workers)
+        counts, output = run(code, "--pg-pool-leaks", "-p", "xdist", "-n", workers)
         assert counts == {"passed": 2, "error": 1}
         assert "ERROR at teardown of TestOrders.test_bad" in output
 
