@@ -16,6 +16,7 @@ import pytest
 
 import pg_pool_exporter
 from pg_pool_exporter import __version__
+from pg_pool_exporter.__main__ import main
 from pg_pool_exporter.commands.command_line import parse, unknown_variables
 from pg_pool_exporter.commands.options import COMMANDS, FLAGS, Options, UsageError
 from pg_pool_exporter.config import Config
@@ -27,12 +28,29 @@ SECRET = "hunter2"
 LOCAL = "127.0.0.1:0"
 
 
-def refused(*arguments: str, **environment: str) -> str:
+def refused(run: Run, *arguments: str) -> str:
     """The message of a command that ends with exit code 2 and prints nothing."""
-    done = run_command(*arguments, **environment)
+    done = run(*arguments)
     assert (done.returncode, done.stdout) == (2, ""), done
     assert "Traceback" not in done.stderr
     return done.stderr
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command that polls nothing in this process: another one imports for half a second."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            code = main(arguments)
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -196,7 +214,7 @@ def test_metrics_prints_their_documentation_also_into_a_closed_pipe() -> None:
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def bare(tmp_path: Path) -> Run:
     """Runs the command as in an application's environment: only the client is installed."""
     package = Path(__file__).parents[1] / "src" / "pg_pool_exporter"
     (tmp_path / "pg_pool_exporter").symlink_to(package)
@@ -216,7 +234,7 @@ def bare(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.mark.parametrize("command", ["run", "once", "check-config", "doctor"])
 def test_without_the_daemon_s_packages_one_line_says_what_to_install(
-    bare: Callable[..., subprocess.CompletedProcess[str]], command: str
+    bare: Run, command: str
 ) -> None:
     done = bare(command)
     assert (done.returncode, done.stdout) == (2, "")
@@ -227,9 +245,7 @@ def test_without_the_daemon_s_packages_one_line_says_what_to_install(
 @pytest.mark.parametrize(
     "arguments", [["--version"], ["--help"], *([c, "--help"] for c in COMMANDS)]
 )
-def test_help_and_version_import_the_standard_library_only(
-    bare: Callable[..., subprocess.CompletedProcess[str]], arguments: list[str]
-) -> None:
+def test_help_and_version_import_the_standard_library_only(bare: Run, arguments: list[str]) -> None:
     """So that they answer at once: the daemon's packages take most of a second to import."""
     done = bare(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
@@ -273,29 +289,31 @@ def test_without_the_demonstration_s_packages_one_line_says_what_to_install(tmp_
 class TestCheckConfig:
     """`check-config`"""
 
-    def test_says_what_is_in_a_valid_file(self, tmp_path: Path) -> None:
+    def test_says_what_is_in_a_valid_file(self, run_here: Run, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
         path.write_text(
             "servers: [{name: main, dsn: 'host=h'}]\n"
             "apps: []\n"
             "pgbouncers: [{name: edge, dsn: 'host=h'}, {name: inner, dsn: 'host=i'}]\n"
         )
-        done = run_command("check-config", f"--config.file={path}")
+        done = run_here("check-config", f"--config.file={path}")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == f"{path}: valid, 1 server, 0 apps, 2 bouncers\n"
 
-    def test_warns_of_intervals_that_are_too_long_to_prove_a_leak(self, tmp_path: Path) -> None:
+    def test_warns_of_intervals_that_are_too_long_to_prove_a_leak(
+        self, run_here: Run, tmp_path: Path
+    ) -> None:
         path = tmp_path / "config.yaml"
         path.write_text("servers: [{name: main, dsn: 'host=h', interval: 30s}]\n")
-        done = run_command("check-config", f"--config.file={path}")
+        done = run_here("check-config", f"--config.file={path}")
         assert (done.returncode, done.stdout) == (
             0,
             f"{path}: valid, 1 server, 0 apps, 0 bouncers\n",
         )
         assert done.stderr.startswith("warning: server main: an interval of 30 s is too long for ")
 
-    def test_checks_what_the_environment_says(self) -> None:
-        done = run_command(
+    def test_checks_what_the_environment_says(self, run_here: Run) -> None:
+        done = run_here(
             "check-config", PG_POOL_EXPORTER_DSN="host=h", PG_POOL_EXPORTER_LOGLEVEL="x"
         )
         assert (done.returncode, done.stdout) == (
@@ -310,19 +328,19 @@ class TestCheckConfig:
         assert done.returncode == 2
         assert done.stderr.startswith("PG_POOL_EXPORTER_DSN: must be a connection string")
 
-    def test_tells_all_mistakes_of_a_file(self, tmp_path: Path) -> None:
+    def test_tells_all_mistakes_of_a_file(self, run_here: Run, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
         path.write_text(f"servers:\n- name: main\n  dsn: {SECRET}\n  intervall: 5s\n")
-        first, second = refused("check-config", f"--config.file={path}").splitlines()
+        first, second = refused(run_here, "check-config", f"--config.file={path}").splitlines()
         assert first.startswith(f"{path}:3: servers[0].dsn: ")
         assert "postgresql://" in first
         assert second.startswith(f"{path}:4: servers[0].intervall: ")
         assert "did you mean interval?" in second
 
-    def test_tells_mistakes_of_the_web_configuration(self, tmp_path: Path) -> None:
+    def test_tells_mistakes_of_the_web_configuration(self, run_here: Run, tmp_path: Path) -> None:
         path = tmp_path / "web.yaml"
         path.write_text("tls_server_config: {cert_fil: x}\n")
-        message = refused("check-config", f"--web.config.file={path}")
+        message = refused(run_here, "check-config", f"--web.config.file={path}")
         assert f"{path}:1: tls_server_config.cert_fil: is an unknown key; did you mean" in message
 
     def test_probe_says_what_each_place_lists(self, tmp_path: Path) -> None:
@@ -390,13 +408,13 @@ class TestCheckConfig:
         assert f"no target: no application has a socket in {unsafe} (" in done.stdout
 
     def test_a_named_pipe_in_place_of_the_service_file_holds_nothing_up(
-        self, tmp_path: Path
+        self, run_here: Run, tmp_path: Path
     ) -> None:
         os.mkfifo(tmp_path / "services")
         path = tmp_path / "config.yaml"
         path.write_text(f"servers: [{{name: main, dsn: 'host=db password={SECRET}'}}]\n")
         path.chmod(0o600)
-        done = run_command(
+        done = run_here(
             "check-config",
             f"--config.file={path}",
             PGSERVICE="shop",
@@ -407,7 +425,7 @@ class TestCheckConfig:
     def test_a_socket_directory_is_checked_wherever_it_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         for command in ("run", "check-config", "once", "doctor"):
-            message = refused(command, f"--socket-dir={tmp_path / 'file'}")
+            message = refused(run_command, command, f"--socket-dir={tmp_path / 'file'}")
             assert "--socket-dir: names a path that is not a directory" in message
 
     def test_probe_says_once_why_a_target_fails(self) -> None:
@@ -416,8 +434,8 @@ class TestCheckConfig:
         assert (done.returncode, done.stderr) == (1, "")
         assert done.stdout.count("connection refused") == 1
 
-    def test_tells_that_there_is_no_file(self) -> None:
-        message = refused("check-config", "--config.file=/nonexistent/config.yaml")
+    def test_tells_that_there_is_no_file(self, run_here: Run) -> None:
+        message = refused(run_here, "check-config", "--config.file=/nonexistent/config.yaml")
         assert message == "/nonexistent/config.yaml: cannot be read: No such file or directory\n"
 
 
@@ -498,7 +516,7 @@ class TestRun:
     def test_does_not_start_with_a_wrong_configuration(self, tmp_path: Path) -> None:
         path = tmp_path / "config.yaml"
         path.write_text("server: []")
-        message = refused(f"--config.file={path}", f"--web.listen-address={LOCAL}")
+        message = refused(run_command, f"--config.file={path}", f"--web.listen-address={LOCAL}")
         assert message.endswith(
             f"{path}:1: server: is an unknown key; did you mean servers? "
             f"(known keys: {', '.join(Config.model_fields)})\n"
@@ -556,23 +574,23 @@ def test_a_password_works_and_is_shown_nowhere(
 @pytest.mark.parametrize(
     ("arguments", "environment"),
     [
-        ([], {"DSN": f"postgresql://u:{SECRET}@[/d"}),
-        ([], {"DSN": f"postgresql://u:{SECRET}@@h/d"}),
-        ([], {"DSN": f"host=h pass={SECRET}"}),
+        (["check-config"], {"DSN": f"postgresql://u:{SECRET}@[/d"}),
+        (["check-config"], {"DSN": f"postgresql://u:{SECRET}@@h/d"}),
+        (["check-config"], {"DSN": f"host=h pass={SECRET}"}),
         ([f"postgresql://u:{SECRET}@h/d"], {}),
         ([f"--dsn=postgresql://u:{SECRET}@h/d"], {}),
-        ([f"--config.file=postgresql://u:{SECRET}@h/d"], {}),
-        ([f"--web.config.file=postgresql://u:{SECRET}@h/d"], {}),
-        ([], {"CONFIG_FILE": f"postgresql://u:{SECRET}@h/d"}),
+        (["check-config", f"--config.file=postgresql://u:{SECRET}@h/d"], {}),
+        (["check-config", f"--web.config.file=postgresql://u:{SECRET}@h/d"], {}),
+        (["check-config"], {"CONFIG_FILE": f"postgresql://u:{SECRET}@h/d"}),
         ([], {"LOG_LEVEL": SECRET}),
         ([], {"WEB_LISTEN_ADDRESS": f"u:{SECRET}@h"}),
     ],
 )
 def test_a_password_in_a_wrong_place_is_not_repeated(
-    arguments: list[str], environment: Mapping[str, str]
+    run_here: Run, arguments: list[str], environment: Mapping[str, str]
 ) -> None:
     variables = {f"PG_POOL_EXPORTER_{name}": value for name, value in environment.items()}
-    done = run_command(*arguments, **variables)
+    done = run_here(*arguments, **variables)
     assert done.returncode == 2
     assert SECRET not in done.stdout + done.stderr
 
