@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,38 @@ def test_objects_of_one_line_may_be_of_any_format() -> None:
         reader.feed(f"[{between.join(map(json.dumps, objects))}]\n".encode())
         assert sum(seen(reader).values()) == 7
         assert reader.coverage.unparsed == 1
+
+
+SHAPES: dict[str, Callable[[str], str]] = {
+    "rsyslog's template for JSON": lambda line: json.dumps(
+        {"tag": "postgres[7]:", "msg": f" {line}"}
+    ),
+    "LogDNA": lambda line: json.dumps({"_app": "pg", "_line": line}),
+    "Alibaba, Huawei": lambda line: json.dumps({"__topic__": "pg", "content": line}),
+    "Tencent": lambda line: json.dumps({"__CONTENT__": line}),
+    "Oracle": lambda line: json.dumps({"logContent": {"data": {"message": line}, "id": "x"}}),
+    "Honcho, Overmind": lambda line: f"22:30:00 db.1   | {line}",
+    "PM2": lambda line: f"0|db  | {line}",
+    "kubetail, Skaffold": lambda line: f"[db-0] {line}",
+    "tai64nlocal": lambda line: f"2026-11-24 10:00:00.123456789 {line}",
+    "Render": lambda line: f"Nov 24 10:00:00 AM {line}",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_other_shapes_of_a_line_are_read(shape: str) -> None:
+    reader = parser_of("stderr", is_fixed=False)
+    line = record("stderr", "FATAL", "sorry, too many clients already", code="53300").decode()
+    reader.feed(f"{SHAPES[shape](line.rstrip())}\n".encode())
+    assert seen(reader) == {("refused", "too_many_connections", "shop"): 1}
+    assert reader.coverage.unparsed == 0
+
+
+def test_fields_of_a_record_may_be_inside_of_an_object() -> None:
+    reader = parser_of("stderr", is_fixed=False)
+    native = json.loads(record("jsonlog", "FATAL", "sorry, too many clients already", code="53300"))
+    reader.feed(json.dumps({"host": "db", "postgres": native}).encode() + b"\n")
+    assert sum(seen(reader).values()) == 1
 
 
 def test_the_rest_of_a_list_that_is_not_read_is_unparsed() -> None:

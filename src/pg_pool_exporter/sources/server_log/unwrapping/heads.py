@@ -12,8 +12,11 @@ WRAPPINGS: tuple[Wrapping, ...] = (
 )  # fmt: skip
 
 _ISO = rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)"
-# Of daemontools and runit: TAI64N, and their readable time.
-_STAMP = rb"(?:%s|@[0-9a-f]{24}|\d{4}-\d\d-\d\d_\d\d:\d\d:\d\d\.\d{5})" % _ISO
+# Of daemontools and runit: TAI64N, and their readable times; of Render: with AM and PM.
+_STAMP = (
+    rb"(?:%s|@[0-9a-f]{24}|\d{4}-\d\d-\d\d(?:_\d\d:\d\d:\d\d\.\d{5}| \d\d:\d\d:\d\d\.\d{9})"
+    rb"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [AP]M)"
+) % _ISO
 _BSD = rb"[A-Z][a-z]{2} [ \d]\d(?: \d{4})? \d\d:\d\d:\d\d(?:\.\d{1,6})?"
 _JOURNAL = (
     rb"[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})? [A-Za-z0-9+-]{1,16}"
@@ -61,7 +64,8 @@ HEADS: Mapping[str, bytes] = {
         rb"\t[^\t\n]{0,32}\t(?P<program>[^\t\n]{0,255})\t)" % (_ISO, _ISO)
     ),
     "compose": (
-        rb"(?P<compose>(?:(?:%s )?%s(?P<name>[\w.@-]{1,255}+) *\|%s(?: |$)"
+        rb"(?P<compose>(?:(?:%s |\d\d:\d\d:\d\d )?%s(?:\d{1,5}\|)?(?P<name>[\w.@-]{1,255}+) *\|%s"
+        rb"(?: |$)"
         rb"|\[pod/[^\]\s]{1,512}\](?: |$))(?:%s )?)" % (_ISO, _COLOUR, _COLOUR, _ISO)
     ),
     "labels": rb"(?P<labels>%s %s +)" % (_ISO, _LABELS),
@@ -112,8 +116,9 @@ NEXT_HEAD: Mapping[str, re.Pattern[bytes]] = {
 NEXT_CONTINUED = re.compile(b"\n" + _OWN + rb"\[\d{1,20}+-(?!1\])\d{1,10}+\][^\n]*+")
 """A line end and the next line, which syslog numbers as the rest of a record."""
 
-_NAME = rb"(?:%s[\w./@-]{1,255}+%s )" % (_COLOUR, _COLOUR)
+_NAME = rb"(?:%s\[?[\w./@-]{1,255}+\]?%s )" % (_COLOUR, _COLOUR)
 SOURCES = tuple(re.compile(rb"%s{%d}" % (_NAME, names)) for names in (1, 2, 3))
-"""Names before a line, as stern, `podman logs --names` and `aws logs tail` print them.
+"""Names before a line, as stern, `podman logs --names` and `aws logs tail` print them, and kubetail
+and Skaffold in brackets.
 
 Any text can look like that, so it counts only before a record, or if it stood before one."""

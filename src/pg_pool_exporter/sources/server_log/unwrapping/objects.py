@@ -22,13 +22,13 @@ NATIVE = re.compile(
 _LINES = (
     "log", "message", "MESSAGE", "msg", "textPayload", "line", "text", "event", "@message", "body",
     "stringValue", "event_message", "original", "full_message", "short_message",
-    "_raw", "LogFileData",
+    "_raw", "LogFileData", "_line", "content", "__CONTENT__",
 )  # fmt: skip
 _INSIDE = (
     "record", "jsonPayload", "properties", "fields", "parsed", "pg", "postgres", "_source",
-    "attributes", "result", "content",
+    "attributes", "result", "content", "logContent", "data",
 )  # fmt: skip
-_RECORDS = ("record", "jsonPayload", "message", "log")
+_RECORDS = ("record", "jsonPayload", "message", "log", "postgres", "parsed")
 # Of several lines in one object: exports of CloudWatch, Azure, OpenTelemetry, answers of Loki
 # and Elasticsearch.
 _LISTS = (

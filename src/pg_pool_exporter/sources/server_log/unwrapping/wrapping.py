@@ -412,12 +412,13 @@ class Unwrapper:
                 # Written before its collector runs, or without one.
                 return self._inner(self._lines(as_bytes(text)), depth + 1), "cloudnativepg"
             return _NOTHING, "cloudnativepg"  # the operator's own
-        line = self._best(texts(value))
+        # A message of syslog may keep the space that followed its tag.
+        line = self._best(one.lstrip(b" ") for one in texts(value))
         if line is None:
             return None
         # A prefix may begin like the numbers of syslog.
-        if _SEQUENCE.match(line.lstrip(b" ")) and not self._is_record(line):
-            return self._syslog(b"postgres", self._lines(line.lstrip(b" ")), depth + 1), "json"
+        if _SEQUENCE.match(line) and not self._is_record(line):
+            return self._syslog(b"postgres", self._lines(line), depth + 1), "json"
         return self._inner(self._lines(line), depth + 1), "json"
 
     def _docker(self, value: Mapping[str, Any], text: str, size: int) -> bytes | None:
