@@ -109,7 +109,7 @@ def named() -> tuple[list[str], list[str]]:
         text = re.sub(r"--.*|'[^']*'|%\(\w+\)s", " ", path.read_text())
         words |= set(re.findall(r"[a-z_][a-z0-9_]*", text))
         signs |= set(re.findall(r"[-+*/<>=~!@#%^&|?]+", text))
-    assert {"make_interval", "pg_has_role", "pg_settings", "text", "array_agg"} <= words
+    assert {"make_interval", "pg_has_role", "pg_show_all_settings", "text", "array_agg"} <= words
     assert {"=", "<", ">=", "-", "*"} <= signs
     return sorted(words), sorted(signs)
 
@@ -249,7 +249,7 @@ def test_behind_a_bouncer_in_transaction_mode_nothing_of_other_clients_is_used(
         Bouncer(cluster, {"postgres": "dbname=postgres"}, settings) as bouncer,
         closing(bouncer.connect("postgres", "postgres")) as other,
     ):
-        other.execute("CREATE TEMPORARY VIEW pg_settings AS SELECT 1/0 AS name")
+        other.execute("CREATE TEMPORARY VIEW pg_roles AS SELECT 1/0 AS rolname")
         other.execute("CREATE TEMPORARY VIEW pg_stat_database AS SELECT 1/0 AS datid")
         other.execute("CREATE SCHEMA evil")
         other.execute(

@@ -207,6 +207,18 @@ def test_a_timeout_is_read_as_the_server_reads_it(cluster: Cluster) -> None:
         assert (settings_of(cluster).overrides[override],) == setting, text
 
 
+def test_a_role_that_locks_the_view_of_the_settings_hides_nothing(every_postgres: Cluster) -> None:
+    every_postgres.run("CREATE ROLE mallory LOGIN")
+    try:
+        with every_postgres.connect(user="mallory") as mallory:
+            mallory.execute("BEGIN; LOCK TABLE pg_settings IN ACCESS EXCLUSIVE MODE")
+            settings = settings_of(every_postgres)
+            assert settings.max_connections == 100
+            assert "lock_timeout" in settings.timeouts
+    finally:
+        every_postgres.run("DROP ROLE mallory")
+
+
 @pytest.mark.parametrize("zeros", [10_000, pytest.param(300_000_000, marks=pytest.mark.slow)])
 def test_a_setting_of_megabytes_that_any_role_may_write_costs_itself_only(
     cluster: Cluster, zeros: int

@@ -31,7 +31,7 @@ _SOURCES: Mapping[str, str] = {
     "overrides": "pg_db_role_setting",
     "role_limits": "pg_roles",
     "sessions": "pg_stat_get_activity()",
-    "settings": "pg_settings",
+    "settings": "pg_show_all_settings()",
     "snapshots": "pg_stat_get_activity(), pg_get_replication_slots() and pg_prepared_xact()",
     "wait_events": "pg_stat_get_activity()",
     "waits": "pg_lock_status()",

@@ -12,6 +12,6 @@ SELECT max(setting) FILTER (WHERE name = 'log_connections' AND source <> 'client
 FROM (VALUES (NULL::timestamptz)) AS unknown (backend_start),
      LATERAL (SELECT coalesce(backend_start > pg_conf_load_time(), false) AS is_current
               FROM pg_stat_get_activity(pg_backend_pid())) AS own,
-     pg_settings
+     pg_show_all_settings()
 WHERE name IN ('log_connections', 'log_disconnections', 'log_min_messages')
 GROUP BY own.is_current;
