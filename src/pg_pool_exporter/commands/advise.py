@@ -34,7 +34,7 @@ class PoolSize(Part):
 
     @property
     def name(self) -> str:
-        """For people."""
+        """For people: `app/pool`, and its server where it is known."""
         where = f" on {self.server}" if self.server else ""
         return f"{self.app}/{self.pool}{where}"
 

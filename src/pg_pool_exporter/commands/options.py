@@ -116,7 +116,7 @@ class Flag:
 
     @property
     def variable(self) -> str:
-        """As in the environment."""
+        """Its environment variable."""
         return PREFIX + re.sub(r"[.-]", "_", self.name).upper()
 
 

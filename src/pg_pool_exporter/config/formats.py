@@ -89,7 +89,7 @@ class ValueConfig(Section):
 
 
 class FormatConfig(Section):
-    """A format (`formats:`)."""
+    """A format of a library's metrics (`formats:`)."""
 
     name: Name
     client: str = Field(default="", max_length=63)

@@ -71,7 +71,7 @@ class DiscoveryTask:
 
     @property
     def status(self) -> DiscoveryStatus:
-        """The status for metrics."""
+        """How the last attempt went, and how many targets are listed."""
         return DiscoveryStatus(
             app=self.app.name,
             mechanism=self.discoverer.mechanism,

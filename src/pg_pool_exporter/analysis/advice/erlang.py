@@ -55,7 +55,7 @@ def mean_waiting(size: int, load: float, peak: float) -> float:
 
 
 def waiting_share(size: int, load: float, peak: float) -> float:
-    """Share of the requests that wait."""
+    """Share of the requests that wait, from 0 to 1."""
     if load >= size:
         return 1.0
     return min(1.0, saturated_share(size, load, peak) * requests_to_time(size, load, peak))

@@ -29,7 +29,7 @@ class Holder(NamedTuple):
 
     @property
     def application(self) -> str:
-        """Of the client."""
+        """The client's `application_name`."""
         return self.hold.application
 
     @property

@@ -74,7 +74,7 @@ class ClientSessions:
 
     @property
     def sessions(self) -> ServerSessions:
-        """All of them."""
+        """The clients, whatever they do."""
         return ServerSessions({key: one.frozen() for key, one in self._groups.items()})
 
     @property

@@ -125,7 +125,7 @@ class KnownPools:
                 yield Demand(key.app, pool.bouncers, info.database, info.user, pool.sample.max)
 
     def all(self) -> Iterator[KnownPool]:
-        """All pools."""
+        """The pools of all targets, in the order in which they came."""
         yield from self._pools.values()
 
     def states_of(self, app: str) -> Iterator[TargetState]:

@@ -187,7 +187,7 @@ class Cause(Enum):
 
     @property
     def title(self) -> str:
-        """In words."""
+        """For people, as `pool too small`."""
         if self is Cause.UNKNOWN:
             return "unknown cause"
         value: str = self.value
@@ -199,7 +199,7 @@ class Level(IntEnum):
 
     @property
     def title(self) -> str:
-        """In words."""
+        """For people, in lower case."""
         return self.name.lower()
 
 
@@ -323,7 +323,7 @@ class PoolVerdict:
 
     @property
     def all(self) -> tuple[Finding, ...]:
-        """Both."""
+        """Those about the pool alone first."""
         return (*self.own, *self.of_app)
 
     @property

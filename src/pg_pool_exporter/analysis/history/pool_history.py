@@ -118,7 +118,7 @@ class PoolHistory:
         return min(self._waiting)
 
     def last_hour(self, now: float) -> LastHour:
-        """By the minute."""
+        """The hour before the minute of `now` (monotonic, in seconds)."""
         return self._minutes.until(now)
 
     def recent(self, hour: LastHour) -> Recent | None:

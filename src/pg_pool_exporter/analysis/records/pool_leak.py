@@ -35,7 +35,7 @@ class PoolLeak:
 
     @property
     def total(self) -> float:
-        """All of them."""
+        """Connections that the pool has lost or that are not returned."""
         return self.dropped + self.unreturned
 
     @property

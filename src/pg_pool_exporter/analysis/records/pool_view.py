@@ -135,7 +135,7 @@ class PoolView:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """For people: `app/pool`."""
         return f"{self.app}/{self.pool}"
 
     @property

@@ -20,7 +20,7 @@ def figure(app: AppView | None) -> Mapping[str, float]:
 
 
 def signs(app: AppView | None) -> frozenset[Sign]:
-    """Whether there is one."""
+    """`OPEN_TRANSACTION` where a session is idle in transaction for the leak threshold."""
     return frozenset({Sign.OPEN_TRANSACTION} if _count(app) else ())
 
 

@@ -27,7 +27,7 @@ class Point(Part):
 
 
 class Report(Document):
-    """The checklist."""
+    """All points, and the exit code that they lead to."""
 
     content = "a checklist"
 

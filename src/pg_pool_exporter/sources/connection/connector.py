@@ -73,7 +73,7 @@ class Connector:
 
     @property
     def database(self) -> str:
-        """The database of the dsn."""
+        """The dsn's or the environment's database; libpq's default is the role's name."""
         return str(self._known.get("dbname") or self.user)
 
     @property

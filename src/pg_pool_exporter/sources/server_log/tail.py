@@ -105,7 +105,7 @@ class LogTail:
         self._save()
 
     def counts(self, settings: LogSettings | None) -> LogCounts:
-        """The counts to show."""
+        """The counts since the exporter first read the log."""
         counts = self._totals.counts(
             settings, by_database=self._form.has_database, lag=self.positions.lag
         )

@@ -87,7 +87,7 @@ class Positions:
 
     @property
     def known(self) -> Iterable[Position]:
-        """All positions."""
+        """The positions by file, as they are saved."""
         return self._known.values()
 
     @property
