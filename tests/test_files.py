@@ -17,7 +17,7 @@ import pytest
 
 from pg_pool_exporter.blocking import files, secrets
 from pg_pool_exporter.blocking.files import FileError
-from pg_pool_exporter.blocking.secrets import PasswordError, read_file, run_command
+from pg_pool_exporter.blocking.secrets import PasswordError, read_password_file, run_command
 from support.busy import within
 from support.polling import eventually
 
@@ -103,9 +103,9 @@ def test_a_password_file_that_hangs_holds_up_no_other(
         (tmp_path / name).write_text(name)
 
     async def main() -> None:
-        slow = [asyncio.create_task(read_file(tmp_path / "hung/a")) for _ in range(100)]
+        slow = [asyncio.create_task(read_password_file(tmp_path / "hung/a")) for _ in range(100)]
         await asyncio.sleep(0)
-        assert await read_file(tmp_path / "b") == "b"
+        assert await read_password_file(tmp_path / "b") == "b"
         for outcome in await asyncio.gather(*slow, return_exceptions=True):
             assert isinstance(outcome, PasswordError)
             assert str(tmp_path / "hung/a") in str(outcome)

@@ -39,15 +39,14 @@ class PasswordError(Exception):
     """No password. The message holds nothing of a file's content or of a command's output."""
 
 
-async def read_file(path: str | Path, key: str = "password_file") -> str:
+async def read_password_file(path: str | Path) -> str:
     """`secret_text` in a thread, with a deadline."""
+    read = partial(secret_text, path, "password_file")
     try:
-        return await _LANE.run(
-            partial(secret_text, path, key), key=(key, str(path)), seconds=SECONDS
-        )
+        return await _LANE.run(read, key=str(path), seconds=SECONDS)
     except (TimeoutError, LaneFullError):
         raise PasswordError(
-            f"{key} {path}: cannot be read within {SECONDS:g} s: is its file system hung?"
+            f"password_file {path}: cannot be read within {SECONDS:g} s: is its file system hung?"
         ) from None
 
 

@@ -15,7 +15,6 @@ from pg_pool_exporter.client.autoinstrument import instrument_made, leave_made
 from pg_pool_exporter.client.libraries import LIBRARIES
 from pg_pool_exporter.client.options import PoolOptions
 from pg_pool_exporter.client.process import PROCESS
-from pg_pool_exporter.client.registry import Registry
 from pg_pool_exporter.client.sites import describe
 from pg_pool_exporter.client.totals import Checkout
 from pg_pool_exporter.client.tracker import Tracker
@@ -70,23 +69,22 @@ class Dropped:
 
 
 class Watch:
-    """The instrumented pools of one registry, of now and from now on.
+    """The instrumented pools of this process, of now and from now on.
 
     Keeps the figures of a collected pool, as its connections may have been dropped with it.
     """
 
-    def __init__(self, registry: Registry = PROCESS.registry) -> None:
-        self._registry = registry
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pools: list[tuple[str, Tracker]] = []
-        registry.watch(self._add)
+        PROCESS.registry.watch(self._add)
 
     def instrument(self, pool: Any) -> Tracker:
         """Measure a pool, without serving it anywhere. Returns its tracker.
 
         Raises `TypeError` for what is no pool that can be measured.
         """
-        return self._registry.add(pool, PoolOptions())
+        return PROCESS.registry.add(pool, PoolOptions())
 
     def instrument_all(self) -> None:
         """Measure each pool of the process: those there are, and those made until `close`."""
@@ -97,7 +95,7 @@ class Watch:
     def close(self) -> None:
         """Take no more pools."""
         leave_made(by=self)
-        self._registry.unwatch(self._add)
+        PROCESS.registry.unwatch(self._add)
 
     def held(self, trackers: Collection[Tracker] | None = None) -> list[Held]:
         """The connections that are checked out now, but those declared long-lived.

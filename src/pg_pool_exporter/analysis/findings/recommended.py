@@ -16,6 +16,6 @@ RECOMMENDED_TIMEOUTS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def setting(name: str, role: str = "…") -> str:
+def setting(name: str) -> str:
     """The statement that sets a recommended timeout for a role."""
-    return f"ALTER ROLE {role} SET {name} = '{RECOMMENDED_TIMEOUTS[name]}'"
+    return f"ALTER ROLE … SET {name} = '{RECOMMENDED_TIMEOUTS[name]}'"

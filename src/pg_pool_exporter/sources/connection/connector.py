@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 from psycopg.types.string import StrDumper, TextLoader
 
-from pg_pool_exporter.blocking.secrets import PasswordError, read_file, run_command
+from pg_pool_exporter.blocking.secrets import PasswordError, read_password_file, run_command
 from pg_pool_exporter.config import ConnectionConfig
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.connection.addresses import addresses_now, with_addresses
@@ -148,7 +148,7 @@ class Connector:
     async def _read_password(self) -> Params:
         """The password as a parameter; none leaves it to the dsn and libpq's own ways."""
         if self._config.password_file is not None:
-            self._password = await read_file(self._config.password_file)
+            self._password = await read_password_file(self._config.password_file)
         elif self._config.password_command is not None:
             self._password = await run_command(self._config.password_command)
         else:

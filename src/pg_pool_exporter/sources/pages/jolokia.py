@@ -26,6 +26,7 @@ from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.http.client import HttpClient, TcpConnector
 from pg_pool_exporter.sources.http.fetch import DOCUMENT, Request
 from pg_pool_exporter.sources.http.request_options import request_options
+from pg_pool_exporter.sources.pages.reading.text_reader import MAX_POOLS
 from pg_pool_exporter.sources.pages.series.safe_names import PoolName, safe_pool_name
 from pg_pool_exporter.sources.pages.series.text_syntax import cut
 from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
@@ -55,10 +56,7 @@ _MBEAN = re.compile(
 
 
 class JolokiaSource:
-    """The pools of one JVM. `url` is that of its Jolokia agent.
-
-    At most `max_pools` pools have a name at any time, see `NameLimiter`.
-    """
+    """The pools of one JVM. `url` is that of its Jolokia agent."""
 
     def __init__(
         self,
@@ -67,7 +65,6 @@ class JolokiaSource:
         *,
         connector: Callable[[], aiohttp.BaseConnector] = TcpConnector,
         http_client: HttpClientConfig = HttpClientConfig(),  # noqa: B008 - a frozen value
-        max_pools: int = 100,
     ) -> None:
         parts = urlsplit(url)
         # The JVM agent answers 404 to the address without it; the others take both.
@@ -75,7 +72,7 @@ class JolokiaSource:
         self._defaults = defaults
         self._client = HttpClient(connector)
         self._http_client = http_client
-        self._named: NameLimiter[PoolId] = NameLimiter(max_pools)
+        self._named: NameLimiter[PoolId] = NameLimiter(MAX_POOLS)
 
     async def poll(self) -> Snapshot:
         """Read the MBeans of all pools."""

@@ -31,7 +31,7 @@ class FileLogSource:
     """Follows the files that the configuration names.
 
     Each poll reads for at most half of its timeout and continues where the previous one ended, so
-    a backlog of gigabytes is read in steps. `clock` is monotonic, `wall` the time since the epoch.
+    a backlog of gigabytes is read in steps. `clock` is monotonic, in seconds.
     """
 
     def __init__(
@@ -40,7 +40,6 @@ class FileLogSource:
         file: StateFile | None,
         context: ServerLogContext,
         clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
         look_back: int = 0,
     ) -> None:
         self._look_back = look_back
@@ -50,7 +49,7 @@ class FileLogSource:
         self._config: LogConfig = server.log
         self._clock = clock
         self._form: LogFormat | None = None
-        self._files = LogFiles(self._config.files, wall)
+        self._files = LogFiles(self._config.files)
         self._file = file
         self._tail: LogTail | None = None
         self._lane = Lane(f"log {server.name}")

@@ -30,6 +30,8 @@ from pg_pool_exporter.sources.pages.series.text_syntax import (
 )
 from pg_pool_exporter.sources.pages.target_defaults import NO_DEFAULTS, TargetDefaults
 
+MAX_POOLS = 100
+"""Pools of one target that have a name of their own at any time."""
 MAX_LINES = 200_000
 """Lines of one page; searching them takes some 40 ms."""
 MAX_SERIES = 20_000
@@ -68,7 +70,7 @@ class PageReader:
         table: Table = NATIVE,
         defaults: TargetDefaults = NO_DEFAULTS,
         *,
-        max_pools: int = 100,
+        max_pools: int = MAX_POOLS,
         max_sites: int = 50,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from glob import iglob
 from itertools import chain, islice
@@ -47,17 +48,11 @@ class _Found(NamedTuple):
 class LogFiles:
     """The files that match the `patterns`, and their rotated versions.
 
-    A rotated file has the same name with an addition after a dot or a dash. `wall` is the time
-    since the epoch.
+    A rotated file has the same name with an addition after a dot or a dash.
     """
 
-    def __init__(
-        self,
-        patterns: Sequence[str],
-        wall: Callable[[], float],
-    ) -> None:
+    def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = tuple(patterns)
-        self._wall = wall
         self._open: dict[str, int] = {}
         self._paths: dict[str, str] = {}
 
@@ -177,7 +172,7 @@ class LogFiles:
         Of more than `_MOST_OPEN` the oldest are closed in any case: one that was removed is lost
         then, others are opened again to be read.
         """
-        now = self._wall()
+        now = time.time()
         others = [one for one in positions.known if one.key in self._open.keys() - newest]
         others.sort(key=lambda one: -one.modified)
         for place, position in enumerate(others, len(newest)):
