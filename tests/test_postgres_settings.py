@@ -101,6 +101,24 @@ def test_overrides_and_limits_are_shown_with_all_where_one_of_them_is_open(
     assert settings.database_limits == {"shop": 7}
 
 
+def test_messages_that_the_owner_of_the_database_switches_on_end_no_session(
+    cluster: Cluster,
+) -> None:
+    verbose = {"client_min_messages": "debug5", "debug_print_plan": "on", "debug_print_parse": "on"}
+    for name, value in verbose.items():
+        cluster.run(f"ALTER DATABASE postgres SET {name} = {value}")
+
+    async def main() -> None:
+        source = source_of(cluster)
+        for _ in range(100):
+            await poll(source)
+        await source.close()
+
+    with capture_logs() as logged:
+        run(main())
+    assert logged == []
+
+
 def test_settings_are_read_again_after_two_minutes_and_after_a_reconnection(
     cluster: Cluster,
 ) -> None:

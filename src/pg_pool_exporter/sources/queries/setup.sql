@@ -10,6 +10,7 @@ FROM (VALUES (NULL::timestamptz)) AS unknown (backend_start),
 
 -- Settings that this version does not have are left out. The first seven, and search_path, make
 -- our statements and the text of their values independent of what is set for our role or database.
+-- The owner of the database could have us sent each plan as a message, too.
 -- Keepalives let the server notice within some 20 s that we are gone. Where the platform cannot
 -- watch a busy session's client, client_connection_check_interval is an error, so it is set where
 -- that is known to work.
@@ -23,6 +24,7 @@ FROM (VALUES ('DateStyle', 'ISO, MDY'),
              ('array_nulls', 'on'),
              ('search_path', 'pg_catalog, pg_temp'),
              ('row_security', 'on'),
+             ('client_min_messages', 'error'),
              ('statement_timeout', %(statement_timeout)s),
              ('lock_timeout', %(lock_timeout)s),
              ('idle_in_transaction_session_timeout', '10s'),
