@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, ValidationInfo, field_validator, model_validator
@@ -16,11 +17,10 @@ from pg_pool_exporter.config.discovery_values import (
 from pg_pool_exporter.config.http_client import HttpClientConfig
 from pg_pool_exporter.config.kubernetes import KubernetesSdConfig
 from pg_pool_exporter.config.section import Section
+from pg_pool_exporter.config.values import once
 
 REFRESH_HEADER = "X-Prometheus-Refresh-Interval-Seconds"
 """Header with the seconds between two requests for a list."""
-
-_UNIQUE = "must not repeat an entry"
 
 
 class _HttpList(Section):
@@ -73,12 +73,20 @@ class DnsSdConfig(Section):
         return value
 
 
+def _urls(lists: Iterable[HttpSdConfig]) -> Iterator[str]:
+    return (one.url for one in lists)
+
+
+def _names(lists: Iterable[DnsSdConfig]) -> Iterator[tuple[object, ...]]:
+    return ((name, one.type, one.port) for one in lists for name in one.names)
+
+
 class DiscoveryConfig(Section):
     """Lists of an application's addresses, and the rest of its endpoints' URLs."""
 
-    file_sd: Annotated[tuple[ListFiles, ...], Strict(False)] = ()
-    http_sd: Annotated[tuple[HttpSdConfig, ...], Strict(False)] = ()
-    dns_sd: Annotated[tuple[DnsSdConfig, ...], Strict(False)] = ()
+    file_sd: Annotated[tuple[ListFiles, ...], Strict(False), once()] = ()
+    http_sd: Annotated[tuple[HttpSdConfig, ...], Strict(False), once(_urls)] = ()
+    dns_sd: Annotated[tuple[DnsSdConfig, ...], Strict(False), once(_names)] = ()
     kubernetes_sd: Annotated[tuple[KubernetesSdConfig, ...], Strict(False)] = ()
     scheme: Literal["http", "https"] = "http"
     metrics_path: MetricsPath | None = None
@@ -93,25 +101,3 @@ class DiscoveryConfig(Section):
     def requested(self) -> tuple[HttpClientConfig, ...]:
         """The mechanisms that send requests, which can have credentials."""
         return (*self.http_sd, *self.kubernetes_sd)
-
-    @field_validator("file_sd")
-    @classmethod
-    def _files_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len({*value}) < len(value):
-            raise ValueError(_UNIQUE)
-        return value
-
-    @field_validator("http_sd")
-    @classmethod
-    def _urls_once(cls, value: tuple[HttpSdConfig, ...]) -> tuple[HttpSdConfig, ...]:
-        if len({one.url for one in value}) < len(value):
-            raise ValueError(_UNIQUE)
-        return value
-
-    @field_validator("dns_sd")
-    @classmethod
-    def _names_once(cls, value: tuple[DnsSdConfig, ...]) -> tuple[DnsSdConfig, ...]:
-        asked = [(name, one.type, one.port) for one in value for name in one.names]
-        if len({*asked}) < len(asked):
-            raise ValueError(_UNIQUE)
-        return value

@@ -21,7 +21,7 @@ from pg_pool_exporter.formats import (
     Format,
     Value,
 )
-from pg_pool_exporter.metrics.series import POOL
+from pg_pool_exporter.metrics.series import POOL, TIMES
 
 KNOWN_FORMATS = (AUTO, NATIVE_NAME, *FORMATS, JOLOKIA)
 """The values of an app's `format` without a section of their own."""
@@ -34,7 +34,6 @@ _VALUES = {scalar.field: (scalar.field, "") for scalar in POOL.scalars} | {
     "pool_timeouts": ("timeouts", "pool"),
     "connect_timeouts": ("timeouts", "connect"),
 }
-_TIMES = frozenset(scalar.field for scalar in POOL.scalars if "_seconds" in scalar.metric.name)
 
 
 def _value_name(value: str) -> str:
@@ -122,7 +121,7 @@ class FormatConfig(Section):
         if not value:
             raise ValueError("must hold at least one value")
         for name, config in value.items():
-            if config.unit != "s" and name not in _TIMES:
+            if config.unit != "s" and name not in TIMES:
                 raise ValueError(f"must have no unit for {name}, which is no time")
         return value
 

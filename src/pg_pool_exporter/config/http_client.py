@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
@@ -121,6 +121,14 @@ class HttpClientConfig(Section):
     tls_config: TlsConfig = TlsConfig()
     allow_http_credentials: bool = Field(default=False, validate_default=True)
     """Whether credentials may be sent unencrypted, over plain http to another host."""
+
+    @property
+    def secret_files(self) -> Iterator[str]:
+        """The files with secrets."""
+        yield from self.header_files.values()
+        if self.basic_auth is not None:
+            yield self.basic_auth.password_file
+        yield from filter(None, (self.bearer_token_file, self.tls_config.key_file))
 
     def require_encryption(self, what: str, addresses: Iterable[str]) -> None:
         """Raise `ValueError` where credentials would be sent unencrypted to one of the addresses.

@@ -18,7 +18,7 @@ from pg_pool_exporter.config.discovery_values import ListUrl
 from pg_pool_exporter.config.http_client import HttpClientConfig
 from pg_pool_exporter.config.page_address import page_address
 from pg_pool_exporter.config.section import Section
-from pg_pool_exporter.config.values import matching
+from pg_pool_exporter.config.values import matching, once
 
 MAX_NAMESPACES = 100
 
@@ -35,8 +35,6 @@ _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?", re.ASC
 
 
 def _few(value: tuple[str, ...]) -> tuple[str, ...]:
-    if len({*value}) < len(value):
-        raise ValueError("must not repeat an entry")
     if len(value) > MAX_NAMESPACES:
         raise ValueError(f"must hold at most {MAX_NAMESPACES} namespaces; none stands for all")
     return value
@@ -72,15 +70,13 @@ class _ApiServer(Section):
 class KubernetesSdConfig(HttpClientConfig, _ApiServer):
     """Pods of some namespaces, watched through the API server."""
 
-    namespaces: Annotated[tuple[_Namespace, ...], Strict(False)] = ()
+    namespaces: Annotated[tuple[_Namespace, ...], Strict(False), once(), AfterValidator(_few)] = ()
     """Empty: all."""
     label_selector: Annotated[str, AfterValidator(_selector)] | None = None
     """None: only pods with the annotation `prometheus.io/scrape: "true"`."""
     port: Annotated[int | str, AfterValidator(_port)] | None = None
     """Number or name; None: the annotation `prometheus.io/port`, a port called metrics, or the
     only one."""
-
-    _once = field_validator("namespaces")(_few)
 
     @field_validator("bearer_token_file", "basic_auth", "header_files")
     @classmethod

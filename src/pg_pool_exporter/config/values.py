@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Strict, ValidationInfo
 
@@ -27,6 +28,18 @@ def matching(pattern: str, message: str) -> AfterValidator:
     def check(value: str) -> str:
         if not compiled.fullmatch(value):
             raise ValueError(message)
+        return value
+
+    return AfterValidator(check)
+
+
+def once(keys: Callable[[Any], Iterable[object]] = iter) -> AfterValidator:
+    """The check that no entry of a list comes twice, by its `keys`; by default itself."""
+
+    def check(value: tuple[Any, ...]) -> tuple[Any, ...]:
+        found = [*keys(value)]
+        if len({*found}) < len(found):
+            raise ValueError("must not repeat an entry")
         return value
 
     return AfterValidator(check)

@@ -11,7 +11,6 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
 from pg_pool_exporter.blocking import files
-from pg_pool_exporter.config.http_client import HttpClientConfig
 from pg_pool_exporter.config.models import Config, ConnectionConfig
 from pg_pool_exporter.config.pace import too_slow
 from pg_pool_exporter.model import is_local
@@ -41,7 +40,7 @@ def _secrets(config: Config, file: Path | None) -> Iterator[str]:
     paths = [one.password_file for one in connections]
     for app in config.apps:
         for http in (app, *app.requested):
-            paths += _secret_files(http)
+            paths += http.secret_files
     if any(_parameters(one).get("password") for one in connections):
         paths.append(None if file is None else str(file))
     yield from filter(None, paths)
@@ -59,14 +58,6 @@ def changeable(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
         if files.mode(path) & stat.S_IWOTH:
             yield f"{path} can be changed by every user of this host: chmod o-w"
-
-
-def _secret_files(http: HttpClientConfig) -> Iterator[str | None]:
-    yield from http.header_files.values()
-    yield http.bearer_token_file
-    yield http.tls_config.key_file
-    if http.basic_auth is not None:
-        yield http.basic_auth.password_file
 
 
 def _unverified(name: str, config: ConnectionConfig) -> Iterator[str]:

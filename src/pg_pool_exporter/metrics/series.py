@@ -73,6 +73,8 @@ def _table(record: type, section: c.Section) -> Table:
 
 
 POOL = _table(PoolSample, "pool")
+TIMES = frozenset(scalar.field for scalar in POOL.scalars if "_seconds" in scalar.metric.name)
+"""Fields of a pool that are in seconds."""
 _SERVER = _table(ServerSample, "server")
 _SETTINGS = _table(ServerSettings, "server")
 _GROUP = _table(SessionGroup, "server")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import NamedTuple
@@ -39,7 +39,8 @@ async def request_options(config: HttpClientConfig) -> RequestOptions:
 
     Cheap enough for each poll, so a new password or certificate is in use at the next one.
     """
-    files = (*_files(config),)
+    tls = config.tls_config
+    files = (*config.secret_files, *filter(None, (tls.ca_file, tls.cert_file)))
     if not files:
         return RequestOptions(config.headers)
     try:
@@ -58,14 +59,6 @@ class _Key:
 
     files: tuple[str, ...]
     config: HttpClientConfig = field(hash=False)
-
-
-def _files(config: HttpClientConfig) -> Iterator[str]:
-    yield from config.header_files.values()
-    if config.basic_auth is not None:
-        yield config.basic_auth.password_file
-    tls = config.tls_config
-    yield from filter(None, (config.bearer_token_file, tls.ca_file, tls.cert_file, tls.key_file))
 
 
 def _read(config: HttpClientConfig) -> RequestOptions:

@@ -18,7 +18,7 @@ from pg_pool_exporter.formats import (
     Labels,
     Value,
 )
-from pg_pool_exporter.metrics.series import POOL
+from pg_pool_exporter.metrics.series import TIMES
 from pg_pool_exporter.sources.pages.series.foreign_pools import FormatPools
 from pg_pool_exporter.sources.pages.series.native_names import PREFIX
 from pg_pool_exporter.sources.pages.series.native_page import NATIVE
@@ -33,9 +33,6 @@ from pg_pool_exporter.sources.pages.series.table import (
 )
 from pg_pool_exporter.sources.pages.series.text_syntax import any_number
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
-
-# Fields in seconds.
-TIMES = frozenset(scalar.field for scalar in POOL.scalars if "_seconds" in scalar.metric.name)
 
 
 class _Alias(NamedTuple):
