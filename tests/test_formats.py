@@ -9,6 +9,8 @@ import pytest
 from pg_pool_exporter.formats import FORMATS, Format
 from pg_pool_exporter.model import PoolSample
 from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.pages.reading.text_reader import PageReader
+from pg_pool_exporter.sources.pages.series.foreign_page import automatic
 from pg_pool_exporter.sources.pages.target_defaults import TargetDefaults
 from support.expected_pools import EXPECTED, SUMS_THAT_LACK_A_PART, info, key
 from support.pages import page_of, pool
@@ -298,6 +300,15 @@ def test_the_name_of_an_application_in_front_distinguishes_processes() -> None:
         key("R", "orders:8080:shop"): 1,
         key("R"): 2,
     }
+
+
+def test_names_with_an_application_in_front_are_found_when_a_page_gains_them() -> None:
+    reader = PageReader(automatic(), TargetDefaults(app="orders", process="orders:8080"))
+    before = lines('hikaricp_connections_max{pool="main"} 5')
+    after = before + lines('shop_prom_ex_ecto_repo_init_pool_size{repo="R"} 1')
+    for page, names in [(before, {"main"}), (before, {"main"}), (after, {"main", "R"})]:
+        snapshot = reader.read(page, reader.quick_lines(page))
+        assert {one.key.pool for one in snapshot.pools} == names
 
 
 def test_every_format_and_series_is_documented() -> None:

@@ -28,7 +28,7 @@ from pg_pool_exporter.client.libraries.books import Sessions
 from pg_pool_exporter.client.libraries.drivers import KINDS_BY_DRIVER, timeout_kind
 from pg_pool_exporter.client.libraries.measuring import attach, measuring_subclass, restore_class
 from pg_pool_exporter.client.libraries.waiting import Waiting, copy
-from pg_pool_exporter.client.sites import Site, calling_site
+from pg_pool_exporter.client.sites import calling_site
 
 
 class SqlalchemyAdapter(PoolAdapter):
@@ -137,17 +137,6 @@ class SqlalchemyAdapter(PoolAdapter):
         except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
             absorb(error, "counting a session")
 
-    def acquired(self, connection: Any, asked: float, site: Site) -> None:
-        """Record a checkout. The pool's own class may return something else than SQLAlchemy's."""
-        try:
-            record = connection._connection_record
-            holder = None if record is None else record.fairy_ref
-        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
-            absorb(error, "looking at what a pool has checked out")
-            return
-        if record is not None:  # no listener of the application has taken it out of the pool
-            self.tracker.acquired(record, asked, site, holder)
-
     def look_at(self, connection: Any) -> None:
         """Read the server's address from the driver's connection behind SQLAlchemy's."""
         super().look_at(getattr(connection, "driver_connection", connection))
@@ -240,7 +229,15 @@ def _measuring(cls: Any) -> Any:
         except BaseException as error:
             self._pg_pool_exporter_adapter.refused(error, asked)
             raise
-        self._pg_pool_exporter_adapter.acquired(connection, asked, site)
+        try:
+            # The pool's own class may return something else than SQLAlchemy's.
+            record = connection._connection_record
+            holder = None if record is None else record.fairy_ref
+        except Exception as error:  # noqa: BLE001 - measuring never costs the application anything
+            absorb(error, "looking at what a pool has checked out")
+            return connection
+        if record is not None:  # no listener of the application has taken it out of the pool
+            tracker.acquired(record, asked, site, holder)
         return connection
 
     def _do_return_conn(self: Any, record: Any) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -108,9 +109,7 @@ def _best(
     yields_to = {form.name: form.yields_to for form in formats if form.name in present}
     by_name = {form.name: form for form in formats}
     kept: list[PagePool] = []
-    # Most pages have one format, and sorting takes longer than all the rest.
-    names = TopologicalSorter(yields_to).static_order() if len(present) > 1 else present
-    for name in names:
+    for name in _in_order(tuple(yields_to.items())):
         better = _Processes(kept)
         kept += [
             pool
@@ -119,6 +118,13 @@ def _best(
             and not _is_closed(by_name[name], pool, pools[pool])
         ]
     return {pool: pools[pool] for pool in kept}
+
+
+# A page has the same formats at each poll, and sorting takes longer than all the rest.
+@lru_cache(maxsize=64)
+def _in_order(yields_to: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[str, ...]:
+    """Names of formats, each after those that it yields to."""
+    return tuple(TopologicalSorter(dict(yields_to)).static_order())
 
 
 class _Processes:

@@ -112,8 +112,8 @@ class Table:
 
     def of(self, name: bytes) -> Targets | None:
         """The targets of the series `name`; None for one that is about something else."""
-        if name in self.targets:
-            return self.targets[name]
+        if (targets := self.targets.get(name)) or self.rare_start not in name:
+            return targets
         return next(filter(None, (pattern.match(name) for pattern in self.patterns)), None)
 
 
