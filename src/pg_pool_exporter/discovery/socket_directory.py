@@ -204,9 +204,7 @@ def _is_live(found: SocketFile) -> bool:
 
 def _remove(found: SocketFile) -> bool:
     try:
-        # A successor may have its own there by now.
-        if found.in_place():
-            found.path.unlink()
+        found.remove()
     except OSError:
         return False
     return True

@@ -29,6 +29,11 @@ class SocketFile(NamedTuple):
             return None
         return cls(path, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_uid)
 
+    def remove(self) -> None:
+        """Remove it, unless a successor has its own at the path by now. Raises `OSError`."""
+        if self.in_place():
+            self.path.unlink(missing_ok=True)
+
     def in_place(self) -> bool:
         """Whether this very socket is still at its path."""
         return SocketFile.at(self.path) == self

@@ -93,14 +93,12 @@ class SocketSource:
 
     def _remove(self) -> NoReturn:
         """Remove a socket without a listener."""
-        # A successor may have its own there by now.
-        if self._socket.in_place():
-            try:
-                self._socket.path.unlink(missing_ok=True)
-            except OSError as error:
-                raise PollError(
-                    "refused", f"no process listens, and its socket stays: {error.strerror}"
-                ) from None
+        try:
+            self._socket.remove()
+        except OSError as error:
+            raise PollError(
+                "refused", f"no process listens, and its socket stays: {error.strerror}"
+            ) from None
         raise TargetGoneError
 
     async def close(self) -> None:
