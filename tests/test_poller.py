@@ -242,6 +242,14 @@ def test_the_log_has_one_line_for_each_change_not_for_each_poll(lines: list[Any]
     assert (lines[0]["target"], lines[0]["kind"]) == ("orders-0", "process")
 
 
+def test_a_reason_that_changes_back_and_forth_is_logged_once_while_a_target_is_down(
+    lines: list[Any],
+) -> None:
+    refused, other = PollError("refused", "nobody listens"), PollError("other", "no descriptors")
+    polled_for(60, *[refused, other] * 5)
+    assert [line["reason"] for line in lines] == ["refused", "other"]
+
+
 def test_an_unforeseen_error_is_reported_by_its_place_never_by_its_text(lines: list[Any]) -> None:
     polled_for(30, ValueError("password=hunter2"))
     assert len(lines) == 1

@@ -55,7 +55,9 @@ class Poller:
         self._store = store
         self._wall = wall
         self._state = TargetState(key=target.id, interval=target.interval, is_local=target.is_local)
-        self._logged: str | None = None
+        self._up_logged = False
+        # Since the target was last up: out of descriptors the reason changes with each poll.
+        self._reasons_logged: set[str] = set()
         self._log = log.bind(target=target.id.label, kind=target.id.kind)
         store.put(self._state)
 
@@ -128,8 +130,9 @@ class Poller:
             started,
             now,
         )
-        if self._logged != "up":
-            self._logged = "up"
+        if not self._up_logged:
+            self._up_logged = True
+            self._reasons_logged.clear()
             self._log.info("target up")
 
     async def _failed(self, failure: Failure, started: float) -> None:
@@ -150,8 +153,9 @@ class Poller:
             self._state.begun,
             self._state.taken,
         )
-        if self._logged != reason:
-            self._logged = reason
+        self._up_logged = False
+        if reason not in self._reasons_logged:
+            self._reasons_logged.add(reason)
             details = {"stack": failure.stack} if failure.stack else {}
             self._log.warning("target down", reason=reason, error=failure.error, **details)
 
