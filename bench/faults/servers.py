@@ -166,6 +166,22 @@ _new_login(
 )  # fmt: skip
 
 
+_new_login(
+    "each plan is sent to the sessions of the database as a message",
+    "ALTER DATABASE monitored SET client_min_messages = debug5; "
+    "ALTER DATABASE monitored SET debug_print_plan = on",
+    "ALTER DATABASE monitored RESET ALL", _REPLACED,
+)  # fmt: skip
+
+
+@fault(_SERVER, "pg_settings locked by a role without rights", _REPLACED, peer=True)
+def _settings_locked(stand: Stand) -> Iterator[None]:
+    with stand.cluster.connect(user="app") as session:
+        session.execute("BEGIN; LOCK TABLE pg_settings IN ACCESS EXCLUSIVE MODE")
+        stand.end_own_sessions()
+        yield
+
+
 @fault(
     _SERVER,
     "pg_hba.conf rejects the exporter",
