@@ -53,6 +53,10 @@ class NameLimiter(Generic[Name]):
         longest, then the first ones by name.
         """
         former, since = self._places, self._waiting
+        if not since and not self._folded and sizes.keys() == former.keys():
+            # As nearly always: all that are present keep their places.
+            self._places = dict.fromkeys(former, now)
+            return self._places.keys()
         biggest = nsmallest(
             self._limit,
             sizes.keys() - self._folded if self._counters else sizes,

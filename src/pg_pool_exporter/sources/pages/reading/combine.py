@@ -50,9 +50,7 @@ def combined(
         if pool not in pairs and not (len(whole) > len(ours) and _is_history(pool, builder))
     }
     # Processes whose pools our client measures: the foreign ones may be the same, otherwise named.
-    measured = _Processes(
-        pool for pool, builder in alone.items() if not builder.fields.isdisjoint(_STATE)
-    )
+    measured = _Processes(pool for pool, builder in alone.items() if builder.has_any(_STATE))
     theirs = {
         pool: builder
         for pool, builder in theirs.items()
@@ -148,7 +146,7 @@ def _is_closed(form: Format, pool: PagePool, builder: PoolSampleBuilder) -> bool
     return (
         bool(form.gauges)
         and all(condition.holds(pool.all_labels) for condition in form.gauges_where)
-        and builder.fields.isdisjoint(form.gauges)
+        and not builder.has_any(form.gauges)
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from itertools import pairwise
-from math import inf, isfinite
+from math import inf
 from typing import Any
 
 from pg_pool_exporter.formats import NATIVE_NAME
@@ -53,18 +53,21 @@ class PoolSampleBuilder:
 
         Raises `Malformed` when it appears twice, or two names fit one pattern.
         """
-        group, rank, _, needed, is_zero, pattern = target.alias
-        key = target.field, target.part, group
+        _, field, part, _, (group, rank, _, needed, is_zero, pattern) = target
+        key = field, part, group
         if value is None:
             if not is_zero:
                 self._unknown.add(key)
             return
         if needed:
-            self._needed[target.field, target.part] = needed
-        values = self._values
-        if key not in values or values[key][0] > rank:
-            values[key] = rank, value
-        elif values[key][0] == rank:
+            self._needed[field, part] = needed
+        ranked = rank, value
+        former = self._values.setdefault(key, ranked)
+        if former is ranked:
+            return
+        if former[0] > rank:
+            self._values[key] = ranked
+        elif former[0] == rank:
             if pattern:
                 raise Malformed(
                     f"another series fits `{pattern}` of the format, too: name it in full"
@@ -88,6 +91,10 @@ class PoolSampleBuilder:
     def fields(self) -> set[str]:
         """The fields of `PoolSample` that are known."""
         return {field for field, _, _ in self._values}
+
+    def has_any(self, fields: Collection[str]) -> bool:
+        """Whether one of these fields of `PoolSample` is known."""
+        return any(field in fields for field, _, _ in self._values)
 
     @property
     def has_values(self) -> bool:
@@ -133,27 +140,34 @@ class PoolSampleBuilder:
         return sample, folded
 
     def _parts(self) -> dict[str, dict[FieldPart, float]]:
-        """The values by field and part.
+        """The known values by field and part.
 
         Infinite ones are unknown: a maximum that is none, as one of 0 means to other libraries. So
         are those below 0, of a part that is taken off and was counted a moment later, and sums that
         lack a part.
         """
-        lacking = {(field, part) for field, part, _ in self._unknown - self._values.keys()}
-        lacking |= {
+        parts: dict[str, dict[FieldPart, float]] = defaultdict(dict)
+        for (field, part, _), (_, value) in self._values.items():
+            summed = parts[field]
+            summed[part] = summed.get(part, 0.0) + value
+        unknown = {
+            (field, part)
+            for field, summed in parts.items()
+            for part, value in summed.items()
+            if not 0 <= value < inf
+        }
+        unknown |= {(field, part) for field, part, _ in self._unknown - self._values.keys()}
+        unknown |= {
             (field, part)
             for (field, part), groups in self._needed.items()
             if any((field, part, group) not in self._values for group in groups)
         }
-        summed: dict[tuple[str, FieldPart], float] = defaultdict(float)
-        for (field, part, _), (_, value) in self._values.items():
-            summed[field, part] += value
-        parts: dict[str, dict[FieldPart, float]] = {}
-        for (field, part), value in summed.items():
-            no_maximum = field == "max" and value == 0 and self.pools[0].format != NATIVE_NAME
-            is_known = isfinite(value) and value >= 0 and not no_maximum
-            if is_known and (field, part) not in lacking:
-                parts.setdefault(field, {})[part] = value
+        if parts.get("max") == {WHOLE: 0.0} and self.pools[0].format != NATIVE_NAME:
+            unknown.add(("max", WHOLE))
+        for field, part in unknown:
+            parts[field].pop(part, None)
+            if not parts[field]:
+                del parts[field]
         return parts
 
 

@@ -24,6 +24,7 @@ from pg_pool_exporter.sources.pages.series.native_page import NATIVE
 from pg_pool_exporter.sources.pages.series.table import TYPE, FieldTarget, Table
 from pg_pool_exporter.sources.pages.series.text_syntax import (
     Malformed,
+    is_plain_value,
     metric_name,
     series_line,
     value_at,
@@ -284,10 +285,11 @@ class _Reading:
             if line.startswith(TYPE):
                 self._check_type(line)
                 continue
-            key = line.rpartition(b" ")[0]
+            key, _, text = line.rpartition(b" ")
             found, targets = former.get(key), None
             if found is not None:
-                text = value_at(line, len(key))
+                if not is_plain_value(text):
+                    text = value_at(line, len(key))
             elif targets := table.of(name := metric_name(line)):
                 key, labels, text = series_line(line, name)
             else:
@@ -300,7 +302,12 @@ class _Reading:
             try:
                 if targets is not None:
                     found = targets(labels, self._defaults)
-                values = [(one, one.number(text)) for one in found or ()]
+                # Nearly always one, for which a list would cost as much as reading the number.
+                values: Iterable[tuple[FieldTarget, float | None]] = (
+                    ((found[0], found[0].number(text)),)
+                    if found and len(found) == 1
+                    else [(one, one.number(text)) for one in found or ()]
+                )
             except Malformed as error:
                 if metric_name(line) not in NATIVE.targets:
                     raise

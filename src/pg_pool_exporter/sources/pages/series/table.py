@@ -66,9 +66,9 @@ class NamePattern(NamedTuple):
 
     def match(self, name: bytes) -> Targets | None:
         """The targets of the series `name`; None when the name does not fit."""
-        between = name[len(self.start) : len(name) - len(self.end)]
-        if between and name.startswith(self.start) and name.endswith(self.end):
-            return self.targets(between.decode())
+        if name.endswith(self.end) and name.startswith(self.start):
+            between = name[len(self.start) : len(name) - len(self.end)]
+            return self.targets(between.decode()) if between else None
         return None
 
 
@@ -112,8 +112,8 @@ class Table:
 
     def of(self, name: bytes) -> Targets | None:
         """The targets of the series `name`; None for one that is about something else."""
-        if (targets := self.targets.get(name)) or self.rare_start not in name:
-            return targets
+        if name in self.targets:
+            return self.targets[name]
         return next(filter(None, (pattern.match(name) for pattern in self.patterns)), None)
 
 

@@ -39,6 +39,11 @@ _ESCAPE = re.compile(r"\\(.)")
 _UNESCAPED = {"\\": "\\", '"': '"', "n": "\n"}
 
 
+is_plain_value = re.compile(rb"[-+.0-9a-zA-Z]{1,40}+").fullmatch
+"""Whether the end of a line, after a space, is a value and nothing else; of any value in the usual
+spellings."""
+
+
 class Malformed(Exception):  # noqa: N818 - a verdict on the page, always turned into a PollError
     """What is wrong with a line. The message never contains text of the page."""
 
