@@ -21,6 +21,7 @@ import structlog
 
 from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.blocking import files
+from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.commands import daemon
 from pg_pool_exporter.commands.daemon import Daemon, Settings
 from pg_pool_exporter.commands.finding_log import FindingLog
@@ -392,6 +393,34 @@ def test_an_address_that_is_taken_ends_it_and_leaves_nothing_open(tmp_path: Path
                 await own.run()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
+    asyncio.run(main())
+
+
+def test_a_limit_of_processes_ends_nothing_and_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, refused = threading.Thread.start, ["events", "load"]
+
+    def start_some(thread: threading.Thread) -> None:
+        if thread.name in refused:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async def main() -> None:
+        async with exporting(path) as scraper:
+            failures = 'pg_pool_exporter_analysis_failures_total{analysis="events"}'
+
+            async def counted() -> bool:
+                return failures in (await scraper.get())[1]
+
+            await scraper.until(counted)
+
+    path = write(tmp_path)
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+    monkeypatch.setattr(daemon, "_LOADING", Lane("load"))
+    with pytest.raises(ConfigError, match="no thread can be started"):
+        Daemon(Settings(load=lambda: load(path), listen=()))
+    refused.remove("load")
     asyncio.run(main())
 
 

@@ -122,6 +122,30 @@ def test_the_queue_is_bounded(gate: threading.Event, monkeypatch: pytest.MonkeyP
     asyncio.run(check())
 
 
+def test_without_a_new_thread_those_of_a_lane_do_the_work(
+    gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container has a limit of processes."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def check() -> None:
+        lane = Lane("test", threads=2)
+        hung = asyncio.create_task(lane.run(gate.wait))
+        await asyncio.sleep(0)
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        later = asyncio.create_task(lane.run(lambda: "done"))
+        await asyncio.sleep(0)
+        with pytest.raises(LaneFullError, match="no thread can be started for: other"):
+            await Lane("other").run(gate.wait)
+        gate.set()
+        assert await hung
+        assert await later == "done"
+
+    asyncio.run(check())
+
+
 def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "IDLE_SECONDS", 0.05)
     lane = Lane("short-lived")

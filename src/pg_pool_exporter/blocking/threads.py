@@ -22,7 +22,7 @@ MAX_WAITING = 10_000
 
 
 class LaneFullError(Exception):
-    """Too many jobs wait in a lane."""
+    """Too many jobs wait in a lane, or it has no thread and the system gives it none."""
 
 
 class _Job(NamedTuple):
@@ -82,9 +82,7 @@ class Lane:
                 raise LaneFullError(f"more than {MAX_WAITING} jobs wait for: {self._name}")
             idle = self._threads - self._working
             if len(self._waiting) >= idle and self._threads < self._most:
-                # Before the job is queued, because this can fail.
-                Thread(target=self._work, name=self._name, daemon=True).start()
-                self._threads += 1
+                self._start_thread()
             future: Future[T] = Future()
             if key is not None:
                 future.set_running_or_notify_cancel()
@@ -92,6 +90,16 @@ class Lane:
             self._waiting.append(_Job(work, key, future))
             self._changed.notify()
             return future
+
+    def _start_thread(self) -> None:
+        try:
+            Thread(target=self._work, name=self._name, daemon=True).start()
+        except (RuntimeError, MemoryError):
+            # Of the host, or of a container with a limit of processes.
+            if not self._threads:
+                raise LaneFullError(f"no thread can be started for: {self._name}") from None
+        else:
+            self._threads += 1
 
     def _work(self) -> None:
         while (job := self._next()) is not None:

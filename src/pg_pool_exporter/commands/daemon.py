@@ -79,6 +79,9 @@ class Daemon:
         self._settings = settings
         try:
             loaded = _LOADING.wait(partial(_load, settings, StateLock()), seconds=LOAD_SECONDS)
+        except LaneFullError as error:
+            place = settings.config_file or "configuration"
+            raise ConfigError(place, [Problem((), str(error))]) from None
         except TimeoutError:
             raise ConfigError(settings.config_file or "configuration", [_timed_out()]) from None
         config, self._state_lock = loaded.config, loaded.lock
@@ -200,7 +203,9 @@ class Daemon:
                 discovery = Discovery(loaded.config, self._discovery, self._wake.set)
             except ConfigError as error:
                 return self._refuse(error=str(error))
-            except (TimeoutError, LaneFullError):
+            except LaneFullError as error:
+                return self._refuse(error=str(error))
+            except TimeoutError:
                 return self._refuse(error=_timed_out().message)
             except Exception as error:  # noqa: BLE001 - whatever is in a file, the polls go on
                 fault = unforeseen(error)
@@ -250,8 +255,11 @@ class Daemon:
             await self._pollers.follow(targets)
             self._unpolled.intersection_update(target.id for target in targets)
             self._report()
-            await self._events.run(self._log_findings)
-            await self._events.run(self._collector.collect)
+            with self._analyzer.faults.contained("events"):
+                # Beside the loop: it takes milliseconds to compare two analyses, and to free the
+                # former.
+                await self._events.run(self._log_findings)
+                await self._events.run(self._collector.collect)
             try:
                 async with asyncio.timeout(DISCOVERY_INTERVAL):
                     await self._wake.wait()
@@ -259,9 +267,7 @@ class Daemon:
                 continue
 
     def _log_findings(self) -> None:
-        # Beside the loop: it takes milliseconds to compare two analyses, and to free the former.
-        with self._analyzer.faults.contained("events"):
-            self._findings.follow(self._analyzer.analysis)
+        self._findings.follow(self._analyzer.analysis)
 
 
 class _Loaded(NamedTuple):
