@@ -55,6 +55,10 @@ HOSTILE: dict[str, tuple[str, Answer]] = {
     "many-pools": ("too_large", answer(many_pools(), TEXT)),
     "many-lines": ("too_large", answer(b"\n" * (4 * MIB), TEXT)),
     "endless": ("too_large", pages.body_of(None)),
+    "tiny-chunks": (
+        "protocol",
+        pages.body_of(None, "Transfer-Encoding: chunked", line=b"1\r\n#\r\n"),
+    ),
     "gzip-bomb": (
         "too_large",
         answer(gzip.compress(bytes(100 * MIB), 9), TEXT, "Content-Encoding: gzip"),

@@ -66,6 +66,8 @@ _broken("cut at the end of a line, no length announced", _end_at_a_line, "protoc
 _broken("all values NaN", answer(_NAN, _TEXT), "protocol")
 _broken("20 MiB", body_of(20 * MIB), "too_large")
 _broken("without end", body_of(None), "too_large")
+_broken("in chunks of one byte, without end",
+        body_of(None, "Transfer-Encoding: chunked", line=b"1\r\n#\r\n"), "protocol")  # fmt: skip
 _broken("a gzip bomb, 100 MiB", answer(_BOMB, _TEXT, "Content-Encoding: gzip"), "too_large")
 _broken("HTML", answer(_HTML, "Content-Type: text/html"), "protocol")
 _broken("HTML that calls itself text/plain", answer(_HTML, _TEXT), "protocol")

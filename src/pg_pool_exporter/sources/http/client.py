@@ -18,6 +18,7 @@ from pg_pool_exporter.sources.http.fetch import Body, BrokenOffError, Request, f
 
 _MAX_HEADER_BYTES = 8 * 1024
 _MAX_HEADERS = 128
+_MAX_READ_BYTES = 16 * 1024
 _MAX_INTERIM = 10
 Connected: TypeAlias = Callable[
     [aiohttp.ClientSession, SimpleNamespace, aiohttp.TraceConnectionCreateEndParams],
@@ -46,18 +47,16 @@ class _Response(aiohttp.ClientResponse):
             return await read()
 
         # aiohttp reads all interim answers in one loop, without a bound of its own. In the 256 KiB
-        # that asyncio hands it at once are 10,000 of them, which it parses for 0.1 s.
+        # that asyncio hands it at once are 10,000 of them, which it parses for 0.1 s; or 40,000
+        # chunks of the body.
         transport: Any = connection.transport
-        at_once = getattr(transport, "max_size", None)
-        if at_once is not None:
-            transport.max_size = _MAX_HEADER_BYTES
+        if hasattr(transport, "max_size"):  # without TLS
+            transport.max_size = _MAX_READ_BYTES
         protocol.read = bounded  # type: ignore[method-assign]
         try:
             return await super().start(connection)
         finally:
             del protocol.read
-            if at_once is not None:
-                transport.max_size = at_once
 
 
 class TcpConnector(aiohttp.TCPConnector):

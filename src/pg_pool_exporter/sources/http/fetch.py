@@ -18,6 +18,8 @@ from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.http.request_options import PLAIN, RequestOptions
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_CHUNKS = 20_000
+"""Chunks of a body, which cost time each, however small: as many as a page may have series."""
 
 # Other reasons, for example too many open files, are not the target's.
 _REASONS: dict[int | None, str] = {
@@ -186,13 +188,18 @@ def _check(response: aiohttp.ClientResponse, accepted: Accepted) -> bool:
 
 
 async def _content(response: aiohttp.ClientResponse, *, until_line: bool) -> bytes:
-    content = bytearray()
+    content, chunks = bytearray(), 0
     if (response.content_length or 0) <= MAX_BODY_BYTES:
-        async for chunk in response.content.iter_any():
-            content += chunk
+        async for part, is_whole in response.content.iter_chunks():
+            content += part
+            chunks += is_whole
+            if chunks > MAX_CHUNKS:
+                raise PollError("protocol", f"the body has more than {MAX_CHUNKS} chunks")
             if len(content) > MAX_BODY_BYTES:
                 break
-            if until_line and content.endswith(b"\n"):
+            # Many lines may have arrived.
+            is_all = len(content) == response.content.total_bytes
+            if until_line and is_all and content.endswith(b"\n"):
                 return bytes(content)
         else:
             return bytes(content)
