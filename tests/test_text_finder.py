@@ -12,6 +12,7 @@ from hypothesis import given, strategies as st
 
 from pg_pool_exporter.sources.server_log.counting import parser
 from pg_pool_exporter.sources.server_log.counting.searches import searches
+from pg_pool_exporter.sources.server_log.counting.sessions import SessionTexts
 from pg_pool_exporter.sources.server_log.counting.text_finder import HAS_AUTOMATON, Hit, TextFinder
 from pg_pool_exporter.sources.server_log.format.layouts import Csv, Json, Layout, Stderr
 from pg_pool_exporter.sources.server_log.format.prefix import parse
@@ -20,6 +21,7 @@ from support.server_log import FORMATS, PREFIX, parser_of, record, seen
 
 LAYOUTS: tuple[Layout, ...] = (Stderr(parse(PREFIX), [b"LOG"]), Csv(), Json())
 EVERY_LANGUAGE = tuple(messages(None))
+SESSIONS = SessionTexts(EVERY_LANGUAGE)
 # Few letters, so that texts contain, repeat and overlap each other; the last is not ASCII.
 LETTERS = [b"a", b"b", b"\xd0"]
 TEXTS = st.lists(
@@ -49,7 +51,7 @@ def test_both_ways_find_the_same(texts: list[bytes], data: bytes, end: int) -> N
 def test_both_ways_find_the_same_texts_of_all_languages(
     layout: Layout, data: st.DataObject
 ) -> None:
-    texts = [one.text for one in searches(layout, EVERY_LANGUAGE)]
+    texts = [one.text for one in searches(layout, EVERY_LANGUAGE, SESSIONS)]
     parts = data.draw(st.lists(st.tuples(st.sampled_from(texts), st.integers(0, 9)), max_size=9))
     # Cut texts begin or end in the middle of the next one.
     joined = b"".join(text[: len(text) - cut] for text, cut in parts)
@@ -62,7 +64,7 @@ def test_both_ways_find_the_same_texts_of_all_languages(
 @pytest.mark.parametrize("layout", LAYOUTS, ids=FORMATS)
 def test_no_text_of_a_record_is_part_of_another_one(layout: Layout) -> None:
     """Only one of them would be found."""
-    texts = [one.text for one in searches(layout, EVERY_LANGUAGE)]
+    texts = [one.text for one in searches(layout, EVERY_LANGUAGE, SESSIONS)]
     assert [(one, other) for one in texts for other in texts if one != other and one in other] == []
 
 

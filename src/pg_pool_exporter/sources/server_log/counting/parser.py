@@ -45,25 +45,21 @@ class LogParser:
         messages = tuple(messages)
         self.layout = layout
         self._classifier = Classifier(messages)
-        self._searches = searches(layout, messages)
+        self._texts = SessionTexts(messages)
+        self._searches = searches(layout, messages, self._texts)
         self._opened_texts = tuple(
             one.text
             for one in self._searches
             if isinstance(one, SessionSearch) and one.event is OPENED
         )
         self._find = TextFinder([one.text for one in self._searches]).find
+        groups = layout.error_origin.groupindex
+        self._has_database, self._has_code = "database" in groups, "code" in groups
+        self._has_session = "session" in groups
         # With a name that looks like a severity, the session's other end can be read otherwise.
-        self._is_anonymous = (
-            bool(layout.label)
-            and layout.names_vary
-            and "session" not in layout.session_origin.groupindex
-        )
+        self._is_anonymous = bool(layout.label) and layout.names_vary and not self._has_session
         self._unknown = set(texts_for(messages, "unknown"))
-        self._texts = SessionTexts(messages)
-        self._ordinary = {
-            event: layout.ordinary(self._texts.pattern(event)) for event in (OPENED, CLOSED)
-        }
-        self._cached: dict[tuple[bool, bytes | None, bytes], Event | None] = {}
+        self._events: dict[tuple[bool, bytes | None, bytes], Event | None] = {}
         # Databases of the events found, until they are added up.
         self._names: defaultdict[Event, list[bytes | None]] = defaultdict(list)
         # Where the line begins in which an error was counted last, and by which text; and that in
@@ -184,70 +180,97 @@ class LogParser:
         # A name in the prefix may look like a severity.
         if start == self._counted and search is self._counted_by:
             return
-        if start == self._failed and self._tries >= _MOST_TRIES:
-            return
-        found = search.severity(data, at)
-        if found is None:
-            return
-        layout = self.layout
-        at, before = found.start(), layout.before_error
-        if at - start > layout.most_before or (before and not data.endswith(before, start, at)):
-            return
-        strict = layout.strict_error_origin
-        head = strict.match(data, start, at) if strict is not None else None
-        is_certain = head is not None or layout.is_quoted
+        fatal, ordinary = isinstance(search, FatalSearch), search.ordinary
+        head = ordinary.match(data, start) if ordinary is not None else None
         by_last_label = False
-        if head is None:
-            head = layout.error_origin.match(data, start, at)
-        if head is None:
-            self._tries = self._tries + 1 if start == self._failed else 1
-            self._failed = start
-            if not layout.label:
+        if head is not None and at == (head.start("severity") if fatal else head.end()):
+            is_certain, found = True, head
+            at = head.start("severity")
+        else:
+            severity = search.severity(data, at)
+            if severity is None:
                 return
-            by_last_label = data.find(layout.label, start, at) >= 0
-            if by_last_label and not self._has_doubtful_label(data, start):
-                return
-            head = layout.loose_error_origin.match(data, start, at)
+            found, at = severity, severity.start()
+            head, by_last_label = self._error_origin(data, start, at)
             if head is None:
                 return
+            is_certain = self.layout.is_quoted
         if self._may_be_forged(data, start):
             return
-        message, fatal = found.end(), isinstance(search, FatalSearch)
-        code = found[1] or _group(head, "code")
-        text = b""
-        if by_last_label or code is None or code in AMBIGUOUS:
-            text = self._body(data, message, end)
-        key = (fatal, code, text)
-        try:
-            event = self._cached[key]
-        except KeyError:
-            if len(self._cached) >= _MOST_CACHED:
-                self._cached.clear()
-            event = self._classifier.event(fatal, code, layout.message(text))
-            self._cached[key] = event
+        message = found.end()
+        code = found["written"] or (head["code"] if self._has_code else None)
+        event = self._event(fatal, code, data, message, end)
         if event is None:
             return
-        if by_last_label and self._classifier.event(fatal, None, layout.message(text)) != event:
+        if by_last_label and event != self._event(fatal, None, data, message, end):
             return  # a text of the record that looks like one
         self._counted, self._counted_by = start, search
         if event.family == "timeout" and not is_certain:
-            session = _group(head, "session")
+            session = self._session(head)
             self._count(event, session, None, data[start:at], in_doubt=by_last_label)
             return
         if by_last_label:
             return
-        name = _group(head, "database") if is_certain else None
+        name = head["database"] if is_certain and self._has_database else None
         self._names[event].append(name)
         if event.ends_session:
-            if name is None and not layout.is_quoted:
-                name = self._classifier.database(layout.message(self._body(data, message, end)))
+            if name is None and not self.layout.is_quoted:
+                text = self.layout.message(self._body(data, message, end))
+                name = self._classifier.database(text)
             header = b"" if is_certain else data[start:at]
-            self._count(event, _group(head, "session"), name, header)
+            self._count(event, self._session(head), name, header)
+
+    def _error_origin(
+        self, data: bytes, start: int, severity: int
+    ) -> tuple[re.Match[bytes] | None, bool]:
+        """What precedes the severity of an error, and whether only the last label can be its own.
+
+        None if it is no severity of a record.
+        """
+        layout = self.layout
+        before, label = layout.before_error, layout.label
+        if severity - start > layout.most_before or (
+            before and not data.endswith(before, start, severity)
+        ):
+            return None, False
+        if start == self._failed and self._tries >= _MOST_TRIES:
+            return None, False
+        head = layout.error_origin.match(data, start, severity)
+        if head is not None:
+            return head, False
+        self._tries = self._tries + 1 if start == self._failed else 1
+        self._failed = start
+        by_last_label = data.find(label, start, severity) >= 0
+        if not label or (by_last_label and not self._has_doubtful_label(data, start)):
+            return None, False
+        return layout.loose_error_origin.match(data, start, severity), by_last_label
+
+    def _event(
+        self, fatal: bool, code: bytes | None, data: bytes, message: int, end: int
+    ) -> Event | None:
+        """The event of an error with this code, or with the message that begins there."""
+        text = b""
+        if code is None or code in AMBIGUOUS:
+            text = self._body(data, message, end)
+        key = (fatal, code, text)
+        try:
+            return self._events[key]
+        except KeyError:
+            if len(self._events) >= _MOST_CACHED:
+                self._events.clear()
+            event = self._events[key] = self._classifier.event(
+                fatal, code, self.layout.message(text)
+            )
+            return event
 
     def _body(self, data: bytes, message: int, end: int) -> bytes:
         """The message that begins there, as written."""
         whole = self.layout.body.match(data, message, min(end, message + _MOST_MESSAGE))
         return whole[0] if whole is not None else b""
+
+    def _session(self, head: re.Match[bytes]) -> bytes | None:
+        """The identity of a record's session."""
+        return head["session"] if self._has_session else None
 
     def _count(
         self,
@@ -314,12 +337,12 @@ class LogParser:
         Returns how far the record has been read.
         """
         layout, event = self.layout, search.event
-        ordinary = self._ordinary[event]
+        ordinary = search.ordinary
         head = ordinary.match(data, start) if ordinary is not None else None
         if head is not None and head.start("database") > at:
             if not self._may_be_forged(data, start):
                 if layout.names_vary:
-                    self._count(event, _group(head, "session"), head["database"])
+                    self._count(event, self._session(head), head["database"])
                 else:
                     self._names[event].append(head["database"])
             return head.end()
@@ -351,12 +374,12 @@ class LogParser:
             if self._may_be_forged(data, start):
                 continue
             if layout.is_quoted:
-                self._names[event].append(_group(head, "database"))
+                self._names[event].append(head["database"])
                 break
-            session = _group(head, "session")
+            session = self._session(head)
             name = self._texts.database(event, data, message)
             if name is None or (name == AMBIGUOUS_NAME and session is not None):
-                name = _group(head, "database") if is_certain else None
+                name = head["database"] if is_certain and self._has_database else None
             self._count(event, session, name or None, in_doubt=in_doubt)
             break
         return at
@@ -367,9 +390,3 @@ def _is_only_label(data: bytes, label: bytes, start: int, message: int) -> bool:
     first = data.find(label, start, message)
     has_code = data[message - 3 : message - 2].isalnum()
     return first == message - (10 if has_code else 3)
-
-
-def _group(head: re.Match[bytes], name: str) -> bytes | None:
-    """What this group matched; None also if the pattern does not have it."""
-    group = head.re.groupindex.get(name)
-    return head[group] if group is not None else None

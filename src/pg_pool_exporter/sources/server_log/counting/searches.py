@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pg_pool_exporter.sources.server_log.counting.events import CLOSED, OPENED, Event
+from pg_pool_exporter.sources.server_log.counting.sessions import SessionTexts
 from pg_pool_exporter.sources.server_log.format.layouts import Layout
 from pg_pool_exporter.sources.server_log.messages.catalogue import Message, texts_for
 
@@ -24,6 +25,8 @@ class FatalSearch(NamedTuple):
     """Records that end a session, found by their severity."""
 
     text: bytes
+    ordinary: re.Pattern[bytes] | None
+    """Matches an ordinary record from its line's start; None where there is no such pattern."""
     pattern: re.Pattern[bytes]
 
     def severity(self, data: bytes, at: int) -> re.Match[bytes] | None:
@@ -38,6 +41,8 @@ class ErrorSearch(NamedTuple):
     """
 
     text: bytes
+    ordinary: re.Pattern[bytes] | None
+    """As that of `FatalSearch`."""
     severities: tuple[tuple[bytes, re.Pattern[bytes]], ...]
     """Each word, and a pattern from there to the message."""
 
@@ -57,6 +62,8 @@ class SessionSearch(NamedTuple):
     """Records of sessions opened or closed, found by the start of their message."""
 
     text: bytes
+    ordinary: re.Pattern[bytes] | None
+    """As that of `FatalSearch`."""
     event: Event
     starts: tuple[tuple[int, bytes], ...]
     """Starts of messages that contain the text, each with the offset of the text in it."""
@@ -65,11 +72,11 @@ class SessionSearch(NamedTuple):
 Search = FatalSearch | ErrorSearch | SessionSearch
 
 
-def searches(layout: Layout, messages: Sequence[Message]) -> list[Search]:
+def searches(layout: Layout, messages: Sequence[Message], texts: SessionTexts) -> list[Search]:
     """All that a log of these messages is searched for; those for ASCII first."""
     found: list[Search] = [
-        *_session_searches(OPENED, messages),
-        *_session_searches(CLOSED, messages),
+        *_session_searches(OPENED, messages, layout.ordinary(texts.pattern(OPENED))),
+        *_session_searches(CLOSED, messages, layout.ordinary(texts.pattern(CLOSED))),
         *_error_searches(layout, messages),
         *_fatal_searches(layout, messages),
     ]
@@ -81,22 +88,25 @@ def _fatal_searches(layout: Layout, messages: Iterable[Message]) -> Iterator[Fat
 
     So no text is part of another one.
     """
-    for word in texts_for(messages, "FATAL"):
-        yield FatalSearch(word + layout.after_severity, re.compile(layout.error(word)))
+    words = texts_for(messages, "FATAL")
+    ordinary = layout.ordinary_error(words)
+    for word in words:
+        pattern = re.compile(layout.error([word]))
+        yield FatalSearch(word + layout.after_severity, ordinary, pattern)
 
 
-def _error_searches(layout: Layout, messages: Iterable[Message]) -> Iterator[ErrorSearch]:
+def _error_searches(layout: Layout, messages: Sequence[Message]) -> Iterator[ErrorSearch]:
     """A search for each text that no other one begins with."""
-    severities = tuple(
-        (word, re.compile(layout.error(word))) for word in texts_for(messages, "ERROR")
-    )
+    words = texts_for(messages, "ERROR")
+    ordinary = layout.ordinary_error(words)
+    severities = tuple((word, re.compile(layout.error([word]))) for word in words)
     starts = sorted({one.start for one in messages if one.meaning in _CANCELLED}, key=len)
     common = _common_start([one for one in starts if one.isascii()])
     if len(common) >= _LEAST_COMMON:
         starts = [common, *(one for one in starts if not one.isascii())]
     for position, text in enumerate(starts):
         if not any(text.startswith(other) for other in starts[:position]):
-            yield ErrorSearch(text, severities)
+            yield ErrorSearch(text, ordinary, severities)
 
 
 def _common_start(texts: Sequence[bytes]) -> bytes:
@@ -105,11 +115,13 @@ def _common_start(texts: Sequence[bytes]) -> bytes:
     return first[: next((at for at, (one, other) in pairs if one != other), len(first))]
 
 
-def _session_searches(event: Event, messages: Iterable[Message]) -> Iterator[SessionSearch]:
+def _session_searches(
+    event: Event, messages: Iterable[Message], ordinary: re.Pattern[bytes] | None
+) -> Iterator[SessionSearch]:
     """A search for each text that contains no other one."""
     starts = sorted({one.start for one in messages if one.meaning == event.value}, key=len)
     for position, text in enumerate(starts):
         # A text that is part of another one finds the lines of both.
         if not any(other in text for other in starts[:position]):
             containing = tuple((one.find(text), one) for one in starts if text in one)
-            yield SessionSearch(text, event, containing)
+            yield SessionSearch(text, ordinary, event, containing)

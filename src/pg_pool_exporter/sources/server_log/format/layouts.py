@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from pg_pool_exporter.sources.server_log.format.prefix import Prefix
@@ -64,7 +64,6 @@ class Layout(Protocol):
     """The same for a line of any process; None where that is unknown."""
     body: re.Pattern[bytes]
     """Matches a message as written."""
-    strict_error_origin: re.Pattern[bytes] | None
     strict_session_origin: re.Pattern[bytes] | None
     """The same for lines whose names are certain; None where there is no such pattern."""
     record: re.Pattern[bytes]
@@ -72,10 +71,10 @@ class Layout(Protocol):
     further: bytes | None
     """Begins each further line of a record; None: those may be any text."""
 
-    def error(self, severity: bytes) -> bytes:
-        """A pattern from the severity to the message, with one group: the code, if it is there.
+    def error(self, severities: Sequence[bytes]) -> bytes:
+        """A pattern from one of these severities to the message.
 
-        It begins with the severity itself.
+        The group `written` has the code, if it is there.
         """
         ...
 
@@ -91,6 +90,13 @@ class Layout(Protocol):
         """A record whose names are certain, with this message, and the group `session`.
 
         It is all that most records need. None where there is no such pattern.
+        """
+        ...
+
+    def ordinary_error(self, severities: Sequence[bytes]) -> re.Pattern[bytes] | None:
+        """The same of an error, up to its message.
+
+        Groups: `severity`, `written` for a code before the message, and those of its origin.
         """
         ...
 
@@ -117,8 +123,7 @@ class Stderr:
     LABEL = rb'[^\n:=@,"\[\]0-9]{1,64}+:  '
 
     def __init__(self, prefix: Prefix, words: Iterable[bytes], *, headless: bool = False) -> None:
-        word = b"|".join(map(re.escape, words))
-        log = rb"(?:" + word + rb"):  (?:[0-9A-Z]{5}: )?"
+        log = _any_of(words) + rb":  (?:[0-9A-Z]{5}: )?"
         self._log = log
         self._prefix = prefix = prefix.headless if headless else prefix
         self.names_vary = not prefix.has_database or prefix.has_varying_names
@@ -134,12 +139,10 @@ class Stderr:
         self.session_origin = self._origin(prefix.pattern, log)
         self.loose_error_origin = re.compile(start + rb"\Z")
         self.loose_session_origin = re.compile(start + log + rb"\Z")
-        self.strict_error_origin: re.Pattern[bytes] | None = None
         self.strict_session_origin: re.Pattern[bytes] | None = None
         self.certain: re.Pattern[bytes] | None = None
         self.ordinary_line: re.Pattern[bytes] | None = None
         if prefix.strict is not None:
-            self.strict_error_origin = re.compile(rb"(?!\t)" + prefix.strict + rb"\Z")
             self.strict_session_origin = re.compile(rb"(?!\t)" + prefix.strict + log + rb"\Z")
             self.ordinary_line = re.compile(
                 rb"(?!\t)" + _NAMED.sub(b"(?:", prefix.strict) + self.LABEL
@@ -163,9 +166,9 @@ class Stderr:
         first = prefix + rb"(?:" + severity + rb"\Z|(?=" + self.LABEL + rb"))"
         return re.compile(rb"(?!\t)(?>" + first + rb")\Z")
 
-    def error(self, severity: bytes) -> bytes:
+    def error(self, severities: Sequence[bytes]) -> bytes:
         """See `Layout`; the code is there with log_error_verbosity = verbose."""
-        return re.escape(severity + self.after_severity) + rb"(?:([0-9A-Z]{5}): )?"
+        return _any_of(severities) + self.after_severity + rb"(?:(?P<written>[0-9A-Z]{5}): )?"
 
     def message(self, body: bytes) -> bytes:
         """See `Layout`; servers on Windows end lines with a carriage return."""
@@ -182,6 +185,13 @@ class Stderr:
         # The message has groups of its own.
         strict = _NAMES.sub(b"(?:", self._prefix.strict)
         return re.compile(rb"(?!\t)" + strict + self._log + message)
+
+    def ordinary_error(self, severities: Sequence[bytes]) -> re.Pattern[bytes] | None:
+        """See `Layout`."""
+        strict = self._prefix.strict
+        if strict is None:
+            return None
+        return re.compile(rb"(?!\t)" + strict + rb"(?P<severity>)" + self.error(severities))
 
     def candidates(self, header: bytes) -> frozenset[bytes] | None:
         """See `Layout`."""
@@ -200,7 +210,6 @@ class Csv:
     cut_line: re.Pattern[bytes] | None = None
     certain: re.Pattern[bytes] | None = None
     ordinary_line: re.Pattern[bytes] | None = None
-    strict_error_origin: re.Pattern[bytes] | None = None
     strict_session_origin: re.Pattern[bytes] | None = None
     # log_time, user_name, database_name
     error_origin = session_origin = loose_error_origin = loose_session_origin = re.compile(
@@ -211,9 +220,10 @@ class Csv:
     record = re.compile(rb'\d{4}-[^",\n]*+,(?:"(?:[^"\n]++|"")*+")?,(?:"(?:[^"\n]++|"")*+")?,\d*,')
     further: bytes | None = None
 
-    def error(self, severity: bytes) -> bytes:
+    def error(self, severities: Sequence[bytes]) -> bytes:
         """See `Layout`."""
-        return re.escape(severity + self.after_severity) + rb'([0-9A-Z]{5}),"(?=(?:"")*+[^",\n])'
+        code = rb'(?P<written>[0-9A-Z]{5}),"(?=(?:"")*+[^",\n])'
+        return _any_of(severities) + self.after_severity + code
 
     def message(self, body: bytes) -> bytes:
         """See `Layout`."""
@@ -224,6 +234,10 @@ class Csv:
         return raw.replace(b'""', b'"')
 
     def ordinary(self, message: bytes) -> re.Pattern[bytes] | None:
+        """See `Layout`: all fields are needed."""
+        return None
+
+    def ordinary_error(self, severities: Sequence[bytes]) -> re.Pattern[bytes] | None:
         """See `Layout`: all fields are needed."""
         return None
 
@@ -246,7 +260,6 @@ class Json:
     cut_line: re.Pattern[bytes] | None = None
     certain: re.Pattern[bytes] | None = None
     ordinary_line: re.Pattern[bytes] | None = None
-    strict_error_origin: re.Pattern[bytes] | None = None
     strict_session_origin: re.Pattern[bytes] | None = None
     error_origin = session_origin = loose_error_origin = loose_session_origin = re.compile(
         rb'\{"timestamp":"[^"\n]*+",(?:"user":"' + _TEXT + rb'",)?'
@@ -257,10 +270,10 @@ class Json:
     # A record is one line.
     further: bytes | None = b""
 
-    def error(self, severity: bytes) -> bytes:
+    def error(self, severities: Sequence[bytes]) -> bytes:
         """See `Layout`."""
-        start = re.escape(severity + self.after_severity)
-        return start + rb'(?:,"state_code":"([0-9A-Z]{5})")?,"message":"'
+        code = rb'(?:,"state_code":"(?P<written>[0-9A-Z]{5})")?'
+        return _any_of(severities) + self.after_severity + code + b',"message":"'
 
     def message(self, body: bytes) -> bytes:
         """See `Layout`."""
@@ -281,6 +294,15 @@ class Json:
         """See `Layout`: all fields are needed."""
         return None
 
+    def ordinary_error(self, severities: Sequence[bytes]) -> re.Pattern[bytes] | None:
+        """See `Layout`: all fields are needed."""
+        return None
+
     def candidates(self, header: bytes) -> frozenset[bytes] | None:
         """See `Layout`: a quoted name is never ambiguous."""
         return None
+
+
+def _any_of(texts: Iterable[bytes]) -> bytes:
+    """A pattern of these texts."""
+    return b"(?:" + b"|".join(map(re.escape, texts)) + b")"
