@@ -14,6 +14,7 @@ from pg_pool_exporter.sources.server_log.counting.events import (
     Event,
 )
 from pg_pool_exporter.sources.server_log.counting.searches import (
+    MOST_SEVERITY,
     ErrorSearch,
     FatalSearch,
     Search,
@@ -23,11 +24,9 @@ from pg_pool_exporter.sources.server_log.counting.searches import (
 from pg_pool_exporter.sources.server_log.counting.sessions import AMBIGUOUS_NAME, SessionTexts
 from pg_pool_exporter.sources.server_log.counting.shared_counts import SharedCounts
 from pg_pool_exporter.sources.server_log.counting.text_finder import TextFinder
-from pg_pool_exporter.sources.server_log.format.layouts import Layout
+from pg_pool_exporter.sources.server_log.format.layouts import MOST_MESSAGE, Layout
 from pg_pool_exporter.sources.server_log.messages.catalogue import Message, texts_for
 
-# Bytes of a message: those of interest are short, apart from the names in them.
-_MOST_MESSAGE = 2048
 # Severities of one line that are tried; names in a prefix may look like one.
 _MOST_TRIES = 4
 # Messages whose meaning is cached; each name in a message makes it a new one.
@@ -117,17 +116,34 @@ class LogParser:
 
     def _scan(self, data: bytes, end: int) -> None:
         self._counted = self._failed = -1
-        rfind = data.rfind
-        start = done = 0
+        find, rfind, label = data.find, data.rfind, self.layout.label
+        searches, names_vary = self._searches, self.layout.names_vary
+        most_before = self.layout.most_before + MOST_SEVERITY
+        is_forgeable = self.layout.cut_line is not None
+        start, is_forged = 0, self._may_be_forged(data, 0)
         for index, at, _ in self._find(data, end):
             newline = rfind(b"\n", start, at)
             if newline >= 0:
                 start = newline + 1
-            search = self._searches[index]
+                # Nearly always the line before has a label, so it is whole.
+                is_forged = (
+                    is_forgeable
+                    and find(label, rfind(b"\n", 0, newline) + 1, newline) < 0
+                    and self._may_be_forged(data, start)
+                )
+            if is_forged or at - start > most_before:
+                continue
+            search = searches[index]
+            ordinary = search.ordinary
+            head = ordinary(data, start) if ordinary is not None else None
             if not isinstance(search, SessionSearch):
-                self._count_error(search, data, start, at, end)
-            elif at >= done:
-                done = self._count_session(search, data, start, at)
+                self._count_error(search, data, start, at, head)
+            elif head is None or head.start("database") <= at:
+                self._count_session(search, data, start, at)
+            elif names_vary:
+                self._count(search.event, self._session(head), head["database"])
+            else:
+                self._names[search.event].append(head["database"])
         for event, names in self._names.items():
             if names:
                 self._shared.add(event, names, self.name)
@@ -140,14 +156,13 @@ class LogParser:
 
         A client chooses the names, line ends included, and can write lines of its own that way.
         """
-        cut_line, label = self.layout.cut_line, self.layout.label
+        cut_line = self.layout.cut_line
         if cut_line is None:
             return False
         if not start:
             return bool(self._last_line and cut_line.match(self._last_line))
         before = data.rfind(b"\n", 0, start - 1) + 1
-        # Nearly always the line before has a label, so it is whole.
-        return data.find(label, before, start) < 0 and bool(cut_line.match(data, before, start))
+        return bool(cut_line.match(data, before, start))
 
     def _has_doubtful_label(self, data: bytes, start: int) -> bool:
         """Whether what looks like the line's first label may be part of a name.
@@ -174,40 +189,42 @@ class LogParser:
         return (is_strange or layout.names_vary) and self._texts.is_whole(data, message)
 
     def _count_error(
-        self, search: ErrorSearch | FatalSearch, data: bytes, start: int, at: int, end: int
+        self,
+        search: ErrorSearch | FatalSearch,
+        data: bytes,
+        start: int,
+        at: int,
+        ordinary: re.Match[bytes] | None,
     ) -> None:
-        """Count the error whose text stands at offset `at`, in the line that begins at `start`."""
+        """Count the error whose text stands at offset `at`, in the line that begins at `start`.
+
+        `ordinary` matches that line, if it is of an ordinary error.
+        """
         # A name in the prefix may look like a severity.
         if start == self._counted and search is self._counted_by:
             return
-        fatal, ordinary = isinstance(search, FatalSearch), search.ordinary
-        head = ordinary.match(data, start) if ordinary is not None else None
-        by_last_label = False
-        if head is not None and at == (head.start("severity") if fatal else head.end()):
-            is_certain, found = True, head
-            at = head.start("severity")
+        fatal = isinstance(search, FatalSearch)
+        head, by_last_label = ordinary, False
+        if ordinary is not None and at == ordinary.start("severity" if fatal else "text"):
+            is_certain, found = True, ordinary
         else:
             severity = search.severity(data, at)
             if severity is None:
                 return
-            found, at = severity, severity.start()
-            head, by_last_label = self._error_origin(data, start, at)
-            if head is None:
-                return
+            found = severity
+            head, by_last_label = self._error_origin(data, start, severity.start())
             is_certain = self.layout.is_quoted
-        if self._may_be_forged(data, start):
+        if head is None:
             return
-        message = found.end()
         code = found["written"] or (head["code"] if self._has_code else None)
-        event = self._event(fatal, code, data, message, end)
-        if event is None:
-            return
-        if by_last_label and event != self._event(fatal, None, data, message, end):
-            return  # a text of the record that looks like one
+        text = found["text"]
+        event = self._event(fatal, code, text)
+        if event is None or (by_last_label and event != self._event(fatal, None, text)):
+            return  # not counted, or a text of the record that looks like one
         self._counted, self._counted_by = start, search
-        if event.family == "timeout" and not is_certain:
-            session = self._session(head)
-            self._count(event, session, None, data[start:at], in_doubt=by_last_label)
+        header = b"" if is_certain else data[start : found.start()]
+        if not is_certain and event.family == "timeout":
+            self._count(event, self._session(head), None, header, in_doubt=by_last_label)
             return
         if by_last_label:
             return
@@ -215,9 +232,7 @@ class LogParser:
         self._names[event].append(name)
         if event.ends_session:
             if name is None and not self.layout.is_quoted:
-                text = self.layout.message(self._body(data, message, end))
-                name = self._classifier.database(text)
-            header = b"" if is_certain else data[start:at]
+                name = self._classifier.database(self.layout.message(text[:MOST_MESSAGE]))
             self._count(event, self._session(head), name, header)
 
     def _error_origin(
@@ -245,28 +260,17 @@ class LogParser:
             return None, False
         return layout.loose_error_origin.match(data, start, severity), by_last_label
 
-    def _event(
-        self, fatal: bool, code: bytes | None, data: bytes, message: int, end: int
-    ) -> Event | None:
-        """The event of an error with this code, or with the message that begins there."""
-        text = b""
-        if code is None or code in AMBIGUOUS:
-            text = self._body(data, message, end)
-        key = (fatal, code, text)
+    def _event(self, fatal: bool, code: bytes | None, text: bytes) -> Event | None:
+        """The event of an error with this code, or with this message."""
+        key = (fatal, code, text[:MOST_MESSAGE] if code is None or code in AMBIGUOUS else b"")
         try:
             return self._events[key]
         except KeyError:
             if len(self._events) >= _MOST_CACHED:
                 self._events.clear()
-            event = self._events[key] = self._classifier.event(
-                fatal, code, self.layout.message(text)
-            )
+            event = self._classifier.event(fatal, code, self.layout.message(key[2]))
+            self._events[key] = event
             return event
-
-    def _body(self, data: bytes, message: int, end: int) -> bytes:
-        """The message that begins there, as written."""
-        whole = self.layout.body.match(data, message, min(end, message + _MOST_MESSAGE))
-        return whole[0] if whole is not None else b""
 
     def _session(self, head: re.Match[bytes]) -> bytes | None:
         """The identity of a record's session."""
@@ -331,21 +335,12 @@ class LogParser:
             )
         return next(iter(candidates)) if len(candidates) == 1 else None
 
-    def _count_session(self, search: SessionSearch, data: bytes, start: int, at: int) -> int:
+    def _count_session(self, search: SessionSearch, data: bytes, start: int, at: int) -> None:
         """Count the session whose text stands at offset `at`, in the line that begins at `start`.
 
-        Returns how far the record has been read.
+        Its record is no ordinary one.
         """
         layout, event = self.layout, search.event
-        ordinary = search.ordinary
-        head = ordinary.match(data, start) if ordinary is not None else None
-        if head is not None and head.start("database") > at:
-            if not self._may_be_forged(data, start):
-                if layout.names_vary:
-                    self._count(event, self._session(head), head["database"])
-                else:
-                    self._names[event].append(head["database"])
-            return head.end()
         before, label = layout.before_message, layout.label
         for shift, whole in search.starts:
             message = at - shift
@@ -371,18 +366,15 @@ class LogParser:
                 head = layout.loose_session_origin.match(data, start, message)
             if head is None or (shift and not data.startswith(whole, message)):
                 continue
-            if self._may_be_forged(data, start):
-                continue
             if layout.is_quoted:
                 self._names[event].append(head["database"])
-                break
+                return
             session = self._session(head)
             name = self._texts.database(event, data, message)
             if name is None or (name == AMBIGUOUS_NAME and session is not None):
                 name = head["database"] if is_certain and self._has_database else None
             self._count(event, session, name or None, in_doubt=in_doubt)
-            break
-        return at
+            return
 
 
 def _is_only_label(data: bytes, label: bytes, start: int, message: int) -> bool:

@@ -6,7 +6,7 @@ Searching for them is the fastest way to the records; only lines that contain on
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pg_pool_exporter.sources.server_log.counting.events import CLOSED, OPENED, Event
@@ -14,23 +14,25 @@ from pg_pool_exporter.sources.server_log.counting.sessions import SessionTexts
 from pg_pool_exporter.sources.server_log.format.layouts import Layout
 from pg_pool_exporter.sources.server_log.messages.catalogue import Message, texts_for
 
-# Bytes from a severity to its message, in any language, with a SQLSTATE.
-_MOST_SEVERITY = 128
+MOST_SEVERITY = 128
+"""Bytes from a severity to its message, in any language, with a SQLSTATE."""
 # Meanings of errors that end no session, and how long a common start of their texts must be.
 _CANCELLED = ("statement", "lock")
 _LEAST_COMMON = 12
+# Of a pattern: the text and where to begin.
+Match = Callable[[bytes, int], re.Match[bytes] | None]
 
 
 class FatalSearch(NamedTuple):
     """Records that end a session, found by their severity."""
 
     text: bytes
-    ordinary: re.Pattern[bytes] | None
+    ordinary: Match | None
     """Matches an ordinary record from its line's start; None where there is no such pattern."""
     pattern: re.Pattern[bytes]
 
     def severity(self, data: bytes, at: int) -> re.Match[bytes] | None:
-        """From the severity to the message, if the text at this offset is one."""
+        """From the severity to the message's end, if the text at this offset is one."""
         return self.pattern.match(data, at)
 
 
@@ -41,19 +43,19 @@ class ErrorSearch(NamedTuple):
     """
 
     text: bytes
-    ordinary: re.Pattern[bytes] | None
+    ordinary: Match | None
     """As that of `FatalSearch`."""
     severities: tuple[tuple[bytes, re.Pattern[bytes]], ...]
     """Each word, and a pattern from there to the message."""
 
     def severity(self, data: bytes, at: int) -> re.Match[bytes] | None:
-        """From the severity to the message, if the text at this offset begins one."""
-        before = at - _MOST_SEVERITY if at > _MOST_SEVERITY else 0
+        """From the severity to the message's end, if the text at this offset begins one."""
+        before = at - MOST_SEVERITY if at > MOST_SEVERITY else 0
         for word, pattern in self.severities:
             severity = data.rfind(word, before, at)
             if severity >= 0:
                 found = pattern.match(data, severity)
-                if found is not None and found.end() == at:
+                if found is not None and found.start("text") == at:
                     return found
         return None
 
@@ -62,7 +64,7 @@ class SessionSearch(NamedTuple):
     """Records of sessions opened or closed, found by the start of their message."""
 
     text: bytes
-    ordinary: re.Pattern[bytes] | None
+    ordinary: Match | None
     """As that of `FatalSearch`."""
     event: Event
     starts: tuple[tuple[int, bytes], ...]
@@ -75,8 +77,8 @@ Search = FatalSearch | ErrorSearch | SessionSearch
 def searches(layout: Layout, messages: Sequence[Message], texts: SessionTexts) -> list[Search]:
     """All that a log of these messages is searched for; those for ASCII first."""
     found: list[Search] = [
-        *_session_searches(OPENED, messages, layout.ordinary(texts.pattern(OPENED))),
-        *_session_searches(CLOSED, messages, layout.ordinary(texts.pattern(CLOSED))),
+        *_session_searches(OPENED, messages, _match(layout.ordinary(texts.pattern(OPENED)))),
+        *_session_searches(CLOSED, messages, _match(layout.ordinary(texts.pattern(CLOSED)))),
         *_error_searches(layout, messages),
         *_fatal_searches(layout, messages),
     ]
@@ -89,7 +91,7 @@ def _fatal_searches(layout: Layout, messages: Iterable[Message]) -> Iterator[Fat
     So no text is part of another one.
     """
     words = texts_for(messages, "FATAL")
-    ordinary = layout.ordinary_error(words)
+    ordinary = _match(layout.ordinary_error(words))
     for word in words:
         pattern = re.compile(layout.error([word]))
         yield FatalSearch(word + layout.after_severity, ordinary, pattern)
@@ -98,7 +100,7 @@ def _fatal_searches(layout: Layout, messages: Iterable[Message]) -> Iterator[Fat
 def _error_searches(layout: Layout, messages: Sequence[Message]) -> Iterator[ErrorSearch]:
     """A search for each text that no other one begins with."""
     words = texts_for(messages, "ERROR")
-    ordinary = layout.ordinary_error(words)
+    ordinary = _match(layout.ordinary_error(words))
     severities = tuple((word, re.compile(layout.error([word]))) for word in words)
     starts = sorted({one.start for one in messages if one.meaning in _CANCELLED}, key=len)
     common = _common_start([one for one in starts if one.isascii()])
@@ -116,7 +118,7 @@ def _common_start(texts: Sequence[bytes]) -> bytes:
 
 
 def _session_searches(
-    event: Event, messages: Iterable[Message], ordinary: re.Pattern[bytes] | None
+    event: Event, messages: Iterable[Message], ordinary: Match | None
 ) -> Iterator[SessionSearch]:
     """A search for each text that contains no other one."""
     starts = sorted({one.start for one in messages if one.meaning == event.value}, key=len)
@@ -125,3 +127,7 @@ def _session_searches(
         if not any(other in text for other in starts[:position]):
             containing = tuple((one.find(text), one) for one in starts if text in one)
             yield SessionSearch(text, ordinary, event, containing)
+
+
+def _match(pattern: re.Pattern[bytes] | None) -> Match | None:
+    return pattern.match if pattern is not None else None

@@ -27,6 +27,8 @@ _NAMES = re.compile(rb"\(\?P<(?:database|code)>")
 Format = Literal["stderr", "csvlog", "jsonlog"]
 SUFFIXES: Mapping[Format, str] = {"csvlog": ".csv", "jsonlog": ".json"}
 """Of the files that PostgreSQL's collector writes; `stderr` has none of them."""
+MOST_MESSAGE = 2048
+"""Bytes of a message: those of interest are short, apart from the names in them."""
 
 
 class Layout(Protocol):
@@ -62,8 +64,6 @@ class Layout(Protocol):
     are strange; None where that is unknown."""
     ordinary_line: re.Pattern[bytes] | None
     """The same for a line of any process; None where that is unknown."""
-    body: re.Pattern[bytes]
-    """Matches a message as written."""
     strict_session_origin: re.Pattern[bytes] | None
     """The same for lines whose names are certain; None where there is no such pattern."""
     record: re.Pattern[bytes]
@@ -72,9 +72,9 @@ class Layout(Protocol):
     """Begins each further line of a record; None: those may be any text."""
 
     def error(self, severities: Sequence[bytes]) -> bytes:
-        """A pattern from one of these severities to the message.
+        """A pattern from one of these severities to the end of the message.
 
-        The group `written` has the code, if it is there.
+        Groups: `written` for a code before the message, and `text` for the message as written.
         """
         ...
 
@@ -94,9 +94,9 @@ class Layout(Protocol):
         ...
 
     def ordinary_error(self, severities: Sequence[bytes]) -> re.Pattern[bytes] | None:
-        """The same of an error, up to its message.
+        """The same of an error with one of these severities.
 
-        Groups: `severity`, `written` for a code before the message, and those of its origin.
+        Groups: `severity`, those of `error`, and those of its origin.
         """
         ...
 
@@ -117,7 +117,6 @@ class Stderr:
     most_before = 1024
     after_severity = label = b":  "
     further: bytes | None = b"\t"
-    body = re.compile(rb"[^\n]*+")
     _POSITION = re.compile(rb" at character \d+$")
     # A severity, or another word that text of the record follows, in any language.
     LABEL = rb'[^\n:=@,"\[\]0-9]{1,64}+:  '
@@ -168,7 +167,9 @@ class Stderr:
 
     def error(self, severities: Sequence[bytes]) -> bytes:
         """See `Layout`; the code is there with log_error_verbosity = verbose."""
-        return _any_of(severities) + self.after_severity + rb"(?:(?P<written>[0-9A-Z]{5}): )?"
+        code = rb"(?:(?P<written>[0-9A-Z]{5}): )?"
+        text = rb"(?P<text>[^\n]{0,%d}+)" % MOST_MESSAGE
+        return _any_of(severities) + self.after_severity + code + text
 
     def message(self, body: bytes) -> bytes:
         """See `Layout`; servers on Windows end lines with a carriage return."""
@@ -211,19 +212,21 @@ class Csv:
     certain: re.Pattern[bytes] | None = None
     ordinary_line: re.Pattern[bytes] | None = None
     strict_session_origin: re.Pattern[bytes] | None = None
+    # Inside of quotes. Measured: faster than a group of either text or a quote, repeated.
+    _TEXT = rb'[^"\n]*+(?:""[^"\n]*+)*+'
     # log_time, user_name, database_name
     error_origin = session_origin = loose_error_origin = loose_session_origin = re.compile(
-        rb'[^",\n]*+,(?:"(?:[^"\n]++|"")*+")?,(?:"(?P<database>(?:[^"\n]++|"")*+)")?,'
+        rb'[^",\n]*+,(?:"' + _TEXT + rb'")?,(?:"(?P<database>' + _TEXT + rb')")?,'
     )
-    body = re.compile(rb'(?:[^"\n]++|"")*+')
     # log_time, user_name, database_name, process_id
-    record = re.compile(rb'\d{4}-[^",\n]*+,(?:"(?:[^"\n]++|"")*+")?,(?:"(?:[^"\n]++|"")*+")?,\d*,')
+    record = re.compile(rb'\d{4}-[^",\n]*+,(?:"' + _TEXT + rb'")?,(?:"' + _TEXT + rb'")?,\d*,')
     further: bytes | None = None
 
     def error(self, severities: Sequence[bytes]) -> bytes:
         """See `Layout`."""
         code = rb'(?P<written>[0-9A-Z]{5}),"(?=(?:"")*+[^",\n])'
-        return _any_of(severities) + self.after_severity + code
+        text = b"(?P<text>" + self._TEXT + b")"
+        return _any_of(severities) + self.after_severity + code + text
 
     def message(self, body: bytes) -> bytes:
         """See `Layout`."""
@@ -249,7 +252,7 @@ class Csv:
 class Json:
     """`jsonlog`, from PostgreSQL 15 on."""
 
-    _TEXT = rb'(?:[^"\\\n]++|\\.)*+'
+    _TEXT = rb'[^"\\\n]*+(?:\\.[^"\\\n]*+)*+'
     is_quoted = True
     names_vary = False
     before_error = b'"error_severity":"'
@@ -265,7 +268,6 @@ class Json:
         rb'\{"timestamp":"[^"\n]*+",(?:"user":"' + _TEXT + rb'",)?'
         rb'(?:"dbname":"(?P<database>' + _TEXT + rb')",)?'
     )  # fmt: skip
-    body = re.compile(_TEXT)
     record = NATIVE
     # A record is one line.
     further: bytes | None = b""
@@ -273,7 +275,8 @@ class Json:
     def error(self, severities: Sequence[bytes]) -> bytes:
         """See `Layout`."""
         code = rb'(?:,"state_code":"(?P<written>[0-9A-Z]{5})")?'
-        return _any_of(severities) + self.after_severity + code + b',"message":"'
+        text = b',"message":"(?P<text>' + self._TEXT + b")"
+        return _any_of(severities) + self.after_severity + code + text
 
     def message(self, body: bytes) -> bytes:
         """See `Layout`."""
