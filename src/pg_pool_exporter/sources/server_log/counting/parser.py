@@ -116,26 +116,21 @@ class LogParser:
 
     def _scan(self, data: bytes, end: int) -> None:
         self._counted = self._failed = -1
-        find, rfind, label = data.find, data.rfind, self.layout.label
-        searches, names_vary = self._searches, self.layout.names_vary
+        rfind, searches, names_vary = data.rfind, self._searches, self.layout.names_vary
         most_before = self.layout.most_before + MOST_SEVERITY
-        is_forgeable = self.layout.cut_line is not None
-        start, is_forged = 0, self._may_be_forged(data, 0)
+        start = before = 0
         for index, at, _ in self._find(data, end):
-            newline = rfind(b"\n", start, at)
+            newline = rfind(b"\n", before, at)
+            before = at
             if newline >= 0:
                 start = newline + 1
-                # Nearly always the line before has a label, so it is whole.
-                is_forged = (
-                    is_forgeable
-                    and find(label, rfind(b"\n", 0, newline) + 1, newline) < 0
-                    and self._may_be_forged(data, start)
-                )
-            if is_forged or at - start > most_before:
+            if at - start > most_before:
                 continue
             search = searches[index]
             ordinary = search.ordinary
             head = ordinary(data, start) if ordinary is not None else None
+            if head is not None and self._may_be_forged(data, start):
+                continue
             if not isinstance(search, SessionSearch):
                 self._count_error(search, data, start, at, head)
             elif head is None or head.start("database") <= at:
@@ -162,7 +157,10 @@ class LogParser:
         if not start:
             return bool(self._last_line and cut_line.match(self._last_line))
         before = data.rfind(b"\n", 0, start - 1) + 1
-        return bool(cut_line.match(data, before, start))
+        # Nearly always the line before has a label, so it is whole.
+        return data.find(self.layout.label, before, start) < 0 and bool(
+            cut_line.match(data, before, start)
+        )
 
     def _has_doubtful_label(self, data: bytes, start: int) -> bool:
         """Whether what looks like the line's first label may be part of a name.
@@ -203,19 +201,32 @@ class LogParser:
         # A name in the prefix may look like a severity.
         if start == self._counted and search is self._counted_by:
             return
-        fatal = isinstance(search, FatalSearch)
+        if start == self._failed and self._tries >= _MOST_TRIES:
+            return
+        layout, fatal = self.layout, isinstance(search, FatalSearch)
         head, by_last_label = ordinary, False
-        if ordinary is not None and at == ordinary.start("severity" if fatal else "text"):
-            is_certain, found = True, ordinary
+        if head is not None and at == head.start("severity" if fatal else "text"):
+            is_certain, found = True, head
         else:
             severity = search.severity(data, at)
             if severity is None:
                 return
-            found = severity
-            head, by_last_label = self._error_origin(data, start, severity.start())
-            is_certain = self.layout.is_quoted
-        if head is None:
-            return
+            found, at = severity, severity.start()
+            if at - start > layout.most_before or not data.endswith(layout.before_error, start, at):
+                return
+            head = layout.error_origin.match(data, start, at)
+            if head is None:
+                self._tries = self._tries + 1 if start == self._failed else 1
+                self._failed = start
+                by_last_label = data.find(layout.label, start, at) >= 0
+                if not layout.label or (
+                    by_last_label and not self._has_doubtful_label(data, start)
+                ):
+                    return
+                head = layout.loose_error_origin.match(data, start, at)
+            if head is None or self._may_be_forged(data, start):
+                return
+            is_certain = layout.is_quoted
         code = found["written"] or (head["code"] if self._has_code else None)
         text = found["text"]
         event = self._event(fatal, code, text)
@@ -231,34 +242,9 @@ class LogParser:
         name = head["database"] if is_certain and self._has_database else None
         self._names[event].append(name)
         if event.ends_session:
-            if name is None and not self.layout.is_quoted:
-                name = self._classifier.database(self.layout.message(text[:MOST_MESSAGE]))
+            if name is None and not layout.is_quoted:
+                name = self._classifier.database(layout.message(text[:MOST_MESSAGE]))
             self._count(event, self._session(head), name, header)
-
-    def _error_origin(
-        self, data: bytes, start: int, severity: int
-    ) -> tuple[re.Match[bytes] | None, bool]:
-        """What precedes the severity of an error, and whether only the last label can be its own.
-
-        None if it is no severity of a record.
-        """
-        layout = self.layout
-        before, label = layout.before_error, layout.label
-        if severity - start > layout.most_before or (
-            before and not data.endswith(before, start, severity)
-        ):
-            return None, False
-        if start == self._failed and self._tries >= _MOST_TRIES:
-            return None, False
-        head = layout.error_origin.match(data, start, severity)
-        if head is not None:
-            return head, False
-        self._tries = self._tries + 1 if start == self._failed else 1
-        self._failed = start
-        by_last_label = data.find(label, start, severity) >= 0
-        if not label or (by_last_label and not self._has_doubtful_label(data, start)):
-            return None, False
-        return layout.loose_error_origin.match(data, start, severity), by_last_label
 
     def _event(self, fatal: bool, code: bytes | None, text: bytes) -> Event | None:
         """The event of an error with this code, or with this message."""
@@ -366,6 +352,8 @@ class LogParser:
                 head = layout.loose_session_origin.match(data, start, message)
             if head is None or (shift and not data.startswith(whole, message)):
                 continue
+            if self._may_be_forged(data, start):
+                return
             if layout.is_quoted:
                 self._names[event].append(head["database"])
                 return
