@@ -141,6 +141,21 @@ def test_entries_beyond_the_limit_are_not_looked_at_and_reported(
     assert "more than 2 entries" in logs[0]["error"]
 
 
+def test_entries_beyond_the_limit_hide_no_socket_that_is_polled_already(
+    tmp_path: Path, bind: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket_directory, "MAX_ENTRIES", 2)
+    directory = SocketDirectory(tmp_path)
+    for name in ("orders-0.sock", "orders-1.sock"):
+        bind(name)
+    assert names(directory) == ["orders-0.sock", "orders-1.sock"]
+    for number in range(300):
+        (tmp_path / f"{number}").touch()
+    assert names(directory) == ["orders-0.sock", "orders-1.sock"]
+    (tmp_path / "orders-0.sock").unlink()
+    assert names(directory) == ["orders-1.sock"]
+
+
 @pytest.mark.parametrize("spoil", ["link", "open", "foreign"])
 def test_an_unsafe_directory_is_not_read(
     tmp_path: Path, bind: Callable[[str], Path], spoil: str
@@ -188,7 +203,7 @@ def test_dead_sockets_that_cannot_be_removed_are_reported_once(
     bind("orders-0.sock")
     directory = SocketDirectory(tmp_path)
 
-    def refuse(_path: Path) -> None:
+    def refuse(_path: Path, **_options: bool) -> None:
         raise PermissionError
 
     monkeypatch.setattr(Path, "unlink", refuse)

@@ -118,7 +118,9 @@ def _look(path: Path, former: _Found) -> _Found:
     sockets: list[SocketFile] = []
     dead: set[SocketFile] = set()
     removed = 0
-    for found in _sockets(path, names[:MAX_ENTRIES]):
+    # Those that are polled first: another user's files must not hide them.
+    known = [found.path.name for found in former.sockets]
+    for found in _sockets(path, dict.fromkeys((*known, *names[:MAX_ENTRIES]))):
         if found in former.dead:
             dead.add(found)
         elif found in former.sockets or _is_live(found):
