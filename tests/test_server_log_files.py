@@ -878,6 +878,41 @@ def test_a_server_that_begins_to_log_in_another_format_too_is_counted_once(log: 
     follower.stop()
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"file": "log2/postgresql.log"}, "writes log2/postgresql.log now"),
+        ({"file": "log/pg-%H.log"}, "writes log/pg-%H.log now"),
+        ({"collector": False}, "logging_collector was switched off"),
+    ],
+    ids=["another directory", "another name", "no collector"],
+)
+def test_a_server_that_logs_elsewhere_now_is_not_counted_on(
+    follower: Follower, log: Path, change: dict[str, Any], said: str
+) -> None:
+    here = {"file": "log/postgre%a.log", "collector": True}
+    follower.reconfigure(**here)
+    append(log, event())
+    assert timeouts(follower.poll()) == 1
+    follower.reconfigure(**{**here, **change})
+    follower.poll()
+    assert said in str(follower.failure())
+    follower.reconfigure(**here)
+    assert timeouts(follower.poll()) == 1
+
+
+def test_a_file_that_is_called_otherwise_than_on_the_server_says_nothing(
+    follower: Follower, log: Path
+) -> None:
+    """That of a shipper, or of a server in a container."""
+    for file in ("/pgdata/pg_log/server.log", "/pgdata/pg_log/server-%a.log"):
+        follower.reconfigure(file=file, collector=True)
+        append(log, event())
+        for _ in range(3):
+            follower.poll()
+    assert timeouts(follower.poll()) == 2
+
+
 def test_single_lines_of_other_programs_are_counted_and_fail_nothing(
     follower: Follower, log: Path
 ) -> None:

@@ -173,7 +173,13 @@ def test_each_value_of_log_connections_is_understood(case: Aspects) -> None:
         prefix="%m ", destination="stderr", collector=False, least="warning", role="exporter"
     )
     fixed = FixedSettingsRow(
-        connections=case.value, disconnections=False, own_level=False, is_current=True, loaded=""
+        connections=case.value,
+        disconnections=False,
+        own_level=False,
+        directory=None,
+        filename=None,
+        is_current=True,
+        loaded="",
     )
     assert settings_of(row, fixed, (), ()).opened is case.opened
     assert settings_of(row, None, (), ()).opened is None
@@ -215,7 +221,13 @@ def test_what_the_level_keeps_out_of_the_log_is_not_0(
         prefix="%m ", destination="stderr", collector=False, least=least, role="exporter"
     )
     own = FixedSettingsRow(
-        connections="on", disconnections=True, own_level=False, is_current=True, loaded=""
+        connections="on",
+        disconnections=True,
+        own_level=False,
+        directory=None,
+        filename=None,
+        is_current=True,
+        loaded="",
     )
     counts = counted_with(settings_of(row, own, (), ("shop",)))
     assert (counts.opened is not None, counts.closed is not None) == (opened, opened)
@@ -240,6 +252,22 @@ def test_a_level_of_the_exporters_role_is_not_that_of_others(own_postgres: Clust
             assert (settings.errors, settings.sessions) == (True, True)
 
     own_postgres.run("ALTER ROLE exporter SET log_min_messages = panic")
+    run(main())
+
+
+def test_where_the_log_is_is_known_to_a_role_that_may_read_it(cluster: Cluster) -> None:
+    async def main() -> None:
+        async with watched(cluster, "exporter") as server, watched(cluster, "stranger") as other:
+            assert (await server.settings()).file == "log/postgresql-%Y-%m-%d_%H%M%S.log"
+            cluster.reload("log_directory = '/elsewhere'", "log_filename = 'pg'")
+
+            async def has_moved() -> bool:
+                return (await server.settings()).file == "/elsewhere/pg"
+
+            await until(has_moved)
+            assert (await other.settings()).file is None
+
+    cluster.run("CREATE ROLE exporter LOGIN IN ROLE pg_monitor; CREATE ROLE stranger LOGIN")
     run(main())
 
 

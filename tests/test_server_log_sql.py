@@ -359,7 +359,13 @@ HOW_IT_LOGS = LogSettingsRow(
     prefix="%m ", destination="stderr", collector=True, least="warning", role="exporter"
 )
 FIXED = FixedSettingsRow(
-    connections="on", disconnections=True, own_level=False, is_current=True, loaded=""
+    connections="on",
+    disconnections=True,
+    own_level=False,
+    directory=None,
+    filename=None,
+    is_current=True,
+    loaded="",
 )
 LISTED = ServerConfig.model_validate(
     {"name": "main", "dsn": "host=h", "log": {"sql": True, "interval": "10s"}}

@@ -185,6 +185,9 @@ class FixedSettingsRow:
     disconnections: bool | None
     own_level: bool
     """Whether log_min_messages is that of this role, database or client only."""
+    directory: str | None
+    filename: str | None
+    """`log_directory` and `log_filename`; None where the role may not read them."""
     is_current: bool
     """Whether the session began after the configuration was loaded."""
     loaded: str

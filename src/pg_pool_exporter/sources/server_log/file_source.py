@@ -11,6 +11,7 @@ from pg_pool_exporter.config import LogConfig, ServerConfig
 from pg_pool_exporter.model import Snapshot
 from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
+from pg_pool_exporter.sources.server_log.current_file import CurrentFile
 from pg_pool_exporter.sources.server_log.format.layouts import SUFFIXES
 from pg_pool_exporter.sources.server_log.format.log_format import LogFormat, choose_format
 from pg_pool_exporter.sources.server_log.format.settings import LogSettings
@@ -50,6 +51,7 @@ class FileLogSource:
         self._clock = clock
         self._form: LogFormat | None = None
         self._files = LogFiles(self._config.files)
+        self._current = CurrentFile()
         self._file = file
         self._tail: LogTail | None = None
         self._lane = Lane(f"log {server.name}")
@@ -83,6 +85,7 @@ class FileLogSource:
         tail, self._form = self._tail, form
         tail.use(form)
         problem = self._files.scan(tail.positions, form.name, self._has_format)
+        problem = problem or self._current.problem(settings, self._files.paths)
         try:
             for position in tail.positions.behind():
                 self._follow(tail, position, end)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection, Results
@@ -51,6 +51,8 @@ class LogSettings:
     databases: tuple[str, ...]
     role: str
     """The exporter's own role."""
+    file: str | None = None
+    """`log_directory` and `log_filename` together, which the collector writes to; None: unknown."""
 
 
 class LogSettingsReader:
@@ -84,12 +86,16 @@ class LogSettingsReader:
         rows, fixed, language, databases = await self._fetched(
             "log_settings", "fixed_settings", "log_language", "log_databases"
         )
-        return settings_of(
+        settings = settings_of(
             only(rows),
             self._fixed.latest(only(fixed)) if fixed else None,
             (*(row.messages for row in language), *self._overrides),
             tuple(row.database for row in databases),
         )
+        where = only(fixed) if fixed else None
+        if where is None or where.directory is None or where.filename is None:
+            return settings
+        return replace(settings, file=f"{where.directory}/{where.filename}")
 
     async def close(self) -> None:
         """End the query under way."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from glob import iglob
 from itertools import chain, islice
 from stat import S_ISREG
@@ -97,6 +97,11 @@ class LogFiles:
         if problem is None and (unmatched or not found):
             problem = _missing(unmatched or self._patterns, form, rotated=bool(found))
         return problem
+
+    @property
+    def paths(self) -> Iterable[str]:
+        """Those of the files found by the last scan."""
+        return self._paths.values()
 
     def read(self, position: Position, at: int, most: int) -> bytes:
         """At most `most` bytes at offset `at`; none at the end, or if the file is gone."""
