@@ -190,6 +190,22 @@ def test_an_analysis_that_had_to_wait_for_its_turn_does_not_delay_the_next(
         sides.analyzer.stop()
 
 
+@pytest.mark.parametrize(
+    ("cpu_seconds", "pause"),
+    [
+        pytest.param(0.001, 0.2, id="a few pools"),
+        pytest.param(0.02, 1.0, id="at 2 % of a core"),
+        pytest.param(0.1, 5.0, id="as often as pools are polled"),
+        pytest.param(0.15, 5.0, id="still"),
+        pytest.param(0.4, 10.0, id="at 4 % of a core, as none is late"),
+    ],
+)
+def test_analyses_take_two_percent_of_a_core_or_four_where_polls_come_more_often(
+    cpu_seconds: float, pause: float
+) -> None:
+    assert analyzer.pause_after(cpu_seconds) == pytest.approx(pause)
+
+
 def test_a_record_that_fails_is_the_only_one_that_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -33,8 +33,10 @@ ANALYSES = ("correlation", "history", "records", *VERDICTS, "checklist", "advice
 # Seconds from one analysis to the next: with changes, and without (then time has passed).
 _MIN_PERIOD = 0.2
 _IDLE_PERIOD = 1.0
-# A pause is at least this many times as long as the CPU time of the analysis before it.
-_PAUSES = 25.0
+# A pause is this many times as long as the CPU time of the analysis before it: 2 % of a core. It
+# need not be longer than the usual interval of polls, unless analyses took more than 4 % then.
+_PAUSES, _MIN_PAUSES = 50.0, 25.0
+_LONG_PERIOD = 5.0
 
 
 OLD_SECONDS = 60.0
@@ -144,7 +146,7 @@ class Analyzer:
             begun = time.thread_time()
             with self.faults.contained("records"):
                 self.update()
-            pause = max(_MIN_PERIOD, _PAUSES * (time.thread_time() - begun))
+            pause = pause_after(time.thread_time() - begun)
             ended = time.monotonic()
             self._take_in(until=ended + max(_IDLE_PERIOD, pause), with_changes=ended + pause)
 
@@ -203,6 +205,12 @@ class Analyzer:
             failed=failed,
             made=made,
         )
+
+
+def pause_after(seconds: float) -> float:
+    """Seconds from the end of an analysis that took so much CPU time to the next one."""
+    pause = min(_PAUSES * seconds, _LONG_PERIOD)
+    return max(pause, _MIN_PAUSES * seconds, _MIN_PERIOD)
 
 
 def _no_longer_fine(check: Check, why: str) -> Check:
