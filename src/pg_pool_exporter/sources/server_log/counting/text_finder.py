@@ -50,14 +50,15 @@ def _automaton(texts: Sequence[bytes]) -> _Find:
 
 
 def _one_by_one(texts: Sequence[bytes]) -> _Find:
-    searches = [_by_length if len(text) >= _LONG else _by_first_byte for text in texts]
+    patterns = [None if len(text) >= _LONG else re.compile(re.escape(text)) for text in texts]
 
     def find(data: bytes, end: int) -> Iterator[Hit]:
-        hits = [
-            (index, at, at + len(text))
-            for index, (text, search) in enumerate(zip(texts, searches, strict=True))
-            for at in search(text, data, end)
-        ]
+        hits: list[Hit] = []
+        for index, (text, pattern) in enumerate(zip(texts, patterns, strict=True)):
+            size, at = len(text), _next(data, text, pattern, 0, end)
+            while at >= 0:
+                hits.append((index, at, at + size))
+                at = _next(data, text, pattern, at + 1, end)
         hits.sort(key=_start)
         last = 0
         for hit in hits:
@@ -68,16 +69,8 @@ def _one_by_one(texts: Sequence[bytes]) -> _Find:
     return find
 
 
-def _by_length(text: bytes, data: bytes, end: int) -> Iterator[int]:
-    at = data.find(text, 0, end)
-    while at >= 0:
-        yield at
-        at = data.find(text, at + 1, end)
-
-
-def _by_first_byte(text: bytes, data: bytes, end: int) -> Iterator[int]:
-    search = re.compile(re.escape(text)).search
-    found = search(data, 0, end)
-    while found is not None:
-        yield found.start()
-        found = search(data, found.start() + 1, end)
+def _next(data: bytes, text: bytes, pattern: re.Pattern[bytes] | None, start: int, end: int) -> int:
+    if pattern is None:
+        return data.find(text, start, end)
+    found = pattern.search(data, start, end)
+    return found.start() if found is not None else -1
