@@ -442,7 +442,9 @@ def test_reloads_that_are_asked_for_at_once_share_one_reading(tmp_path: Path) ->
         reads.clear()  # of the start
         begun = asyncio.ensure_future(own.reload())
         await reads.wait()
-        path.write_text(path.read_text() + "# changed\n")
+        changed = path.with_suffix(".new")
+        changed.write_text(path.read_text() + "# changed\n")
+        changed.replace(path)  # at once, as it is being read
         assert all(await asyncio.gather(*(own.reload() for _ in range(1000)), begun))
 
     asyncio.run(main())
