@@ -293,19 +293,31 @@ def test_a_sum_that_lacks_a_part_is_unknown(
         assert getattr(sample, field) == expected
 
 
+REPO_SIZE = "prom_ex_ecto_repo_init_pool_size"
+
+
 def test_the_name_of_an_application_in_front_distinguishes_processes() -> None:
-    size = "prom_ex_ecto_repo_init_pool_size"
-    page = lines(f'shop_{size}{{repo="R"}} 1', f'orders_{size}{{repo="R"}} 2')
+    page = lines(f'shop_{REPO_SIZE}{{repo="R"}} 1', f'orders_{REPO_SIZE}{{repo="R"}} 2')
     assert {one.key: one.max for one in read(page)} == {
         key("R", "orders:8080:shop"): 1,
         key("R"): 2,
     }
 
 
-def test_names_with_an_application_in_front_are_found_when_a_page_gains_them() -> None:
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param((), id="one line more"),
+        pytest.param(("threads 1",), id="as many lines"),
+        pytest.param(("threads 1", "sockets 1"), id="one line less"),
+    ],
+)
+def test_names_with_an_application_in_front_are_found_when_a_page_gains_them(
+    others: tuple[str, ...],
+) -> None:
     reader = PageReader(automatic(), TargetDefaults(app="orders", process="orders:8080"))
-    before = lines('hikaricp_connections_max{pool="main"} 5')
-    after = before + lines('shop_prom_ex_ecto_repo_init_pool_size{repo="R"} 1')
+    pool = lines('hikaricp_connections_max{pool="main"} 5')
+    before, after = pool + lines(*others), pool + lines(f'shop_{REPO_SIZE}{{repo="R"}} 1')
     for page, names in [(before, {"main"}), (before, {"main"}), (after, {"main", "R"})]:
         snapshot = reader.read(page, reader.quick_lines(page))
         assert {one.key.pool for one in snapshot.pools} == names

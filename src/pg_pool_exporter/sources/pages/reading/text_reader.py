@@ -86,9 +86,6 @@ class PageReader:
         self._had_foreign_pools = False
         self._hint: tuple[Set[str], str] | None = None
         self._sizes = (0, 0)  # series on the last page, and on the last one that was accepted
-        # Of the last page without rare names: one that gains some has more lines, and searching for
-        # them takes a sixth of a poll.
-        self._lines_without_rare = -1
         # Of the last page that was accepted: parsing its labels again would take half of a poll.
         self._series: _Series = {}
 
@@ -98,12 +95,10 @@ class PageReader:
 
     def quick_lines(self, page: bytes) -> list[re.Match[bytes]] | None:
         """The wanted lines of `page`; None when reading it takes long."""
-        if len(page) > _QUICK_BYTES or (count := page.count(b"\n")) > _QUICK_LINES:
+        if len(page) > _QUICK_BYTES or page.count(b"\n") > _QUICK_LINES:
             return None
-        if count != self._lines_without_rare:
-            if self._table.has_rare(page):
-                return None
-            self._lines_without_rare = count
+        if self._table.has_rare(page):
+            return None
         wanted = self._table.common_lines(page)
         found = list(islice(wanted, _QUICK_WANTED_LINES + 1))
         if len(found) > _QUICK_WANTED_LINES:
