@@ -34,6 +34,8 @@ def lines_of(name: str) -> Sequence[bytes]:
         ("jsonlog", "stderr", "%m [%p] ", "auto", "set format: jsonlog"),
         ("docker", "stderr", "%m [%p] %q%u@%d ", "none", "set wrapping: auto"),
         ("docker", "stderr", "%m [%p] %q%u@%d ", "cri", "set wrapping: auto"),
+        ("cloudwatch-csv", "stderr", "%m [%p] %q%u@%d ", "auto", "set wrapping: csv"),
+        ("azure-csv", "stderr", "%t-%c-", "auto", "set wrapping: csv"),
     ],
 )  # fmt: skip
 def test_what_fits_is_proposed(

@@ -299,6 +299,19 @@ def test_quoted_formats_cannot_be_forged_at_all(form: Format, name: str) -> None
     assert ("timeout", "idle_in_transaction", "shop") not in counted(form, log)
 
 
+@pytest.mark.parametrize("line", [
+    "WARN request q=a,{record},b", 'web-1  | GET /?q=a,{record},b', "last error,{record}, retrying",
+    '10:00 ERROR: psql wrote "x","{record}"', "['a',{record}]",
+])  # fmt: skip
+def test_a_record_that_another_program_quotes_is_not_counted(line: str) -> None:
+    record = f"{TIME} [7] ERROR:  canceling statement due to statement timeout"
+    parser = parser_of("stderr", "%m [%p] ", is_fixed=False)
+    server = f"{TIME} [7] LOG:  checkpoint starting: time\n"
+    parser.feed(f"{server}{line.format(record=record)}\n{server}".encode())
+    assert seen(parser) == {}
+    assert parser.coverage.unparsed == 1
+
+
 @pytest.mark.parametrize("prefix", [
     "%u@%d %a %h ", "%m [%p] %q%u@%d %a %h ", "%u %d %a %h %r %i %b %L ", "%h %q%u@%d ",
     "%a%u%d%h", "%a %p %u %p %d %p ",

@@ -77,8 +77,8 @@ class LogConfig(_Scheduled):
     wrapping: Literal[
         "auto", "none", "docker", "cri", "compose", "syslog", "cloudnativepg", "json", "csv"
     ] = "auto"
-    """The wrapping that a log shipper or container runtime puts around each line; auto detects it.
-    """
+    """The wrapping that a log shipper or container runtime puts around each line; auto detects
+    all but csv."""
 
     @field_validator("files")
     @classmethod

@@ -19,6 +19,7 @@ _FORMS = (
     LogFormat("stderr", "%q%u@%d ", ()),
     LogFormat("csvlog", _PREFIX, (), is_fixed=False),
     LogFormat("jsonlog", None, ()),
+    LogFormat("stderr", _PREFIX, (), "csv", is_fixed=False),
 )
 # Readers are expensive to make; what they keep of one file is not that of another one.
 _READERS = [LogReader(form) for form in _FORMS]
@@ -33,7 +34,7 @@ _SEEDS = (
     (0, "stern-colours"), (0, "aws-logs-tail"), (0, "logcli"), (0, "heroku"), (0, "fly"),
     (0, "papertrail-archive"), (0, "fluent-bit-file"), (0, "json-array"), (0, "opentelemetry"),
     (0, "cloudwatch-subscription"), (0, "loki-push"), (0, "filebeat-module"),
-    (0, "journal-export-binary"), (0, "cloud-sql-csv"), (1, "azure-csv"),
+    (0, "journal-export-binary"), (4, "cloud-sql-csv"), (4, "cloudwatch-csv"),
 )  # fmt: skip
 
 

@@ -48,9 +48,11 @@ class LogFormat(NamedTuple):
         """The wrappings that a line may have."""
         if self.wrapping != "auto":
             return frozenset(one for one in WRAPPINGS if one == self.wrapping)
-        # A prefix with this separator looks like the output of Compose.
-        own = "compose" if "|" in (self.line_prefix or "") else None
-        return frozenset(one for one in WRAPPINGS if one != own)
+        # Any text can have commas, also one that quotes a record.
+        others: set[Wrapping] = {"csv"}
+        if "|" in (self.line_prefix or ""):
+            others.add("compose")  # whose output looks like such a prefix
+        return frozenset(WRAPPINGS) - others
 
     @property
     def has_prefix(self) -> bool:
