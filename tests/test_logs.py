@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import time
 import warnings
 from collections.abc import Iterator
 
@@ -106,28 +105,6 @@ def test_exceptions_have_their_traceback_in_the_same_line(capsys: Capture) -> No
     for text in (ours, theirs):
         assert r'exception="Traceback (most recent call last):\n' in text
         assert r"RuntimeError: no" in text
-
-
-def test_a_flood_of_one_message_is_cut_and_counted(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 1e9
-    monkeypatch.setattr(time, "time", lambda: now)
-    monkeypatch.setattr(time, "time_ns", lambda: int(now * 1e9))
-    logs.configure("info", "logfmt")
-    log = structlog.get_logger("pg_pool_exporter.polling")
-    for number in range(5000):
-        log.info("target up", target=number)
-    log.info("target down", target="other")
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == logs.MOST_LINES + 1
-    assert "target=other" in lines[-1]
-    now += 61
-    log.info("target up", target="later")
-    log.info("target up", target="last")
-    later, last = capsys.readouterr().err.splitlines()
-    assert later.endswith("target=later left_out=4000")
-    assert last.endswith("target=last")
 
 
 def test_warnings_of_python_are_logged(capsys: Capture) -> None:

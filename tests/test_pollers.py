@@ -12,9 +12,10 @@ import pytest
 import structlog
 
 from pg_pool_exporter.discovery import targets as discovery
+from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.pollers import Pollers
 from pg_pool_exporter.polling.store import Store
-from pg_pool_exporter.sources.base import TargetGoneError
+from pg_pool_exporter.sources.base import PollError, TargetGoneError
 from support import virtual_time
 from support.sources import Scripted, hang, snapshot, target
 
@@ -29,7 +30,7 @@ def sources(monkeypatch: pytest.MonkeyPatch, *script: Any) -> Iterator[list[Scri
         return made[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(discovery, "SOURCES", {"process": make})
+        patch.setattr(discovery, "SOURCES", {"process": make, "server": make})
         yield made
 
 
@@ -77,6 +78,30 @@ def test_a_changed_target_is_let_go_of_before_it_is_read_anew(
     with sources(monkeypatch, script) as made:
         virtual_time.run(main())
     assert len(made) == 2
+
+
+def test_a_flood_of_sockets_neither_fills_the_log_nor_hides_a_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refused = PollError("refused", "nobody listens")
+
+    async def main() -> None:
+        pollers = Pollers(Store())
+        for look in range(3):
+            await pollers.follow([target(f"{look}-{number}") for number in range(500)])
+            await asyncio.sleep(1)
+        server = replace(target(), id=TargetId("server", "main"))
+        await pollers.follow([server])
+        await asyncio.sleep(1)
+        await pollers.close()
+
+    with sources(monkeypatch, refused), structlog.testing.capture_logs() as lines:
+        virtual_time.run(main())
+    down = [line["target"] for line in lines if line["event"] == "target down"]
+    assert 1000 <= len(down) < 1100
+    assert down[-1] == "main"
+    (cut,) = (line for line in lines if line["event"].startswith("processes come and go"))
+    assert cut["left_out"] == 1500 - len(down) + 1
 
 
 def test_a_target_that_was_gone_is_read_again_only_when_another_one_takes_its_place(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from math import inf
 
 import structlog
 
@@ -12,13 +11,13 @@ from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.analysis.events import Change, Event, Known, follow
 from pg_pool_exporter.analysis.findings.finding import Cause
 from pg_pool_exporter.analysis.findings.wording import few
+from pg_pool_exporter.polling.log_limit import LogLimit
 
 log = structlog.get_logger(__name__)
 
 # Lines at once, and seconds until there may be one more: a fleet that flaps must not fill a disk.
 _BURST = 50
 _SECONDS_PER_LINE = 6.0
-_REPORT_SECONDS = 60.0
 _MAX_SITES = 3
 # The log has these from where they happen.
 _LOGGED_ELSEWHERE = frozenset(
@@ -41,31 +40,19 @@ class FindingLog:
         self._clock = clock
         self._known: Known = {}
         self._last: Analysis | None = None
-        self._lines = float(_BURST)
-        self._counted = clock()
-        self._left_out = 0
-        self._reported = -inf
+        self._limit = LogLimit(_BURST, _SECONDS_PER_LINE, clock)
 
     def follow(self, analysis: Analysis) -> None:
         """Log the events since the former analysis."""
         if analysis is self._last:
             return
         self._last = analysis
-        now = self._clock()
-        self._lines = min(_BURST, self._lines + (now - self._counted) / _SECONDS_PER_LINE)
-        self._counted = now
-        self._known, events = follow(self._known, analysis, now)
+        self._known, events = follow(self._known, analysis, self._clock())
         for event in events:
-            if event.what.cause in _LOGGED_ELSEWHERE:
-                continue
-            if self._lines < 1:
-                self._left_out += 1
-            else:
-                self._lines -= 1
+            if event.what.cause not in _LOGGED_ELSEWHERE and self._limit.allows():
                 _write(event)
-        if self._left_out and now - self._reported >= _REPORT_SECONDS:
-            log.warning("findings come and go too often to log all", left_out=self._left_out)
-            self._left_out, self._reported = 0, now
+        if left_out := self._limit.left_out():
+            log.warning("findings come and go too often to log all", left_out=left_out)
 
 
 def _write(event: Event) -> None:

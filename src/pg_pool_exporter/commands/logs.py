@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _FIRST_KEYS = ("time", "level", "logger", "msg")
-MOST_LINES = 1000
-"""Most lines with the same message in a minute: targets that come and go must not fill the disk."""
-_MINUTE = 60.0
-_MOST_MESSAGES = 1000
 
 
 def start(options: Options) -> None:
@@ -70,34 +66,9 @@ def configure(level: LogLevel, style: LogFormat) -> None:
     )
     # The handler's level holds for libraries that set the level of their loggers, as psycopg does.
     handler.setLevel(level.upper())
-    handler.addFilter(_Flood())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("pg_pool_exporter").setLevel(level.upper())
     logging.captureWarnings(True)
-
-
-class _Flood(logging.Filter):
-    """Leaves out lines over `MOST_LINES`.
-
-    The first line of the message after that minute has their number, `left_out`.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._minutes: dict[str, tuple[float, int]] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        event = record.msg if isinstance(record.msg, dict) else {"msg": record.msg}
-        message = str(event["msg"])
-        begun, lines = self._minutes.get(message, (record.created, 0))
-        if not 0 <= record.created - begun < _MINUTE:
-            if lines > MOST_LINES and event is record.msg:
-                record.msg = {**event, "left_out": lines - MOST_LINES}
-            begun, lines = record.created, 0
-        if len(self._minutes) >= _MOST_MESSAGES:
-            self._minutes.clear()
-        self._minutes[message] = begun, lines + 1
-        return lines < MOST_LINES
 
 
 def _renderer(style: LogFormat) -> Processor:

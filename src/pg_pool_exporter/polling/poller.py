@@ -14,6 +14,7 @@ import structlog
 
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.model import Health, Snapshot
+from pg_pool_exporter.polling.log_limit import LogLimit
 from pg_pool_exporter.polling.store import Store, TargetState
 from pg_pool_exporter.redaction import redact
 from pg_pool_exporter.sources.base import PollError, Source, TargetGoneError
@@ -39,8 +40,8 @@ class Failure(NamedTuple):
 class Poller:
     """Polls one target by its `source`: one poll at a time, each with a deadline.
 
-    Schedule and deadline follow the clock of the running loop; `wall` gives the time since the
-    epoch, in seconds.
+    `limit` bounds its lines in the log, if it is given. Schedule and deadline follow the clock of
+    the running loop; `wall` gives the time since the epoch, in seconds.
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class Poller:
         target: Target,
         source: Source,
         store: Store,
+        limit: LogLimit | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._target = target
         self._source = source
         self._store = store
+        self._limit = limit
         self._wall = wall
         self._state = TargetState(key=target.id, interval=target.interval, is_local=target.is_local)
         self._up_logged = False
@@ -93,7 +96,8 @@ class Poller:
             return True
         except TargetGoneError:
             self._store.remove(self._state.key)
-            self._log.info("target gone")
+            if self._may_log():
+                self._log.info("target gone")
             return False
         except TimeoutError:
             failure = Failure("timeout", f"no answer within {self._target.timeout:g} s")
@@ -133,7 +137,8 @@ class Poller:
         if not self._up_logged:
             self._up_logged = True
             self._reasons_logged.clear()
-            self._log.info("target up")
+            if self._may_log():
+                self._log.info("target up")
 
     async def _failed(self, failure: Failure, started: float) -> None:
         health = self._state.health
@@ -157,7 +162,11 @@ class Poller:
         if reason not in self._reasons_logged:
             self._reasons_logged.add(reason)
             details = {"stack": failure.stack} if failure.stack else {}
-            self._log.warning("target down", reason=reason, error=failure.error, **details)
+            if self._may_log():
+                self._log.warning("target down", reason=reason, error=failure.error, **details)
+
+    def _may_log(self) -> bool:
+        return self._limit is None or self._limit.allows()
 
     async def _publish(
         self, health: Health, snapshot: Snapshot | None, begun: float, taken: float

@@ -10,6 +10,7 @@ import structlog
 
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.model import TargetId
+from pg_pool_exporter.polling.log_limit import LogLimit
 from pg_pool_exporter.polling.poller import Poller, unforeseen
 from pg_pool_exporter.polling.store import Store
 
@@ -19,6 +20,11 @@ log = structlog.get_logger(__name__)
 # take longer on a busy host, so they are waited for while some end in each of these periods.
 _STOP_SECONDS = 1.0
 _STOP_PERIODS = 10
+
+# Lines about processes at once, and seconds until there may be one more: every application can make
+# sockets that come and go.
+_BURST = 1000
+_SECONDS_PER_LINE = 1.0
 
 
 class _Running(NamedTuple):
@@ -33,6 +39,7 @@ class Pollers:
         self._store = store
         self._running: dict[TargetId, _Running] = {}
         self._changing = asyncio.Lock()
+        self._process_lines = LogLimit(_BURST, _SECONDS_PER_LINE)
 
     async def follow(self, targets: Iterable[Target]) -> None:
         """Poll exactly `targets`; those that are polled already go on undisturbed.
@@ -54,6 +61,8 @@ class Pollers:
                     self._start(key, target)
                     # A thousand first polls at once would delay a scrape.
                     await asyncio.sleep(0)
+        if left_out := self._process_lines.left_out():
+            log.warning("processes come and go too often to log all", left_out=left_out)
 
     async def close(self) -> None:
         """Stop all pollers."""
@@ -64,7 +73,8 @@ class Pollers:
         return task.done() and self._store.get(key) is not None
 
     def _start(self, key: TargetId, target: Target) -> None:
-        poller = Poller(target, target.source(), self._store)
+        limit = self._process_lines if key.kind == "process" else None
+        poller = Poller(target, target.source(), self._store, limit)
         task = asyncio.create_task(poller.run(), name=f"poll {key.title}")
         self._running[key] = _Running(target, task)
 
