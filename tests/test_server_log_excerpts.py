@@ -171,6 +171,22 @@ def test_other_shapes_of_a_line_are_read(shape: str) -> None:
     assert reader.coverage.unparsed == 0
 
 
+@pytest.mark.parametrize("prefix", ["%m [%p] ", " %m [%p] ", "  %m [%p] %q%u@%d "])
+@pytest.mark.parametrize("before", ["", " "])
+@pytest.mark.parametrize("key", ["message", "msg", "textPayload"])
+def test_a_space_before_a_text_is_of_the_prefix_or_of_syslog(
+    prefix: str, before: str, key: str
+) -> None:
+    reader = parser_of("stderr", prefix, is_fixed=False)
+    values = {"%m": TIME, "%p": "7", "%q": "", "%u": "app", "%d": "shop"}
+    for escape, value in values.items():
+        prefix = prefix.replace(escape, value)
+    text = f"{before}{prefix}FATAL:  sorry, too many clients already"
+    reader.feed(json.dumps({key: text, "events": [{"message": "kubernetes"}]}).encode() + b"\n")
+    assert sum(seen(reader).values()) == 1
+    assert reader.coverage.unparsed == 0
+
+
 def test_fields_of_a_record_may_be_inside_of_an_object() -> None:
     reader = parser_of("stderr", is_fixed=False)
     native = json.loads(record("jsonlog", "FATAL", "sorry, too many clients already", code="53300"))

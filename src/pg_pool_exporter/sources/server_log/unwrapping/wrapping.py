@@ -390,7 +390,8 @@ class Unwrapper:
 
     def _is_one_record(self, value: Any) -> bool:
         return isinstance(value, dict) and (
-            record(value) is not None or any(map(self._is_record, texts(value)))
+            record(value) is not None
+            or ((line := self._best(texts(value))) is not None and self._is_record(line))
         )
 
     def _object(
@@ -412,8 +413,7 @@ class Unwrapper:
                 # Written before its collector runs, or without one.
                 return self._inner(self._lines(as_bytes(text)), depth + 1), "cloudnativepg"
             return _NOTHING, "cloudnativepg"  # the operator's own
-        # A message of syslog may keep the space that followed its tag.
-        line = self._best(one.lstrip(b" ") for one in texts(value))
+        line = self._best(texts(value))
         if line is None:
             return None
         # A prefix may begin like the numbers of syslog.
@@ -443,11 +443,19 @@ class Unwrapper:
         return b"\n".join([first, *marked])
 
     def _best(self, lines: Iterator[bytes]) -> bytes | None:
-        """The first that begins a record, or the first one."""
-        first = next(lines, None)
-        if first is None or self._is_record(first):
-            return first
-        return next(filter(self._is_record, lines), first)
+        """The first that begins a record, or the first one.
+
+        A message of syslog may keep the space that followed its tag; a prefix may begin with one.
+        """
+        first: bytes | None = None
+        for line in lines:
+            if self._is_record(line):
+                return line
+            stripped = line.removeprefix(b" ")
+            if stripped != line and self._is_record(stripped):
+                return stripped
+            first = stripped if first is None else first
+        return first
 
     def _joined(self, key: tuple[str, ...], text: bytes, *, ends: bool) -> bytes | None:
         """The whole line of which this is a part; None until its last part.
