@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from pg_pool_exporter.sources.queries.rows import (
 )
 from pg_pool_exporter.sources.server_log import log_source
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
+from pg_pool_exporter.sources.server_log.counting.reader import LogReader
 from support import provoking
 from support.busy import within
 from support.postgres import Cluster
@@ -388,6 +390,28 @@ def test_of_many_files_the_newest_are_read(monkeypatch: pytest.MonkeyPatch) -> N
     assert sorted(listed.looked_at, key=lambda name: int(name[:-4])) == [
         f"{at}.log" for at in range(19_000, 20_000)
     ]
+
+
+def test_the_loop_is_free_while_a_piece_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = ListedServer(monkeypatch)
+    waits: list[bool] = []
+
+    async def main() -> None:
+        loop, is_free = asyncio.get_running_loop(), threading.Event()
+
+        def feed(_reader: LogReader, _piece: bytes) -> None:
+            loop.call_soon_threadsafe(is_free.set)
+            waits.append(is_free.wait(5))
+
+        monkeypatch.setattr(LogReader, "feed", feed)
+        source = log_source(LISTED, "", ServerLogContext())
+        for names in ({"1.log": 1.0}, {"1.log": 1.0, "2.log": 2.0}):
+            listed.list(names)
+            await source.poll()
+        await source.close()
+
+    asyncio.run(main())
+    assert waits == [True]
 
 
 @pytest.mark.parametrize(

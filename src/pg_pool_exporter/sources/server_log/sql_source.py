@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import psycopg
 
@@ -172,7 +173,7 @@ class SqlLogSource:
         at = tail.begin(position)
         while self._clock() < end:
             piece = await self._read(position.key, at, PIECE_BYTES)
-            at = tail.feed(position, at, piece)
+            at = await self._lane.run(partial(tail.feed, position, at, piece))
             # What was written after the files were listed is left to the next poll.
             if not piece or at >= position.size:
                 return
