@@ -781,6 +781,30 @@ def test_a_log_that_changes_to_a_language_that_nobody_knows_is_not_counted_on(
     follower.stop()
 
 
+@pytest.mark.parametrize(
+    ("prefix", "head", "others"),
+    [
+        ("%m [%p] ", f"Nov 24 10:00:00 db1 postgres[7]: [3-1] {TIME} [7] ",
+         ["Nov 24 10:00:01 db1 backup: Total:  x", "Nov 24 10:00:01 db1 backup: Files:  y"]),
+        ("", "Nov 24 10:00:00 db1 postgres[7]: [3-1] ",
+         ["Nov 24 10:00:01 db1 sshd[1]: Note:  1", "Nov 24 10:00:01 db1 app: queue:  3"]),
+        ("%t ", "2026-11-24 10:00:00 UTC ", ["2026-11-24 10:00:01 UTC app:  b"]),
+        ("", "", ["pushed:  a"]),
+    ],
+)  # fmt: skip
+def test_lines_of_other_programs_that_look_like_records_do_not_fail_a_log(
+    log: Path, prefix: str, head: str, others: list[str]
+) -> None:
+    follower = Follower(log.parent, NAME, line_prefix=prefix)
+    follower.poll()
+    append(log, f"{head}FATAL:  sorry, too many clients already\n".encode())
+    assert follower.poll().refused["too_many_connections"] == 1
+    append(log, *[f"{other}\n".encode() for other in others * 3])
+    assert follower.poll().refused["too_many_connections"] == 1
+    assert follower.notes == ()
+    follower.stop()
+
+
 @pytest.mark.parametrize("kind", NOT_UNDERSTOOD)
 def test_a_log_that_is_not_understood_fails_and_is_not_counted_as_0(log: Path, kind: str) -> None:
     follower = Follower(log.parent, NAME)

@@ -345,6 +345,22 @@ def test_a_hostile_statement_costs_little(form: Format) -> None:
         assert seen(parser) == NOTHING
 
 
+@formats
+@pytest.mark.parametrize("line", [
+    "\t" + ": " * 40, ": " * 40, "\tINSERT INTO t VALUES (1); -- note: a text", '","' * 25,
+    ",42601," * 10,
+])  # fmt: skip
+def test_the_further_lines_of_a_hostile_statement_cost_little(form: Format, line: str) -> None:
+    """No word of a language is looked for where no record begins."""
+    parser = parser_of(form)
+    first = record(form, "ERROR", "syntax error", code="42601", statement="SELECT\n1")
+    parser.feed(first[: first.rindex(b"1")])
+    piece = (line.encode() + b"\n") * (256 * 1024 // len(line))
+    started = time.process_time()
+    parser.feed(piece)
+    assert time.process_time() - started < 0.1
+
+
 @pytest.mark.parametrize("between", [" ", ", ", " ,", "\t"])
 def test_what_follows_an_object_costs_little(between: str) -> None:
     parser = parser_of("stderr")

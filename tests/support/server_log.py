@@ -143,7 +143,9 @@ class Follower:
             "format": form,
             "interval": "10s",
             "timeout": "4s",
-            **({"line_prefix": line_prefix} if form == "stderr" and line_prefix else {}),
+            **(
+                {"line_prefix": line_prefix} if form == "stderr" and line_prefix is not None else {}
+            ),
         }
         self.server = ServerConfig.model_validate(
             {"name": "main", "dsn": "host=127.0.0.1 port=1", "log": log}

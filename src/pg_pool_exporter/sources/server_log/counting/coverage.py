@@ -34,6 +34,8 @@ _MOST_SHAPE = 60
 # Of the last lines that belong to no record, so much is kept in memory.
 _KEPT_LINES = 20
 _KEPT_BYTES = 1024
+# Beginnings of records that one check leaves for a closer look.
+_KEPT_RECORDS = 100
 _RUNS = ((rb"[A-Za-z]+", b"a"), (rb"[0-9]+", b"9"), (rb"[^\x20-\x7e]+", b"?"))
 COMPANIONS = re.compile(
     rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:,\d{3} (?:- )?[A-Z]|\.\d{3} P\d\d +[A-Z]+:)"
@@ -69,6 +71,8 @@ class Coverage:
         """Lines that belong to no record."""
         self.records = 0
         """Records seen, of the lines that were checked."""
+        self.last_records: deque[int] = deque(maxlen=_KEPT_RECORDS)
+        """Where the last records of the last check begin."""
 
     @property
     def is_understood(self) -> bool:
@@ -126,6 +130,7 @@ class Coverage:
 
     def check(self, layout: Layout, data: bytes, end: int) -> None:
         """Check the whole lines `data[:end]`."""
+        self.last_records.clear()
         if self._records + self._foreign > _RECENT_LINES:
             self._records /= 2
             self._foreign /= 2
@@ -149,7 +154,7 @@ class Coverage:
         found = False
         while start < end:
             if match(data, start, end):
-                self._record()
+                self._record(start)
             elif not (further and data.startswith(further, start)):
                 found = True
                 if not count:
@@ -190,7 +195,7 @@ class Coverage:
                 quoted = self._inside < _MOST_INSIDE
             if is_record and not quoted:
                 self._inside = 0
-                self._record()
+                self._record(start)
             elif quoted is None and self._understood and self._unsure < _MOST_UNSURE:
                 self._unsure += 1
             elif not quoted:
@@ -206,7 +211,7 @@ class Coverage:
         self._quoted = quoted
         return found
 
-    def _record(self) -> None:
+    def _record(self, start: int) -> None:
         if not self.is_understood:
             # Understood again: earlier lines no longer count.
             self._records = self._foreign = 0.0
@@ -216,6 +221,7 @@ class Coverage:
         self.since_record = self._unsure = 0
         self._records += 1
         self.records += 1
+        self.last_records.append(start)
 
     def _no_record(self, data: bytes, start: int) -> None:
         self.unparsed += 1

@@ -14,6 +14,7 @@ from pg_pool_exporter.sources.server_log.counting.coverage import (
 )
 from pg_pool_exporter.sources.server_log.counting.events import Tally
 from pg_pool_exporter.sources.server_log.counting.parser import LogParser
+from pg_pool_exporter.sources.server_log.counting.searches import MOST_SEVERITY
 from pg_pool_exporter.sources.server_log.counting.shared_counts import SharedCounts
 from pg_pool_exporter.sources.server_log.format.layouts import Format
 from pg_pool_exporter.sources.server_log.format.log_format import LogFormat
@@ -77,7 +78,7 @@ class LogReader:
         self.has_known_word = False
         """Whether a severity or label was in a language that PostgreSQL is translated to."""
         self.unknown_records = 0
-        """Records, of those that were looked at, since the last such word."""
+        """Records since the last such word, of those checked, that only a server can write."""
         self.recognised: Recognised | None = None
         """How the last records were written; None before the first one."""
 
@@ -214,15 +215,28 @@ class LogReader:
         self._follow_language(data, end)
         before = self.coverage.records
         self._parser(form, headless=headless).scan(data, end)
-        # At the end, where records are looked at, the first one shows it as a rule.
-        sample = max(0, end - SAMPLE_BYTES)
-        if has_known_word(data, sample, end) or has_known_word(data, 0, sample):
-            self.has_known_word = True
-            self.unknown_records = 0
-        else:
-            self.unknown_records += self.coverage.records - before
+        self._look_for_words(form, data)
         if self.coverage.records != before and self.recognised != (form, wrapping):
             self.recognised = Recognised(form, wrapping)
+
+    def _look_for_words(self, form: Format, data: bytes) -> None:
+        """Look for a known severity or label in the records of `data` that were just checked.
+
+        A text that two spaces follow makes a record without time and process id: without a known
+        word it may be any program's.
+        """
+        layout = self._parser(form).layout
+        may_be_others = not layout.is_quoted and "session" not in layout.error_origin.groupindex
+        unknown = 0
+        for start in reversed(self.coverage.last_records):
+            end = min(data.find(b"\n", start), start + layout.most_before + MOST_SEVERITY)
+            if has_known_word(data, start, end):
+                self.has_known_word = True
+                self.unknown_records = unknown
+                return
+            if not may_be_others and layout.record.match(data, start):
+                unknown += 1
+        self.unknown_records += unknown
 
     def _follow_language(self, data: bytes, end: int) -> None:
         """Look for other languages: in a sample, or in all lines while no event was ever found."""
