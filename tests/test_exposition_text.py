@@ -87,6 +87,15 @@ GOOD = [
         ),
         id="in chunks",
     ),
+    pytest.param(
+        raw(
+            head(TEXT, "Transfer-Encoding: chunked")
+            + b"%x\r\n%b\r\n" % (len(good_page()), good_page())
+            + b"".join(b'24\r\nhttp_requests_total{path="%05d"} 1\n\r\n' % n for n in range(25_000))
+            + b"0\r\n\r\n"
+        ),
+        id="in a chunk for each of 25,000 lines",
+    ),
 ]
 
 

@@ -18,8 +18,9 @@ from pg_pool_exporter.sources.base import PollError
 from pg_pool_exporter.sources.http.request_options import PLAIN, RequestOptions
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-MAX_CHUNKS = 20_000
-"""Chunks of a body, which cost time each, however small: as many as a page may have series."""
+MAX_TINY_CHUNKS = 20_000
+"""Chunks of a body whose average is below `_TINY_BYTES`: each costs a microsecond."""
+_TINY_BYTES = 32  # a server that sends each line of a long page as a chunk is above
 
 # Other reasons, for example too many open files, are not the target's.
 _REASONS: dict[int | None, str] = {
@@ -193,8 +194,12 @@ async def _content(response: aiohttp.ClientResponse, *, until_line: bool) -> byt
         async for part, is_whole in response.content.iter_chunks():
             content += part
             chunks += is_whole
-            if chunks > MAX_CHUNKS:
-                raise PollError("protocol", f"the body has more than {MAX_CHUNKS} chunks")
+            if chunks > MAX_TINY_CHUNKS and len(content) < chunks * _TINY_BYTES:
+                raise PollError(
+                    "protocol",
+                    f"the body has more than {MAX_TINY_CHUNKS} chunks, "
+                    f"of less than {_TINY_BYTES} bytes on average",
+                )
             if len(content) > MAX_BODY_BYTES:
                 break
             # Many lines may have arrived.
