@@ -15,9 +15,9 @@ from pydantic import SecretStr
 
 from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.connection import libpq_files
 from pg_pool_exporter.sources.postgres.source import PostgresSource
 from support.fake_server import lying_server, message
-from support.polling import source_at
 from support.postgres import Cluster
 
 
@@ -85,12 +85,45 @@ def test_a_service_is_used_and_what_the_dsn_has_wins(
 ) -> None:
     services = tmp_path / "services"
     services.write_text(
-        f"[shop]\nhost=127.0.0.1\nport={postgres.port}\nuser=postgres\ndbname=nowhere\n[z]\nport=1\n"
+        f"[shop] # of the shop\nhost=127.0.0.1\nport={postgres.port}\nuser=postgres\n"
+        "dbname=nowhere\ndbname=other\n[z]\nport=1\n"
     )
     monkeypatch.setenv("PGSERVICEFILE", str(services))
     assert asyncio.run(error_of("service=shop dbname=postgres")) == ""
     assert "nowhere" in asyncio.run(error_of("service=shop"))
     assert "other" in asyncio.run(error_of("service=other"))
+
+
+@pytest.mark.parametrize("by_environment", [True, False])
+def test_a_service_that_only_libpq_finds_keeps_its_requirements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_environment: bool
+) -> None:
+    """As in the directory of its installation. Parameters would win over those of the service."""
+    services = tmp_path / "services"
+    monkeypatch.setenv("PGSERVICEFILE", str(services))
+    monkeypatch.setattr(libpq_files, "_service_files", lambda: ())
+    if by_environment:
+        monkeypatch.setenv("PGSERVICE", "shop")
+    sent: list[bytes] = []
+
+    async def impostor(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1024)
+        writer.write(message(b"R", struct.pack("!i", 3)))
+        sent.append(await reader.read(1024))
+        writer.close()
+
+    async def main() -> str:
+        async with await asyncio.start_server(impostor, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            services.write_text(
+                f"[shop]\nhost=127.0.0.1\nport={port}\nuser=u\nsslmode=disable\n"
+                "require_auth=scram-sha-256\n"
+            )
+            return await error_of("password=hunter2" + " service=shop" * (not by_environment))
+
+    assert "require_auth" in asyncio.run(main())
+    (received,) = sent
+    assert b"hunter2" not in received
 
 
 def test_devnull_and_missing_files_are_left_to_libpq(postgres: Cluster, tmp_path: Path) -> None:
@@ -99,19 +132,34 @@ def test_devnull_and_missing_files_are_left_to_libpq(postgres: Cluster, tmp_path
     assert asyncio.run(error_of(f"{postgres.dsn()} passfile={missing} sslrootcert={missing}")) == ""
 
 
-def test_a_server_that_requests_kerberos_has_no_credentials_of_it_read(
-    pipe: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("code", [pytest.param(7, id="gss"), pytest.param(9, id="sspi")])
+@pytest.mark.parametrize(
+    ("given", "variable", "asked_for"),
+    [
+        ("", "", False),
+        ("require_auth=''", "", False),
+        ("require_auth=!password,!md5", "", False),
+        ("require_auth=!gss", "!sspi", False),
+        ("", "!sspi,!none", False),
+        ("require_auth=gss,sspi", "", True),
+    ],
+)
+def test_kerberos_credentials_are_read_only_where_they_are_asked_for(
+    pipe: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    given: str,
+    variable: str,
+    asked_for: bool,
 ) -> None:
     """They are in /tmp, where any user of the host can put a pipe."""
     monkeypatch.setenv("KRB5CCNAME", f"FILE:{pipe}")
+    monkeypatch.setenv("PGREQUIREAUTH", variable)
+    request = message(b"R", struct.pack("!i", code))
 
     async def login() -> None:
-        async with lying_server([b""], message(b"R", struct.pack("!i", 7))) as port:
-            one = source_at("server", port)
-            with pytest.raises(PollError, match="require_auth=gss") as caught:
-                await one.poll()
-            assert caught.value.reason == "auth"
-            await one.close()
+        async with lying_server([b""], request) as port:
+            await error_of(f"host=127.0.0.1 user=u sslmode=disable {given} port={port}")
 
     ended = Event()
     with ThreadPoolExecutor() as threads:
@@ -120,7 +168,7 @@ def test_a_server_that_requests_kerberos_has_no_credentials_of_it_read(
             asyncio.run(login())
         finally:
             ended.set()
-        assert not reading.result()
+        assert reading.result() is asked_for
 
 
 def is_read(pipe: Path, ended: Event) -> bool:

@@ -32,7 +32,7 @@ _KEEPALIVE = {
 }
 # libpq reads Kerberos' credentials, by default of /tmp, and asks its servers on the event loop. Any
 # user of the host could put a pipe there, and any server request them: so only on demand.
-_NO_KERBEROS = {"gssencmode": "disable", "require_auth": "!gss"}
+_NO_KERBEROS = ("!gss", "!sspi")
 # PgBouncer and managed proxies refuse parameters that they do not know.
 _REFUSED_OPTIONS = re.compile(r"startup parameter|command-line options")
 _MOST_READ = 4096
@@ -124,8 +124,8 @@ class Connector:
             "",
             **{
                 **_KEEPALIVE,
-                **_no_kerberos(),
                 **await with_addresses(self._inputs),
+                **_no_kerberos(self._inputs),
                 **await self._read_password(),
                 **self._options(),
                 "application_name": APPLICATION_NAME,
@@ -156,14 +156,21 @@ class Connector:
         return {"password": self._password}
 
 
-def _no_kerberos() -> Params:
-    """Without what the environment sets, and what this libpq does not know (before 16)."""
-    libpq = {option.keyword.decode(): option.envvar or b"" for option in Conninfo.parse(b"")}
-    return {
-        name: value
-        for name, value in _NO_KERBEROS.items()
-        if name in libpq and not os.environ.get(libpq[name].decode())
-    }
+def _no_kerberos(inputs: Inputs) -> Params:
+    """Parameters without Kerberos where it is not asked for; before 16, libpq has no require_auth.
+
+    None where only libpq may find the service: they would override what it requires.
+    """
+    if inputs.params.get("service"):
+        return {}
+    required = {**inputs.defaults, **inputs.params}.get("require_auth", "")
+    methods = [method for method in required.split(",") if method]
+    if all(method.startswith("!") for method in methods):
+        methods = [*dict.fromkeys((*methods, *_NO_KERBEROS))]
+    encryption = inputs.params.get("gssencmode") or os.environ.get("PGGSSENCMODE") or "disable"
+    wanted = {"gssencmode": encryption, "require_auth": ",".join(methods)}
+    libpq = {option.keyword.decode() for option in Conninfo.parse(b"")}
+    return {name: value for name, value in wanted.items() if name in libpq}
 
 
 class _AnyEncoding(StrDumper):

@@ -42,7 +42,8 @@ class Inputs(NamedTuple):
     """The parameters of a connection."""
 
     params: Params
-    """Those given, and those of the service that they name, in place of its name."""
+    """Those given, and those of their service in place of its name; its name, where only libpq may
+    find it."""
     defaults: Mapping[str, str]
     """libpq's value for each parameter that is not given; environment variables included."""
 
@@ -93,7 +94,7 @@ def _check(name: str, path: str | Path) -> None:
 def _with_service(params: Params) -> Params:
     """With the parameters of the service; those that are given win.
 
-    libpq would resolve the name of the service's host on the event loop. A service that
+    libpq would resolve the name of the service's host on the event loop. The name of a service that
     is not found here is left to libpq, which says so or finds it in its own directory.
     """
     name = params.get("service") or os.environ.get("PGSERVICE")
@@ -108,7 +109,7 @@ def _with_service(params: Params) -> Params:
         if service is not None:
             given = {key: value for key, value in params.items() if key != "service"}
             return {**service, **given}
-    return params
+    return {**params, "service": name} if name else params
 
 
 def _service_files() -> Iterator[str | Path]:
@@ -121,16 +122,17 @@ def _service_files() -> Iterator[str | Path]:
 
 
 def _section(text: str, wanted: str) -> Params | None:
-    """Parameters of a section; None without it, or where libpq alone can read it (LDAP)."""
+    """Parameters of a section, read as libpq does (`parseServiceFile` of its fe-connect.c); None
+    without it, or where libpq alone can read it (LDAP)."""
     found: Params | None = None
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
             if found is not None:
                 break
-            found = {} if line == f"[{wanted}]" else None
+            found = {} if line.startswith(f"[{wanted}]") else None
         elif found is not None and line and not line.startswith("#"):
             name, equals, value = line.partition("=")
             if not equals:
                 return None
-            found[name] = value
+            found.setdefault(name, value)
     return found
