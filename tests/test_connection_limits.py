@@ -70,7 +70,7 @@ UNKNOWN_METHOD = message(b"R", struct.pack("!i", 99))
     [
         pytest.param(REFUSED, 15, "role_limit", "u", id="refused"),
         pytest.param(REFUSED, 3600, "other", "", id="refused an hour later"),
-        pytest.param(UNKNOWN_METHOD, 15, "auth", "", id="ended by libpq"),
+        pytest.param(UNKNOWN_METHOD, 15, "other", "", id="ended by libpq"),
     ],
 )
 def test_a_limit_is_told_from_other_failures_in_any_language(

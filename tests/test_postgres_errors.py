@@ -57,7 +57,13 @@ def test_a_text_is_reported_apart(text: str, reason: str) -> None:
         ('FATAL:  pg_hba.conf rejects connection for host "10.0.0.1"', "pg_hba.conf has no line"),
         ('FATAL:  Peer authentication failed for user "u"', "pg_hba.conf"),
         (('authentication method requirement "scram-sha-256" failed: server requested a cleartext '
-          "password"), "require_auth"),
+          "password"), "require_auth in the dsn"),
+        (('authentication method requirement "!md5,!gss,!sspi" failed: server requested a hashed '
+          "password"), "require_auth in the dsn"),
+        (('authentication method requirement "!gss,!sspi" failed: server requested GSSAPI '
+          "authentication"), "requests Kerberos, which needs require_auth=gss"),
+        (('authentication method requirement "!md5,!gss,!sspi" failed: server requested SSPI '
+          "authentication"), "requests Kerberos, which needs require_auth=gss"),
         ('FATAL:  database "d" does not exist', "the database does not exist"),
         # With and without TLS: two attempts, one of which has no line of its own.
         (('FATAL:  password authentication failed for user "u"\nconnection to server failed: '

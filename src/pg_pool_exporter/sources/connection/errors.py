@@ -53,7 +53,11 @@ _NO_ENTRY = Cause(
 _METHOD = Cause(
     "auth",
     "the login failed: the server requests an authentication method that require_auth in the dsn, "
-    "or the installed libpq, does not allow; Kerberos needs require_auth=gss",
+    "or the installed libpq, does not allow",
+)
+_KERBEROS = Cause(
+    "auth",
+    "the login failed: the server requests Kerberos, which needs require_auth=gss in the dsn",
 )
 _FULL = Cause(
     "too_many_connections",
@@ -111,7 +115,9 @@ _BY_TEXT = patterns(
     (r'role "[^"\n]{0,300}" does not exist', _NO_ROLE),
     (r'role "[^"\n]{0,300}" is not permitted to log in', _NO_LOGIN),
     (r"no pg_hba\.conf entry|pg_hba\.conf rejects", _NO_ENTRY),
-    (r"authentication method requirement|server requested [\w -]{1,40} authentication", _METHOD),
+    (r'!sspi" failed: server requested (GSSAPI|SSPI)', _KERBEROS),
+    # Ours alone (`Connector`) refuses any method that libpq does not know, too.
+    (r'authentication method requirement (?!"!gss,!sspi")', _METHOD),
     (r"authentication failed|SCRAM|no such user", _AUTH),
     (r"permission denied for database", _PERMISSION),
     ((r'database "[^"\n]{0,300}" (does not exist|is not currently accepting connections)'
