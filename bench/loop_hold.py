@@ -21,7 +21,8 @@ from urllib.request import Request, urlopen
 
 from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.blocking.threads import Lane
-from pg_pool_exporter.commands.latency import Collector, responsive
+from pg_pool_exporter.commands.garbage import GarbageCollections
+from pg_pool_exporter.commands.latency import responsive
 from pg_pool_exporter.config import Config
 from pg_pool_exporter.exposition.pages import Exposition
 from pg_pool_exporter.metrics.catalogue import ACQUIRE_BOUNDS, HOLD_BOUNDS
@@ -209,12 +210,18 @@ def ask(port: int, asked: Any) -> None:
                     asked.value += 1
 
 
-async def collect(until: float) -> None:
+async def collect(until: float, holds: Holds) -> None:
     """Make the garbage collections that are due, as the daemon does."""
     loop = asyncio.get_running_loop()
-    lane, collector = Lane("collections"), Collector()
+    lane, collections = Lane("garbage"), GarbageCollections()
+
+    def timed() -> None:
+        begun = time.thread_time()
+        collections.collect()
+        holds.note("GarbageCollections.collect", time.thread_time() - begun)
+
     while loop.time() < until:
-        await lane.run(collector.collect)
+        await lane.run(timed)
         await asyncio.sleep(1)
 
 
@@ -235,7 +242,7 @@ async def measure(arguments: argparse.Namespace) -> None:
     client.start()
     warm = loop.time() + INTERVAL
     until = warm + arguments.seconds
-    tasks = [asyncio.create_task(one) for one in (fleet.poll(until), collect(until))]
+    tasks = [asyncio.create_task(one) for one in (fleet.poll(until), collect(until, holds))]
     await asyncio.sleep(INTERVAL)
     begun = asked.value
     with holds.watching():

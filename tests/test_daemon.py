@@ -25,6 +25,7 @@ from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.commands import daemon
 from pg_pool_exporter.commands.daemon import Daemon, Settings
 from pg_pool_exporter.commands.finding_log import FindingLog
+from pg_pool_exporter.commands.garbage import GarbageCollections
 from pg_pool_exporter.commands.single_poll import poll_once
 from pg_pool_exporter.config import Config, ConfigError, load
 from pg_pool_exporter.web import config as web_config
@@ -37,6 +38,7 @@ from support.postgres import Cluster
 from support.programs import answers, exporter, fetch, free_port, running, seconds_until
 
 INTERVAL, TIMEOUT = 0.5, 0.3
+FAILED_EVENTS = "pg_pool_exporter_analysis_failures_total", 'analysis="events"'
 
 
 def write(directory: Path, *urls: str) -> Path:
@@ -408,10 +410,9 @@ def test_a_limit_of_processes_ends_nothing_and_is_counted(
 
     async def main() -> None:
         async with exporting(path) as scraper:
-            failures = 'pg_pool_exporter_analysis_failures_total{analysis="events"}'
 
             async def counted() -> bool:
-                return failures in (await scraper.get())[1]
+                return bool(await scraper.value(*FAILED_EVENTS))
 
             await scraper.until(counted)
 
@@ -698,6 +699,31 @@ def test_findings_are_compared_for_the_log_beside_the_loop(
 
     asyncio.run(main())
     assert threading.main_thread() not in seen
+
+
+def test_a_fault_in_the_log_of_findings_stops_no_garbage_collection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collected: list[GarbageCollections] = []
+
+    def fail(_log: FindingLog, _analysis: Analysis) -> None:
+        raise KeyError("a bug")
+
+    def collect(collections: GarbageCollections) -> None:
+        collected.append(collections)
+
+    monkeypatch.setattr(FindingLog, "follow", fail)
+    monkeypatch.setattr(GarbageCollections, "collect", collect)
+
+    async def main() -> None:
+        async with exporting(write(tmp_path)) as scraper:
+
+            async def counted() -> bool:
+                return bool(collected and await scraper.value(*FAILED_EVENTS))
+
+            await scraper.until(counted)
+
+    asyncio.run(main())
 
 
 # Opening a file below a directory `hung` never ends, as on a dead network mount.

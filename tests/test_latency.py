@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import gc
 import sys
-import weakref
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from pg_pool_exporter.commands.latency import Collector, responsive
+from pg_pool_exporter.commands.latency import responsive
 
 
 @pytest.fixture(autouse=True)
@@ -39,98 +37,3 @@ def test_the_collector_is_set_for_short_pauses_where_it_has_generations(
         assert sys.getswitchinterval() < before
     assert gc.get_threshold() == defaults
     assert sys.getswitchinterval() == before
-
-
-class Cycle:
-    """An object that refers to itself."""
-
-    def __init__(self) -> None:
-        self.itself = self
-
-
-def old_garbage() -> weakref.ref[Cycle]:
-    """To a cycle that the collections of the young generations no longer find."""
-    cycle = Cycle()
-    gc.collect(1)
-    return weakref.ref(cycle)
-
-
-class Minutes:
-    """A collector's minutes."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-        self._collector = Collector(lambda: self._now)
-
-    def pass_one(self) -> None:
-        self._now += 60
-        self._collector.collect()
-
-
-def many_objects() -> list[list[int]]:
-    """More than a full collection visits in 10 ms."""
-    return [[] for _ in range(100_000)]
-
-
-def test_python_makes_no_full_collection_of_its_own() -> None:
-    with responsive():
-        garbage = old_garbage()
-        many_objects()
-        assert garbage() is not None
-
-
-def test_what_is_young_does_not_pile_up_where_polls_replace_what_former_ones_made() -> None:
-    with responsive():
-        states = many_objects()
-        gc.collect(1)
-        for number in range(len(states)):
-            states[number] = []
-        assert len(gc.get_objects(generation=0)) > 50_000, "as Python leaves it"
-        Collector().collect()
-        young = gc.get_objects(generation=0) + gc.get_objects(generation=1)
-        assert len(young) < 1000
-
-
-def test_a_small_process_is_collected_every_minute() -> None:
-    with responsive():
-        minutes = Minutes()
-        for _ in range(2):
-            garbage = old_garbage()
-            minutes.pass_one()
-            assert garbage() is None
-
-
-def test_a_large_process_is_collected_when_its_memory_has_grown_by_half() -> None:
-    with responsive():
-        minutes = Minutes()
-        fleet = many_objects()
-        garbage = old_garbage()
-        for _ in range(3):
-            minutes.pass_one()
-            assert garbage() is not None, "a fleet that has come in is no garbage"
-        step = b"x" * (_resident() // 3)
-        minutes.pass_one()
-        assert garbage() is not None, "by a third"
-        grown = step * 2
-        minutes.pass_one()
-        assert garbage() is None
-        garbage = old_garbage()
-        minutes.pass_one()
-        assert garbage() is not None, "it has not grown again"
-        del fleet, step, grown
-
-
-def test_a_large_process_is_collected_when_its_objects_are_half_as_many_again() -> None:
-    with responsive():
-        minutes = Minutes()
-        fleet = many_objects()
-        minutes.pass_one()
-        garbage = old_garbage()
-        fleet += many_objects()[:60_000]
-        minutes.pass_one()
-        assert garbage() is None
-
-
-def _resident() -> int:
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) * 1024

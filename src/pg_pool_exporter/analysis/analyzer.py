@@ -26,9 +26,9 @@ from pg_pool_exporter.config import Config
 from pg_pool_exporter.model import TargetId
 from pg_pool_exporter.polling.store import Change, Store
 
-# Made from an analysis: when these fail, the analysis itself is sound.
-_USES = ("exposition", "events")
-ANALYSES = ("correlation", "history", "records", *VERDICTS, "checklist", "advice", *_USES)
+# When these fail, the analysis itself is sound.
+_BESIDE = ("exposition", "events", "garbage")
+ANALYSES = ("correlation", "history", "records", *VERDICTS, "checklist", "advice", *_BESIDE)
 """Parts whose faults are counted separately."""
 # Seconds from one analysis to the next: with changes, and without (then time has passed).
 _MIN_PERIOD = 0.2
@@ -176,7 +176,7 @@ class Analyzer:
     def _count_failures(self) -> int:
         """Faults of the parts that an analysis is made of."""
         counts = self.faults.counts
-        return sum(count for name, count in counts.items() if name not in _USES)
+        return sum(count for name, count in counts.items() if name not in _BESIDE)
 
     def _analysed(self) -> Analysis:
         now, made, thresholds = self._clock(), time.time(), self._thresholds

@@ -20,7 +20,8 @@ from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.blocking import files
 from pg_pool_exporter.blocking.threads import Lane, LaneFullError
 from pg_pool_exporter.commands.finding_log import FindingLog
-from pg_pool_exporter.commands.latency import Collector, responsive
+from pg_pool_exporter.commands.garbage import GarbageCollections
+from pg_pool_exporter.commands.latency import responsive
 from pg_pool_exporter.config import Config, ConfigError, Problem, Shard, warnings
 from pg_pool_exporter.discovery import Discovery, state_directory
 from pg_pool_exporter.exposition.pages import Exposition
@@ -95,7 +96,8 @@ class Daemon:
         self._config_loaded = time.time()
         self._findings = FindingLog()
         self._events = Lane("events")
-        self._collector = Collector()
+        self._garbage = Lane("garbage")
+        self._collections = GarbageCollections()
         self._pollers = Pollers(self._store)
         self._unpolled: set[TargetId] = set()
         self._reloads: set[asyncio.Task[bool]] = set()
@@ -259,7 +261,8 @@ class Daemon:
                 # Beside the loop: it takes milliseconds to compare two analyses, and to free the
                 # former.
                 await self._events.run(self._log_findings)
-                await self._events.run(self._collector.collect)
+            with self._analyzer.faults.contained("garbage"):
+                await self._garbage.run(self._collections.collect)
             try:
                 async with asyncio.timeout(DISCOVERY_INTERVAL):
                     await self._wake.wait()
