@@ -19,7 +19,7 @@ class Most(NamedTuple):
 
 def readings(*values: float, step: float = 1.0, keep: float = 16.0) -> Readings[Most]:
     """A reading each `step` seconds from 0 on, of a tenth of a second each."""
-    made = Readings[Most]()
+    made = Readings(Most)
     for number, value in enumerate(values):
         at = number * step
         made.add(at, at + 0.1, Most(value), keep=keep, max_gap=3 * step)

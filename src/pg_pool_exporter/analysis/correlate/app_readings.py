@@ -54,7 +54,7 @@ class AppReadings:
 
     def __init__(self) -> None:
         self._polls: deque[_Poll] = deque(maxlen=_MAX_POLLS)
-        self._readings: Readings[ServerReading] = Readings()
+        self._readings = Readings(ServerReading)
         self._addresses = AddressReadings()
         self._work = WorkReadings()
         self._by_address: Mapping[str, AppSessions] = {}  # at the last poll

@@ -23,7 +23,7 @@ class WorkReadings:
     """
 
     def __init__(self) -> None:
-        self._readings: Readings[WorkReading] = Readings()
+        self._readings = Readings(WorkReading)
 
     def add(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from pg_pool_exporter.aggregate import grouped
@@ -46,8 +47,8 @@ class KnownPool:
     """Those that it connects to, where known."""
     sessions: SessionFilter | None = None
     """Which sessions or clients there may be its own."""
-    readings: Readings[PoolReading] = field(default_factory=Readings)
-    holds: Readings[HoldReading] = field(default_factory=Readings)
+    readings: Readings[PoolReading] = field(default_factory=partial(Readings, PoolReading))
+    holds: Readings[HoldReading] = field(default_factory=partial(Readings, HoldReading))
     """Of a page that shows times, and leaves open which checkouts are overdue."""
 
 
@@ -197,7 +198,7 @@ class KnownPools:
         )
         last = pool.holds.last()
         if last is not None and reading.ended_last < last.ended_last:
-            pool.holds = Readings()  # the process has restarted
+            pool.holds = Readings(HoldReading)  # the process has restarted
         keep = little.WINDOWS[-1] * self._longest[sample.key.app]
         pool.holds.add(state.begun, state.taken, reading, keep=keep, max_gap=state.max_gap)
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Set
+from functools import partial
 from typing import NamedTuple
 
 from pg_pool_exporter.aggregate import grouped
@@ -49,8 +50,8 @@ class AddressReadings:
     """
 
     def __init__(self) -> None:
-        self._by_address: dict[str, Readings[_Sessions]] = defaultdict(Readings)
-        self._elsewhere: Readings[_Sessions] = Readings()
+        self._by_address = defaultdict[str, Readings[_Sessions]](partial(Readings, _Sessions))
+        self._elsewhere = Readings(_Sessions)
 
     def add(
         self,
@@ -65,7 +66,7 @@ class AddressReadings:
         """Take in the sessions by address (see `Readings.add`); `pages` are read at these."""
         if len(pages) < 2 or len({":" in address for address in pages}) > 1:
             self._by_address.clear()
-            self._elsewhere = Readings()
+            self._elsewhere = Readings(_Sessions)
             return
         for gone in self._by_address.keys() - pages:
             del self._by_address[gone]
