@@ -345,6 +345,19 @@ def test_a_hostile_statement_costs_little(form: Format) -> None:
         assert seen(parser) == NOTHING
 
 
+@pytest.mark.parametrize("times", range(8))
+@pytest.mark.parametrize(
+    ("label", "error"), [("FATAL:  ", 'FATAL:  role "x" does not exist'),
+                         ("FATAL:  ", "ERROR:  canceling statement due to statement timeout"),
+                         ("ERROR:  ", "ERROR:  canceling statement due to lock timeout")],
+)  # fmt: skip
+def test_labels_in_a_name_hide_no_record(label: str, error: str, times: int) -> None:
+    """A client chooses its name, of 63 bytes at most, and would hide its own timeouts."""
+    line = f"{TIME} [4]: user=u,db=shop,app={label * times}x,client=10.0.0.7 {error}\n"
+    found = counted("stderr", line.encode(), prefix="%m [%p]: user=%u,db=%d,app=%a,client=%h ")
+    assert sum(count for (family, *_), count in found.items() if family != "session") == 1
+
+
 @formats
 @pytest.mark.parametrize("line", [
     "\t" + ": " * 40, ": " * 40, "\tINSERT INTO t VALUES (1); -- note: a text", '","' * 25,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from pg_pool_exporter.sources.server_log.counting.events import (
@@ -27,8 +27,8 @@ from pg_pool_exporter.sources.server_log.counting.text_finder import TextFinder
 from pg_pool_exporter.sources.server_log.format.layouts import MOST_MESSAGE, Layout
 from pg_pool_exporter.sources.server_log.messages.catalogue import Message, texts_for
 
-# Severities of one line that are tried; names in a prefix may look like one.
-_MOST_TRIES = 4
+# Places of one text that are tried in a line: a name of 63 bytes holds seven times `FATAL:  `.
+_MOST_TRIES = 8
 # Messages whose meaning is cached; each name in a message makes it a new one.
 _MOST_CACHED = 2000
 
@@ -36,8 +36,7 @@ _MOST_CACHED = 2000
 class LogParser:
     """Counts the events in whole lines of one format.
 
-    `messages` are those of the server's
-    languages; what is counted goes to `shared`.
+    `messages` are those of the server's languages; what is counted goes to `shared`.
     """
 
     def __init__(self, layout: Layout, messages: Iterable[Message], shared: SharedCounts) -> None:
@@ -61,11 +60,12 @@ class LogParser:
         self._events: dict[tuple[bool, bytes | None, bytes], Event | None] = {}
         # Databases of the events found, until they are added up.
         self._names: defaultdict[Event, list[bytes | None]] = defaultdict(list)
-        # Where the line begins in which an error was counted last, and by which text; and that in
-        # which severities were tried without success, and how many.
+        # The start of the line in which an error was counted last, and by which text.
         self._counted = -1
         self._counted_by: Search | None = None
-        self._failed, self._tries = -1, 0
+        # The start of the line in which a severity was rejected last, and how often in it, by text.
+        self._failed = -1
+        self._tries: Counter[bytes] = Counter()
         self._last_line = b""
         # The last line, if a name at its end may go on in the next one.
         self._held = b""
@@ -201,7 +201,7 @@ class LogParser:
         # A name in the prefix may look like a severity.
         if start == self._counted and search is self._counted_by:
             return
-        if start == self._failed and self._tries >= _MOST_TRIES:
+        if start == self._failed and self._tries[search.text] >= _MOST_TRIES:
             return
         layout, fatal = self.layout, isinstance(search, FatalSearch)
         head, by_last_label = ordinary, False
@@ -216,8 +216,10 @@ class LogParser:
                 return
             head = layout.error_origin.match(data, start, at)
             if head is None:
-                self._tries = self._tries + 1 if start == self._failed else 1
-                self._failed = start
+                if start != self._failed:
+                    self._failed = start
+                    self._tries.clear()
+                self._tries[search.text] += 1
                 by_last_label = data.find(layout.label, start, at) >= 0
                 if not layout.label or (
                     by_last_label and not self._has_doubtful_label(data, start)
