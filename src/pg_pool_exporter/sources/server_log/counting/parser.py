@@ -44,13 +44,11 @@ class LogParser:
         self.layout = layout
         self._classifier = Classifier(messages)
         self._texts = SessionTexts(messages)
-        self._searches = searches(layout, messages, self._texts)
+        found = searches(layout, messages, self._texts)
         self._opened_texts = tuple(
-            one.text
-            for one in self._searches
-            if isinstance(one, SessionSearch) and one.event is OPENED
+            one.text for one in found if isinstance(one, SessionSearch) and one.event is OPENED
         )
-        self._find = TextFinder([one.text for one in self._searches]).find
+        self._find = TextFinder([one.text for one in found]).find
         groups = layout.error_origin.groupindex
         self._has_database, self._has_code = "database" in groups, "code" in groups
         self._has_session = "session" in groups
@@ -60,6 +58,13 @@ class LogParser:
         self._events: dict[tuple[bool, bytes | None, bytes], Event | None] = {}
         # Databases of the events found, until they are added up.
         self._names: defaultdict[Event, list[bytes | None]] = defaultdict(list)
+        # Each with the databases to which an ordinary record adds its own; None if it takes more.
+        self._searches = [
+            (one, one.ordinary, self._names[one.event])
+            if isinstance(one, SessionSearch) and not layout.names_vary
+            else (one, one.ordinary, None)
+            for one in found
+        ]
         # The start of the line in which an error was counted last, and by which text.
         self._counted = -1
         self._counted_by: Search | None = None
@@ -116,7 +121,8 @@ class LogParser:
 
     def _scan(self, data: bytes, end: int) -> None:
         self._counted = self._failed = -1
-        rfind, searches, names_vary = data.rfind, self._searches, self.layout.names_vary
+        find, rfind, label = data.find, data.rfind, self.layout.label
+        searches, is_forgeable = self._searches, self.layout.cut_line is not None
         most_before = self.layout.most_before + MOST_SEVERITY
         start = before = 0
         for index, at, _ in self._find(data, end):
@@ -126,19 +132,23 @@ class LogParser:
                 start = newline + 1
             if at - start > most_before:
                 continue
-            search = searches[index]
-            ordinary = search.ordinary
+            search, ordinary, names = searches[index]
             head = ordinary(data, start) if ordinary is not None else None
-            if head is not None and self._may_be_forged(data, start):
-                continue
-            if not isinstance(search, SessionSearch):
-                self._count_error(search, data, start, at, head)
-            elif head is None or head.start("database") <= at:
-                self._count_session(search, data, start, at)
-            elif names_vary:
-                self._count(search.event, self._session(head), head["database"])
+            if head is not None:
+                if (
+                    is_forgeable
+                    # Nearly always the line before has a label, so it is whole.
+                    and (not start or find(label, rfind(b"\n", 0, start - 1) + 1, start) < 0)
+                    and self._may_be_forged(data, start)
+                ):
+                    continue
+                if names is not None and head.start("database") > at:
+                    names.append(head["database"])
+                    continue
+            if isinstance(search, SessionSearch):
+                self._count_session(search, data, start, at, head)
             else:
-                self._names[search.event].append(head["database"])
+                self._count_error(search, data, start, at, head)
         for event, names in self._names.items():
             if names:
                 self._shared.add(event, names, self.name)
@@ -156,11 +166,7 @@ class LogParser:
             return False
         if not start:
             return bool(self._last_line and cut_line.match(self._last_line))
-        before = data.rfind(b"\n", 0, start - 1) + 1
-        # Nearly always the line before has a label, so it is whole.
-        return data.find(self.layout.label, before, start) < 0 and bool(
-            cut_line.match(data, before, start)
-        )
+        return bool(cut_line.match(data, data.rfind(b"\n", 0, start - 1) + 1, start))
 
     def _has_doubtful_label(self, data: bytes, start: int) -> bool:
         """Whether what looks like the line's first label may be part of a name.
@@ -323,12 +329,22 @@ class LogParser:
             )
         return next(iter(candidates)) if len(candidates) == 1 else None
 
-    def _count_session(self, search: SessionSearch, data: bytes, start: int, at: int) -> None:
+    def _count_session(
+        self,
+        search: SessionSearch,
+        data: bytes,
+        start: int,
+        at: int,
+        ordinary: re.Match[bytes] | None,
+    ) -> None:
         """Count the session whose text stands at offset `at`, in the line that begins at `start`.
 
-        Its record is no ordinary one.
+        `ordinary` matches that line, if it is ordinary.
         """
         layout, event = self.layout, search.event
+        if ordinary is not None and ordinary.start("database") > at:
+            self._count(event, self._session(ordinary), ordinary["database"])
+            return
         before, label = layout.before_message, layout.label
         for shift, whole in search.starts:
             message = at - shift
