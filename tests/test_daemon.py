@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -21,7 +22,6 @@ import structlog
 
 from pg_pool_exporter.analysis.analyzer import Analysis
 from pg_pool_exporter.blocking import files
-from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.commands import daemon
 from pg_pool_exporter.commands.daemon import Daemon, Settings
 from pg_pool_exporter.commands.finding_log import FindingLog
@@ -398,13 +398,48 @@ def test_an_address_that_is_taken_ends_it_and_leaves_nothing_open(tmp_path: Path
     asyncio.run(main())
 
 
-def test_a_limit_of_processes_ends_nothing_and_is_counted(
+# The system allows no thread of this name.
+WITHOUT_THREAD = """
+import sys, threading
+real, (refused, *arguments) = threading.Thread.start, sys.argv[1:]
+def start(thread):
+    if thread.name == refused:
+        raise RuntimeError("can't start new thread")
+    real(thread)
+threading.Thread.start = start
+from pg_pool_exporter.__main__ import main
+sys.exit(main(arguments))
+"""
+
+
+@pytest.mark.parametrize("thread", ["load", "web-configuration", "analysis"])
+def test_a_limit_of_processes_is_named_where_it_prevents_the_start(
+    tmp_path: Path, thread: str
+) -> None:
+    web = tmp_path / "web.yml"
+    web.write_text("{}\n")
+    arguments = [
+        *("run", f"--config.file={write(tmp_path)}", f"--web.config.file={web}"),
+        f"--web.listen-address=127.0.0.1:{free_port()}",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THREAD, thread, *arguments],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "pg-pool-exporter: no thread can be started: raise the limit of processes (TasksMax, pids)"
+    )
+
+
+def test_a_limit_of_processes_ends_nothing_later_and_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start, refused = threading.Thread.start, ["events", "load"]
+    start = threading.Thread.start
 
     def start_some(thread: threading.Thread) -> None:
-        if thread.name in refused:
+        if thread.name == "events":
             raise RuntimeError("can't start new thread")
         start(thread)
 
@@ -418,10 +453,6 @@ def test_a_limit_of_processes_ends_nothing_and_is_counted(
 
     path = write(tmp_path)
     monkeypatch.setattr(threading.Thread, "start", start_some)
-    monkeypatch.setattr(daemon, "_LOADING", Lane("load"))
-    with pytest.raises(ConfigError, match="no thread can be started"):
-        Daemon(Settings(load=lambda: load(path), listen=()))
-    refused.remove("load")
     asyncio.run(main())
 
 

@@ -7,12 +7,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from pg_pool_exporter.blocking import threads
-from pg_pool_exporter.blocking.threads import Lane, LaneFullError
+from pg_pool_exporter.blocking import files, threads
+from pg_pool_exporter.blocking.files import FileError
+from pg_pool_exporter.blocking.secrets import PasswordError, read_password_file, run_command
+from pg_pool_exporter.blocking.threads import Lane, LaneFullError, NoThreadError
+from pg_pool_exporter.config import HttpClientConfig
+from pg_pool_exporter.discovery.socket_directory import SocketDirectory
+from pg_pool_exporter.sources.base import PollError
+from pg_pool_exporter.sources.connection.libpq_files import read_inputs
+from pg_pool_exporter.sources.http.request_options import request_options
+from pg_pool_exporter.web.config import WebConfigFile
 
 
 @pytest.fixture
@@ -137,13 +146,59 @@ def test_without_a_new_thread_those_of_a_lane_do_the_work(
         monkeypatch.setattr(threading.Thread, "start", refuse)
         later = asyncio.create_task(lane.run(lambda: "done"))
         await asyncio.sleep(0)
-        with pytest.raises(LaneFullError, match="no thread can be started for: other"):
+        with pytest.raises(NoThreadError, match="raise the limit of processes"):
             await Lane("other").run(gate.wait)
         gate.set()
         assert await hung
         assert await later == "done"
 
     asyncio.run(check())
+
+
+def refuse(_lane: Lane, *_job: object) -> None:
+    """In place of taking a job."""
+    raise NoThreadError("no thread can be started")
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        pytest.param(lambda: read_password_file("password"), id="password file"),
+        pytest.param(lambda: run_command(["true"]), id="password command"),
+        pytest.param(lambda: read_inputs({}), id="libpq's files"),
+        pytest.param(
+            lambda: request_options(HttpClientConfig.model_construct(header_files={"A": "token"})),
+            id="credentials of a request",
+        ),
+        pytest.param(lambda: asyncio.to_thread(files.read, "list", 10), id="another file"),
+    ],
+)
+def test_a_missing_thread_is_not_called_a_hung_file_system(
+    read: Callable[[], Awaitable[object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        await read()
+
+    monkeypatch.setattr(Lane, "_submit", refuse)
+    with pytest.raises((PasswordError, PollError, FileError), match="no thread can be started"):
+        asyncio.run(main())
+
+
+def test_a_missing_thread_is_a_problem_of_the_directory_and_of_the_web_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text("{}")
+    sockets, web = SocketDirectory(tmp_path), WebConfigFile(file)
+
+    async def main() -> None:
+        await sockets.look()
+        await web.refresh()
+
+    monkeypatch.setattr(Lane, "_submit", refuse)
+    asyncio.run(main())
+    for problem in (sockets.problem, web.problem):
+        assert "no thread can be started" in str(problem)
 
 
 def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,7 @@ def _report_missing_package(error: ImportError) -> int:
 def _report_expected(error: Exception) -> int | None:
     """The exit code after a message about `error`; None when it is a fault of ours."""
     # Imported only now: these modules need the exporter's packages.
+    from pg_pool_exporter.blocking.threads import NoThreadError
     from pg_pool_exporter.config import ConfigError
     from pg_pool_exporter.web.server import ListenError
 
@@ -71,7 +72,7 @@ def _report_expected(error: Exception) -> int | None:
         # Its lines begin with file and line, so that editors can jump there.
         complain(str(error))
         return WRONG
-    if isinstance(error, ListenError):
+    if isinstance(error, ListenError | NoThreadError):
         complain(f"{PROGRAM}: {error}")
         return FAILURE
     return None

@@ -134,8 +134,8 @@ def _within(work: Callable[[], T], key: tuple[Hashable, ...]) -> T:
         return _LANE.wait(work, key=key, seconds=SECONDS)
     except TimeoutError:
         raise FileError(f"cannot be read within {SECONDS:g} s: is its file system hung?") from None
-    except LaneFullError:
-        raise FileError("cannot be read: too many other files hang") from None
+    except LaneFullError as error:
+        raise FileError(f"cannot be read: {error}") from None
     except OSError as error:
         raise _unreadable(error) from None
 

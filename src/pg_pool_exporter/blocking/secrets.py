@@ -44,7 +44,9 @@ async def read_password_file(path: str | Path) -> str:
     read = partial(secret_text, path, "password_file")
     try:
         return await _LANE.run(read, key=str(path), seconds=SECONDS)
-    except (TimeoutError, LaneFullError):
+    except LaneFullError as error:
+        raise PasswordError(f"password_file {path}: {error}") from None
+    except TimeoutError:
         raise PasswordError(
             f"password_file {path}: cannot be read within {SECONDS:g} s: is its file system hung?"
         ) from None
@@ -78,8 +80,8 @@ async def run_command(command: Sequence[str], seconds: float = COMMAND_SECONDS) 
         await asyncio.wait({running}, timeout=_GRACE)
         running.cancel()  # one that still waits for a thread must never start the command
         raise
-    except LaneFullError:
-        raise PasswordError("password_command: too many other commands hang") from None
+    except LaneFullError as error:
+        raise PasswordError(f"password_command: {error}") from None
     finally:
         if running.done() and not running.cancelled():
             running.exception()  # it may have no other reader

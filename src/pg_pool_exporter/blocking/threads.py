@@ -22,7 +22,11 @@ MAX_WAITING = 10_000
 
 
 class LaneFullError(Exception):
-    """Too many jobs wait in a lane, or it has no thread and the system gives it none."""
+    """Too many jobs wait in a lane. The message is for users."""
+
+
+class NoThreadError(LaneFullError):
+    """A lane has no thread, and the system allows no more."""
 
 
 class _Job(NamedTuple):
@@ -97,7 +101,9 @@ class Lane:
         except (RuntimeError, MemoryError):
             # Of the host, or of a container with a limit of processes.
             if not self._threads:
-                raise LaneFullError(f"no thread can be started for: {self._name}") from None
+                raise NoThreadError(
+                    "no thread can be started: raise the limit of processes (TasksMax, pids)"
+                ) from None
         else:
             self._threads += 1
 

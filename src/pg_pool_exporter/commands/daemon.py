@@ -18,7 +18,7 @@ from pg_pool_exporter import __version__
 from pg_pool_exporter.analysis.analyzer import Analyzer
 from pg_pool_exporter.analysis.exporter_status import ExporterStatus
 from pg_pool_exporter.blocking import files
-from pg_pool_exporter.blocking.threads import Lane, LaneFullError
+from pg_pool_exporter.blocking.threads import Lane
 from pg_pool_exporter.commands.finding_log import FindingLog
 from pg_pool_exporter.commands.garbage import GarbageCollections
 from pg_pool_exporter.commands.latency import responsive
@@ -73,16 +73,13 @@ class Daemon:
     """The exporter as a service.
 
     Raises `ConfigError` when the configuration or the web configuration is wrong, or another
-    exporter uses the state directory.
+    exporter uses the state directory, and `NoThreadError`.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         try:
             loaded = _LOADING.wait(partial(_load, settings, StateLock()), seconds=LOAD_SECONDS)
-        except LaneFullError as error:
-            place = settings.config_file or "configuration"
-            raise ConfigError(place, [Problem((), str(error))]) from None
         except TimeoutError:
             raise ConfigError(settings.config_file or "configuration", [_timed_out()]) from None
         config, self._state_lock = loaded.config, loaded.lock
@@ -126,7 +123,7 @@ class Daemon:
     async def run(self) -> None:
         """Poll and serve until `stop`, or SIGTERM or SIGINT; SIGHUP reloads.
 
-        Raises `ListenError` when an address is not available.
+        Raises `ListenError` when an address is not available, and `NoThreadError`.
         """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._start_reload)
@@ -204,8 +201,6 @@ class Daemon:
                 )
                 discovery = Discovery(loaded.config, self._discovery, self._wake.set)
             except ConfigError as error:
-                return self._refuse(error=str(error))
-            except LaneFullError as error:
                 return self._refuse(error=str(error))
             except TimeoutError:
                 return self._refuse(error=_timed_out().message)

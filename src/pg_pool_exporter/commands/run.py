@@ -16,7 +16,7 @@ from pg_pool_exporter.web.links import Links
 def main(options: Options) -> int:
     """Poll and serve until a signal ends it; the exit code.
 
-    Raises `ConfigError`, and `ListenError` when an address is not available.
+    Raises `ConfigError`, `ListenError` when an address is not available, and `NoThreadError`.
     """
     logs.start(options)
     asyncio.run(_serve(options))

@@ -82,7 +82,10 @@ class SocketDirectory:
             found = await _LANE.run(
                 partial(_look, self._path, self._found), key=self._path, seconds=LOOK_SECONDS
             )
-        except (TimeoutError, LaneFullError):
+        except LaneFullError as error:
+            self._report(f"cannot be read: {error}")
+            return
+        except TimeoutError:
             self._report(f"cannot be read within {LOOK_SECONDS:g} s: is its file system hung?")
             return
         self._found = found

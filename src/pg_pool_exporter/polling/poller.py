@@ -12,6 +12,7 @@ from zlib import crc32
 
 import structlog
 
+from pg_pool_exporter.blocking.threads import LaneFullError
 from pg_pool_exporter.discovery import Target
 from pg_pool_exporter.model import Health, Snapshot
 from pg_pool_exporter.polling.log_limit import LogLimit
@@ -195,7 +196,8 @@ def next_poll(name: str, interval: float, started: float, now: float, number: in
 def unforeseen(error: BaseException) -> Failure:
     """The printable parts of an unexpected error: its type and its stack.
 
-    Its message, and those of its causes, may quote an answer, or a password.
+    Its message, and those of its causes, may quote an answer, or a password; a lane's may not.
     """
     stack = "".join(traceback.format_tb(error.__traceback__))
-    return Failure("other", type(error).__name__, stack)
+    text = str(error) if isinstance(error, LaneFullError) else type(error).__name__
+    return Failure("other", text, stack)

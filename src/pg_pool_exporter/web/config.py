@@ -183,7 +183,9 @@ class WebConfigFile:
                 self._take(*changed)
         except ConfigError as error:
             self._refuse(str(error))
-        except (TimeoutError, LaneFullError):
+        except LaneFullError as error:
+            self._refuse(f"{self._path}: {error}")
+        except TimeoutError:
             self._refuse(f"{self._path}: {_timed_out(self._path)}")
         except Exception as error:  # noqa: BLE001 - whatever is in a file, the server goes on
             self._refuse(f"{self._path}: {type(error).__name__}")

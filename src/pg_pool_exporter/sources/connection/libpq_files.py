@@ -54,7 +54,9 @@ async def read_inputs(params: Params) -> Inputs:
     key = tuple(sorted((name, str(value)) for name, value in params.items()))
     try:
         return await _LANE.run(partial(_read, params), key=key, seconds=SECONDS)
-    except (TimeoutError, LaneFullError):
+    except LaneFullError as error:
+        raise PasswordError(f"the files of libpq cannot be read: {error}") from None
+    except TimeoutError:
         raise PasswordError(
             f"a file that libpq reads (service, password or certificates) cannot be read within "
             f"{SECONDS:g} s: is its file system hung?"

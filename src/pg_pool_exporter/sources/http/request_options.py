@@ -45,7 +45,9 @@ async def request_options(config: HttpClientConfig) -> RequestOptions:
         return RequestOptions(config.headers)
     try:
         return await _LANE.run(partial(_read, config), key=_Key(files, config), seconds=SECONDS)
-    except (TimeoutError, LaneFullError):
+    except LaneFullError as error:
+        raise PollError("auth", f"credentials or certificates cannot be read: {error}") from None
+    except TimeoutError:
         raise PollError(
             "auth",
             f"credentials or certificates cannot be read within {SECONDS:g} s "
