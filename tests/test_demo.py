@@ -96,8 +96,9 @@ def test_demo_ends_by_itself_after_the_time_that_is_asked_for(temporary: Path) -
         pass
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+)
 def test_demo_ends_cleanly_when_interrupted(temporary: Path, number: signal.Signals) -> None:
     address = f"127.0.0.1:{free_port()}"
     with demonstration(temporary, f"--web.listen-address={address}") as demo:

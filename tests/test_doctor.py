@@ -278,10 +278,10 @@ def test_a_variable_that_a_flag_leaves_without_use_is_no_error(
     assert any(watched) is not asked
 
 
-def test_it_watches_a_server_itself(postgres: Cluster) -> None:
-    with postgres.connect(application_name="shop") as session:
+def test_it_watches_a_server_itself(any_postgres: Cluster) -> None:
+    with any_postgres.connect(application_name="shop") as session:
         session.execute("SELECT 1")
-        done = run_command("doctor", "--for=2s", "--json", PG_POOL_EXPORTER_DSN=postgres.dsn())
+        done = run_command("doctor", "--for=2s", "--json", PG_POOL_EXPORTER_DSN=any_postgres.dsn())
     assert done.returncode == 1, done.stderr  # the timeout is off, as it is by default
     found = {one["check"]: one for one in json.loads(done.stdout)["checks"]}
     assert found["targets"]["figure"] == "1 of 1 answer; no application is watched"
@@ -290,7 +290,7 @@ def test_it_watches_a_server_itself(postgres: Cluster) -> None:
     assert found["settings"]["verdict"] == "warning"
     assert found["lock_waits"]["verdict"] == found["demand_and_supply"]["verdict"] == "fine"
     assert found["leaks"]["verdict"] == "unknown"
-    assert postgres.run(
+    assert any_postgres.run(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_pool_exporter'"
     ) == [(0,)]
 
