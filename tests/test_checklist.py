@@ -467,7 +467,7 @@ def test_transactions_in_which_nothing_happens(age: float, verdict: Verdict) -> 
 def test_waiting_for_locks(waiting: int, oldest: float, verdict: Verdict) -> None:
     sides = healthy()
     groups = {
-        session_key("orders"): SessionGroup(waiting=waiting, oldest_waiting=oldest),
+        session_key("orders"): SessionGroup(waiting=waiting, oldest_waiting=oldest, blocking=0),
         session_key("reports"): SessionGroup(blocking=1),
     }
     sides.server({}, groups=groups)

@@ -467,7 +467,7 @@ def test_a_trend_says_when_the_pool_will_be_full() -> None:
     assert leak.figures["seconds_to_saturation"] == pytest.approx(700, abs=250)
 
 
-def group(waiting: int = 0, oldest: float | None = None, blocking: int = 0) -> SessionGroup:
+def group(waiting: int = 0, oldest: float | None = None, blocking: int | None = 0) -> SessionGroup:
     return SessionGroup(
         ages={"active": (1.0,)}, waiting=waiting, oldest_waiting=oldest,
         blocking=blocking,
@@ -488,6 +488,16 @@ def test_many_that_wait_for_a_lock_are_a_pile_up_behind_somebody() -> None:
         "Waiting: orders (6); the longest for 12 s.",
         "Blocking them: migration (1).",
     )
+
+
+def test_a_pile_up_of_which_not_all_blockers_are_known_says_so() -> None:
+    patient = Patient()
+    groups = {
+        session_key(): group(120, 12.0, blocking=None),
+        session_key("known"): group(blocking=1),
+    }
+    patient.sides.server({"active": [1.0]}, groups=groups)
+    assert "Blocking some of them: known (1)." in patient.the(Cause.LOCK_PILE_UP).evidence
 
 
 def test_a_single_one_that_has_waited_for_long_is_a_warning() -> None:

@@ -71,6 +71,26 @@ def test_whoever_is_waited_for_blocks_whatever_it_is_that_waits() -> None:
     }
 
 
+def test_of_more_waiting_sessions_than_are_asked_known_blockers_are_a_lower_bound() -> None:
+    """Who blocks the others is unknown, not nobody."""
+    transaction = "idle in transaction"
+    activity = read(
+        [
+            row(application="crowd", pids=list(range(1000, 1101)), waiting=101, blockers="7"),
+            row(application="known", pids=[7], state=transaction),
+            row(application="known", pids=[9]),
+            row(application="batch", pids=[8], state=transaction),
+        ],
+        {},
+        {},
+    )
+    assert {name: one.blocking for name, one in by_application(activity).items()} == {
+        "crowd": None,
+        "known": 1,
+        "batch": None,
+    }
+
+
 def test_a_hidden_session_has_no_known_wait_and_makes_it_unknown_who_blocks() -> None:
     activity = read([row(application="seen"), row(application="", hidden=True)], {}, {})
     assert {

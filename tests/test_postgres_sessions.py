@@ -146,6 +146,7 @@ def test_of_a_crowd_that_waits_a_hundred_sessions_are_asked_who_blocks_them() ->
         )
         holder = stack.enter_context(closing(own.connect(application_name="holder")))
         holder.execute("SELECT pg_advisory_lock(7)")
+        stack.enter_context(closing(own.connect(application_name="other")))
         for _ in range(crowd):
             waiter = PGconn.connect(own.dsn(application_name="waiter").encode())
             stack.callback(waiter.finish)
@@ -155,6 +156,7 @@ def test_of_a_crowd_that_waits_a_hundred_sessions_are_asked_who_blocks_them() ->
         server = polled(own)
         assert group(server, "waiter").waiting == crowd
         assert group(server, "holder").blocking == 1
+        assert group(server, "other").blocking is None
 
         async def blockers() -> str:
             abandoned: dict[str, Any] = {"abandoned_pids": [], "abandoned_starts": []}

@@ -97,8 +97,8 @@ def names(folded: Folded) -> set[str]:
         ),
         pytest.param(
             [row(waiting=None, blocking=None), row(state="active", waiting=1, blocking=1)],
-            {key("app"): SessionGroup(hidden={"idle": 1, "active": 1})},
-            id="a number that is unknown of some is unknown of all together",
+            {key("app"): SessionGroup(hidden={"idle": 1, "active": 1}, blocking=1)},
+            id="unknown of some is unknown of all together, but for known blockers",
         ),
         pytest.param(
             [row("a", 5), row("b", 4), row("c", 2, oldest=7.0), row("d", 1, oldest=8.0, waiting=1)],

@@ -30,7 +30,8 @@ def locks_of_server(server: ServerView) -> Iterator[Finding]:
         evidence.append(f"Waiting: {biggest(waiting)}; the longest for {spell(oldest)}.")
     if server.blocking:
         blocking = summed((key.application, group.blocking or 0.0) for key, group in groups)
-        evidence.append(f"Blocking them: {biggest(blocking)}.")
+        blocked = "some of them" if any(group.blocking is None for _, group in groups) else "them"
+        evidence.append(f"Blocking {blocked}: {biggest(blocking)}.")
     if deadlocks:
         evidence.append(
             f"PostgreSQL resolved {number(deadlocks, 'deadlock', 'deadlocks')} in the last 15 "

@@ -80,8 +80,8 @@ SERVER_OLDEST_WAITING = _group(
 )  # fmt: skip
 SERVER_BLOCKING = _group(
     "gauge", "blocking_connections",
-    "Sessions that block another session's lock, those of at most 100 waiting ones; absent without "
-    "the right to see all sessions.",
+    "Sessions that block another session's lock; absent without the right to see all sessions. "
+    "While more than 100 wait, a lower bound, and absent where none is known.",
     field="blocking",
 )  # fmt: skip
 SERVER_LOCK_WAITS = _server(

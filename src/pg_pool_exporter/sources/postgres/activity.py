@@ -13,6 +13,8 @@ from pg_pool_exporter.sources.postgres.session_groups import merge
 from pg_pool_exporter.sources.queries.rows import ActivityRow
 
 _STATES = frozenset(BACKEND_STATES)
+_MOST_ASKED = 100
+"""Most waiting sessions that sessions.sql asks who blocks them."""
 _SPELLING = str.maketrans(" ", "_", "()")
 
 
@@ -40,8 +42,9 @@ def read_activity(
     `waits` has the seconds that sessions have waited for a lock, by process id; `clock` corrects
     all ages. Blockers are clients; what waits for them may be any process. A hidden session may
     wait for any other, so one of them makes the number of blockers unknown, as does one without a
-    process id. `lacking` are columns
-    that the server's activity does not have: what they are needed for is unknown, not none.
+    process id. Where not all that wait were asked, the known blockers are a lower bound, and it is
+    unknown where there are none. `lacking` are columns that the server's activity does not have:
+    what they are needed for is unknown, not none.
     """
     rows = list(rows)
     blockers = {pid for row in rows for pid in (row.blockers or "").split(",")}
@@ -49,14 +52,18 @@ def read_activity(
     all_seen = "wait_event_type" not in lacking and not any(
         row.hidden or None in row.pids for row in clients
     )
+    all_asked = sum(row.waiting for row in rows) <= _MOST_ASKED
+
+    def blocking(row: ActivityRow) -> int | None:
+        found = sum(str(pid) in blockers for pid in row.pids)
+        return found if all_seen and (found or all_asked) else None
+
     groups: dict[ClientKey, list[SessionGroup]] = {}
     for row in clients:
         if not row.own:
             database = databases.get(row.datid, "unknown") if row.datid is not None else "unknown"
             key = ClientKey(SessionKey(database, row.user, row.application), row.address)
-            groups.setdefault(key, []).append(
-                _group(row, waits, blockers if all_seen else None, clock, lacking)
-            )
+            groups.setdefault(key, []).append(_group(row, waits, blocking(row), clock, lacking))
     return Activity(
         sessions={key: merge(each) for key, each in groups.items()},
         backends=dict(pair for row in clients if not row.own for pair in _backends(row, clock)),
@@ -98,7 +105,7 @@ def _backends(row: ActivityRow, clock: ServerClock) -> Iterator[tuple[int, Backe
 def _group(
     row: ActivityRow,
     waits: Mapping[int, float],
-    blockers: Set[str] | None,
+    blocking: int | None,
     clock: ServerClock,
     lacking: Collection[str],
 ) -> SessionGroup:
@@ -123,7 +130,7 @@ def _group(
         oldest_transaction=_known_age(row.oldest_transaction, clock),
         waiting=row.waiting if has_waits else None,
         oldest_waiting=_known_age(max(waited, default=None), clock),
-        blocking=None if blockers is None else sum(str(pid) in blockers for pid in row.pids),
+        blocking=blocking,
     )
 
 

@@ -81,11 +81,13 @@ class SessionGroups:
 def merge(groups: Collection[SessionGroup]) -> SessionGroup:
     """Several groups as one: counts add, ages take the maximum.
 
-    A count that is unknown for one of them is unknown; an age, only when it is for all.
+    A count that is unknown for one of them is unknown; an age, or the lower bound of those that
+    block, only when it is for all.
     """
     if len(groups) == 1:
         return next(iter(groups))
     ages = grouped(pair for group in groups for pair in group.ages.items())
+    blocking = [group.blocking for group in groups if group.blocking is not None]
     transactions = grouped(pair for group in groups for pair in group.transactions.items())
     return SessionGroup(
         ages={state: tuple(sorted(chain(*each), reverse=True)) for state, each in ages.items()},
@@ -97,5 +99,5 @@ def merge(groups: Collection[SessionGroup]) -> SessionGroup:
         oldest_transaction=oldest(group.oldest_transaction for group in groups),
         waiting=total(group.waiting for group in groups),
         oldest_waiting=oldest(group.oldest_waiting for group in groups),
-        blocking=total(group.blocking for group in groups),
+        blocking=sum(blocking) if blocking else None,
     )
