@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,10 +55,17 @@ def test_a_signal_handler_may_use_the_pool_at_any_line_of_ours() -> None:
 def test_a_real_signal_that_arrives_while_our_lock_is_held_never_dead_locks() -> None:
     one = Tracker(limit=50, leak_after=60)
     handled = 0
+    readers = [threading.Thread(target=one.read, daemon=True) for _ in range(3)]
+    waiting: list[bool] = []
 
     def handler(number: int, frame: FrameType | None) -> None:
         nonlocal handled
         handled += 1
+        if len(waiting) < len(readers):
+            reader = readers[len(waiting)]
+            reader.start()
+            reader.join(0.1)
+            waiting.append(reader.is_alive())
         connection = Connection()
         one.acquired(connection, one.clock(), HERE)
         one.returning(connection)
@@ -72,6 +80,10 @@ def test_a_real_signal_that_arrives_while_our_lock_is_held_never_dead_locks() ->
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert handled > 10
+    assert waiting == [True] * len(readers), "another thread's reading waits for the lock"
+    for reader in readers:
+        reader.join(5)
+        assert not reader.is_alive()
 
 
 def test_a_signal_handler_that_reads_gets_an_answer_while_our_lock_is_held(
