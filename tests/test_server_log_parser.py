@@ -605,6 +605,37 @@ def test_what_stands_before_a_line_counts_alike_wherever_the_log_is_cut(junk: by
         assert parser.coverage.unparsed == 0
 
 
+def _binary_entry(length: int) -> bytes:
+    """An entry of `journalctl --output=export` with a refusal in a message of this length."""
+    line = record("stderr", "FATAL", "sorry, too many clients already", code="53300")
+    message = (line + b"\tDETAIL:  \x01").ljust(length, b"x")
+    before = b"__CURSOR=s=1\n_PID=7\nMESSAGE\n"
+    return before + length.to_bytes(8, "little") + message + b"\n_COMM=postgres\n\n"
+
+
+def test_a_binary_message_of_any_length_is_read() -> None:
+    """Any byte of its length can be a line end, a brace or null."""
+    parser = parser_of("stderr", is_fixed=False)
+    for length in (*range(120, 3000), *range(68090, 68110), 655_361, 657_930):
+        parser.feed(_binary_entry(length))
+        assert sum(seen(parser).values()) == 1, length
+    assert parser.coverage.unparsed == 0
+
+
+@pytest.mark.parametrize("length", [200, 256, 266, 512, 2560, 2570, 2600, 2683])
+def test_a_binary_message_is_read_wherever_a_poll_ends(length: int) -> None:
+    log = _binary_entry(150) + _binary_entry(length)
+    parser = parser_of("stderr", is_fixed=False)
+    for cut in range(len(_binary_entry(150)), len(log)):
+        parser.restart(str(cut))
+        parser.feed(log[:cut])
+        pending = parser.pending
+        parser.restart(str(cut))
+        parser.feed(log[cut - pending :])
+        assert sum(seen(parser).values()) == 2, cut
+    assert parser.coverage.unparsed == 0
+
+
 def test_what_a_text_of_csvlog_holds_counts_alike_wherever_the_log_is_cut() -> None:
     before = b'2026-,"","",,"""""""""\n'  # opens a text
     inside = b'{"a":"","b":"","c":1,"error_severity":"FATAL","state_code":"3D000","message":""}\n'

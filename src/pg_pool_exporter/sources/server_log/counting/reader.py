@@ -252,7 +252,7 @@ class LogReader:
 
     def _is_plain(self, data: bytes, end: int) -> bool:
         """Whether all lines are of the file's format, as far as a sample shows."""
-        if self._file.unwrapper.pending:
+        if self._file.unwrapper.is_inside:
             return False
         layout = self._parser(self._file.form).layout
         match, further = layout.record.match, layout.further

@@ -31,10 +31,10 @@ _SYSLOG = rb"(?:<\d{1,3}>)?(?:%s|%s|%s) (?:%s)?[^ \n]{1,255}+ (?:%s)?" % (
 # A text between braces, with quoted values that may hold braces.
 _LABELS = rb'\{(?:[^"{}\n]|"(?:[^"\\\n]|\\[^\n])*+"){0,2048}+\}'
 
-# A field of journald, as it prints entries on several lines; its own begin with underscores.
-_FIELD = (
-    rb" {0,4}(?:__?[A-Z][A-Z0-9_]{0,63}|SYSLOG_[A-Z_]{1,32}|PRIORITY|MESSAGE_ID|INVOCATION_ID)="
-)
+FIELD_NAME = rb"[A-Z][A-Z0-9_]{0,63}"
+"""Of a field of journald, behind the underscores that its own begin with."""
+# One as it prints entries on several lines.
+_FIELD = rb" {0,4}(?:__?%s|SYSLOG_[A-Z_]{1,32}|PRIORITY|MESSAGE_ID|INVOCATION_ID)=" % FIELD_NAME
 
 _TEXT = rb"(?:msg|message|log|line)="
 

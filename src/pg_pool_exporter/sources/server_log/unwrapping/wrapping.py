@@ -131,15 +131,17 @@ class Unwrapper:
 
     @property
     def pending(self) -> int:
-        """Bytes of an object that is spread over several lines, the last of which is to come; or of
-        a field before its value.
-        """
-        return self._spread_bytes + self._fields.pending
+        """Bytes of an object that is spread over several lines, the last of which is to come."""
+        return self._spread_bytes
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the next line may belong to such an object, or to a field of several lines."""
+        return bool(self._spread) or self._fields.is_open
 
     def restart(self) -> None:
         """Drop what is pending: it is read again."""
         self._not_inside()
-        self._fields.restart()
 
     def is_wrapped(self, line: bytes) -> bool:
         """Whether the line has a known wrapping."""
@@ -178,7 +180,7 @@ class Unwrapper:
         Several times as fast as line by line. None if a line needs a look of its own: parts of
         lines, another wrapping inside, lines of other programs.
         """
-        if self._open or self._spread:
+        if self._open or self.is_inside:
             return None
         kind: Kind = "text"
         if data.startswith(b'{"log":"'):
@@ -210,14 +212,14 @@ class Unwrapper:
         Empty if it has no wrapping that is known.
         """
         wrapping: Wrapping
+        if self._has_entries and not self._spread:
+            ends = not line or self._head_of(line) is not None
+            message = self._fields.read(line, is_other=ends)
+            if message is not None:
+                inner = self._syslog(b"", message, 0)
+                return [Unwrapped(kind, text, "syslog") for kind, text in inner]
         if self._allows_json and (self._spread or _OPENS.fullmatch(line)):
             return self._gathered(line)
-        if self._has_entries:
-            ends = not line or self._head_of(line) is not None
-            part = self._fields.read(line, is_other=ends)
-            if part is not None:
-                value = _NOTHING if part.message is None else self._syslog(b"", part.message, 0)
-                return [Unwrapped(kind, text, "syslog") for kind, text in value]
         if self._is_around(line):
             return [Unwrapped("nothing", b"", "json")]
         if line.startswith(b"{"):
