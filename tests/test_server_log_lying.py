@@ -20,9 +20,10 @@ from support.server_answers import SETUP
 SETTINGS = (
     columns(("prefix", 25), ("destination", 25), ("collector", 16), ("least", 25), ("role", 25))
     + row(b"%m [%p] ", b"stderr", b"t", b"warning", b"exporter") + DONE
-    + columns(("connections", 25), ("disconnections", 16), ("own_level", 16), ("directory", 25),
-              ("filename", 25), ("is_current", 16), ("loaded", 25))
-    + row(b"on", b"t", b"f", b"log", b"postgresql.log", b"t", b"today") + DONE
+    + columns(("own_level", 16), ("directory", 25), ("filename", 25))
+    + row(b"f", b"log", b"postgresql.log") + DONE
+    + columns(("connections", 25), ("disconnections", 16), ("is_current", 16), ("loaded", 25))
+    + row(b"on", b"t", b"t", b"today") + DONE
     + columns(("messages", 25)) + row(b"C") + DONE
     + columns(("database", 25)) + DONE + READY
 )  # fmt: skip

@@ -15,10 +15,16 @@ from pg_pool_exporter.config import ServerConfig
 from pg_pool_exporter.config.models import LogConfig
 from pg_pool_exporter.model import LogCounts
 from pg_pool_exporter.sources.postgres.source import PostgresSource
-from pg_pool_exporter.sources.queries.rows import FixedSettingsRow, LogSettingsRow
+from pg_pool_exporter.sources.queries.rows import (
+    FixedSettingsRow,
+    LogDetailsRow,
+    LogSettingsRow,
+)
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
+from pg_pool_exporter.sources.server_log.counting.events import OPENED, Event
 from pg_pool_exporter.sources.server_log.counting.totals import LogTotals
 from pg_pool_exporter.sources.server_log.format.fixed_settings import RETRY_SECONDS
+from pg_pool_exporter.sources.server_log.format.log_format import LogFormat, gaps
 from pg_pool_exporter.sources.server_log.format.settings import LogSettings, settings_of
 from support.polling import eventually, poll, run, until
 from support.postgres import EMBEDDED_18, Cluster
@@ -150,6 +156,19 @@ def test_a_value_of_the_dsn_says_nothing_about_other_sessions(cluster: Cluster) 
     run(main())
 
 
+ROW = LogSettingsRow(
+    prefix="%m ", destination="stderr", collector=False, least="warning", role="exporter"
+)
+DETAILS = LogDetailsRow(own_level=False, directory=None, filename=None)
+FIXED = FixedSettingsRow(connections="on", disconnections=True, is_current=True, loaded="")
+
+
+JSON = LogFormat("jsonlog", None, None)
+STATEMENTS = "timeouts of statements and locks are not logged"
+ENDED = "other timeouts and refused connections are not logged"
+SESSIONS = "opened and closed sessions are not logged"
+
+
 class Aspects(NamedTuple):
     value: str
     opened: bool
@@ -169,20 +188,9 @@ class Aspects(NamedTuple):
     ],
 )
 def test_each_value_of_log_connections_is_understood(case: Aspects) -> None:
-    row = LogSettingsRow(
-        prefix="%m ", destination="stderr", collector=False, least="warning", role="exporter"
-    )
-    fixed = FixedSettingsRow(
-        connections=case.value,
-        disconnections=False,
-        own_level=False,
-        directory=None,
-        filename=None,
-        is_current=True,
-        loaded="",
-    )
-    assert settings_of(row, fixed, (), ()).opened is case.opened
-    assert settings_of(row, None, (), ()).opened is None
+    fixed = replace(FIXED, connections=case.value)
+    assert settings_of(ROW, None, fixed, (), ()).opened is case.opened
+    assert settings_of(ROW, None, None, (), ()).opened is None
 
 
 @pytest.mark.parametrize(
@@ -199,57 +207,72 @@ def test_each_value_of_log_connections_is_understood(case: Aspects) -> None:
 )
 def test_each_value_of_log_min_messages_is_understood(least: str, errors: bool) -> None:
     """A list from PostgreSQL 19 on."""
-    row = LogSettingsRow(
-        prefix="%m ", destination="stderr", collector=False, least=least, role="exporter"
-    )
-    assert settings_of(row, None, (), ()).errors is errors
+    assert settings_of(replace(ROW, least=least), None, None, (), ()).errors is errors
 
 
 @pytest.mark.parametrize(
-    ("least", "opened", "timeouts", "refused"),
+    ("least", "opened", "timeouts", "refused", "missing"),
     [
-        ("warning", True, {"statement", "idle_in_transaction"}, True),
-        ("log", True, {"idle_in_transaction"}, True),
-        ("fatal", False, {"idle_in_transaction"}, True),
-        ("panic", False, set(), False),
+        ("warning", True, {"statement", "idle_in_transaction"}, True, ()),
+        ("log", True, {"idle_in_transaction"}, True, (STATEMENTS,)),
+        ("fatal", False, {"idle_in_transaction"}, True, (STATEMENTS, SESSIONS)),
+        ("panic", False, set(), False, (STATEMENTS, ENDED, SESSIONS)),
     ],
 )
-def test_what_the_level_keeps_out_of_the_log_is_not_0(
-    least: str, opened: bool, timeouts: set[str], refused: bool
+def test_what_the_level_keeps_out_of_the_log_is_named_and_not_0(
+    least: str, opened: bool, timeouts: set[str], refused: bool, missing: tuple[str, ...]
 ) -> None:
-    row = LogSettingsRow(
-        prefix="%m ", destination="stderr", collector=False, least=least, role="exporter"
-    )
-    own = FixedSettingsRow(
-        connections="on",
-        disconnections=True,
-        own_level=False,
-        directory=None,
-        filename=None,
-        is_current=True,
-        loaded="",
-    )
-    counts = counted_with(settings_of(row, own, (), ("shop",)))
+    settings = settings_of(replace(ROW, least=least), DETAILS, FIXED, (), ("shop",))
+    assert tuple(gap.text for gap in gaps(settings, JSON)) == missing
+    counts = counted_with(settings)
     assert (counts.opened is not None, counts.closed is not None) == (opened, opened)
-    kinds = {kind for of_database in counts.timeouts.values() for kind in of_database}
-    assert kinds & {"statement", "idle_in_transaction"} == timeouts
+    assert kinds_of(counts) & {"statement", "idle_in_transaction"} == timeouts
     assert bool(counts.refused) is refused
-    # What silences the exporter's own sessions says nothing about those of others.
-    settings = settings_of(row, replace(own, own_level=True), (), ("shop",))
-    assert counted_with(settings).opened == {"shop": 0}
 
 
-def counted_with(settings: LogSettings) -> LogCounts:
+@pytest.mark.parametrize(
+    ("event", "opened", "timeouts"),
+    [
+        (None, None, set()),
+        (OPENED, {"shop": 1}, {"idle_in_transaction"}),
+        (Event("refused", "other"), None, {"idle_in_transaction"}),
+        (Event("timeout", "transaction"), None, {"idle_in_transaction"}),
+        (Event("timeout", "lock"), None, {"statement", "idle_in_transaction"}),
+    ],
+)
+@pytest.mark.parametrize("fixed", [FIXED, None], ids=["known", "not yet known after a reload"])
+def test_where_only_the_exporters_role_has_a_level_events_show_what_is_logged(
+    fixed: FixedSettingsRow | None,
+    event: Event | None,
+    opened: dict[str, int] | None,
+    timeouts: set[str],
+) -> None:
+    row, details = replace(ROW, least="panic"), replace(DETAILS, own_level=True)
+    settings = settings_of(row, details, fixed, (), ("shop",))
+    assert "log_min_messages of the server is unknown" in next(gaps(settings, JSON)).text
+    counts = counted_with(settings, *([event] if event else []))
+    assert counts.opened == opened
+    assert kinds_of(counts) & {"statement", "idle_in_transaction"} == timeouts
+    assert bool(counts.refused) is (event is not None)
+
+
+def counted_with(settings: LogSettings, *events: Event) -> LogCounts:
     totals = LogTotals(None)
-    totals.add(Counter(), settings.databases, 0.0)
+    totals.add(Counter((event, "shop") for event in events), settings.databases, 0.0)
     return totals.counts(settings, by_database=True, lag=0)
+
+
+def kinds_of(counts: LogCounts) -> set[str]:
+    return {kind for of_database in counts.timeouts.values() for kind in of_database}
 
 
 def test_a_level_of_the_exporters_role_is_not_that_of_others(own_postgres: Cluster) -> None:
     async def main() -> None:
         async with watched(own_postgres, "exporter") as server:
-            settings = await server.settings()
-            assert (settings.errors, settings.sessions) == (True, True)
+            for _ in range(3):
+                settings = await server.settings()
+                assert (settings.errors, settings.fatals, settings.sessions) == (None, None, None)
+                own_postgres.reload("work_mem = '5MB'")
 
     own_postgres.run("ALTER ROLE exporter SET log_min_messages = panic")
     run(main())

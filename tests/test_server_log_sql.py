@@ -351,6 +351,7 @@ class ListedServer:
             return ready, ([], self.files)
         return ready, (
             [HOW_IT_LOGS],
+            [],
             [FIXED],
             [],
             [],
@@ -360,15 +361,7 @@ class ListedServer:
 HOW_IT_LOGS = LogSettingsRow(
     prefix="%m ", destination="stderr", collector=True, least="warning", role="exporter"
 )
-FIXED = FixedSettingsRow(
-    connections="on",
-    disconnections=True,
-    own_level=False,
-    directory=None,
-    filename=None,
-    is_current=True,
-    loaded="",
-)
+FIXED = FixedSettingsRow(connections="on", disconnections=True, is_current=True, loaded="")
 LISTED = ServerConfig.model_validate(
     {"name": "main", "dsn": "host=h", "log": {"sql": True, "interval": "10s"}}
 )

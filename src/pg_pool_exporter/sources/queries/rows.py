@@ -178,16 +178,22 @@ class LogSettingsRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FixedSettingsRow:
-    """Settings that a session keeps from its start; None where they are not those of other ones."""
+class LogDetailsRow:
+    """More of them, on servers that show all their settings."""
 
-    connections: str | None
-    disconnections: bool | None
     own_level: bool
     """Whether log_min_messages is that of this role, database or client only."""
     directory: str | None
     filename: str | None
     """`log_directory` and `log_filename`; None where the role may not read them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedSettingsRow:
+    """Settings that a session keeps from its start; None where they are not those of other ones."""
+
+    connections: str | None
+    disconnections: bool | None
     is_current: bool
     """Whether the session began after the configuration was loaded."""
     loaded: str
@@ -281,6 +287,7 @@ ROWS: Mapping[str, tuple[type[Any], ...]] = {
     "idle_sessions": (ListedSession,),
     "lock_waits": (LockWaitRow,),
     "log_databases": (DatabaseName,),
+    "log_details": (LogDetailsRow,),
     "log_files": (LogFileRow,),
     "log_language": (LanguageRow,),
     "log_languages": (LanguageRow,),

@@ -16,7 +16,8 @@ MOST_DATABASES = 1000
 UNKNOWN, OTHER = "unknown", "other"
 """Database of events whose record names none, and of those over the limit."""
 _ALWAYS = (UNKNOWN, OTHER)
-_FATAL_KINDS = tuple(kind for kind in SERVER_TIMEOUT_KINDS if kind not in ("statement", "lock"))
+# Those that end a statement only: ERROR. All others are FATAL.
+_ERROR_KINDS = frozenset({"statement", "lock"})
 
 Counts = dict[str, float]
 
@@ -76,17 +77,18 @@ class LogTotals:
 
         Without `by_database` the log names no database of an error.
         """
-        opened, closed = (settings.opened, settings.closed) if settings else (None, None)
-        if settings is not None and not settings.sessions:
-            opened = closed = False
+        opened: set[bool | None] = {settings.opened, settings.sessions} if settings else {None}
+        closed: set[bool | None] = {settings.closed, settings.sessions} if settings else {None}
         databases = [name for name in (settings.databases if settings else ()) if self._shown(name)]
         names = databases if by_database else [UNKNOWN]
-        fatals = settings is None or settings.fatals
-        logged = SERVER_TIMEOUT_KINDS if settings is None or settings.errors else _FATAL_KINDS
+        errors, fatals = self._logged(settings)
+        kinds = [
+            kind for kind in SERVER_TIMEOUT_KINDS if (errors if kind in _ERROR_KINDS else fatals)
+        ]
         return LogCounts(
             timeouts={
-                name: {kind: self._timeouts.get(name, {}).get(kind, 0.0) for kind in logged}
-                for name in (dict.fromkeys([*names, *self._timeouts]) if fatals else ())
+                name: {kind: self._timeouts.get(name, {}).get(kind, 0.0) for kind in kinds}
+                for name in (dict.fromkeys([*names, *self._timeouts]) if kinds else ())
             },
             opened=_shown(self._opened, databases, opened),
             closed=_shown(self._closed, databases, closed),
@@ -111,6 +113,18 @@ class LogTotals:
             read=self.read,
         )
 
+    def _logged(self, settings: LogSettings | None) -> tuple[bool, bool]:
+        """Whether errors of statements are logged, and those that end or refuse a session.
+
+        Where the level is unknown, what was counted shows it.
+        """
+        if settings is None:
+            return True, True
+        errors, fatals = settings.errors, settings.fatals
+        if errors is None:
+            errors = any(_ERROR_KINDS & kinds.keys() for kinds in self._timeouts.values())
+        return errors, not self.is_empty if fatals is None else fatals
+
     def _held(self) -> set[str]:
         return self._timeouts.keys() | self._opened.keys() | self._closed.keys()
 
@@ -119,9 +133,9 @@ class LogTotals:
 
 
 def _shown(
-    counts: Counts, databases: Iterable[str], logged: bool | None
+    counts: Counts, databases: Iterable[str], logged: set[bool | None]
 ) -> Mapping[str, float] | None:
-    """None if the server does not log them, or if that is unknown and none was seen."""
-    if logged is False or (logged is None and not counts):
+    """None if one of the settings keeps them out of the log, or is unknown and none was seen."""
+    if False in logged or (None in logged and not counts):
         return None
     return {**dict.fromkeys(databases, 0.0), **counts}

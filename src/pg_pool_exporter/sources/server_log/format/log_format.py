@@ -114,11 +114,18 @@ class Gap(NamedTuple):
 
 def gaps(settings: LogSettings, form: LogFormat) -> Iterator[Gap]:
     """The events that the server's settings keep out of its log."""
-    if not settings.errors:
+    for logged, what in (
+        (settings.errors, "timeouts of statements and locks"),
+        (settings.fatals, "other timeouts and refused connections"),
+        (settings.sessions, "opened and closed sessions"),
+    ):
+        if logged is False:
+            yield Gap(f"{what} are not logged", "log_min_messages = warning")
+    if settings.errors is None:
         yield Gap(
-            "errors are not logged, so timeouts are not"
-            + ("" if settings.sessions else ", nor opened and closed sessions"),
-            "log_min_messages = warning",
+            "log_min_messages of the server is unknown: the exporter's role, its database or the "
+            "dsn sets another one, so counters are absent until the log shows one of their events",
+            "remove that setting, and restart the exporter",
         )
     if settings.opened is False:
         yield Gap("opened sessions are not logged", "log_connections = on")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pg_pool_exporter.sources.connection.bounded import BoundedConnection
 from pg_pool_exporter.sources.connection.held import HeldConnection, ReadyConnection, Results
 from pg_pool_exporter.sources.connection.refusals import NOT_THERE, RefusalPeriod
 from pg_pool_exporter.sources.connection.results import only
 from pg_pool_exporter.sources.queries import Batch, batch
-from pg_pool_exporter.sources.queries.rows import FixedSettingsRow, LogSettingsRow, Session
+from pg_pool_exporter.sources.queries.rows import (
+    FixedSettingsRow,
+    LogDetailsRow,
+    LogSettingsRow,
+    Session,
+)
 from pg_pool_exporter.sources.server_log.format.fixed_settings import FixedSettings
 from pg_pool_exporter.sources.server_log.format.layouts import Format
 from pg_pool_exporter.sources.server_log.messages.catalogue import language
@@ -18,13 +23,13 @@ from pg_pool_exporter.sources.server_log.messages.catalogue import language
 _OVERRIDES_SECONDS = 120.0
 """Interval between reads of the overrides of lc_messages."""
 # Without them a log is read all the same.
-_OPTIONAL = {"fixed_settings", "log_databases", "log_language", "log_languages"}
+_OPTIONAL = {"fixed_settings", "log_databases", "log_details", "log_language", "log_languages"}
 # The most complete first.
 _PREFERRED: tuple[Format, ...] = ("jsonlog", "csvlog", "stderr")
 # Values of log_connections with which opened sessions are logged; from PostgreSQL 18 it is a list.
 _OPENED_LOGGED = {"on", "true", "yes", "1", "all", "authorization"}
-# Values of log_min_messages that keep out of the log: errors, records of opened and closed
-# sessions (LOG), and errors that end a session (FATAL).
+# Values of log_min_messages that keep out of the log: errors of statements (ERROR), records of
+# opened and closed sessions (LOG), and errors that end a session (FATAL).
 _WITHOUT_ERRORS = {"log", "fatal", "panic"}
 _WITHOUT_SESSIONS = {"fatal", "panic"}
 _WITHOUT_FATALS = {"panic"}
@@ -41,12 +46,12 @@ class LogSettings:
     opened: bool | None
     """Whether opened sessions are logged; None: unknown."""
     closed: bool | None
-    errors: bool
-    """Whether all errors are logged."""
-    fatals: bool
-    """Whether those are that end a session."""
-    sessions: bool
-    """Whether `log_min_messages` lets records of opened and closed sessions into the log."""
+    errors: bool | None
+    """Whether `log_min_messages` lets errors of statements into the log; None: unknown."""
+    fatals: bool | None
+    """The same of errors that end or refuse a session."""
+    sessions: bool | None
+    """The same of records of opened and closed sessions."""
     languages: tuple[str, ...]
     databases: tuple[str, ...]
     role: str
@@ -83,19 +88,16 @@ class LogSettingsReader:
             (overrides,) = await self._fetched("log_languages")
             self._overrides = tuple(row.messages for row in overrides)
             self._read_at = self._clock()
-        rows, fixed, language, databases = await self._fetched(
-            "log_settings", "fixed_settings", "log_language", "log_databases"
+        rows, details, fixed, language, databases = await self._fetched(
+            "log_settings", "log_details", "fixed_settings", "log_language", "log_databases"
         )
-        settings = settings_of(
+        return settings_of(
             only(rows),
+            only(details) if details else None,
             self._fixed.latest(only(fixed)) if fixed else None,
             (*(row.messages for row in language), *self._overrides),
             tuple(row.database for row in databases),
         )
-        where = only(fixed) if fixed else None
-        if where is None or where.directory is None or where.filename is None:
-            return settings
-        return replace(settings, file=f"{where.directory}/{where.filename}")
 
     async def close(self) -> None:
         """End the query under way."""
@@ -133,28 +135,36 @@ class LogSettingsReader:
 
 def settings_of(
     row: LogSettingsRow,
+    details: LogDetailsRow | None,
     fixed: FixedSettingsRow | None,
     messages: tuple[str, ...],
     databases: tuple[str, ...],
 ) -> LogSettings:
-    """The settings from rows of log_settings.sql and fixed_settings.sql, the values of lc_messages
-    and the databases.
+    """The settings from the rows of the held session, `fixed` settings as new sessions have them,
+    the values of lc_messages and the databases.
     """
-    least = "" if fixed and fixed.own_level else _least_level(row.least)
     destinations = {part.strip().lower() for part in row.destination.split(",")}
+    least = None if details is not None and details.own_level else _least_level(row.least)
     return LogSettings(
         line_prefix=row.prefix,
         formats=tuple(one for one in _PREFERRED if one in destinations),
         collector=row.collector,
         opened=_opened_logged(fixed.connections if fixed else None),
         closed=fixed.disconnections if fixed else None,
-        errors=least not in _WITHOUT_ERRORS,
-        fatals=least not in _WITHOUT_FATALS,
-        sessions=least not in _WITHOUT_SESSIONS,
+        errors=None if least is None else least not in _WITHOUT_ERRORS,
+        fatals=None if least is None else least not in _WITHOUT_FATALS,
+        sessions=None if least is None else least not in _WITHOUT_SESSIONS,
         languages=tuple(sorted({language(one) for one in messages or ("",)})),
         databases=databases,
         role=row.role,
+        file=_file(details),
     )
+
+
+def _file(details: LogDetailsRow | None) -> str | None:
+    if details is None or details.directory is None or details.filename is None:
+        return None
+    return f"{details.directory}/{details.filename}"
 
 
 def _least_level(least: str) -> str:
