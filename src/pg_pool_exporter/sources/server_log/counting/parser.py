@@ -24,8 +24,9 @@ from pg_pool_exporter.sources.server_log.counting.searches import (
 from pg_pool_exporter.sources.server_log.counting.sessions import AMBIGUOUS_NAME, SessionTexts
 from pg_pool_exporter.sources.server_log.counting.shared_counts import SharedCounts
 from pg_pool_exporter.sources.server_log.counting.text_finder import TextFinder
-from pg_pool_exporter.sources.server_log.format.layouts import MOST_MESSAGE, Layout
+from pg_pool_exporter.sources.server_log.format.layouts import Layout
 from pg_pool_exporter.sources.server_log.messages.catalogue import Message, texts_for
+from pg_pool_exporter.sources.server_log.unwrapping.objects import MOST_MESSAGE
 
 # Places of one text that are tried in a line: a name of 63 bytes holds seven times `FATAL:  `.
 _MOST_TRIES = 8

@@ -19,7 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Protocol
 
 from pg_pool_exporter.sources.server_log.format.prefix import Prefix
-from pg_pool_exporter.sources.server_log.unwrapping.objects import NATIVE
+from pg_pool_exporter.sources.server_log.unwrapping.cells import QUOTED
+from pg_pool_exporter.sources.server_log.unwrapping.objects import MOST_MESSAGE, NATIVE
 
 # Groups of a prefix, where others are needed.
 _NAMED = re.compile(rb"\(\?P<\w+>")
@@ -27,8 +28,6 @@ _NAMES = re.compile(rb"\(\?P<(?:database|code)>")
 Format = Literal["stderr", "csvlog", "jsonlog"]
 SUFFIXES: Mapping[Format, str] = {"csvlog": ".csv", "jsonlog": ".json"}
 """Of the files that PostgreSQL's collector writes; `stderr` has none of them."""
-MOST_MESSAGE = 2048
-"""Bytes of a message: those of interest are short, apart from the names in them."""
 
 
 class Layout(Protocol):
@@ -212,20 +211,18 @@ class Csv:
     certain: re.Pattern[bytes] | None = None
     ordinary_line: re.Pattern[bytes] | None = None
     strict_session_origin: re.Pattern[bytes] | None = None
-    # Inside of quotes. Measured: faster than a group of either text or a quote, repeated.
-    _TEXT = rb'[^"\n]*+(?:""[^"\n]*+)*+'
     # log_time, user_name, database_name
     error_origin = session_origin = loose_error_origin = loose_session_origin = re.compile(
-        rb'[^",\n]*+,(?:"' + _TEXT + rb'")?,(?:"(?P<database>' + _TEXT + rb')")?,'
+        rb'[^",\n]*+,(?:"' + QUOTED + rb'")?,(?:"(?P<database>' + QUOTED + rb')")?,'
     )
     # log_time, user_name, database_name, process_id
-    record = re.compile(rb'\d{4}-[^",\n]*+,(?:"' + _TEXT + rb'")?,(?:"' + _TEXT + rb'")?,\d*,')
+    record = re.compile(rb'\d{4}-[^",\n]*+,(?:"' + QUOTED + rb'")?,(?:"' + QUOTED + rb'")?,\d*,')
     further: bytes | None = None
 
     def error(self, severities: Sequence[bytes]) -> bytes:
         """See `Layout`."""
         code = rb'(?P<written>[0-9A-Z]{5}),"(?=(?:"")*+[^",\n])'
-        text = b"(?P<text>" + self._TEXT + b")"
+        text = b"(?P<text>" + QUOTED + b")"
         return _any_of(severities) + self.after_severity + code + text
 
     def message(self, body: bytes) -> bytes:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 
 _MOST_CELLS = 64
-_CELL = re.compile(rb'(?:"(?P<quoted>(?:[^"]|"")*+)"?|(?P<bare>[^",]*+))(?:,|\r?\Z)')
+QUOTED = rb'[^"\n]*+(?:""[^"\n]*+)*+'
+"""A text between quotes. Measured: faster than a group of either text or a quote, repeated."""
+_CELL = re.compile(rb'(?:"(?P<quoted>%s)"?|(?P<bare>[^",]*+))(?:,|\r?\Z)' % QUOTED)
 
 
 def cells(line: bytes) -> Iterator[bytes]:

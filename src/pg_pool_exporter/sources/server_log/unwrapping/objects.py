@@ -11,8 +11,9 @@ from typing import Any
 
 MOST_TEXT = 64 * 1024
 """Bytes of a text; everything of interest stands at its beginning."""
+MOST_MESSAGE = 2048
+"""Bytes of a message: those of interest are short, apart from the names in them."""
 _MOST_DEPTH = 4
-_MOST_MESSAGE = 2048
 # A line of jsonlog. Others have the time as their first key, too.
 NATIVE = re.compile(
     rb'\{"timestamp":"[^"\n]{0,64}",'
@@ -58,7 +59,7 @@ def decoded(line: bytes) -> Any:
         pass
     if '"=>' in text:
         return decoded(as_bytes(text.replace('"=>', '":')))  # Fluent Bit's own notation
-    if len(line) < _MOST_MESSAGE or '"' not in text[-MOST_TEXT:]:
+    if len(line) < MOST_MESSAGE or '"' not in text[-MOST_TEXT:]:
         return None
     text = _BROKEN_ESCAPE.sub("", text)
     for closing in _CLOSINGS:
@@ -183,7 +184,7 @@ def record(value: Mapping[str, Any], depth: int = 0) -> bytes | None:
         parts.append(f'"error_severity":{encode_basestring(severity)}')
         if isinstance(code, str) and code and code != "00000":
             parts.append(f'"state_code":{encode_basestring(code)}')
-        parts.append(f'"message":{encode_basestring(message[:_MOST_MESSAGE])}}}')
+        parts.append(f'"message":{encode_basestring(message[:MOST_MESSAGE])}}}')
         return as_bytes(",".join(parts))
     if depth < _MOST_DEPTH:
         for name in _RECORDS:
