@@ -69,8 +69,8 @@ class Lacking:
                 if column in self.columns and name not in self.statements
             ),
             *(
-                f"{source}: not there, or this role may not read it; its series are absent"
-                + (f"; GRANT SELECT ON {source} TO {self._role}" if "(" not in source else "")
+                f"{source}: not there, or this role may not read it; its series are absent; "
+                f"GRANT {_right(source)} TO {self._role}"
                 for source in sorted({_SOURCES[name] for name in self.statements})
             ),
         )
@@ -139,3 +139,9 @@ class Lacking:
             if note not in self._reported:
                 self._log.warning("a part of the server cannot be read", lacking=note)
         self._reported = notes
+
+
+def _right(source: str) -> str:
+    """The right to read one of `_SOURCES`, as GRANT names it."""
+    names = source.replace("()", "").replace(" and ", ", ")
+    return f"SELECT ON {names}" if names == source else f"EXECUTE ON FUNCTION {names}"
