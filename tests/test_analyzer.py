@@ -195,12 +195,12 @@ def test_an_analysis_that_had_to_wait_for_its_turn_does_not_delay_the_next(
     [
         pytest.param(0.001, 0.2, id="a few pools"),
         pytest.param(0.02, 1.0, id="at 2 % of a core"),
-        pytest.param(0.1, 5.0, id="as often as pools are polled"),
-        pytest.param(0.15, 5.0, id="still"),
-        pytest.param(0.4, 10.0, id="at 4 % of a core, as none is late"),
+        pytest.param(0.1, 5.0, id="the longest pause at 2 %"),
+        pytest.param(0.15, 5.0, id="at 3 %"),
+        pytest.param(0.4, 10.0, id="at 4 %"),
     ],
 )
-def test_analyses_take_two_percent_of_a_core_or_four_where_polls_come_more_often(
+def test_analyses_take_two_percent_of_a_core_and_up_to_four_when_each_is_long(
     cpu_seconds: float, pause: float
 ) -> None:
     assert analyzer.pause_after(cpu_seconds) == pytest.approx(pause)

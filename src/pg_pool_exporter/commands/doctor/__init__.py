@@ -1,7 +1,7 @@
 """`pg-pool-exporter doctor`: the checklist at a terminal.
 
-The document of `/api/v1/findings` comes from a running exporter, or from polling the
-targets for a moment (`watching`). `report` reads it, `terminal` formats it.
+The document of `/api/v1/findings` comes from a running exporter, or from polling the targets for a
+moment (`watching`). `report` reads it, `terminal` formats it.
 """
 
 from __future__ import annotations

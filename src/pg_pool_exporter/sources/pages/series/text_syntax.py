@@ -40,8 +40,7 @@ _UNESCAPED = {"\\": "\\", '"': '"', "n": "\n"}
 
 
 is_plain_value = re.compile(rb"[-+.0-9a-zA-Z]{1,40}+").fullmatch
-"""Whether the end of a line, after a space, is a value and nothing else; of any value in the usual
-spellings."""
+"""Whether this end of a line, after a space, is a value alone, in one of the usual spellings."""
 
 
 class Malformed(Exception):  # noqa: N818 - a verdict on the page, always turned into a PollError
