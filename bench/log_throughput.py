@@ -1,10 +1,11 @@
 """How fast a server's log is counted: `python -m bench.log_throughput`, from the repository's root.
 
-For each format, a log like a busy server's (sessions logged, slow statements, few errors) and one
-that is dense with events; and the busy one as it is wrapped by container runtimes, an operator and
-syslog. On each, in turns and with the file in the page cache: the source that
-the exporter polls, in a process of its own; `grep -cE` of the same texts; and pgBadger. Both need
-Debian's packages (grep is there always). `--megabytes 50 --rounds 1` is for a quick look.
+For each format, a log like a busy server's (sessions logged, slow statements, few errors), one of
+nothing but sessions, and one that is dense with events; and the busy one as it is wrapped by
+container runtimes, an operator and syslog. On each, in turns and with the file in the page cache:
+the source that the exporter polls, in a process of its own; `grep -cE` of the same texts; and
+pgBadger. Both need Debian's packages (grep is there always). `--megabytes 50 --rounds 1` is for a
+quick look; `--without-automaton` measures an installation without the extra `logs`.
 """
 
 from __future__ import annotations
@@ -109,7 +110,10 @@ def _dense(form: Format, database: str) -> bytes:
     return record(form, "FATAL", text, code="53300", database=database)
 
 
-_KINDS = {"busy": _busy, "dense": _dense}
+_KINDS = {"busy": _busy, "sessions": _session, "dense": _dense}
+# The reader in a process of its own; the first part is as if the extra `logs` was not installed.
+_WITHOUT = "import sys; sys.modules['ahocorasick_rs'] = None\n"
+_READ = "import runpy; runpy.run_module('bench.log_reader', run_name='__main__', alter_sys=True)"
 
 
 def _docker(line: str) -> str:
@@ -158,8 +162,9 @@ def write(path: Path, form: Format, kind: str, megabytes: int, wrapping: str = "
             file.write(sample)
 
 
-def _ours(path: Path, form: Format) -> Measured:
-    command = [sys.executable, "-m", "bench.log_reader", str(path), form]
+def _ours(path: Path, form: Format, *, by_automaton: bool) -> Measured:
+    program = _READ if by_automaton else _WITHOUT + _READ
+    command = [sys.executable, "-c", program, str(path), form]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return Measured(*json.loads(done.stdout))
 
@@ -197,7 +202,9 @@ def _beginning(path: Path, megabytes: int) -> Path:
     return beginning
 
 
-def rows(megabytes: int, rounds: int, badger_megabytes: int, only: str = "") -> Iterator[list[str]]:
+def rows(
+    megabytes: int, rounds: int, badger_megabytes: int, only: str = "", *, by_automaton: bool = True
+) -> Iterator[list[str]]:
     """A row of the report for each log; the best of all rounds counts, for each program."""
     logs = [
         *((form, kind, "") for form in FORMATS for kind in _KINDS),
@@ -211,7 +218,10 @@ def rows(megabytes: int, rounds: int, badger_megabytes: int, only: str = "") -> 
                 write(path, form, kind, megabytes, wrapping)
                 size = path.stat().st_size / 10**6
                 path.read_bytes()[:0]  # into the page cache
-                runs = [(_ours(path, form), _grep(path)) for _ in range(rounds)]
+                runs = [
+                    (_ours(path, form, by_automaton=by_automaton), _grep(path))
+                    for _ in range(rounds)
+                ]
                 ours = min(one.seconds for one, _ in runs)
                 grep = min(seconds for _, seconds in runs)
                 badger = 0.0  # megabytes a second
@@ -238,10 +248,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pgbadger-megabytes", type=int, default=10, help="0 for the whole log")
     parser.add_argument("--only", default="", help="only logs with this in their title")
+    parser.add_argument("--without-automaton", action="store_true", help="as without `logs`")
     arguments = parser.parse_args()
     print("".join(f"{column:>{22 if not at else 12}}" for at, column in enumerate(_COLUMNS)))
     arguments_of_rows = (arguments.megabytes, arguments.rounds, arguments.pgbadger_megabytes)
-    for row in rows(*arguments_of_rows, arguments.only):
+    by_automaton = not arguments.without_automaton
+    for row in rows(*arguments_of_rows, arguments.only, by_automaton=by_automaton):
         print("".join(f"{cell:>{22 if not at else 12}}" for at, cell in enumerate(row)), flush=True)
     idle = subprocess.run(
         [sys.executable, "-m", "bench.log_reader", "--idle"],

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from pg_pool_exporter.metrics.catalogue import REFUSAL_REASONS, SERVER_TIMEOUT_KINDS
-from pg_pool_exporter.sources.server_log import messages as catalogue
 from pg_pool_exporter.sources.server_log.counting.reader import MAX_LINE
 from pg_pool_exporter.sources.server_log.format.layouts import Format
 from pg_pool_exporter.sources.server_log.messages.catalogue import language, languages
@@ -476,7 +475,7 @@ def test_the_language_of_a_setting(lc_messages: str, name: str) -> None:
 
 
 def test_the_texts_say_from_which_versions_they_are() -> None:
-    file = resources.files(catalogue).joinpath("messages.json")
+    file = resources.files("pg_pool_exporter.sources.server_log.messages").joinpath("messages.json")
     assert json.loads(file.read_bytes())["versions"] == ["15", "17", "19"]
 
 

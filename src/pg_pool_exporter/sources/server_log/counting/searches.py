@@ -28,7 +28,6 @@ class FatalSearch(NamedTuple):
 
     text: bytes
     ordinary: Match | None
-    """Matches an ordinary record from its line's start; None where there is no such pattern."""
     pattern: re.Pattern[bytes]
 
     def severity(self, data: bytes, at: int) -> re.Match[bytes] | None:
@@ -44,7 +43,6 @@ class ErrorSearch(NamedTuple):
 
     text: bytes
     ordinary: Match | None
-    """As that of `FatalSearch`."""
     severities: tuple[tuple[bytes, re.Pattern[bytes]], ...]
     """Each word, and a pattern from there to the message."""
 
@@ -65,13 +63,14 @@ class SessionSearch(NamedTuple):
 
     text: bytes
     ordinary: Match | None
-    """As that of `FatalSearch`."""
     event: Event
     starts: tuple[tuple[int, bytes], ...]
     """Starts of messages that contain the text, each with the offset of the text in it."""
 
 
 Search = FatalSearch | ErrorSearch | SessionSearch
+"""What its `text` finds. `ordinary` matches an ordinary record of it from the line's start; None
+where there is no such pattern."""
 
 
 def searches(layout: Layout, messages: Sequence[Message], texts: SessionTexts) -> list[Search]:
