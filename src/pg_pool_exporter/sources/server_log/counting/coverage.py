@@ -72,7 +72,7 @@ class Coverage:
         self.records = 0
         """Records seen, of the lines that were checked."""
         self.last_records: deque[int] = deque(maxlen=_KEPT_RECORDS)
-        """Where the last records of the last check begin."""
+        """Where the last records begin, of the lines that were checked last."""
 
     @property
     def is_understood(self) -> bool:
@@ -130,7 +130,6 @@ class Coverage:
 
     def check(self, layout: Layout, data: bytes, end: int) -> None:
         """Check the whole lines `data[:end]`."""
-        self.last_records.clear()
         if self._records + self._foreign > _RECENT_LINES:
             self._records /= 2
             self._foreign /= 2
@@ -152,6 +151,7 @@ class Coverage:
         match, further = layout.record.match, layout.further
         assert further is not None
         found = False
+        self.last_records.clear()
         while start < end:
             if match(data, start, end):
                 self._record(start)
@@ -186,6 +186,7 @@ class Coverage:
     ) -> bool:
         match, quoted = layout.record.match, self._quoted
         found = False
+        self.last_records.clear()
         while start < end:
             stop = data.find(b"\n", start, end) + 1 or end
             is_record = match(data, start, end) is not None
