@@ -30,6 +30,7 @@ from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.counting.reader import LogReader
 from support import provoking
 from support.busy import within
+from support.polling import eventually
 from support.postgres import Cluster
 from support.sql import install, run_script
 
@@ -296,36 +297,67 @@ def test_the_second_connection_is_the_exporters_own(logging: Cluster) -> None:
     asyncio.run(main())
 
 
+async def counted(source: Any) -> float:
+    """Statement timeouts, by a poll."""
+    counts = (await source.poll()).log
+    return float(sum(kinds["statement"] for kinds in counts.timeouts.values()))
+
+
+def provoke(logging: Cluster) -> None:
+    with logging.connect(user="stranger") as session:
+        session.execute("SET statement_timeout = '10ms'")
+        provoking.fails(session, "SELECT pg_sleep(5)", psycopg.errors.QueryCanceled)
+
+
 def test_a_log_on_another_machine_survives_a_restart_of_both(
     logging: Cluster, tmp_path: Path
 ) -> None:
-    async def poll(source: Any) -> float:
-        counts = (await source.poll()).log
-        return float(sum(kinds["statement"] for kinds in counts.timeouts.values()))
-
-    def provoke() -> None:
-        with logging.connect(user="stranger") as session:
-            session.execute("SET statement_timeout = '10ms'")
-            provoking.fails(session, "SELECT pg_sleep(5)", psycopg.errors.QueryCanceled)
-
     async def main() -> None:
         config = server(logging)
         source = log_source(config, str(tmp_path), ServerLogContext())
-        assert await poll(source) == 0
+        assert await counted(source) == 0
         for expected in (1, 2, 3):
-            await asyncio.to_thread(provoke)
+            await asyncio.to_thread(provoke, logging)
             if expected == 2:
                 await source.close()
                 source = log_source(config, str(tmp_path), ServerLogContext())
             if expected == 3:
                 await asyncio.to_thread(logging.restart)
             async with asyncio.timeout(10):
-                while await poll(source) < expected:  # noqa: ASYNC110
+                while await counted(source) < expected:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
-            assert await poll(source) == expected
+            assert await counted(source) == expected
         await source.close()
 
     asyncio.run(main())
+
+
+def test_a_change_of_the_format_loses_and_repeats_nothing(postgres: Cluster) -> None:
+    """The server logs in both formats before the exporter knows of the new one."""
+
+    def are_logged(times: int, suffix: str) -> bool:
+        texts = [file.read_text() for file in log_directory(cluster).glob(f"*{suffix}")]
+        return sum(text.count("statement timeout") for text in texts) == times
+
+    async def main() -> None:
+        source = log_source(server(cluster), "", ServerLogContext())
+        assert await counted(source) == 0
+        cluster.run("ALTER SYSTEM SET log_destination = 'stderr', 'csvlog'")
+        cluster.run("SELECT pg_reload_conf()")
+        for _ in range(3):
+            provoke(cluster)
+        await eventually(lambda: are_logged(3, ".log") and are_logged(3, ".csv"))
+        assert await counted(source) == 3
+        provoke(cluster)
+        await eventually(lambda: are_logged(4, ".csv"))
+        assert await counted(source) == 4
+        await source.close()
+
+    settings = {**provoking.LOGGING, "log_destination": "stderr"}
+    with Cluster(postgres.bindir, settings=settings) as cluster:
+        install(cluster, "exporter")
+        cluster.run("CREATE ROLE stranger LOGIN")
+        asyncio.run(main())
 
 
 class ListedServer:

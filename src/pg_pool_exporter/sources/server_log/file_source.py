@@ -82,10 +82,24 @@ class FileLogSource:
             self._tail = LogTail(
                 self._server.name, identity, self._file, form, self._clock, self._look_back
             )
-        tail, self._form = self._tail, form
+        tail = self._tail
+        if form.name != tail.form.name:
+            # Events of the time before the change was known are in the former files.
+            self._read_files(tail, settings, end)
         tail.use(form)
-        problem = self._files.scan(tail.positions, form.name, self._has_format)
+        self._form = form
+        problem = self._read_files(tail, settings, end)
         problem = problem or self._current.problem(settings, self._files.paths)
+        if problem is not None:
+            raise problem
+        tail.check()
+        return tail
+
+    def _read_files(
+        self, tail: LogTail, settings: LogSettings | None, end: float
+    ) -> PollError | None:
+        """Find the files, and count what is in them until `end`; returns a problem, if any."""
+        problem = self._files.scan(tail.positions, tail.form.name, self._has_format)
         try:
             for position in tail.positions.behind():
                 self._follow(tail, position, end)
@@ -94,10 +108,7 @@ class FileLogSource:
         if not self._closed:
             # Once closed, another source may already continue from what was saved before.
             tail.commit(settings)
-        if problem is not None:
-            raise problem
-        tail.check()
-        return tail
+        return problem
 
     def _follow(self, tail: LogTail, position: Position, end: float) -> None:
         """Read one file to its end, or until `end`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 import psycopg
@@ -86,9 +87,13 @@ class SqlLogSource:
                 self._config.format, self._config.line_prefix, settings, self._config.wrapping
             )
             tail = await self._lane.run(lambda: self._opened(form))
-            problem = await self._scan(tail, form)
-            for position in tail.positions.behind():
-                await self._follow(tail, position, end)
+            if form.name != tail.form.name:
+                # Events of the time before the change was known are in the former files.
+                with suppress(PollError):
+                    await self._read_files(tail, settings, end)
+                self._newest = None
+            await self._lane.run(lambda: tail.use(form))
+            problem = await self._read_files(tail, settings, end)
         except _MISSING:
             raise PollError("permission", f"{self._where}: {self._install}") from None
         except psycopg.errors.InsufficientPrivilege:
@@ -98,7 +103,6 @@ class SqlLogSource:
             ) from None
         except (psycopg.Error, PasswordError) as error:
             raise self._connector.failure(error) from None
-        await self._lane.run(lambda: tail.commit(settings))
         if problem is not None:
             raise problem
         tail.check()
@@ -123,19 +127,30 @@ class SqlLogSource:
             self._tail = LogTail(
                 self._server.name, "sql", self._file, form, self._clock, self._look_back
             )
-        self._tail.use(form)
         return self._tail
 
-    async def _scan(self, tail: LogTail, form: LogFormat) -> PollError | None:
-        """List the newest files, and read the beginnings of those that changed.
+    async def _read_files(
+        self, tail: LogTail, settings: LogSettings, end: float
+    ) -> PollError | None:
+        """Find the files, and count what is in them until `end`.
 
         Returns what is wrong although there are files to read.
         """
+        problem = await self._scan(tail)
+        for position in tail.positions.behind():
+            await self._follow(tail, position, end)
+        await self._lane.run(lambda: tail.commit(settings))
+        return problem
+
+    async def _scan(self, tail: LogTail) -> PollError | None:
+        """List the newest files, and read the beginnings of those that changed."""
         ready, (_, files) = await self._held.fetch(
             lambda ready: batch("log_owner", "log_files", version=ready.version)
         )
         self._context.put_session(ready.session)
-        wanted = [one for one in files if len(one.name) <= MOST_NAME and _has_form(one.name, form)]
+        wanted = [
+            one for one in files if len(one.name) <= MOST_NAME and _has_form(one.name, tail.form)
+        ]
         entries: list[Entry] = []
         for one in sorted(wanted, key=lambda file: -file.modified)[:MOST_FILES]:
             unchanged = tail.positions.is_unchanged(one.name, one.size, one.modified)
@@ -145,7 +160,7 @@ class SqlLogSource:
         if not wanted:
             raise PollError(
                 "other",
-                f"{self._where}: the server's log directory has no {form.name} file",
+                f"{self._where}: the server's log directory has no {tail.form.name} file",
             )
         return self._removed(wanted)
 

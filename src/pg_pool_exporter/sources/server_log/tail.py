@@ -51,7 +51,8 @@ class LogTail:
         self._look_back = look_back
         self._source = source
         self._file = file
-        self._form = form
+        self.form = form
+        """The format that is read."""
         self._clock = clock
         self._reader = self._new_reader(form)
         self._unparsed = 0
@@ -66,13 +67,14 @@ class LogTail:
         """Those of the log's files."""
 
     def use(self, form: LogFormat) -> None:
-        """Read what follows as `form`."""
-        if form == self._form:
+        """Read what follows as `form`. What was read is committed before."""
+        if form == self.form:
             return
-        if form.name != self._form.name:
-            # The server may log in both formats: what is in these files has been counted.
+        if form.name != self.form.name:
+            # The server may log in both formats: what is in these files has been counted from the
+            # former ones.
             self.positions = _positions(None, form, self._look_back)
-        self._form = form
+        self.form = form
         self._unparsed += self._reader.coverage.unparsed
         self._was_understood |= self._reader.has_known_word
         self._reader = self._new_reader(form)
@@ -107,7 +109,7 @@ class LogTail:
     def counts(self, settings: LogSettings | None) -> LogCounts:
         """The counts since the exporter first read the log."""
         counts = self._totals.counts(
-            settings, by_database=self._form.has_database, lag=self.positions.lag
+            settings, by_database=self.form.has_database, lag=self.positions.lag
         )
         if self._is_unknown:
             counts = replace(counts, timeouts={}, opened=None, closed=None, refused={})
@@ -136,7 +138,7 @@ class LogTail:
             return (f"its counters are absent: {_UNKNOWN_LANGUAGE}",)
         lines = coverage.foreign_before_record
         return (
-            f"its counters are absent: no record of {self._form} in the {lines} lines read so far",
+            f"its counters are absent: no record of {self.form} in the {lines} lines read so far",
         )
 
     @property
@@ -162,12 +164,12 @@ class LogTail:
             raise PollError(
                 "not_understood",
                 f"none of the {coverage.skipped} lines read is marked as PostgreSQL's or begins a "
-                f"record of {self._form}: wrong file, syslog_ident or line_prefix; "
-                + advice(self._form, coverage.last_skipped),
+                f"record of {self.form}: wrong file, syslog_ident or line_prefix; "
+                + advice(self.form, coverage.last_skipped),
             )
         raise PollError(
             "not_understood",
-            f"the last {coverage.since_record} lines are no records of {self._form}; the shape of "
+            f"the last {coverage.since_record} lines are no records of {self.form}; the shape of "
             f"one (a: letters, 9: digits) is {coverage.last_shape!r}: {self.advice}",
         )
 
@@ -175,7 +177,7 @@ class LogTail:
     def advice(self) -> str:
         """The remedy for the last lines, which belong to no record; else ""."""
         foreign = self._reader.coverage.last_foreign
-        return advice(self._form, foreign) if foreign else ""
+        return advice(self.form, foreign) if foreign else ""
 
     def _new_reader(self, form: LogFormat) -> LogReader:
         return LogReader(form, is_thorough=self._look_back > 0)
@@ -185,7 +187,7 @@ class LogTail:
         change."""
         if settings is None:
             return
-        found = set(gaps(settings, self._form))
+        found = set(gaps(settings, self.form))
         for gap in sorted(found - self._gaps):
             self._log.warning("server log is incomplete", gap=gap.text, remedy=gap.remedy)
         self._gaps = found
@@ -205,7 +207,7 @@ class LogTail:
 
     @property
     def _identity(self) -> str:
-        return f"{self._form.name} {self._source}"
+        return f"{self.form.name} {self._source}"
 
     def _save(self) -> None:
         if self._file is None:
