@@ -925,6 +925,18 @@ def test_a_server_that_logs_elsewhere_now_is_not_counted_on(
     assert timeouts(follower.poll()) == 1
 
 
+@pytest.mark.parametrize("directory", ["log", "log/", "./log", "/pgdata/log", ".", "..", "../log"])
+def test_a_log_directory_is_recognised_in_each_spelling(
+    follower: Follower, log: Path, directory: str
+) -> None:
+    follower.reconfigure(file=f"{directory}/{log.name}", collector=True)
+    follower.poll()
+    follower.reconfigure(file=f"{directory}/other.log", collector=True)
+    follower.poll()
+    assert "other.log now" in str(follower.failure())
+    assert "add its path to log.files" in str(follower.failure())
+
+
 def test_a_file_that_is_called_otherwise_than_on_the_server_says_nothing(
     follower: Follower, log: Path
 ) -> None:

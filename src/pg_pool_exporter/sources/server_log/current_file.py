@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable
 
@@ -15,16 +16,16 @@ _ENOUGH_POLLS = 2
 class CurrentFile:
     """Compares the files that the server's collector writes with those that are read.
 
-    Paths differ where the server is in a container, and what a shipper writes has other names. So
-    only a name that one of those files had, and none has any longer, says anything.
+    A server in a container has other paths, and a shipper's file another name: there nothing is
+    known. A change shows where one of the files had the server's name before, and none has it now.
     """
 
     def __init__(self) -> None:
         self._was_read = False
         self._missed = 0
 
-    def problem(self, settings: LogSettings | None, paths: Iterable[str]) -> PollError | None:
-        """Why the log is not in `paths` any more; None if it is, or if that is unknown."""
+    def observe(self, settings: LogSettings | None, paths: Iterable[str]) -> PollError | None:
+        """Compare once a poll; returns why the log is not in `paths` any more, if it is not."""
         if settings is None or settings.file is None:
             return None
         if settings.collector and any(_is_of(settings.file, path) for path in paths):
@@ -38,10 +39,13 @@ class CurrentFile:
         if settings.collector:
             return PollError(
                 "other",
-                f"the server writes {settings.file} now, which is none of the files that are read",
+                f"the server writes {settings.file} now, which is none of the files that are read: "
+                "add its path to log.files",
             )
         return PollError(
-            "other", "logging_collector was switched off: the server writes these files no longer"
+            "other",
+            "logging_collector was switched off, so the server writes these files no longer: "
+            "switch it on, or name the file of the server's stderr in log.files",
         )
 
 
@@ -50,8 +54,13 @@ def _is_of(file: str, path: str) -> bool:
 
     Each format replaces the suffix `.log` by its own, or appends it.
     """
-    name = _end(path)
-    first, *others = re.split(r"%[EO]?[A-Za-z%]", _end(file).removesuffix(".log"))
+    directory, named = posixpath.split(posixpath.normpath(file))
+    here, name = posixpath.split(path)
+    # In the data directory itself, or relative to it: that is unknown.
+    last = posixpath.basename(directory)
+    if last not in ("", "..", posixpath.basename(here)):
+        return False
+    first, *others = re.split(r"%[EO]?[A-Za-z%]", named.removesuffix(".log"))
     if not name.startswith(first):
         return False
     rest = name[len(first) :]
@@ -60,7 +69,3 @@ def _is_of(file: str, path: str) -> bool:
         if not found:
             return False
     return True
-
-
-def _end(path: str) -> str:
-    return "/".join(f"/{path}".split("/")[-2:])

@@ -89,7 +89,7 @@ class FileLogSource:
         tail.use(form)
         self._form = form
         problem = self._read_files(tail, settings, end)
-        problem = problem or self._current.problem(settings, self._files.paths)
+        problem = problem or self._current.observe(settings, self._files.paths)
         if problem is not None:
             raise problem
         tail.check()
