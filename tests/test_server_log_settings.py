@@ -23,9 +23,10 @@ from pg_pool_exporter.sources.queries.rows import (
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.counting.events import OPENED, Event
 from pg_pool_exporter.sources.server_log.counting.totals import LogTotals
-from pg_pool_exporter.sources.server_log.format.fixed_settings import RETRY_SECONDS
 from pg_pool_exporter.sources.server_log.format.log_format import LogFormat, gaps
-from pg_pool_exporter.sources.server_log.format.settings import LogSettings, settings_of
+from pg_pool_exporter.sources.server_log.format.settings import LogSettings
+from pg_pool_exporter.sources.server_log.settings.fixed import RETRY_SECONDS
+from pg_pool_exporter.sources.server_log.settings.reader import settings_of
 from support.polling import eventually, poll, run, until
 from support.postgres import EMBEDDED_18, Cluster
 

@@ -31,7 +31,7 @@ from pg_pool_exporter.sources.postgres.settings_reader import MOST_ENTRIES, Sett
 from pg_pool_exporter.sources.queries import Batch, batch
 from pg_pool_exporter.sources.queries.rows import ActivityRow, DatabaseRow, LockWaitRow, Session
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
-from pg_pool_exporter.sources.server_log.format.settings import LogSettingsReader
+from pg_pool_exporter.sources.server_log.settings.reader import LogSettingsReader
 
 log = structlog.get_logger(__name__)
 

@@ -2,7 +2,7 @@
 
 The way of the data: `file_source` or `sql_source` reads bytes from the position that `tail` keeps
 (`positions`); `counting` makes lines of them without their wrapping (`unwrapping`), finds the
-records (`format`, `messages`) and counts their events.
+records (`format`, `messages`) and counts their events. `settings` asks the server how it logs.
 """
 
 from __future__ import annotations

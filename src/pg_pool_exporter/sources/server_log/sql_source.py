@@ -23,7 +23,7 @@ from pg_pool_exporter.sources.queries.rows import LogFileRow
 from pg_pool_exporter.sources.server_log.context import ServerLogContext
 from pg_pool_exporter.sources.server_log.format.layouts import SUFFIXES
 from pg_pool_exporter.sources.server_log.format.log_format import LogFormat, choose_format
-from pg_pool_exporter.sources.server_log.format.settings import LogSettings, LogSettingsReader
+from pg_pool_exporter.sources.server_log.format.settings import LogSettings
 from pg_pool_exporter.sources.server_log.positions.positions import (
     MOST_FILES,
     START_BYTES,
@@ -31,6 +31,7 @@ from pg_pool_exporter.sources.server_log.positions.positions import (
     Position,
 )
 from pg_pool_exporter.sources.server_log.positions.state import StateFile
+from pg_pool_exporter.sources.server_log.settings.reader import LogSettingsReader
 from pg_pool_exporter.sources.server_log.tail import LogTail
 
 PIECE_BYTES = 256 * 1024

@@ -1,0 +1,1 @@
+"""Reads how a server logs, over its connections."""
