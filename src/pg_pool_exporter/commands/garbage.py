@@ -21,8 +21,7 @@ class GarbageCollections:
     Python counts new objects less freed ones. Where polls replace what the polls before them made,
     that stays near 0, and what is young grows to 30,000 objects. So the young generations are
     collected every second. A full collection is made every minute where that is short; else only
-    when the process has grown by half since the last one. `clock` is
-    monotonic, in seconds.
+    when the process has grown by half since the last one. `clock` is monotonic, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -26,8 +26,7 @@ _NEVER = 2**31 - 1
 def responsive() -> Iterator[None]:
     """Keep holds of the loop by other threads and by the garbage collector short.
 
-    Cyclic garbage that outlives the young generations is left to
-    `GarbageCollections`.
+    Cyclic garbage that outlives the young generations is left to `GarbageCollections`.
     """
     seconds, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(_SWITCH_SECONDS)
