@@ -198,19 +198,36 @@ class Stderr:
         return self._prefix.candidates(header)
 
 
-class Csv:
-    """`csvlog`."""
+class _Quoted:
+    """A layout of which each field is quoted, so that names are certain."""
 
     is_quoted = True
     names_vary = False
-    before_error = after_severity = b","
-    before_message = b',00000,"'
     most_before = 4096
     label = b""
     cut_line: re.Pattern[bytes] | None = None
     certain: re.Pattern[bytes] | None = None
     ordinary_line: re.Pattern[bytes] | None = None
     strict_session_origin: re.Pattern[bytes] | None = None
+
+    def ordinary(self, message: bytes) -> re.Pattern[bytes] | None:
+        """See `Layout`: all fields are needed."""
+        return None
+
+    def ordinary_error(self, severities: Sequence[bytes]) -> re.Pattern[bytes] | None:
+        """See `Layout`: all fields are needed."""
+        return None
+
+    def candidates(self, header: bytes) -> frozenset[bytes] | None:
+        """See `Layout`: a quoted name is never ambiguous."""
+        return None
+
+
+class Csv(_Quoted):
+    """`csvlog`."""
+
+    before_error = after_severity = b","
+    before_message = b',00000,"'
     # log_time, user_name, database_name
     error_origin = session_origin = loose_error_origin = loose_session_origin = re.compile(
         rb'[^",\n]*+,(?:"' + QUOTED + rb'")?,(?:"(?P<database>' + QUOTED + rb')")?,'
@@ -233,34 +250,14 @@ class Csv:
         """See `Layout`."""
         return raw.replace(b'""', b'"')
 
-    def ordinary(self, message: bytes) -> re.Pattern[bytes] | None:
-        """See `Layout`: all fields are needed."""
-        return None
 
-    def ordinary_error(self, severities: Sequence[bytes]) -> re.Pattern[bytes] | None:
-        """See `Layout`: all fields are needed."""
-        return None
-
-    def candidates(self, header: bytes) -> frozenset[bytes] | None:
-        """See `Layout`: a quoted name is never ambiguous."""
-        return None
-
-
-class Json:
+class Json(_Quoted):
     """`jsonlog`, from PostgreSQL 15 on."""
 
     _TEXT = rb'[^"\\\n]*+(?:\\.[^"\\\n]*+)*+'
-    is_quoted = True
-    names_vary = False
     before_error = b'"error_severity":"'
     after_severity = b'"'
     before_message = b'"message":"'
-    most_before = 4096
-    label = b""
-    cut_line: re.Pattern[bytes] | None = None
-    certain: re.Pattern[bytes] | None = None
-    ordinary_line: re.Pattern[bytes] | None = None
-    strict_session_origin: re.Pattern[bytes] | None = None
     error_origin = session_origin = loose_error_origin = loose_session_origin = re.compile(
         rb'\{"timestamp":"[^"\n]*+",(?:"user":"' + _TEXT + rb'",)?'
         rb'(?:"dbname":"(?P<database>' + _TEXT + rb')",)?'
@@ -289,18 +286,6 @@ class Json:
         except ValueError:
             return raw
         return text.encode("latin-1", "replace")
-
-    def ordinary(self, message: bytes) -> re.Pattern[bytes] | None:
-        """See `Layout`: all fields are needed."""
-        return None
-
-    def ordinary_error(self, severities: Sequence[bytes]) -> re.Pattern[bytes] | None:
-        """See `Layout`: all fields are needed."""
-        return None
-
-    def candidates(self, header: bytes) -> frozenset[bytes] | None:
-        """See `Layout`: a quoted name is never ambiguous."""
-        return None
 
 
 def _any_of(texts: Iterable[bytes]) -> bytes:
